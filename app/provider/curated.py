@@ -1,0 +1,80 @@
+"""A short list of models worth a first try. Sizes are rounded; the hub has the exact ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """A name to type, the file behind it, its size in bytes and the licence of the weights."""
+
+    name: str
+    repo: str
+    file: str
+    size: int
+    licence: str
+    languages: str
+
+
+_HYPERCLOVA = "HyperCLOVA X SEED Model License"
+
+RECOMMENDED = (
+    Recommended(
+        "qwen2.5-0.5b",
+        "Qwen/Qwen2.5-0.5B-Instruct-GGUF",
+        "qwen2.5-0.5b-instruct-q8_0.gguf",
+        676_000_000,
+        "Apache-2.0",
+        "many",
+    ),
+    Recommended(
+        "qwen2.5-1.5b",
+        "Qwen/Qwen2.5-1.5B-Instruct-GGUF",
+        "qwen2.5-1.5b-instruct-q4_k_m.gguf",
+        1_120_000_000,
+        "Apache-2.0",
+        "many",
+    ),
+    Recommended(
+        "hyperclovax-0.5b",
+        "naver-ellm/HyperCLOVAX-SEED-Text-Instruct-0.5B-GGUF",
+        "HyperCLOVAX-SEED-Text-Instruct-0.5B-Q4_K_M.gguf",
+        432_000_000,
+        _HYPERCLOVA,
+        "Korean, English",
+    ),
+    Recommended(
+        "hyperclovax-1.5b",
+        "naver-ellm/HyperCLOVAX-SEED-Text-Instruct-1.5B-GGUF",
+        "HyperCLOVAX-SEED-Text-Instruct-1.5B-Q4_K_M.gguf",
+        1_007_000_000,
+        _HYPERCLOVA,
+        "Korean, English",
+    ),
+    Recommended(
+        "phi-2",
+        "TheBloke/phi-2-GGUF",
+        "phi-2.Q4_K_M.gguf",
+        1_790_000_000,
+        "MIT",
+        "English",
+    ),
+    Recommended(
+        "mistral-7b",
+        "bartowski/Mistral-7B-Instruct-v0.3-GGUF",
+        "Mistral-7B-Instruct-v0.3-Q4_K_M.gguf",
+        4_370_000_000,
+        "Apache-2.0",
+        "English, European",
+    ),
+)
+
+
+def source(name: str) -> tuple[str, str] | None:
+    """Repository and file for a name of the list, or for ``owner/repository[:file]``."""
+    for model in RECOMMENDED:
+        if model.name == name:
+            return model.repo, model.file
+    repo, _, file = name.partition(":")
+    return (repo, file) if repo.count("/") == 1 else None

@@ -1,0 +1,102 @@
+"""The contract of an engine, and how one is named and built in its own process."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from app.provider.types import Event, Prompt
+
+ENGINES = {
+    "echo": "app.provider.echo:EchoEngine",
+    "gguf": "app.provider.gguf.engine:GgufEngine",
+}
+"""Engine name → where its class lives. Imported in the engine process only."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """What an engine may use.
+
+    ``slots`` sequences are decoded at once; ``context_length`` tokens hold one prompt with its
+    answer (0: the model's own, as far as ``kv_cache_bytes`` reach); ``default_max_tokens`` bounds
+    an answer whose request names no limit; ``threads`` CPU threads; ``gpu_layers`` layers go to
+    the GPU (-1: all). ``kv_cache_bytes`` hold keys and values of running and recent
+    conversations, ``prefix_cache_bytes`` of RAM those that had to leave.
+    """
+
+    slots: int = 8
+    context_length: int = 0
+    default_max_tokens: int = 1024
+    threads: int = 1
+    gpu_layers: int = 0
+    kv_cache_bytes: int = 512 * 2**20
+    prefix_cache_bytes: int = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How to build an engine in a child process: a name of ``ENGINES``, a file, the limits."""
+
+    engine: str
+    path: str
+    limits: EngineLimits
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What a built engine accepts: sequences at once and tokens per sequence."""
+
+    slots: int
+    context_length: int
+
+
+class Prepared(Protocol):
+    """A prompt made ready by ``Engine.prepare``; each engine has its own."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt in tokens."""
+
+
+class Engine(Protocol):
+    """A blocking, step-based engine. Lives in a child process; knows no queue, lock or HTTP.
+
+    ``prepare`` may be called from any thread; everything else from the one decode thread.
+    """
+
+    info: EngineInfo
+
+    def prepare(self, prompt: Prompt) -> Any:
+        """Template, tokenise and count; raises ContextOverflow or UnsupportedInput."""
+
+    def admit(self, job: int, prepared: Any) -> bool:
+        """Take the job into a slot, or return False while others leave no room for it.
+
+        An engine with no job in hand always has room. Started comes from the next step.
+        """
+
+    def step(self) -> list[tuple[int, Event]]:
+        """Advance every admitted job once; a job ends with its End event."""
+
+    def drop(self, job: int) -> None:
+        """Forget an admitted job at once."""
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU threads from the next step on."""
+
+    def close(self) -> None:
+        """Free everything."""
+
+
+EngineFactory = Callable[[EngineSpec, Callable[[int], None]], Engine]
+"""Builds an engine and reports loading progress in percent; raises ModelNotLoadable."""
+
+
+def load(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
+    """Build the engine that ``spec`` names, in this process."""
+    module, _, name = ENGINES[spec.engine].partition(":")
+    factory = cast("EngineFactory", getattr(importlib.import_module(module), name))
+    return factory(spec, progress)

@@ -1,0 +1,81 @@
+"""Everything that can go wrong in the provider, without status codes.
+
+ProviderError
+├── ModelNotFound       no model of that id
+├── ModelConflict       two files claim that id
+├── ModelNotLoadable    the file is there but its engine cannot load it
+├── ContextOverflow     prompt (and answer) do not fit into the context
+├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
+├── EngineBusy          the waiting line is full: try again later
+└── EngineUnavailable   the engine died, hangs or is not up: try again later
+
+Errors cross a process border, so each one rebuilds itself from its positional arguments.
+"""
+
+from __future__ import annotations
+
+
+class ProviderError(Exception):
+    """Root of the tree; ``str()`` is one sentence fit for the user."""
+
+
+class ModelNotFound(ProviderError):
+    """No model of that id is in the catalogue."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def __str__(self) -> str:
+        return f"There is no model {self.model!r}; GET /api/v1/models lists the ones there are."
+
+
+class ModelConflict(ProviderError):
+    """Several files claim the same id."""
+
+
+class ModelNotLoadable(ProviderError):
+    """The engine refused the file; the message carries its reason."""
+
+
+class ContextOverflow(ProviderError):
+    """The prompt needs more tokens than the context has."""
+
+    def __init__(self, needed: int, limit: int) -> None:
+        super().__init__(needed, limit)
+        self.needed = needed
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The prompt needs {self.needed} tokens but this model's context holds {self.limit}. "
+            "Shorten the message or the history."
+        )
+
+
+class UnsupportedInput(ProviderError):
+    """The model cannot take this prompt."""
+
+
+class EngineBusy(ProviderError):
+    """The bounded waiting line is full. ``retry_after`` is in seconds."""
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(reason, retry_after)
+        self.reason = reason
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class EngineUnavailable(ProviderError):
+    """The engine process is gone or hangs. ``retry_after`` is in seconds."""
+
+    def __init__(self, reason: str, retry_after: float) -> None:
+        super().__init__(reason, retry_after)
+        self.reason = reason
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.reason

@@ -1,0 +1,240 @@
+"""Which prefix is already computed: sequences in the context, and those parked in RAM.
+
+A finished request leaves its sequence behind. The next prompt of the same owner continues it
+(an earlier turn) or shares its cells (a common system prompt). When cells or sequence ids run
+out, the least recently used sequence is parked: copied to RAM, and copied back when its
+conversation goes on. Owners never share.
+"""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from app.provider.gguf.context import LlamaContext
+
+SHORTEST_PARKED = 64
+"""Tokens; computing fewer again is as cheap as copying them."""
+
+
+@dataclass(slots=True)
+class Sequence:
+    """Tokens whose keys and values are in the context.
+
+    ``room`` is what an active sequence may grow to. ``cells`` records which cells it holds, as
+    lengths of segments; sequences that share a prefix hold the same leading segments.
+    """
+
+    id: int
+    owner: str
+    room: int = 0
+    tokens: array[int] = field(default_factory=lambda: array("i"))
+    cells: list[tuple[int, int]] = field(default_factory=list)
+    own_segment: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A sequence outside the context."""
+
+    owner: str
+    tokens: array[int]
+    state: bytes
+
+
+class PrefixCache:
+    """Hands out sequences that hold as much of a prompt as is known."""
+
+    def __init__(
+        self,
+        context: LlamaContext,
+        *,
+        cells: int,
+        sequences: int,
+        parked_bytes: int,
+        whole_only: bool,
+    ) -> None:
+        self._context = context
+        self._cells = cells
+        self._parked_bytes = parked_bytes
+        self._whole_only = whole_only
+        self._free_ids = list(range(sequences))
+        self._active: dict[int, Sequence] = {}
+        self._idle: OrderedDict[int, Sequence] = OrderedDict()  # least recently used first
+        self._parked: OrderedDict[int, Parked] = OrderedDict()
+        self._numbers = itertools.count()
+
+    def claim(self, owner: str, prompt: array[int], room: int) -> Sequence | None:
+        """Find or make a sequence that holds a prefix of ``prompt`` and may grow to ``room``.
+
+        The last token is never taken from the cache: its logits are needed. None when active
+        sequences leave no room.
+        """
+        wanted = prompt[:-1]
+        source, shared = self._best(owner, wanted, [*self._active.values(), *self._idle.values()])
+        parked, parked_shared = self._best_parked(owner, wanted)
+        if parked is not None and parked_shared > shared:
+            sequence = self._unpark(parked, owner, room)
+        elif source is not None and source.id in self._idle and shared == len(source.tokens):
+            sequence = self._continue(source, room)
+        else:
+            sequence = self._share(source, shared, owner, room)
+        if sequence is not None:
+            self._cut(sequence, common_prefix(sequence.tokens, wanted))
+            sequence.room = room
+            self._active[sequence.id] = sequence
+        return sequence
+
+    def grow(self, sequence: Sequence, tokens: list[int]) -> None:
+        """Note that ``tokens`` have been computed."""
+        sequence.tokens.extend(tokens)
+        if sequence.own_segment < 0:
+            sequence.own_segment = next(self._numbers)
+            sequence.cells.append((sequence.own_segment, 0))
+        segment, length = sequence.cells[-1]
+        sequence.cells[-1] = (segment, length + len(tokens))
+
+    def release(self, sequence: Sequence) -> None:
+        """Keep a sequence whose request has ended for the next one."""
+        del self._active[sequence.id]
+        if sequence.tokens:
+            self._idle[sequence.id] = sequence
+        else:
+            self._free_ids.append(sequence.id)
+
+    # ---------------------------------------------------------------- finding
+
+    def _best(
+        self, owner: str, wanted: array[int], among: list[Sequence]
+    ) -> tuple[Sequence | None, int]:
+        best, shared = None, 0
+        for sequence in among:
+            if sequence.owner == owner:
+                length = self._usable(sequence.tokens, wanted)
+                if length > shared or (length == shared > 0 and sequence.id in self._idle):
+                    best, shared = sequence, length
+        return best, shared
+
+    def _best_parked(self, owner: str, wanted: array[int]) -> tuple[int | None, int]:
+        best, shared = None, 0
+        for number, parked in self._parked.items():
+            if parked.owner == owner:
+                length = self._usable(parked.tokens, wanted)
+                if length > shared:
+                    best, shared = number, length
+        return best, shared
+
+    def _usable(self, tokens: array[int], wanted: array[int]) -> int:
+        length = common_prefix(tokens, wanted)
+        return 0 if self._whole_only and length < len(tokens) else length
+
+    # ---------------------------------------------------------------- claiming
+
+    def _continue(self, source: Sequence, room: int) -> Sequence | None:
+        """Take over an idle sequence of which the prompt is a continuation."""
+        if not self._make_room(room - len(source.tokens), ids=0, keep=source):
+            return None
+        return self._idle.pop(source.id)
+
+    def _share(
+        self, source: Sequence | None, shared: int, owner: str, room: int
+    ) -> Sequence | None:
+        """Begin a new sequence on the common prefix, whose cells both will hold."""
+        if not self._make_room(room - shared, ids=1, keep=source):
+            return self._consume(source, room)
+        sequence = Sequence(self._free_ids.pop(), owner)
+        if source is not None and shared:
+            self._context.copy(source.id, sequence.id, shared)
+            sequence.tokens = source.tokens[:shared]
+            sequence.cells = _cut_cells(source.cells, shared)
+        return sequence
+
+    def _consume(self, source: Sequence | None, room: int) -> Sequence | None:
+        """Where there is no room for the source beside its copy: let the copy be the source."""
+        if source is None or source.id not in self._idle:
+            return None
+        del self._idle[source.id]
+        if self._make_room(room, ids=0, keep=None):
+            return source
+        self._idle[source.id] = source
+        return None
+
+    def _unpark(self, number: int, owner: str, room: int) -> Sequence | None:
+        parked = self._parked[number]
+        if not self._make_room(max(room, len(parked.tokens)), ids=1, keep=None):
+            return None
+        self._parked.pop(number, None)
+        sequence = Sequence(self._free_ids.pop(), owner)
+        if self._context.restore(sequence.id, parked.state):
+            self.grow(sequence, parked.tokens.tolist())
+        return sequence
+
+    def _cut(self, sequence: Sequence, length: int) -> None:
+        """Keep the first ``length`` tokens; a memory that cannot cut starts from nothing."""
+        if length == len(sequence.tokens):
+            return
+        if not self._context.trim(sequence.id, length):
+            self._context.trim(sequence.id, 0)
+            length = 0
+        sequence.tokens = sequence.tokens[:length]
+        sequence.cells = _cut_cells(sequence.cells, length)
+        sequence.own_segment = -1
+
+    # ---------------------------------------------------------------- room
+
+    def _make_room(self, cells: int, *, ids: int, keep: Sequence | None) -> bool:
+        """Let idle sequences leave, least recently used first, until there is room."""
+        while self._free_cells() < cells or len(self._free_ids) < ids:
+            leaving = next((one for one in self._idle.values() if one is not keep), None)
+            if leaving is None:
+                return False
+            self._park(leaving)
+        return True
+
+    def _free_cells(self) -> int:
+        """Cells that no sequence holds and no active one may still need."""
+        held: dict[int, int] = {}
+        for sequence in (*self._active.values(), *self._idle.values()):
+            for segment, length in sequence.cells:
+                held[segment] = max(length, held.get(segment, 0))
+        promised = sum(max(0, one.room - len(one.tokens)) for one in self._active.values())
+        return self._cells - sum(held.values()) - promised
+
+    def _park(self, sequence: Sequence) -> None:
+        del self._idle[sequence.id]
+        if len(sequence.tokens) >= SHORTEST_PARKED and self._parked_bytes:
+            state = self._context.save(sequence.id)
+            parked = Parked(sequence.owner, sequence.tokens, state)
+            self._parked[next(self._numbers)] = parked
+            self._shrink_parked()
+        self._context.trim(sequence.id, 0)
+        self._free_ids.append(sequence.id)
+
+    def _shrink_parked(self) -> None:
+        while sum(len(one.state) for one in self._parked.values()) > self._parked_bytes:
+            self._parked.popitem(last=False)
+
+
+def common_prefix(one: array[int], other: array[int]) -> int:
+    """Length of the longest common prefix, in tokens."""
+    length = min(len(one), len(other))
+    if length == 0:
+        return 0
+    different = np.frombuffer(one, np.int32, length) != np.frombuffer(other, np.int32, length)
+    first = int(different.argmax())
+    return first if different[first] else length
+
+
+def _cut_cells(cells: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:
+    """Leading segments that hold ``length`` cells together."""
+    kept = []
+    for segment, size in cells:
+        if length <= 0:
+            break
+        kept.append((segment, min(size, length)))
+        length -= size
+    return kept

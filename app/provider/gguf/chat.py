@@ -1,0 +1,89 @@
+"""Messages → tokens, through the chat template of the model file.
+
+User text cannot forge a turn: wherever a message spells a control token of the model, the
+spelling is cut in two before tokenising, so the tokeniser reads it as ordinary text. Everything
+else is tokenised in one piece, exactly as the model was trained.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+
+from app.provider.errors import UnsupportedInput
+from app.provider.gguf.model import LlamaModel
+from app.provider.template import SandboxedTemplate, TemplateFailed
+from app.provider.types import Message
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+PLAIN = (
+    "{% for message in messages %}"
+    "{{ {'system': '', 'user': 'Instruct: ', 'assistant': 'Output: '}[message.role] }}"
+    "{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Output:{% endif %}"
+)
+"""For base models such as Phi-2, whose files carry no template."""
+
+
+class Chat:
+    """The template and tokeniser of one model."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        self._model = model
+        self._template = SandboxedTemplate(model.chat_template or _fallback(model))
+        self._control = _spellings(model.control_texts)
+        self._cut = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
+
+    def tokens(self, messages: Sequence[Message]) -> list[int]:
+        """Tokens up to and including the header of the answer; raises UnsupportedInput."""
+        text = self._render(messages)
+        add_bos = not text.startswith(self._model.bos_text or "\0")
+        tokens: list[int] = []
+        for index, piece in enumerate(text.split(self._cut)):
+            tokens += self._model.tokenize(piece, add_special=add_bos and index == 0)
+        return tokens
+
+    def _render(self, messages: Sequence[Message]) -> str:
+        try:
+            return self._fill(messages)
+        except TemplateFailed as failure:
+            merged = _without_system(messages)
+            if merged is None:
+                raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
+        try:
+            return self._fill(merged)
+        except TemplateFailed as failure:
+            raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
+
+    def _fill(self, messages: Sequence[Message]) -> str:
+        return self._template.render(
+            messages=[{"role": m.role, "content": self._disarm(m.text)} for m in messages],
+            add_generation_prompt=True,
+            bos_token=self._model.bos_text,
+            eos_token=self._model.eos_text,
+        )
+
+    def _disarm(self, text: str) -> str:
+        """Cut every spelling of a control token after its first character."""
+        return self._control.sub(lambda match: match.group() + self._cut, text)
+
+
+def _spellings(texts: Sequence[str]) -> re.Pattern[str]:
+    """Match the first character of every control token, overlapping ones included."""
+    choices = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+    return re.compile(f"(?=(?:{choices})).", re.DOTALL) if choices else re.compile(r"(?!)")
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message] | None:
+    """Put the system text before the first question, for templates that know no system role."""
+    if len(messages) < 2 or messages[0].role != "system":
+        return None
+    first = messages[1]
+    return [Message.of(first.role, f"{messages[0].text}\n\n{first.text}"), *messages[2:]]
+
+
+def _fallback(model: LlamaModel) -> str:
+    return CHATML if "<|im_start|>" in model.control_texts else PLAIN

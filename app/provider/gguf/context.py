@@ -1,0 +1,134 @@
+"""The llama.cpp context: one batch for all sequences, and the memory of keys and values."""
+
+from __future__ import annotations
+
+import ctypes
+
+import llama_cpp
+import numpy as np
+
+from app.provider.errors import ModelNotLoadable
+from app.provider.gguf.model import LlamaModel
+
+BATCH_TOKENS = 512
+"""Most tokens of one step; a longer prompt is computed in several."""
+
+
+class LlamaContext:
+    """Runs batches. ``cells`` keys and values are shared by up to ``sequences`` sequences.
+
+    The memory is unified: sequences share the cells of a common prefix, copying one costs
+    nothing, and one batch may hold tokens of any mixture of sequences.
+    """
+
+    def __init__(self, model: LlamaModel, *, cells: int, sequences: int, threads: int) -> None:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.n_seq_max = params.n_outputs_max = sequences
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = True
+        self._handle = llama_cpp.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise ModelNotLoadable(
+                f"There is not enough memory for a context of {cells} tokens; "
+                "set CONTEXT_LENGTH or KV_CACHE_MB lower."
+            )
+        self._memory = llama_cpp.llama_get_memory(self._handle)
+        self._rows = Rows(BATCH_TOKENS)
+
+    # ---------------------------------------------------------------- batches
+
+    def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
+        """Put tokens of a sequence into the next batch; return the row of the last one."""
+        return self._rows.add(sequence, position, tokens, output=output)
+
+    def decode(self) -> None:
+        """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
+        code = llama_cpp.llama_decode(self._handle, self._rows.take())
+        if code != 0:
+            raise RuntimeError(f"llama_decode returned {code}")
+
+    def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
+        """Draw a token from the logits of an output row."""
+        return int(llama_cpp.llama_sampler_sample(sampler, self._handle, row))
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many threads for the next batches."""
+        llama_cpp.llama_set_n_threads(self._handle, threads, threads)
+
+    # ---------------------------------------------------------------- memory
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let ``target`` share the first ``length`` cells of ``source``."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def trim(self, sequence: int, length: int) -> bool:
+        """Cut a sequence to ``length`` cells; False when this kind of memory cannot."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def clear(self) -> None:
+        """Forget every sequence."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+
+    def save(self, sequence: int) -> bytes:
+        """Copy the keys and values of a sequence out of the context."""
+        size = llama_cpp.llama_state_seq_get_size(self._handle, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama_cpp.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Put saved keys and values back; False when there is no room in one piece."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = llama_cpp.llama_state_seq_set_data(self._handle, buffer, len(state), sequence)
+        return bool(read)
+
+    def close(self) -> None:
+        """Free the context."""
+        llama_cpp.llama_free(self._handle)
+
+
+class Rows:
+    """The rows of a ``llama_batch``, written through numpy: a prompt goes in at one stroke."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequence = np.zeros(size, np.int32)
+        self._sequences_per_row = np.ones(size, np.int32)
+        self._output = np.zeros(size, np.int8)
+        addresses = self._sequence.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
+        self._sequence_pointers = addresses.astype(np.uintp)
+        self._count = 0
+
+    def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
+        """Append rows; see ``LlamaContext.add``."""
+        rows = slice(self._count, self._count + len(tokens))
+        self._token[rows] = tokens
+        self._position[rows] = np.arange(position, position + len(tokens), dtype=np.int32)
+        self._sequence[rows] = sequence
+        self._output[rows] = 0
+        self._count += len(tokens)
+        self._output[self._count - 1] = output
+        return self._count - 1
+
+    def take(self) -> llama_cpp.llama_batch:
+        """The rows so far as a batch; the next ``add`` begins a new one."""
+        count, self._count = self._count, 0
+        return llama_cpp.llama_batch(
+            n_tokens=count,
+            token=_pointer(self._token, ctypes.c_int32),
+            embd=None,
+            pos=_pointer(self._position, ctypes.c_int32),
+            n_seq_id=_pointer(self._sequences_per_row, ctypes.c_int32),
+            seq_id=ctypes.cast(
+                self._sequence_pointers.ctypes.data,
+                ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
+            ),
+            logits=_pointer(self._output, ctypes.c_int8),
+        )
+
+
+def _pointer(array: np.ndarray, kind: type) -> object:
+    return array.ctypes.data_as(ctypes.POINTER(kind))

@@ -1,0 +1,264 @@
+"""The GGUF engine: every active sequence in one batch per step.
+
+A step computes one token for each running answer and a piece of the prompts that are still
+being read; ``Pace`` bounds that piece. It knows nothing of queues, threads or HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
+from app.provider.errors import ContextOverflow
+from app.provider.gguf.cache import PrefixCache, Sequence, common_prefix
+from app.provider.gguf.chat import Chat
+from app.provider.gguf.context import LlamaContext
+from app.provider.gguf.model import LlamaModel
+from app.provider.gguf.pace import Pace
+from app.provider.gguf.sampler import Sampler
+from app.provider.text import TextAssembler
+from app.provider.types import (
+    Delta,
+    End,
+    Event,
+    FinishReason,
+    Progress,
+    Prompt,
+    Sampling,
+    Started,
+    Usage,
+)
+
+IDLE_SEQUENCES = 32
+"""Conversations that stay in the context beside the active ones."""
+
+WORTH_WAITING = 64
+"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """A tokenised prompt."""
+
+    tokens: array[int]
+    owner: str
+    sampling: Sampling
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt in tokens."""
+        return len(self.tokens)
+
+
+@dataclass(slots=True)
+class Answer:
+    """A prompt being read, then its answer being written, in one sequence of the context."""
+
+    number: int
+    prompt: PreparedPrompt
+    sequence: Sequence
+    sampler: Sampler
+    text: TextAssembler
+    limit: int
+    cached: int
+    written: int = 0
+    pending: int = -1  # drawn, not yet computed
+
+    @property
+    def unread(self) -> int:
+        """Prompt tokens that are not computed yet."""
+        return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
+
+    def usage(self) -> Usage:
+        """Tokens so far."""
+        return Usage(len(self.prompt.tokens), self.written, self.cached)
+
+
+class GgufEngine:
+    """See the module. Raises ModelNotLoadable when the file or its template is unusable."""
+
+    def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
+        limits = spec.limits
+        self._model = LlamaModel(spec.path, limits.gpu_layers, progress)
+        self._chat = Chat(self._model)
+        length, cells = _plan(self._model, limits)
+        self.info = EngineInfo(limits.slots, length)
+        self._default_max_tokens = limits.default_max_tokens
+        sequences = limits.slots + IDLE_SEQUENCES
+        self._context = LlamaContext(
+            self._model, cells=cells, sequences=sequences, threads=limits.threads
+        )
+        self._cache = PrefixCache(
+            self._context,
+            cells=cells,
+            sequences=sequences,
+            parked_bytes=limits.prefix_cache_bytes,
+            whole_only=self._model.stateful,
+        )
+        self._pace = Pace()
+        self._admitted: dict[int, PreparedPrompt] = {}
+        self._answers: dict[int, Answer] = {}
+        self._warm_up()
+
+    # ---------------------------------------------------------------- the contract
+
+    def prepare(self, prompt: Prompt) -> PreparedPrompt:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        tokens = array("i", self._chat.tokens(prompt.messages))
+        if len(tokens) >= self.info.context_length:
+            raise ContextOverflow(len(tokens) + 1, self.info.context_length)
+        return PreparedPrompt(tokens, prompt.owner, prompt.sampling)
+
+    def admit(self, job: int, prepared: PreparedPrompt) -> bool:
+        """Take the job while a slot is free."""
+        if len(self._admitted) + len(self._answers) >= self.info.slots:
+            return False
+        self._admitted[job] = prepared
+        return True
+
+    def step(self) -> list[tuple[int, Event]]:
+        """One batch: a token for every running answer, a piece of the unread prompts."""
+        events = self._start_admitted()
+        running = [answer for answer in self._answers.values() if not answer.unread]
+        rows = [(answer, self._add_token(answer)) for answer in running]
+        pieces = self._share_out(self._pace.prompt_tokens(len(running)))
+        rows += [(answer, self._add_piece(answer, size)) for answer, size in pieces]
+        begun = time.perf_counter()
+        self._context.decode()
+        for answer, row in rows:
+            events += self._after(answer, row)
+        read = sum(size for _, size in pieces)
+        self._pace.record(time.perf_counter() - begun, len(running), read)
+        return events
+
+    def drop(self, job: int) -> None:
+        """Forget the job; what it computed stays reusable."""
+        self._admitted.pop(job, None)
+        if answer := self._answers.pop(job, None):
+            self._finish(answer)
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU threads."""
+        self._context.set_threads(threads)
+
+    def close(self) -> None:
+        """Free the context and the weights."""
+        self._context.close()
+        self._model.close()
+
+    # ---------------------------------------------------------------- admission
+
+    def _start_admitted(self) -> list[tuple[int, Event]]:
+        """Give sequences to admitted jobs, in order, as far as there is room."""
+        events: list[tuple[int, Event]] = []
+        for job, prompt in list(self._admitted.items()):
+            if self._is_being_read(prompt):
+                continue
+            room = min(len(prompt.tokens) + self._limit(prompt), self.info.context_length)
+            sequence = self._cache.claim(prompt.owner, prompt.tokens, room)
+            if sequence is None:
+                break
+            del self._admitted[job]
+            self._answers[job] = self._begin(job, prompt, sequence)
+            events.append((job, Started(len(prompt.tokens), len(sequence.tokens))))
+        return events
+
+    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
+        """Whether an answer is just computing a prefix that this prompt could share soon."""
+        for other in self._answers.values():
+            if other.unread and other.prompt.owner == prompt.owner:
+                common = common_prefix(other.prompt.tokens, prompt.tokens)
+                if common - len(other.sequence.tokens) >= WORTH_WAITING:
+                    return True
+        return False
+
+    def _limit(self, prompt: PreparedPrompt) -> int:
+        return prompt.sampling.max_tokens or self._default_max_tokens
+
+    def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> Answer:
+        limit = min(self._limit(prompt), self.info.context_length - len(prompt.tokens))
+        return Answer(
+            number=job,
+            prompt=prompt,
+            sequence=sequence,
+            sampler=Sampler(prompt.sampling, self._model.vocabulary_size, limit),
+            text=TextAssembler(prompt.sampling.stop),
+            limit=limit,
+            cached=len(sequence.tokens),
+        )
+
+    # ---------------------------------------------------------------- one step
+
+    def _share_out(self, tokens: int) -> list[tuple[Answer, int]]:
+        """Divide ``tokens`` among unread prompts: half to the oldest, the rest to the shortest."""
+        unread = [answer for answer in self._answers.values() if answer.unread]
+        if not unread:
+            return []
+        oldest, *others = unread
+        first = min(oldest.unread, tokens if not others else max(1, tokens // 2))
+        pieces = [(oldest, first)]
+        for answer in sorted(others, key=lambda one: one.unread):
+            tokens -= pieces[-1][1]
+            if tokens > 0:
+                pieces.append((answer, min(answer.unread, tokens)))
+        return pieces
+
+    def _add_token(self, answer: Answer) -> int:
+        position = len(answer.sequence.tokens)
+        row = self._context.add(answer.sequence.id, position, [answer.pending], output=True)
+        self._cache.grow(answer.sequence, [answer.pending])
+        return row
+
+    def _add_piece(self, answer: Answer, size: int) -> int:
+        done = len(answer.sequence.tokens)
+        piece = answer.prompt.tokens[done : done + size].tolist()
+        row = self._context.add(answer.sequence.id, done, piece, output=answer.unread == size)
+        self._cache.grow(answer.sequence, piece)
+        return row
+
+    def _after(self, answer: Answer, row: int) -> list[tuple[int, Event]]:
+        """Draw the next token of an answer, or report how far its prompt has been read."""
+        if answer.unread:
+            read = Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))
+            return [(answer.number, read)]
+        answer.pending = self._context.sample(answer.sampler.chain, row)
+        text, reason = self._write(answer, self._model.piece(answer.pending))
+        events: list[Event] = [Delta(text)] if text else []
+        if reason:
+            events.append(End(reason, answer.usage()))
+            del self._answers[answer.number]
+            self._finish(answer)
+        return [(answer.number, event) for event in events]
+
+    def _write(self, answer: Answer, piece: bytes | None) -> tuple[str, FinishReason | None]:
+        """Add a token's bytes (None: the model ends here) to the answer."""
+        if piece is None:
+            return answer.text.flush(), "stop"
+        answer.written += 1
+        text = answer.text.push(piece)
+        if answer.text.stopped:
+            return text, "stop"
+        if answer.written >= answer.limit:
+            return text + answer.text.flush(), "length"
+        return text, None
+
+    def _finish(self, answer: Answer) -> None:
+        answer.sampler.close()
+        self._cache.release(answer.sequence)
+
+    def _warm_up(self) -> None:
+        """Compute one token, so that the first request does not wait for the disk."""
+        self._context.add(0, 0, [0], output=True)
+        self._context.decode()
+        self._context.clear()
+
+
+def _plan(model: LlamaModel, limits: EngineLimits) -> tuple[int, int]:
+    """Context length of one request, and cells for all, within the bytes allowed."""
+    affordable = max(512, limits.kv_cache_bytes // model.bytes_per_cell())
+    length = limits.context_length or min(model.trained_context, affordable)
+    cells = max(length, min(affordable, limits.slots * length))
+    return length, -(-cells // 256) * 256

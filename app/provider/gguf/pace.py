@@ -1,0 +1,46 @@
+"""How much of a waiting prompt joins a step, so that running answers keep flowing."""
+
+from __future__ import annotations
+
+from app.provider.gguf.context import BATCH_TOKENS
+
+LONGEST_GAP = 4.0
+"""A step with a piece of a prompt may take that many times a step without."""
+
+LONGEST_STEP = 0.5
+"""Seconds a step may take when nobody is waiting for tokens; bounds cancel and admission."""
+
+_FIRST_PIECE = 32
+_SMALLEST_PIECE = 8
+_WEIGHT = 0.3  # of a new measurement
+
+
+class Pace:
+    """Learns from measured steps what a token costs on this machine with this model."""
+
+    def __init__(self) -> None:
+        self._decode_seconds: float | None = None  # a step with running answers only
+        self._prompt_seconds: float | None = None  # one more prompt token in a step
+
+    def prompt_tokens(self, running: int) -> int:
+        """Tokens of prompts to compute in the next step beside ``running`` answers."""
+        if self._prompt_seconds is None or (running and self._decode_seconds is None):
+            return _FIRST_PIECE
+        seconds = LONGEST_STEP
+        if running and self._decode_seconds is not None:
+            seconds = (LONGEST_GAP - 1.0) * self._decode_seconds
+        tokens = int(seconds / self._prompt_seconds)
+        return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
+
+    def record(self, seconds: float, running: int, prompt_tokens: int) -> None:
+        """Learn from a step that took ``seconds``."""
+        if prompt_tokens == 0:
+            self._decode_seconds = _blend(self._decode_seconds, seconds)
+        elif prompt_tokens >= _SMALLEST_PIECE:
+            base = (self._decode_seconds or 0.0) if running else 0.0
+            each = max(seconds - base, seconds / 10) / prompt_tokens
+            self._prompt_seconds = _blend(self._prompt_seconds, each)
+
+
+def _blend(old: float | None, new: float) -> float:
+    return new if old is None else old + _WEIGHT * (new - old)

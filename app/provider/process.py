@@ -1,0 +1,86 @@
+"""One engine process and the socket to it, as the API process sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from app.provider import wire
+from app.provider.engine import EngineSpec
+
+_ROOT = Path(__file__).parents[2]
+_ENVIRONMENT = {
+    # OpenMP's threads spin between two steps; a short spin keeps the speed of decoding and
+    # gives the core back to the API process and to other models when an engine is idle.
+    "OMP_WAIT_POLICY": "active",
+}
+
+
+class EngineProcess:
+    """A running child. Ends with ``kill``; every byte it held goes back to the system."""
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._popen = popen
+        self._reader = reader
+        self._writer = writer
+        self.pid = popen.pid
+
+    @classmethod
+    async def start(cls, spec: EngineSpec) -> EngineProcess:
+        """Start the child and tell it what to load."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-m", "app.provider.worker", str(theirs.fileno())]
+            popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
+                command, pass_fds=(theirs.fileno(),), env=_environment(), stdin=subprocess.DEVNULL
+            )
+        reader, writer = await asyncio.open_connection(sock=ours)
+        process = cls(popen, reader, writer)
+        process.send(spec)
+        return process
+
+    def send(self, message: object) -> None:
+        """Send without waiting; a message to a dead child is lost, its end is noticed by read."""
+        if not self._writer.is_closing():
+            self._writer.write(wire.encode(message))
+
+    async def read(self) -> Any:
+        """Next message; None when the child has ended."""
+        try:
+            return await wire.read(self._reader)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+
+    def kill(self) -> None:
+        """End the child now. It has nothing of its own to save."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.kill()
+
+    async def reap(self) -> int:
+        """Close the socket, wait for the child's end and return its exit code."""
+        self.kill()
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+        return await asyncio.to_thread(self._popen.wait)
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return _ENVIRONMENT | dict(os.environ) | {"PYTHONPATH": path}
+
+
+def how_it_ended(code: int) -> str:
+    """Exit code → words for the log and the user."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

@@ -1,0 +1,289 @@
+"""The async face of one engine: starts its process, watches it, restarts it.
+
+What a request sees is ``stream(prompt)``. Whatever happens to the process, every request ends:
+with its End, or with an error that says whether trying again helps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Literal
+
+from app.provider import wire
+from app.provider.engine import EngineSpec
+from app.provider.errors import EngineBusy, EngineUnavailable, ProviderError
+from app.provider.process import EngineProcess, how_it_ended
+from app.provider.types import End, Event, Progress, Prompt
+
+log = logging.getLogger(__name__)
+
+State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
+
+LONGEST_BACK_OFF = 30.0
+STABLE_SECONDS = 60.0
+"""An engine that has run this long starts its back-off anew when it dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """Bounds of one engine's service.
+
+    ``max_waiting`` requests may wait beyond the slots. An engine with work that gives no sign of
+    life for ``stall_seconds``, or is not loaded after ``load_seconds``, is killed and restarted.
+    """
+
+    max_waiting: int = 64
+    stall_seconds: float = 120.0
+    load_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What health shows of an engine. ``idle_seconds``: since the process's last sign of life."""
+
+    state: State
+    healthy: bool
+    pid: int | None
+    active: int
+    waiting: int
+    restarts: int
+    idle_seconds: float
+    problem: str | None
+
+
+@dataclass(slots=True)
+class Request:
+    """One stream or count in progress: what to send, and where its outcomes go."""
+
+    message: wire.Submit | wire.Count
+    outcomes: asyncio.Queue[wire.Outcome]
+    sent: bool = False
+    started: bool = False
+
+
+class EngineHost:
+    """Supervises one engine process. Lives on one event loop."""
+
+    def __init__(self, spec: EngineSpec, policy: HostPolicy) -> None:
+        self._spec = spec
+        self._policy = policy
+        self._slots = spec.limits.slots
+        self._threads = spec.limits.threads
+        self._requests: dict[int, Request] = {}
+        self._numbers = itertools.count()
+        self._supervisor: asyncio.Task[None] | None = None
+        self._process: EngineProcess | None = None
+        self._state: State = "unloaded"
+        self._problem: ProviderError | None = None
+        self._last_sign = time.monotonic()
+        self._restarts = 0
+        self._failures = 0
+        self._retry_at = 0.0
+
+    # ---------------------------------------------------------------- for requests
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
+        """Answer ``prompt``; closing the generator cancels it in whatever phase it is.
+
+        Raises EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started,
+        and EngineUnavailable at any time.
+        """
+        number = next(self._numbers)
+        request = self._enter(number, wire.Submit(number, prompt))
+        outcome: wire.Outcome | None = None
+        try:
+            while not isinstance(outcome, End):
+                outcome = await self._next(request)
+                if not isinstance(outcome, wire.Counted):
+                    yield outcome
+        finally:
+            self._leave(number, request, finished=isinstance(outcome, End))
+
+    async def count(self, prompt: Prompt) -> int:
+        """Tokens of ``prompt`` after the chat template; loads the model if need be."""
+        number = next(self._numbers)
+        request = self._enter(number, wire.Count(number, prompt))
+        try:
+            while not isinstance(outcome := await self._next(request), wire.Counted):
+                pass
+            return outcome.tokens
+        finally:
+            self._leave(number, request, finished=True)
+
+    def start(self) -> None:
+        """Begin to load the model, if it is not loaded or loading."""
+        if self._supervisor is None or self._supervisor.done():
+            self._state = "loading"
+            self._supervisor = asyncio.create_task(self._supervise())
+
+    def set_threads(self, threads: int) -> None:
+        """Let the engine use that many CPU threads from now on."""
+        self._threads = threads
+        if self._process and self._state == "ready":
+            self._process.send(wire.Threads(threads))
+
+    def status(self) -> HostStatus:
+        """Take a snapshot for health and lists."""
+        started = sum(request.started for request in self._requests.values())
+        idle = time.monotonic() - self._last_sign
+        wedged = self._has_work() and idle > self._policy.stall_seconds
+        return HostStatus(
+            state=self._state,
+            healthy=self._state in {"unloaded", "loading", "ready"} and not wedged,
+            pid=self._process.pid if self._process else None,
+            active=started,
+            waiting=len(self._requests) - started,
+            restarts=self._restarts,
+            idle_seconds=round(idle, 3),
+            problem=str(self._problem) if self._problem else None,
+        )
+
+    async def stop(self) -> None:
+        """Unload: end the process and fail what is still running."""
+        if self._supervisor:
+            self._supervisor.cancel()
+            await asyncio.gather(self._supervisor, return_exceptions=True)
+            self._supervisor = None
+        self._fail_requests(EngineUnavailable("The model has been unloaded.", 1.0))
+        self._state = "unloaded"
+
+    # ---------------------------------------------------------------- one request's way
+
+    def _enter(self, number: int, message: wire.Submit | wire.Count) -> Request:
+        if len(self._requests) >= self._slots + self._policy.max_waiting:
+            line = f"{self._policy.max_waiting} requests are already waiting for this model."
+            raise EngineBusy(line, retry_after=1.0)
+        self._raise_if_backing_off()
+        self.start()
+        request = Request(message, asyncio.Queue())
+        self._requests[number] = request
+        self._send_unsent()
+        return request
+
+    def _raise_if_backing_off(self) -> None:
+        """While a broken engine waits for its next try, say so at once instead of queueing."""
+        left = self._retry_at - time.monotonic()
+        if self._problem is None or left <= 1.0:
+            return
+        if self._state == "failed":
+            raise self._problem
+        raise EngineUnavailable(str(self._problem), retry_after=left)
+
+    async def _next(self, request: Request) -> Event | wire.Counted:
+        outcome = await request.outcomes.get()
+        if isinstance(outcome, ProviderError):
+            raise outcome
+        request.started = request.started or not isinstance(outcome, Progress)
+        return outcome
+
+    def _leave(self, number: int, request: Request, *, finished: bool) -> None:
+        self._requests.pop(number, None)
+        if request.sent and not finished and self._process:
+            self._process.send(wire.Cancel(number))
+
+    def _send_unsent(self) -> None:
+        if self._state != "ready" or self._process is None:
+            return
+        for request in self._requests.values():
+            if not request.sent:
+                request.sent = True
+                self._last_sign = time.monotonic()
+                self._process.send(request.message)
+
+    # ---------------------------------------------------------------- the supervisor
+
+    async def _supervise(self) -> None:
+        """Run the process, and run it again after a crash; ends when it cannot be loaded."""
+        while True:
+            self._state = "loading"
+            born = time.monotonic()
+            if not await self._run_process():
+                self._give_up()
+                return
+            self._failures = 0 if time.monotonic() - born > STABLE_SECONDS else self._failures
+            delay = self._back_off()
+            self._state = "restarting"
+            self._restarts += 1
+            self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
+            await asyncio.sleep(delay)
+
+    async def _run_process(self) -> bool:
+        """Serve from one process until it ends; True if it had been ready."""
+        process = self._process = await EngineProcess.start(self._spec)
+        watchdog = asyncio.create_task(self._watch(process))
+        self._last_sign = time.monotonic()
+        try:
+            while (message := await process.read()) is not None:
+                self._last_sign = time.monotonic()
+                self._take(message)
+        finally:
+            watchdog.cancel()
+            self._process = None
+            code = await asyncio.shield(process.reap())
+        self._problem = self._problem or EngineUnavailable(
+            f"The engine process {how_it_ended(code)} and is being restarted.", 1.0
+        )
+        log.error("engine process %d %s", process.pid, how_it_ended(code))
+        return self._state == "ready"
+
+    def _take(self, message: object) -> None:
+        match message:
+            case list():
+                for number, outcome in message:
+                    self._deliver(number, outcome)
+            case wire.Loading(percent=percent):
+                for number in self._requests:
+                    self._deliver(number, Progress("loading", percent, 100))
+            case wire.Refused(error=error):
+                self._problem = error
+            case wire.Ready(info=info):
+                self._slots = info.slots
+                self._state = "ready"
+                self._problem = None
+                self.set_threads(self._threads)
+                self._send_unsent()
+
+    def _deliver(self, number: int, outcome: wire.Outcome) -> None:
+        if request := self._requests.get(number):
+            request.outcomes.put_nowait(outcome)
+
+    def _give_up(self) -> None:
+        """Fail who waits for a model that cannot be loaded; a later request tries again."""
+        problem = self._problem or EngineUnavailable("The model could not be loaded.", 1.0)
+        self._problem = problem
+        self._back_off()
+        self._state = "failed"
+        self._fail_requests(problem)
+
+    def _back_off(self) -> float:
+        """Delay before the next try: none after the first failure, then 0.5 s doubling to 30 s."""
+        delay = min(LONGEST_BACK_OFF, 0.25 * 2**self._failures) if self._failures else 0.0
+        self._failures += 1
+        self._retry_at = time.monotonic() + delay
+        return delay
+
+    def _fail_requests(self, error: ProviderError) -> None:
+        for request in self._requests.values():
+            request.outcomes.put_nowait(error)
+
+    def _has_work(self) -> bool:
+        return any(request.sent for request in self._requests.values())
+
+    async def _watch(self, process: EngineProcess) -> None:
+        """Kill a process that loads for too long or hangs with work in hand."""
+        begun = time.monotonic()
+        while True:
+            await asyncio.sleep(min(1.0, self._policy.stall_seconds / 4))
+            now = time.monotonic()
+            loads_long = self._state == "loading" and now - begun > self._policy.load_seconds
+            hangs = self._has_work() and now - self._last_sign > self._policy.stall_seconds
+            if loads_long or hangs:
+                what = "did not load in time" if loads_long else "hung"
+                self._problem = EngineUnavailable(f"The engine {what} and is being restarted.", 1.0)
+                process.kill()
+                return

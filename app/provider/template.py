@@ -1,0 +1,120 @@
+"""Chat templates in a sandbox: no code of ours within reach, bounded time, bounded size.
+
+A template comes from a model file or a user, so it is hostile until rendered. The sandbox
+blocks attribute tricks (CVE-2024-34359); time and size limits stop the rest: a loop is ended by
+an exception raised inside the rendering thread, repetition operators are bounded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import datetime
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+LONGEST_TEXT = 4 * 2**20
+"""Characters a template may render."""
+
+_SECONDS = 2.0
+
+
+class TemplateFailed(Exception):
+    """The template refused its input, broke a limit or is itself broken."""
+
+
+class _OutOfTime(BaseException):
+    """Raised asynchronously inside the rendering thread; no template can catch it."""
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    intercepted_binops = frozenset(["*", "**", "%"])
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        sizes = [len(x) if isinstance(x, str | list | tuple) else abs(x) for x in (left, right)]
+        if operator == "**" or (operator == "*" and sizes[0] * sizes[1] > LONGEST_TEXT):
+            raise SecurityError(f"the operator {operator} is not available at that size")
+        if operator == "%" and isinstance(left, str) and len(left) > 1000:
+            raise SecurityError("the format string is too long")
+        return super().call_binop(context, operator, left, right)
+
+
+class SandboxedTemplate:
+    """A Jinja template as chat models carry it, compiled once."""
+
+    def __init__(self, source: str) -> None:
+        environment = _Sandbox(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.globals["raise_exception"] = _raise_exception
+        environment.globals["strftime_now"] = _strftime_now
+        environment.filters["tojson"] = _to_json
+        try:
+            self._template = environment.from_string(source)
+        except TemplateError as error:
+            raise TemplateFailed(f"The template is broken: {error}") from error
+
+    def render(self, **variables: Any) -> str:
+        """Render within the limits; raises TemplateFailed."""
+        try:
+            with _deadline(_SECONDS):
+                return "".join(_limited(self._template.generate(**variables)))
+        except _OutOfTime:
+            raise TemplateFailed(f"The template took longer than {_SECONDS:g} s.") from None
+        except TemplateFailed:
+            raise
+        except Exception as error:  # a template can raise anything that Python can
+            raise TemplateFailed(str(error)) from error
+
+
+def _limited(pieces: Iterator[str]) -> Iterator[str]:
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > LONGEST_TEXT:
+            raise TemplateFailed("The template renders more text than is allowed.")
+        yield piece
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Raise _OutOfTime in this thread after ``seconds``."""
+    thread = ctypes.c_ulong(threading.get_ident())
+    lock, over = threading.Lock(), False
+
+    def strike() -> None:
+        with lock:
+            if not over:
+                exception = ctypes.py_object(_OutOfTime)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, exception)
+
+    timer = threading.Timer(seconds, strike)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        with lock:
+            over = True
+        timer.cancel()
+
+
+def _raise_exception(message: str) -> None:
+    """What templates call to refuse a conversation."""
+    raise TemplateFailed(message)
+
+
+def _strftime_now(form: str) -> str:
+    return datetime.datetime.now().strftime(form)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    """Unlike Jinja's own filter, no HTML escapes: models were not trained on them."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)

@@ -1,0 +1,122 @@
+"""Values that travel between services, the engine host and the engine process.
+
+None of them carries an id, a timestamp or a row: identity belongs to whoever stores them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+Phase = Literal["queued", "loading", "prefill"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextPart:
+    """A stretch of text inside a message."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation: who speaks, and the parts of what is said."""
+
+    role: Role
+    parts: tuple[TextPart, ...]
+
+    @classmethod
+    def of(cls, role: Role, text: str) -> Message:
+        """Make a message that is one piece of text."""
+        return cls(role, (TextPart(text),))
+
+    @property
+    def text(self) -> str:
+        """All text of the message."""
+        return "".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn. Penalties look at the answer so far, never at the prompt.
+
+    ``temperature`` 0 always takes the likeliest token. ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0
+    switch that filter off; so do ``repeat_penalty`` 1 and the other penalties at 0. Without a
+    ``seed`` every call draws anew. ``max_tokens`` is exact; None means the engine's own limit.
+    ``stop`` strings end the answer and are not part of it.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The only thing that goes into an engine.
+
+    ``owner`` keys the prefix cache: what one owner computed is never reused for another.
+    """
+
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one exchange. ``cached_tokens`` of the prompt did not have to be computed."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a request is waiting for.
+
+    ``done`` and ``total`` count requests ahead (queued; ``total`` is None), percent (loading)
+    or prompt tokens (prefill).
+    """
+
+    phase: Phase
+    done: int
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The engine has accepted the prompt: every error before this one had no effect."""
+
+    prompt_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the answer, always whole characters."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last chunk of every answer that was not cut off by an error."""
+
+    reason: FinishReason
+    usage: Usage
+
+
+Chunk = Started | Delta | End
+Event = Progress | Chunk
+"""A stream is ``Progress* Started (Progress | Delta)* End``."""

@@ -1,0 +1,175 @@
+"""The engine process: ``python -m app.provider.worker FD``, started by ``EngineHost``.
+
+Two threads. Intake reads messages and prepares prompts (template, tokeniser); decode owns the
+engine and loops admit → step → report. Nothing here knows JSON, SQL or HTTP. When the host
+goes, in whatever way, the socket ends and so does this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+from app.provider import wire
+from app.provider.engine import Engine, EngineSpec, load
+from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.types import End, Progress, Prompt
+
+log = logging.getLogger(__name__)
+
+
+class Line:
+    """The socket to the host; both threads may send."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = threading.Lock()
+
+    def send(self, message: object) -> None:
+        """Send one message."""
+        frame = wire.encode(message)
+        with self._lock:
+            self._sock.sendall(frame)
+
+    def receive(self) -> Any:
+        """Wait for the next message; ends the process when the host has gone."""
+        try:
+            return wire.receive(self._sock)
+        except (EOFError, OSError):
+            os._exit(0)  # the decode thread may be deep inside the library: no tidy way out
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A prepared job that waits for a slot."""
+
+    job: int
+    prepared: Any
+
+
+Work = Waiting | wire.Cancel | wire.Threads
+"""What intake hands to decode."""
+
+
+class Intake:
+    """Turns messages into work for the decode thread."""
+
+    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+        self._engine = engine
+        self._line = line
+        self._work = work
+
+    def run(self) -> None:
+        """Read messages for ever."""
+        while True:
+            message = self._line.receive()
+            if isinstance(message, wire.Submit):
+                self._prepare(message.job, message.prompt)
+            elif isinstance(message, wire.Count):
+                self._line.send([(message.job, self._count(message.prompt))])
+            else:
+                self._work.put(message)
+
+    def _prepare(self, job: int, prompt: Prompt) -> None:
+        try:
+            self._work.put(Waiting(job, self._engine.prepare(prompt)))
+        except ProviderError as error:
+            self._line.send([(job, error)])
+        except Exception:
+            log.exception("preparing a prompt failed")
+            self._line.send([(job, ProviderError("The engine could not prepare this prompt."))])
+
+    def _count(self, prompt: Prompt) -> wire.Counted | ProviderError:
+        try:
+            return wire.Counted(self._engine.prepare(prompt).prompt_tokens)
+        except ContextOverflow as overflow:
+            return wire.Counted(overflow.needed)
+        except ProviderError as error:
+            return error
+
+
+class Decode:
+    """Owns the engine: admits waiting jobs in order of arrival and steps until all are done."""
+
+    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+        self._engine = engine
+        self._line = line
+        self._work = work
+        self._waiting: deque[Waiting] = deque()
+        self._active: set[int] = set()
+        self._line_moved = False
+
+    def run(self) -> None:
+        """Loop for ever; an exception from the engine ends the process, the host restarts it."""
+        while True:
+            self._take_work()
+            self._admit()
+            if self._active:
+                self._step()
+
+    def _take_work(self) -> None:
+        """Take what has come in; wait for it when there is nothing to step."""
+        while not (self._work.empty() and (self._active or self._waiting)):
+            work = self._work.get()
+            if isinstance(work, Waiting):
+                self._waiting.append(work)
+                self._line_moved = True
+            elif isinstance(work, wire.Cancel):
+                self._cancel(work.job)
+            else:
+                self._engine.set_threads(work.threads)
+
+    def _cancel(self, job: int) -> None:
+        if job in self._active:
+            self._active.discard(job)
+            self._engine.drop(job)
+        else:
+            self._waiting = deque(one for one in self._waiting if one.job != job)
+            self._line_moved = True
+
+    def _admit(self) -> None:
+        while self._waiting and self._engine.admit(self._waiting[0].job, self._waiting[0].prepared):
+            self._active.add(self._waiting.popleft().job)
+            self._line_moved = True
+        if self._line_moved and self._waiting:
+            line = enumerate(self._waiting)
+            self._line.send([(one.job, Progress("queued", ahead)) for ahead, one in line])
+        self._line_moved = False
+
+    def _step(self) -> None:
+        events = self._engine.step()
+        self._active.difference_update(job for job, event in events if isinstance(event, End))
+        self._line.send(events)
+
+
+def serve(sock: socket.socket) -> None:
+    """Load the engine that the first message names, then answer until the host goes."""
+    line = Line(sock)
+    spec: EngineSpec = line.receive()
+    try:
+        engine = load(spec, lambda percent: line.send(wire.Loading(percent)))
+    except ProviderError as error:
+        line.send(wire.Refused(error))
+        return
+    work: SimpleQueue[Work] = SimpleQueue()
+    intake = Intake(engine, line, work)
+    threading.Thread(target=intake.run, name="intake", daemon=True).start()
+    line.send(wire.Ready(engine.info))
+    Decode(engine, line, work).run()
+
+
+if __name__ == "__main__":
+    # Ctrl-C reaches the whole terminal group; the host decides when an engine ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.basicConfig(format="%(levelname)s engine %(process)d: %(message)s")
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        serve(socket.socket(fileno=int(sys.argv[1])))
