@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import datetime
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,16 +35,31 @@ class _OutOfTime(BaseException):
     """Raised asynchronously inside the rendering thread; no template can catch it."""
 
 
+_PADDING = frozenset(["ljust", "rjust", "center", "zfill", "expandtabs"])
+_FORMATTING = frozenset(["format", "format_map"])
+_WIDE = re.compile(r"\d{4}")
+"""A width in a format string that makes much out of little."""
+
+
 class _Sandbox(ImmutableSandboxedEnvironment):
-    intercepted_binops = frozenset(["*", "**", "%"])
+    """Jinja's sandbox, and no operation that makes gigabytes out of a line of template."""
+
+    intercepted_binops = frozenset(["+", "*", "**", "%"])
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         sizes = [len(x) if isinstance(x, str | list | tuple) else abs(x) for x in (left, right)]
-        if operator == "**" or (operator == "*" and sizes[0] * sizes[1] > LONGEST_TEXT):
+        grows = operator == "*" and sizes[0] * sizes[1] > LONGEST_TEXT
+        widens = operator == "%" and isinstance(left, str) and _WIDE.search(left)
+        if operator == "**" or grows or widens or (operator == "+" and sum(sizes) > LONGEST_TEXT):
             raise SecurityError(f"the operator {operator} is not available at that size")
-        if operator == "%" and isinstance(left, str) and len(left) > 1000:
-            raise SecurityError("the format string is too long")
         return super().call_binop(context, operator, left, right)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, str):
+            wide = attr in _FORMATTING and _WIDE.search(obj)
+            if attr in _PADDING or wide:
+                return False
+        return super().is_safe_attribute(obj, attr, value)
 
 
 class SandboxedTemplate:
@@ -56,6 +72,9 @@ class SandboxedTemplate:
         environment.globals["raise_exception"] = _raise_exception
         environment.globals["strftime_now"] = _strftime_now
         environment.filters["tojson"] = _to_json
+        for name in ("center", "format", "indent", "wordwrap"):
+            del environment.filters[name]
+        del environment.globals["lipsum"]
         try:
             self._template = environment.from_string(source)
         except TemplateError as error:
@@ -117,4 +136,4 @@ def _strftime_now(form: str) -> str:
 
 def _to_json(value: Any, indent: int | None = None) -> str:
     """Unlike Jinja's own filter, no HTML escapes: models were not trained on them."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(value, ensure_ascii=False, indent=indent and min(indent, 8))

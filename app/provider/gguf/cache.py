@@ -154,11 +154,12 @@ class PrefixCache:
         return sequence
 
     def _consume(self, source: Sequence | None, room: int) -> Sequence | None:
-        """Where there is no room for the source beside its copy: let the copy be the source."""
+        """Where there is no room for the source beside its copy: let the source be the copy."""
         if source is None or source.id not in self._idle:
             return None
         del self._idle[source.id]
         if self._make_room(room, ids=0, keep=None):
+            self._park(source)
             return source
         self._idle[source.id] = source
         return None
@@ -192,7 +193,10 @@ class PrefixCache:
             leaving = next((one for one in self._idle.values() if one is not keep), None)
             if leaving is None:
                 return False
+            del self._idle[leaving.id]
             self._park(leaving)
+            self._context.trim(leaving.id, 0)
+            self._free_ids.append(leaving.id)
         return True
 
     def _free_cells(self) -> int:
@@ -205,16 +209,11 @@ class PrefixCache:
         return self._cells - sum(held.values()) - promised
 
     def _park(self, sequence: Sequence) -> None:
-        del self._idle[sequence.id]
-        if len(sequence.tokens) >= SHORTEST_PARKED and self._parked_bytes:
-            state = self._context.save(sequence.id)
-            parked = Parked(sequence.owner, sequence.tokens, state)
-            self._parked[next(self._numbers)] = parked
-            self._shrink_parked()
-        self._context.trim(sequence.id, 0)
-        self._free_ids.append(sequence.id)
-
-    def _shrink_parked(self) -> None:
+        """Copy a sequence to RAM, from which the least recently parked ones leave."""
+        if len(sequence.tokens) < SHORTEST_PARKED or not self._parked_bytes:
+            return
+        state = self._context.save(sequence.id)
+        self._parked[next(self._numbers)] = Parked(sequence.owner, sequence.tokens, state)
         while sum(len(one.state) for one in self._parked.values()) > self._parked_bytes:
             self._parked.popitem(last=False)
 

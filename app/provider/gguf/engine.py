@@ -35,6 +35,9 @@ from app.provider.types import (
 IDLE_SEQUENCES = 32
 """Conversations that stay in the context beside the active ones."""
 
+MOST_CELLS = 32_768
+"""More only where one context is longer: each cell costs time in every attention mask."""
+
 WORTH_WAITING = 64
 """Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
@@ -260,5 +263,5 @@ def _plan(model: LlamaModel, limits: EngineLimits) -> tuple[int, int]:
     """Context length of one request, and cells for all, within the bytes allowed."""
     affordable = max(512, limits.kv_cache_bytes // model.bytes_per_cell())
     length = limits.context_length or min(model.trained_context, affordable)
-    cells = max(length, min(affordable, limits.slots * length))
+    cells = max(length, min(affordable, limits.slots * length, MOST_CELLS))
     return length, -(-cells // 256) * 256

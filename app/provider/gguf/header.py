@@ -6,6 +6,7 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
@@ -30,6 +31,42 @@ _SCALARS = {
 }
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
 _LONGEST_STRING = 2**24
+
+TENSOR_TYPES = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    9: (32, 40),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    15: (256, 292),
+    16: (256, 66),
+    17: (256, 74),
+    18: (256, 98),
+    19: (256, 50),
+    20: (32, 18),
+    21: (256, 110),
+    22: (256, 82),
+    23: (256, 136),
+    24: (1, 1),
+    25: (1, 2),
+    26: (1, 4),
+    27: (1, 8),
+    28: (1, 8),
+    29: (256, 56),
+    30: (1, 2),
+    34: (256, 54),
+    35: (256, 66),
+    39: (32, 17),
+}
+"""ggml tensor type → weights in a block and bytes of a block (ggml's type traits)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +101,21 @@ class _Cursor:
                 if value is not None:
                     metadata[key] = value
             whole = self._tensors_end(tensors, metadata.get("general.alignment", 32))
-        except (struct.error, ValueError, KeyError):
+        except (struct.error, ValueError, KeyError, OverflowError, ZeroDivisionError):
             return Header(metadata, whole=False)
         return Header(metadata, whole)
 
     def _tensors_end(self, tensors: int, alignment: int) -> bool:
-        """Whether the last tensor begins inside the file."""
+        """Whether every tensor ends inside the file."""
         furthest = 0
         for _ in range(tensors):
             self._string()
-            dimensions = self._scalar(_U32)
-            self._at += 8 * dimensions + 4
-            furthest = max(furthest, self._scalar(_U64))
+            shape = [self._scalar(_U64) for _ in range(self._scalar(_U32))]
+            block, block_bytes = TENSOR_TYPES.get(self._scalar(_U32), (256, 1))
+            size = math.prod(shape) // block * block_bytes
+            furthest = max(furthest, self._scalar(_U64) + size)
         start = -(-self._at // alignment) * alignment
-        return tensors == 0 or start + furthest < len(self._data)
+        return start + furthest <= len(self._data)
 
     def _scalar(self, kind: struct.Struct) -> Any:
         (value,) = kind.unpack_from(self._data, self._at)

@@ -1,0 +1,67 @@
+"""Asks a host or a pool, and keeps what came back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.provider.engine import EngineLimits, EngineSpec
+from app.provider.runtime import EngineHost, HostPolicy
+from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Sampling, Started
+
+STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
+
+
+@dataclass
+class Reply:
+    """The events of one stream, sorted by kind."""
+
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(event.text for event in self.events if isinstance(event, Delta))
+
+    @property
+    def started(self) -> Started:
+        (started,) = [event for event in self.events if isinstance(event, Started)]
+        return started
+
+    @property
+    def end(self) -> End:
+        (end,) = [event for event in self.events if isinstance(event, End)]
+        return end
+
+    @property
+    def progress(self) -> list[Progress]:
+        return [event for event in self.events if isinstance(event, Progress)]
+
+
+def host_of(
+    engine: str, policy: HostPolicy | None = None, path: Path = STARTER, **limits: Any
+) -> EngineHost:
+    """An engine host that is not started: echo or gguf, on the starter unless told."""
+    return EngineHost(EngineSpec(engine, str(path), EngineLimits(**limits)), policy or HostPolicy())
+
+
+def prompt(*texts: str, system: str = "", owner: str = "", **sampling: Any) -> Prompt:
+    """A prompt of alternating user and assistant texts, at temperature 0 unless told."""
+    messages = [Message.of("system", system)] if system else []
+    for index, text in enumerate(texts):
+        messages.append(Message.of("assistant" if index % 2 else "user", text))
+    options = {"temperature": 0.0, "max_tokens": 48} | sampling
+    return Prompt(tuple(messages), Sampling(**options), owner)
+
+
+async def collect(events: AsyncGenerator[Event, None]) -> Reply:
+    """Read a stream to its end."""
+    async with aclosing(events):
+        return Reply([event async for event in events])
+
+
+async def ask(host: EngineHost, *texts: str, **options: Any) -> Reply:
+    """Ask and wait for the whole answer."""
+    return await collect(host.stream(prompt(*texts, **options)))

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from app.provider.text import TextAssembler
+
+
+def say(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], TextAssembler]:
+    text = TextAssembler(stop)
+    return [text.push(piece) for piece in pieces], text
+
+
+@pytest.mark.parametrize("word", ["안녕하세요 👋🏽", "你好,世界", "naïve café 🇰🇷"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_only_whole_characters_come_out(word: str, size: int) -> None:
+    data = word.encode()
+    said, text = say([data[at : at + size] for at in range(0, len(data), size)])
+    assert "".join(said) + text.flush() == word
+    assert all("\ufffd" not in piece for piece in said)
+
+
+def test_half_a_character_at_the_end_is_dropped() -> None:
+    said, text = say(["끝".encode()[:2]])
+    assert said == [""]
+    assert text.flush() == ""
+
+
+def test_bytes_of_no_character_are_dropped() -> None:
+    said, text = say([b"a\xff", b"\x80b"])
+    assert "".join(said) + text.flush() == "ab"
+
+
+def test_a_stop_string_may_span_pieces() -> None:
+    said, text = say([b"Hello<", b"en", b"d>ignored"], stop=("<end>",))
+    assert said == ["Hello", "", ""]
+    assert text.stopped
+    assert text.flush() == ""
+
+
+def test_text_that_only_looks_like_a_stop_string_is_sent() -> None:
+    said, text = say([b"a<e", b"n", b"x"], stop=("<end>",))
+    assert said == ["a", "", "<enx"]
+    assert not text.stopped
+    assert text.flush() == ""
+
+
+def test_the_earliest_of_several_stop_strings_counts() -> None:
+    said, text = say([b"one two three"], stop=("three", "two"))
+    assert said == ["one "]
+    assert text.stopped
+
+
+def test_what_is_held_back_comes_out_at_the_end() -> None:
+    said, text = say([b"a<e"], stop=("<end>",))
+    assert said == ["a"]
+    assert text.flush() == "<e"
