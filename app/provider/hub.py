@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import httpx2
-from huggingface_hub import HfApi, ModelInfo, hf_hub_url
+from huggingface_hub import HfApi, ModelInfo, get_token, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -37,7 +37,6 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.file_download import http_get
-from huggingface_hub.utils import build_hf_headers
 
 INCOMING = ".incoming"
 ANSWER_SECONDS = 20.0
@@ -175,11 +174,12 @@ def _download(endpoint: str, file: HubFile, sink: BinaryIO) -> None:
         raise NoSpace(
             f"{file.name} needs {missing / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free."
         )
+    token = get_token()
     http_get(
         hf_hub_url(file.repo, file.path, revision=file.revision, endpoint=endpoint),
         sink,
         resume_size=sink.tell(),
-        headers=build_hf_headers(),
+        headers={"authorization": f"Bearer {token}"} if token else {},
         expected_size=file.size,
         displayed_filename=file.name,
     )

@@ -15,11 +15,6 @@ from app.provider import wire
 from app.provider.engine import EngineSpec
 
 _ROOT = Path(__file__).parents[2]
-_ENVIRONMENT = {
-    # OpenMP's threads spin between two steps; a short spin keeps the speed of decoding and
-    # gives the core back to the API process and to other models when an engine is idle.
-    "OMP_WAIT_POLICY": "active",
-}
 
 
 class EngineProcess:
@@ -78,7 +73,7 @@ class EngineProcess:
 
 def _environment() -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return _ENVIRONMENT | dict(os.environ) | {"PYTHONPATH": path}
+    return dict(os.environ) | {"PYTHONPATH": path}
 
 
 def how_it_ended(code: int) -> str:

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -22,9 +23,11 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
-from app.provider.types import End, Progress, Prompt
+from app.provider.types import Delta, End, Event, Progress, Prompt
 
 log = logging.getLogger(__name__)
+
+FRAME_SECONDS = 1 / 60
 
 
 class Line:
@@ -97,6 +100,41 @@ class Intake:
             return error
 
 
+class Outbox:
+    """What steps gave and the host has not been told.
+
+    A small model makes many tokens between two frames of a screen. Text of one job that comes
+    within FRAME_SECONDS is joined, so that the cores compute instead of carrying single words;
+    everything that is not text goes out at once.
+    """
+
+    def __init__(self) -> None:
+        self._events: list[tuple[int, Event]] = []
+        self._urgent = False
+        self._sent_at = 0.0
+
+    def add(self, events: list[tuple[int, Event]]) -> None:
+        """Note the events of a step."""
+        self._events += events
+        self._urgent = self._urgent or any(not isinstance(event, Delta) for _, event in events)
+
+    def due(self) -> bool:
+        """Whether it is time to send, be it only an empty sign of life."""
+        return self._urgent or time.monotonic() - self._sent_at >= FRAME_SECONDS
+
+    def take(self) -> wire.Report:
+        """Everything noted, with the text of each job joined."""
+        joined: dict[int, list[Event]] = {}
+        for job, event in self._events:
+            told = joined.setdefault(job, [])
+            if told and isinstance(event, Delta) and isinstance(told[-1], Delta):
+                told[-1] = Delta(told[-1].text + event.text)
+            else:
+                told.append(event)
+        self._events, self._urgent, self._sent_at = [], False, time.monotonic()
+        return [(job, event) for job, told in joined.items() for event in told]
+
+
 class Decode:
     """Owns the engine: admits waiting jobs in order of arrival and steps until all are done."""
 
@@ -107,6 +145,7 @@ class Decode:
         self._waiting: deque[Waiting] = deque()
         self._active: set[int] = set()
         self._line_moved = False
+        self._outbox = Outbox()
 
     def run(self) -> None:
         """Loop for ever; an exception from the engine ends the process, the host restarts it."""
@@ -148,7 +187,9 @@ class Decode:
     def _step(self) -> None:
         events = self._engine.step()
         self._active.difference_update(job for job, event in events if isinstance(event, End))
-        self._line.send(events)
+        self._outbox.add(events)
+        if self._outbox.due():
+            self._line.send(self._outbox.take())
 
 
 def serve(sock: socket.socket) -> None:

@@ -1,0 +1,92 @@
+"""What the README files show is run as it stands there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.config import Settings
+from app.provider.curated import RECOMMENDED
+from tests.conftest import serving
+
+ROOT = Path(__file__).parents[2]
+READMES = ("README.md", "README.ko.md")
+
+
+def blocks(language: str) -> list[str]:
+    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    return [block for name in READMES for block in pattern.findall((ROOT / name).read_text())]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[httpx.Client]:
+    with serving(models_dir=ROOT / "models") as client:
+        yield client
+
+
+def run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", blocks("bash"))
+def test_curl_examples(block: str, server: httpx.Client) -> None:
+    said = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
+    assert '"finish_reason":"stop"' in said.replace('": "', '":"')
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_examples(block: str, server: httpx.Client) -> None:
+    said = run([sys.executable, "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
+    assert len(said.strip()) > 10
+
+
+def test_there_are_examples_in_both_languages() -> None:
+    assert len(blocks("bash")) == 4
+    assert len(blocks("python")) == 3
+
+
+def test_the_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| (?:`(.*?)`)? ?\|", (ROOT / "README.md").read_text(), re.M
+    )
+    shown = dict(rows)
+    fields = Settings.model_fields
+    assert set(shown) == {name.upper() for name in fields}
+    for name, default in shown.items():
+        value = fields[name.lower()].default
+        told = (
+            "" if value in (None, ()) else str(value).lower() if value in (True, False) else value
+        )
+        assert default == str(told), name
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_list_of_models_is_that_of_pull(name: str) -> None:
+    rows = re.findall(
+        r"^\| `([\w.-]+)` \| .*? \| ([\d.]+) GB \| (.*?) \|", (ROOT / name).read_text(), re.M
+    )
+    expected = [(one.name, f"{one.size / 1e9:.1f}", one.licence) for one in RECOMMENDED]
+    assert rows == expected
+
+
+@pytest.mark.parametrize("name", [*READMES, "docs/architecture.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert all((page.parent / link).exists() for link in links), links
+
+
+def test_the_architecture_names_every_module() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for path in sorted((ROOT / "app").rglob("*.py")):
+        if path.name == "__init__.py" or path.relative_to(ROOT / "app").parts[0] in {"v1", "v2"}:
+            continue
+        assert path.name in text, path
