@@ -77,6 +77,7 @@ def _gguf_card(path: Path, size: int, header: Header) -> ModelCard:
         format="gguf",
         path=path,
         size_bytes=size,
+        tasks=("embedding",) if f"{architecture}.pooling_type" in facts else ("chat",),
         context_length=int(facts.get(f"{architecture}.context_length", 0)),
         name=str(facts.get("general.name", "")),
         architecture=architecture,

@@ -6,6 +6,7 @@ A model in use never leaves, and an id is never answered by another model.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -29,8 +30,8 @@ _RESCAN_SECONDS = 1.0
 class PoolConfig:
     """Where models lie and how many may be loaded. ``default_model`` is a file anywhere.
 
-    ``limits.threads`` 0 means the physical cores; loaded models share the threads, so that
-    their sum never exceeds that number.
+    ``limits.threads`` 0 means the physical cores. Models that are answering share the threads,
+    so that their sum never exceeds that number.
     """
 
     models_dir: Path
@@ -46,7 +47,7 @@ class ModelPool:
 
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
-        self._threads = config.limits.threads or psutil.cpu_count(logical=False) or 1
+        self._threads = config.limits.threads or _physical_cores()
         self._cards: list[ModelCard] = []
         self._scanned_at = float("-inf")
         self._hosts: dict[str, EngineHost] = {}  # least recently used first
@@ -125,21 +126,27 @@ class ModelPool:
             async with self._moving:
                 host = self._hosts.pop(model, None) or await self._make_host(self.card(model))
         self._hosts[model] = host  # the end of the dict: most recently used
-        self._leases[model] += 1
+        self._lease(model, +1)
         try:
             yield host
         finally:
-            self._leases[model] -= 1
+            self._lease(model, -1)
+
+    def _lease(self, model: str, change: int) -> None:
+        """Count who uses a model, and share the threads among the models in use."""
+        before = self._leases[model]
+        self._leases[model] += change
+        if before == 0 or self._leases[model] == 0:
+            used = [host for name, host in self._hosts.items() if self._leases[name]]
+            for host in used:
+                host.set_threads(max(1, self._threads // len(used)))
 
     async def _make_host(self, card: ModelCard) -> EngineHost:
         if card.problem:
             raise ModelNotLoadable(f"{card.id}: {card.problem}")
         while len(self._hosts) >= self._config.max_loaded:
             await self._unload_one()
-        threads = max(1, self._threads // (len(self._hosts) + 1))
-        for other in self._hosts.values():
-            other.set_threads(threads)
-        limits = replace(self._config.limits, threads=threads)
+        limits = replace(self._config.limits, threads=self._threads)
         return EngineHost(EngineSpec(card.format, str(card.path), limits), self._config.policy)
 
     async def _unload_one(self) -> None:
@@ -148,3 +155,9 @@ class ModelPool:
                 await self._hosts.pop(model).stop()
                 return
         raise EngineBusy("Every model that is loaded is in use.", retry_after=5.0)
+
+
+def _physical_cores() -> int:
+    """Cores that this process may use; a hyper-thread more makes the arithmetic slower."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))

@@ -44,7 +44,10 @@ class HostPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What health shows of an engine. ``idle_seconds``: since the process's last sign of life."""
+    """What health shows of an engine.
+
+    ``threads`` is its share of the CPU, ``idle_seconds`` the time since its last sign of life.
+    """
 
     state: State
     healthy: bool
@@ -52,6 +55,7 @@ class HostStatus:
     active: int
     waiting: int
     restarts: int
+    threads: int
     idle_seconds: float
     problem: str | None
 
@@ -122,10 +126,10 @@ class EngineHost:
             self._supervisor = asyncio.create_task(self._supervise())
 
     def set_threads(self, threads: int) -> None:
-        """Let the engine use that many CPU threads from now on."""
-        self._threads = threads
-        if self._process and self._state == "ready":
-            self._process.send(wire.Threads(threads))
+        """Let the engine use that many CPU threads from its next step on."""
+        if threads != self._threads:
+            self._threads = threads
+            self._send_threads()
 
     def status(self) -> HostStatus:
         """Take a snapshot for health and lists."""
@@ -139,6 +143,7 @@ class EngineHost:
             active=started,
             waiting=len(self._requests) - started,
             restarts=self._restarts,
+            threads=self._threads,
             idle_seconds=round(idle, 3),
             problem=str(self._problem) if self._problem else None,
         )
@@ -195,6 +200,10 @@ class EngineHost:
                 self._last_sign = time.monotonic()
                 self._process.send(request.message)
 
+    def _send_threads(self) -> None:
+        if self._process and self._state == "ready":
+            self._process.send(wire.Threads(self._threads))
+
     # ---------------------------------------------------------------- the supervisor
 
     async def _supervise(self) -> None:
@@ -245,7 +254,7 @@ class EngineHost:
                 self._slots = info.slots
                 self._state = "ready"
                 self._problem = None
-                self.set_threads(self._threads)
+                self._send_threads()
                 self._send_unsent()
 
     def _deliver(self, number: int, outcome: wire.Outcome) -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from contextlib import aclosing
 
+import psutil
 import pytest
 
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable
@@ -185,3 +188,28 @@ async def test_stop_fails_what_is_running(host: EngineHost) -> None:
     await host.stop()
     with pytest.raises(EngineUnavailable):
         await running
+
+
+ORPHAN = """
+import asyncio, sys
+from tests.provider.asking import ask, host_of
+async def main():
+    host = host_of("echo")
+    await ask(host, "hello")
+    print(host.status().pid, flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+
+
+async def test_an_engine_does_not_outlive_a_killed_api_process() -> None:
+    command = [sys.executable, "-c", ORPHAN]
+    api = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
+    assert api.stdout
+    engine = int(api.stdout.readline())
+    api.kill()
+    api.wait()
+    api.stdout.close()
+    async with asyncio.timeout(10):
+        while psutil.pid_exists(engine) and psutil.Process(engine).status() != "zombie":
+            await asyncio.sleep(0.05)

@@ -66,6 +66,18 @@ async def test_models_answer_side_by_side(pool: ModelPool) -> None:
     assert [reply.text for reply in both] == [alone.text, alone.text]
 
 
+async def test_models_in_use_share_the_threads(pool: ModelPool) -> None:
+    await collect(pool.stream("a", prompt("hello")))
+    assert pool.health()["a"].threads == 2
+    async with aclosing(pool.stream("a", prompt("hello", max_tokens=2000))) as a:
+        await anext(a)
+        asking = asyncio.create_task(collect(pool.stream("b", prompt("hello"))))
+        await asyncio.sleep(0)
+        assert [status.threads for status in pool.health().values()] == [1, 1]
+        await asking
+        assert pool.health()["a"].threads == 2
+
+
 async def test_closing_the_pool_ends_every_process(pool: ModelPool) -> None:
     await collect(pool.stream("a", prompt("hello")))
     await pool.close()

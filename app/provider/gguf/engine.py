@@ -6,6 +6,7 @@ being read; ``Pace`` bounds that piece. It knows nothing of queues, threads or H
 
 from __future__ import annotations
 
+import logging
 import time
 from array import array
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from app.provider.types import (
     Started,
     Usage,
 )
+
+log = logging.getLogger(__name__)
 
 IDLE_SEQUENCES = 32
 """Conversations that stay in the context beside the active ones."""
@@ -262,6 +265,8 @@ class GgufEngine:
 def _plan(model: LlamaModel, limits: EngineLimits) -> tuple[int, int]:
     """Context length of one request, and cells for all, within the bytes allowed."""
     affordable = max(512, limits.kv_cache_bytes // model.bytes_per_cell())
-    length = limits.context_length or min(model.trained_context, affordable)
+    if limits.context_length > model.trained_context:
+        log.warning("the model was trained for %d tokens of context", model.trained_context)
+    length = min(limits.context_length or affordable, model.trained_context)
     cells = max(length, min(affordable, limits.slots * length, MOST_CELLS))
     return length, -(-cells // 256) * 256

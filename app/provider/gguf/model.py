@@ -48,6 +48,8 @@ class LlamaModel:
         self.handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
             raise ModelNotLoadable(f"llama.cpp cannot load the file: {self._log.reason()}")
+        if llama_cpp.llama_model_has_encoder(self.handle):
+            raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
         self.bos_text = self._special_text(llama_cpp.llama_vocab_bos(self.vocab))
