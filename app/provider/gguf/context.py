@@ -35,6 +35,7 @@ class LlamaContext:
                 "set CONTEXT_LENGTH or KV_CACHE_MB lower."
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
+        self._vocabulary_size = model.vocabulary_size
         self._rows = Rows(BATCH_TOKENS)
 
     # ---------------------------------------------------------------- batches
@@ -52,6 +53,11 @@ class LlamaContext:
     def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
         """Draw a token from the logits of an output row."""
         return int(llama_cpp.llama_sampler_sample(sampler, self._handle, row))
+
+    def likeliest(self, row: int) -> int:
+        """Return the token with the largest logit of an output row, the first of equal ones."""
+        logits = llama_cpp.llama_get_logits_ith(self._handle, row)
+        return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads for the next batches."""

@@ -230,7 +230,7 @@ class GgufEngine:
         if answer.unread:
             read = Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))
             return [(answer.number, read)]
-        answer.pending = self._context.sample(answer.sampler.chain, row)
+        answer.pending = answer.sampler.draw(self._context, row)
         text, reason = self._write(answer, self._model.piece(answer.pending))
         events: list[Event] = [Delta(text)] if text else []
         if reason:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import llama_cpp
 
+from app.provider.gguf.context import LlamaContext
 from app.provider.types import Sampling
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: draws a seed of its own
 
 
 class Sampler:
-    """One request's chain. Penalties see the tokens drawn from it: the answer so far."""
+    """One request's way to draw. Penalties see the tokens drawn from it: the answer so far."""
 
     def __init__(self, sampling: Sampling, vocabulary_size: int, longest_answer: int) -> None:
-        self.chain = llama_cpp.llama_sampler_chain_init(
-            llama_cpp.llama_sampler_chain_default_params()
-        )
+        samplers = _drawing(sampling) if sampling.temperature > 0 else []
         if _penalises(sampling):
             penalties = llama_cpp.llama_sampler_init_penalties(
                 vocabulary_size,
@@ -24,13 +23,27 @@ class Sampler:
                 sampling.frequency_penalty,
                 sampling.presence_penalty,
             )
-            llama_cpp.llama_sampler_chain_add(self.chain, penalties)
-        for sampler in _greedy() if sampling.temperature == 0 else _drawing(sampling):
-            llama_cpp.llama_sampler_chain_add(self.chain, sampler)
+            samplers = [penalties, *(samplers or [llama_cpp.llama_sampler_init_greedy()])]
+        self._chain = _chain(samplers) if samplers else None
+
+    def draw(self, context: LlamaContext, row: int) -> int:
+        """Draw the next token from an output row of the last batch."""
+        if self._chain is None:
+            return context.likeliest(row)  # no copy of the vocabulary for a plain maximum
+        return context.sample(self._chain, row)
 
     def close(self) -> None:
         """Free the chain and its samplers."""
-        llama_cpp.llama_sampler_free(self.chain)
+        if self._chain is not None:
+            llama_cpp.llama_sampler_free(self._chain)
+
+
+def _chain(samplers: list[llama_cpp.llama_sampler_p]) -> llama_cpp.llama_sampler_p:
+    params = llama_cpp.llama_sampler_chain_default_params()
+    chain: llama_cpp.llama_sampler_p = llama_cpp.llama_sampler_chain_init(params)
+    for sampler in samplers:
+        llama_cpp.llama_sampler_chain_add(chain, sampler)
+    return chain
 
 
 def _penalises(sampling: Sampling) -> bool:
@@ -39,10 +52,6 @@ def _penalises(sampling: Sampling) -> bool:
         or sampling.presence_penalty != 0.0
         or sampling.frequency_penalty != 0.0
     )
-
-
-def _greedy() -> list[llama_cpp.llama_sampler_p]:
-    return [llama_cpp.llama_sampler_init_greedy()]
 
 
 def _drawing(sampling: Sampling) -> list[llama_cpp.llama_sampler_p]:

@@ -1,0 +1,114 @@
+"""One process that listens: checks first whether it may and can, then says where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+
+import uvicorn
+
+from app.config import Settings
+from app.provider.errors import ModelConflict, ModelNotFound
+from app.provider.pool import ModelPool
+from app.security import require_safe_bind
+
+FINISH_SECONDS = 10
+"""How long answers in progress may go on after Ctrl-C."""
+
+
+class CannotListen(Exception):
+    """The address is taken, forbidden or not one of this machine; ``str()`` says which."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted; raises OpenBindRefused or CannotListen before anything starts."""
+    require_safe_bind(settings, settings.host)
+    config = uvicorn.Config(
+        "app.main:create_app",
+        factory=True,
+        host=settings.host,
+        ws="none",
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=FINISH_SECONDS,
+    )
+    with bind(settings.host, settings.port) as listener:
+        Server(config, url(settings.host, listener)).run([listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before the slow part of the start; raises CannotListen."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotListen(_why(error, host, port)) from error
+    return listener
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use: stop the other program or choose another port, PORT=8001."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights: choose one above 1023, like PORT=8001."
+    return f"HOST={host} is not an address of this machine: {error.strerror}."
+
+
+def url(host: str, listener: socket.socket) -> str:
+    """Where a browser on this machine finds the server."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104
+    shown = here or (f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+class Server(uvicorn.Server):
+    """Says what there is to open once it listens, and when the first model is ready."""
+
+    def __init__(self, config: uvicorn.Config, root: str) -> None:
+        super().__init__(config)
+        self._root = root
+        self._watch: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then speak."""
+        await super().startup(sockets)
+        say(addresses(self._root))
+        self._watch = asyncio.create_task(watch(self.lifespan.state["pool"]))
+
+
+def addresses(root: str) -> str:
+    """The four addresses worth opening."""
+    return (
+        f"\n  Start here    {root}/\n"
+        f"  Try the API   {root}/docs\n"
+        f"  Read the API  {root}/redoc\n"
+        f"  Health        {root}/health\n\n"
+        "Ctrl-C stops the server."
+    )
+
+
+async def watch(pool: ModelPool) -> None:
+    """Report on the default model until it is ready or has failed."""
+    try:
+        model = pool.card(None).id
+    except (ModelNotFound, ModelConflict):
+        return  # the log has said so
+    began = shown = time.monotonic()
+    while (state := pool.state(model)) not in {"ready", "failed"}:
+        if time.monotonic() - shown >= 5:
+            shown = time.monotonic()
+            say(f"Loading {model} … {shown - began:.0f} s")
+        await asyncio.sleep(0.05)
+    problem = pool.health()[model].problem if model in pool.health() else None
+    say(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)  # noqa: T201

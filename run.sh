@@ -1,0 +1,256 @@
+#!/usr/bin/env bash
+# The one door for users and developers: `./run.sh help` lists the commands.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly VENV=.venv
+readonly PY=$VENV/bin/python
+readonly LOG=$VENV/install.log
+readonly CONSTRAINTS=$VENV/constraints.txt
+readonly NEEDED_MB=2000 # packages, llama.cpp's sources and its build
+
+help() {
+    cat <<'TEXT'
+Usage: ./run.sh [COMMAND] [ARGUMENTS]
+
+  serve            install what is missing and start the server (the default)
+  install          only install
+  pull [NAME]      download a model; without a name, list the recommended ones
+  models           list the models on this machine
+  test [PYTEST…]   run the tests
+  check            lint, format and type checks
+  docs             export the API reference into api_docs/
+  bench [ARGS…]    measure the speed
+
+Settings come from the environment or .env, see .env.example: PORT=8001 ./run.sh
+The first start also reads:
+  PYTHON             the Python to use (3.11 or newer)
+  LLAMA_WHEEL_INDEX  a package index with prebuilt llama-cpp-python wheels
+  CMAKE_ARGS         how to compile llama.cpp: CMAKE_ARGS=-DGGML_CUDA=on for NVIDIA GPUs
+TEXT
+}
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+good_python() {
+    "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' >/dev/null 2>&1
+}
+
+find_python() {
+    local name names=(python3 python3.14 python3.13 python3.12 python3.11)
+    [[ -z ${PYTHON-} ]] || names=("$PYTHON")
+    for name in "${names[@]}"; do
+        if good_python "$name"; then
+            echo "$name"
+            return
+        fi
+    done
+    die "Python 3.11 to 3.14 is needed, but ${names[0]} is $(version_of "${names[0]}"): install one, or name it: PYTHON=/path/to/python3 ./run.sh"
+}
+
+version_of() {
+    "$1" --version 2>/dev/null || echo "missing"
+}
+
+ensure_venv() {
+    local python
+    if [[ -x $PY ]] && good_python "$PY"; then
+        return
+    fi
+    python=$(find_python)
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        die "This Python cannot create virtual environments: install its venv module (Debian, Ubuntu: sudo apt install python3-venv)."
+    echo "Creating $VENV with $("$python" --version)"
+    "$python" -m venv --clear "$VENV" || die "$VENV could not be created."
+}
+
+ensure_space() {
+    local folder free
+    for folder in . "${TMPDIR:-/tmp}"; do
+        free=$(df -Pk "$folder" | awk 'NR == 2 { print int($4 / 1024) }')
+        ((free >= NEEDED_MB)) ||
+            die "Installing needs $NEEDED_MB MB of free disk, but only $free MB are free in $folder."
+    done
+}
+
+ensure_compiler() {
+    local name
+    for name in ${CXX:-c++ g++ clang++}; do
+        if "$name" --version >/dev/null 2>&1; then
+            return
+        fi
+    done
+    die "A C++ compiler is needed to build llama.cpp: install one (Debian, Ubuntu: sudo apt install g++; macOS: xcode-select --install) or name an index of prebuilt wheels in LLAMA_WHEEL_INDEX."
+}
+
+show_progress() { # label, seconds so far, step: in place on a terminal, else a line every 15 s
+    if [[ -t 1 ]]; then
+        printf '\r\033[K%s … %d s %s' "$@"
+    elif (($2 % 15 == 0)); then
+        printf '%s … %d s %s\n' "$@"
+    fi
+}
+
+logged() { # label, command: run it into the log while showing the time and ninja's [n/m]
+    local label=$1 start=$SECONDS job step
+    shift
+    : >"$LOG"
+    set -m # its own process group, so that Ctrl-C can end a whole compiler tree
+    "$@" >"$LOG" 2>&1 </dev/null &
+    job=$!
+    set +m
+    trap 'kill -- -'"$job"' 2>/dev/null; exit 130' INT TERM
+    while kill -0 "$job" 2>/dev/null; do
+        step=$(grep -oE '^ *\[[0-9]+/[0-9]+\]' "$LOG" | tail -n 1 || true)
+        show_progress "$label" $((SECONDS - start)) "$step"
+        sleep 1
+    done
+    trap - INT TERM
+    [[ ! -t 1 ]] || printf '\r\033[K'
+    if wait "$job"; then
+        echo "$label: done in $((SECONDS - start)) s"
+    else
+        return 1
+    fi
+}
+
+stop_if_known() { # what failed: end with one sentence where the log shows a well-known reason
+    if grep -q 'No space left on device' "$LOG"; then
+        die "$1 failed: the disk is full."
+    elif tail -n 30 "$LOG" | grep -q 'after connection broken by'; then
+        die "$1 failed: the package index cannot be reached; check the network, or name a mirror in PIP_INDEX_URL."
+    fi
+}
+
+explain_failure() { # what failed
+    stop_if_known "$1"
+    tail -n 40 "$LOG" | cut -c 1-200 >&2
+    die "$1 failed: the end of the log is above, all of it in $LOG"
+}
+
+pip_install() {
+    "$PY" -m pip install --disable-pip-version-check --constraint "$CONSTRAINTS" "$@"
+}
+
+recall_recipe() { # llama.cpp is built as the last time until one of the two variables is set
+    if [[ -z ${CMAKE_ARGS+set}${LLAMA_WHEEL_INDEX+set} && -e $VENV/llama-recipe ]]; then
+        { read -r CMAKE_ARGS && read -r LLAMA_WHEEL_INDEX; } <"$VENV/llama-recipe"
+    fi
+    CMAKE_ARGS=${CMAKE_ARGS-}
+    LLAMA_WHEEL_INDEX=${LLAMA_WHEEL_INDEX-}
+}
+
+recipe() {
+    printf '%s\n%s\n' "$CMAKE_ARGS" "$LLAMA_WHEEL_INDEX"
+}
+
+llama_is_there() { # requirement: that version, built by this recipe
+    [[ $(recipe) == "$(cat "$VENV/llama-recipe" 2>/dev/null)" ]] &&
+        "$PY" -m pip freeze | grep -q "^llama_cpp_python==${1##*==}"
+}
+
+built_before() { # requirement: does pip's own cache hold a wheel of it?
+    "$PY" -m pip cache list llama_cpp_python 2>/dev/null | grep -q -- "-${1##*==}-"
+}
+
+find_wheel() { # requirement, pip flags: install without compiling where an index has a wheel
+    local task="Looking for a wheel of $1"
+    logged "$task" pip_install --no-deps --only-binary llama-cpp-python "$@" || {
+        stop_if_known "$task"
+        return 1
+    }
+}
+
+compile_llama() { # requirement, pip flags
+    if [[ -n $CMAKE_ARGS ]] || ! built_before "$1"; then
+        ensure_compiler
+        echo "Compiling llama.cpp for this machine, once: about 5 CPU-minutes (3 minutes on 2 cores)."
+        echo "A prebuilt wheel would save that: LLAMA_WHEEL_INDEX=https://… ./run.sh (see README)."
+    fi
+    CMAKE_ARGS="$CMAKE_ARGS '-DCMAKE_PROJECT_llama_cpp_INCLUDE=$PWD/scripts/llama-build.cmake'" \
+        logged "Building $1" pip_install -v "$@" || explain_failure "Building $1"
+}
+
+install_llama() {
+    local requirement flags=()
+    requirement=$(grep '^llama-cpp-python==' "$CONSTRAINTS")
+    if llama_is_there "$requirement"; then
+        return
+    fi
+    [[ -z $LLAMA_WHEEL_INDEX ]] || flags+=(--extra-index-url "$LLAMA_WHEEL_INDEX" --prefer-binary)
+    [[ ! -e $VENV/llama-recipe ]] || flags+=(--no-deps --force-reinstall)
+    if [[ -n $CMAKE_ARGS ]]; then
+        # pip's cache does not look at CMAKE_ARGS: what it holds may be another build.
+        flags+=(--no-cache-dir --no-binary llama-cpp-python)
+        compile_llama "$requirement" "${flags[@]}"
+    else
+        find_wheel "$requirement" ${flags[@]+"${flags[@]}"} ||
+            compile_llama "$requirement" ${flags[@]+"${flags[@]}"}
+    fi
+    recipe >"$VENV/llama-recipe"
+}
+
+fingerprint() {
+    { cat pyproject.toml poetry.lock && recipe; } | cksum
+}
+
+install() { # [extra]: nothing to do while pyproject.toml, poetry.lock and the recipe are the same
+    local extra=${1-} stamp=$VENV/installed${1:+-$1}
+    recall_recipe
+    if [[ -x $PY && $(fingerprint) == "$(cat "$stamp" 2>/dev/null)" ]]; then
+        return
+    fi
+    ensure_space
+    ensure_venv
+    "$PY" scripts/constraints.py >"$CONSTRAINTS"
+    install_llama
+    logged "Installing the packages${extra:+ for $extra}" pip_install --editable ".${extra:+[$extra]}" ||
+        explain_failure "Installing the packages"
+    fingerprint >"$stamp"
+}
+
+check() {
+    "$PY" -m ruff check
+    "$PY" -m ruff format --check
+    "$PY" -m mypy
+    if command -v shellcheck >/dev/null; then
+        shellcheck run.sh .ci/run
+    fi
+}
+
+main() {
+    local command=${1:-serve}
+    shift || true
+    case $command in
+    serve | pull | models | docs)
+        install
+        exec "$PY" -m app.cli "$command" "$@"
+        ;;
+    install)
+        install "$@"
+        ;;
+    test)
+        install test
+        exec "$PY" -m pytest "$@"
+        ;;
+    check)
+        install test
+        check
+        ;;
+    bench)
+        install bench
+        exec "$PY" -m bench "$@"
+        ;;
+    help | -h | --help)
+        help
+        ;;
+    *)
+        die "There is no command '$command': ./run.sh help lists them."
+        ;;
+    esac
+}
+
+main "$@"

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import app
+
+runner = CliRunner()
+
+
+def test_models_are_listed_with_their_facts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("ENABLE_ECHO", "true")
+    titles, echo = runner.invoke(app, ["models"]).output.splitlines()
+    assert titles.split() == ["MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"]
+    assert echo.split() == ["echo", "echo", "0", "MB", "4,096", "ok"]
+
+
+def test_no_models_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    assert f"No model in {tmp_path}" in runner.invoke(app, ["models"]).output
+
+
+def test_pull_without_a_name_recommends_with_size_and_licence() -> None:
+    shown = runner.invoke(app, ["pull"]).output
+    assert "qwen2.5-0.5b      676 MB  Apache-2.0" in shown
+    assert "HyperCLOVA X SEED Model License" in shown
+
+
+def test_unknown_recommendation() -> None:
+    result = runner.invoke(app, ["pull", "no-such-model"])
+    assert result.exit_code == 1
+    assert "There is no recommended model 'no-such-model'" in result.stderr
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    heavy = {"fastapi", "uvicorn", "huggingface_hub", "llama_cpp"}
+    program = f"import sys, app.cli; print({heavy} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
