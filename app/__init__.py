@@ -1,0 +1,1 @@
+"""FastAPI SLLM API: small language models behind a versioned REST API."""

@@ -91,6 +91,12 @@ class ModelPool:
         """Status of every model that is loaded or was asked for."""
         return {model: host.status() for model, host in self._hosts.items()}
 
+    def well(self) -> bool:
+        """Whether every engine does its work; a bad file that was only tried does not count."""
+        tried = {model for model, status in self.health().items() if status.state == "failed"}
+        ill = {model for model, status in self.health().items() if not status.healthy}
+        return not ill or (ill <= tried and self._default_id() not in ill)
+
     # ---------------------------------------------------------------- using a model
 
     async def stream(self, model: str, prompt: Prompt) -> AsyncGenerator[Event, None]:

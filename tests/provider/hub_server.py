@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,13 +73,15 @@ class Handler(BaseHTTPRequestHandler):
         content = self.hub.files[name]
         start = int(asked.removeprefix("bytes=").rstrip("-") or 0)
         size = {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
-        self._answer(206 if asked else 200, content[start:], first, **(size if asked else {}))
+        self._answer(206 if asked else 200, content[start:], size if asked else {}, first)
         return None
 
     def _refuse(self, status: int, code: str) -> None:
-        self._answer(status, b"{}", **{"X-Error-Code": code})
+        self._answer(status, b"{}", {"X-Error-Code": code})
 
-    def _answer(self, status: int, body: bytes, first: bool = False, **headers: str) -> None:
+    def _answer(
+        self, status: int, body: bytes, headers: Mapping[str, str] = {}, first: bool = False
+    ) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)

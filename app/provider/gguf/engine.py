@@ -130,7 +130,7 @@ class GgufEngine:
         events = self._start_admitted()
         running = [answer for answer in self._answers.values() if not answer.unread]
         rows = [(answer, self._add_token(answer)) for answer in running]
-        pieces = self._share_out(self._pace.prompt_tokens(len(running)))
+        pieces = self._share_out(len(running))
         rows += [(answer, self._add_piece(answer, size)) for answer, size in pieces]
         begun = time.perf_counter()
         self._context.decode()
@@ -198,14 +198,15 @@ class GgufEngine:
 
     # ---------------------------------------------------------------- one step
 
-    def _share_out(self, tokens: int) -> list[tuple[Answer, int]]:
-        """Divide ``tokens`` among unread prompts: half to the oldest, the rest to the shortest."""
+    def _share_out(self, running: int) -> list[tuple[Answer, int]]:
+        """Sizes of the pieces to read: half to the oldest prompt, the rest to the shortest."""
         unread = [answer for answer in self._answers.values() if answer.unread]
         if not unread:
             return []
+        longest = max(len(answer.prompt.tokens) - answer.cached for answer in unread)
+        tokens = self._pace.prompt_tokens(running, longest)
         oldest, *others = unread
-        first = min(oldest.unread, tokens if not others else max(1, tokens // 2))
-        pieces = [(oldest, first)]
+        pieces = [(oldest, min(oldest.unread, tokens // 2 if others else tokens))]
         for answer in sorted(others, key=lambda one: one.unread):
             tokens -= pieces[-1][1]
             if tokens > 0:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from app.provider.gguf.context import BATCH_TOKENS
 
-LONGEST_GAP = 4.0
-"""A step with a piece of a prompt may take that many times a step without."""
+LONGEST_GAP = 5.0
+"""A step with a piece of a long prompt may take that many times a step without."""
+
+SHORT_PROMPT = 256
+"""Tokens. A prompt no longer than this is over so soon that it may cause a longer gap:"""
+
+SHORT_GAP = 0.25
+"""seconds."""
 
 LONGEST_STEP = 0.5
 """Seconds a step may take when nobody is waiting for tokens; bounds cancel and admission."""
@@ -22,15 +28,23 @@ class Pace:
         self._decode_seconds: float | None = None  # a step with running answers only
         self._prompt_seconds: float | None = None  # one more prompt token in a step
 
-    def prompt_tokens(self, running: int) -> int:
-        """Tokens of prompts to compute in the next step beside ``running`` answers."""
-        if self._prompt_seconds is None or (running and self._decode_seconds is None):
+    def prompt_tokens(self, running: int, longest: int) -> int:
+        """Tokens of prompts to compute in the next step beside ``running`` answers.
+
+        ``longest`` is the most that one of the prompts has or had to be computed.
+        """
+        if self._prompt_seconds is None:
             return _FIRST_PIECE
-        seconds = LONGEST_STEP
-        if running and self._decode_seconds is not None:
-            seconds = (LONGEST_GAP - 1.0) * self._decode_seconds
-        tokens = int(seconds / self._prompt_seconds)
-        return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
+        seconds = self._seconds(running, longest)
+        return max(
+            _SMALLEST_PIECE, min(int(seconds / self._prompt_seconds), BATCH_TOKENS - running)
+        )
+
+    def _seconds(self, running: int, longest: int) -> float:
+        if not running:
+            return LONGEST_STEP
+        least = SHORT_GAP if longest <= SHORT_PROMPT else 0.0
+        return max(least, (LONGEST_GAP - 1.0) * (self._decode_seconds or 0.0))
 
     def record(self, seconds: float, running: int, prompt_tokens: int) -> None:
         """Learn from a step that took ``seconds``."""

@@ -1,0 +1,40 @@
+"""Work that stops when the client hangs up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.types import Receive
+
+from app.errors import ClientGone
+
+T = TypeVar("T")
+
+
+async def unless_hangup(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Do ``work``; if the client hangs up before it is done, cancel it and raise ClientGone.
+
+    The request's body must have been read: ``receive`` has only the hang-up left to tell.
+    """
+    working = asyncio.create_task(work)
+    watching = asyncio.create_task(_hangup(receive))
+    try:
+        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone("The client hung up.")
+    finally:
+        await _stop(working, watching)
+
+
+async def _hangup(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _stop(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel and see the tasks through, so that what they hold is released on return."""
+    running = [task for task in tasks if task.cancel()]
+    await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""API v1: whole answers, and the list of models."""

@@ -1,0 +1,41 @@
+"""The rules every wire model follows, and the kinds of text in them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+LONGEST_TEXT = 1_000_000
+"""Characters; MAX_REQUEST_BYTES usually ends a body before."""
+
+
+class WireModel(BaseModel):
+    """No unknown fields, no numbers in strings, no NaN: nothing is guessed or ignored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+def _plain(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must not contain half of a surrogate pair")
+    return text
+
+
+Plain = Annotated[
+    str, AfterValidator(_plain), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
+]
+"""Text that every engine and database can hold."""
+
+
+def _whole(number: object) -> object:
+    # In JSON 1.0 is a whole number too.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+WHOLE = BeforeValidator(_whole)
+"""For every integer; it stands after the bounds, or they would be missing in the schema."""
+
+Text = Annotated[Plain, Field(min_length=1, max_length=LONGEST_TEXT)]

@@ -1,0 +1,42 @@
+"""``POST /chat``: a whole answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
+
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
+from app.documents import CHAT_ERRORS, problems
+from app.hangup import unless_hangup
+from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
+from app.v1.services.chat import chat_model, prompt_of, whole_answer
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/chat",
+    response_model=ChatAnswer,
+    response_description="The whole answer",
+    responses=problems(*CHAT_ERRORS),
+    dependencies=[JSON_ONLY],
+    summary="Ask, and get the whole answer",
+)
+async def chat(
+    body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
+    pool: Pool,
+    settings: AppSettings,
+    owner: Owner,
+    request: Request,
+) -> Response:
+    """Say something to a model and wait for all of its answer.
+
+    The model sees `system`, then `history`, then `message`. Nothing is stored: send the history
+    again with each request. Only `message` is required. Hanging up stops the model.
+    """
+    model = chat_model(pool, body.model)
+    prompt = prompt_of(body, owner, settings.max_history_length)
+    answer = await unless_hangup(request.receive, whole_answer(model, pool.stream(model, prompt)))
+    # Ready bytes: the framework would validate the answer a second time.
+    return Response(answer.model_dump_json(), media_type="application/json")

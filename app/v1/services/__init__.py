@@ -1,0 +1,1 @@
+"""What v1 does, free of HTTP."""

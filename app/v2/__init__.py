@@ -1,0 +1,1 @@
+"""API v2: v1, and answers as a stream of events."""

@@ -1,0 +1,1 @@
+"""Wire models that v2 adds: the data of its events."""

@@ -1,0 +1,1 @@
+"""Routes that v2 adds."""

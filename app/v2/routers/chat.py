@@ -1,0 +1,43 @@
+"""``POST /chat/stream``: the answer while it is being made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
+
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
+from app.documents import CHAT_ERRORS, problems
+from app.sse import EventStream
+from app.v1.models.chat import EXAMPLES, ChatRequest
+from app.v1.services.chat import chat_model, new_id, prompt_of
+from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/chat/stream",
+    response_class=Response,  # its content is documented in full below
+    responses=problems(*CHAT_ERRORS) | STREAM_DOCUMENTATION,
+    dependencies=[JSON_ONLY],
+    summary="Ask, and get the answer as it is made",
+)
+async def chat_stream(
+    body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
+    pool: Pool,
+    settings: AppSettings,
+    owner: Owner,
+) -> EventStream:
+    """Say something to a model and read its answer as server-sent events.
+
+    The order is `message`, then any number of `queued`, `loading` and `prefill`, then any number
+    of `delta`, then exactly one `done` or `error`, and nothing after it. Every event has an id;
+    lines that begin with a colon are comments that keep the connection open. An error that
+    happens before the model has accepted the question is a normal HTTP error. Hanging up stops
+    the model.
+    """
+    model = chat_model(pool, body.model)
+    prompt = prompt_of(body, owner, settings.max_history_length)
+    head = MessageEvent(id=new_id(), model=model)
+    return EventStream(head.model_dump(), pool.stream(model, prompt))

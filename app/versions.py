@@ -1,0 +1,95 @@
+"""The API's versions: a table of what each release adds, and vN composed of v1 … vN.
+
+A later release replaces a route of an earlier one by declaring the same method and path. Two
+declarations in one release stop the start-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from app import documents
+from app.v1.routers import chat as v1_chat
+from app.v1.routers import models as v1_models
+from app.v2.models.events import EVENTS
+from app.v2.routers import chat as v2_chat
+
+
+@dataclass(frozen=True)
+class Release:
+    """What one version adds. ``schemas`` are models to document that no route refers to."""
+
+    routers: tuple[APIRouter, ...]
+    schemas: tuple[type[BaseModel], ...] = ()
+
+
+RELEASES = (
+    Release((v1_chat.router, v1_models.router)),
+    Release((v2_chat.router,), tuple(EVENTS.values())),
+)
+"""v1, v2, … in this order."""
+
+NAMES = tuple(f"v{number}" for number in range(1, len(RELEASES) + 1))
+
+Key = tuple[str, str]
+"""Path and method."""
+
+
+class DuplicateRoute(Exception):
+    """One release declares the same method and path twice."""
+
+
+def compose(releases: Sequence[Release]) -> list[APIRoute]:
+    """The routes of the newest of ``releases``, by path; raises DuplicateRoute."""
+    routes: dict[Key, APIRoute] = {}
+    for release in releases:
+        routes |= _declared(release)
+    return [routes[key] for key in sorted(routes)]
+
+
+def _declared(release: Release) -> dict[Key, APIRoute]:
+    declared: dict[Key, APIRoute] = {}
+    for key, route in _keyed(release):
+        if key in declared:
+            raise DuplicateRoute(f"{key[1]} {key[0]} is declared twice in one release.")
+        declared[key] = route
+    return declared
+
+
+def _keyed(release: Release) -> Iterator[tuple[Key, APIRoute]]:
+    for router in release.routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield (route.path, _method(route)), route
+
+
+def _method(route: APIRoute) -> str:
+    """The one method: of a route with several, a later release could replace half."""
+    (method,) = route.methods or set[str]()
+    return method
+
+
+def add(name: str, router: APIRouter) -> None:
+    """Give ``router`` everything of one version, under ``/api/<name>``."""
+    composed = APIRouter()
+    composed.routes.extend(compose(RELEASES[: NAMES.index(name) + 1]))
+    router.include_router(
+        composed,
+        prefix=f"/api/{name}",
+        generate_unique_id_function=lambda route: f"{name}_{route.name}",
+    )
+
+
+def document(name: str) -> dict[str, Any]:
+    """The OpenAPI document of one version."""
+    releases = RELEASES[: NAMES.index(name) + 1]
+    schemas = [schema for release in releases for schema in release.schemas]
+    router = APIRouter()
+    add(name, router)
+    return documents.document(name, router.routes, schemas)

@@ -1,0 +1,96 @@
+"""``python -m bench [WORK …] [--quick]``: measure, and write a table and a chart."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from bench import chart, machine, shapes
+from bench.plan import FULL, QUICK, Plan
+from bench.process import ROOT
+from bench.report import Report, targets
+from bench.samples import Sample
+from bench.servers import LLAMA_SERVER, PACKAGED, available
+from bench.works import WORKS
+
+CACHE = ROOT / ".cache" / "bench"
+RESULTS = ROOT / "bench" / "results"
+STARTER = ROOT / "models" / "starter.gguf"
+QUICK_SIZES = "Quick sizes: the targets are those of the full run."
+MISSING = {
+    LLAMA_SERVER: "llama-server not measured: LLAMA_SERVER names no binary.",
+    PACKAGED: "llama_cpp.server not measured: its extra is not installed.",
+}
+
+
+def main() -> None:
+    """Run the chosen works one after the other and write the report."""
+    options = _options()
+    if options.again:
+        _write(Report.read(options.again), options.again.parent)
+        return
+    plan = _plan(options.quick)
+    remarks = [*_missing(plan), *([QUICK_SIZES] if options.quick else [])]
+    report = Report(_name(options), machine.facts(), remarks, [])
+    for work in options.works:
+        report.remarks.append(_measure(work, plan, report.samples))
+        report.write(options.results)  # after each work: a run of minutes may be broken off
+    _write(report, options.results)
+    print("\n".join(targets(report.samples)))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("works", nargs="*", metavar="WORK", help=f"of: {' '.join(WORKS)}")
+    parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--name", help="file name of the results")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--again", type=Path, metavar="JSON", help="only rewrite table and chart")
+    options = parser.parse_args()
+    if unknown := set(options.works) - WORKS.keys():
+        parser.error(f"no such work: {', '.join(sorted(unknown))}")
+    options.works = options.works or list(WORKS)
+    return options
+
+
+def _plan(quick: bool) -> Plan:
+    print("· writing the generated model, unless it is there", flush=True)
+    shape = shapes.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf")
+    return Plan(QUICK if quick else FULL, available(), machine.cores(), shape, STARTER)
+
+
+def _name(options: argparse.Namespace) -> str:
+    """The whole is ``latest``; a part never overwrites it."""
+    whole = options.works == list(WORKS)
+    parts = [] if whole else [*options.works]
+    kind = ["quick"] if options.quick else ["latest"] if whole else []
+    return str(options.name or "-".join([*parts, *kind]))
+
+
+def _measure(work: str, plan: Plan, samples: list[Sample]) -> str:
+    """Add the work's samples; a remark on the conditions."""
+    print(f"· {work}", flush=True)
+    neighbours, started = machine.Neighbours(), time.monotonic()
+    for sample in WORKS[work](plan):
+        print(f"  {sample.figure:18} {sample.contestant:18} {sample.value:10.4g}", flush=True)
+        samples.append(sample)
+    percent, seconds = neighbours.percent(), time.monotonic() - started
+    return f"{work}: {seconds:.0f} s, other processes took {percent:.0f} % of the processor."
+
+
+def _missing(plan: Plan) -> list[str]:
+    remarks = [text for name, text in MISSING.items() if name not in plan.servers]
+    if not plan.starter.exists():
+        remarks.append("Starter model not measured: its file is not there.")
+    return remarks
+
+
+def _write(report: Report, folder: Path) -> None:
+    report.write(folder)
+    chart.draw(report, folder / f"{report.name}.png")
+    print(f"· wrote {report.name}.md, .json and .png", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What each figure is called and which of them were promised: data for the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.samples import Sample, Summary, ratio, summary
+from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW
+from bench.works.startup import BARE
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured quantity in words, with its unit; ratios have none."""
+
+    title: str
+    unit: str
+
+    @property
+    def label(self) -> str:
+        """Words and unit."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Ours must be at least or at most ``limit``; with a peer: ``limit`` times the peer's."""
+
+    figure: str
+    relation: Literal["≥", "≤"]
+    limit: float
+    peer: str | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A goal beside what was measured: None where a part of it was not measured."""
+
+    goal: Goal
+    ours: Summary | None
+    peer: Summary | None
+    reached: Summary | None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the median reaches the goal."""
+        if self.reached is None:
+            return None
+        if self.goal.relation == "≥":
+            return self.reached.median >= self.goal.limit
+        return self.reached.median <= self.goal.limit
+
+
+CONTESTANTS = (OURS, RAW, LLAMA_SERVER, PACKAGED, BARE)
+
+FIGURES = {
+    "streams.1": Figure("1 stream", "tok/s"),
+    "streams.8": Figure("8 streams, total", "tok/s"),
+    "starter.8": Figure("starter model, 8 streams, total", "tok/s"),
+    "prefix.ratio": Figure("shared system prompt: first token of 2nd…8th ÷ 1st", ""),
+    "prefix.worst": Figure("… the slowest ÷ 1st", ""),
+    "prefix.together": Figure("… 2nd…8th sent at the same moment ÷ 1st", ""),
+    "prefix.first": Figure("… first token of the 1st", "ms"),
+    "prefix.next": Figure("… first token of the 2nd…8th", "ms"),
+    "turns.7.ratio": Figure("turn 20 among 7 others: first token ÷ cold", ""),
+    "turns.7.worst": Figure("… the slowest ÷ cold", ""),
+    "turns.7.cold": Figure("… first token cold", "ms"),
+    "turns.7.last": Figure("… first token of turn 20", "ms"),
+    "turns.15.ratio": Figure("turn 20 among 15 others: first token ÷ cold", ""),
+    "turns.15.worst": Figure("… the slowest ÷ cold", ""),
+    "turns.15.cold": Figure("… first token cold", "ms"),
+    "turns.15.last": Figure("… first token of turn 20", "ms"),
+    "gap.ratio": Figure(
+        "long prompt comes in: worst gap of a running stream ÷ its median before", ""
+    ),
+    "gap.prefill": Figure("long prompt comes in: its first token ÷ alone", ""),
+    "gap.own": Figure("… worst gap ÷ the median of all its gaps", ""),
+    "gap.median": Figure("… median gap before", "ms"),
+    "gap.worst": Figure("… worst gap meanwhile", "ms"),
+    "gap.alone": Figure("… first token of the long prompt alone", "s"),
+    "startup.seconds": Figure("API process, start to healthy", "s"),
+    "startup.memory": Figure("API process, resident before any model", "MiB"),
+    "echo.p50": Figure("echo, v1 chat, 1 client, median", "ms"),
+    "echo.rate": Figure("echo, v1 chat, 32 clients", "requests/s"),
+}
+
+GOALS = (
+    Goal("streams.1", "≥", 0.97, RAW),
+    Goal("streams.8", "≥", 0.97, RAW),
+    Goal("streams.8", "≥", 1.0, LLAMA_SERVER),
+    Goal("streams.8", "≥", 3.0, PACKAGED),
+    Goal("starter.8", "≥", 1.0, LLAMA_SERVER),
+    Goal("prefix.ratio", "≤", 0.05),
+    Goal("prefix.ratio", "≤", 1.0, LLAMA_SERVER),
+    Goal("turns.7.ratio", "≤", 0.15),
+    Goal("turns.7.ratio", "≤", 1.0, LLAMA_SERVER),
+    Goal("turns.15.ratio", "≤", 0.15),
+    Goal("turns.15.ratio", "≤", 1.0, LLAMA_SERVER),
+    Goal("gap.ratio", "≤", 6.0),
+    Goal("gap.prefill", "≤", 1.5),
+    Goal("startup.seconds", "≤", 1.5, BARE),
+    Goal("startup.memory", "≤", 120.0),
+    Goal("echo.p50", "≤", 3.0),
+    Goal("echo.rate", "≥", 1500.0),
+)
+
+
+def judge(goal: Goal, samples: list[Sample]) -> Verdict:
+    """Hold the goal against the measured numbers."""
+    ours = summary(samples, goal.figure, OURS)
+    if goal.peer is None:
+        return Verdict(goal, ours, None, ours)
+    peer = summary(samples, goal.figure, goal.peer)
+    return Verdict(goal, ours, peer, ratio(samples, goal.figure, OURS, goal.peer))

@@ -1,0 +1,56 @@
+"""Facts of the machine that figures depend on. Names neither the host nor its paths."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from pathlib import Path
+
+import psutil
+
+PACKAGES = ("llama-cpp-python", "fastapi", "starlette", "uvicorn")
+
+
+def cores() -> int:
+    """Physical cores: the threads that every contestant gets."""
+    return psutil.cpu_count(logical=False) or psutil.cpu_count() or 1
+
+
+class Neighbours:
+    """What other processes, and a hypervisor, take of the processor from now on."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self._before = _foreign_seconds()
+
+    def percent(self) -> float:
+        """Their part of all cores, 0 to 100. Children count as ours once they have ended."""
+        possible = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
+        return max(0.0, 100 * (_foreign_seconds() - self._before) / possible)
+
+
+def _foreign_seconds() -> float:
+    spent = psutil.cpu_times()
+    busy = sum(getattr(spent, name, 0.0) for name in ("user", "nice", "system", "steal"))
+    return float(busy) - sum(os.times()[:4])
+
+
+def facts() -> dict[str, str]:
+    """Processor, memory and versions, ready to print."""
+    memory = round(psutil.virtual_memory().total / 2**30)
+    return {
+        "processor": f"{_processor()}, {cores()} physical cores, {memory} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        "Python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _processor() -> str:
+    """The model name: Linux tells it in a file only."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text().splitlines() if listing.exists() else []
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,64 @@
+"""What every work is given: how much to measure, on which models, against which servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.servers import Server
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: repetitions, and sizes in tokens and seconds."""
+
+    rounds: int
+    answer: int
+    system: int
+    early_turns: int
+    turn_answer: int
+    long_prompt: int
+    starts: int
+    echo_requests: int
+    echo_seconds: float
+
+
+FULL = Scale(
+    rounds=3,
+    answer=64,
+    system=1000,
+    early_turns=17,
+    turn_answer=12,
+    long_prompt=4000,
+    starts=5,
+    echo_requests=1000,
+    echo_seconds=5.0,
+)
+QUICK = Scale(
+    rounds=1,
+    answer=24,
+    system=400,
+    early_turns=2,
+    turn_answer=4,
+    long_prompt=1000,
+    starts=2,
+    echo_requests=200,
+    echo_seconds=1.0,
+)
+"""A look in a few minutes: other sizes, so other figures than the promised ones."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes, the servers that are there, the threads each may use, and the two models."""
+
+    scale: Scale
+    servers: dict[str, Server]
+    threads: int
+    shape: Path
+    starter: Path
+
+    def rivals(self, *names: str) -> Iterator[Server]:
+        """Those of the named servers that can be started here."""
+        return (self.servers[name] for name in names if name in self.servers)

@@ -1,0 +1,25 @@
+"""What the contestants are asked: words of the generated model, one token each."""
+
+from __future__ import annotations
+
+import random
+
+from bench.shapes import WORDS
+
+Messages = list[dict[str, str]]
+
+
+def words(seed: str, count: int) -> str:
+    """Text of ``count`` tokens; another seed shares no beginning with it."""
+    return " ".join(random.Random(seed).choices(WORDS, k=count))
+
+
+def ask(seed: str, count: int) -> Messages:
+    """A conversation that is one question of ``count`` words."""
+    return [{"role": "user", "content": words(seed, count)}]
+
+
+def chatml(messages: Messages) -> str:
+    """The text that the models' own template makes of the messages."""
+    turns = [f"<|im_start|>{turn['role']}\n{turn['content']}<|im_end|>\n" for turn in messages]
+    return "".join(turns) + "<|im_start|>assistant\n"

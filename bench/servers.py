@@ -1,0 +1,143 @@
+"""The contestants: how each is started, and the language it speaks. One runs at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import process
+from bench.client import Client, Dialect
+from bench.prompts import Messages
+
+OURS, RAW, LLAMA_SERVER, PACKAGED = "ours", "raw loop", "llama-server", "llama_cpp.server"
+SLOTS = 8
+CONTEXT = 8192
+"""Tokens that one conversation may have, on every server."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to compare: the command for a model and a port, its settings, its language."""
+
+    name: str
+    command: Callable[[Path, int, int], list[str]]
+    env: Callable[[Path, int, int], dict[str, str]]
+    dialect: Dialect
+    health: str = "/health"
+
+    @contextlib.contextmanager
+    def serving(self, model: Path, threads: int) -> Iterator[Client]:
+        """A client of the freshly started server."""
+        port = process.free_port()
+        command, env = self.command(model, port, threads), self.env(model, port, threads)
+        with process.running(command, env, port, self.health):
+            yield Client(port, self.dialect)
+
+
+def available() -> dict[str, Server]:
+    """The servers that can be started here, by name."""
+    servers = {OURS: _ours()}
+    if binary := os.environ.get("LLAMA_SERVER"):
+        servers[LLAMA_SERVER] = _llama_server(str(Path(binary).resolve()))
+    if importlib.util.find_spec("sse_starlette"):
+        servers[PACKAGED] = _packaged()
+    return servers
+
+
+@contextlib.contextmanager
+def raw_loop(model: Path, threads: int) -> Iterator[Callable[[list[str], int], tuple[int, float]]]:
+    """A function from (texts, max_tokens) to (tokens, seconds), run in a bare process."""
+    command = [sys.executable, "-m", "bench.raw_loop", str(model), "--threads", str(threads)]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin
+    assert child.stdout
+    stdin, stdout = child.stdin, child.stdout
+
+    def measure(texts: list[str], max_tokens: int) -> tuple[int, float]:
+        print(json.dumps({"texts": texts, "max_tokens": max_tokens}), file=stdin, flush=True)
+        answer = json.loads(stdout.readline())
+        return answer["tokens"], answer["seconds"]
+
+    try:
+        yield measure
+    finally:
+        stdin.close()
+        child.wait()
+        stdout.close()
+
+
+def own_settings(port: int, **more: str) -> dict[str, str]:
+    """Environment of our server on loopback, whatever ``.env`` says."""
+    return {"HOST": "127.0.0.1", "PORT": str(port), "API_KEYS": "", "LOG_LEVEL": "WARNING", **more}
+
+
+def own_command() -> list[str]:
+    """The command line of our server."""
+    return [sys.executable, "-m", "app.cli", "serve"]
+
+
+def _ours() -> Server:
+    def env(model: Path, port: int, threads: int) -> dict[str, str]:
+        settings = {"SLLM_MODEL_PATH": str(model), "ENGINE_THREADS": str(threads)}
+        settings |= {"CONTEXT_LENGTH": str(CONTEXT), "ENGINE_SLOTS": str(SLOTS)}
+        return own_settings(port, **settings)
+
+    dialect = Dialect("/api/v2/chat/stream", _own_body, _own_text, _completion_tokens)
+    return Server(OURS, lambda *_: own_command(), env, dialect)
+
+
+def _llama_server(binary: str) -> Server:
+    def command(model: Path, port: int, threads: int) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(port), "--no-webui"]
+        size = ["-np", str(SLOTS), "-c", str(SLOTS * CONTEXT), "-t", str(threads)]
+        return [binary, "-m", str(model), *where, *size]
+
+    return Server(LLAMA_SERVER, command, lambda *_: {}, _openai())
+
+
+def _packaged() -> Server:
+    def command(model: Path, port: int, threads: int) -> list[str]:
+        where = ["--host", "127.0.0.1", "--port", str(port), "--interrupt_requests", "False"]
+        size = ["--n_ctx", str(CONTEXT), "--n_threads", str(threads)]
+        size += ["--n_threads_batch", str(threads)]
+        return [sys.executable, "-m", "llama_cpp.server", "--model", str(model), *where, *size]
+
+    return Server(PACKAGED, command, lambda *_: {}, _openai(), health="/v1/models")
+
+
+def _own_body(messages: Messages, max_tokens: int) -> dict[str, object]:
+    system = [turn["content"] for turn in messages if turn["role"] == "system"]
+    *history, last = [turn for turn in messages if turn["role"] != "system"]
+    body: dict[str, object] = {"message": last["content"], "history": history}
+    body |= {"temperature": 0, "max_tokens": max_tokens}
+    return body | {"system": system[0]} if system else body
+
+
+def _own_text(event: dict[str, Any]) -> str:
+    return str(event.get("text", ""))
+
+
+def _openai() -> Dialect:
+    def body(messages: Messages, max_tokens: int) -> dict[str, object]:
+        request: dict[str, object] = {"messages": messages, "max_tokens": max_tokens}
+        request |= {"stream": True, "stream_options": {"include_usage": True}}
+        return request | {"temperature": 0}
+
+    return Dialect("/v1/chat/completions", body, _openai_text, _completion_tokens)
+
+
+def _openai_text(event: dict[str, Any]) -> str:
+    return "".join(choice["delta"].get("content") or "" for choice in event.get("choices", []))
+
+
+def _completion_tokens(event: dict[str, Any]) -> int | None:
+    usage = event.get("usage")
+    return int(usage["completion_tokens"]) if usage else None

@@ -1,0 +1,19 @@
+"""The works that are measured, by the names of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.plan import Plan
+from bench.samples import Sample
+from bench.works import echo, gap, prefix, startup, streams, turns
+
+WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
+    "streams": streams.generated,
+    "starter": streams.starter,
+    "prefix": prefix.run,
+    "turns": turns.run,
+    "gap": gap.run,
+    "startup": startup.run,
+    "echo": echo.run,
+}

@@ -1,0 +1,67 @@
+"""What a long prompt that comes in and a stream that runs do to each other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import count
+from statistics import median
+
+from bench.client import Client, Reply
+from bench.plan import Plan
+from bench.prompts import ask
+from bench.samples import Sample
+from bench.servers import LLAMA_SERVER, OURS
+
+QUESTION = 8
+SETTLED = 40
+"""Pieces of text that the stream has sent when the long prompt comes."""
+AFTER = 10
+"""Pieces that it still sends afterwards."""
+ENDLESS = 4000
+
+
+def run(plan: Plan) -> Iterator[Sample]:
+    """One round: it holds hundreds of gaps."""
+    for server in plan.rivals(OURS, LLAMA_SERVER):
+        with server.serving(plan.shape, plan.threads) as client:
+            for figure, value in asyncio.run(_measure(client, plan.scale.long_prompt)).items():
+                yield Sample(figure, server.name, 0, value)
+
+
+async def _measure(client: Client, size: int) -> dict[str, float]:
+    await client.ask(ask("warm", QUESTION), 4)
+    alone = await client.ask(ask("alone", size), 1)
+    stream, long = await _together(client, size)
+    arrived = [one for one in stream.times if one < long.sent]
+    before = Reply(0, 0, tuple(arrived), "", 0)
+    during = [
+        later - earlier
+        for earlier, later in zip(stream.times, stream.times[1:], strict=False)
+        if later > long.sent and earlier < long.times[0]
+    ]
+    return {
+        "gap.median": median(before.gaps) * 1000,
+        "gap.worst": max(during) * 1000,
+        "gap.ratio": max(during) / median(before.gaps),
+        "gap.own": max(during) / median(stream.gaps),
+        "gap.alone": alone.ttft,
+        "gap.prefill": long.ttft / alone.ttft,
+    }
+
+
+async def _together(client: Client, size: int) -> tuple[Reply, Reply]:
+    """The running stream, and the long prompt that came while it ran."""
+    settled, over = asyncio.Event(), asyncio.Event()
+    pieces, after = count(1), count(1)
+
+    def watch(_now: float) -> bool:
+        if next(pieces) == SETTLED:
+            settled.set()
+        return over.is_set() and next(after) == AFTER
+
+    running = asyncio.create_task(client.ask(ask("running", QUESTION), ENDLESS, watch))
+    await settled.wait()
+    long = await client.ask(ask("meanwhile", size), 1)
+    over.set()
+    return await running, long

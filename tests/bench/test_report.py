@@ -1,0 +1,72 @@
+"""The pure parts of the benchmark: statistics, verdicts, tables, the vocabulary."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import shapes
+from bench.figures import FIGURES, GOALS, Goal, judge
+from bench.report import Report, number, targets
+from bench.samples import Sample, Summary, ratio, summary
+
+SAMPLES = [
+    Sample("streams.8", "ours", 0, 60.0),
+    Sample("streams.8", "raw loop", 0, 50.0),
+    Sample("streams.8", "ours", 1, 30.0),
+    Sample("streams.8", "raw loop", 1, 40.0),
+    Sample("streams.8", "ours", 2, 33.0),
+    Sample("streams.8", "raw loop", 2, 30.0),
+]
+
+
+def test_a_summary_is_the_median_with_its_spread() -> None:
+    assert summary(SAMPLES, "streams.8", "ours") == Summary(33.0, 30.0, 60.0)
+
+
+def test_nothing_measured_has_no_summary() -> None:
+    assert summary(SAMPLES, "streams.1", "ours") is None
+
+
+def test_a_ratio_pairs_the_rounds() -> None:
+    paired = ratio(SAMPLES, "streams.8", "ours", "raw loop")
+    assert paired == Summary(33 / 30, 30 / 40, 60 / 50)
+
+
+@pytest.mark.parametrize(("limit", "met"), [(1.0, True), (1.1, True), (1.2, False)])
+def test_a_goal_is_met_by_the_median(limit: float, met: bool) -> None:
+    assert judge(Goal("streams.8", "≥", limit, "raw loop"), SAMPLES).met is met
+
+
+def test_a_goal_without_its_peer_is_neither_met_nor_missed() -> None:
+    assert judge(Goal("streams.8", "≥", 1.0, "llama-server"), SAMPLES).met is None
+
+
+def test_a_missed_goal_is_shown() -> None:
+    rows = targets([*SAMPLES, Sample("echo.p50", "ours", 0, 4.5)])
+    (row,) = [row for row in rows if "echo" in row]
+    assert row == "| echo, v1 chat, 1 client, median, ms | 4.5 |  |  | ≤ 3 ms | **no** |"
+
+
+def test_every_goal_has_a_name() -> None:
+    assert {goal.figure for goal in GOALS} <= FIGURES.keys()
+
+
+def test_a_report_is_read_back_as_written(tmp_path: Path) -> None:
+    report = Report("small", {"cores": "2"}, ["a remark"], SAMPLES)
+    report.write(tmp_path)
+    assert Report.read(tmp_path / "small.json") == report
+    assert "| 8 streams, total, tok/s | 33 (30 … 60) |" in (tmp_path / "small.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.04321, "0.0432"), (1.5, "1.5"), (74.26, "74.3"), (1834.2, "1,834")]
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_the_vocabulary_has_the_real_size_and_no_token_twice() -> None:
+    tokens = shapes.vocabulary()
+    assert len(tokens) == len(set(tokens)) == shapes.VOCAB
+    assert tokens[shapes.FIRST_WORD] == "Ġbaba"
+    assert tokens[shapes.FIRST_SPECIAL] == "<|endoftext|>"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app import config
+from app.config import Settings
+
+EXAMPLE = Path(config.__file__).parents[1] / ".env.example"
+
+
+def example() -> list[tuple[str, str, str]]:
+    """(explanation, name, value) of every setting in the file."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    return [
+        (before, *line.split("=", 1))  # type: ignore[misc]
+        for before, line in zip(["", *lines], lines, strict=False)
+        if line and not line.startswith("#")
+    ]
+
+
+def test_the_example_has_every_setting() -> None:
+    assert [name.lower() for _, name, _ in example()] == sorted(
+        Settings.model_fields, key=[name.lower() for _, name, _ in example()].index
+    )
+
+
+def test_every_line_of_the_example_is_explained() -> None:
+    for explanation, name, _ in example():
+        assert explanation.startswith("# "), name
+        assert len(explanation) > 15, name
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """No setting in the environment, so that defaults are defaults."""
+    for name in (*Settings.model_fields, "llm_models_dir", "local_models_dir"):
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+def test_the_example_shows_the_defaults(bare: pytest.MonkeyPatch) -> None:
+    assert Settings(_env_file=EXAMPLE) == Settings(_env_file=None)
+
+
+def test_lists_are_separated_by_commas(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("API_KEYS", " one, two ,,")
+    assert Settings(_env_file=None).api_keys == ("one", "two")
+
+
+@pytest.mark.parametrize("name", ["MODELS_DIR", "LLM_MODELS_DIR", "LOCAL_MODELS_DIR"])
+def test_the_models_folder_has_three_names(bare: pytest.MonkeyPatch, name: str) -> None:
+    bare.setenv(name, "/elsewhere")
+    assert Settings(_env_file=None).models_dir == Path("/elsewhere")
+
+
+def test_the_gpu_gets_layers_only_when_wanted(bare: pytest.MonkeyPatch) -> None:
+    assert Settings(_env_file=None, gpu_layers=12).pool().limits.gpu_layers == 0
+    assert Settings(_env_file=None, gpu_layers=12, use_gpu=True).pool().limits.gpu_layers == 12
+    assert Settings(_env_file=None, use_gpu=True).pool().limits.gpu_layers == -1
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None).port = 1  # type: ignore[misc]
+
+
+def test_keys_do_not_show() -> None:
+    assert "hush" not in repr(Settings(_env_file=None, api_keys=("hush",)))

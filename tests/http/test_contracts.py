@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+
+from app import contracts
+
+EXPORTED = Path(contracts.__file__).parents[1] / "api_docs"
+
+
+@pytest.mark.parametrize("name", contracts.contents())
+def test_the_export_is_fresh(name: str) -> None:
+    on_disk = (EXPORTED / name).read_text(encoding="utf-8")
+    assert on_disk == contracts.contents()[name], "run ./run.sh docs"
+
+
+def released() -> dict[str, str]:
+    lines = (EXPORTED / "released.sha256").read_text(encoding="utf-8").splitlines()
+    return {name: digest for digest, name in (line.split("  ") for line in lines)}
+
+
+@pytest.mark.parametrize("name", released())
+def test_a_released_version_never_changes(name: str) -> None:
+    now = hashlib.sha256(contracts.contents()[name].encode()).hexdigest()
+    assert now == released()[name], "a released version is frozen: make a new one"
+
+
+def test_v1_and_v2_are_released() -> None:
+    assert {"v1.json", "v2.json"} <= released().keys()
+
+
+def test_export_writes_what_it_returns(tmp_path: Path) -> None:
+    written = contracts.export(tmp_path / "new")
+    assert [path.name for path in written] == ["v1.json", "v2.json", "index.html"]
+    assert all(path.read_text(encoding="utf-8") for path in written)
+
+
+def test_the_page_reads_offline() -> None:
+    page = contracts.contents()["index.html"]
+    assert "<script" not in page
+    assert re.findall(r"""(?:src|href)=["'](?!#)""", page) == []
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors
+    assert anchors <= set(re.findall(r'id="([^"]+)"', page))

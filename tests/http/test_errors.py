@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app import errors
+from app.provider import errors as provider
+
+SAMPLES: list[Exception] = [
+    RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
+    errors.InvalidRequest("/history", "The history is too long."),
+    provider.ContextOverflow(5000, 4096),
+    provider.UnsupportedInput("No."),
+    errors.KeyRequired("Send a key."),
+    errors.OpenBindRefused("No."),
+    errors.OriginNotAllowed("No."),
+    provider.ModelNotFound("nobody"),
+    provider.ModelConflict("Two."),
+    provider.ModelNotLoadable("Broken."),
+    errors.MediaTypeNotSupported("No."),
+    errors.HostNotAllowed("No."),
+    provider.EngineBusy("Full.", 0.2),
+    errors.ClientGone("Gone."),
+    provider.EngineUnavailable("Down.", 2.5),
+    ValueError("a secret"),
+]
+
+
+def told(error: Exception) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(bytes(errors.response(error, "r1").body))
+    return body
+
+
+def kinds(root: type[Exception]) -> Iterator[type[Exception]]:
+    for kind in root.__subclasses__():
+        yield kind
+        yield from kinds(kind)
+
+
+def test_every_kind_of_error_has_its_row() -> None:
+    assert {*kinds(errors.ApiError), *kinds(provider.ProviderError)} <= errors.TABLE.keys()
+
+
+def test_every_row_has_its_sample() -> None:
+    assert {type(sample) for sample in SAMPLES} - {ValueError} == errors.TABLE.keys() - {Exception}
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
+def test_every_row_becomes_a_problem(sample: Exception) -> None:
+    status, code = errors.TABLE.get(type(sample), errors.TABLE[Exception])
+    answer = errors.response(sample, "r1")
+    assert answer.status_code == status
+    assert answer.media_type == "application/problem+json"
+    body = told(sample)
+    assert (body["status"], body["code"], body["request_id"]) == (status, code, "r1")
+    assert body["type"] == "about:blank"
+    assert body["title"]
+    assert body["detail"]
+
+
+@pytest.mark.parametrize("status", errors.FRAMEWORK)
+def test_errors_of_the_framework_have_codes_too(status: int) -> None:
+    body = told(HTTPException(status, "x"))
+    assert (body["status"], body["code"]) == (status, errors.FRAMEWORK[status])
+
+
+def test_context_overflow_tells_both_numbers() -> None:
+    body = told(provider.ContextOverflow(5000, 4096))
+    assert (body["needed"], body["limit"]) == (5000, 4096)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [(provider.EngineBusy("Full.", 0.2), "1"), (provider.EngineUnavailable("Down.", 2.5), "3")],
+)
+def test_busy_says_when_to_come_back(error: Exception, seconds: str) -> None:
+    assert errors.response(error, "r1").headers["retry-after"] == seconds
+
+
+def test_our_bugs_keep_their_message() -> None:
+    assert "secret" not in json.dumps(told(ValueError("a secret")))
+
+
+def test_a_made_up_field_name_cannot_break_the_answer() -> None:
+    found = {"loc": ("body", "a/~\ud800" + "x" * 1000), "msg": "no", "type": "extra_forbidden"}
+    (field,) = told(RequestValidationError([found] * 3))["errors"][:1]
+    assert field["pointer"].startswith("/a~1~0\\ud800xxx")
+    assert len(field["pointer"]) < 200
+
+
+def problem(answer: httpx.Response) -> tuple[int, str]:
+    body = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["status"] == answer.status_code
+    return answer.status_code, body["code"]
+
+
+def test_unknown_addresses_methods_and_models(echo: httpx.Client) -> None:
+    assert problem(echo.get("/api/v1/nothing")) == (404, "not-found")
+    assert problem(echo.get("/api/v99/chat")) == (404, "not-found")
+    assert problem(echo.get("/docs/")) == (404, "not-found")
+    refused = echo.get("/api/v1/chat")
+    assert problem(refused) == (405, "method-not-allowed")
+    assert refused.headers["allow"] == "POST"
+    ask = {"message": "hi", "model": "gpt-99"}
+    assert problem(echo.post("/api/v1/chat", json=ask)) == (404, "model-not-found")
+    assert problem(echo.post("/api/v2/chat/stream", json=ask)) == (404, "model-not-found")
+
+
+def test_a_request_id_of_the_client_is_kept(echo: httpx.Client) -> None:
+    answer = echo.get("/health/live", headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    forged = echo.get("/health/live", headers={"X-Request-ID": "mine 1 INFO forged"})
+    assert forged.headers["x-request-id"] != "mine 1 INFO forged"

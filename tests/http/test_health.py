@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.conftest import serving
+from tests.provider.asking import STARTER
+from tests.provider.test_catalogue import write_gguf
+
+
+def test_a_well_server_says_so(echo: httpx.Client) -> None:
+    echo.post("/api/v1/chat", json={"message": "hi"})
+    answer = echo.get("/health")
+    assert answer.status_code == 200
+    model = answer.json()["models"]["echo"]
+    assert (answer.json()["status"], model["state"], model["healthy"]) == ("ok", "ready", True)
+    assert model["idle_seconds"] >= 0
+    assert "pid" not in model
+    assert echo.head("/health").status_code == 200
+
+
+def test_a_server_without_any_model_lives_and_says_what_is_missing(empty_models: object) -> None:
+    with serving(models_dir=empty_models, enable_echo=False) as client:
+        assert client.get("/health").json() == {"status": "ok", "models": {}}
+        assert client.get("/health/live").json() == {"status": "ok"}
+        refused = client.post("/api/v1/chat", json={"message": "hi"})
+        assert (refused.status_code, refused.json()["code"]) == (404, "model-not-found")
+        assert client.get("/api/v1/models").json() == {"models": []}
+
+
+def test_a_bad_default_model_is_unhealthy_another_bad_file_is_not(tmp_path: Path) -> None:
+    for name in ("starter", "other"):
+        write_gguf(tmp_path / f"{name}.gguf")  # a whole file, of which no engine makes sense
+    with serving(models_dir=tmp_path, enable_echo=False) as client:
+        assert client.post("/api/v1/chat", json={"message": "hi"}).status_code == 409
+        assert client.get("/health").status_code == 503
+        assert client.get("/health").json()["models"]["starter"]["problem"]
+    with serving(models_dir=tmp_path, sllm_model_path=STARTER) as client:
+        (tmp_path / "starter.gguf").unlink()
+        asked = client.post("/api/v1/chat", json={"message": "hi", "model": "other"})
+        assert asked.json()["code"] == "model-not-loadable"
+        assert client.get("/health").status_code == 200
+        assert client.get("/health").json()["models"]["other"]["state"] == "failed"

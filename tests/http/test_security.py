@@ -1,0 +1,199 @@
+"""Who may talk to the server, asked of real servers with different settings."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi.routing import iter_route_contexts
+
+from app import security
+from app.config import Settings
+from app.errors import OpenBindRefused
+from app.main import create_app
+from tests.conftest import serving
+
+KEY = "a-long-secret"
+ASK = {"message": "hi"}
+
+PUBLIC = {
+    "/",
+    "/docs",
+    "/redoc",
+    "/health",
+    "/health/live",
+    "/api/v1/openapi.json",
+    "/api/v2/openapi.json",
+    "/assets/swagger-ui-bundle.js",
+    "/assets/swagger-ui.css",
+    "/assets/redoc.standalone.js",
+    "/assets/docs.js",
+    "/assets/pages.css",
+    "/assets/icon.svg",
+}
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("models")
+    with serving(models_dir=folder, api_keys=("other", KEY, "ключ")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A server that a page of another site may use."""
+    folder = tmp_path_factory.mktemp("models")
+    origins = ("https://chat.example",)
+    with serving(models_dir=folder, cors_origins=origins, allowed_hosts=("Box.lan",)) as client:
+        yield client
+
+
+def every_route() -> set[tuple[str, str]]:
+    app = create_app(Settings(_env_file=None, api_keys=(KEY,)))
+    return {
+        (method, route.path)
+        for route in iter_route_contexts(app.routes)
+        for method in route.methods or ()
+        if route.path is not None
+    }
+
+
+def test_the_public_list_is_exactly_this(locked: httpx.Client) -> None:
+    open_ones = {
+        path for method, path in every_route() if locked.request(method, path).status_code != 401
+    }
+    assert open_ones == PUBLIC
+
+
+def test_the_walk_sees_the_whole_application() -> None:
+    assert {("POST", "/api/v1/chat"), ("POST", "/api/v2/chat/stream")} <= every_route()
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/nothing", "/docs/", "/%64ocs/x"])
+def test_what_does_not_exist_is_not_public(locked: httpx.Client, path: str) -> None:
+    assert locked.get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {KEY}"},
+        {"Authorization": f"bearer  {KEY}"},
+        {"X-API-Key": KEY},
+        {"X-API-Key": "ключ".encode()},
+    ],
+)
+def test_a_key_opens_everything(locked: httpx.Client, headers: dict[str, str]) -> None:
+    assert locked.post("/api/v1/chat", json=ASK, headers=headers).status_code == 200
+    assert locked.get("/api/v1/models", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": KEY},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Bearer {KEY[:-1]}"},
+        {"X-API-Key": ""},
+        {"X-API-Key": f"{KEY},other"},
+    ],
+)
+def test_anything_else_does_not(locked: httpx.Client, headers: dict[str, str]) -> None:
+    answer = locked.post("/api/v1/chat", json=ASK, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "api-key-required")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_with_keys_any_host_name_is_fine(locked: httpx.Client) -> None:
+    assert locked.get("/health", headers={"Host": "anything.example"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8", "10.1.2.3"])
+def test_local_names_and_addresses_are_our_own(echo: httpx.Client, host: str) -> None:
+    assert echo.get("/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "", "[", "a@localhost:x"]
+)
+def test_a_rebound_name_is_refused(echo: httpx.Client, host: str) -> None:
+    answer = echo.get("/api/v1/models", headers={"Host": host})
+    assert (answer.status_code, answer.json()["code"]) == (421, "host-not-allowed")
+
+
+def test_a_name_may_be_added(pages: httpx.Client) -> None:
+    assert pages.get("/health", headers={"Host": "box.LAN:80"}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])
+def test_a_foreign_page_changes_nothing(echo: httpx.Client, origin: str) -> None:
+    answer = echo.post("/api/v1/chat", json=ASK, headers={"Origin": origin})
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin-not-allowed")
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_our_own_pages_may_ask(echo: httpx.Client) -> None:
+    own = str(echo.base_url).rstrip("/")
+    assert echo.post("/api/v1/chat", json=ASK, headers={"Origin": own}).status_code == 200
+
+
+def test_a_named_page_may_ask_and_read(pages: httpx.Client) -> None:
+    origin = {"Origin": "https://chat.example"}
+    preflight = pages.options(
+        "/api/v1/chat",
+        headers=origin
+        | {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type,x-api-key",
+        },
+    )
+    assert preflight.status_code == 200
+    answer = pages.post("/api/v1/chat", json=ASK, headers=origin)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_no_page_may_read_by_default(echo: httpx.Client) -> None:
+    answer = echo.get("/api/v1/models", headers={"Origin": "https://chat.example"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
+def test_loopback_needs_no_key(host: str) -> None:
+    security.require_safe_bind(Settings(_env_file=None), host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "box.lan"])  # noqa: S104
+def test_the_whole_network_needs_one(host: str) -> None:
+    with pytest.raises(OpenBindRefused, match=r"API_KEYS=.*HOST=127\.0\.0\.1.*ALLOW_OPEN_BIND"):
+        security.require_safe_bind(Settings(_env_file=None), host)
+    security.require_safe_bind(Settings(_env_file=None, api_keys=("k",)), host)
+    security.require_safe_bind(Settings(_env_file=None, allow_open_bind=True), host)
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        address: str = probe.getsockname()[0]
+    return address
+
+
+def test_a_bind_by_hand_is_refused_at_each_request(empty_models: object) -> None:
+    """As with ``uvicorn --host 0.0.0.0``, of which the settings know nothing."""
+    try:
+        address = own_address()
+    except OSError:
+        pytest.skip("this machine has no network")
+    with serving("0.0.0.0", models_dir=empty_models) as client:  # noqa: S104
+        assert client.get("/health").status_code == 200
+        outside = client.base_url.copy_with(host=address)
+        answer = client.get(outside.join("/health"))
+        assert (answer.status_code, answer.json()["code"]) == (403, "open-bind-refused")
+        assert "API_KEYS" in answer.json()["detail"]

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+
+from app import versions
+from app.versions import DuplicateRoute, Release
+
+APP = Path(versions.__file__).parent
+
+
+def routes(*declared: tuple[str, str, str]) -> APIRouter:
+    router = APIRouter()
+    for method, path, name in declared:
+        router.add_api_route(path, lambda: None, methods=[method], name=name)
+    return router
+
+
+def names(composed: list[APIRoute]) -> list[str]:
+    return [route.name for route in composed]
+
+
+def test_a_version_is_all_before_it_and_the_later_one_wins() -> None:
+    first = Release((routes(("GET", "/a", "a1"), ("GET", "/b", "b1"), ("POST", "/b", "post1")),))
+    second = Release((routes(("GET", "/b", "b2")), routes(("GET", "/c", "c2"))))
+    assert names(versions.compose([first])) == ["a1", "b1", "post1"]
+    assert names(versions.compose([first, second])) == ["a1", "b2", "post1", "c2"]
+
+
+def test_two_answers_in_one_version_stop_the_start() -> None:
+    twice = Release((routes(("GET", "/a", "x")), routes(("GET", "/a", "y"))))
+    with pytest.raises(DuplicateRoute, match="GET /a"):
+        versions.compose([twice])
+
+
+def test_operation_ids_are_unique_over_all_versions() -> None:
+    found = [
+        operation["operationId"]
+        for name in versions.NAMES
+        for operations in versions.document(name)["paths"].values()
+        for operation in operations.values()
+    ]
+    assert len(found) == len(set(found)) > 0
+
+
+def test_each_version_documents_its_own_paths_only() -> None:
+    assert set(versions.document("v1")["paths"]) == {"/api/v1/chat", "/api/v1/models"}
+    assert set(versions.document("v2")["paths"]) == {
+        "/api/v2/chat",
+        "/api/v2/models",
+        "/api/v2/chat/stream",
+    }
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+@pytest.mark.parametrize("path", sorted(APP.glob("v[0-9]/**/*.py")), ids=str)
+def test_versions_import_downwards_only(path: Path) -> None:
+    own = int(path.relative_to(APP).parts[0][1:])
+    for name in imports(path):
+        if found := re.match(r"app\.v(\d+)\.", name):
+            assert int(found[1]) <= own, name
+        assert not name.startswith(("app.main", "app.versions", "app.pages", "app.cli")), name
+
+
+WEB = re.compile(
+    r"(fastapi|starlette|uvicorn|pydantic\w*|sqlalchemy)(\.|$)|app\.(?!provider|__init__)\w"
+)
+
+
+@pytest.mark.parametrize("path", sorted(APP.glob("provider/**/*.py")), ids=str)
+def test_the_provider_knows_nothing_of_the_web(path: Path) -> None:
+    assert [name for name in imports(path) if WEB.match(name)] == []
