@@ -73,9 +73,14 @@ class ModelPool:
         if not found:
             raise ModelNotFound(wanted)
         if len(found) > 1:
-            places = " and ".join(str(card.path) for card in found)
+            places = " and ".join(self._place(card.path) for card in found)
             raise ModelConflict(f"Two models are called {wanted!r}: {places}. Rename one.")
         return found[0]
+
+    def _place(self, path: Path) -> str:
+        """A path as it may be shown: below the models folder, or only its name."""
+        folder = self._config.models_dir
+        return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
 
     def _default_id(self) -> str:
         if self._config.default_model:

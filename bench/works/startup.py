@@ -44,7 +44,9 @@ def _ours() -> tuple[float, float]:
 
 def _bare() -> tuple[float, float]:
     """Start of Python to the end of the imports, and the memory they take."""
-    stack = [name for name in ("fastapi", "sqlalchemy") if importlib.util.find_spec(name)]
+    stack = [
+        name for name in ("fastapi", "uvicorn", "sqlalchemy") if importlib.util.find_spec(name)
+    ]
     code = f"import {', '.join(stack)}; print(flush=True); input()"
     started = time.perf_counter()
     command = [sys.executable, "-c", code]

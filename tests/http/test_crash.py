@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,16 @@ from tests.http.events import parsed
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 LONG = {"message": "a " * 400_000}
+ENDLESS = {
+    "message": "Tell me everything.",
+    "temperature": 2,
+    "top_k": 0,
+    "top_p": 1,
+    "min_p": 0,
+    "seed": 1,
+    "max_tokens": 3000,
+}
+"""Hardly ever ends by itself: tokens are drawn almost at random."""
 
 
 def engine_of(server: set[psutil.Process]) -> psutil.Process:
@@ -52,6 +64,46 @@ def test_an_engine_killed_in_mid_stream(
     assert (last.name, last.data["code"]) == ("error", "engine-unavailable")
     assert last.data["request_id"] == answer.headers["x-request-id"]
     assert client.post("/api/v1/chat", json={"message": "back again"}).status_code == 200
+
+
+@contextmanager
+def watched(client: httpx.Client) -> Iterator[list[int]]:
+    """Ask for a sign of life all the time; the statuses that came."""
+    seen: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        with httpx.Client(base_url=client.base_url) as other:
+            while not over.wait(0.005):
+                seen.append(other.get("/health/live").status_code)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_the_starter_killed_in_mid_stream_comes_back_and_the_api_never_blinks() -> None:
+    others = set(psutil.Process().children())
+    question = {"message": "What are you?", "temperature": 0}
+    with serving(models_dir=STARTER.parent, enable_echo=False) as client, watched(client) as seen:
+        before = client.post("/api/v1/chat", json=question).json()["message"]
+        text = ""
+        with client.stream("POST", "/api/v2/chat/stream", json=ENDLESS) as answer:
+            for piece in answer.iter_text():
+                if "event: delta" in piece and "event: delta" not in text:
+                    engine_of(others).kill()
+                text += piece
+        after = client.post("/api/v1/chat", json=question).json()["message"]
+    events = parsed(text)
+    assert (events[0].name, events[-1].name) == ("message", "error")
+    assert events[-1].data["code"] == "engine-unavailable"
+    assert sum(event.name in {"done", "error"} for event in events) == 1
+    assert after == before
+    assert set(seen) == {200}
 
 
 def test_an_engine_killed_under_a_whole_answer(

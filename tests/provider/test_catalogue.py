@@ -99,7 +99,7 @@ async def test_unknown_and_ambiguous_models_are_explained(tmp_path: Path) -> Non
         pool.card("nobody")
     with pytest.raises(ModelNotFound):
         pool.card("../a/twin")
-    with pytest.raises(ModelConflict, match="Two models are called 'twin'"):
+    with pytest.raises(ModelConflict, match=r"'twin': a.twin[.]gguf and b.twin[.]gguf"):
         pool.card("twin")
 
 

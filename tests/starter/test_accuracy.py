@@ -1,0 +1,28 @@
+"""The starter answers questions it has never seen, through its engine, as a server would ask it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from scripts.starter.corpus import LANGUAGES, held_out
+from tests.provider.asking import ask, host_of
+
+ENOUGH = 0.9
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_held_out_questions_get_the_right_answer(language: str) -> None:
+    host = host_of("gguf", threads=2)
+    items = [item for item in held_out() if item.language == language]
+    line = asyncio.Semaphore(64)
+
+    async def right(question: str, expected: str) -> bool:
+        async with line:
+            return (await ask(host, question, max_tokens=160)).text == expected
+
+    results = await asyncio.gather(*(right(item.question, item.answer) for item in items))
+    await host.stop()
+    assert len(items) > 300
+    assert sum(results) >= ENOUGH * len(items), f"{sum(results)} of {len(items)}"
