@@ -10,8 +10,10 @@ from __future__ import annotations
 import ctypes
 import datetime
 import json
+import math
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -83,7 +85,7 @@ class SandboxedTemplate:
     def render(self, **variables: Any) -> str:
         """Render within the limits; raises TemplateFailed."""
         try:
-            with _deadline(_SECONDS):
+            with _watchdog.limit(_SECONDS):
                 return "".join(_limited(self._template.generate(**variables)))
         except _OutOfTime:
             raise TemplateFailed(f"The template took longer than {_SECONDS:g} s.") from None
@@ -102,27 +104,53 @@ def _limited(pieces: Iterator[str]) -> Iterator[str]:
         yield piece
 
 
-@contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """Raise _OutOfTime in this thread after ``seconds``."""
-    thread = ctypes.c_ulong(threading.get_ident())
-    lock, over = threading.Lock(), False
+class _Watchdog:
+    """One thread that raises _OutOfTime in threads whose time is over.
 
-    def strike() -> None:
-        with lock:
-            if not over:
-                exception = ctypes.py_object(_OutOfTime)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, exception)
+    It sleeps until the next deadline, not until the next render: a timer per render would cost
+    more than rendering.
+    """
 
-    timer = threading.Timer(seconds, strike)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        with lock:
-            over = True
-        timer.cancel()
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._deadlines: dict[int, float] = {}
+        self._awake_at = math.inf
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Bound what this thread does inside the block."""
+        me, deadline = threading.get_ident(), time.monotonic() + seconds
+        with self._changed:
+            self._start()
+            self._deadlines[me] = deadline
+            if deadline < self._awake_at:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._deadlines.pop(me, None)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="templates", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for thread in [one for one, at in self._deadlines.items() if at <= now]:
+                    del self._deadlines[thread]
+                    exception = ctypes.py_object(_OutOfTime)
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+                self._awake_at = min(self._deadlines.values(), default=math.inf)
+                left = self._awake_at - now
+                self._changed.wait(None if left == math.inf else left)
+
+
+_watchdog = _Watchdog()
 
 
 def _raise_exception(message: str) -> None:

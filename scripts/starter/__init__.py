@@ -1,0 +1,1 @@
+"""Makes the starter model: corpus, tokenizer, training, export, measurement."""

@@ -1,0 +1,32 @@
+"""`python -m scripts.starter`: make the starter model again, from the corpus to the figures."""
+
+import argparse
+from pathlib import Path
+from random import Random
+
+import torch
+
+from scripts.starter import evaluate
+from scripts.starter.export import write_gguf, write_hf
+from scripts.starter.tokenizer import train_tokenizer
+from scripts.starter.train import train
+
+SEED = 7
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m scripts.starter", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where to write")
+    parser.add_argument("--steps", type=int, default=2400, help="batches to train for")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads to train with")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    tokenizer = train_tokenizer(Random(SEED))
+    model = train(tokenizer, options.steps, SEED)
+    write_hf(model, tokenizer, options.models / "starter-hf")
+    write_gguf(options.models / "starter-hf", options.models / "starter.gguf")
+    evaluate.main(options.models)
+
+
+if __name__ == "__main__":
+    main()
