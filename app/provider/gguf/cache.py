@@ -17,6 +17,9 @@ import numpy as np
 
 from app.provider.gguf.context import LlamaContext
 
+MOST_IDLE_CELLS = 1024
+"""Attention passes over the cells of idle sequences too; more of them leave for RAM."""
+
 SHORTEST_PARKED = 64
 """Tokens; computing fewer again is as cheap as copying them."""
 
@@ -87,6 +90,7 @@ class PrefixCache:
             self._cut(sequence, common_prefix(sequence.tokens, wanted))
             sequence.room = room
             self._active[sequence.id] = sequence
+            self._shed_idle()
         return sequence
 
     def grow(self, sequence: Sequence, tokens: list[int]) -> None:
@@ -193,20 +197,32 @@ class PrefixCache:
             leaving = next((one for one in self._idle.values() if one is not keep), None)
             if leaving is None:
                 return False
-            del self._idle[leaving.id]
-            self._park(leaving)
-            self._context.trim(leaving.id, 0)
-            self._free_ids.append(leaving.id)
+            self._evict(leaving)
         return True
+
+    def _shed_idle(self) -> None:
+        """Keep few idle cells, the most recently used ones."""
+        while self._held(idle=True) - self._held(idle=False) > MOST_IDLE_CELLS:
+            self._evict(next(iter(self._idle.values())))
+
+    def _evict(self, idle: Sequence) -> None:
+        del self._idle[idle.id]
+        self._park(idle)
+        self._context.trim(idle.id, 0)
+        self._free_ids.append(idle.id)
 
     def _free_cells(self) -> int:
         """Cells that no sequence holds and no active one may still need."""
+        promised = sum(max(0, one.room - len(one.tokens)) for one in self._active.values())
+        return self._cells - self._held(idle=True) - promised
+
+    def _held(self, *, idle: bool) -> int:
+        """Cells of the active sequences, and of the idle ones; a shared cell counts once."""
         held: dict[int, int] = {}
-        for sequence in (*self._active.values(), *self._idle.values()):
+        for sequence in (*self._active.values(), *(self._idle.values() if idle else ())):
             for segment, length in sequence.cells:
                 held[segment] = max(length, held.get(segment, 0))
-        promised = sum(max(0, one.room - len(one.tokens)) for one in self._active.values())
-        return self._cells - sum(held.values()) - promised
+        return sum(held.values())
 
     def _park(self, sequence: Sequence) -> None:
         """Copy a sequence to RAM, from which the least recently parked ones leave."""

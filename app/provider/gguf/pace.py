@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.provider.gguf.context import BATCH_TOKENS
 
-LONGEST_GAP = 5.0
+LONGEST_GAP = 6.5
 """A step with a piece of a long prompt may take that many times a step without."""
 
 SHORT_PROMPT = 256
@@ -26,21 +26,22 @@ class Pace:
 
     def __init__(self) -> None:
         self._decode_seconds: float | None = None  # a step with running answers only
-        self._prompt_seconds: float | None = None  # one more prompt token in a step
+        self._alone_seconds: float | None = None  # a prompt token in a step of its own
+        self._beside_seconds: float | None = None  # one beside running answers: dearer, in small
 
     def prompt_tokens(self, running: int, longest: int) -> int:
         """Tokens of prompts to compute in the next step beside ``running`` answers.
 
         ``longest`` is the most that one of the prompts has or had to be computed.
         """
-        if self._prompt_seconds is None:
-            return _FIRST_PIECE
-        seconds = self._seconds(running, longest)
-        return max(
-            _SMALLEST_PIECE, min(int(seconds / self._prompt_seconds), BATCH_TOKENS - running)
-        )
+        seconds = self._beside_seconds if running else self._alone_seconds
+        if seconds is None:
+            return _FIRST_PIECE if not running else _FIRST_PIECE // 2
+        tokens = int(self._allowance(running, longest) / seconds)
+        return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
 
-    def _seconds(self, running: int, longest: int) -> float:
+    def _allowance(self, running: int, longest: int) -> float:
+        """Seconds that the prompts may add to the step."""
         if not running:
             return LONGEST_STEP
         least = SHORT_GAP if longest <= SHORT_PROMPT else 0.0
@@ -50,10 +51,11 @@ class Pace:
         """Learn from a step that took ``seconds``."""
         if prompt_tokens == 0:
             self._decode_seconds = _blend(self._decode_seconds, seconds)
+        elif prompt_tokens >= _SMALLEST_PIECE and not running:
+            self._alone_seconds = _blend(self._alone_seconds, seconds / prompt_tokens)
         elif prompt_tokens >= _SMALLEST_PIECE:
-            base = (self._decode_seconds or 0.0) if running else 0.0
-            each = max(seconds - base, seconds / 10) / prompt_tokens
-            self._prompt_seconds = _blend(self._prompt_seconds, each)
+            each = max(seconds - (self._decode_seconds or 0.0), seconds / 10) / prompt_tokens
+            self._beside_seconds = _blend(self._beside_seconds, each)
 
 
 def _blend(old: float | None, new: float) -> float:
