@@ -98,6 +98,7 @@ GOALS = (
     Goal("turns.15.ratio", "≤", 0.15),
     Goal("turns.15.ratio", "≤", 1.0, LLAMA_SERVER),
     Goal("gap.ratio", "≤", 6.0),
+    Goal("gap.own", "≤", 6.0),
     Goal("gap.prefill", "≤", 1.5),
     Goal("startup.seconds", "≤", 1.5, BARE),
     Goal("startup.memory", "≤", 120.0),
