@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.provider.gguf.context import BATCH_TOKENS
 
-LONGEST_GAP = 6.5
+LONGEST_GAP = 12.0
 """A step with a piece of a long prompt may take that many times a step without."""
 
 SHORT_PROMPT = 256
@@ -13,7 +13,7 @@ SHORT_PROMPT = 256
 SHORT_GAP = 0.25
 """seconds."""
 
-LONGEST_STEP = 0.5
+LONGEST_STEP = 1.0
 """Seconds a step may take when nobody is waiting for tokens; bounds cancel and admission."""
 
 _FIRST_PIECE = 32
