@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.provider.gguf.context import BATCH_TOKENS
 
-LONGEST_GAP = 12.0
+LONGEST_GAP = 6.0
 """A step with a piece of a long prompt may take that many times a step without."""
 
 SHORT_PROMPT = 256
