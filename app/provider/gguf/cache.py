@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,6 +70,7 @@ class PrefixCache:
         self._active: dict[int, Sequence] = {}
         self._idle: OrderedDict[int, Sequence] = OrderedDict()  # least recently used first
         self._parked: OrderedDict[int, Parked] = OrderedDict()
+        self._parked_size = 0
         self._numbers = itertools.count()
 
     def claim(self, owner: str, prompt: array[int], room: int) -> Sequence | None:
@@ -78,9 +80,10 @@ class PrefixCache:
         sequences leave no room.
         """
         wanted = prompt[:-1]
-        source, shared = self._best(owner, wanted, [*self._active.values(), *self._idle.values()])
-        parked, parked_shared = self._best_parked(owner, wanted)
-        if parked is not None and parked_shared > shared:
+        resident = itertools.chain(self._active.values(), self._idle.values())
+        source, shared = self._best(owner, wanted, resident)
+        parked = self._best_parked(owner, wanted, more_than=shared)
+        if parked is not None:
             sequence = self._unpark(parked, owner, room)
         elif source is not None and source.id in self._idle and shared == len(source.tokens):
             sequence = self._continue(source, room)
@@ -113,26 +116,33 @@ class PrefixCache:
     # ---------------------------------------------------------------- finding
 
     def _best(
-        self, owner: str, wanted: array[int], among: list[Sequence]
+        self, owner: str, wanted: array[int], among: Iterable[Sequence]
     ) -> tuple[Sequence | None, int]:
         best, shared = None, 0
         for sequence in among:
-            if sequence.owner == owner:
-                length = self._usable(sequence.tokens, wanted)
-                if length > shared or (length == shared > 0 and sequence.id in self._idle):
-                    best, shared = sequence, length
+            length = self._usable(sequence, owner, wanted, more_than=shared - 1)
+            if length > shared or (length == shared > 0 and sequence.id in self._idle):
+                best, shared = sequence, length
         return best, shared
 
-    def _best_parked(self, owner: str, wanted: array[int]) -> tuple[int | None, int]:
-        best, shared = None, 0
+    def _best_parked(self, owner: str, wanted: array[int], more_than: int) -> int | None:
+        best, shared = None, more_than
         for number, parked in self._parked.items():
-            if parked.owner == owner:
-                length = self._usable(parked.tokens, wanted)
-                if length > shared:
-                    best, shared = number, length
-        return best, shared
+            length = self._usable(parked, owner, wanted, more_than=shared)
+            if length > shared:
+                best, shared = number, length
+        return best
 
-    def _usable(self, tokens: array[int], wanted: array[int]) -> int:
+    def _usable(
+        self, known: Sequence | Parked, owner: str, wanted: array[int], more_than: int
+    ) -> int:
+        """Length of the prefix that can be had from ``known``; 0 unless ``more_than`` that."""
+        tokens, last = known.tokens, max(0, more_than)
+        # One token tells most of the thousands of parked sequences apart.
+        if known.owner != owner or min(len(tokens), len(wanted)) <= last:
+            return 0
+        if tokens[last] != wanted[last]:
+            return 0
         length = common_prefix(tokens, wanted)
         return 0 if self._whole_only and length < len(tokens) else length
 
@@ -172,7 +182,8 @@ class PrefixCache:
         parked = self._parked[number]
         if not self._make_room(max(room, len(parked.tokens)), ids=1, keep=None):
             return None
-        self._parked.pop(number, None)
+        if self._parked.pop(number, None):  # it may have left while room was made
+            self._parked_size -= len(parked.state)
         sequence = Sequence(self._free_ids.pop(), owner)
         if self._context.restore(sequence.id, parked.state):
             self.grow(sequence, parked.tokens.tolist())
@@ -230,8 +241,10 @@ class PrefixCache:
             return
         state = self._context.save(sequence.id)
         self._parked[next(self._numbers)] = Parked(sequence.owner, sequence.tokens, state)
-        while sum(len(one.state) for one in self._parked.values()) > self._parked_bytes:
-            self._parked.popitem(last=False)
+        self._parked_size += len(state)
+        while self._parked_size > self._parked_bytes:
+            _, oldest = self._parked.popitem(last=False)
+            self._parked_size -= len(oldest.state)
 
 
 def common_prefix(one: array[int], other: array[int]) -> int:
