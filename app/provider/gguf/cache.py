@@ -18,7 +18,7 @@ import numpy as np
 
 from app.provider.gguf.context import LlamaContext
 
-MOST_IDLE_CELLS = 1024
+MOST_IDLE_CELLS = 4096
 """Attention passes over the cells of idle sequences too; more of them leave for RAM."""
 
 SHORTEST_PARKED = 64
