@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.provider.engine import EngineLimits
@@ -21,6 +21,10 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list."""
+
+
+class InvalidSetting(Exception):
+    """A setting has a value that it cannot have; ``str()`` says which."""
 
 
 class Settings(BaseSettings):
@@ -91,3 +95,13 @@ class Settings(BaseSettings):
             kv_cache_bytes=self.kv_cache_mb * 2**20,
             prefix_cache_bytes=self.prefix_cache_mb * 2**20,
         )
+
+
+def read() -> Settings:
+    """Read the environment and ``.env``; raises InvalidSetting."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, value, problem = str(first["loc"][0]).upper(), first["input"], first["msg"]
+        raise InvalidSetting(f"{name}={value}: {problem}.") from error

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import signal
 import socket
+import sys
 import time
 
 import uvicorn
 
-from app.config import Settings
+from app.config import InvalidSetting, Settings, read
+from app.errors import OpenBindRefused
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool import ModelPool
 from app.security import require_safe_bind
@@ -20,6 +23,16 @@ FINISH_SECONDS = 10
 
 class CannotListen(Exception):
     """The address is taken, forbidden or not one of this machine; ``str()`` says which."""
+
+
+def main() -> None:
+    """Serve with the settings; what stands in the way is one sentence and exit code 1."""
+    try:
+        run(read())
+    except (InvalidSetting, OpenBindRefused, CannotListen) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:  # the server has shut down in good order and raises it again
+        sys.exit(128 + signal.SIGINT)
 
 
 def run(settings: Settings) -> None:
