@@ -53,14 +53,6 @@ class EngineInfo:
     context_length: int
 
 
-class Prepared(Protocol):
-    """A prompt made ready by ``Engine.prepare``; each engine has its own."""
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt in tokens."""
-
-
 class Engine(Protocol):
     """A blocking, step-based engine. Lives in a child process; knows no queue, lock or HTTP.
 
@@ -70,7 +62,10 @@ class Engine(Protocol):
     info: EngineInfo
 
     def prepare(self, prompt: Prompt) -> Any:
-        """Template, tokenise and count; raises ContextOverflow or UnsupportedInput."""
+        """Template and tokenise; raises ContextOverflow or UnsupportedInput.
+
+        What it returns is the engine's own, with the length of the prompt in ``prompt_tokens``.
+        """
 
     def admit(self, job: int, prepared: Any) -> bool:
         """Take the job into a slot, or return False while others leave no room for it.

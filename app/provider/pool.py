@@ -98,9 +98,10 @@ class ModelPool:
 
     def well(self) -> bool:
         """Whether every engine does its work; a bad file that was only tried does not count."""
-        tried = {model for model, status in self.health().items() if status.state == "failed"}
-        ill = {model for model, status in self.health().items() if not status.healthy}
-        return not ill or (ill <= tried and self._default_id() not in ill)
+        return all(
+            status.healthy or (status.state == "failed" and model != self._default_id())
+            for model, status in self.health().items()
+        )
 
     # ---------------------------------------------------------------- using a model
 
