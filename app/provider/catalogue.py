@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,10 +37,15 @@ class ModelCard:
 ECHO = ModelCard("echo", "echo", Path(), size_bytes=0, context_length=4096, name="Echo")
 
 
-def scan(models_dir: Path, extra: Sequence[Path] = ()) -> list[ModelCard]:
-    """Every model under ``models_dir`` and every file of ``extra``, by id; ids may repeat."""
+def scan(
+    models_dir: Path, extra: Sequence[Path] = (), untouched: Collection[Path] = ()
+) -> list[ModelCard]:
+    """Every model under ``models_dir`` and every file of ``extra``, by id; ids may repeat.
+
+    Files ``untouched`` are not opened.
+    """
     paths = {path.resolve(): path for path in (*extra, *_files(models_dir))}
-    cards = filter(None, map(_card, paths.values()))
+    cards = filter(None, (_card(path) for real, path in paths.items() if real not in untouched))
     return sorted(cards, key=lambda card: (card.id, str(card.path)))
 
 

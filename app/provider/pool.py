@@ -18,9 +18,15 @@ import psutil
 
 from app.provider.catalogue import ECHO, ModelCard, scan
 from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.errors import EngineBusy, ModelConflict, ModelNotFound, ModelNotLoadable
+from app.provider.errors import (
+    EngineBusy,
+    EngineUnavailable,
+    ModelConflict,
+    ModelNotFound,
+    ModelNotLoadable,
+)
 from app.provider.runtime import EngineHost, HostPolicy, HostStatus, State
-from app.provider.types import Event, Prompt
+from app.provider.types import Event, Progress, Prompt, Size
 
 STARTER = "starter"
 _RESCAN_SECONDS = 1.0
@@ -31,7 +37,7 @@ class PoolConfig:
     """Where models lie and how many may be loaded. ``default_model`` is a file anywhere.
 
     ``limits.threads`` 0 means the physical cores. Models that are answering share the threads,
-    so that their sum never exceeds that number.
+    so that their sum never exceeds that number. Files ``untouched`` are never opened.
     """
 
     models_dir: Path
@@ -40,6 +46,7 @@ class PoolConfig:
     max_loaded: int = 2
     limits: EngineLimits = field(default_factory=EngineLimits)
     policy: HostPolicy = field(default_factory=HostPolicy)
+    untouched: frozenset[Path] = frozenset()
 
 
 class ModelPool:
@@ -59,7 +66,8 @@ class ModelPool:
     def cards(self) -> list[ModelCard]:
         """Look at the disk and list every model there. Blocks for some milliseconds."""
         default = self._config.default_model
-        found = scan(self._config.models_dir, [default] if default else [])
+        extra = [default] if default else []
+        found = scan(self._config.models_dir, extra, self._config.untouched)
         self._cards = [*found, ECHO] if self._config.echo else found
         self._scanned_at = time.monotonic()
         return self._cards
@@ -115,10 +123,19 @@ class ModelPool:
             async for event in events:
                 yield event
 
-    async def count(self, model: str, prompt: Prompt) -> int:
-        """Tokens of ``prompt`` for that model, chat template included."""
-        async with self._leased(model) as host:
-            return await host.count(prompt)
+    async def measure(self, model: str, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
+        """Count the tokens of ``prompt`` for that model; see ``EngineHost.measure``."""
+        async with self._leased(model) as host, aclosing(host.measure(prompt)) as events:
+            async for event in events:
+                yield event
+
+    async def size(self, model: str, prompt: Prompt) -> Size:
+        """The end of ``measure``."""
+        async with aclosing(self.measure(model, prompt)) as events:
+            async for event in events:
+                if isinstance(event, Size):
+                    return event
+        raise EngineUnavailable("The model did not count the prompt.", 1.0)
 
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""

@@ -18,7 +18,7 @@ from app.provider import wire
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ProviderError
 from app.provider.process import EngineProcess, how_it_ended
-from app.provider.types import End, Event, Progress, Prompt
+from app.provider.types import End, Event, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -103,19 +103,23 @@ class EngineHost:
         try:
             while not isinstance(outcome, End):
                 outcome = await self._next(request)
-                if not isinstance(outcome, wire.Counted):
+                if not isinstance(outcome, Size):
                     yield outcome
         finally:
             self._leave(number, request, finished=isinstance(outcome, End))
 
-    async def count(self, prompt: Prompt) -> int:
-        """Tokens of ``prompt`` after the chat template; loads the model if need be."""
+    async def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
+        """Count the tokens of ``prompt`` after the chat template, loading the model if need be.
+
+        Gives the progress of loading, then the size. Raises what ``stream`` raises.
+        """
         number = next(self._numbers)
         request = self._enter(number, wire.Count(number, prompt))
         try:
-            while not isinstance(outcome := await self._next(request), wire.Counted):
-                pass
-            return outcome.tokens
+            while not isinstance(outcome := await self._next(request), Size):
+                if isinstance(outcome, Progress):
+                    yield outcome
+            yield outcome
         finally:
             self._leave(number, request, finished=True)
 
@@ -179,7 +183,7 @@ class EngineHost:
             raise self._problem
         raise EngineUnavailable(str(self._problem), retry_after=left)
 
-    async def _next(self, request: Request) -> Event | wire.Counted:
+    async def _next(self, request: Request) -> Event | Size:
         outcome = await request.outcomes.get()
         if isinstance(outcome, ProviderError):
             raise outcome

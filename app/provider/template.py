@@ -14,7 +14,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -84,22 +84,30 @@ class SandboxedTemplate:
 
     def render(self, **variables: Any) -> str:
         """Render within the limits; raises TemplateFailed."""
-        try:
-            with _watchdog.limit(_SECONDS):
-                return "".join(_limited(self._template.generate(**variables)))
-        except _OutOfTime:
-            raise TemplateFailed(f"The template took longer than {_SECONDS:g} s.") from None
-        except TemplateFailed:
-            raise
-        except Exception as error:  # a template can raise anything that Python can
-            raise TemplateFailed(str(error)) from error
+        with bounded(_SECONDS):
+            return "".join(limited(self._template.generate(**variables), LONGEST_TEXT))
 
 
-def _limited(pieces: Iterator[str]) -> Iterator[str]:
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Run what a template asks for; too long, or any error of it, raises TemplateFailed."""
+    try:
+        with _watchdog.limit(seconds):
+            yield
+    except _OutOfTime:
+        raise TemplateFailed(f"The template took longer than {seconds:g} s.") from None
+    except TemplateFailed:
+        raise
+    except Exception as error:  # a template can raise anything that Python can
+        raise TemplateFailed(str(error)) from error
+
+
+def limited(pieces: Iterable[str], longest: int) -> Iterator[str]:
+    """Pass text on up to so many characters; raises TemplateFailed beyond."""
     length = 0
     for piece in pieces:
         length += len(piece)
-        if length > LONGEST_TEXT:
+        if length > longest:
             raise TemplateFailed("The template renders more text than is allowed.")
         yield piece
 
@@ -114,6 +122,7 @@ class _Watchdog:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._deadlines: dict[int, float] = {}
+        self._striking: set[int] = set()
         self._awake_at = math.inf
         self._thread: threading.Thread | None = None
 
@@ -129,8 +138,18 @@ class _Watchdog:
         try:
             yield
         finally:
-            with self._changed:
-                self._deadlines.pop(me, None)
+            self._settle(me)
+
+    def _settle(self, me: int) -> None:
+        """Let an exception that is on its way arrive now, never after the block.
+
+        It takes no lock: the exception could strike while it is held, and nobody could render
+        again.
+        """
+        if self._deadlines.pop(me, None) is None:
+            while me in self._striking:
+                time.sleep(0)
+            time.sleep(0)
 
     def _start(self) -> None:
         if self._thread is None:
@@ -141,13 +160,22 @@ class _Watchdog:
         with self._changed:
             while True:
                 now = time.monotonic()
-                for thread in [one for one, at in self._deadlines.items() if at <= now]:
-                    del self._deadlines[thread]
-                    exception = ctypes.py_object(_OutOfTime)
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
-                self._awake_at = min(self._deadlines.values(), default=math.inf)
+                for thread in [one for one, at in self._pending() if at <= now]:
+                    self._strike(thread)
+                self._awake_at = min((at for _, at in self._pending()), default=math.inf)
                 left = self._awake_at - now
                 self._changed.wait(None if left == math.inf else left)
+
+    def _pending(self) -> list[tuple[int, float]]:
+        # A copy, made at once: threads take their own entry out without a lock.
+        return list(self._deadlines.items())
+
+    def _strike(self, thread: int) -> None:
+        self._striking.add(thread)
+        if self._deadlines.pop(thread, None) is not None:
+            exception = ctypes.py_object(_OutOfTime)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+        self._striking.discard(thread)
 
 
 _watchdog = _Watchdog()

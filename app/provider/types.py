@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "cancelled"]
+"""``cancelled`` never comes from an engine: whoever asked for the answer says so."""
 Phase = Literal["queued", "loading", "prefill"]
 
 
@@ -115,6 +116,14 @@ class End:
 
     reason: FinishReason
     usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Tokens of a prompt, and how many the context holds for a prompt with its answer."""
+
+    tokens: int
+    limit: int
 
 
 Chunk = Started | Delta | End

@@ -15,7 +15,7 @@ from typing import Any
 
 from app.provider.engine import EngineInfo
 from app.provider.errors import ProviderError
-from app.provider.types import Event, Prompt
+from app.provider.types import Event, Prompt, Size
 
 _LENGTH = struct.Struct("!I")
 
@@ -30,7 +30,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Host → engine: say how many tokens this prompt has."""
+    """Host → engine: say how many tokens this prompt has; the answer is a Size."""
 
     job: int
     prompt: Prompt
@@ -71,14 +71,7 @@ class Refused:
     error: ProviderError
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Engine → host: the answer to Count."""
-
-    tokens: int
-
-
-Outcome = Event | Counted | ProviderError
+Outcome = Event | Size | ProviderError
 Report = list[tuple[int, Outcome]]
 """Engine → host: what one step gave, by job. Empty when a step gave nothing: a sign of life."""
 

@@ -23,7 +23,7 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
-from app.provider.types import Delta, End, Event, Progress, Prompt
+from app.provider.types import Delta, End, Event, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -91,11 +91,12 @@ class Intake:
             log.exception("preparing a prompt failed")
             self._line.send([(job, ProviderError("The engine could not prepare this prompt."))])
 
-    def _count(self, prompt: Prompt) -> wire.Counted | ProviderError:
+    def _count(self, prompt: Prompt) -> Size | ProviderError:
+        limit = self._engine.info.context_length
         try:
-            return wire.Counted(self._engine.prepare(prompt).prompt_tokens)
+            return Size(self._engine.prepare(prompt).prompt_tokens, limit)
         except ContextOverflow as overflow:
-            return wire.Counted(overflow.needed)
+            return Size(overflow.needed, limit)
         except ProviderError as error:
             return error
 

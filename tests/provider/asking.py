@@ -10,7 +10,17 @@ from typing import Any
 
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.runtime import EngineHost, HostPolicy
-from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Sampling, Started
+from app.provider.types import (
+    Delta,
+    End,
+    Event,
+    Message,
+    Progress,
+    Prompt,
+    Sampling,
+    Size,
+    Started,
+)
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 
@@ -60,6 +70,12 @@ async def collect(events: AsyncGenerator[Event, None]) -> Reply:
     """Read a stream to its end."""
     async with aclosing(events):
         return Reply([event async for event in events])
+
+
+async def size(host: EngineHost, prompt: Prompt) -> Size:
+    """How long the prompt is, and how long it may be."""
+    (measured,) = [event async for event in host.measure(prompt) if isinstance(event, Size)]
+    return measured
 
 
 async def ask(host: EngineHost, *texts: str, **options: Any) -> Reply:

@@ -15,7 +15,7 @@ import pytest
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable
 from app.provider.runtime import EngineHost, HostPolicy
 from app.provider.types import Delta, End, Started
-from tests.provider.asking import ask, host_of, prompt
+from tests.provider.asking import ask, host_of, prompt, size
 
 QUESTION = "How do I call API version one?"
 LONG = "one two three four five six seven eight nine ten " * 20
@@ -60,13 +60,17 @@ async def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(host: EngineH
 
 
 async def test_count_is_what_the_engine_reads(host: EngineHost) -> None:
-    counted = await host.count(prompt(QUESTION, "An answer.", "Go on."))
-    assert counted == (await ask(host, QUESTION, "An answer.", "Go on.")).started.prompt_tokens
+    counted = await size(host, prompt(QUESTION, "An answer.", "Go on."))
+    assert (
+        counted.tokens == (await ask(host, QUESTION, "An answer.", "Go on.")).started.prompt_tokens
+    )
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(host: EngineHost) -> None:
     with pytest.raises(ContextOverflow) as caught:
         await ask(host, "word " * 50_000)
+    measured = await size(host, prompt("word " * 50_000))
+    assert (measured.tokens, measured.limit) == (caught.value.needed, caught.value.limit)
     assert caught.value.needed > caught.value.limit > 0
     assert (await ask(host, QUESTION)).text
 

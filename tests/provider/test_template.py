@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import random
+import threading
+import time
+
 import pytest
 
-from app.provider.template import SandboxedTemplate, TemplateFailed
+from app.provider.template import SandboxedTemplate, TemplateFailed, bounded
 
 
 def test_a_template_sees_its_variables() -> None:
@@ -46,3 +50,25 @@ def test_a_hostile_template_is_stopped(source: str) -> None:
 def test_a_broken_template_is_named() -> None:
     with pytest.raises(TemplateFailed, match="broken"):
         SandboxedTemplate("{% for %}")
+
+
+def test_work_that_ends_just_at_the_limit_neither_locks_up_nor_is_hit_later() -> None:
+    ended = []
+
+    def work() -> None:
+        for _ in range(1500):
+            end = time.monotonic() + random.uniform(0.0008, 0.0012)
+            try:
+                with bounded(0.001):
+                    while time.monotonic() < end:
+                        pass
+            except TemplateFailed:
+                pass
+        ended.append(True)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert ended == [True] * 3
