@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ import pytest
 import uvicorn
 from fastapi import APIRouter
 
+from app import migrate
 from app.config import Settings
 from app.main import create_app
+from tests.postgres import Cluster, NotInstalled, programs
 
 
 @contextmanager
@@ -23,7 +27,14 @@ def serving(
 ) -> Iterator[httpx.Client]:
     """Run what production runs, with these settings (and routes), and talk to it."""
     given: dict[str, Any] = {"enable_echo": True, "log_level": "WARNING"} | chosen
-    settings = Settings(_env_file=None, **given)
+    with tempfile.TemporaryDirectory() as folder:
+        given.setdefault("database_url", f"sqlite:///{folder}/sllm.db")
+        with _running(Settings(_env_file=None, **given), host, routers) as client:
+            yield client
+
+
+@contextmanager
+def _running(settings: Settings, host: str, routers: Iterable[APIRouter]) -> Iterator[httpx.Client]:
     app = create_app(settings)
     for router in routers:
         app.include_router(router)
@@ -64,3 +75,53 @@ def echo(empty_models: Path) -> Iterator[httpx.Client]:
     """A server whose only model is ``echo``, open to the largest bodies; leave it as it was."""
     with serving(models_dir=empty_models, max_request_bytes=10**8) as client:
         yield client
+
+
+NUMBERS = count(1)
+
+
+def pytest_report_header() -> str:
+    try:
+        return f"postgresql: {programs()}"
+    except NotInstalled as error:
+        return f"postgresql: its tests are skipped. {error}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """PostgreSQL for all tests together; without it on the machine they are skipped."""
+    try:
+        cluster = Cluster()
+    except NotInstalled as error:
+        pytest.skip(str(error))
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An empty database of each kind; ``serving(database_url=database_url)`` makes the tables."""
+    yield from _new_database(request)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def shared_database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The same for all tests of a module, to make one server of: ``serving(database_url=…)``."""
+    yield from _new_database(request)
+
+
+@pytest.fixture
+def store_url(database_url: str) -> str:
+    """A database of each kind with the newest tables, to use without a server: ``Database(…)``."""
+    migrate.prepare(database_url)
+    return database_url
+
+
+def _new_database(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "postgresql":
+        cluster: Cluster = request.getfixturevalue("postgres")
+        with cluster.database(f"test_{next(NUMBERS)}") as url:
+            yield url
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            yield f"sqlite:///{folder}/sllm.db"

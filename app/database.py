@@ -1,0 +1,228 @@
+"""The database: short transactions in pool threads, never on the event loop.
+
+SQLite keeps to WAL, foreign keys, ``BEGIN IMMEDIATE`` and a full sync per commit, so that what was
+answered survives a power cut; its writes go through one thread, for the file takes one writer at
+a time. PostgreSQL takes as many as the pool has connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from app.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+WRITERS = 8
+"""Threads for transactions; SQLite has one writer whatever this says."""
+
+BUSY_SECONDS = 10
+"""How long one process waits for another to finish writing to the same SQLite file."""
+
+HEALTH_SECONDS = 2
+"""After how long without an answer the database counts as ill."""
+
+
+class DatabaseRefused(Exception):
+    """The database cannot be used as it is; ``str()`` is one sentence that says what to do."""
+
+
+class Table(DeclarativeBase):
+    """Base of all tables. The names of constraints follow one rule, so migrations can find them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def parsed(url: str) -> URL:
+    """Read DATABASE_URL: an SQLite file or a PostgreSQL database; raises DatabaseRefused."""
+    try:
+        read = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: the port is not a number
+        read = URL.create("nonsense")
+    kind = read.get_backend_name()
+    if kind == "sqlite" and read.database not in {None, "", ":memory:"}:
+        if not read.host and not read.query:
+            return read.set(drivername="sqlite")
+    elif kind in {"postgresql", "postgres"} and "@" not in (read.host or ""):
+        return read.set(drivername="postgresql+psycopg")
+    raise DatabaseRefused(
+        "DATABASE_URL must name an SQLite file, like sqlite:///sllm.db, or a PostgreSQL database, "
+        "like postgresql://user:password@host/name, with %40 for an @ in the password."
+    )
+
+
+def shown(url: URL) -> str:
+    """Name a database to its user, without the password and without options that may hold one."""
+    return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+
+
+def first_line(error: DBAPIError) -> str:
+    """What the database said; what follows are hints and the values of rows."""
+    return str(error.orig).partition("\n")[0].rstrip(" .")
+
+
+def open_engine(url: URL) -> Engine:
+    """Make an engine whose transactions begin as the module says. Connects to nothing yet."""
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url,
+        pool_size=READERS + WRITERS,
+        max_overflow=0,
+        pool_pre_ping=True,  # a server that was restarted costs no request
+        connect_args={"connect_timeout": BUSY_SECONDS},
+    )
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver shall not begin transactions of its own
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "fullfsync=ON",  # macOS: without it a sync stops at the drive's own cache
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads first and then writes fails when another writes in between.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+class Database:
+    """Runs functions that take a session, each in one transaction."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = open_engine(parsed(url))
+        sqlite = self.engine.dialect.name == "sqlite"
+        writers = 1 if sqlite else WRITERS
+        # All statements of a read see the same state; in SQLite they do anyway.
+        self._reading = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._readers = ThreadPoolExecutor(READERS, "reads")
+        self._writers = ThreadPoolExecutor(writers, "writes")
+        self._asking: asyncio.Task[str | None] | None = None
+
+    async def read(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``work(session, …)`` in a transaction; raises StorageUnavailable."""
+        return await self._run(self._readers, False, lambda session: work(session, *args, **kwargs))
+
+    async def write(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run ``work(session, …)`` in a transaction that may write; raises StorageUnavailable."""
+        return await self._run(self._writers, True, lambda session: work(session, *args, **kwargs))
+
+    async def _run(
+        self, threads: ThreadPoolExecutor, writes: bool, work: Callable[[Session], T]
+    ) -> T:
+        loop = asyncio.get_running_loop()
+        return await _seen_through(loop.run_in_executor(threads, self.transact, work, writes))
+
+    def transact(self, work: Callable[[Session], T], writes: bool) -> T:
+        """Run ``work(session)`` in this thread; raises StorageUnavailable."""
+        options = {"writes": True} if writes else self._reading
+        try:
+            with (
+                self.engine.connect().execution_options(**options) as connection,
+                Session(connection, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                return work(session)
+        except IntegrityError:
+            raise  # whoever wrote knows what it means
+        except DBAPIError as error:
+            log.error("the database failed: %s", first_line(error))
+            raise StorageUnavailable(_why(error)) from error
+
+    def files(self) -> frozenset[Path]:
+        """Those of SQLite. Nobody else in this process may open them.
+
+        The system frees all locks of a process on a file when the process closes it anywhere.
+        Another program would then take the file for unused and delete what is not in it yet.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return frozenset()
+        file = Path(str(self.engine.url.database)).resolve()
+        return frozenset(
+            file.with_name(file.name + end) for end in ("", "-wal", "-shm", "-journal")
+        )
+
+    async def problem(self) -> str | None:
+        """Say in a sentence why the database does not answer, or not in time; None if it does."""
+        # Shared, so that whoever asks again and again does not fill the line of a stuck database.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask())
+        done, _ = await asyncio.wait([self._asking], timeout=HEALTH_SECONDS)
+        if self._asking in done:
+            return self._asking.result()
+        return f"The database has not answered within {HEALTH_SECONDS} seconds."
+
+    async def _ask(self) -> str | None:
+        try:
+            await self.read(lambda session: session.execute(text("SELECT 1")))
+        except StorageUnavailable as error:
+            return str(error)
+        return None
+
+    def close(self) -> None:
+        """Finish what has begun and close all connections."""
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+
+async def _seen_through(future: asyncio.Future[T]) -> T:
+    """Wait for a transaction to its end even when cancelled, for a thread cannot be stopped."""
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled:
+        future.exception()  # seen: nobody is left to be told
+        raise cancelled
+    return future.result()
+
+
+def _why(error: DBAPIError) -> str:
+    told = str(error.orig).lower()
+    if "full" in told or "no space" in told:
+        return "The disk of the database is full: nothing can be stored until there is room."
+    if "lock" in told:
+        return "Another program keeps the database locked: try again."
+    if "readonly" in told or "read-only" in told:
+        return "The database is read-only: the server needs the right to write to it."
+    if "i/o error" in told:
+        return "The disk of the database failed: see the server's log."
+    if isinstance(error, OperationalError):
+        return "The database cannot be reached: try again."
+    return "The database refused this: see the server's log."
