@@ -1,0 +1,1 @@
+"""API v3: v2, and prompt templates."""

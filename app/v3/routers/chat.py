@@ -1,0 +1,79 @@
+"""``POST /chat`` and ``/chat/stream``, with prompt templates."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
+
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
+from app.documents import CHAT_ERRORS, problems
+from app.hangup import unless_hangup
+from app.sse import EventStream
+from app.v1.services.chat import chat_model, new_id
+from app.v3.models.chat import ChatAnswer, ChatRequest
+from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
+from app.v3.models.examples import EXAMPLES
+from app.v3.services.chat import prompt_of, wanted, whole_answer
+
+router = APIRouter(tags=["chat"])
+
+
+@router.post(
+    "/chat",
+    response_model=ChatAnswer,
+    response_description="The whole answer",
+    responses=problems(*CHAT_ERRORS, version=3),
+    dependencies=[JSON_ONLY],
+    summary="Ask, and get the whole answer",
+)
+async def chat(
+    body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
+    pool: Pool,
+    settings: AppSettings,
+    library: Templates,
+    owner: Owner,
+    request: Request,
+) -> Response:
+    """Say something to a model and wait for all of its answer.
+
+    The model sees `system`, then `history`, then `message`. A `template` writes the system text,
+    may put text around the message, and sets sampling; `variables` fill it in. What the request
+    itself sets wins over the template. Nothing is stored. Hanging up stops the model.
+    """
+    model = chat_model(pool, body.model)
+    template = wanted(body, library)
+    prompt = await prompt_of(body, template, owner, settings.max_history_length)
+    answering = whole_answer(model, body.template, pool.stream(model, prompt))
+    answer = await unless_hangup(request.receive, answering)
+    # Ready bytes: the framework would validate the answer a second time.
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/chat/stream",
+    response_class=Response,  # its content is documented in full below
+    responses=problems(*CHAT_ERRORS, version=3) | STREAM_DOCUMENTATION,
+    dependencies=[JSON_ONLY],
+    summary="Ask, and get the answer as it is made",
+)
+async def chat_stream(
+    body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
+    pool: Pool,
+    settings: AppSettings,
+    library: Templates,
+    owner: Owner,
+) -> EventStream:
+    """Say something to a model and read its answer as server-sent events.
+
+    The order is `message`, then any number of `queued`, `loading` and `prefill`, then any number
+    of `delta`, then exactly one `done` or `error`, and nothing after it. Every event has an id;
+    lines that begin with a colon are comments that keep the connection open. An error that
+    happens before the model has accepted the question is a normal HTTP error. `template` and
+    `variables` work as in `/chat`. Hanging up stops the model.
+    """
+    model = chat_model(pool, body.model)
+    template = wanted(body, library)
+    prompt = await prompt_of(body, template, owner, settings.max_history_length)
+    head = MessageEvent(id=new_id(), model=model, template=body.template)
+    return EventStream(head.model_dump(), pool.stream(model, prompt))

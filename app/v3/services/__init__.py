@@ -1,0 +1,1 @@
+"""What v3 does, free of HTTP."""
