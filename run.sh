@@ -20,6 +20,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   test [PYTEST…]   run the tests
   check            lint, format and type checks
   docs             export the API reference into api_docs/
+  migrate          bring the database to this version (serve does it as well)
   bench [ARGS…]    measure the speed
 
 Settings come from the environment or .env, see .env.example: PORT=8001 ./run.sh
@@ -225,7 +226,7 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | pull | models | docs)
+    serve | pull | models | docs | migrate)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;

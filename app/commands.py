@@ -71,6 +71,18 @@ def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_do
     typer.echo(f"Exported to {folder}")
 
 
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version; an SQLite file is copied aside first."""
+    from app.database import DatabaseRefused
+    from app.migrate import prepare
+
+    try:
+        typer.echo(prepare(_settings().database_url) or "The database is up to date.")
+    except DatabaseRefused as error:
+        _fail(error)
+
+
 def _pull(repo: str, wanted: str) -> None:
     from app.provider import hub
 

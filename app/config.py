@@ -46,10 +46,13 @@ class Settings(BaseSettings):
     cors_origins: Names = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    database_url: str = Field("sqlite:///sllm.db", repr=False)
+
     models_dir: Path = Field(
         Path("models"),
         validation_alias=AliasChoices("models_dir", "llm_models_dir", "local_models_dir"),
     )
+    prompts_dir: Path = Path("prompts")
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
     enable_echo: bool = False

@@ -7,8 +7,11 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 
 from app.config import Settings
+from app.database import Database
 from app.errors import MediaTypeNotSupported
 from app.provider.pool import ModelPool
+from app.v3.services.templates import TemplateLibrary
+from app.v4.services.desk import Desk
 
 
 class State(TypedDict):
@@ -16,6 +19,9 @@ class State(TypedDict):
 
     settings: Settings
     pool: ModelPool
+    templates: TemplateLibrary
+    database: Database
+    desk: Desk
 
 
 # All of these are coroutines because the framework sends plain functions through its thread pool.
@@ -31,6 +37,21 @@ async def _settings(request: Request) -> Settings:
     return settings
 
 
+async def _database(request: Request) -> Database:
+    database: Database = request.state.database
+    return database
+
+
+async def _templates(request: Request) -> TemplateLibrary:
+    templates: TemplateLibrary = request.state.templates
+    return templates
+
+
+async def _desk(request: Request) -> Desk:
+    desk: Desk = request.state.desk
+    return desk
+
+
 async def _owner(request: Request) -> str:
     owner: str = request.state.owner
     return owner
@@ -42,10 +63,22 @@ async def _json_only(request: Request) -> None:
         raise MediaTypeNotSupported("Send the body as JSON, with Content-Type: application/json.")
 
 
+async def _json_if_any(request: Request) -> None:
+    sent = request.headers.get("content-length", "0")
+    if sent != "0" or "transfer-encoding" in request.headers:
+        await _json_only(request)
+
+
 Pool = Annotated[ModelPool, Depends(_pool)]
+Store = Annotated[Database, Depends(_database)]
+Templates = Annotated[TemplateLibrary, Depends(_templates)]
+TurnDesk = Annotated[Desk, Depends(_desk)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""
 
 JSON_ONLY = Depends(_json_only)
 """For the ``dependencies`` of a route that takes a JSON body."""
+
+JSON_OR_NOTHING = Depends(_json_if_any)
+"""For one whose body may be left out."""

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from app.errors import FRAMEWORK, MEDIA_TYPE, TABLE, TITLES, Problem
+from app.errors import TABLE
+from app.problems import FRAMEWORK, MEDIA_TYPE, TITLES, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -33,13 +34,15 @@ SECURITY = {
 }
 
 
-def problems(*statuses: int) -> Responses:
-    """Document that a route may answer with these errors."""
-    return {status: _problem(status) for status in statuses}
+def problems(*statuses: int, version: int = 1) -> Responses:
+    """Document that a route of that API version may answer with these errors."""
+    return {status: _problem(status, version) for status in statuses}
 
 
-def _problem(status: int) -> dict[str, Any]:
-    codes = [code for known, code in TABLE.values() if known == status]
+def _problem(status: int, version: int) -> dict[str, Any]:
+    codes = [
+        kind.code for kind in TABLE.values() if kind.status == status and kind.since <= version
+    ]
     codes += [code for known, code in FRAMEWORK.items() if known == status]
     told = ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
     schema = {"$ref": "#/components/schemas/Problem"}

@@ -1,16 +1,29 @@
 """What a client can be told went wrong, and the one table of status codes.
 
 Exception                      anything not below: our bug, answered 500 without its message
+├── TurnFailed                 a stored turn failed: tells of its cause, and where it is kept
 ├── ProviderError              app/provider/errors.py: the model cannot answer (now)
 ├── HTTPException              no such route, no such method, body unreadable or too large
 ├── RequestValidationError     raised by the framework: the body is not what the schema says
 └── ApiError
-    ├── InvalidRequest         the body breaks a limit that comes from the settings
+    ├── InvalidRequest         the body breaks a rule that the schema cannot know
+    ├── RenderFailed           the prompt template breaks a limit or cannot be rendered
+    ├── TemplateNotFound       no prompt template has this name
+    ├── TemplateVersionNotFound  the template has no such version, or nothing is in it
+    ├── TemplateExists         to be made, but the owner has one of this name
+    ├── TemplateBuiltIn        to be deleted, but it comes with the server
+    ├── TooManyTemplates       the owner has as many as there can be
+    ├── PreconditionFailed     If-Match names another state than the present one
     ├── KeyRequired            no API key, or a wrong one
     ├── OpenBindRefused        reached from outside this machine although there are no keys
     ├── HostNotAllowed         the Host header names another site (DNS rebinding)
     ├── OriginNotAllowed       a web page of another site tries to change something
     ├── MediaTypeNotSupported  the body is not declared as JSON
+    ├── StorageUnavailable     the database cannot be reached, is full or locked
+    ├── ConversationNotFound   no such conversation, or somebody else's
+    ├── MessageNotFound        no such message in this conversation
+    ├── ConversationBusy       another answer of this conversation is being made
+    ├── HistoryTooLong         more messages than MAX_HISTORY_LENGTH, and none may be left out
     └── ClientGone             the client hung up; nobody reads the answer
 
 Every answer that is an error is a problem object (RFC 9457) with a stable ``code``.
@@ -18,15 +31,11 @@ Every answer that is an error is a problem object (RFC 9457) with a stable ``cod
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
 
 from app.provider.errors import (
     ContextOverflow,
@@ -35,12 +44,11 @@ from app.provider.errors import (
     ModelConflict,
     ModelNotFound,
     ModelNotLoadable,
-    ProviderError,
     UnsupportedInput,
 )
 
-MEDIA_TYPE = "application/problem+json"
 MAX_FIELD_ERRORS = 20
+"""What is told of one body at most."""
 
 
 class FieldError(BaseModel):
@@ -62,6 +70,75 @@ class InvalidRequest(ApiError):
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
         self.errors = [FieldError(pointer=pointer, detail=detail)]
+
+    @classmethod
+    def of(cls, errors: Sequence[FieldError]) -> InvalidRequest:
+        """Several things that are wrong at once; the sentence names them all."""
+        error = cls("", "; ".join(found.detail for found in errors) + ".")
+        error.errors = list(errors)
+        return error
+
+
+class RenderFailed(ApiError):
+    """A prompt template took too long, grew too large or cannot be rendered with these values."""
+
+    def __init__(self, detail: str) -> None:
+        # Templates choose the words of some errors; no answer can carry half a surrogate pair.
+        super().__init__(detail[:500].encode("utf-8", "backslashreplace").decode())
+
+
+class TemplateNotFound(ApiError):
+    """There is no prompt template of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no prompt template {name!r}; GET /prompt/templates lists the names."
+        )
+
+
+class TemplateVersionNotFound(ApiError):
+    """The template has no version of that number that could be restored."""
+
+    def __init__(self, name: str, version: int) -> None:
+        super().__init__(
+            f"There is nothing to restore from version {version} of the prompt template {name!r}; "
+            f"GET /prompt/templates/{name}/versions says what there is."
+        )
+
+
+class TemplateExists(ApiError):
+    """The owner has a prompt template of this name already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"You have a prompt template {name!r} already; "
+            f"PUT /prompt/templates/{name} replaces it."
+        )
+
+
+class TemplateBuiltIn(ApiError):
+    """A prompt template that comes with the server can be replaced, but not deleted."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The prompt template {name!r} comes with the server and cannot be deleted; "
+            f"PUT /prompt/templates/{name} replaces it with one of your own."
+        )
+
+
+class TooManyTemplates(ApiError):
+    """The owner has reached the highest number of own prompt templates."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"You have {most} prompt templates, the most there can be: delete one.")
+
+
+class PreconditionFailed(ApiError):
+    """What If-Match names is not what is there; ``etag`` is, or nothing is there."""
+
+    def __init__(self, etag: str | None) -> None:
+        now = f"its ETag is {etag} now" if etag else "it is not there any more"
+        super().__init__(f"This is not as it was when you read it, {now}: read it again.")
 
 
 class KeyRequired(ApiError):
@@ -86,156 +163,117 @@ class MediaTypeNotSupported(ApiError):
     """The body of a JSON route is not declared as JSON."""
 
 
+class StorageUnavailable(ApiError):
+    """The database cannot be reached or cannot take more."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class ConversationNotFound(ApiError):
+    """No conversation of this owner has that id."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            f"There is no conversation {conversation_id[:100]!r}; "
+            "GET /api/v4/conversations lists yours."
+        )
+
+
+class MessageNotFound(ApiError):
+    """The conversation has no message of that id."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"There is no message {message_id[:100]!r} in this conversation.")
+
+
+class ConversationBusy(ApiError):
+    """Two answers of one conversation are never made at once."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+    def __str__(self) -> str:
+        return (
+            "Another answer of this conversation is being made: wait for it, stop it, "
+            'or send "when_busy": "wait".'
+        )
+
+
+class HistoryTooLong(ApiError):
+    """The branch has more messages than one request may carry."""
+
+    def __init__(self, length: int, longest: int) -> None:
+        super().__init__(
+            f"The conversation has {length} messages; a model is shown {longest} at most (the "
+            'setting MAX_HISTORY_LENGTH). Let "overflow" be "drop_oldest" or "summarise".'
+        )
+
+
+class TurnFailed(Exception):
+    """A stored turn went wrong: its question is kept, and this says where."""
+
+    def __init__(self, cause: Exception, conversation_id: str, message_id: str) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+
+
+def cause_of(error: Exception) -> Exception:
+    """What went wrong, in a stored turn or elsewhere."""
+    return error.cause if isinstance(error, TurnFailed) else error
+
+
 class ClientGone(ApiError):
     """The client hung up before its answer was ready."""
 
 
-TABLE: dict[type[Exception], tuple[int, str]] = {
-    RequestValidationError: (422, "invalid-request"),
-    InvalidRequest: (422, "invalid-request"),
-    ContextOverflow: (400, "context-length-exceeded"),
-    UnsupportedInput: (400, "unsupported-input"),
-    KeyRequired: (401, "api-key-required"),
-    OpenBindRefused: (403, "open-bind-refused"),
-    OriginNotAllowed: (403, "origin-not-allowed"),
-    ModelNotFound: (404, "model-not-found"),
-    ModelConflict: (409, "model-conflict"),
-    ModelNotLoadable: (409, "model-not-loadable"),
-    MediaTypeNotSupported: (415, "media-type-not-supported"),
-    HostNotAllowed: (421, "host-not-allowed"),
-    EngineBusy: (429, "engine-busy"),
-    ClientGone: (499, "client-gone"),
-    EngineUnavailable: (503, "engine-unavailable"),
-    Exception: (500, "internal-error"),
+class Kind(NamedTuple):
+    """Status and code of an error, and the API version whose contract names it first."""
+
+    status: int
+    code: str
+    since: int = 1
+
+
+TABLE: dict[type[Exception], Kind] = {
+    RequestValidationError: Kind(422, "invalid-request"),
+    InvalidRequest: Kind(422, "invalid-request"),
+    RenderFailed: Kind(422, "template-failed", since=3),
+    HistoryTooLong: Kind(400, "history-too-long", since=4),
+    ContextOverflow: Kind(400, "context-length-exceeded"),
+    UnsupportedInput: Kind(400, "unsupported-input"),
+    KeyRequired: Kind(401, "api-key-required"),
+    OpenBindRefused: Kind(403, "open-bind-refused"),
+    OriginNotAllowed: Kind(403, "origin-not-allowed"),
+    ConversationNotFound: Kind(404, "conversation-not-found", since=4),
+    MessageNotFound: Kind(404, "message-not-found", since=4),
+    ModelNotFound: Kind(404, "model-not-found"),
+    TemplateNotFound: Kind(404, "template-not-found", since=3),
+    TemplateVersionNotFound: Kind(404, "template-version-not-found", since=4),
+    ConversationBusy: Kind(409, "conversation-busy", since=4),
+    ModelConflict: Kind(409, "model-conflict"),
+    ModelNotLoadable: Kind(409, "model-not-loadable"),
+    TemplateBuiltIn: Kind(409, "template-built-in", since=4),
+    TemplateExists: Kind(409, "template-exists", since=4),
+    TooManyTemplates: Kind(409, "too-many-templates", since=4),
+    PreconditionFailed: Kind(412, "precondition-failed", since=4),
+    MediaTypeNotSupported: Kind(415, "media-type-not-supported"),
+    HostNotAllowed: Kind(421, "host-not-allowed"),
+    EngineBusy: Kind(429, "engine-busy"),
+    ClientGone: Kind(499, "client-gone"),
+    EngineUnavailable: Kind(503, "engine-unavailable"),
+    StorageUnavailable: Kind(503, "storage-unavailable", since=4),
+    Exception: Kind(500, "internal-error"),
 }
 """Status and code of every error; the nearest class wins."""
 
-TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    421: "Misdirected Request",
-    422: "Unprocessable Content",
-    429: "Too Many Requests",
-    499: "Client Closed Request",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-"""Names of the statuses; Python's own change from version to version."""
 
-FRAMEWORK = {
-    400: "malformed-body",
-    404: "not-found",
-    405: "method-not-allowed",
-    413: "request-too-large",
-}
-"""Codes of HTTPException, by its status."""
-
-
-class Problem(BaseModel):
-    """An error, in the form of RFC 9457."""
-
-    type: str = Field("about:blank", description="Always about:blank; see `code`.")
-    title: str = Field(description="The name of the status.")
-    status: int = Field(description="The HTTP status.")
-    detail: str = Field(description="What happened here, in one sentence.")
-    code: str = Field(description="A stable name of this kind of error, for programs.")
-    request_id: str = Field(description="Also in the header X-Request-ID, and in the log.")
-    errors: list[FieldError] | None = Field(None, description="Only for 422: each thing wrong.")
-    needed: int | None = Field(None, description="Only for context-length-exceeded: tokens.")
-    limit: int | None = Field(None, description="Only for context-length-exceeded: tokens.")
-
-
-def problem(error: Exception, request_id: str) -> Problem:
-    """Describe any error to the client; one that is our bug keeps its message for the log."""
-    status, code = _kind(error)
-    errors = _field_errors(error)
-    return Problem(
-        title=TITLES[status],
-        status=status,
-        detail=_detail(error, errors),
-        code=code,
-        request_id=request_id,
-        errors=errors,
-        needed=error.needed if isinstance(error, ContextOverflow) else None,
-        limit=error.limit if isinstance(error, ContextOverflow) else None,
-    )
-
-
-def _kind(error: Exception) -> tuple[int, str]:
-    if isinstance(error, HTTPException):
-        return error.status_code, FRAMEWORK.get(error.status_code, "http-error")
-    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
-
-
-def _detail(error: Exception, errors: Sequence[FieldError] | None) -> str:
-    if isinstance(error, HTTPException):
-        return _FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
-    if isinstance(error, RequestValidationError) and errors:
-        return f"{errors[0].pointer or 'The body'}: {errors[0].detail}"
-    if isinstance(error, (ApiError, ProviderError)):
-        return str(error)
-    return "The server made a mistake. Please report it with the request_id."
-
-
-_FRAMEWORK_DETAIL = {
-    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
-    404: "There is nothing at this address; GET / says what there is.",
-    405: "This address does not take this method; the header Allow says which it takes.",
-}
-
-
-def _field_errors(error: Exception) -> list[FieldError] | None:
-    if isinstance(error, InvalidRequest):
-        return error.errors
-    if isinstance(error, RequestValidationError):
-        return [_field_error(found) for found in error.errors()[:MAX_FIELD_ERRORS]]
-    return None
-
-
-def _field_error(found: Mapping[str, Any]) -> FieldError:
-    where, *path = found["loc"]
-    if found["type"] == "json_invalid":
-        return FieldError(
-            pointer="",
-            detail=f"Not valid JSON: {found['ctx']['error']} at character {path[0]}",
-        )
-    steps = path if where == "body" else [where, *path]
-    return FieldError(pointer="".join(f"/{_escape(step)}" for step in steps), detail=found["msg"])
+def pointer(*steps: object) -> str:
+    """The JSON pointer that takes these steps."""
+    return "".join(f"/{_escape(step)}" for step in steps)
 
 
 def _escape(step: object) -> str:
     # A key the client made up may hold half a surrogate pair, which no answer can carry.
     name = str(step)[:100].encode("utf-8", "backslashreplace").decode()
     return name.replace("~", "~0").replace("/", "~1")
-
-
-def response(error: Exception, request_id: str) -> Response:
-    """The HTTP answer that tells the client of ``error``."""
-    told = problem(error, request_id)
-    headers: dict[str, str] = {"Cache-Control": "no-store"}
-    if isinstance(error, (EngineBusy, EngineUnavailable)):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, (ApiError, HTTPException)):
-        headers |= error.headers or {}
-    body = told.model_dump_json(exclude_none=True)
-    return Response(body, told.status, headers, MEDIA_TYPE)
-
-
-async def handle(request: Request, error: Exception) -> Response:
-    """Answer an error that left a route."""
-    return response(error, request.state.request_id)
-
-
-HANDLED: tuple[type[Exception], ...] = (
-    ApiError,
-    ProviderError,
-    RequestValidationError,
-    HTTPException,
-)
-"""The roots of the tree, each to be registered with ``handle``; what is left is a bug."""

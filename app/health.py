@@ -1,4 +1,4 @@
-"""``/health``: whether the server lives, and whether its models do."""
+"""``/health``: whether the server lives, and whether its models and its database do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.dependencies import Pool
+from app.dependencies import Pool, Store
 from app.provider.runtime import HostStatus
 
 router = APIRouter(include_in_schema=False)
@@ -21,11 +21,15 @@ async def live() -> JSONResponse:
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
-async def health(pool: Pool) -> JSONResponse:
-    """503 while an engine is down or hangs; one that is loading or unloaded is well."""
-    well = pool.well()
-    models = {model: _shown(status) for model, status in pool.health().items()}
-    told = {"status": "ok" if well else "unhealthy", "models": models}
+async def health(pool: Pool, database: Store) -> JSONResponse:
+    """503 while the database or an engine is down or hangs; a model that is not loaded is well."""
+    problem = await database.problem()
+    well = pool.well() and not problem
+    told = {
+        "status": "ok" if well else "unhealthy",
+        "database": problem or "ok",
+        "models": {model: _shown(status) for model, status in pool.health().items()},
+    }
     return JSONResponse(told, 200 if well else 503)
 
 

@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
+from app import problems
 
 
 class BodyLimit:
@@ -22,7 +22,7 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > self._limit:
-            refusal = errors.response(self._too_large(), scope["state"]["request_id"])
+            refusal = problems.response(self._too_large(), scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, self._counted(receive), send)
 

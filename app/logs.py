@@ -9,7 +9,7 @@ import uuid
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app import errors
+from app import problems
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class RequestLog:
             log.exception("request %s failed", request_id)
             if sending.status:
                 raise  # too late to say so: the server cuts the connection
-            await errors.response(error, request_id)(scope, receive, sending)
+            await problems.response(error, request_id)(scope, receive, sending)
         finally:
             milliseconds = 1000 * (time.perf_counter() - began)
             outcome = scope["method"], scope["path"], sending.status, milliseconds, request_id

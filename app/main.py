@@ -6,44 +6,77 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from app import errors, health, logs, pages, versions
+from app import health, logs, migrate, pages, problems, versions
 from app.config import Settings
+from app.database import Database
 from app.dependencies import State
 from app.limits import BodyLimit
 from app.provider.errors import ProviderError
 from app.provider.pool import ModelPool
 from app.security import Guard
+from app.v3.services.templates import TemplateLibrary, load
+from app.v4.services.caretaker import Caretaker
+from app.v4.services.desk import Desk
 
 log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Build the application from settings, by default those of the environment and ``.env``."""
+    """Build the application from settings, by default those of the environment and ``.env``.
+
+    Raises BrokenTemplate.
+    """
     settings = settings or Settings()
+    templates = _templates(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         logs.configure(settings.log_level)
-        pool = ModelPool(settings.pool())
+        if not templates.all():
+            log.warning("there are no prompt templates in %s", settings.prompts_dir)
+        migrate.prepare(settings.database_url)
+        database = Database(settings.database_url)
+        caretaker = Caretaker(database)
+        await caretaker.start()
+        pool = ModelPool(replace(settings.pool(), untouched=database.files()))
+        desk = Desk(
+            database, pool, templates, settings.max_history_length, settings.default_max_tokens
+        )
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
-        yield {"settings": settings, "pool": pool}
+        yield {
+            "settings": settings,
+            "pool": pool,
+            "templates": templates,
+            "database": database,
+            "desk": desk,
+        }
         preloading.cancel()
         await pool.close()
+        await caretaker.close()
+        database.close()
 
     app = FastAPI(
         title="FastAPI SLLM API", openapi_url=None, redirect_slashes=False, lifespan=lifespan
     )
     _add_routes(app)
     _add_middleware(app, settings)
-    for kind in errors.HANDLED:
-        app.add_exception_handler(kind, errors.handle)
+    for kind in problems.HANDLED:
+        app.add_exception_handler(kind, problems.handle)
     return app
+
+
+def _templates(settings: Settings) -> TemplateLibrary:
+    """Only a folder that was asked for has to be there; raises BrokenTemplate."""
+    if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
+        return TemplateLibrary(())
+    return load(settings.prompts_dir)
 
 
 async def _preload(pool: ModelPool) -> None:
@@ -76,6 +109,6 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID", "Retry-After"],
+            expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
         )
     app.add_middleware(logs.RequestLog)

@@ -33,6 +33,7 @@ def page(documents: Mapping[str, Schema]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"prose": prose, "type": type_of, "bounds": bounds, "pretty": pretty}
+    environment.filters["address"] = address
     newest_first = dict(reversed(list(documents.items())))
     return environment.get_template("reference.html").render(documents=newest_first) + "\n"
 
@@ -71,6 +72,14 @@ def type_of(schema: Schema, version: str) -> Markup:
     if values:
         return Markup(" | ").join(Markup("<code>{}</code>").format(pretty(v)) for v in values)
     return escape(schema.get("type", "any"))
+
+
+def address(operation: Schema, path: str) -> str:
+    """The path, with the example of each of its parameters that has one."""
+    for parameter in operation.get("parameters", ()):
+        for example in list(parameter.get("examples", {}).values())[:1]:
+            path = path.replace(f"{{{parameter['name']}}}", str(example["value"]))
+    return path
 
 
 def bounds(schema: Schema) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import errors
+from app import problems
 from app.config import Settings
 from app.errors import (
     ApiError,
@@ -71,7 +71,7 @@ class Guard:
         try:
             scope["state"]["owner"] = self._admit(scope)
         except ApiError as error:
-            refusal = errors.response(error, scope["state"]["request_id"])
+            refusal = problems.response(error, scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)
 

@@ -11,11 +11,14 @@ import time
 
 import uvicorn
 
+from app import migrate
 from app.config import InvalidSetting, Settings, read
+from app.database import DatabaseRefused
 from app.errors import OpenBindRefused
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool import ModelPool
 from app.security import require_safe_bind
+from app.v3.services.templates import BrokenTemplate
 
 FINISH_SECONDS = 10
 """How long answers in progress may go on after Ctrl-C."""
@@ -29,14 +32,23 @@ def main() -> None:
     """Serve with the settings; what stands in the way is one sentence and exit code 1."""
     try:
         run(read())
-    except (InvalidSetting, OpenBindRefused, CannotListen) as error:
+    except (
+        InvalidSetting,
+        OpenBindRefused,
+        DatabaseRefused,
+        BrokenTemplate,
+        CannotListen,
+    ) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:  # the server has shut down in good order and raises it again
         sys.exit(128 + signal.SIGINT)
 
 
 def run(settings: Settings) -> None:
-    """Serve until interrupted; raises OpenBindRefused or CannotListen before anything starts."""
+    """Serve until interrupted; raises what stands in the way before anything starts.
+
+    That is OpenBindRefused, DatabaseRefused, BrokenTemplate or CannotListen.
+    """
     require_safe_bind(settings, settings.host)
     config = uvicorn.Config(
         "app.main:create_app",
@@ -50,6 +62,9 @@ def run(settings: Settings) -> None:
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
     with bind(settings.host, settings.port) as listener:
+        # Not before: whoever has the port may be using the database.
+        if told := migrate.prepare(settings.database_url):
+            say(told)
         Server(config, url(settings.host, listener)).run([listener])
 
 

@@ -21,7 +21,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Any
@@ -29,8 +29,9 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.errors import ClientGone, problem
+from app.errors import ApiError, ClientGone, cause_of
 from app.hangup import unless_hangup
+from app.problems import problem
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Progress, Started
 
@@ -80,16 +81,30 @@ class Feed:
         await asyncio.gather(self._reader, return_exceptions=True)
 
 
+def plain_done(end: End) -> Fields:
+    """What the ``done`` event says where nothing is stored."""
+    return {"finish_reason": end.reason, "usage": asdict(end.usage)}
+
+
 class EventStream(Response):
-    """The answer of a streaming route. ``head`` is what the ``message`` event says."""
+    """The answer of a streaming route: ``head`` is what its ``message`` event says.
+
+    ``done`` makes what its ``done`` event says.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, head: Fields, events: AsyncGenerator[Event, None]) -> None:
+    def __init__(
+        self,
+        head: Fields,
+        events: AsyncGenerator[Event, None],
+        done: Callable[[End], Fields] = plain_done,
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._head = head
         self._events = events
+        self._done = done
         self._started = False
         self._ids = itertools.count()
 
@@ -116,7 +131,11 @@ class EventStream(Response):
 
     async def _send(self, send: Send, batch: Sequence[Event | Exception], request_id: str) -> bool:
         """Write a batch at once, a comment if it is empty; True when it held the end."""
-        named = [_named(event, request_id) for event in batch if not isinstance(event, Started)]
+        told = [event for event in batch if not isinstance(event, Started)]
+        named = [
+            ("done", self._done(event)) if isinstance(event, End) else _named(event, request_id)
+            for event in told
+        ]
         text = "".join(self._frame(*event) for event in named) if batch else ": keep-alive\n\n"
         ended = bool(batch) and isinstance(batch[-1], (End, Exception))
         if text:
@@ -134,7 +153,7 @@ async def _until_started(feed: Feed) -> list[Event | Exception]:
     deadline = time.monotonic() + PATIENCE
     while (left := deadline - time.monotonic()) > 0:
         seen += await feed.batch(left)
-        if any(isinstance(event, Started) for event in seen):
+        if any(isinstance(event, Started | End) for event in seen):
             break
         if seen and isinstance(seen[-1], Exception):
             raise seen[-1]
@@ -145,17 +164,15 @@ async def _body(send: Send, text: str, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
 
 
-def _named(event: Event | Exception, request_id: str) -> tuple[str, Fields]:
+def _named(event: Progress | Delta | Exception, request_id: str) -> tuple[str, Fields]:
     """The event's name and data on the wire."""
     match event:
         case Delta(text=text):
             return "delta", {"text": text}
-        case End(reason=reason, usage=usage):
-            return "done", {"finish_reason": reason, "usage": asdict(usage)}
         case Progress():
             return event.phase, _progress(event)
         case Exception():
-            if not isinstance(event, ProviderError):
+            if not isinstance(cause_of(event), (ApiError, ProviderError)):
                 log.error("a stream failed", exc_info=event)
             return "error", problem(event, request_id).model_dump(exclude_none=True)
     raise TypeError(f"{event!r} has no name on the wire")

@@ -19,6 +19,15 @@ from app.v1.routers import chat as v1_chat
 from app.v1.routers import models as v1_models
 from app.v2.models.events import EVENTS
 from app.v2.routers import chat as v2_chat
+from app.v3.models.events import EVENTS as V3_EVENTS
+from app.v3.routers import chat as v3_chat
+from app.v3.routers import templates as v3_templates
+from app.v4.models.events import EVENTS as V4_EVENTS
+from app.v4.routers import chat as v4_chat
+from app.v4.routers import conversations as v4_conversations
+from app.v4.routers import templates as v4_templates
+from app.v4.routers import transfer as v4_transfer
+from app.v4.routers import turns as v4_turns
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,17 @@ class Release:
 RELEASES = (
     Release((v1_chat.router, v1_models.router)),
     Release((v2_chat.router,), tuple(EVENTS.values())),
+    Release((v3_chat.router, v3_templates.router), tuple(V3_EVENTS.values())),
+    Release(
+        (
+            v4_chat.router,
+            v4_turns.router,
+            v4_conversations.router,
+            v4_transfer.router,
+            v4_templates.router,
+        ),
+        tuple(V4_EVENTS.values()),
+    ),
 )
 """v1, v2, … in this order."""
 
@@ -89,7 +109,8 @@ def add(name: str, router: APIRouter) -> None:
 def document(name: str) -> dict[str, Any]:
     """The OpenAPI document of one version."""
     releases = RELEASES[: NAMES.index(name) + 1]
-    schemas = [schema for release in releases for schema in release.schemas]
+    # By name, so that a later release replaces a schema as it does a route.
+    schemas = {schema.__name__: schema for release in releases for schema in release.schemas}
     router = APIRouter()
     add(name, router)
-    return documents.document(name, router.routes, schemas)
+    return documents.document(name, router.routes, [*schemas.values()])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app import contracts
+from app import contracts, versions
 
 EXPORTED = Path(contracts.__file__).parents[1] / "api_docs"
 
@@ -34,7 +34,10 @@ def test_v1_and_v2_are_released() -> None:
 
 def test_export_writes_what_it_returns(tmp_path: Path) -> None:
     written = contracts.export(tmp_path / "new")
-    assert [path.name for path in written] == ["v1.json", "v2.json", "index.html"]
+    assert [path.name for path in written] == [
+        *(f"{name}.json" for name in versions.NAMES),
+        "index.html",
+    ]
     assert all(path.read_text(encoding="utf-8") for path in written)
 
 

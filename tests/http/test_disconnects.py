@@ -22,9 +22,11 @@ ROUTES = ["/api/v1/chat", "/api/v2/chat/stream"]
 
 
 @contextmanager
-def asking(client: httpx.Client, route: str, message: str) -> Iterator[socket.socket]:
+def asking(
+    client: httpx.Client, route: str, message: str, **options: str
+) -> Iterator[socket.socket]:
     """Send a question; what happens to the answer is the caller's business."""
-    body = json.dumps({"message": message}).encode()
+    body = json.dumps({"message": message} | options).encode()
     head = (
         f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

@@ -9,18 +9,30 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app import errors
+from app import errors, problems
 from app.provider import errors as provider
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
     errors.InvalidRequest("/history", "The history is too long."),
+    errors.RenderFailed("Too long."),
     provider.ContextOverflow(5000, 4096),
     provider.UnsupportedInput("No."),
     errors.KeyRequired("Send a key."),
     errors.OpenBindRefused("No."),
     errors.OriginNotAllowed("No."),
     provider.ModelNotFound("nobody"),
+    errors.TemplateNotFound("nobody"),
+    errors.TemplateVersionNotFound("mine", 7),
+    errors.ConversationNotFound("c1"),
+    errors.MessageNotFound("m1"),
+    errors.ConversationBusy(),
+    errors.HistoryTooLong(200, 100),
+    errors.StorageUnavailable("The disk is full."),
+    errors.TemplateExists("mine"),
+    errors.TemplateBuiltIn("default"),
+    errors.TooManyTemplates(1000),
+    errors.PreconditionFailed('"2"'),
     provider.ModelConflict("Two."),
     provider.ModelNotLoadable("Broken."),
     errors.MediaTypeNotSupported("No."),
@@ -33,7 +45,7 @@ SAMPLES: list[Exception] = [
 
 
 def told(error: Exception) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(bytes(errors.response(error, "r1").body))
+    body: dict[str, Any] = json.loads(bytes(problems.response(error, "r1").body))
     return body
 
 
@@ -53,8 +65,8 @@ def test_every_row_has_its_sample() -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
 def test_every_row_becomes_a_problem(sample: Exception) -> None:
-    status, code = errors.TABLE.get(type(sample), errors.TABLE[Exception])
-    answer = errors.response(sample, "r1")
+    status, code, _ = errors.TABLE.get(type(sample), errors.TABLE[Exception])
+    answer = problems.response(sample, "r1")
     assert answer.status_code == status
     assert answer.media_type == "application/problem+json"
     body = told(sample)
@@ -64,10 +76,10 @@ def test_every_row_becomes_a_problem(sample: Exception) -> None:
     assert body["detail"]
 
 
-@pytest.mark.parametrize("status", errors.FRAMEWORK)
+@pytest.mark.parametrize("status", problems.FRAMEWORK)
 def test_errors_of_the_framework_have_codes_too(status: int) -> None:
     body = told(HTTPException(status, "x"))
-    assert (body["status"], body["code"]) == (status, errors.FRAMEWORK[status])
+    assert (body["status"], body["code"]) == (status, problems.FRAMEWORK[status])
 
 
 def test_context_overflow_tells_both_numbers() -> None:
@@ -80,7 +92,7 @@ def test_context_overflow_tells_both_numbers() -> None:
     [(provider.EngineBusy("Full.", 0.2), "1"), (provider.EngineUnavailable("Down.", 2.5), "3")],
 )
 def test_busy_says_when_to_come_back(error: Exception, seconds: str) -> None:
-    assert errors.response(error, "r1").headers["retry-after"] == seconds
+    assert problems.response(error, "r1").headers["retry-after"] == seconds
 
 
 def test_our_bugs_keep_their_message() -> None:

@@ -3,8 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.conftest import serving
+from tests.postgres import Cluster
 from tests.provider.asking import STARTER
 from tests.provider.test_catalogue import write_gguf
 
@@ -15,6 +17,7 @@ def test_a_well_server_says_so(echo: httpx.Client) -> None:
     assert answer.status_code == 200
     model = answer.json()["models"]["echo"]
     assert (answer.json()["status"], model["state"], model["healthy"]) == ("ok", "ready", True)
+    assert answer.json()["database"] == "ok"
     assert model["idle_seconds"] >= 0
     assert "pid" not in model
     assert echo.head("/health").status_code == 200
@@ -22,7 +25,11 @@ def test_a_well_server_says_so(echo: httpx.Client) -> None:
 
 def test_a_server_without_any_model_lives_and_says_what_is_missing(empty_models: object) -> None:
     with serving(models_dir=empty_models, enable_echo=False) as client:
-        assert client.get("/health").json() == {"status": "ok", "models": {}}
+        assert client.get("/health").json() == {
+            "status": "ok",
+            "database": "ok",
+            "models": {},
+        }
         assert client.get("/health/live").json() == {"status": "ok"}
         refused = client.post("/api/v1/chat", json={"message": "hi"})
         assert (refused.status_code, refused.json()["code"]) == (404, "model-not-found")
@@ -42,3 +49,20 @@ def test_a_bad_default_model_is_unhealthy_another_bad_file_is_not(tmp_path: Path
         assert asked.json()["code"] == "model-not-loadable"
         assert client.get("/health").status_code == 200
         assert client.get("/health").json()["models"]["other"]["state"] == "failed"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_server_whose_database_is_gone_is_unhealthy_until_it_is_back(
+    database_url: str, postgres: Cluster, empty_models: Path
+) -> None:
+    with serving(models_dir=empty_models, database_url=database_url) as client:
+        assert client.get("/health").json()["database"] == "ok"
+        postgres.stop()
+        try:
+            answer = client.get("/health")
+            assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+            assert answer.json()["database"] == "The database cannot be reached: try again."
+            assert client.get("/health/live").status_code == 200
+        finally:
+            postgres.start()
+        assert client.get("/health").json()["database"] == "ok"

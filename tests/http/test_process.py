@@ -35,13 +35,14 @@ asyncio.run(chat(create_app(Settings(_env_file=None, enable_echo=True, models_di
 print(" ".join(sys.modules))
 """
 
-HEAVY = {"llama_cpp", "torch", "transformers", "mlx", "onnxruntime", "numpy", "jinja2", "PIL"}
+HEAVY = {"llama_cpp", "torch", "transformers", "mlx", "onnxruntime", "numpy", "PIL"}
 
 
-def test_no_engine_library_comes_into_the_server(empty_models: Path) -> None:
+def test_no_engine_library_comes_into_the_server(empty_models: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(empty_models)],
         cwd=ROOT,
+        env=dict(os.environ) | {"DATABASE_URL": f"sqlite:///{tmp_path}/sllm.db"},
         capture_output=True,
         text=True,
         check=True,
@@ -63,10 +64,14 @@ def test_importing_the_application_makes_none() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_uvicorn_starts_the_factory(empty_models: Path) -> None:
+def test_uvicorn_starts_the_factory(empty_models: Path, tmp_path: Path) -> None:
     """What the README says: ``uvicorn app.main:create_app --factory``."""
     command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--port", "0"]
-    environment = dict(os.environ) | {"ENABLE_ECHO": "true", "MODELS_DIR": str(empty_models)}
+    environment = dict(os.environ) | {
+        "DATABASE_URL": f"sqlite:///{tmp_path}/sllm.db",
+        "ENABLE_ECHO": "true",
+        "MODELS_DIR": str(empty_models),
+    }
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as server:

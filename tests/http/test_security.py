@@ -26,6 +26,8 @@ PUBLIC = {
     "/health/live",
     "/api/v1/openapi.json",
     "/api/v2/openapi.json",
+    "/api/v3/openapi.json",
+    "/api/v4/openapi.json",
     "/assets/swagger-ui-bundle.js",
     "/assets/swagger-ui.css",
     "/assets/redoc.standalone.js",

@@ -56,6 +56,13 @@ def test_each_version_documents_its_own_paths_only() -> None:
         "/api/v2/models",
         "/api/v2/chat/stream",
     }
+    assert set(versions.document("v3")["paths"]) == {
+        "/api/v3/chat",
+        "/api/v3/models",
+        "/api/v3/chat/stream",
+        "/api/v3/prompt/templates",
+        "/api/v3/prompt/templates/{name}",
+    }
 
 
 def imports(path: Path) -> Iterator[str]:

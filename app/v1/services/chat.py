@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
+from typing import cast
 
 from app.errors import InvalidRequest
 from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.pool import ModelPool
 from app.provider.types import Delta, End, Event, Message, Prompt, Sampling
-from app.v1.models.chat import AnswerMessage, ChatAnswer, ChatRequest, SamplingFields, Usage
+from app.v1.models.chat import (
+    AnswerMessage,
+    ChatAnswer,
+    ChatRequest,
+    FinishReason,
+    Question,
+    SamplingFields,
+    Usage,
+)
 
 
 def chat_model(pool: ModelPool, model: str | None) -> str:
@@ -24,16 +33,27 @@ def chat_model(pool: ModelPool, model: str | None) -> str:
 
 def prompt_of(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
     """Everything the engine needs of a request; raises InvalidRequest for too long a history."""
-    if len(request.history) > longest_history:
-        told = f"holds {len(request.history)} messages; this server takes {longest_history}"
+    earlier = earlier_turns(request, longest_history)
+    messages = conversation(request.system, earlier, request.message)
+    return Prompt(messages, sampling_of(request), owner)
+
+
+def earlier_turns(question: Question, longest: int) -> list[Message]:
+    """The history as messages; raises InvalidRequest when it holds more than ``longest``."""
+    if len(question.history) > longest:
+        told = f"holds {len(question.history)} messages; this server takes {longest}"
         raise InvalidRequest("/history", f"The history {told} (the setting MAX_HISTORY_LENGTH).")
-    system = [Message.of("system", request.system)] if request.system else []
-    earlier = [Message.of(turn.role, turn.content) for turn in request.history]
-    messages = (*system, *earlier, Message.of("user", request.message))
-    return Prompt(messages, _sampling(request), owner)
+    return [Message.of(turn.role, turn.content) for turn in question.history]
 
 
-def _sampling(fields: SamplingFields) -> Sampling:
+def conversation(system: str | None, earlier: Sequence[Message], user: str) -> tuple[Message, ...]:
+    """All that the model reads, in its order; an empty system text is none."""
+    first = [Message.of("system", system)] if system else []
+    return (*first, *earlier, Message.of("user", user))
+
+
+def sampling_of(fields: SamplingFields) -> Sampling:
+    """The same as the engine knows it."""
     return Sampling(
         temperature=fields.temperature,
         top_k=fields.top_k,
@@ -70,6 +90,6 @@ def _answer(model: str, text: str, end: End) -> ChatAnswer:
         id=new_id(),
         model=model,
         message=AnswerMessage(content=text),
-        finish_reason=end.reason,
+        finish_reason=cast("FinishReason", end.reason),  # engines never cancel by themselves
         usage=Usage(**asdict(end.usage)),
     )

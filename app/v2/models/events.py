@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.errors import Problem
+from app.problems import Problem
 from app.v1.models.base import WireModel
 from app.v1.models.chat import FinishReason, Usage
 
@@ -88,14 +89,14 @@ data: {"finish_reason":"stop","usage":{"prompt_tokens":21,"completion_tokens":3,
 
 """
 
-STREAM_DOCUMENTATION: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "Server-sent events",
-        "content": {
-            "text/event-stream": {
-                "itemSchema": {"oneOf": [_event_schema(*event) for event in EVENTS.items()]},
-                "example": STREAM_EXAMPLE,
-            }
-        },
-    }
-}
+
+def stream_documentation(
+    events: Mapping[str, type[BaseModel]], example: str
+) -> dict[int | str, dict[str, Any]]:
+    """How a route that answers with these events is described."""
+    schemas = [_event_schema(*event) for event in events.items()]
+    content = {"text/event-stream": {"itemSchema": {"oneOf": schemas}, "example": example}}
+    return {200: {"description": "Server-sent events", "content": content}}
+
+
+STREAM_DOCUMENTATION = stream_documentation(EVENTS, STREAM_EXAMPLE)

@@ -1,0 +1,1 @@
+"""Routes that v4 adds or changes."""

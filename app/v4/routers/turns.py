@@ -1,0 +1,118 @@
+"""Answering again, stopping, titling and counting."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Request, Response
+
+from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, TurnDesk
+from app.documents import CHAT_ERRORS, problems
+from app.hangup import unless_hangup
+from app.sse import EventStream
+from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest, RegenerateRequest
+from app.v4.models.events import STREAM_DOCUMENTATION
+from app.v4.models.turns import Stopped, Titled, TokenCount
+from app.v4.services.asking import ask_again
+from app.v4.services.stopping import stop
+from app.v4.services.telling import done, head, whole_answer
+from app.v4.services.titles import titled
+from app.v4.services.tokens import count
+
+router = APIRouter(tags=["chat"])
+
+CHAT_PROBLEMS = problems(*CHAT_ERRORS, version=4)
+
+ConversationId = Annotated[str, Path(description="Of the conversation.")]
+MessageId = Annotated[str, Path(description="Of the question, or of one of its answers.")]
+Again = Annotated[RegenerateRequest | None, Body()]
+
+
+@router.post(
+    "/conversations/{conversation_id}/messages/{message_id}/regenerate",
+    response_model=ChatAnswer,
+    response_description="The whole answer, stored",
+    responses=CHAT_PROBLEMS,
+    dependencies=[JSON_OR_NOTHING],
+    summary="Answer a question once more",
+)
+async def regenerate(
+    conversation_id: ConversationId,
+    message_id: MessageId,
+    desk: TurnDesk,
+    owner: Owner,
+    request: Request,
+    body: Again = None,
+) -> Response:
+    """Make another answer to a stored question, beside those it has; it becomes the active one.
+
+    The body may be left out; what it sets holds for this answer, `model` also for later ones.
+    """
+    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    answer = await unless_hangup(request.receive, whole_answer(turn))
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/conversations/{conversation_id}/messages/{message_id}/regenerate/stream",
+    response_class=Response,
+    responses=CHAT_PROBLEMS | STREAM_DOCUMENTATION,
+    dependencies=[JSON_OR_NOTHING],
+    summary="Answer a question once more, and get the answer as it is made",
+)
+async def regenerate_stream(
+    conversation_id: ConversationId,
+    message_id: MessageId,
+    desk: TurnDesk,
+    owner: Owner,
+    body: Again = None,
+) -> EventStream:
+    """The same as server-sent events, in the order that `/chat/stream` has."""
+    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    return EventStream(head(turn), turn.events(), partial(done, turn))
+
+
+@router.post(
+    "/conversations/{conversation_id}/stop",
+    responses=problems(401, 403, 404, 421, 500, 503, version=4),
+    summary="Stop the answer that is being made",
+)
+async def stop_answer(conversation_id: ConversationId, desk: TurnDesk, owner: Owner) -> Stopped:
+    """End the running answer; what it has said is kept, and its stream ends with `done`.
+
+    It may be made by another server on the same database. Without a running answer nothing happens.
+    """
+    return await stop(desk, owner, conversation_id)
+
+
+@router.post(
+    "/conversations/{conversation_id}/title",
+    responses=CHAT_PROBLEMS,
+    summary="Let the model find a title",
+)
+async def title(
+    conversation_id: ConversationId, desk: TurnDesk, owner: Owner, request: Request
+) -> Titled:
+    """Replace the title, which is the beginning of the first question, by one the model makes."""
+    return await unless_hangup(request.receive, titled(desk, owner, conversation_id))
+
+
+@router.post(
+    "/tokens",
+    responses=CHAT_PROBLEMS,
+    dependencies=[JSON_ONLY],
+    summary="Count the tokens of a chat request",
+)
+async def tokens(
+    body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
+    desk: TurnDesk,
+    owner: Owner,
+    request: Request,
+) -> TokenCount:
+    """Say how many tokens the model would read, without answering and without storing anything.
+
+    The body is that of `/chat`: its system text, template and history count, and with a
+    `conversation_id` the stored messages of the branch.
+    """
+    return await unless_hangup(request.receive, count(desk, owner, body))

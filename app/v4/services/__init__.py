@@ -1,0 +1,1 @@
+"""What v4 does, free of HTTP."""

@@ -1,0 +1,139 @@
+"""From a request to a turn: what is asked, where in which tree, of whom and under what setup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidRequest
+from app.v1.services.chat import chat_model, earlier_turns
+from app.v3.services.framing import Framing, frame
+from app.v4.models.chat import ChatRequest, RegenerateRequest, StoringFields
+from app.v4.services.desk import Desk
+from app.v4.services.setup import Setup, agreed
+from app.v4.services.stage import Stage
+from app.v4.services.turn import Begin, Turn
+from app.v4.store import conversations, tree, turns
+from app.v4.store.ids import new_id
+from app.v4.store.tree import Said
+from app.v4.store.turns import Ids, Opening, Question, Start
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A request with all that the conversation adds to it."""
+
+    setup: Setup
+    framing: Framing
+    stage: Stage
+
+
+async def ask(desk: Desk, owner: str, request: ChatRequest) -> Turn:
+    """A turn that puts a question; nothing is stored before its events are read.
+
+    Raises InvalidRequest, RenderFailed, ConversationNotFound, TemplateNotFound, ModelNotFound.
+    """
+    plan = await planned(desk, owner, request)
+    ids = Ids(request.conversation_id or new_id(), new_id())
+    begin = partial(
+        turns.begin,
+        opening=_opening(owner, ids, plan),
+        question=question_of(request, plan.framing),
+        start=None if request.conversation_id else _start(desk, request),
+    )
+    return _turn(desk, ids, plan, request, begin)
+
+
+async def ask_again(
+    desk: Desk, owner: str, conversation_id: str, message_id: str, request: RegenerateRequest
+) -> Turn:
+    """A turn that answers a stored question once more; raises also MessageNotFound."""
+    question, said = await desk.database.read(_question, owner, conversation_id, message_id)
+    given = request.model_dump(exclude_unset=True)
+    whole = ChatRequest(message=said, conversation_id=conversation_id, **given)
+    plan = await planned(desk, owner, whole)
+    ids = Ids(conversation_id, question)
+    begin = partial(turns.begin_again, opening=_opening(owner, ids, plan))
+    return _turn(desk, ids, plan, request, begin)
+
+
+async def planned(desk: Desk, owner: str, request: ChatRequest) -> Plan:
+    """Everything that can be known of a turn before it begins; raises what ``ask`` raises."""
+    _require_one_past(request)
+    kept = await _kept(desk, owner, request.conversation_id)
+    setup, whole, template = await agreed(desk, owner, request, kept)
+    framing = await frame(whole, template)
+    stage = Stage(
+        pool=desk.pool,
+        model=chat_model(desk.pool, setup.model),
+        owner=owner,
+        system=framing.system,
+        sampling=framing.sampling,
+        answer_tokens=framing.sampling.max_tokens or desk.answer_tokens,
+        longest=desk.longest,
+    )
+    return Plan(setup, framing, stage)
+
+
+def question_of(request: ChatRequest, framing: Framing) -> Question:
+    """What is asked, and where in the tree."""
+    return Question(
+        content=request.message,
+        prompt=framing.user if framing.user != request.message else None,
+        parent=request.parent_id,
+        follows_leaf="parent_id" not in request.model_fields_set,
+    )
+
+
+def _require_one_past(request: ChatRequest) -> None:
+    if request.conversation_id and request.history:
+        told = "The history of a stored conversation is the stored one: leave this out."
+        raise InvalidRequest("/history", told)
+    if request.parent_id and not request.conversation_id:
+        raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
+
+
+async def _kept(desk: Desk, owner: str, conversation_id: str | None) -> Setup:
+    if conversation_id is None:
+        return Setup()
+    found = await desk.database.read(conversations.owned, owner, conversation_id)
+    return Setup.model_validate(found.setup)
+
+
+def _question(
+    session: Session, owner: str, conversation_id: str, message_id: str
+) -> tuple[str, str]:
+    """The question that a message is or answers, with its text."""
+    conversations.owned(session, owner, conversation_id)
+    found = tree.message(session, conversation_id, message_id)
+    if found.role != "user":
+        if found.parent_id is None:
+            raise InvalidRequest("", "This message answers no question.")
+        found = tree.message(session, conversation_id, found.parent_id)
+    return found.id, found.content
+
+
+def _opening(owner: str, ids: Ids, plan: Plan) -> Opening:
+    return Opening(owner, ids, plan.stage.model, plan.setup.stored())
+
+
+def _start(desk: Desk, request: ChatRequest) -> Start:
+    earlier = earlier_turns(request, desk.longest)
+    told = tuple(Said(new_id(), one.role, one.text) for one in earlier)
+    first = next((said.text for said in told if said.role == "user"), request.message)
+    return Start(conversations.first_line(first), told)
+
+
+def _turn(desk: Desk, ids: Ids, plan: Plan, request: StoringFields, begin: Begin) -> Turn:
+    return Turn(
+        database=desk.database,
+        bells=desk.bells,
+        ids=ids,
+        stage=plan.stage,
+        template=plan.framing.template,
+        overflow=request.overflow,
+        waits=request.when_busy == "wait",
+        begin=begin,
+    )

@@ -1,0 +1,170 @@
+"""Conversations as people look at them: listed, opened, changed, removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.database import Database
+from app.errors import InvalidRequest
+from app.v1.models.chat import Usage
+from app.v4.models import paging
+from app.v4.models.chat import Context
+from app.v4.models.conversations import (
+    ConversationChange,
+    ConversationDetail,
+    ConversationMessages,
+    ConversationPage,
+    ConversationsQuery,
+    ListedConversation,
+    Match,
+    MessagesQuery,
+    StoredMessage,
+)
+from app.v4.models.paging import Place
+from app.v4.models.times import shown
+from app.v4.services.setup import Setup
+from app.v4.store import conversations as store
+from app.v4.store import lists
+from app.v4.store.grams import words
+from app.v4.store.lists import Head
+from app.v4.tables import Conversation, Message
+
+
+async def listed(
+    database: Database, owner: str, query: ConversationsQuery, page_size: int
+) -> ConversationPage:
+    """A page of an owner's conversations; raises InvalidRequest."""
+    limit = query.limit or page_size
+    if query.query is not None:
+        return await _searched(database, owner, query.query, query.cursor, limit)
+    scope = ("conversations", owner)
+    before = paging.place(query.cursor, *scope)
+    heads = await database.read(lists.newest, owner, limit + 1, before)
+    page = heads[:limit]
+    last = Place(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
+    return ConversationPage(
+        conversations=[_listed(head, None) for head in page],
+        next_cursor=paging.cursor(last, *scope) if last else None,
+    )
+
+
+async def _searched(
+    database: Database, owner: str, query: str, cursor: str | None, limit: int
+) -> ConversationPage:
+    if not words(query):
+        raise InvalidRequest("/query", "A query needs a letter or a digit.")
+    scope = ("search", owner, query)
+    before = paging.place(cursor, *scope)
+    hits = await database.read(lists.found, owner, query, limit + 1, before.at if before else None)
+    page = hits[:limit]
+    last = Place(page[-1].seq, "") if len(hits) > limit else None
+    return ConversationPage(
+        conversations=[
+            _listed(hit.head, Match(message_id=hit.message_id, snippet=hit.snippet)) for hit in page
+        ],
+        next_cursor=paging.cursor(last, *scope) if last else None,
+    )
+
+
+def _listed(head: Head, match: Match | None) -> ListedConversation:
+    return ListedConversation(
+        id=head.id,
+        title=head.title,
+        created_at=shown(head.created_at),
+        updated_at=shown(head.updated_at),
+        active_leaf_id=head.active_leaf_id,
+        model=head.model,
+        template=head.template,
+        match=match,
+    )
+
+
+async def opened(
+    database: Database, owner: str, conversation_id: str, query: MessagesQuery
+) -> ConversationMessages:
+    """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
+    scope = ("messages", owner, conversation_id, query.branch)
+    before = paging.place(query.cursor, *scope)
+    read = _branch if query.branch == "active" else _tree
+    found, messages, older = await read(database, owner, conversation_id, query.limit, before)
+    if before and not messages:
+        raise paging.foreign()
+    return ConversationMessages(
+        **dict(detail(found)),
+        messages=[_message(row) for row in messages],
+        next_cursor=paging.cursor(older, *scope) if older else None,
+    )
+
+
+_Page = tuple[Conversation, Sequence[Message], Place | None]
+"""A conversation, some of its messages, and where those before them are."""
+
+
+async def _branch(
+    database: Database, owner: str, conversation_id: str, limit: int, before: Place | None
+) -> _Page:
+    leaf_id = before.id if before else None
+    found, messages = await database.read(store.branch, owner, conversation_id, limit, leaf_id)
+    parent_id = messages[0].parent_id if messages else None
+    return found, messages, Place(0, parent_id) if parent_id else None
+
+
+async def _tree(
+    database: Database, owner: str, conversation_id: str, limit: int, before: Place | None
+) -> _Page:
+    seq = before.at if before else None
+    found, messages = await database.read(store.messages, owner, conversation_id, limit + 1, seq)
+    page = messages[-limit:]
+    return found, page, Place(page[0].seq, "") if len(messages) > limit else None
+
+
+def detail(found: Conversation) -> ConversationDetail:
+    """A conversation with all that it keeps to."""
+    setup = Setup.model_validate(found.setup)
+    return ConversationDetail(
+        id=found.id,
+        title=found.title,
+        created_at=shown(found.created_at),
+        updated_at=shown(found.updated_at),
+        active_leaf_id=found.active_leaf_id,
+        model=setup.model,
+        template=setup.template.name if setup.template else None,
+        system=setup.system,
+        variables=setup.variables,
+    )
+
+
+def _message(row: Message) -> StoredMessage:
+    told = {
+        "id": row.id,
+        "parent_id": row.parent_id,
+        "role": row.role,
+        "status": row.status,
+        "content": row.content,
+        "model": row.model,
+        "finish_reason": row.finish_reason,
+        "usage": Usage.model_validate(row.usage) if row.usage else None,
+        "context": Context.model_validate(row.context) if row.context else None,
+        "error": row.error,
+        "created_at": shown(row.created_at),
+        "finished_at": None if row.finished_at is None else shown(row.finished_at),
+    }
+    return StoredMessage.model_validate(told)
+
+
+async def change(
+    database: Database, owner: str, conversation_id: str, wanted: ConversationChange
+) -> ConversationDetail:
+    """Set title and active leaf where given.
+
+    Raises ConversationNotFound, MessageNotFound, ConversationBusy.
+    """
+    found = await database.write(
+        store.change, owner, conversation_id, wanted.title, wanted.active_leaf_id
+    )
+    return detail(found)
+
+
+async def remove(database: Database, owner: str, conversation_id: str) -> None:
+    """Delete a conversation and all of its messages; raises ConversationNotFound."""
+    await database.write(store.remove, owner, conversation_id)

@@ -1,0 +1,24 @@
+"""Where a branch is shown: to which model, under which system text, within which limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.provider.pool import ModelPool
+from app.provider.types import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """See the module.
+
+    ``answer_tokens`` is the longest answer; ``longest`` the most messages before the question.
+    """
+
+    pool: ModelPool
+    model: str
+    owner: str
+    system: str | None
+    sampling: Sampling
+    answer_tokens: int
+    longest: int

@@ -1,0 +1,204 @@
+"""Conversations as files: written by export, and checked and stored by import."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from app.database import Database
+from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
+from app.v3.models.template import Template
+from app.v3.services.rendering import compiled
+from app.v4.models.conversations import ConversationDetail
+from app.v4.models.times import milliseconds, shown
+from app.v4.models.transfer import (
+    FORMAT,
+    Transfer,
+    TransferredContext,
+    TransferredConversation,
+    TransferredMessage,
+)
+from app.v4.services import markdown
+from app.v4.services.conversations import detail
+from app.v4.store import conversations, transfer
+from app.v4.store.ids import new_id, now
+from app.v4.tables import Conversation, Message
+
+Format = Literal["json", "markdown"]
+
+LONGEST_NAME = 150
+"""Bytes of a file name without its ending; most systems take 255 in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file; the name is safe on any system."""
+
+    name: str
+    media_type: str
+    text: str
+
+
+# ---------------------------------------------------------------- export
+
+
+async def exported(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
+    """A conversation as a file; raises ConversationNotFound."""
+    if form == "markdown":
+        found, rows = await database.read(conversations.branch, owner, conversation_id, None, None)
+        text = await asyncio.to_thread(markdown.document, found, rows)
+        return Download(f"{_file_name(found.title)}.md", "text/markdown", text)
+    found, rows = await database.read(transfer.everything, owner, conversation_id)
+    text = await asyncio.to_thread(_json, found, rows)
+    return Download(f"{_file_name(found.title)}.json", "application/json", text)
+
+
+def _json(found: Conversation, rows: Sequence[Message]) -> str:
+    told = {
+        "format": FORMAT,
+        "version": 1,
+        "exported_at": shown(now()),
+        "conversation": {
+            "title": found.title,
+            "created_at": shown(found.created_at),
+            "updated_at": shown(found.updated_at),
+            "active_leaf_id": found.active_leaf_id,
+            "setup": found.setup,
+            "messages": [_message(row) for row in rows],
+        },
+    }
+    return Transfer.model_validate(told).model_dump_json(exclude_unset=True, indent=2) + "\n"
+
+
+def _message(row: Message) -> dict[str, Any]:
+    plain = ("id", "parent_id", "role", "status", "content", "prompt", "model", "finish_reason")
+    stored = (*plain, "usage", "context", "error")
+    return {name: getattr(row, name) for name in stored} | {
+        "created_at": shown(row.created_at),
+        "finished_at": None if row.finished_at is None else shown(row.finished_at),
+    }
+
+
+def _file_name(title: str) -> str:
+    """The title without what some system refuses in a name, or shows as something else."""
+    visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in title)
+    name = " ".join(re.sub(r'[<>:"/\\|?*%]', " ", visible).split())
+    cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return cut.strip(" .") or "conversation"
+
+
+# ---------------------------------------------------------------- import
+
+
+async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
+    """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
+    told = file.conversation
+    if mistakes := list(islice(_mistakes(told), MAX_FIELD_ERRORS)):
+        raise InvalidRequest.of(mistakes)
+    if told.setup.template:
+        await asyncio.to_thread(_check, told.setup.template)
+    names = {message.id: new_id() for message in told.messages}
+    made = _conversation(owner, told, names)
+    rows = [_row(made.id, message, names) for message in told.messages]
+    await database.write(transfer.put, made, rows)
+    return detail(made)
+
+
+def _mistakes(told: TransferredConversation) -> Iterator[FieldError]:
+    before: set[str] = set()
+    every = {message.id for message in told.messages}
+    for at, message in enumerate(told.messages):
+        where = f"/conversation/messages/{at}"
+        if message.id in before:
+            yield FieldError(pointer=f"{where}/id", detail="another message has this id")
+        if message.parent_id is not None and message.parent_id not in before:
+            missing = "no message before this one has this id"
+            yield FieldError(pointer=f"{where}/parent_id", detail=missing)
+        yield from _misfits(message, where)
+        yield from _strangers(message.context, every, where)
+        before.add(message.id)
+    if told.active_leaf_id not in every and (every or told.active_leaf_id):
+        missing = "must be the id of a message; null only where there are none"
+        yield FieldError(pointer="/conversation/active_leaf_id", detail=missing)
+
+
+def _misfits(message: TransferredMessage, where: str) -> Iterator[FieldError]:
+    """What a question does not have, or an answer."""
+    if message.role == "assistant":
+        if message.prompt is not None:
+            yield FieldError(pointer=f"{where}/prompt", detail="only questions have a prompt")
+        return
+    if not message.content:
+        yield FieldError(pointer=f"{where}/content", detail="a question must not be empty")
+    if message.status != "complete":
+        yield FieldError(pointer=f"{where}/status", detail="a question is complete")
+    for name in ("model", "finish_reason", "usage", "context", "error"):
+        if getattr(message, name) is not None:
+            yield FieldError(pointer=f"{where}/{name}", detail=f"only answers have {name}")
+
+
+def _strangers(
+    context: TransferredContext | None, every: set[str], where: str
+) -> Iterator[FieldError]:
+    if context is None:
+        return
+    for field, names in (("dropped", context.dropped), ("summarised", context.summarised)):
+        for at, name in enumerate(names):
+            if name not in every:
+                pointer = f"{where}/context/{field}/{at}"
+                yield FieldError(pointer=pointer, detail="no message has this id")
+
+
+def _check(template: Template) -> None:
+    """Raises InvalidRequest where the template could not be used."""
+    where = "/conversation/setup/template"
+    try:
+        compiled(template)
+    except InvalidRequest as error:
+        found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
+        moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]
+        raise InvalidRequest.of(moved) from error
+
+
+def _conversation(owner: str, told: TransferredConversation, names: dict[str, str]) -> Conversation:
+    return Conversation(
+        id=new_id(),
+        owner=owner,
+        title=told.title,
+        setup=told.setup.model_dump(mode="json", exclude_unset=True),
+        active_leaf_id=names.get(told.active_leaf_id or ""),
+        created_at=milliseconds(told.created_at),
+        updated_at=milliseconds(told.updated_at),
+    )
+
+
+def _row(conversation_id: str, message: TransferredMessage, names: dict[str, str]) -> Message:
+    return Message(
+        id=names[message.id],
+        conversation_id=conversation_id,
+        parent_id=None if message.parent_id is None else names[message.parent_id],
+        role=message.role,
+        status="stopped" if message.status == "generating" else message.status,
+        content=message.content,
+        prompt=message.prompt,
+        model=message.model,
+        finish_reason=message.finish_reason,
+        usage=message.usage.model_dump() if message.usage else None,
+        context=_context(message.context, names) if message.context else None,
+        error=message.error,
+        created_at=milliseconds(message.created_at),
+        finished_at=None if message.finished_at is None else milliseconds(message.finished_at),
+        stopping=False,
+    )
+
+
+def _context(context: TransferredContext, names: dict[str, str]) -> dict[str, Any]:
+    return context.model_dump() | {
+        "dropped": [names[name] for name in context.dropped],
+        "summarised": [names[name] for name in context.summarised],
+    }

@@ -1,0 +1,62 @@
+"""Text cut into what a search can find: every run of one, two and three letters of every word.
+
+A word of a query is a part of a word of a text only if all its runs of three letters are among
+those of the text; the reverse does not hold, so ``holds`` has the last word. This works for
+languages without spaces and for words of two letters.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from zlib import crc32
+
+
+class _Letters(dict[int, str]):
+    """Maps a letter, digit or combining mark to itself and everything else to a space."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        self[code] = character if unicodedata.category(character)[0] in "LNM" else " "
+        return self[code]
+
+
+_LETTERS = _Letters()
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without differences of case and of compatibility forms."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded).translate(_LETTERS).split()
+
+
+def document(text: str, *tags: str) -> list[str]:
+    """All that is indexed of a text: its tags and grams, each once."""
+    found = dict.fromkeys(tags)
+    for word in words(text):
+        for start in range(len(word)):
+            for length in (1, 2, 3):
+                found[word[start : start + length]] = None
+    return list(found)
+
+
+def required(wanted: Iterable[str]) -> list[str]:
+    """The grams that a text must have to hold these words."""
+    runs = (word[at : at + 3] for word in wanted for at in range(max(1, len(word) - 2)))
+    return list(dict.fromkeys(runs))
+
+
+def holds(text: str, wanted: Sequence[str]) -> bool:
+    """Whether each word is a part of a word of the text."""
+    folded = text.lower() if text.isascii() else " ".join(words(text))
+    return all(word in folded for word in wanted)
+
+
+def owner_tag(owner: str) -> str:
+    """A gram that no text contains; two owners may share one."""
+    return f"\ue000{crc32(owner.encode()):x}"
+
+
+def conversation_tag(conversation_id: str) -> str:
+    """Likewise."""
+    return f"\ue001{crc32(conversation_id.encode()):x}"
