@@ -10,7 +10,7 @@ import os
 import sqlite3
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +43,7 @@ def prepare(url: str) -> str | None:
     half-way by something else.
     """
     engine = open_engine(parsed(url))
+    _make_private(engine)
     try:
         with engine.connect() as connection:
             if revision(connection) == HEAD:
@@ -55,6 +56,13 @@ def prepare(url: str) -> str | None:
         ) from error
     finally:
         engine.dispose()
+
+
+def _make_private(engine: Engine) -> None:
+    """A new SQLite file is its owner's alone, for conversations are; SQLite would use the umask."""
+    if engine.dialect.name == "sqlite":
+        with suppress(OSError):  # it is there, or cannot be made: connecting tells
+            os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def revision(connection: Connection) -> str | None:
