@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -186,6 +187,24 @@ def test_who_asks_to_wait_is_told_so_and_follows(
         "first",
         "second",
     ]
+
+
+def test_who_waited_does_not_take_back_what_another_changed(
+    client: httpx.Client, engine: psutil.Process, url: str
+) -> None:
+    name = said(client)["conversation_id"]
+    engine.suspend()
+    waiting = {"conversation_id": name, "when_busy": "wait"}
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(said, client, "first", conversation_id=name)
+        wait_for(url, name, "generating")
+        changed = threads.submit(said, client, "changes", system="be brief", **waiting)
+        others = [threads.submit(said, client, "changes nothing", **waiting) for _ in range(3)]
+        time.sleep(0.5)
+        engine.resume()
+        for asked in (first, changed, *others):
+            asked.result()
+    assert client.get(f"/api/v4/conversations/{name}").json()["system"] == "be brief"
 
 
 def test_stopped_before_its_first_word(

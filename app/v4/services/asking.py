@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -23,9 +24,9 @@ from app.v4.store.turns import Ids, Opening, Question, Start
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A request with all that the conversation adds to it."""
+    """A request with all that the conversation adds to it, and what it changes of that."""
 
-    setup: Setup
+    changes: dict[str, Any]
     framing: Framing
     stage: Stage
 
@@ -74,7 +75,7 @@ async def planned(desk: Desk, owner: str, request: ChatRequest) -> Plan:
         answer_tokens=framing.sampling.max_tokens or desk.answer_tokens,
         longest=desk.longest,
     )
-    return Plan(setup, framing, stage)
+    return Plan(setup.changes(kept), framing, stage)
 
 
 def question_of(request: ChatRequest, framing: Framing) -> Question:
@@ -116,7 +117,7 @@ def _question(
 
 
 def _opening(owner: str, ids: Ids, plan: Plan) -> Opening:
-    return Opening(owner, ids, plan.stage.model, plan.setup.stored())
+    return Opening(owner, ids, plan.stage.model, plan.changes)
 
 
 def _start(desk: Desk, request: ChatRequest) -> Start:

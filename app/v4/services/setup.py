@@ -27,6 +27,11 @@ class Setup(WireModel):
         """As the database keeps it."""
         return self.model_dump(mode="json", exclude_unset=True)
 
+    def changes(self, kept: Setup) -> dict[str, Any]:
+        """What is to be stored over ``kept``; what a turn did not touch, another may have."""
+        before = kept.stored()
+        return {key: value for key, value in self.stored().items() if before.get(key) != value}
+
 
 async def agreed(
     desk: Desk, owner: str, request: ChatRequest, kept: Setup

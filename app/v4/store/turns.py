@@ -42,12 +42,12 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What every turn begins with: whose, under which names, of which model, with which setup."""
+    """What every turn begins with: whose, under which names, of which model; changes of setup."""
 
     owner: str
     ids: Ids
     model: str
-    setup: dict[str, Any]
+    changes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +109,8 @@ def before(session: Session, owner: str, conversation_id: str, question: Questio
 
 
 def _create(session: Session, opening: Opening, start: Start) -> tuple[Conversation, list[Message]]:
-    name, setup = opening.ids.conversation, opening.setup
-    made = conversations.create(session, opening.owner, name, start.title, setup)
+    name = opening.ids.conversation
+    made = conversations.create(session, opening.owner, name, start.title, opening.changes)
     parents = [None, *(said.id for said in start.earlier)]
     rows = [
         _row(made, said.id, parent, said.role, said.text)
@@ -123,7 +123,7 @@ def _create(session: Session, opening: Opening, start: Start) -> tuple[Conversat
 def _enter(session: Session, opening: Opening) -> Conversation:
     found = conversations.owned(session, opening.owner, opening.ids.conversation, alone=True)
     _require_idle(session, found)
-    found.setup = opening.setup
+    found.setup = {**found.setup, **opening.changes}
     return found
 
 

@@ -1,0 +1,33 @@
+"""Makes turns without a server and reads them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from app.provider.types import Delta, Event
+from app.v4.models.chat import ChatRequest
+from app.v4.services.asking import ask
+from app.v4.services.desk import Desk
+from app.v4.services.turn import Turn
+
+OWNER = "tester"
+
+LONG = "one two three four five " * 8_000
+"""Takes the echo engine some seconds."""
+
+
+async def asked(desk: Desk, message: str, **options: Any) -> Turn:
+    return await ask(desk, OWNER, ChatRequest(message=message, **options))
+
+
+async def read(events: AsyncGenerator[Event, None]) -> list[Event]:
+    return [event async for event in events]
+
+
+async def until_text(events: AsyncGenerator[Event, None]) -> None:
+    """Read up to the first word."""
+    async for event in events:
+        if isinstance(event, Delta):
+            return
+    raise AssertionError("there was no text")

@@ -1,0 +1,124 @@
+"""What the tables say, read without the server, and what they must say after any accident."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.orm import Session
+
+from app.database import open_engine, parsed
+from app.v4.store import search
+from app.v4.store.grams import conversation_tag, document, owner_tag
+from app.v4.tables import Conversation, Cut, Message
+
+FINAL = {"complete", "stopped", "failed"}
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Connection]:
+    """A connection of its own, which locks nothing."""
+    engine = open_engine(parsed(url))
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def conversations(url: str) -> list[Conversation]:
+    with reading(url) as connection:
+        return list(Session(connection).scalars(select(Conversation).order_by(Conversation.id)))
+
+
+def messages(url: str, conversation_id: str | None = None) -> list[Message]:
+    """All of them, or those of one conversation, in the order of storing."""
+    wanted = select(Message).order_by(Message.seq)
+    if conversation_id:
+        wanted = wanted.where(Message.conversation_id == conversation_id)
+    with reading(url) as connection:
+        return list(Session(connection).scalars(wanted))
+
+
+def cuts(url: str) -> list[Cut]:
+    with reading(url) as connection:
+        return list(Session(connection).scalars(select(Cut).order_by(Cut.seq)))
+
+
+def answers(url: str, status: str | None = None) -> list[Message]:
+    """The stored answers, or those of one status."""
+    found = [row for row in messages(url) if row.role == "assistant"]
+    return [row for row in found if status in {None, row.status}]
+
+
+def branch(url: str, conversation_id: str) -> list[Message]:
+    """The active branch, from its first question to its leaf."""
+    rows = {row.id: row for row in messages(url, conversation_id)}
+    (found,) = [one for one in conversations(url) if one.id == conversation_id]
+    way, at = [], found.active_leaf_id
+    while at is not None:
+        way.append(rows[at])
+        at = rows[at].parent_id
+    return way[::-1]
+
+
+def require_straight(url: str, conversation_id: str) -> list[Message]:
+    """All messages of the conversation are one branch: question, answer, question …"""
+    way = branch(url, conversation_id)
+    assert [row.seq for row in way] == [row.seq for row in messages(url, conversation_id)]
+    assert [row.role for row in way] == ["user", "assistant"] * (len(way) // 2)
+    return way
+
+
+def require_sound(url: str) -> None:
+    """Nobody is answering, every tree hangs together, and the index holds what is stored."""
+    found, rows = conversations(url), messages(url)
+    assert {row.status for row in rows} <= FINAL
+    places = {row.id: row.conversation_id for row in rows}
+    assert len(places) == len(rows), "two messages have one id"
+    for row in rows:
+        assert row.parent_id is None or places[row.parent_id] == row.conversation_id
+    for one in found:
+        assert one.active_leaf_id is None or places[one.active_leaf_id] == one.id
+    answered = Counter(row.parent_id for row in rows if row.role == "assistant")
+    assert all(answered[row.id] == 1 for row in rows if row.role == "user")
+    require_indexed(url)
+
+
+def require_indexed(url: str) -> None:
+    """The search index holds exactly the messages that are stored, as they are stored."""
+    by_id = {one.id: one for one in conversations(url)}
+    rows, indexed = messages(url), _indexed(url)
+    assert indexed.keys() == {row.seq for row in rows}
+    for row in rows:
+        assert indexed[row.seq] == _expected(url, by_id[row.conversation_id], row), row.content
+
+
+def _expected(url: str, found: Conversation, row: Message) -> set[Any]:
+    said = row.content if row.parent_id else f"{found.title}\n{row.content}"
+    grams = document(said, owner_tag(found.owner), conversation_tag(found.id))
+    return set(grams) if url.startswith("sqlite") else set(search.POSTGRESQL.indexed(grams))
+
+
+def _indexed(url: str) -> dict[int, set[Any]]:
+    """The grams of every message in the search index; checks the file as well."""
+    with reading(url) as connection:
+        if connection.dialect.name == "postgresql":
+            rows = connection.execute(text("SELECT seq, grams FROM message_grams"))
+            return {seq: set(grams) for seq, grams in rows}
+        _require_whole(connection)
+        connection.execute(
+            text("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, message_grams, instance)")
+        )
+        indexed: dict[int, set[Any]] = {}
+        for seq, term in connection.execute(text("SELECT doc, term FROM temp.terms")):
+            indexed.setdefault(seq, set()).add(term)
+        return indexed
+
+
+def _require_whole(connection: Connection) -> None:
+    for pragma in ("integrity_check", "foreign_key_check"):
+        found = connection.execute(text(f"PRAGMA {pragma}")).all()
+        assert found in ([], [("ok",)])
+    connection.execute(text("INSERT INTO message_grams(message_grams) VALUES ('integrity-check')"))

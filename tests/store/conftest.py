@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from app.database import Database
+from app.provider.engine import EngineLimits
+from app.provider.pool import ModelPool, PoolConfig
+from app.v3.services.templates import TemplateLibrary
+from app.v4.services import turn
+from app.v4.services.desk import Desk
+from tests.store import counting
+from tests.store.databases import execute
+
+
+@pytest.fixture
+async def desk(store_url: str, empty_models: Path) -> AsyncIterator[Desk]:
+    """A database and a pool with the echo engine, as a server has them."""
+    database = Database(store_url)
+    limits = EngineLimits(context_length=10**7, default_max_tokens=10**7)
+    pool = ModelPool(PoolConfig(empty_models, echo=True, limits=limits))
+    yield Desk(database, pool, TemplateLibrary(()), 1000, 1024)
+    await pool.close()
+    database.close()
+
+
+@pytest.fixture
+def fast_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turn, "BEAT", 0.05)
+
+
+@pytest.fixture
+def counted(store_url: str) -> Iterator[Database]:
+    """A database with the counter of ``tests/store/counting.py`` at 0."""
+    execute(store_url, counting.MAKE)
+    with closing(Database(store_url)) as opened:
+        yield opened

@@ -1,0 +1,44 @@
+"""Rows as each revision of the database held them, in SQL, so that later models cannot change them.
+
+A new revision adds its entry: rows of its tables, or nothing where it only changes what is there.
+"""
+
+from __future__ import annotations
+
+ROWS = {
+    "0001": (
+        """
+        INSERT INTO conversations
+        (id, owner, title, setup, active_leaf_id, created_at, updated_at) VALUES
+        ('c1', 'key-1', 'A dog named 뭉치', '{"system": "Be brief.", "sampling": {}}',
+         'm4', 10, 40),
+        ('c2', 'key-2', 'Nothing yet', '{}', NULL, 50, 50)
+        """,
+        """
+        INSERT INTO messages
+        (id, conversation_id, parent_id, role, status, content, prompt, model, finish_reason,
+         usage, context, error, created_at, finished_at, lease_until, stopping) VALUES
+        ('m1', 'c1', NULL, 'user', 'complete', 'What do I call it?', 'Q: What do I call it?',
+         NULL, NULL, NULL, NULL, NULL, 10, 10, NULL, false),
+        ('m2', 'c1', 'm1', 'assistant', 'stopped', '뭉', NULL, 'starter', 'cancelled',
+         '{"prompt_tokens": 7}', '{"dropped": []}', NULL, 11, 12, NULL, true),
+        ('m3', 'c1', 'm1', 'assistant', 'failed', '', NULL, 'starter', NULL,
+         NULL, NULL, 'The engine died.', 13, 14, NULL, false),
+        ('m4', 'c1', 'm1', 'assistant', 'generating', 'It is ', NULL, 'starter', NULL,
+         NULL, NULL, NULL, 15, NULL, 9000, false)
+        """,
+    ),
+    "0002": (
+        """
+        INSERT INTO templates (owner, name, version, body, created_at) VALUES
+        ('key-1', 'pirate', 1, '{"system": "Arr."}', 60),
+        ('key-1', 'pirate', 2, NULL, 70)
+        """,
+    ),
+    "0003": (
+        """
+        INSERT INTO cuts (conversation_id, message_id, kind, summary, created_at) VALUES
+        ('c1', 'm1', 'summary', 'They asked for a name.', 80)
+        """,
+    ),
+}

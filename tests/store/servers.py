@@ -1,0 +1,94 @@
+"""Servers as processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from tests.store.databases import ROOT
+
+
+class Server:
+    """A server on a database, with the echo engine; it can be started again and again.
+
+    ``folder`` is where it looks for models and writes its log.
+    """
+
+    def __init__(self, database_url: str, folder: Path) -> None:
+        self._folder = folder
+        self._database_url = database_url
+        self._process: subprocess.Popen[str] | None = None
+        self._address = ""
+        self._open = threading.Event()
+
+    def start(self) -> None:
+        """Start, and return when it listens; clients do not see it before ``open``."""
+        settings = {
+            "DATABASE_URL": self._database_url,
+            "MODELS_DIR": str(self._folder),
+            "PORT": "0",
+            "ENABLE_ECHO": "true",
+            "CONTEXT_LENGTH": "10000000",
+            "DEFAULT_MAX_TOKENS": "10000000",
+            "LOG_LEVEL": "ERROR",
+            "PYTHONPATH": str(ROOT),
+        }
+        with (self._folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.cli", "serve"],
+                env={"PATH": os.environ["PATH"], **settings},
+                cwd=self._folder,  # no .env there
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout
+        for line in self._process.stdout:
+            if "Start here" in line:
+                self._address = line.split()[-1].rstrip("/")
+            if "Ctrl-C" in line:
+                return
+        raise AssertionError((self._folder / "log").read_text())
+
+    def open(self) -> None:
+        """Let clients have the address."""
+        self._open.set()
+
+    def address(self) -> str:
+        """Where it listens, as soon as it does."""
+        assert self._open.wait(60)
+        return self._address
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self._open.clear()
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stdout:
+                self._process.stdout.close()
+            self._process = None
+
+    def engines(self) -> list[psutil.Process]:
+        """Its engine, if one is running."""
+        assert self._process
+        return list(psutil.Process(self._process.pid).children())
+
+
+@contextmanager
+def server(database_url: str, folder: Path) -> Iterator[Server]:
+    """One that runs and is open."""
+    made = Server(database_url, folder)
+    made.start()
+    made.open()
+    try:
+        yield made
+    finally:
+        made.kill()

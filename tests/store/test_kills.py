@@ -1,0 +1,67 @@
+"""kill -9 of the server and of its engine, at random moments, under load."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+
+import httpx
+
+from tests.store import audit
+from tests.store.load import Ledger, clients, require_kept
+from tests.store.servers import Server, server
+
+CLIENTS = 8
+
+LIVES = {"sqlite": 26, "postgresql": 3}
+"""In each the engine is killed, then the server: two kills."""
+
+
+def restart(server: Server, url: str) -> None:
+    """Start it again; whoever was answering when it died has been given up before it listens."""
+    server.start()
+    unfinished = audit.answers(url, "generating")
+    server.open()
+    assert unfinished == []
+
+
+def live_and_die(server: Server, moments: random.Random) -> int:
+    """How many processes were killed."""
+    time.sleep(moments.uniform(0, 0.5))
+    engines = server.engines()
+    for engine in engines:
+        engine.kill()
+    time.sleep(moments.uniform(0, 0.5))
+    server.kill()
+    return len(engines) + 1
+
+
+def require_found(server: Server, ledger: Ledger) -> None:
+    """A search by the one word that only this exchange has finds its conversation."""
+    with httpx.Client(base_url=f"{server.address()}/api/v4") as client:
+        for told in ledger.done()[-200:]:
+            word = told.question.split()[0]
+            found = client.get("/conversations", params={"query": word, "limit": 1000}).json()
+            names = [one["id"] for one in found["conversations"]]
+            assert told.conversation_id in names
+
+
+def test_nothing_is_lost_or_doubled(database_url: str, tmp_path: Path) -> None:
+    seed = int(os.environ.get("SEED") or random.randrange(10**6))
+    moments = random.Random(seed)
+    kills = orphans = 0
+    with server(database_url, tmp_path) as one:
+        with clients(CLIENTS, one.address, seed) as ledger:
+            for _ in range(LIVES[database_url.partition(":")[0]]):
+                kills += live_and_die(one, moments)
+                orphans += len(audit.answers(database_url, "generating"))
+                restart(one, database_url)
+            time.sleep(0.5)
+        require_kept(database_url, ledger)
+        require_found(one, ledger)
+    told = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
+    print(f"SEED={seed}: {kills} kills, {orphans} answers left unfinished, {told}")  # noqa: T201
+    assert orphans > 0, "nothing was killed in mid-answer: the test shows nothing"
+    assert ledger.done()

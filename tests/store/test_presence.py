@@ -1,0 +1,139 @@
+"""A server knows whether it is the only one, however the others ended."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+
+import pytest
+
+from app.database import READERS, WRITERS, Database
+from app.presence import Presence
+from tests.postgres import Cluster
+from tests.store.databases import connected, process
+
+_ENTER = """
+import sys
+from app.database import open_engine, parsed
+from app.presence import Presence
+
+def alone():
+    print("alone", flush=True)
+    input()
+
+presence = Presence(open_engine(parsed(sys.argv[1])))
+presence.enter(alone)
+print("in", flush=True)
+input()
+"""
+
+
+@pytest.fixture
+def others() -> Iterator[ExitStack]:
+    """Ends the processes that a test leaves."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@contextmanager
+def entering(url: str) -> Iterator[subprocess.Popen[str]]:
+    with process(_ENTER, url) as other:
+        yield other
+        other.kill()
+
+
+def said(other: subprocess.Popen[str]) -> str:
+    assert other.stdout
+    return other.stdout.readline().strip()
+
+
+def let_in(other: subprocess.Popen[str]) -> None:
+    """Let it go on after it said that it is alone."""
+    assert other.stdin
+    other.stdin.write("\n")
+    other.stdin.flush()
+    assert said(other) == "in"
+
+
+def kill(other: subprocess.Popen[str], url: str) -> None:
+    """End it as a power cut would; PostgreSQL needs a moment to see that nobody is there."""
+    before = _sessions(url)
+    other.kill()
+    other.wait()
+    while url.startswith("postgresql") and _sessions(url) == before:
+        time.sleep(0.01)
+
+
+def _sessions(url: str) -> int:
+    if url.startswith("sqlite"):
+        return 0
+    with connected(url) as connection:
+        return int(connection.exec_driver_sql(_SESSIONS).scalar_one())
+
+
+_SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+
+
+def test_the_first_is_alone_the_next_are_not_until_all_were_killed(
+    database_url: str, others: ExitStack
+) -> None:
+    first = others.enter_context(entering(database_url))
+    assert said(first) == "alone"
+    let_in(first)
+    second = others.enter_context(entering(database_url))
+    assert said(second) == "in"
+    kill(first, database_url)
+    third = others.enter_context(entering(database_url))
+    assert said(third) == "in"
+    kill(second, database_url)
+    kill(third, database_url)
+    assert said(others.enter_context(entering(database_url))) == "alone"
+
+
+def test_who_comes_while_another_is_alone_waits_until_it_has_finished(
+    database_url: str, others: ExitStack
+) -> None:
+    first = others.enter_context(entering(database_url))
+    assert said(first) == "alone"
+    second = others.enter_context(entering(database_url))
+    assert second.stdout
+    assert not select.select([second.stdout], [], [], 1)[0]
+    let_in(first)
+    assert said(second) == "in"
+
+
+def test_closing_gives_it_up(database_url: str) -> None:
+    entered: list[str] = []
+    with closing(Database(database_url)) as database:
+        for _ in range(2):
+            with closing(Presence(database.engine)) as presence:
+                presence.enter(lambda: entered.append("alone"))
+    assert entered == ["alone", "alone"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_it_is_kept_when_postgresql_was_restarted(database_url: str, postgres: Cluster) -> None:
+    entered: list[str] = []
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(Database(database_url)))
+        first = stack.enter_context(closing(Presence(database.engine)))
+        first.enter(lambda: entered.append("first"))
+        first.keep()
+        postgres.stop()
+        first.keep()  # in vain
+        postgres.start()
+        first.keep()
+        second = stack.enter_context(closing(Presence(database.engine)))
+        second.enter(lambda: entered.append("second"))
+    assert entered == ["first"]
+
+
+def test_it_takes_no_connection_from_those_who_work(database_url: str) -> None:
+    with ExitStack() as stack:
+        database = stack.enter_context(closing(Database(database_url)))
+        stack.enter_context(closing(Presence(database.engine))).enter(lambda: None)
+        for _ in range(READERS + WRITERS):
+            stack.enter_context(database.engine.connect())

@@ -1,0 +1,190 @@
+"""The endings of a turn. Whatever happens, the answer gets exactly one last word."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from app.errors import ConversationNotFound, TurnFailed
+from app.provider.errors import EngineUnavailable
+from app.provider.types import End
+from app.v4.services.desk import Desk
+from app.v4.services.turn import TurnEnd
+from app.v4.store import conversations, turns
+from app.v4.tables import Message
+from tests.store import audit
+from tests.store.asking import LONG, OWNER, asked, read, until_text
+from tests.store.databases import execute
+
+
+def only_answer(url: str) -> Message:
+    """Of a database with one turn: question stored, nothing else besides."""
+    question, answer = audit.messages(url)
+    assert (question.role, question.status, answer.role) == ("user", "complete", "assistant")
+    assert answer.parent_id == question.id
+    return answer
+
+
+async def signal_engine(desk: Desk, what: signal.Signals) -> None:
+    pid = desk.pool.health()["echo"].pid
+    assert pid
+    os.kill(pid, what)
+
+
+async def until_stored(url: str, status: str) -> None:
+    async with asyncio.timeout(20):
+        while not audit.answers(url, status):
+            await asyncio.sleep(0.01)
+
+
+# ---------------------------------------------------------------- the seven endings
+
+
+async def test_complete_is_stored_before_the_end_is_told(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, "one two three")
+    async for event in turn.events():
+        if isinstance(event, End):
+            told = only_answer(store_url)
+    assert isinstance(event, TurnEnd)
+    assert (told.status, told.content, told.finish_reason) == ("complete", "one two three", "stop")
+    assert told.usage == {"prompt_tokens": 3, "completion_tokens": 3, "cached_tokens": 0}
+    assert told.context == {"prompt_tokens": 3, "limit": 10**7, "dropped": [], "summarised": []}
+    audit.require_sound(store_url)
+
+
+async def test_fails_first(desk: Desk, store_url: str) -> None:
+    await read((await asked(desk, "to load the engine")).events())
+    await signal_engine(desk, signal.SIGSTOP)
+    reading = asyncio.create_task(read((await asked(desk, "never said")).events()))
+    await until_stored(store_url, "generating")
+    await signal_engine(desk, signal.SIGKILL)
+    with pytest.raises(TurnFailed) as caught:
+        await reading
+    assert isinstance(caught.value.cause, EngineUnavailable)
+    (answer,) = audit.answers(store_url, "failed")
+    assert (answer.content, answer.id) == ("", caught.value.message_id)
+    assert "signal 9" in str(answer.error)
+    audit.require_sound(store_url)
+
+
+async def test_fails_later(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, LONG)
+    events = turn.events()
+    await until_text(events)
+    await signal_engine(desk, signal.SIGKILL)
+    with pytest.raises(TurnFailed):
+        await read(events)
+    answer = only_answer(store_url)
+    assert (answer.status, answer.content) == ("failed", turn.text)
+    assert LONG.startswith(answer.content)
+    assert answer.content
+    audit.require_sound(store_url)
+
+
+async def test_empty(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, "stop here", stop=["stop"])
+    *_, last = await read(turn.events())
+    assert isinstance(last, TurnEnd)
+    answer = only_answer(store_url)
+    assert (answer.status, answer.content, answer.finish_reason) == ("complete", "", "stop")
+    audit.require_sound(store_url)
+
+
+async def test_cancelled(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, LONG)
+    events = turn.events()
+    await until_text(events)
+    reading = asyncio.create_task(read(events))
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    answer = only_answer(store_url)
+    assert (answer.status, answer.content) == ("stopped", turn.text)
+    audit.require_sound(store_url)
+
+
+async def test_closed_early(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, LONG)
+    events = turn.events()
+    await until_text(events)
+    await events.aclose()
+    answer = only_answer(store_url)
+    assert (answer.status, answer.content) == ("stopped", turn.text)
+    assert desk.bells == {}
+    audit.require_sound(store_url)
+
+
+async def test_never_read(desk: Desk, store_url: str) -> None:
+    events = (await asked(desk, "never asked")).events()
+    await events.aclose()
+    assert audit.messages(store_url) == []
+    assert audit.conversations(store_url) == []
+
+
+# ---------------------------------------------------------------- other ways to end
+
+
+@pytest.mark.usefixtures("fast_beat")
+async def test_another_server_stops_it(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, LONG)
+    events = turn.events()
+    await until_text(events)
+    execute(store_url, "UPDATE messages SET stopping = true WHERE status = 'generating'")
+    *_, last = await read(events)
+    assert isinstance(last, TurnEnd)
+    answer = only_answer(store_url)
+    assert (answer.status, answer.finish_reason, last.reason) == ("stopped",) + ("cancelled",) * 2
+    assert (answer.content, answer.stopping) == (turn.text, False)
+    assert len(answer.content) < len(LONG)
+    audit.require_sound(store_url)
+
+
+@pytest.mark.usefixtures("fast_beat")
+async def test_what_has_been_said_so_far_is_stored_meanwhile(desk: Desk, store_url: str) -> None:
+    events = (await asked(desk, LONG)).events()
+    await until_text(events)
+    async with asyncio.timeout(20):
+        while not only_answer(store_url).content:
+            await asyncio.sleep(0.02)
+    assert only_answer(store_url).status == "generating"
+    await events.aclose()
+
+
+@pytest.mark.usefixtures("fast_beat")
+async def test_deleted_while_it_runs(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, LONG)
+    events = turn.events()
+    await until_text(events)
+    await desk.database.write(conversations.remove, OWNER, turn.ids.conversation)
+    with pytest.raises(TurnFailed) as caught:
+        await read(events)
+    assert isinstance(caught.value.cause, ConversationNotFound)
+    assert audit.messages(store_url) == []
+    audit.require_sound(store_url)
+
+
+async def test_deleted_just_before_its_end(desk: Desk, store_url: str) -> None:
+    turn = await asked(desk, "one two")
+    events = turn.events()
+    await until_text(events)
+    await desk.database.write(conversations.remove, OWNER, turn.ids.conversation)
+    with pytest.raises(TurnFailed) as caught:
+        await read(events)
+    assert isinstance(caught.value.cause, ConversationNotFound)
+    audit.require_sound(store_url)
+
+
+async def test_given_up_by_another_server_and_still_completed(desk: Desk, store_url: str) -> None:
+    """A maker that was away for longer than its lease has the better ending."""
+    turn = await asked(desk, "one two three")
+    events = turn.events()
+    await until_text(events)
+    await desk.database.write(turns.repair, all_of_them=True)
+    assert only_answer(store_url).status == "failed"
+    await read(events)
+    answer = only_answer(store_url)
+    assert (answer.status, answer.content, answer.error) == ("complete", "one two three", None)
+    audit.require_sound(store_url)
