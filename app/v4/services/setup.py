@@ -29,8 +29,8 @@ class Setup(WireModel):
 
     def changes(self, kept: Setup) -> dict[str, Any]:
         """What is to be stored over ``kept``; what a turn did not touch, another may have."""
-        before = kept.stored()
-        return {key: value for key, value in self.stored().items() if before.get(key) != value}
+        before = kept.stored().items()
+        return {key: value for key, value in self.stored().items() if (key, value) not in before}
 
 
 async def agreed(
