@@ -104,6 +104,7 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "fullfsync=ON",  # macOS: without it a sync stops at the drive's own cache
+        "wal_autocheckpoint=250",  # pages: many short waits at a commit instead of some long ones
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,1 +1,4 @@
-"""Measures this server beside its peers. Knows the server's HTTP interface, never its insides."""
+"""Measures this server beside its peers.
+
+It knows the server's HTTP interface and not its insides; only the work ``store`` calls both.
+"""

@@ -57,7 +57,7 @@ def _options() -> argparse.Namespace:
 def _plan(quick: bool) -> Plan:
     print("· writing the generated model, unless it is there", flush=True)
     shape = shapes.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf")
-    return Plan(QUICK if quick else FULL, available(), machine.cores(), shape, STARTER)
+    return Plan(QUICK if quick else FULL, available(), machine.cores(), shape, STARTER, CACHE)
 
 
 def _name(options: argparse.Namespace) -> str:

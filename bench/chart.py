@@ -14,7 +14,20 @@ from bench.report import Report, number
 from bench.samples import Sample, Summary, summary
 
 COLOURS = dict(
-    zip(CONTESTANTS, ("#1f6feb", "#57606a", "#bf8700", "#a475f9", "#8c959f"), strict=True)
+    zip(
+        CONTESTANTS,
+        (
+            "#1f6feb",
+            "#54aeff",
+            "#1a7f37",
+            "#57606a",
+            "#57606a",
+            "#bf8700",
+            "#a475f9",
+            "#8c959f",
+        ),
+        strict=True,
+    )
 )
 COLUMNS = 3
 BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}

@@ -32,7 +32,8 @@ class Dialect:
 class Reply:
     """One streamed answer; times are seconds on the clock of ``perf_counter``.
 
-    ``tokens`` is the server's own count, ``times`` holds one entry per piece of text.
+    ``tokens`` is the server's own count, ``times`` holds one entry per piece of text. A server
+    that keeps the conversation names it.
     """
 
     sent: float
@@ -40,6 +41,7 @@ class Reply:
     times: tuple[float, ...]
     text: str
     tokens: int
+    conversation: str | None
 
     @property
     def ttft(self) -> float:
@@ -59,9 +61,21 @@ class Client:
     port: int
     dialect: Dialect
 
-    async def ask(self, messages: Messages, max_tokens: int, watch: Watch | None = None) -> Reply:
-        """Stream one answer to its end, or until ``watch`` has seen enough."""
-        body = json.dumps(self.dialect.body(messages, max_tokens)).encode()
+    async def ask(
+        self,
+        messages: Messages,
+        max_tokens: int,
+        watch: Watch | None = None,
+        conversation: str | None = None,
+    ) -> Reply:
+        """Stream one answer to its end, or until ``watch`` has seen enough.
+
+        ``conversation`` is one that the server keeps, to go on with.
+        """
+        asked = self.dialect.body(messages, max_tokens)
+        if conversation:
+            asked["conversation_id"] = conversation
+        body = json.dumps(asked).encode()
         sent = time.perf_counter()
         frames: list[tuple[float, bytes]] = []
         async with contextlib.aclosing(self._receive(body)) as stream:
@@ -86,8 +100,9 @@ class Client:
             writer.close()
 
     def _reply(self, sent: float, frames: list[tuple[float, bytes]], max_tokens: int) -> Reply:
-        times, texts, tokens = [], [], None
+        times, texts, tokens, conversation = [], [], None, None
         for when, event in _events(frames):
+            conversation = conversation or event.get("conversation_id")
             if piece := self.dialect.text(event):
                 times.append(when)
                 texts.append(piece)
@@ -96,7 +111,8 @@ class Client:
             raise RuntimeError(f"no text came: {frames[-1][1][-500:]!r}" if frames else "no data")
         # A server that reports no usage is only asked what the model answers at full length.
         count = max_tokens if tokens is None else tokens
-        return Reply(sent, frames[-1][0], tuple(times), "".join(texts), count)
+        kept = str(conversation) if conversation else None
+        return Reply(sent, frames[-1][0], tuple(times), "".join(texts), count, kept)
 
 
 def _head(path: str, length: int) -> bytes:

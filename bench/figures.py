@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from bench.samples import Sample, Summary, ratio, summary
-from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW
+from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW, SQLITE, STORE, STORED
 from bench.works.startup import BARE
 
 
@@ -25,12 +26,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Goal:
-    """Ours must be at least or at most ``limit``; with a peer: ``limit`` times the peer's."""
+    """Ours must be at least or at most ``limit``; with a peer: ``limit`` times the peer's.
+
+    Another contestant than ours is one of our parts, or ours used in another way.
+    """
 
     figure: str
     relation: Literal["≥", "≤"]
     limit: float
     peer: str | None = None
+    contestant: str = OURS
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,28 @@ class Verdict:
         return self.reached.median <= self.goal.limit
 
 
-CONTESTANTS = (OURS, RAW, LLAMA_SERVER, PACKAGED, BARE)
+CONTESTANTS = (OURS, STORED, STORE, SQLITE, RAW, LLAMA_SERVER, PACKAGED, BARE)
+
+TASKS = {
+    "list": "a page of the list",
+    "open": "open a conversation",
+    "search": "search",
+    "scattered": "search, the worst words",
+    "message": "store a message",
+    "turn": "store a turn",
+    "chat": "a whole turn of the echo engine",
+}
+
+STORE_FIGURES = {
+    f"store.{size}.{task}.{part}": Figure(f"{size} store: {words}, {part}", "ms")
+    for size in ("small", "large")
+    for task, words in TASKS.items()
+    for part in ("p50", "p99", "max")
+} | {
+    f"store.grown.{task}.{part}": Figure(f"large ÷ small store: {words}, {part}", "")
+    for task, words in TASKS.items()
+    for part in ("p50", "p99")
+}
 
 FIGURES = {
     "streams.1": Figure("1 stream", "tok/s"),
@@ -83,7 +109,19 @@ FIGURES = {
     "startup.memory": Figure("API process, resident before any model", "MiB"),
     "echo.p50": Figure("echo, v1 chat, 1 client, median", "ms"),
     "echo.rate": Figure("echo, v1 chat, 32 clients", "requests/s"),
+    "echo.start": Figure("echo, stored v4 chat that starts a conversation, median", "ms"),
+    "echo.start.more": Figure("echo, stored v4 chat that starts one: more than v1", "ms"),
+    "echo.next": Figure("echo, stored v4 chat that goes on with one, median", "ms"),
+    "echo.next.more": Figure("echo, stored v4 chat that goes on with one: more than v1", "ms"),
+    **STORE_FIGURES,
 }
+
+
+def _stored(task: str, milliseconds: float, *contestants: str) -> Iterator[Goal]:
+    for who in contestants:
+        yield Goal(f"store.large.{task}.p99", "≤", milliseconds, contestant=who)
+        yield Goal(f"store.grown.{task}.p50", "≤", 2.0, contestant=who)
+
 
 GOALS = (
     Goal("streams.1", "≥", 0.97, RAW),
@@ -94,8 +132,10 @@ GOALS = (
     Goal("prefix.ratio", "≤", 0.05),
     Goal("prefix.ratio", "≤", 1.0, LLAMA_SERVER),
     Goal("turns.7.ratio", "≤", 0.15),
+    Goal("turns.7.ratio", "≤", 0.15, contestant=STORED),
     Goal("turns.7.ratio", "≤", 1.0, LLAMA_SERVER),
     Goal("turns.15.ratio", "≤", 0.15),
+    Goal("turns.15.ratio", "≤", 0.15, contestant=STORED),
     Goal("turns.15.ratio", "≤", 1.0, LLAMA_SERVER),
     Goal("gap.ratio", "≤", 6.0),
     Goal("gap.own", "≤", 6.0),
@@ -104,13 +144,20 @@ GOALS = (
     Goal("startup.memory", "≤", 120.0),
     Goal("echo.p50", "≤", 3.0),
     Goal("echo.rate", "≥", 1500.0),
+    Goal("echo.start.more", "≤", 5.0),
+    Goal("echo.next.more", "≤", 5.0),
+    *_stored("list", 10.0, OURS, STORE),
+    *_stored("open", 10.0, OURS, STORE),
+    *_stored("search", 50.0, OURS, STORE),
+    *_stored("message", 10.0, STORE),
+    *_stored("turn", 10.0, STORE),
 )
 
 
 def judge(goal: Goal, samples: list[Sample]) -> Verdict:
     """Hold the goal against the measured numbers."""
-    ours = summary(samples, goal.figure, OURS)
+    ours = summary(samples, goal.figure, goal.contestant)
     if goal.peer is None:
         return Verdict(goal, ours, None, ours)
     peer = summary(samples, goal.figure, goal.peer)
-    return Verdict(goal, ours, peer, ratio(samples, goal.figure, OURS, goal.peer))
+    return Verdict(goal, ours, peer, ratio(samples, goal.figure, goal.contestant, goal.peer))

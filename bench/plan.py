@@ -11,7 +11,7 @@ from bench.servers import Server
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: repetitions, and sizes in tokens and seconds."""
+    """How much is measured: repetitions, and sizes in tokens, seconds and stored messages."""
 
     rounds: int
     answer: int
@@ -22,6 +22,8 @@ class Scale:
     starts: int
     echo_requests: int
     echo_seconds: float
+    stored: tuple[int, int]
+    store_calls: int
 
 
 FULL = Scale(
@@ -34,6 +36,8 @@ FULL = Scale(
     starts=5,
     echo_requests=1000,
     echo_seconds=5.0,
+    stored=(10_000, 1_000_000),
+    store_calls=1000,
 )
 QUICK = Scale(
     rounds=1,
@@ -45,19 +49,25 @@ QUICK = Scale(
     starts=2,
     echo_requests=200,
     echo_seconds=1.0,
+    stored=(10_000, 100_000),
+    store_calls=300,
 )
 """A look in a few minutes: other sizes, so other figures than the promised ones."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes, the servers that are there, the threads each may use, and the two models."""
+    """The sizes, the servers that are there, the threads each may use, the two models.
+
+    ``cache`` is the folder of what is made once and measured often.
+    """
 
     scale: Scale
     servers: dict[str, Server]
     threads: int
     shape: Path
     starter: Path
+    cache: Path
 
     def rivals(self, *names: str) -> Iterator[Server]:
         """Those of the named servers that can be started here."""

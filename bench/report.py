@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.figures import CONTESTANTS, FIGURES, GOALS, Goal, Verdict, judge
 from bench.samples import Sample, Summary, summary
+from bench.servers import OURS
 
 MARKS = {True: "yes", False: "**no**", None: "not measured"}
 
@@ -68,7 +69,9 @@ def _target(verdict: Verdict) -> str:
     goal = verdict.goal
     peer = f"{goal.peer}: {spread(verdict.peer)}" if goal.peer else ""
     times = number(verdict.reached.median) if goal.peer and verdict.reached else ""
-    cells = [FIGURES[goal.figure].label, spread(verdict.ours), peer, times]
+    label = FIGURES[goal.figure].label
+    who = label if goal.contestant == OURS else f"{label} ({goal.contestant})"
+    cells = [who, spread(verdict.ours), peer, times]
     return f"| {' | '.join([*cells, aim(goal), MARKS[verdict.met]])} |"
 
 

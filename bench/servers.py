@@ -18,6 +18,10 @@ from bench.client import Client, Dialect
 from bench.prompts import Messages
 
 OURS, RAW, LLAMA_SERVER, PACKAGED = "ours", "raw loop", "llama-server", "llama_cpp.server"
+STORED = "ours, stored"
+"""Our server again, when it keeps the conversations instead of being told them every time."""
+STORE, SQLITE = "store functions", "raw sqlite3"
+"""What is below our routes for conversations, and what is below that."""
 SLOTS = 8
 CONTEXT = 8192
 """Tokens that one conversation may have, on every server."""
@@ -44,7 +48,7 @@ class Server:
 
 def available() -> dict[str, Server]:
     """The servers that can be started here, by name."""
-    servers = {OURS: _ours()}
+    servers = {OURS: _ours(OURS, _own(2)), STORED: _ours(STORED, _own(4))}
     if binary := os.environ.get("LLAMA_SERVER"):
         servers[LLAMA_SERVER] = _llama_server(str(Path(binary).resolve()))
     if importlib.util.find_spec("sse_starlette"):
@@ -76,7 +80,8 @@ def raw_loop(model: Path, threads: int) -> Iterator[Callable[[list[str], int], t
 
 def own_settings(port: int, **more: str) -> dict[str, str]:
     """Environment of our server on loopback, whatever ``.env`` says."""
-    return {"HOST": "127.0.0.1", "PORT": str(port), "API_KEYS": "", "LOG_LEVEL": "WARNING", **more}
+    own = {"HOST": "127.0.0.1", "PORT": str(port), "API_KEYS": "", "LOG_LEVEL": "WARNING"}
+    return own | {"DATABASE_URL": ""} | more
 
 
 def own_command() -> list[str]:
@@ -84,14 +89,13 @@ def own_command() -> list[str]:
     return [sys.executable, "-m", "app.cli", "serve"]
 
 
-def _ours() -> Server:
+def _ours(name: str, dialect: Dialect) -> Server:
     def env(model: Path, port: int, threads: int) -> dict[str, str]:
         settings = {"SLLM_MODEL_PATH": str(model), "ENGINE_THREADS": str(threads)}
         settings |= {"CONTEXT_LENGTH": str(CONTEXT), "ENGINE_SLOTS": str(SLOTS)}
         return own_settings(port, **settings)
 
-    dialect = Dialect("/api/v2/chat/stream", _own_body, _own_text, _completion_tokens)
-    return Server(OURS, lambda *_: own_command(), env, dialect)
+    return Server(name, lambda *_: own_command(), env, dialect)
 
 
 def _llama_server(binary: str) -> Server:
@@ -111,6 +115,11 @@ def _packaged() -> Server:
         return [sys.executable, "-m", "llama_cpp.server", "--model", str(model), *where, *size]
 
     return Server(PACKAGED, command, lambda *_: {}, _openai(), health="/v1/models")
+
+
+def _own(version: int) -> Dialect:
+    path = f"/api/v{version}/chat/stream"
+    return Dialect(path, _own_body, _own_text, _completion_tokens)
 
 
 def _own_body(messages: Messages, max_tokens: int) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.plan import Plan
 from bench.samples import Sample
-from bench.works import echo, gap, prefix, startup, streams, turns
+from bench.works import echo, gap, prefix, startup, store, streams, turns
 
 WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "streams": streams.generated,
@@ -16,4 +16,5 @@ WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "gap": gap.run,
     "startup": startup.run,
     "echo": echo.run,
+    "store": store.run,
 }

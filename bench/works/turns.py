@@ -15,7 +15,7 @@ from bench.client import Client
 from bench.plan import Plan, Scale
 from bench.prompts import Messages, ask, words
 from bench.samples import Sample
-from bench.servers import LLAMA_SERVER, OURS
+from bench.servers import LLAMA_SERVER, OURS, STORED
 
 GROUP = 8
 QUESTION, ANSWER = 60, 30
@@ -24,12 +24,16 @@ LAST_TURNS = 3
 
 
 class Conversation:
-    """A client's memory of one conversation: the server is told all of it every time."""
+    """A client's memory of one conversation: the server is told all of it every time.
+
+    One that keeps conversations is told all of it once, and from then on only the question.
+    """
 
     def __init__(self, seed: str, scale: Scale) -> None:
         self._seed = seed
         self._answer = scale.turn_answer
         self._messages: Messages = []
+        self._kept: str | None = None
         for number in range(scale.early_turns):
             self._say("user", words(f"{seed} question {number}", QUESTION))
             self._say("assistant", words(f"{seed} answer {number}", ANSWER))
@@ -37,7 +41,9 @@ class Conversation:
     async def turn(self, client: Client) -> float:
         """Ask the next question and keep the answer; seconds to its first token."""
         self._say("user", words(f"{self._seed} {len(self._messages)}", QUESTION))
-        reply = await client.ask(self._messages, self._answer)
+        told = self._messages[-1:] if self._kept else self._messages
+        reply = await client.ask(told, self._answer, conversation=self._kept)
+        self._kept = reply.conversation
         self._say("assistant", reply.text)
         return reply.ttft
 
@@ -47,7 +53,7 @@ class Conversation:
 
 def run(plan: Plan) -> Iterator[Sample]:
     """Seven others interleave, then fifteen; one round, for it has eight samples in it."""
-    for server in plan.rivals(OURS, LLAMA_SERVER):
+    for server in plan.rivals(OURS, STORED, LLAMA_SERVER):
         with server.serving(plan.shape, plan.threads) as client:
             for figure, value in asyncio.run(_measure(client, plan.scale)):
                 yield Sample(figure, server.name, 0, value)

@@ -47,6 +47,20 @@ def test_a_missed_goal_is_shown() -> None:
     assert row == "| echo, v1 chat, 1 client, median, ms | 4.5 |  |  | ≤ 3 ms | **no** |"
 
 
+def test_a_goal_may_be_that_of_another_contestant() -> None:
+    goal = Goal("streams.8", "≤", 40.0, contestant="raw loop")
+    assert judge(goal, SAMPLES).ours == Summary(40.0, 30.0, 50.0)
+    assert judge(goal, SAMPLES).met is True
+
+
+def test_a_target_says_whose_it_is_unless_ours() -> None:
+    rows = targets([Sample("store.large.turn.p99", "store functions", 0, 7.4)])
+    (row,) = [row for row in rows if "turn" in row]
+    assert row == (
+        "| large store: store a turn, p99, ms (store functions) | 7.4 |  |  | ≤ 10 ms | yes |"
+    )
+
+
 def test_every_goal_has_a_name() -> None:
     assert {goal.figure for goal in GOALS} <= FIGURES.keys()
 

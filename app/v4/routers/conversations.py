@@ -95,7 +95,7 @@ async def change_conversation(
 @router.delete(
     "/conversations/{conversation_id}",
     status_code=204,
-    responses=problems(*COMMON_ERRORS, 404, 503, version=4),
+    responses=problems(*COMMON_ERRORS, 404, 422, 503, version=4),
     summary="Delete a conversation",
 )
 async def delete_conversation(

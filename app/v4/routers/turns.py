@@ -75,7 +75,7 @@ async def regenerate_stream(
 
 @router.post(
     "/conversations/{conversation_id}/stop",
-    responses=problems(401, 403, 404, 421, 500, 503, version=4),
+    responses=problems(401, 403, 404, 421, 422, 500, 503, version=4),
     summary="Stop the answer that is being made",
 )
 async def stop_answer(conversation_id: ConversationId, desk: TurnDesk, owner: Owner) -> Stopped:
