@@ -145,7 +145,7 @@ class Turn:
     def _open(self, session: Session) -> tuple[list[Said], Beginning]:
         said = self.begin(session)
         kind = KINDS.get(self.overflow)
-        if kind is None:
+        if kind is None or len(said) == 1:
             return said, Beginning()
         return said, cuts.beginning(session, self.ids.conversation, kind, said)
 

@@ -92,7 +92,8 @@ def begin(
     session.add(asked)
     _add_answer(session, found, opening)
     search.add(session, found, [*earlier, asked])
-    return tree.history(session, found.id, ids.question)
+    newest = Said(asked.id, "user", question.prompt or question.content)
+    return [*(tree.history(session, found.id, parent) if parent else []), newest]
 
 
 def begin_again(session: Session, opening: Opening) -> list[Said]:
