@@ -69,12 +69,3 @@ RECOMMENDED = (
         "English, European",
     ),
 )
-
-
-def source(name: str) -> tuple[str, str] | None:
-    """Repository and file for a name of the list, or for ``owner/repository[:file]``."""
-    for model in RECOMMENDED:
-        if model.name == name:
-            return model.repo, model.file
-    repo, _, file = name.partition(":")
-    return (repo, file) if repo.count("/") == 1 else None

@@ -1,19 +1,33 @@
-"""The contract of an engine, and how one is named and built in its own process."""
+"""The contract of an engine, and how one is named and built in its own process.
+
+An engine is a package with two modules:
+
+``format``  for the API process, so it imports no library that runs models: ``read(path)`` tells
+            whether a file or folder is a model of this engine, ``need(card, limits)`` how many
+            bytes it will take, ``LIBRARIES`` what must be installed.
+``engine``  for the engine process: ``build(spec, progress)``.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
+from app.provider.card import ModelCard
+from app.provider.memory import Need
 from app.provider.types import Event, Prompt
 
 ENGINES = {
-    "echo": "app.provider.echo:EchoEngine",
-    "gguf": "app.provider.gguf.engine:GgufEngine",
+    "echo": "app.provider.echo",
+    "gguf": "app.provider.gguf",
+    "onnx": "app.provider.onnx",
+    "mlx": "app.provider.mlx",
 }
-"""Engine name → where its class lives. Imported in the engine process only."""
+"""Engine name → its package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +38,8 @@ class EngineLimits:
     answer (0: the model's own, as far as ``kv_cache_bytes`` reach); ``default_max_tokens`` bounds
     an answer whose request names no limit; ``threads`` CPU threads; ``gpu_layers`` layers go to
     the GPU (-1: all). ``kv_cache_bytes`` hold keys and values of running and recent
-    conversations, ``prefix_cache_bytes`` of RAM those that had to leave.
+    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. ``onnx_providers`` are
+    onnxruntime's execution providers, the first that works is taken.
     """
 
     slots: int = 8
@@ -34,13 +49,14 @@ class EngineLimits:
     gpu_layers: int = 0
     kv_cache_bytes: int = 512 * 2**20
     prefix_cache_bytes: int = 512 * 2**20
+    onnx_providers: tuple[str, ...] = ("cpu",)
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """How to build an engine in a child process: a name of ``ENGINES``, a file, the limits."""
+    """How to build an engine in a child process: its package, a file or folder, the limits."""
 
-    engine: str
+    package: str
     path: str
     limits: EngineLimits
 
@@ -90,8 +106,36 @@ EngineFactory = Callable[[EngineSpec, Callable[[int], None]], Engine]
 """Builds an engine and reports loading progress in percent; raises ModelNotLoadable."""
 
 
+class Format(Protocol):
+    """The module ``format`` of an engine's package."""
+
+    LIBRARIES: tuple[str, ...]
+    """Modules that the engine imports and that an installation may lack."""
+
+    def read(self, path: Path) -> ModelCard | None:
+        """Describe the model in this file or folder; None when it is none of this engine's.
+
+        Never raises but OSError; what is damaged or half copied gets a ``problem``.
+        """
+
+    def need(self, card: ModelCard, limits: EngineLimits) -> Need:
+        """Bytes that the model's process will take with these limits."""
+
+
 def load(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
     """Build the engine that ``spec`` names, in this process."""
-    module, _, name = ENGINES[spec.engine].partition(":")
-    factory = cast("EngineFactory", getattr(importlib.import_module(module), name))
-    return factory(spec, progress)
+    build = importlib.import_module(f"{spec.package}.engine").build
+    return cast("EngineFactory", build)(spec, progress)
+
+
+def format_of(engine: str) -> Format:
+    """The light half of an engine of ``ENGINES``."""
+    return cast("Format", importlib.import_module(f"{ENGINES[engine]}.format"))
+
+
+def missing_library(engine: str) -> str | None:
+    """Name a library that the engine needs and that is not installed."""
+    for library in format_of(engine).LIBRARIES:
+        if importlib.util.find_spec(library) is None:
+            return library
+    return None

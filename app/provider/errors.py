@@ -6,6 +6,7 @@ ProviderError
 ├── ModelNotLoadable    the file is there but its engine cannot load it
 ├── ContextOverflow     prompt (and answer) do not fit into the context
 ├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
+├── ModelInUse          it was to be unloaded, but is answering
 ├── EngineBusy          the waiting line is full: try again later
 └── EngineUnavailable   the engine died, hangs or is not up: try again later
 
@@ -55,6 +56,18 @@ class ContextOverflow(ProviderError):
 
 class UnsupportedInput(ProviderError):
     """The model cannot take this prompt."""
+
+
+class ModelInUse(ProviderError):
+    """A model that was to be unloaded has requests in hand."""
+
+    def __init__(self, model: str, requests: int) -> None:
+        super().__init__(model, requests)
+        self.model = model
+        self.requests = requests
+
+    def __str__(self) -> str:
+        return f"{self.model!r} is answering {self.requests} requests: wait for them to end."
 
 
 class EngineBusy(ProviderError):

@@ -1,32 +1,30 @@
-"""The models that are loaded: found by id, loaded when asked for, the least recently used leaves.
+"""The models of this server: found by name, loaded when asked for, unloaded when room is needed.
 
-A model in use never leaves, and an id is never answered by another model.
+An id is never answered by another model.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from app.provider.catalogue import ECHO, ModelCard, scan
-from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.errors import (
-    EngineBusy,
-    EngineUnavailable,
-    ModelConflict,
-    ModelNotFound,
-    ModelNotLoadable,
-)
-from app.provider.runtime import EngineHost, HostPolicy, HostStatus, State
-from app.provider.types import Event, Progress, Prompt, Size
+from app.provider.card import ModelCard
+from app.provider.catalogue.names import find
+from app.provider.catalogue.scan import scan
+from app.provider.echo.format import ECHO
+from app.provider.engine import EngineLimits
+from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
+from app.provider.ledger import Entry, Verdict
+from app.provider.memory import GpuPolicy
+from app.provider.meters import Meters
+from app.provider.residents import Residents
+from app.provider.rooms import Rooms, Wish
+from app.provider.status import HostPolicy, HostStatus, State
+from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 STARTER = "starter"
 _RESCAN_SECONDS = 1.0
@@ -34,16 +32,24 @@ _RESCAN_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """Where models lie and how many may be loaded. ``default_model`` is a file anywhere.
+    """Where models lie and what they may take. ``default_model`` is a file or folder anywhere.
 
-    ``limits.threads`` 0 means the physical cores. Models that are answering share the threads,
-    so that their sum never exceeds that number. Files ``untouched`` are never opened.
+    ``aliases`` are further names by id. ``limits.threads`` 0 means the physical cores; models
+    that are answering share them, so that their sum never exceeds that number. Files
+    ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at once, within
+    ``memory_budget`` bytes of RAM (0: a share of the machine's). ``ttl`` seconds after its last
+    request a model leaves (0: never). Without ``auto_unload`` only a request to do so unloads.
     """
 
     models_dir: Path
     default_model: Path | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     echo: bool = False
     max_loaded: int = 2
+    auto_unload: bool = True
+    ttl: float = 0.0
+    memory_budget: int = 0
+    gpu: GpuPolicy | None = None
     limits: EngineLimits = field(default_factory=EngineLimits)
     policy: HostPolicy = field(default_factory=HostPolicy)
     untouched: frozenset[Path] = frozenset()
@@ -54,12 +60,13 @@ class ModelPool:
 
     def __init__(self, config: PoolConfig) -> None:
         self._config = config
-        self._threads = config.limits.threads or _physical_cores()
         self._cards: list[ModelCard] = []
         self._scanned_at = float("-inf")
-        self._hosts: dict[str, EngineHost] = {}  # least recently used first
-        self._leases: Counter[str] = Counter()
-        self._moving = asyncio.Lock()
+        self._scanning: asyncio.Task[list[ModelCard]] | None = None
+        self._rooms = Rooms(config.limits, config.max_loaded, config.memory_budget, config.gpu)
+        self._residents = Residents(
+            self._rooms, config.policy, auto_unload=config.auto_unload, ttl=config.ttl
+        )
 
     # ---------------------------------------------------------------- what there is
 
@@ -67,17 +74,18 @@ class ModelPool:
         """Look at the disk and list every model there. Blocks for some milliseconds."""
         default = self._config.default_model
         extra = [default] if default else []
-        found = scan(self._config.models_dir, extra, self._config.untouched)
-        self._cards = [*found, ECHO] if self._config.echo else found
+        config = self._config
+        found = scan(config.models_dir, extra, config.untouched, config.aliases)
+        self._cards = [*found, ECHO] if config.echo else found
         self._scanned_at = time.monotonic()
         return self._cards
 
     def card(self, model: str | None) -> ModelCard:
-        """Find a model by id, or the default one; raises ModelNotFound or ModelConflict."""
+        """Find a model by id or alias, or the default one; raises ModelNotFound, ModelConflict."""
         wanted = self._default_id() if model is None else model
-        found = [card for card in self._cards if card.id == wanted]
+        found = find(self._cards, wanted)
         if not found and time.monotonic() - self._scanned_at > _RESCAN_SECONDS:
-            found = [card for card in self.cards() if card.id == wanted]
+            found = find(self.cards(), wanted)
         if not found:
             raise ModelNotFound(wanted)
         if len(found) > 1:
@@ -85,10 +93,21 @@ class ModelPool:
             raise ModelConflict(f"Two models are called {wanted!r}: {places}. Rename one.")
         return found[0]
 
+    async def _fresh(self, model: str) -> ModelCard:
+        """The model as its files are now, or were a second ago: nobody waits for the disk."""
+        if time.monotonic() - self._scanned_at > _RESCAN_SECONDS and self._scanning is None:
+            self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
+            self._scanning.add_done_callback(self._scanned)
+        return self.card(model)
+
+    def _scanned(self, _: object) -> None:
+        self._scanning = None
+
     def _place(self, path: Path) -> str:
         """A path as it may be shown: below the models folder, or only its name."""
         folder = self._config.models_dir
-        return str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
+        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
+        return shown.encode("utf-8", "replace").decode()  # file names can be any bytes
 
     def _default_id(self) -> str:
         if self._config.default_model:
@@ -96,13 +115,24 @@ class ModelPool:
         ids = [card.id for card in self._cards or self.cards()]
         return STARTER if STARTER in ids or not ids else ids[0]
 
+    # ---------------------------------------------------------------- how they are
+
     def state(self, model: str) -> State:
         """Say what the model's engine is doing."""
-        return self._hosts[model].status().state if model in self._hosts else "unloaded"
+        resident = self._residents.get(model)
+        return resident.host.status().state if resident else "unloaded"
 
     def health(self) -> dict[str, HostStatus]:
-        """Status of every model that is loaded or was asked for."""
-        return {model: host.status() for model, host in self._hosts.items()}
+        """Status of every model that is loaded or was asked for, least recently used first."""
+        return {one.card.id: one.host.status() for one in self._residents.all()}
+
+    def ledger(self) -> dict[str, Entry]:
+        """Bytes of every loaded model: what was predicted, and what was measured last."""
+        return {one.card.id: one.entry for one in self._residents.all()}
+
+    def meters(self) -> Mapping[str, Meters]:
+        """What was counted of every model that was asked for since this server started."""
+        return self._residents.meters
 
     def well(self) -> bool:
         """Whether every engine does its work; a bad file that was only tried does not count."""
@@ -119,13 +149,21 @@ class ModelPool:
         Closing the generator cancels in every phase. Raises what ``EngineHost.stream`` raises,
         ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
         """
-        async with self._leased(model) as host, aclosing(host.stream(prompt)) as events:
-            async for event in events:
-                yield event
+        card = await self._fresh(model)
+        with self._residents.meters[card.id].answer() as meter:
+            if (ahead := self._residents.ahead(card)) is not None:
+                yield Progress("queued", ahead)
+            async with (
+                self._residents.lease(card) as host,
+                aclosing(host.stream(prompt, meter)) as events,
+            ):
+                async for event in events:
+                    yield event
 
     async def measure(self, model: str, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` for that model; see ``EngineHost.measure``."""
-        async with self._leased(model) as host, aclosing(host.measure(prompt)) as events:
+        card = await self._fresh(model)
+        async with self._residents.lease(card) as host, aclosing(host.measure(prompt)) as events:
             async for event in events:
                 yield event
 
@@ -137,56 +175,41 @@ class ModelPool:
                     return event
         raise EngineUnavailable("The model did not count the prompt.", 1.0)
 
+    # ---------------------------------------------------------------- loading and unloading
+
+    async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
+        """Load the model, or find it loaded; ends with Loaded. Raises what ``stream`` raises."""
+        card = self.card(model)
+        if (ahead := self._residents.ahead(card)) is not None:
+            yield Progress("queued", ahead)
+        async with self._residents.lease(card) as host, aclosing(host.load()) as events:
+            async for event in events:
+                yield event
+
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""
-        async with self._leased(model) as host:
+        async with self._residents.lease(self.card(model)) as host:
             host.start()
+
+    async def unload(self, model: str) -> None:
+        """Unload the model, if it is loaded; raises ModelNotFound, ModelConflict, ModelInUse."""
+        await self._residents.leave(self.card(model).id)
+
+    @property
+    def limits(self) -> EngineLimits:
+        """What every engine is started with."""
+        return self._rooms.limits
+
+    def plan(self, model: str, limits: EngineLimits) -> tuple[Wish, Verdict]:
+        """Say what loading the model would take and who would leave, and change nothing.
+
+        May ask the GPU's driver: blocks shortly.
+        """
+        card = self.card(model)
+        others = [one for one in self._residents.tenants() if one.id != card.id]
+        wish = self._rooms.wish(card, others, limits)
+        return wish, self._residents.verdict(card, wish)
 
     async def close(self) -> None:
         """Unload everything."""
-        await asyncio.gather(*(host.stop() for host in self._hosts.values()))
-        self._hosts.clear()
-
-    @asynccontextmanager
-    async def _leased(self, model: str) -> AsyncIterator[EngineHost]:
-        """Hold the model's host, so that it is not unloaded meanwhile."""
-        host = self._hosts.pop(model, None)
-        if host is None:
-            async with self._moving:
-                host = self._hosts.pop(model, None) or await self._make_host(self.card(model))
-        self._hosts[model] = host  # the end of the dict: most recently used
-        self._lease(model, +1)
-        try:
-            yield host
-        finally:
-            self._lease(model, -1)
-
-    def _lease(self, model: str, change: int) -> None:
-        """Count who uses a model, and share the threads among the models in use."""
-        before = self._leases[model]
-        self._leases[model] += change
-        if before == 0 or self._leases[model] == 0:
-            used = [host for name, host in self._hosts.items() if self._leases[name]]
-            for host in used:
-                host.set_threads(max(1, self._threads // len(used)))
-
-    async def _make_host(self, card: ModelCard) -> EngineHost:
-        if card.problem:
-            raise ModelNotLoadable(f"{card.id}: {card.problem}")
-        while len(self._hosts) >= self._config.max_loaded:
-            await self._unload_one()
-        limits = replace(self._config.limits, threads=self._threads)
-        return EngineHost(EngineSpec(card.format, str(card.path), limits), self._config.policy)
-
-    async def _unload_one(self) -> None:
-        for model in self._hosts:
-            if not self._leases[model]:
-                await self._hosts.pop(model).stop()
-                return
-        raise EngineBusy("Every model that is loaded is in use.", retry_after=5.0)
-
-
-def _physical_cores() -> int:
-    """Cores that this process may use; a hyper-thread more makes the arithmetic slower."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))
+        await self._residents.close()

@@ -11,69 +11,40 @@ import itertools
 import logging
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from app.provider import wire
+from app.provider.backoff import BackOff
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ProviderError
+from app.provider.meters import AnswerMeter, Meters
 from app.provider.process import EngineProcess, how_it_ended
-from app.provider.types import End, Event, Progress, Prompt, Size
+from app.provider.status import HostPolicy, HostStatus, State
+from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
-State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
-
-LONGEST_BACK_OFF = 30.0
-STABLE_SECONDS = 60.0
-"""An engine that has run this long starts its back-off anew when it dies."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostPolicy:
-    """Bounds of one engine's service.
-
-    ``max_waiting`` requests may wait beyond the slots. An engine with work that gives no sign of
-    life for ``stall_seconds``, or is not loaded after ``load_seconds``, is killed and restarted.
-    """
-
-    max_waiting: int = 64
-    stall_seconds: float = 120.0
-    load_seconds: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class HostStatus:
-    """What health shows of an engine.
-
-    ``threads`` is its share of the CPU, ``idle_seconds`` the time since its last sign of life.
-    """
-
-    state: State
-    healthy: bool
-    pid: int | None
-    active: int
-    waiting: int
-    restarts: int
-    threads: int
-    idle_seconds: float
-    problem: str | None
+L = TypeVar("L", Size, Loaded)
 
 
 @dataclass(slots=True)
 class Request:
     """One stream or count in progress: what to send, and where its outcomes go."""
 
-    message: wire.Submit | wire.Count
-    outcomes: asyncio.Queue[wire.Outcome]
+    message: wire.Submit | wire.Count | wire.Greet
+    meter: AnswerMeter | None = None
+    outcomes: asyncio.Queue[wire.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
     started: bool = False
 
 
 class EngineHost:
-    """Supervises one engine process. Lives on one event loop."""
+    """Supervises one engine process. Lives on one event loop; ``meters`` may outlive it."""
 
-    def __init__(self, spec: EngineSpec, policy: HostPolicy) -> None:
+    def __init__(self, spec: EngineSpec, policy: HostPolicy, meters: Meters | None = None) -> None:
+        self.meters = meters or Meters()
         self._spec = spec
         self._policy = policy
         self._slots = spec.limits.slots
@@ -84,44 +55,60 @@ class EngineHost:
         self._process: EngineProcess | None = None
         self._state: State = "unloaded"
         self._problem: ProviderError | None = None
-        self._last_sign = time.monotonic()
+        self._last_sign = self._born = time.monotonic()
         self._restarts = 0
-        self._failures = 0
-        self._retry_at = 0.0
+        self._back_off = BackOff()
 
     # ---------------------------------------------------------------- for requests
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
+    async def stream(
+        self, prompt: Prompt, outer: AnswerMeter | None = None
+    ) -> AsyncGenerator[Event, None]:
         """Answer ``prompt``; closing the generator cancels it in whatever phase it is.
 
+        The caller may measure it, with a meter that it closes itself.
         Raises EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started,
         and EngineUnavailable at any time.
         """
-        number = next(self._numbers)
-        request = self._enter(number, wire.Submit(number, prompt))
-        outcome: wire.Outcome | None = None
-        try:
-            while not isinstance(outcome, End):
-                outcome = await self._next(request)
-                if not isinstance(outcome, Size):
-                    yield outcome
-        finally:
-            self._leave(number, request, finished=isinstance(outcome, End))
+        with nullcontext(outer) if outer else self.meters.answer() as meter:
+            number = next(self._numbers)
+            request = self._enter(number, Request(wire.Submit(number, prompt), meter))
+            outcome: wire.Outcome | None = None
+            try:
+                while not isinstance(outcome, End):
+                    outcome = await self._next(request)
+                    if not isinstance(outcome, Size | Loaded):
+                        yield outcome
+            finally:
+                self._leave(number, request, finished=isinstance(outcome, End))
 
-    async def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
+    def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` after the chat template, loading the model if need be.
 
         Gives the progress of loading, then the size. Raises what ``stream`` raises.
         """
-        number = next(self._numbers)
-        request = self._enter(number, wire.Count(number, prompt))
+        return self._asked(wire.Count(next(self._numbers), prompt), Size)
+
+    def load(self) -> AsyncGenerator[Progress | Loaded, None]:
+        """Load the model, if it is not; gives the progress, then Loaded.
+
+        Raises EngineBusy, ModelNotLoadable, EngineUnavailable.
+        """
+        return self._asked(wire.Greet(next(self._numbers)), Loaded)
+
+    async def _asked(
+        self, message: wire.Count | wire.Greet, last: type[L]
+    ) -> AsyncGenerator[Progress | L, None]:
+        """Give what comes, up to an outcome of the type ``last``."""
+        request = self._enter(message.job, Request(message))
         try:
-            while not isinstance(outcome := await self._next(request), Size):
-                if isinstance(outcome, Progress):
+            outcome: object = None
+            while not isinstance(outcome, last):
+                outcome = await self._next(request)
+                if isinstance(outcome, (Progress, last)):
                     yield outcome
-            yield outcome
         finally:
-            self._leave(number, request, finished=True)
+            self._leave(message.job, request, finished=True)
 
     def start(self) -> None:
         """Begin to load the model, if it is not loaded or loading."""
@@ -163,27 +150,26 @@ class EngineHost:
 
     # ---------------------------------------------------------------- one request's way
 
-    def _enter(self, number: int, message: wire.Submit | wire.Count) -> Request:
+    def _enter(self, number: int, request: Request) -> Request:
         if len(self._requests) >= self._slots + self._policy.max_waiting:
             line = f"{self._policy.max_waiting} requests are already waiting for this model."
             raise EngineBusy(line, retry_after=1.0)
         self._raise_if_backing_off()
         self.start()
-        request = Request(message, asyncio.Queue())
         self._requests[number] = request
         self._send_unsent()
         return request
 
     def _raise_if_backing_off(self) -> None:
         """While a broken engine waits for its next try, say so at once instead of queueing."""
-        left = self._retry_at - time.monotonic()
+        left = self._back_off.left
         if self._problem is None or left <= 1.0:
             return
         if self._state == "failed":
             raise self._problem
         raise EngineUnavailable(str(self._problem), retry_after=left)
 
-    async def _next(self, request: Request) -> Event | Size:
+    async def _next(self, request: Request) -> Event | Size | Loaded:
         outcome = await request.outcomes.get()
         if isinstance(outcome, ProviderError):
             raise outcome
@@ -214,14 +200,14 @@ class EngineHost:
         """Run the process, and run it again after a crash; ends when it cannot be loaded."""
         while True:
             self._state = "loading"
-            born = time.monotonic()
+            self._born = time.monotonic()
             if not await self._run_process():
                 self._give_up()
                 return
-            self._failures = 0 if time.monotonic() - born > STABLE_SECONDS else self._failures
-            delay = self._back_off()
+            delay = self._back_off.failed(time.monotonic() - self._born)
             self._state = "restarting"
             self._restarts += 1
+            self.meters.restarts += 1
             self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
             await asyncio.sleep(delay)
 
@@ -258,27 +244,23 @@ class EngineHost:
                 self._slots = info.slots
                 self._state = "ready"
                 self._problem = None
+                self.meters.loaded(time.monotonic() - self._born)
                 self._send_threads()
                 self._send_unsent()
 
     def _deliver(self, number: int, outcome: wire.Outcome) -> None:
         if request := self._requests.get(number):
+            if request.meter:
+                request.meter.note(outcome)
             request.outcomes.put_nowait(outcome)
 
     def _give_up(self) -> None:
         """Fail who waits for a model that cannot be loaded; a later request tries again."""
         problem = self._problem or EngineUnavailable("The model could not be loaded.", 1.0)
         self._problem = problem
-        self._back_off()
+        self._back_off.failed()
         self._state = "failed"
         self._fail_requests(problem)
-
-    def _back_off(self) -> float:
-        """Delay before the next try: none after the first failure, then 0.5 s doubling to 30 s."""
-        delay = min(LONGEST_BACK_OFF, 0.25 * 2**self._failures) if self._failures else 0.0
-        self._failures += 1
-        self._retry_at = time.monotonic() + delay
-        return delay
 
     def _fail_requests(self, error: ProviderError) -> None:
         for request in self._requests.values():

@@ -126,6 +126,11 @@ class Size:
     limit: int
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model that was to be loaded is there."""
+
+
 Chunk = Started | Delta | End
 Event = Progress | Chunk
 """A stream is ``Progress* Started (Progress | Delta)* End``."""

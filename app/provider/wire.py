@@ -15,7 +15,7 @@ from typing import Any
 
 from app.provider.engine import EngineInfo
 from app.provider.errors import ProviderError
-from app.provider.types import Event, Prompt, Size
+from app.provider.types import Event, Loaded, Prompt, Size
 
 _LENGTH = struct.Struct("!I")
 
@@ -34,6 +34,13 @@ class Count:
 
     job: int
     prompt: Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Host → engine: say Loaded, as soon as there is somebody to say it."""
+
+    job: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ class Refused:
     error: ProviderError
 
 
-Outcome = Event | Size | ProviderError
+Outcome = Event | Size | Loaded | ProviderError
 Report = list[tuple[int, Outcome]]
 """Engine → host: what one step gave, by job. Empty when a step gave nothing: a sign of life."""
 

@@ -23,7 +23,7 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
-from app.provider.types import Delta, End, Event, Progress, Prompt, Size
+from app.provider.types import Delta, End, Event, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,8 @@ class Intake:
                 self._prepare(message.job, message.prompt)
             elif isinstance(message, wire.Count):
                 self._line.send([(message.job, self._count(message.prompt))])
+            elif isinstance(message, wire.Greet):
+                self._line.send([(message.job, Loaded())])
             else:
                 self._work.put(message)
 

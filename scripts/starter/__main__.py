@@ -7,7 +7,7 @@ from random import Random
 import torch
 
 from scripts.starter import evaluate
-from scripts.starter.export import write_gguf, write_hf
+from scripts.starter.export import write_gguf, write_hf, write_mlx, write_onnx
 from scripts.starter.tokenizer import train_tokenizer
 from scripts.starter.train import train
 
@@ -25,6 +25,8 @@ def main() -> None:
     model = train(tokenizer, options.steps, SEED)
     write_hf(model, tokenizer, options.models / "starter-hf")
     write_gguf(options.models / "starter-hf", options.models / "starter.gguf")
+    write_onnx(options.models / "starter-hf", options.models / "starter-onnx")
+    write_mlx(options.models / "starter-hf", options.models / "starter-mlx")
     evaluate.main(options.models)
 
 

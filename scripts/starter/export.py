@@ -5,6 +5,9 @@ float16 weights, kept as float32 in the GGUF where llama.cpp wants norms and bia
 """
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,13 @@ def _name_tokenizer(path: Path) -> None:
         settings.pop(private, None)
     settings["tokenizer_class"] = "Qwen2Tokenizer"
     path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_mlx(folder: Path, target: Path) -> None:
+    """Convert the Hugging Face files in a folder with the server's own converter, as they are."""
+    shutil.rmtree(target, ignore_errors=True)
+    command = [sys.executable, "-m", "app.provider.mlx.convert", str(folder), str(target)]
+    subprocess.run([*command, "0", "-"], check=True)
 
 
 def write_gguf(folder: Path, path: Path) -> None:
@@ -96,3 +106,17 @@ def _write_tensors(writer: gguf.GGUFWriter, blocks: int, path: Path) -> None:
         if target is None:
             raise ValueError(f"llama.cpp has no place for the tensor {name}")
         writer.add_tensor(target, values.astype(np.float32) if values.ndim == 1 else values)
+
+
+def write_onnx(source: Path, target: Path) -> None:
+    """Build the ONNX folder of the Hugging Face files with onnxruntime-genai's model builder.
+
+    Weights are float32: no CPU computes in float16. The builder shares the embedding with the
+    output; the tokenizer files are those of the source, as the builder writes them a bit otherwise.
+    """
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
+    options = ["-m", source, "-o", target, "-p", "fp32", "-e", "cpu"]
+    subprocess.run([*command, *map(str, options)], check=True)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(source / name, target / name)
+    (target / "chat_template.jinja").unlink(missing_ok=True)  # it is in tokenizer_config.json

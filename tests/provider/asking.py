@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.runtime import EngineHost, HostPolicy
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.runtime import EngineHost
+from app.provider.status import HostPolicy
 from app.provider.types import (
     Delta,
     End,
@@ -22,7 +23,15 @@ from app.provider.types import (
     Started,
 )
 
-STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
+MODELS = Path(__file__).parents[2] / "models"
+STARTER = MODELS / "starter.gguf"
+STARTERS = {
+    "echo": STARTER,
+    "gguf": STARTER,
+    "onnx": MODELS / "starter-onnx",
+    "mlx": MODELS / "starter-mlx",
+}
+"""The starter as each engine reads it."""
 
 
 @dataclass
@@ -51,10 +60,12 @@ class Reply:
 
 
 def host_of(
-    engine: str, policy: HostPolicy | None = None, path: Path = STARTER, **limits: Any
+    engine: str, policy: HostPolicy | None = None, path: Path | None = None, **limits: Any
 ) -> EngineHost:
-    """An engine host that is not started: echo or gguf, on the starter unless told."""
-    return EngineHost(EngineSpec(engine, str(path), EngineLimits(**limits)), policy or HostPolicy())
+    """An engine host that is not started, on the starter unless told."""
+    where = str(path or STARTERS[engine])
+    spec = EngineSpec(ENGINES[engine], where, EngineLimits(**limits))
+    return EngineHost(spec, policy or HostPolicy())
 
 
 def prompt(*texts: str, system: str = "", owner: str = "", **sampling: Any) -> Prompt:

@@ -1,39 +1,21 @@
-"""What is found in a models folder. The files are real GGUF files made here."""
+"""GGUF files in a models folder. They are real ones made here."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import gguf
-import numpy as np
 import pytest
 
-from app.provider.catalogue import scan
+from app.provider.card import Shape
+from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotFound, ModelNotLoadable
 from app.provider.gguf.header import TENSOR_TYPES, read_header
 from app.provider.pool import ModelPool, PoolConfig
 from tests.provider.asking import STARTER, prompt
-
-
-def write_gguf(path: Path, architecture: str = "llama") -> Path:
-    """A GGUF file with metadata of every kind and one tensor."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = gguf.GGUFWriter(path, architecture)
-    writer.add_name("A model")
-    writer.add_license("mit")
-    writer.add_context_length(1234)
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-    writer.add_token_list(["a", "b", "안녕"])
-    writer.add_token_scores([0.5, 0.25, 0.125])
-    writer.add_bool("general.flag", True)
-    writer.add_float64("general.double", 0.5)
-    writer.add_tensor("token_embd.weight", np.zeros((64, 64), np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+from tests.provider.model_files import write_gguf
 
 
 def test_facts_come_from_the_header(tmp_path: Path) -> None:
@@ -56,6 +38,98 @@ def test_downloads_in_progress_and_vision_parts_are_left_out(tmp_path: Path) -> 
     write_gguf(tmp_path / ".incoming" / "half.gguf")
     write_gguf(tmp_path / "mmproj.gguf", architecture="clip")
     assert scan(tmp_path) == []
+
+
+def test_what_only_goes_with_a_model_has_no_card(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "lora.gguf", general__type="adapter")
+    write_gguf(tmp_path / "vocabulary.gguf", tensors=0)
+    write_gguf(tmp_path / "half.gguf.part")
+    write_gguf(tmp_path / "copied.gguf.crdownload")
+    write_gguf(tmp_path / "edited.gguf~")
+    assert scan(tmp_path) == []
+
+
+def test_shape_and_parameters_come_from_the_header(tmp_path: Path) -> None:
+    write_gguf(
+        tmp_path / "m.gguf",
+        tensors=3,
+        llama__block_count=4,
+        llama__embedding_length=64,
+        llama__attention__head_count=8,
+        llama__attention__head_count_kv=[4, 4, 2, 0],
+        general__version="v2",
+        tokenizer__chat_template="{{ bos }}",
+    )
+    (card,) = scan(tmp_path)
+    assert card.parameters == 3 * 64 * 64
+    assert card.shape == Shape(4, 8, 4, 8, 8, 64, vocabulary=3, kv_heads_of_all=10)
+    assert card.shape.kv_numbers == 10 * (8 + 8)
+    assert (card.version, card.chat_template) == ("v2", "{{ bos }}")
+
+
+def test_a_head_of_its_own_width_is_believed(tmp_path: Path) -> None:
+    widths: dict[str, Any] = {
+        "llama__attention__key_length": 192,
+        "llama__attention__value_length": 128,
+    }
+    write_gguf(tmp_path / "m.gguf", llama__block_count=2, llama__attention__head_count=4, **widths)
+    (card,) = scan(tmp_path)
+    assert card.shape.kv_numbers == 2 * 4 * (192 + 128)
+
+
+def test_metadata_of_a_wrong_type_is_left_out(tmp_path: Path) -> None:
+    write_gguf(
+        tmp_path / "m.gguf",
+        llama__block_count="four",
+        llama__embedding_length=[1, 2],
+        llama__attention__head_count=["a"],
+        general__version=7,
+    )
+    (card,) = scan(tmp_path)
+    assert (card.shape, card.version) == (Shape(vocabulary=3), "")
+
+
+def test_an_architecture_may_have_any_name(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m.gguf", architecture="{1}%s\\")
+    assert [card.architecture for card in scan(tmp_path)] == ["{1}%s\\"]
+
+
+def test_a_model_in_parts_is_one_model(tmp_path: Path) -> None:
+    parts = [f"Big-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+    paths = [write_gguf(tmp_path / name) for name in parts]
+    (card,) = scan(tmp_path)
+    assert (card.id, card.aliases) == ("Big-00001-of-00003", ("Big",))
+    assert card.size_bytes == sum(path.stat().st_size for path in paths)
+    assert (card.parameters, card.problem) == (3 * 64 * 64, None)
+    whole = paths[1].read_bytes()
+    paths[1].write_bytes(whole[: len(whole) // 2])
+    assert scan(tmp_path)[0].problem == f"The model is incomplete: {parts[1]} is cut off."
+    paths[1].unlink()
+    assert scan(tmp_path)[0].problem == f"The model is incomplete: {parts[1]} is missing."
+    paths[1].write_bytes(whole)
+    assert scan(tmp_path)[0].problem is None
+
+
+def test_an_eye_beside_a_model_lets_it_see(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "sees.gguf", llama__embedding_length=64)
+    write_gguf(tmp_path / "other.gguf", llama__embedding_length=128)
+    assert {card.tasks for card in scan(tmp_path)} == {("chat",)}
+    eye = tmp_path / "mmproj-sees.gguf"
+    write_gguf(eye, architecture="clip", clip__vision__projection_dim=64)
+    tasks = {card.id: card.tasks for card in scan(tmp_path)}
+    assert tasks == {"sees": ("chat", "vision"), "other": ("chat",)}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "facts"), [("bert", {}), ("qwen3", {"qwen3__pooling_type": 3})]
+)
+def test_models_that_make_embeddings_are_told_apart(
+    tmp_path: Path, architecture: str, facts: dict[str, int]
+) -> None:
+    write_gguf(tmp_path / "m.gguf", architecture, **facts)
+    (card,) = scan(tmp_path)
+    assert (card.tasks, card.kind) == (("embedding",), "embedding")
+    assert "embeddings" in (card.problem or "")
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])

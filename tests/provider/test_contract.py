@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable
-from app.provider.runtime import EngineHost, HostPolicy
+from app.provider.runtime import EngineHost
+from app.provider.status import HostPolicy
 from app.provider.types import Delta, End, Started
 from tests.provider.asking import ask, host_of, prompt, size
 

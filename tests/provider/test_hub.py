@@ -1,21 +1,40 @@
 from __future__ import annotations
 
-import os
+import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
-from app.provider import hub as client
-from app.provider.curated import RECOMMENDED, source
-from tests.provider.hub_server import REPO, Hub, serving
+from app.provider.hub import record
+from app.provider.hub.download import fetch
+from app.provider.hub.errors import (
+    Damaged,
+    HubError,
+    HubUnreachable,
+    NameTaken,
+    NoSpace,
+    NotAllowed,
+    NotOnHub,
+)
+from app.provider.hub.names import HubName
+from tests.provider.asking import STARTER
+from tests.provider.hub_server import REPO, Hub, git_id, serving
+from tests.provider.pulling import (
+    CHUNK,
+    arrived,
+    command,
+    hubs,
+    ignore,
+    kill_when,
+    left_over,
+    plan_of,
+    pull,
+    tiny_disk,
+)
 
-CHUNK = constants.DOWNLOAD_CHUNK_SIZE
-"""Bytes; the client writes no less at once."""
 CONTENT = bytes(range(256)) * (2 * CHUNK // 256)
 HALFWAY = CHUNK + 1000
 
@@ -24,14 +43,6 @@ HALFWAY = CHUNK + 1000
 def hub() -> Iterator[Hub]:
     with serving(Hub({"README.md": b"", "small.q8_0.gguf": CONTENT})) as running:
         yield running
-
-
-def pull(hub: Hub, models: Path, wanted: str = "", repo: str = REPO) -> Path:
-    return client.fetch(hub.endpoint, client.find(hub.endpoint, repo, wanted), models)
-
-
-def left_over(models: Path) -> list[Path]:
-    return list((models / client.INCOMING).glob("*"))
 
 
 def test_pulled_file_is_whole_and_nothing_is_left_over(hub: Hub, tmp_path: Path) -> None:
@@ -49,34 +60,9 @@ def test_file_that_is_there_is_not_downloaded_again(hub: Hub, tmp_path: Path) ->
 
 def test_other_file_of_that_name_is_not_overwritten(hub: Hub, tmp_path: Path) -> None:
     (tmp_path / "small.q8_0.gguf").write_text("mine")
-    with pytest.raises(client.NameTaken, match="is another file"):
+    with pytest.raises(NameTaken, match="is another model"):
         pull(hub, tmp_path)
     assert (tmp_path / "small.q8_0.gguf").read_text() == "mine"
-
-
-def test_file_is_chosen_by_path_or_by_a_part_that_fits_one(hub: Hub) -> None:
-    hub.files |= {"sub/small.q4_k_m.gguf": b"4", "small.q8_0.gguf.txt": b""}
-    assert client.find(hub.endpoint, REPO, "sub/small.q4_k_m.gguf").name == "small.q4_k_m.gguf"
-    assert client.find(hub.endpoint, REPO, "Q8_0").path == "small.q8_0.gguf"
-
-
-def test_several_candidates_are_all_named(hub: Hub) -> None:
-    hub.files["small.q4_k_m.gguf"] = b"4"
-    with pytest.raises(client.NotOnHub, match=r"small.q8_0.gguf  \(21 MB\)\n.*q4_k_m"):
-        client.find(hub.endpoint, REPO)
-
-
-@pytest.mark.parametrize(
-    ("files", "sentence"),
-    [
-        ({"model.safetensors": b""}, "has no GGUF file"),
-        ({"big-00001-of-00002.gguf": b"1"}, "one part of a model"),
-    ],
-)
-def test_repository_without_a_whole_gguf(hub: Hub, files: dict[str, bytes], sentence: str) -> None:
-    hub.files = files
-    with pytest.raises(client.NotOnHub, match=sentence):
-        client.find(hub.endpoint, REPO)
 
 
 def test_broken_connection_is_picked_up_where_it_broke(hub: Hub, tmp_path: Path) -> None:
@@ -96,39 +82,50 @@ def test_silent_server_is_asked_again(
 
 def test_next_pull_goes_on_where_a_killed_one_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = HALFWAY
-    with subprocess.Popen(**_command(hub, tmp_path, REPO)) as process:
-        _wait_for(tmp_path, process)
-        process.kill()
-    arrived = left_over(tmp_path)[0].stat().st_size
-    done = subprocess.run(**_command(hub, tmp_path, REPO), check=True)
+    kill_when(lambda: arrived(tmp_path) > 0, **command(hub, tmp_path, REPO))
+    before = arrived(tmp_path)
+    done = subprocess.run(**command(hub, tmp_path, REPO), check=True)
     assert "licence: apache-2.0" in done.stdout
     assert (tmp_path / "small.q8_0.gguf").read_bytes() == CONTENT
-    assert hub.downloads[-1][0] == f"bytes={arrived}-"
+    assert hub.downloads[-1][0] == f"bytes={before}-"
 
 
 def test_damaged_file_never_reaches_the_models(hub: Hub, tmp_path: Path) -> None:
-    file = client.find(hub.endpoint, REPO)
+    plan = plan_of(hub)
     hub.files["small.q8_0.gguf"] = b"!" + CONTENT[1:]
-    with pytest.raises(client.Damaged, match="run the same command again"):
-        client.fetch(hub.endpoint, file, tmp_path)
+    with pytest.raises(Damaged, match="arrived damaged and was deleted: try again"):
+        fetch(hubs(hub), plan, tmp_path, ignore)
     assert not (tmp_path / "small.q8_0.gguf").exists()
     assert left_over(tmp_path) == []
 
 
 def test_file_larger_than_the_disk_is_not_begun(hub: Hub, tmp_path: Path) -> None:
     hub.announced_size = 10**16
-    with pytest.raises(client.NoSpace, match="needs 10,000,000,000 MB"):
+    with pytest.raises(NoSpace, match="needs 10,000,000,000 MB"):
+        pull(hub, tmp_path)
+    assert hub.downloads == []
+
+
+def test_name_of_a_model_elsewhere_is_not_given_twice(hub: Hub, tmp_path: Path) -> None:
+    mine = tmp_path / "gguf" / "Small.q8_0.gguf"
+    mine.parent.mkdir()
+    shutil.copy(STARTER, mine)
+    with pytest.raises(NameTaken, match=r"^gguf/Small\.q8_0\.gguf has the name 'small\.q8_0'"):
         pull(hub, tmp_path)
     assert hub.downloads == []
 
 
 def test_second_pull_of_the_same_file_at_once_is_refused(hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = HALFWAY
-    with subprocess.Popen(**_command(hub, tmp_path, REPO)) as process:
-        _wait_for(tmp_path, process)
-        with pytest.raises(client.NameTaken, match="another process"):
+
+    def refused() -> bool:
+        if not arrived(tmp_path):
+            return False
+        with pytest.raises(NameTaken, match="another process"):
             pull(hub, tmp_path)
-        process.kill()
+        return True
+
+    kill_when(refused, **command(hub, tmp_path, REPO))
 
 
 def test_token_is_sent(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,59 +136,132 @@ def test_token_is_sent(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_gated_file(hub: Hub, tmp_path: Path) -> None:
     hub.gated_files = True
-    with pytest.raises(client.NotAllowed, match="accept its terms"):
+    with pytest.raises(NotAllowed, match="accept its terms"):
         pull(hub, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("refusal", "kind", "sentence"),
     [
-        ((401, "GatedRepo"), client.NotAllowed, "then set HF_TOKEN"),
-        ((403, ""), client.NotAllowed, "check HF_TOKEN and its rights"),
-        ((404, "RepoNotFound"), client.NotOnHub, "There is no public repository"),
-        ((503, ""), client.HubUnreachable, "answered with status 503"),
+        ((401, "GatedRepo"), NotAllowed, "then set HF_TOKEN"),
+        ((403, ""), NotAllowed, "check the token"),
+        ((404, "RepoNotFound"), NotOnHub, "There is no public repository"),
+        ((503, ""), HubUnreachable, "answered with status 503"),
     ],
 )
-def test_refusals(
-    hub: Hub, refusal: tuple[int, str], kind: type[client.HubError], sentence: str
-) -> None:
+def test_refusals(hub: Hub, refusal: tuple[int, str], kind: type[HubError], sentence: str) -> None:
     hub.refusal = refusal
     with pytest.raises(kind, match=sentence):
-        client.find(hub.endpoint, REPO)
+        plan_of(hub)
 
 
 def test_no_network() -> None:
-    with pytest.raises(client.HubUnreachable, match="cannot be reached"):
-        client.find("http://127.0.0.1:9", REPO)
+    nowhere = Hub({}, endpoint="http://127.0.0.1:9")
+    with pytest.raises(HubUnreachable, match="cannot be reached"):
+        plan_of(nowhere)
 
 
 def test_command_ends_with_one_sentence_and_an_error(hub: Hub, tmp_path: Path) -> None:
     hub.refusal = (401, "GatedRepo")
-    done = subprocess.run(**_command(hub, tmp_path, REPO), check=False)
+    done = subprocess.run(**command(hub, tmp_path, REPO), check=False)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "is gated" in done.stderr
 
 
-def test_recommended_names_lead_to_their_files() -> None:
-    assert source("phi-2") == ("TheBloke/phi-2-GGUF", "phi-2.Q4_K_M.gguf")
-    assert source("someone/some:q8_0") == ("someone/some", "q8_0")
-    assert source("no-such-name") is None
-    assert len({model.name for model in RECOMMENDED}) == len(RECOMMENDED)
+def test_mirror_may_have_a_path(tmp_path: Path) -> None:
+    with serving(Hub({"small.gguf": CONTENT}, prefix="/mirror/hf")) as hub:
+        pull(hub, tmp_path)
+        assert len(hub.asked) == 2
+        assert all(path.startswith("/mirror/hf/") for path in hub.asked)
 
 
-def _command(hub: Hub, models: Path, name: str) -> dict[str, Any]:
-    settings = {"HF_ENDPOINT": hub.endpoint, "MODELS_DIR": str(models)}
-    return {
-        "args": [sys.executable, "-m", "app.cli", "pull", name],
-        "env": {**os.environ, **settings},
-        "stdout": subprocess.PIPE,
-        "stderr": subprocess.PIPE,
-        "text": True,
-    }
+@pytest.mark.parametrize("kind", ["huggingface", "modelscope"])
+def test_token_is_not_sent_on_to_another_host(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: HubName
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("MODELSCOPE_API_TOKEN", "hf_secret")
+    with serving(Hub(hub.files)) as cdn:
+        hub.cdn = cdn.endpoint
+        pull(hub, tmp_path, kind=kind)
+        assert hub.downloads == [("", "Bearer hf_secret")]
+        assert cdn.downloads == [("", "")]
+        assert cdn.cookies == [""]
 
 
-def _wait_for(models: Path, process: subprocess.Popen[str]) -> None:
-    """Return once a part of the file has arrived."""
-    while not any(part.stat().st_size for part in left_over(models)):
-        assert process.poll() is None, process.communicate()
+def test_small_files_are_checked_by_their_name_in_git(hub: Hub, tmp_path: Path) -> None:
+    hub.in_git = ("small.q8_0.gguf",)
+    plan = plan_of(hub)
+    assert (plan.files[0].sha256, plan.files[0].git_id) == ("", git_id(CONTENT))
+    hub.files["small.q8_0.gguf"] = b"!" + CONTENT[1:]
+    with pytest.raises(Damaged):
+        fetch(hubs(hub), plan, tmp_path, ignore)
+    hub.files["small.q8_0.gguf"] = CONTENT
+    assert fetch(hubs(hub), plan, tmp_path, ignore).read_bytes() == CONTENT
+
+
+def test_arrival_is_reported_from_where_it_goes_on(hub: Hub, tmp_path: Path) -> None:
+    hub.break_after = HALFWAY
+    told: list[int] = []
+    fetch(hubs(hub), plan_of(hub), tmp_path, told.append)
+    assert told[0] == 0
+    assert told == sorted(told)
+    assert told[-1] == len(CONTENT)
+
+
+def test_disk_that_is_too_small_is_noticed_first(hub: Hub) -> None:
+    with tiny_disk(CHUNK + CHUNK // 2) as models:
+        with pytest.raises(NoSpace, match="needs 2 MB, but only 2 MB are free"):
+            pull(hub, models)
+        with pytest.raises(NoSpace, match="needs 2 MB, but only 2 MB are free"):
+            fetch(hubs(hub), plan_of(hub), models, ignore)
+        assert hub.downloads == []
+
+
+def test_disk_that_fills_up_keeps_what_has_arrived(hub: Hub) -> None:
+    with tiny_disk(3 * CHUNK) as models:
+        others = models / "others"
+
+        def fill(_: int) -> None:
+            if not others.exists():
+                others.write_bytes(bytes(CHUNK + CHUNK // 2))
+
+        with pytest.raises(NoSpace, match="The disk is full"):
+            fetch(hubs(hub), plan_of(hub), models, fill)
+        assert arrived(models) >= CHUNK
+        others.unlink()
+        assert pull(hub, models).read_bytes() == CONTENT
+
+
+def test_answer_of_something_that_is_no_hub(hub: Hub) -> None:
+    hub.page = b"<html>Please log in</html>"
+    with pytest.raises(HubUnreachable, match="makes no sense"):
+        plan_of(hub)
+    with pytest.raises(HubUnreachable, match="makes no sense"):
+        plan_of(hub, kind="modelscope")
+
+
+def test_source_is_kept(hub: Hub, tmp_path: Path) -> None:
+    pull(hub, tmp_path)
+    kept = record.read(tmp_path, "small.q8_0")
+    assert kept is not None
+    assert (kept.plan, kept.endpoint, kept.previous) == (plan_of(hub), hub.endpoint, None)
+    assert kept.pulled_at.endswith("+00:00")
+
+
+def test_source_of_a_model_that_was_there_is_learnt(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "small.q8_0.gguf").write_bytes(CONTENT)
+    pull(hub, tmp_path)
+    assert hub.downloads == []
+    assert record.read(tmp_path, "small.q8_0") is not None
+
+
+def test_older_downloads_of_a_model_are_forgotten(hub: Hub, tmp_path: Path) -> None:
+    hub.break_after = HALFWAY
+    damaged = plan_of(hub)
+    hub.files["small.q8_0.gguf"] = CONTENT[::-1]
+    with pytest.raises(Damaged):
+        fetch(hubs(hub), damaged, tmp_path, ignore)
+    pull(hub, tmp_path)
+    assert list((tmp_path / ".incoming").iterdir()) == []

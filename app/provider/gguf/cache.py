@@ -14,8 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-
+from app.provider.answer import common_prefix
 from app.provider.gguf.context import LlamaContext
 
 MOST_IDLE_CELLS = 4096
@@ -245,16 +244,6 @@ class PrefixCache:
         while self._parked_size > self._parked_bytes:
             _, oldest = self._parked.popitem(last=False)
             self._parked_size -= len(oldest.state)
-
-
-def common_prefix(one: array[int], other: array[int]) -> int:
-    """Length of the longest common prefix, in tokens."""
-    length = min(len(one), len(other))
-    if length == 0:
-        return 0
-    different = np.frombuffer(one, np.int32, length) != np.frombuffer(other, np.int32, length)
-    first = int(different.argmax())
-    return first if different[first] else length
 
 
 def _cut_cells(cells: list[tuple[int, int]], length: int) -> list[tuple[int, int]]:

@@ -9,9 +9,7 @@ import numpy as np
 
 from app.provider.errors import ModelNotLoadable
 from app.provider.gguf.model import LlamaModel
-
-BATCH_TOKENS = 512
-"""Most tokens of one step; a longer prompt is computed in several."""
+from app.provider.pace import BATCH_TOKENS
 
 
 class LlamaContext:

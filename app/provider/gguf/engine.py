@@ -8,55 +8,24 @@ from __future__ import annotations
 
 import logging
 import time
-from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
-from app.provider.errors import ContextOverflow
-from app.provider.gguf.cache import PrefixCache, Sequence, common_prefix
-from app.provider.gguf.chat import Chat
+from app.provider.answer import PreparedPrompt, Writing, common_prefix, prepared, share_out
+from app.provider.chat import Chat
+from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.gguf.cache import PrefixCache, Sequence
 from app.provider.gguf.context import LlamaContext
 from app.provider.gguf.model import LlamaModel
-from app.provider.gguf.pace import Pace
+from app.provider.gguf.plan import IDLE_SEQUENCES, plan
 from app.provider.gguf.sampler import Sampler
-from app.provider.text import TextAssembler
-from app.provider.types import (
-    Delta,
-    End,
-    Event,
-    FinishReason,
-    Progress,
-    Prompt,
-    Sampling,
-    Started,
-    Usage,
-)
+from app.provider.pace import Pace
+from app.provider.types import End, Event, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
 
-IDLE_SEQUENCES = 32
-"""Conversations that stay in the context beside the active ones."""
-
-MOST_CELLS = 32_768
-"""More only where one context is longer: each cell costs time in every attention mask."""
-
 WORTH_WAITING = 64
 """Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedPrompt:
-    """A tokenised prompt."""
-
-    tokens: array[int]
-    owner: str
-    sampling: Sampling
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Length of the prompt in tokens."""
-        return len(self.tokens)
 
 
 @dataclass(slots=True)
@@ -67,20 +36,14 @@ class Answer:
     prompt: PreparedPrompt
     sequence: Sequence
     sampler: Sampler
-    text: TextAssembler
-    limit: int
-    cached: int
-    written: int = 0
+    writing: Writing
+    to_read: int
     pending: int = -1  # drawn, not yet computed
 
     @property
     def unread(self) -> int:
         """Prompt tokens that are not computed yet."""
         return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
-
-    def usage(self) -> Usage:
-        """Tokens so far."""
-        return Usage(len(self.prompt.tokens), self.written, self.cached)
 
 
 class GgufEngine:
@@ -90,7 +53,9 @@ class GgufEngine:
         limits = spec.limits
         self._model = LlamaModel(spec.path, limits.gpu_layers, progress)
         self._chat = Chat(self._model)
-        length, cells = _plan(self._model, limits)
+        if limits.context_length > self._model.trained_context:
+            log.warning("the model was trained for %d tokens", self._model.trained_context)
+        length, cells = plan(self._model.trained_context, self._model.bytes_per_cell(), limits)
         self.info = EngineInfo(limits.slots, length)
         self._default_max_tokens = limits.default_max_tokens
         sequences = limits.slots + IDLE_SEQUENCES
@@ -113,10 +78,8 @@ class GgufEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        tokens = array("i", self._chat.tokens(prompt.messages))
-        if len(tokens) >= self.info.context_length:
-            raise ContextOverflow(len(tokens) + 1, self.info.context_length)
-        return PreparedPrompt(tokens, prompt.owner, prompt.sampling)
+        tokens = self._chat.tokens(prompt.messages)
+        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
@@ -130,7 +93,8 @@ class GgufEngine:
         events = self._start_admitted()
         running = [answer for answer in self._answers.values() if not answer.unread]
         rows = [(answer, self._add_token(answer)) for answer in running]
-        pieces = self._share_out(len(running))
+        reading = [answer for answer in self._answers.values() if answer.unread]
+        pieces = share_out(reading, self._pace, len(running))
         rows += [(answer, self._add_piece(answer, size)) for answer, size in pieces]
         begun = time.perf_counter()
         self._context.decode()
@@ -163,7 +127,7 @@ class GgufEngine:
         for job, prompt in list(self._admitted.items()):
             if self._is_being_read(prompt):
                 continue
-            room = min(len(prompt.tokens) + self._limit(prompt), self.info.context_length)
+            room = len(prompt.tokens) + self._limit(prompt)
             sequence = self._cache.claim(prompt.owner, prompt.tokens, room)
             if sequence is None:
                 break
@@ -182,36 +146,20 @@ class GgufEngine:
         return False
 
     def _limit(self, prompt: PreparedPrompt) -> int:
-        return prompt.sampling.max_tokens or self._default_max_tokens
+        return prompt.longest_answer(self._default_max_tokens, self.info.context_length)
 
     def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> Answer:
-        limit = min(self._limit(prompt), self.info.context_length - len(prompt.tokens))
+        limit, cached = self._limit(prompt), len(sequence.tokens)
         return Answer(
             number=job,
             prompt=prompt,
             sequence=sequence,
             sampler=Sampler(prompt.sampling, self._model.vocabulary_size, limit),
-            text=TextAssembler(prompt.sampling.stop),
-            limit=limit,
-            cached=len(sequence.tokens),
+            writing=Writing(prompt, limit, cached),
+            to_read=len(prompt.tokens) - cached,
         )
 
     # ---------------------------------------------------------------- one step
-
-    def _share_out(self, running: int) -> list[tuple[Answer, int]]:
-        """Sizes of the pieces to read: half to the oldest prompt, the rest to the shortest."""
-        unread = [answer for answer in self._answers.values() if answer.unread]
-        if not unread:
-            return []
-        longest = max(len(answer.prompt.tokens) - answer.cached for answer in unread)
-        tokens = self._pace.prompt_tokens(running, longest)
-        oldest, *others = unread
-        pieces = [(oldest, min(oldest.unread, tokens // 2 if others else tokens))]
-        for answer in sorted(others, key=lambda one: one.unread):
-            tokens -= pieces[-1][1]
-            if tokens > 0:
-                pieces.append((answer, min(answer.unread, tokens)))
-        return pieces
 
     def _add_token(self, answer: Answer) -> int:
         position = len(answer.sequence.tokens)
@@ -232,25 +180,11 @@ class GgufEngine:
             read = Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))
             return [(answer.number, read)]
         answer.pending = answer.sampler.draw(self._context, row)
-        text, reason = self._write(answer, self._model.piece(answer.pending))
-        events: list[Event] = [Delta(text)] if text else []
-        if reason:
-            events.append(End(reason, answer.usage()))
+        events = answer.writing.push(self._model.piece(answer.pending))
+        if events and isinstance(events[-1], End):
             del self._answers[answer.number]
             self._finish(answer)
         return [(answer.number, event) for event in events]
-
-    def _write(self, answer: Answer, piece: bytes | None) -> tuple[str, FinishReason | None]:
-        """Add a token's bytes (None: the model ends here) to the answer."""
-        if piece is None:
-            return answer.text.flush(), "stop"
-        answer.written += 1
-        text = answer.text.push(piece)
-        if answer.text.stopped:
-            return text, "stop"
-        if answer.written >= answer.limit:
-            return text + answer.text.flush(), "length"
-        return text, None
 
     def _finish(self, answer: Answer) -> None:
         answer.sampler.close()
@@ -263,11 +197,4 @@ class GgufEngine:
         self._context.clear()
 
 
-def _plan(model: LlamaModel, limits: EngineLimits) -> tuple[int, int]:
-    """Context length of one request, and cells for all, within the bytes allowed."""
-    affordable = max(512, limits.kv_cache_bytes // model.bytes_per_cell())
-    if limits.context_length > model.trained_context:
-        log.warning("the model was trained for %d tokens of context", model.trained_context)
-    length = min(limits.context_length or affordable, model.trained_context)
-    cells = max(length, min(affordable, limits.slots * length, MOST_CELLS))
-    return length, -(-cells // 256) * 256
+build = GgufEngine

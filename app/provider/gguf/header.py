@@ -7,11 +7,13 @@ https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 from __future__ import annotations
 
 import math
-import mmap
+import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from app.provider.catalogue.files import open_regular
 
 MAGIC = b"GGUF"
 
@@ -31,6 +33,14 @@ _SCALARS = {
 }
 _U32, _U64 = _SCALARS[4], _SCALARS[10]
 _LONGEST_STRING = 2**24
+_LONGEST_HEADER = 2**26
+"""Bytes; the largest vocabularies take a quarter of it."""
+_LONGEST_LIST = 1024
+"""Numbers; a list with one for each layer is kept, one for each token is not."""
+_MOST_TEXTS = 2**21
+_MOST_TENSORS = 2**16
+_MOST_DIMENSIONS = 4
+_PIECE = 2**20
 
 TENSOR_TYPES = {
     0: (1, 4),
@@ -65,59 +75,96 @@ TENSOR_TYPES = {
     34: (256, 54),
     35: (256, 66),
     39: (32, 17),
+    40: (64, 36),
+    41: (128, 18),
 }
 """ggml tensor type → weights in a block and bytes of a block (ggml's type traits)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
-    """Scalar metadata by key (arrays are left out), and ``whole``: no tensor is cut off."""
+    """What is known before the weights.
 
-    metadata: dict[str, Any]
-    whole: bool
+    ``metadata`` holds scalars, texts and short lists of numbers by key, ``lengths`` how long each
+    list is. ``tensors`` and ``parameters`` count what the file holds. ``whole``: the header is
+    complete, and no tensor is cut off.
+    """
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+    tensors: int = 0
+    parameters: int = 0
+    whole: bool = False
 
 
 def read_header(path: Path) -> Header | None:
-    """Read ``path``; None when it is no GGUF file. A file that ends too early is not whole."""
-    with path.open("rb") as file:
+    """Read ``path``; None when it is no GGUF file. Raises nothing but OSError."""
+    with open_regular(path) as file:
         if file.read(len(MAGIC)) != MAGIC:
             return None
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Cursor(data).header()
+        return _Cursor(file, os.fstat(file.fileno()).st_size).header()
 
 
 class _Cursor:
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
+    """Reads piece by piece; a mapped file that shrinks meanwhile would kill the process."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self._data = bytearray(MAGIC)
         self._at = len(MAGIC)
 
     def header(self) -> Header:
-        metadata: dict[str, Any] = {}
+        header = Header()
         try:
-            self._scalar(_U32)  # version
-            tensors, pairs = self._scalar(_U64), self._scalar(_U64)
-            for _ in range(pairs):
-                key, value = self._string(), self._value(self._scalar(_U32))
-                if value is not None:
-                    metadata[key] = value
-            whole = self._tensors_end(tensors, metadata.get("general.alignment", 32))
-        except (struct.error, ValueError, KeyError, OverflowError, ZeroDivisionError):
-            return Header(metadata, whole=False)
-        return Header(metadata, whole)
+            self._read(header)
+        except (struct.error, ValueError, KeyError, TypeError, OverflowError, ZeroDivisionError):
+            header.whole = False
+        return header
 
-    def _tensors_end(self, tensors: int, alignment: int) -> bool:
-        """Whether every tensor ends inside the file."""
+    def _read(self, header: Header) -> None:
+        self._scalar(_U32)  # version
+        header.tensors, pairs = self._scalar(_U64), self._scalar(_U64)
+        if max(header.tensors, pairs) > _MOST_TENSORS:
+            raise ValueError("so many are a damaged header")
+        for _ in range(pairs):
+            key, kind = self._string(), self._scalar(_U32)
+            if kind == _ARRAY:
+                self._array(key, header)
+            else:
+                header.metadata[key] = self._string() if kind == _STRING else self._number(kind)
+        header.whole = self._tensors(header) <= self._size
+
+    def _tensors(self, header: Header) -> int:
+        """Count the weights; the length that the file must have."""
         furthest = 0
-        for _ in range(tensors):
+        for _ in range(header.tensors):
             self._string()
-            shape = [self._scalar(_U64) for _ in range(self._scalar(_U32))]
+            dimensions = self._scalar(_U32)
+            if dimensions > _MOST_DIMENSIONS:
+                raise ValueError("ggml knows no such tensors")
+            weights = math.prod(self._scalar(_U64) for _ in range(dimensions))
             block, block_bytes = TENSOR_TYPES.get(self._scalar(_U32), (256, 1))
-            size = math.prod(shape) // block * block_bytes
-            furthest = max(furthest, self._scalar(_U64) + size)
-        start = -(-self._at // alignment) * alignment
-        return start + furthest <= len(self._data)
+            furthest = max(furthest, self._scalar(_U64) + weights // block * block_bytes)
+            header.parameters += weights
+        alignment = header.metadata.get("general.alignment", 32)
+        return int(-(-self._at // alignment) * alignment + furthest)
+
+    def _array(self, key: str, header: Header) -> None:
+        kind, count = self._scalar(_U32), self._scalar(_U64)
+        header.lengths[key] = count
+        if kind == _STRING:
+            self._skip_strings(count)
+        elif count <= _LONGEST_LIST:
+            header.metadata[key] = [self._number(kind) for _ in range(count)]
+        else:
+            self._skip(_SCALARS[kind].size * count)
+
+    def _number(self, kind: int) -> Any:
+        return self._scalar(_SCALARS[kind])
 
     def _scalar(self, kind: struct.Struct) -> Any:
+        self._fill(kind.size)
         (value,) = kind.unpack_from(self._data, self._at)
         self._at += kind.size
         return value
@@ -126,25 +173,32 @@ class _Cursor:
         length = self._scalar(_U64)
         if length > _LONGEST_STRING:
             raise ValueError("a string of that length is a damaged header")
-        text = self._data[self._at : self._at + length]
-        self._at += length
-        return text.decode("utf-8", errors="replace")
+        self._skip(length)
+        return self._data[self._at - length : self._at].decode("utf-8", errors="replace")
 
-    def _value(self, kind: int) -> Any:
-        if kind == _STRING:
-            return self._string()
-        if kind == _ARRAY:
-            return self._skip_array(self._scalar(_U32), self._scalar(_U64))
-        return self._scalar(_SCALARS[kind])
-
-    def _skip_array(self, kind: int, count: int) -> None:
-        """Walk over a list; vocabularies are long and nothing here asks for them."""
-        if kind in _SCALARS:
-            self._at += _SCALARS[kind].size * count
-            return
-        if kind == _ARRAY:
-            raise ValueError("no GGUF writer nests lists")
+    def _skip_strings(self, count: int) -> None:
+        """Walk over a vocabulary, which is long and which nothing here asks for."""
+        if count > _MOST_TEXTS:
+            raise ValueError("no vocabulary is that large")
         unpack, at, data = _U64.unpack_from, self._at, self._data
         for _ in range(count):
+            if at + 8 > len(data):
+                self._at = at
+                self._fill(8)
             at += 8 + unpack(data, at)[0]
-        self._at = at
+        self._skip(at - self._at)
+
+    def _skip(self, length: int) -> None:
+        self._fill(length)
+        self._at += length
+
+    def _fill(self, length: int) -> None:
+        """Have that many bytes at hand; raises ValueError where the file or patience ends."""
+        missing = self._at + length - len(self._data)
+        if missing <= 0:
+            return
+        if self._at + length > min(self._size, _LONGEST_HEADER):
+            raise ValueError("the header is cut off")
+        self._data += self._file.read(max(missing, _PIECE))
+        if self._at + length > len(self._data):
+            raise ValueError("the file has become shorter")

@@ -1,4 +1,4 @@
-"""Messages → tokens, through the chat template of the model file.
+"""Messages → tokens, through the chat template of the model.
 
 User text cannot forge a turn: wherever a message spells a control token of the model, the
 spelling is cut in two before tokenising, so the tokeniser reads it as ordinary text. Everything
@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+from typing import Protocol
 
 from app.provider.errors import UnsupportedInput
-from app.provider.gguf.model import LlamaModel
 from app.provider.template import SandboxedTemplate, TemplateFailed
 from app.provider.types import Message
 
@@ -28,22 +28,45 @@ PLAIN = (
 """For base models such as Phi-2, whose files carry no template."""
 
 
+class Vocabulary(Protocol):
+    """The tokeniser of a model and what its files say of conversations."""
+
+    @property
+    def chat_template(self) -> str | None:
+        """Jinja source, if the model brings one."""
+
+    @property
+    def control_texts(self) -> Sequence[str]:
+        """How the control tokens are spelled."""
+
+    @property
+    def bos_text(self) -> str:
+        """How the token that begins a text is spelled; empty where there is none."""
+
+    @property
+    def eos_text(self) -> str:
+        """The same of the token that ends one."""
+
+    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
+        """Text → token ids; control tokens in ``text`` are recognised."""
+
+
 class Chat:
     """The template and tokeniser of one model."""
 
-    def __init__(self, model: LlamaModel) -> None:
-        self._model = model
-        self._template = SandboxedTemplate(model.chat_template or _fallback(model))
-        self._control = _spellings(model.control_texts)
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._template = SandboxedTemplate(vocabulary.chat_template or _fallback(vocabulary))
+        self._control = _spellings(vocabulary.control_texts)
         self._cut = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """Tokens up to and including the header of the answer; raises UnsupportedInput."""
         text = self._render(messages)
-        add_bos = not text.startswith(self._model.bos_text or "\0")
+        add_bos = not text.startswith(self._vocabulary.bos_text or "\0")
         tokens: list[int] = []
         for index, piece in enumerate(text.split(self._cut)):
-            tokens += self._model.tokenize(piece, add_special=add_bos and index == 0)
+            tokens += self._vocabulary.tokenize(piece, add_special=add_bos and index == 0)
         return tokens
 
     def _render(self, messages: Sequence[Message]) -> str:
@@ -62,8 +85,8 @@ class Chat:
         return self._template.render(
             messages=[{"role": m.role, "content": self._disarm(m.text)} for m in messages],
             add_generation_prompt=True,
-            bos_token=self._model.bos_text,
-            eos_token=self._model.eos_text,
+            bos_token=self._vocabulary.bos_text,
+            eos_token=self._vocabulary.eos_text,
         )
 
     def _disarm(self, text: str) -> str:
@@ -85,5 +108,5 @@ def _without_system(messages: Sequence[Message]) -> list[Message] | None:
     return [Message.of(first.role, f"{messages[0].text}\n\n{first.text}"), *messages[2:]]
 
 
-def _fallback(model: LlamaModel) -> str:
-    return CHATML if "<|im_start|>" in model.control_texts else PLAIN
+def _fallback(vocabulary: Vocabulary) -> str:
+    return CHATML if "<|im_start|>" in vocabulary.control_texts else PLAIN

@@ -99,3 +99,6 @@ class EchoEngine:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+build = EchoEngine

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.provider.gguf.context import BATCH_TOKENS
+BATCH_TOKENS = 512
+"""Most tokens of one step; a longer prompt is computed in several."""
 
 LONGEST_GAP = 6.0
 """A step with a piece of a long prompt may take that many times a step without."""

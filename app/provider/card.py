@@ -1,0 +1,75 @@
+"""What is known of a model on disk before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Task = Literal["chat", "embedding", "vision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The measures of a transformer that decide how much memory it takes; 0 where unknown.
+
+    ``key_width`` and ``value_width`` are numbers per head. ``kv_heads`` are those of the widest
+    layer; ``kv_heads_of_all`` layers together is only set where layers differ.
+    """
+
+    layers: int = 0
+    heads: int = 0
+    kv_heads: int = 0
+    key_width: int = 0
+    value_width: int = 0
+    hidden: int = 0
+    vocabulary: int = 0
+    kv_heads_of_all: int = 0
+
+    @property
+    def kv_numbers(self) -> int:
+        """Numbers that the keys and values of one token are, over all layers."""
+        heads = self.kv_heads_of_all or self.layers * self.kv_heads
+        return heads * (self.key_width + self.value_width)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """A model on disk.
+
+    ``id`` is its name in requests, ``format`` the name that clients see of how it is stored,
+    ``engine`` a name of ``ENGINES``, ``path`` a file or a folder.
+    ``size_bytes`` are those of its weights. ``parameters`` is how many weights it has, 0 where
+    unknown. ``sha256`` is of its one file, if the hub it was pulled from told it. ``stamp``
+    changes whenever its files do. ``found_in`` is the models folder that was looked at.
+    ``problem`` says why it cannot be loaded; None when it can.
+    """
+
+    id: str
+    format: str
+    engine: str
+    path: Path
+    size_bytes: int
+    context_length: int
+    tasks: tuple[Task, ...] = ("chat",)
+    aliases: tuple[str, ...] = ()
+    name: str = ""
+    version: str = ""
+    architecture: str = ""
+    parameters: int = 0
+    quantization: str = ""
+    licence: str = ""
+    chat_template: str = ""
+    shape: Shape = Shape()
+    sha256: str = ""
+    stamp: str = ""
+    found_in: Path = Path()
+    problem: str | None = None
+
+    @property
+    def kind(self) -> Task:
+        """What it mainly does: models of different kinds do not push each other out."""
+        for task in ("vision", "embedding"):
+            if task in self.tasks:
+                return task
+        return "chat"

@@ -1,0 +1,145 @@
+"""Describes the folders that onnxruntime-genai builds and reads: genai_config.json and graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from app.provider.card import ModelCard, Shape, Task
+from app.provider.catalogue.facts import number, section, text
+from app.provider.catalogue.files import read_json, sizes
+from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
+from app.provider.catalogue.onnx_graph import Graph, read_graph
+
+CONFIG = "genai_config.json"
+_GRAPHS = 32
+"""More files than any pipeline has."""
+
+
+class _Incomplete(Exception):
+    """``str()`` is the problem."""
+
+
+def describe(path: Path) -> ModelCard | None:
+    """The card of a folder; None when it is none of these. Raises nothing but OSError."""
+    files = sizes(path)
+    if CONFIG not in files:
+        return None
+    try:
+        config = section(read_json(path / CONFIG), "model")
+    except ValueError:
+        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} is damaged or cut off"))
+    try:
+        graphs = {name: _graph(path, name) for name in _graph_names(config)}
+        size = _size(path, graphs)
+    except _Incomplete as error:
+        return _card(path, config, {}, 0, str(error))
+    problem = _problem(config) or tokenizer_problem(path, files)
+    return _card(path, config, graphs, size, problem)
+
+
+def _graph_names(config: dict[str, Any]) -> list[str]:
+    """The .onnx files of the model; the decoder, which may be cut into a pipeline, comes first."""
+    decoder = section(config, "decoder")
+    names = [*_named(decoder, 0)] or ["model.onnx"]
+    others = [name for part in config.values() if part is not decoder for name in _named(part, 0)]
+    return list(dict.fromkeys(names + others))[:_GRAPHS]
+
+
+def _named(part: object, depth: int) -> Iterator[str]:
+    """Every ``filename`` in a part of the config."""
+    if isinstance(part, dict) and depth < 8:
+        if name := text(part, "filename"):
+            yield name
+        part = list(part.values())
+    if isinstance(part, list) and depth < 8:
+        for inner in part:
+            yield from _named(inner, depth + 1)
+
+
+def _graph(folder: Path, name: str) -> Graph:
+    try:
+        return read_graph(_inside(folder, name))
+    except FileNotFoundError as error:
+        raise _Incomplete(incomplete(f"{name} is missing")) from error
+    except ValueError as error:
+        raise _Incomplete(incomplete(f"{name} is damaged or cut off")) from error
+
+
+def _size(folder: Path, graphs: dict[str, Graph]) -> int:
+    """Bytes of all graphs and of the files beside them that hold their weights."""
+    needed: dict[str, int] = dict.fromkeys(graphs, 0)
+    for name, graph in graphs.items():
+        try:
+            lengths = graph.external_bytes()
+        except ValueError as error:
+            raise _Incomplete(incomplete(f"{name} is damaged or cut off")) from error
+        needed |= {str(PurePath(name).parent / file): length for file, length in lengths.items()}
+    return sum(_whole_size(folder, name, length) for name, length in needed.items())
+
+
+def _whole_size(folder: Path, name: str, length: int) -> int:
+    try:
+        size = _inside(folder, name).stat().st_size
+    except (FileNotFoundError, ValueError) as error:
+        raise _Incomplete(incomplete(f"{name} is missing")) from error
+    if size < length:
+        raise _Incomplete(incomplete(f"{name} is cut off"))
+    return size
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the folder, as onnxruntime demands; raises _Incomplete for any other place."""
+    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+        raise _Incomplete("It names files outside its folder.")
+    return folder / name
+
+
+def _problem(config: dict[str, Any]) -> str | None:
+    inputs = section(section(config, "decoder"), "inputs")
+    if "inputs_embeds" in inputs:
+        return "Its decoder only reads what its image part makes; no engine here does that yet."
+    if section(config, "encoder"):
+        return f"No engine here runs the architecture {text(config, 'type')}."
+    return None
+
+
+def _tasks(config: dict[str, Any]) -> tuple[Task, ...]:
+    return ("chat", "vision") if section(config, "vision") else ("chat",)
+
+
+def _card(
+    path: Path, config: dict[str, Any], graphs: dict[str, Graph], size: int, problem: str | None
+) -> ModelCard:
+    main = next(iter(graphs.values()), Graph([], []))
+    return ModelCard(
+        id=path.name,
+        format="onnx",
+        engine="onnx",
+        path=path,
+        size_bytes=size,
+        tasks=_tasks(config),
+        context_length=number(config, "context_length"),
+        architecture=text(config, "type"),
+        parameters=sum(graph.parameters() for graph in graphs.values()),
+        quantization=main.quantization(),
+        licence=licence(path),
+        chat_template=chat_template(path),
+        shape=_shape(config, section(config, "decoder")),
+        problem=problem,
+    )
+
+
+def _shape(config: dict[str, Any], decoder: dict[str, Any]) -> Shape:
+    heads, hidden = number(decoder, "num_attention_heads"), number(decoder, "hidden_size")
+    width = number(decoder, "head_size") or (hidden // heads if heads else 0)
+    return Shape(
+        layers=number(decoder, "num_hidden_layers"),
+        heads=heads,
+        kv_heads=number(decoder, "num_key_value_heads") or heads,
+        key_width=width,
+        value_width=width,
+        hidden=hidden,
+        vocabulary=number(config, "vocab_size"),
+    )

@@ -1,0 +1,195 @@
+"""Describes folders of config.json and safetensors: Hugging Face's, and MLX's, which are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from app.provider.card import ModelCard, Shape, Task
+from app.provider.catalogue.facts import number, section, text, texts
+from app.provider.catalogue.files import read_json, sizes, unfinished
+from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
+from app.provider.catalogue.parts import missing
+from app.provider.catalogue.safetensors import (
+    NotWholeError,
+    Weights,
+    main_type,
+    parameters,
+    read_weights,
+)
+
+CONFIG = "config.json"
+_WEIGHTS = "model*.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PICKLED = "pytorch_model*.bin"
+_TEXT_PARTS = ("text_config", "llm_config", "language_config")
+_ATTENTION_FREE = {"linear_attention", "mamba", "conv", "recurrent"}
+_DECODERS = ("ForCausalLM", "LMHeadModel")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder's files by name with their sizes, and those of them that hold weights."""
+
+    path: Path
+    files: Mapping[str, int]
+    weights: list[str]
+
+    @classmethod
+    def at(cls, path: Path) -> Folder:
+        """Look into a folder. Raises OSError."""
+        files = sizes(path)
+        return cls(path, files, sorted(name for name in files if fnmatchcase(name, _WEIGHTS)))
+
+    def has(self, pattern: str) -> bool:
+        """Whether a file's name fits."""
+        return any(fnmatchcase(name, pattern) for name in self.files)
+
+    def has_model(self) -> bool:
+        """Whether weights are there, or are to come; an adapter is no model."""
+        arriving = any(unfinished(name) and ".safetensors" in name for name in self.files)
+        indexed = _INDEX in self.files
+        return bool(self.weights) or arriving or indexed or self.has(_PICKLED)
+
+
+def describe(path: Path) -> ModelCard | None:
+    """The card of a folder; None when it is none of these. Raises nothing but OSError."""
+    folder = Folder.at(path)
+    if CONFIG not in folder.files or not folder.has_model():
+        return None
+    try:
+        config = read_json(path / CONFIG)
+    except ValueError:
+        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} is damaged or cut off"))
+    if not text(config, "model_type") and not texts(config, "architectures"):
+        return None  # a part of a pipeline that makes images
+    try:
+        weights = read_weights(path / name for name in folder.weights)
+    except NotWholeError as error:
+        return _card(folder, config, Weights(), incomplete(str(error)))
+    return _card(folder, config, weights, _problem(folder, config))
+
+
+def _problem(folder: Folder, config: dict[str, Any]) -> str | None:
+    """Why a folder with sound config and weights cannot be loaded."""
+    if lacking := _lacking(folder):
+        return incomplete(f"{lacking} is missing")
+    if not folder.weights:
+        return "Its weights are pickled, which may hide programs: convert them to safetensors."
+    tasks = _tasks(folder, config)
+    if "chat" not in tasks:
+        name = (*texts(config, "architectures"), text(config, "model_type"))[0]
+        made = "It makes embeddings; no engine here serves these yet."
+        return made if tasks else f"No engine here runs the architecture {name}."
+    return tokenizer_problem(folder.path, folder.files)
+
+
+def _lacking(folder: Folder) -> str | None:
+    """Name a file of weights that must be there and is not."""
+    for name in _indexed(folder):
+        if name not in folder.files:
+            return name
+    if not folder.weights and not folder.has(_PICKLED):
+        return "model.safetensors"
+    return missing(folder.weights)
+
+
+def _indexed(folder: Folder) -> list[str]:
+    """The files that the index of a cut up model lists. Raises OSError."""
+    if _INDEX not in folder.files:
+        return []
+    try:
+        index = read_json(folder.path / _INDEX)
+    except ValueError:
+        return ["the end of " + _INDEX]
+    return sorted({name for name in section(index, "weight_map").values() if type(name) is str})
+
+
+def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
+    """What the model is for; nothing when it neither chats nor makes embeddings."""
+    names = texts(config, "architectures")
+    if "modules.json" in folder.files:  # sentence-transformers
+        return ("embedding",)
+    sees = bool(section(config, "vision_config"))
+    generates = any(name.endswith("ForConditionalGeneration") for name in names)
+    talks = generates and (sees or bool(section(config, *_TEXT_PARTS)))
+    if talks or not names or any(name.endswith(_DECODERS) for name in names):
+        return ("chat", "vision") if sees else ("chat",)
+    embeds = all(name.endswith(("Model", "ForMaskedLM")) for name in names)
+    return ("embedding",) if embeds else ()
+
+
+def _card(
+    folder: Folder, config: dict[str, Any], weights: Weights, problem: str | None
+) -> ModelCard:
+    packing = section(config, "quantization", "quantization_config")
+    by_mlx = weights.by_mlx or bool(section(config, "quantization"))
+    kind = main_type(weights.tensors.values())
+    return ModelCard(
+        id=folder.path.name,
+        format="mlx" if by_mlx else "hf",
+        engine="mlx",
+        path=folder.path,
+        size_bytes=sum(folder.files[name] for name in folder.weights),
+        tasks=_tasks(folder, config),
+        context_length=_context_length(config),
+        architecture=text(config, "model_type") or next(iter(texts(config, "architectures")), ""),
+        parameters=parameters(weights.tensors, packing),
+        quantization=_quantization(packing) or kind,
+        licence=licence(folder.path),
+        chat_template=chat_template(folder.path),
+        shape=_shape(section(config, *_TEXT_PARTS) or config),
+        problem=problem,
+    )
+
+
+def _quantization(packing: dict[str, Any]) -> str:
+    """Method and bits, as far as config.json names them."""
+    method = text(packing, "quant_method") or text(packing, "mode").replace("affine", "")
+    bits = number(packing, "bits", "w_bit") or (4 if packing.get("load_in_4bit") is True else 0)
+    return " ".join(filter(None, [method.upper(), f"{bits}-bit" if bits else ""]))
+
+
+def _context_length(config: dict[str, Any]) -> int:
+    """Tokens the model was trained for, or stretched to when its RoPE is scaled."""
+    parts = [section(config, *_TEXT_PARTS), config]
+    names = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
+    stated = next((length for part in parts if (length := number(part, *names))), 0)
+    scalings = [section(part, "rope_parameters", "rope_scaling") for part in parts]
+    of_layers = [section(scaling, kind) for scaling in scalings for kind in scaling]
+    return max(stated, *(_stretched(scaling) for scaling in (*scalings, *of_layers)))
+
+
+def _stretched(scaling: dict[str, Any]) -> int:
+    """Tokens that a scaling reaches; 0 where it does not say from which length it starts."""
+    factor = scaling.get("factor")
+    if not isinstance(factor, int | float) or not 1 <= factor <= 1e6:
+        return 0
+    return int(number(scaling, "original_max_position_embeddings") * factor)
+
+
+def _shape(config: dict[str, Any]) -> Shape:
+    layers = number(config, "num_hidden_layers", "n_layer", "num_layers")
+    heads = number(config, "num_attention_heads", "n_head")
+    hidden = number(config, "hidden_size", "n_embd")
+    kv_heads = number(config, "num_key_value_heads") or heads
+    width = number(config, "head_dim") or (hidden // heads if heads else 0)
+    attending = _attending(texts(config, "layer_types")) or layers
+    return Shape(
+        layers=layers,
+        heads=heads,
+        kv_heads=kv_heads,
+        key_width=width,
+        value_width=width,
+        hidden=hidden,
+        vocabulary=number(config, "vocab_size"),
+        kv_heads_of_all=kv_heads * attending if attending != layers else 0,
+    )
+
+
+def _attending(kinds: Iterable[str]) -> int:
+    """Layers that keep keys and values of every token."""
+    return sum(kind not in _ATTENTION_FREE for kind in kinds)

@@ -1,0 +1,55 @@
+"""How a model is called: by its id, by another name, or by the repository it came from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from app.provider.card import ModelCard
+
+
+def find(cards: Sequence[ModelCard], wanted: str) -> list[ModelCard]:
+    """The models of that id, else of that alias, else those whose names differ in case only.
+
+    More than one is a conflict that the caller explains.
+    """
+    return _called(cards, wanted) or _called_about(cards, wanted.casefold())
+
+
+def with_aliases(
+    cards: Sequence[ModelCard], aliases: Mapping[str, str], repositories: Mapping[Path, str]
+) -> list[ModelCard]:
+    """Put on each card its further names.
+
+    ``aliases`` are names by what they stand for: an id, or a name that a card has already.
+    ``repositories`` are those that models came from, by path; a repository is a name where only
+    one model came from it.
+    """
+    models = Counter(repositories.values())
+    only = {path: [repo] for path, repo in repositories.items() if models[repo] == 1}
+    known = [_with(card, only.get(card.path, [])) for card in cards]
+    further: dict[Path, list[str]] = {}
+    for name, target in aliases.items():
+        for card in _called(known, target):
+            further.setdefault(card.path, []).append(name)
+    return [_with(card, further.get(card.path, [])) for card in known]
+
+
+def _with(card: ModelCard, names: list[str]) -> ModelCard:
+    new = [name for name in names if name not in card.aliases and name != card.id]
+    return replace(card, aliases=(*card.aliases, *new)) if new else card
+
+
+def _called(cards: Sequence[ModelCard], name: str) -> list[ModelCard]:
+    exact = [card for card in cards if card.id == name]
+    return exact or [card for card in cards if name in card.aliases]
+
+
+def _called_about(cards: Sequence[ModelCard], name: str) -> list[ModelCard]:
+    return [
+        card
+        for card in cards
+        if any(called.casefold() == name for called in (card.id, *card.aliases))
+    ]

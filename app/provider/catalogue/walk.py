@@ -1,0 +1,157 @@
+"""Finds the files and folders below a folder, each with a stamp that changes when it does."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from app.provider.catalogue.files import unfinished
+from app.provider.catalogue.parts import group
+
+Stamp = tuple[Any, ...]
+"""Names, sizes and times of files, nested as the folders are; compared as a whole."""
+
+_DEEPEST = 64
+_EYE = "mmproj"
+"""In the name of a file that makes vectors of images for the models beside it."""
+
+
+class Place(NamedTuple):
+    """A file or a folder. ``real`` is its path without links."""
+
+    path: str
+    real: str
+    stamp: Stamp
+    linked: bool
+
+
+def walk(root: Path, untouched: Collection[str] = ()) -> list[Place]:
+    """Everything below ``root`` but what is hidden, unfinished or ``untouched`` (real paths).
+
+    What cannot be read is left out. Links are followed, but not to a folder that holds ``root``.
+    """
+    walker = _Walker(os.path.realpath(root), untouched)
+    children = walker.children(str(root), os.path.realpath(root))
+    return [*children, *walker.deeper, *walker.linked()]
+
+
+def look(path: Path, untouched: Collection[str] = ()) -> list[Place]:
+    """The same for one file or folder; none where there is none."""
+    if not path.name:
+        return []  # the working folder
+    parent = os.path.realpath(path.parent)
+    walker = _Walker(parent, untouched, only=path.name)
+    found = [*walker.children(str(path.parent), parent), *walker.linked()]
+    named = [place for place in found if os.path.basename(place.path) == path.name]
+    return [place for place in named if Path(place.path) == path]
+
+
+class _Entry(NamedTuple):
+    """A file or folder as its parent lists it; for a link, ``state`` is of what it leads to."""
+
+    name: str
+    path: str
+    real: str
+    state: os.stat_result
+    linked: bool
+
+    @property
+    def is_folder(self) -> bool:
+        return stat.S_ISDIR(self.state.st_mode)
+
+    @property
+    def stamp(self) -> Stamp:
+        state = self.state
+        return self.name, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+class _Walker:
+    """``only`` is the one name that counts in the folder that the walk begins with."""
+
+    def __init__(self, root: str, untouched: Collection[str], only: str = "") -> None:
+        self._root = root
+        self._untouched = untouched
+        self._only = only
+        self._visited: set[str] = set()
+        self._links: list[_Entry] = []
+        self.deeper: list[Place] = []
+
+    def children(self, path: str, real: str, depth: int = 0) -> list[Place]:
+        """What lies directly in a folder; what lies below goes to ``deeper``."""
+        self._visited.add(real)
+        entries = list(self._entries(path, real, depth)) if depth < _DEEPEST else []
+        beside = _Companions(entry for entry in entries if not entry.is_folder)
+        found = []
+        for entry in entries:
+            if entry.is_folder and entry.linked:
+                self._links.append(entry)
+            else:
+                stamp = self._inner(entry, depth) if entry.is_folder else beside.stamp(entry)
+                found.append(Place(entry.path, entry.real, stamp, entry.linked))
+        return found
+
+    def linked(self) -> Iterator[Place]:
+        """Folders that links lead to, with what they hold unless the walk has been there."""
+        for entry in self._links:  # grows while linked folders hold links
+            if f"{self._root}/".startswith(f"{entry.real.rstrip('/')}/"):
+                continue
+            seen, before = entry.real in self._visited, len(self.deeper)
+            stamp = () if seen else self._inner(entry, 0)
+            yield Place(entry.path, entry.real, stamp, linked=True)
+            yield from self.deeper[before:]
+
+    def _inner(self, folder: _Entry, depth: int) -> Stamp:
+        """The stamp of a folder: those of everything below it."""
+        inside = self.children(folder.path, folder.real, depth + 1)
+        self.deeper += inside
+        return (folder.name, *(place.stamp for place in inside))
+
+    def _entries(self, path: str, real: str, depth: int) -> Iterator[_Entry]:
+        try:
+            with os.scandir(path) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            return
+        for entry in entries:
+            if self._is_of_interest(entry.name, depth) and (found := _entry(entry, real)):
+                wanted = found.name == self._only or depth or not self._only
+                if found.real not in self._untouched and (wanted or not found.is_folder):
+                    yield found
+
+    def _is_of_interest(self, name: str, depth: int) -> bool:
+        if depth == 0 and name == self._only:
+            return True
+        return not name.startswith(".") and not unfinished(name)
+
+
+def _entry(entry: os.DirEntry[str], parent: str) -> _Entry | None:
+    """None for a link that leads nowhere, and for pipes, devices and the like."""
+    try:
+        state, linked = entry.stat(), entry.is_symlink()
+    except OSError:
+        return None
+    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+        return None
+    real = os.path.realpath(entry.path) if linked else os.path.join(parent, entry.name)
+    return _Entry(entry.name, entry.path, real, state, linked)
+
+
+class _Companions:
+    """The files of a folder that belong to others: further parts of models, and eyes."""
+
+    def __init__(self, files: Iterable[_Entry]) -> None:
+        self._eyes: list[Stamp] = []
+        self._parts: dict[object, list[Stamp]] = defaultdict(list)
+        for file in files:
+            if _EYE in file.name:
+                self._eyes.append(file.stamp)
+            if of := group(file.name):
+                self._parts[of].append(file.stamp)
+
+    def stamp(self, file: _Entry) -> Stamp:
+        """A stamp of the file and of all that may belong to it."""
+        return (*file.stamp, *self._parts.get(group(file.name), ()), *self._eyes)

@@ -1,0 +1,1 @@
+"""The deterministic engine that repeats what it hears."""

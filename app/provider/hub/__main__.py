@@ -1,0 +1,76 @@
+"""The process that looks at a hub or downloads, on the socket whose number it is given.
+
+It reads one request, writes lines of JSON, and ends with them, or at once when its parent does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from io import BufferedRWPair
+from pathlib import Path
+from typing import Any
+
+from app.provider.hub.download import fetch, find, preflight
+from app.provider.hub.errors import HubError
+from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.plan import Plan
+
+_REPORT_SECONDS = 0.2
+
+
+class _Teller:
+    """Tells the parent how many bytes have arrived, a few times a second."""
+
+    def __init__(self, lines: BufferedRWPair) -> None:
+        self._lines = lines
+        self._told_at = 0.0
+
+    def tell(self, **told: Any) -> None:
+        self._lines.write(json.dumps(told).encode() + b"\n")
+        self._lines.flush()
+
+    def report(self, arrived: int) -> None:
+        if time.monotonic() - self._told_at > _REPORT_SECONDS:
+            self._told_at = time.monotonic()
+            self.tell(arrived=arrived)
+
+
+def _work(request: dict[str, Any], teller: _Teller) -> None:
+    models_dir, hubs = Path(request["models_dir"]), Hubs(**request["hubs"])
+    if request["wanted"]:
+        plan = find(hubs, Wanted(**request["wanted"]))
+        preflight(plan, models_dir)
+        teller.tell(plan=plan.values())
+    else:
+        plan = Plan.of(request["plan"])
+        fetch(hubs, plan, models_dir, teller.report)
+        teller.tell(arrived=plan.size)
+
+
+def _end_with_parent(lines: BufferedRWPair) -> None:
+    lines.read()  # nothing more is sent: this returns when the parent has closed, or died
+    os._exit(1)
+
+
+def main() -> None:
+    """Do what the parent asks for."""
+    lines = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
+    request = json.loads(lines.readline())
+    teller = _Teller(lines)
+    threading.Thread(target=_end_with_parent, args=(lines,), daemon=True).start()
+    try:
+        _work(request, teller)
+    except HubError as error:
+        teller.tell(problem=[type(error).__name__, str(error)])
+    except OSError as error:
+        teller.tell(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
+    os._exit(0)  # not waiting for the thread that reads
+
+
+if __name__ == "__main__":
+    main()

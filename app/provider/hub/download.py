@@ -1,0 +1,184 @@
+"""Brings the files of a plan into the models folder.
+
+A model appears there whole and checked, or not at all: until then it grows in ``.incoming``, where
+the next attempt goes on. Lives in a process of its own: the hub's client is heavy and blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from huggingface_hub import constants
+from huggingface_hub.file_download import http_get
+
+from app.provider.catalogue.scan import scan
+from app.provider.hub import huggingface, modelscope, place, record
+from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
+from app.provider.hub.choice import choose
+from app.provider.hub.errors import Damaged, NameTaken, NoSpace
+from app.provider.hub.names import HubName, Hubs, Wanted
+from app.provider.hub.place import Bay
+from app.provider.hub.plan import INCOMING, HubFile, Plan
+from app.provider.hub.words import plain_words
+
+CLIENTS: dict[HubName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
+
+Report = Callable[[int], None]
+"""Is told how many bytes of the plan have arrived, often."""
+
+# A killed download loses what is not written yet: a chunk. The client's own are of 10 MB.
+constants.DOWNLOAD_CHUNK_SIZE = 2**20
+
+
+def find(hubs: Hubs, wanted: Wanted) -> Plan:
+    """Look at the hub; raises NotOnHub, NotAllowed or HubUnreachable."""
+    endpoint = hubs.endpoint(wanted.hub)
+    with plain_words(endpoint, wanted.repo):
+        listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo)
+    return choose(listing, wanted.path)
+
+
+def preflight(plan: Plan, models_dir: Path) -> None:
+    """Refuse what cannot end well before anything is downloaded; raises NameTaken or NoSpace."""
+    target = models_dir / plan.name
+    if target.exists():
+        if not has_sizes_of(target, plan):
+            raise _taken(plan, models_dir)
+        return
+    _check_name(plan, models_dir)
+    grown = models_dir / INCOMING / plan.key / "content" / plan.name
+    _check_space(plan, models_dir, _arrived(plan, grown))
+
+
+def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
+    """Download the plan, check it and put it into ``models_dir``.
+
+    Goes on where an earlier attempt stopped. Raises any HubError.
+    """
+    target, endpoint = models_dir / plan.name, hubs.endpoint(plan.hub)
+    if target.exists():
+        _same_or_refuse(plan, models_dir)
+        record.write(models_dir, plan, endpoint)
+        return target
+    with place.bay(models_dir, plan) as bay:
+        bring(hubs, plan, bay, report)
+        if target.exists():
+            raise _taken(plan, models_dir)
+        record.write(models_dir, plan, endpoint)
+        bay.model.rename(target)
+    place.forget(models_dir, plan)
+    return target
+
+
+def bring(hubs: Hubs, plan: Plan, bay: Bay, report: Report) -> None:
+    """Download and check every file of the plan into the bay; raises any HubError."""
+    endpoint = hubs.endpoint(plan.hub)
+    with plain_words(endpoint, plan.repo):
+        before = _arrived(plan, bay.model)
+        _check_space(plan, bay.folder, before)
+        report(before)
+        for file in plan.files:
+            path = located(bay.model, plan, file)
+            before -= _size(path, file)
+            _bring_one(endpoint, plan, file, path, _onto(before, report))
+            before += file.size
+
+
+def _onto(others: int, report: Report) -> Report:
+    """Report the bytes of one file as bytes of all."""
+    return lambda here: report(others + here)
+
+
+def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if _size(path, file) == 0:
+        path.unlink(missing_ok=True)  # more than the whole file: no part of it
+    with path.open("ab") as sink:
+        url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, file)
+        http_get(
+            url,
+            sink,
+            resume_size=sink.tell(),
+            # A compressed answer could not be gone on with.
+            headers={"accept-encoding": "identity", **headers},
+            expected_size=file.size,
+            displayed_filename=file.path,
+            tqdm_class=_bar(report),
+        )
+        sink.flush()
+        os.fsync(sink.fileno())
+    if not is_whole(path, file):
+        path.unlink()
+        raise Damaged(f"{file.path} arrived damaged and was deleted: try again.")
+
+
+def _bar(report: Report) -> Any:
+    """A stand-in for the client's progress bar, which knows only one file."""
+
+    class Bar:
+        def __init__(self, *, initial: int = 0, **_: object) -> None:
+            self.arrived = initial
+
+        def update(self, more: int) -> None:
+            self.arrived += more
+            report(self.arrived)
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    return Bar
+
+
+def _arrived(plan: Plan, model: Path) -> int:
+    return sum(_size(located(model, plan, file), file) for file in plan.files)
+
+
+def _size(path: Path, file: HubFile) -> int:
+    """Bytes that can be gone on with."""
+    with suppress(OSError):
+        size = path.stat().st_size
+        return size if size <= file.size else 0
+    return 0
+
+
+def _check_name(plan: Plan, models_dir: Path) -> None:
+    """Two models of one name, wherever they lie, could not be told apart."""
+    for card in scan(models_dir):
+        if card.id.casefold() == plan.id.casefold():
+            place = card.path.relative_to(models_dir)
+            raise NameTaken(f"{place} has the name {plan.id!r} already: rename or delete it first.")
+
+
+def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    missing, free = plan.size - arrived, shutil.disk_usage(folder).free
+    if missing > free:
+        raise NoSpace(
+            f"{plan.name} needs {missing / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free."
+        )
+
+
+def _same_or_refuse(plan: Plan, models_dir: Path) -> None:
+    if not is_all_of(models_dir / plan.name, plan):
+        raise _taken(plan, models_dir)
+
+
+def _taken(plan: Plan, models_dir: Path) -> NameTaken:
+    known = record.read(models_dir, plan.id)
+    if known and known.plan.same_source(plan):
+        return NameTaken(
+            f"{plan.name} is there already in another revision: ./run.sh pull --update {plan.id}"
+        )
+    return NameTaken(
+        f"{plan.name} is there already and is another model: rename or delete it first."
+    )

@@ -1,0 +1,123 @@
+"""The folder that a download grows in, and how a whole model takes its place.
+
+``models/.incoming/<key>/content/<name>`` becomes ``models/<name>`` by one rename.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.provider.hub.errors import NameTaken
+from app.provider.hub.plan import INCOMING, Plan
+
+_DIGEST = 12
+"""Characters at the end of a key that tell one revision from another."""
+_EXCHANGE = 2
+"""RENAME_EXCHANGE of Linux and RENAME_SWAP of macOS."""
+_HERE = -100
+"""AT_FDCWD: paths are seen from the working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bay:
+    """A claimed folder of one download: ``model`` is the file or folder that grows."""
+
+    folder: Path
+    model: Path
+
+    def clear(self) -> None:
+        """Delete the folder with everything in it."""
+        shutil.rmtree(self.folder)
+
+
+@contextmanager
+def bay(models_dir: Path, plan: Plan) -> Iterator[Bay]:
+    """Claim the folder of this download; what it holds stays for the next attempt.
+
+    Raises NameTaken while another process has it.
+    """
+    folder = models_dir / INCOMING / plan.key
+    descriptor = _claimed(folder)
+    if descriptor is None:
+        raise NameTaken(f"{plan.name} is being downloaded by another process.")
+    try:
+        yield Bay(folder, folder / "content" / plan.name)
+    finally:
+        os.close(descriptor)
+
+
+def swap(bay: Bay, target: Path) -> None:
+    """Let the model take the place of ``target``; whenever this is cut short, one is there."""
+    if not target.is_dir():
+        bay.model.replace(target)
+    elif not _exchange(bay.model, target):
+        # Cut short between these two, ``repair`` brings the old one back.
+        aside = bay.folder / "old" / target.name
+        aside.parent.mkdir(exist_ok=True)
+        target.rename(aside)
+        bay.model.rename(target)
+
+
+def repair(models_dir: Path) -> None:
+    """Bring back what a killed ``swap`` had put aside."""
+    for old in (models_dir / INCOMING).glob("*/old/*"):
+        with _idle(old.parents[1]) as idle:
+            if idle and not (models_dir / old.name).exists():
+                old.rename(models_dir / old.name)
+
+
+def forget(models_dir: Path, plan: Plan) -> None:
+    """Delete what downloads of this model have left, as far as nobody works on it."""
+    for folder in list((models_dir / INCOMING).iterdir()):
+        if folder.name[:-_DIGEST] == plan.key[:-_DIGEST]:
+            with _idle(folder) as idle:
+                if idle:
+                    shutil.rmtree(folder)
+
+
+@contextmanager
+def _idle(folder: Path) -> Iterator[bool]:
+    """Claim a folder if nobody has it, and say whether it was so."""
+    descriptor = _claimed(folder)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _claimed(folder: Path) -> int | None:
+    """Make and lock the folder; the lock ends with its descriptor, or with the process."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # Who had it before may have finished and deleted it since it was opened.
+        with suppress(FileNotFoundError):
+            if folder.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        os.close(descriptor)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places at once; False where the system cannot."""
+    system = ctypes.CDLL(None)
+    paths = os.fsencode(one), os.fsencode(other)
+    try:
+        if sys.platform == "darwin":
+            return bool(system.renamex_np(*paths, _EXCHANGE) == 0)
+        return bool(system.renameat2(_HERE, paths[0], _HERE, paths[1], _EXCHANGE) == 0)
+    except AttributeError:
+        return False

@@ -1,0 +1,102 @@
+"""What lies in a repository, and what of it one download brings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from app.provider.hub.names import HubName
+
+INCOMING = ".incoming"
+"""Folder of downloads in progress, below the models folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file at one revision of a repository; ``size`` in bytes.
+
+    ``sha256`` is of its content, ``git_id`` the SHA-1 that git knows it by; each is empty where
+    the hub does not give it. ``revision`` is what the file is asked for by.
+    """
+
+    path: str
+    size: int
+    sha256: str
+    git_id: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All files of a repository at its newest revision."""
+
+    hub: HubName
+    repo: str
+    revision: str
+    licence: str
+    files: tuple[HubFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A model to bring: ``files`` below ``root`` become the file or folder ``name``.
+
+    ``path`` is how the model is named within its repository.
+    """
+
+    hub: HubName
+    repo: str
+    revision: str
+    licence: str
+    path: str
+    name: str
+    folder: bool
+    root: str
+    files: tuple[HubFile, ...]
+
+    @property
+    def id(self) -> str:
+        """The model's name in requests."""
+        return self.name if self.folder else self.name.removesuffix(".gguf")
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def place(self) -> str:
+        """How to ask for exactly this model."""
+        return f"{self.repo}:{self.path}"
+
+    @property
+    def contents(self) -> dict[str, tuple[int, str, str]]:
+        """What every file holds; the same for revisions that differ only elsewhere."""
+        return {file.path: (file.size, file.sha256, file.git_id) for file in self.files}
+
+    @property
+    def key(self) -> str:
+        """Name of the folder that the download grows in: the same content goes on there."""
+        content = repr((self.hub, self.repo, sorted(self.contents.items())))
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    def within(self, file: HubFile) -> str:
+        """Where a file belongs, as seen from the model's folder."""
+        return str(PurePosixPath(file.path).relative_to(self.root))
+
+    def same_source(self, other: Plan) -> bool:
+        """Whether both are revisions of one model."""
+        return (self.hub, self.repo, self.path) == (other.hub, other.repo, other.path)
+
+    def values(self) -> dict[str, Any]:
+        """Everything, as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Plan:
+        """The plan that ``values`` was made of."""
+        files = tuple(HubFile(**file) for file in values["files"])
+        return cls(**{**values, "files": files})

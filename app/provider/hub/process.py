@@ -1,0 +1,97 @@
+"""The process that pulls, as the API process sees it: light, killable, and gone with its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from app.provider.hub.errors import HubError, HubUnreachable
+from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.plan import Plan
+
+_ROOT = Path(__file__).parents[3]
+_LONGEST_LINE = 2**24
+"""Bytes; a plan names every file of a model."""
+
+_KINDS: dict[str, type[HubError]] = {kind.__name__: kind for kind in HubError.__subclasses__()}
+
+
+async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> Plan:
+    """Ask the hub what is meant and whether there is room for it.
+
+    Raises NotOnHub, NotAllowed, HubUnreachable, NameTaken or NoSpace.
+    """
+    request = {"wanted": asdict(wanted), "plan": None}
+    try:
+        async with asyncio.timeout(seconds), aclosing(_told(hubs, models_dir, request)) as told:
+            async for line in told:
+                return Plan.of(line["plan"])
+    except TimeoutError as error:
+        raise HubUnreachable(
+            f"{hubs.endpoint(wanted.hub)} did not say what it has within {seconds:.0f} seconds."
+        ) from error
+    raise HubError("The process that asks the hub ended without an answer.")
+
+
+async def fetch(hubs: Hubs, plan: Plan, models_dir: Path) -> AsyncGenerator[int, None]:
+    """Download the plan, telling how many bytes have arrived; ends when the model is in its place.
+
+    Closing the generator ends the download; what has arrived stays. Raises any HubError.
+    """
+    request = {"wanted": None, "plan": plan.values()}
+    async with aclosing(_told(hubs, models_dir, request)) as told:
+        async for line in told:
+            yield line["arrived"]
+    if not (models_dir / plan.name).exists():
+        raise HubError("The process that downloads ended before it was done: try again.")
+
+
+async def _told(
+    hubs: Hubs, models_dir: Path, request: dict[str, Any]
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Start the process and pass on what it tells; raises the HubError it tells of."""
+    popen, reader, writer = await _started()
+    try:
+        given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}
+        writer.write(json.dumps(given).encode() + b"\n")
+        while line := await _line(reader):
+            told = json.loads(line)
+            if "problem" in told:
+                kind, sentence = told["problem"]
+                raise _KINDS.get(kind, HubError)(sentence)
+            yield told
+    finally:
+        popen.kill()
+        writer.close()
+        await asyncio.shield(asyncio.to_thread(popen.wait))
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    with suppress(ConnectionError):
+        return await reader.readline()
+    return b""
+
+
+async def _started() -> tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamWriter]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-m", "app.provider.hub", str(theirs.fileno())]
+        popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
+            command, pass_fds=(theirs.fileno(),), env=_environment(), stdin=subprocess.DEVNULL
+        )
+    reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
+    return popen, reader, writer
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return dict(os.environ) | {"PYTHONPATH": path}

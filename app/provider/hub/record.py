@@ -1,0 +1,79 @@
+"""Where a pulled model came from: ``models/.sources/<id>.json``.
+
+While a newer revision takes its place, the record names both; which of them is there, the files
+themselves say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.provider.hub import check, place
+from app.provider.hub.plan import Plan
+
+SOURCES = ".sources"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was pulled, from where and when (UTC); ``previous`` while it is being replaced."""
+
+    plan: Plan
+    endpoint: str
+    pulled_at: str
+    previous: Plan | None = None
+
+
+def write(models_dir: Path, plan: Plan, endpoint: str, previous: Plan | None = None) -> None:
+    """Keep the record of a model, whole or not at all."""
+    values = {
+        "plan": plan.values(),
+        "endpoint": endpoint,
+        "pulled_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "previous": previous and previous.values(),
+    }
+    path = _path(models_dir, plan.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    new.replace(path)
+
+
+def read(models_dir: Path, model: str) -> Record | None:
+    """Read the record of a model that is there; None without one, or when it makes no sense."""
+    try:
+        values = json.loads(_path(models_dir, model).read_text(encoding="utf-8"))
+        previous = values["previous"] and Plan.of(values["previous"])
+        plan = Plan.of(values["plan"])
+        found = Record(plan, values["endpoint"], values["pulled_at"], previous)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return found if (models_dir / found.plan.name).exists() else None
+
+
+def every(models_dir: Path) -> Iterator[Record]:
+    """Read the records of all models that are there, by id."""
+    for path in sorted((models_dir / SOURCES).glob("[!.]*.json")):
+        if found := read(models_dir, path.name.removesuffix(".json")):
+            yield found
+
+
+def settle(models_dir: Path, found: Record) -> Record:
+    """Find out which revision is there after a replacement was cut short; reads all of it."""
+    if found.previous is None:
+        return found
+    new = check.is_all_of(models_dir / found.plan.name, found.plan)
+    if new:
+        place.forget(models_dir, found.plan)
+    there = found.plan if new else found.previous
+    write(models_dir, there, found.endpoint)
+    return Record(there, found.endpoint, found.pulled_at)
+
+
+def _path(models_dir: Path, model: str) -> Path:
+    return models_dir / SOURCES / f"{model}.json"

@@ -1,0 +1,116 @@
+"""Who holds how many bytes, and who has to leave before another model can come. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.provider.card import Task
+from app.provider.memory import Need, Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a loaded model was given, and what its process really takes (0: not measured)."""
+
+    need: Need
+    placement: Placement
+    measured: int = 0
+
+    @property
+    def predicted(self) -> int:
+        """Bytes of RAM that it may take."""
+        return self.placement.ram_bytes
+
+    @property
+    def held(self) -> int:
+        """Bytes of RAM to count for it: a prediction that was exceeded counts no longer."""
+        return max(self.predicted, self.measured)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A loaded model, as the ledger sees it. An idle one may leave."""
+
+    id: str
+    kind: Task
+    ram: int
+    gpu: int
+    idle: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Bytes for all models together, and how many of one kind there may be.
+
+    ``gpu`` None does not limit: its room was already looked at when the model was placed.
+    """
+
+    ram: int
+    gpu: int | None = None
+    per_kind: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a model can come: after ``leave`` have left; after waiting for models in use.
+
+    ``never`` says why it cannot come at all.
+    """
+
+    leave: tuple[str, ...] = ()
+    wait: bool = False
+    never: str | None = None
+
+
+def admit(wanted: Tenant, tenants: Sequence[Tenant], budget: Budget) -> Verdict:
+    """Decide who leaves, the least recently used of ``tenants`` first, and no more than needed."""
+    if wanted.ram > budget.ram:
+        return Verdict(never=_too_large("RAM", wanted.ram, budget.ram))
+    if budget.gpu is not None and wanted.gpu > budget.gpu:
+        return Verdict(never=_too_large("GPU memory", wanted.gpu, budget.gpu))
+    staying = list(tenants)
+    for tenant in tenants:
+        if _fits(wanted, staying, budget):
+            break
+        if tenant.idle and _helps(tenant, wanted, staying, budget):
+            staying.remove(tenant)
+    if not _fits(wanted, staying, budget):
+        return Verdict(wait=True)
+    leaving = [tenant for tenant in tenants if tenant not in staying]
+    return Verdict(leave=_spare(wanted, leaving, staying, budget))
+
+
+def _spare(
+    wanted: Tenant, leaving: list[Tenant], staying: list[Tenant], budget: Budget
+) -> tuple[str, ...]:
+    """Let those stay that turned out not to matter, the most recently used first."""
+    for tenant in reversed(leaving[:]):
+        if _fits(wanted, [*staying, tenant], budget):
+            leaving.remove(tenant)
+            staying.append(tenant)
+    return tuple(tenant.id for tenant in leaving)
+
+
+def _helps(tenant: Tenant, wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
+    """While only the number of a kind is too high, models of other kinds stay."""
+    return tenant.kind == wanted.kind or not _bytes_fit(wanted, staying, budget)
+
+
+def _fits(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
+    of_kind = sum(tenant.kind == wanted.kind for tenant in staying)
+    return of_kind < budget.per_kind and _bytes_fit(wanted, staying, budget)
+
+
+def _bytes_fit(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
+    ram = wanted.ram + sum(tenant.ram for tenant in staying)
+    gpu = wanted.gpu + sum(tenant.gpu for tenant in staying)
+    return ram <= budget.ram and (budget.gpu is None or gpu <= budget.gpu)
+
+
+def _too_large(what: str, wanted: int, there_is: int) -> str:
+    return (
+        f"It needs {wanted / 2**20:,.0f} MB of {what}, but models may take {there_is / 2**20:,.0f} "
+        "MB: choose a smaller or more quantised one, lower KV_CACHE_MB or PREFIX_CACHE_MB, or "
+        "raise MEMORY_BUDGET_MB."
+    )

@@ -1,0 +1,168 @@
+"""What one model has done since the server started: counted per request, read when asked for.
+
+It belongs to one event loop and needs no lock. It knows nothing of Prometheus or HTTP.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from asyncio import CancelledError
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Sequence
+from statistics import median
+from types import TracebackType
+from typing import Literal
+
+from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
+from app.provider.types import Delta, End, Started
+
+Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
+Error = type[BaseException] | None
+
+REFUSALS = (ContextOverflow, EngineBusy, UnsupportedInput)
+"""Errors that say something of the request, or of the load; all others are failures."""
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the classes of times to first token, in seconds."""
+
+RECENT = 32
+"""Answers that the figures of health look back on."""
+
+
+class Histogram:
+    """Counts values by class; ``bounds`` are the upper ends, values beyond the last one too."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = (*bounds, math.inf)
+        self._counts = [0] * len(self._bounds)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """How many values were at most each bound; the last bound is infinity."""
+        total, found = 0, []
+        for bound, count in zip(self._bounds, self._counts, strict=True):
+            total += count
+            found.append((bound, total))
+        return found
+
+
+class Meters:
+    """The figures of one model. They only grow, and outlive its engine process.
+
+    ``requests`` are counted by how they ended and by the class of the error, if it was one.
+    ``decode_seconds`` pass between the first text of an answer and its end, summed over answers.
+    ``loads`` took ``load_seconds`` together; ``restarts`` are those after a crash or a hang.
+    """
+
+    def __init__(self) -> None:
+        self.requests: Counter[tuple[Outcome, Error]] = Counter()
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.completion_tokens = 0
+        self.decode_seconds = 0.0
+        self.first_token_seconds = Histogram(BOUNDS)
+        self.loads = 0
+        self.load_seconds = 0.0
+        self.restarts = 0
+        self._recent_first: deque[float] = deque(maxlen=RECENT)
+        self._recent_pace: deque[tuple[int, float]] = deque(maxlen=RECENT)
+
+    def answer(self) -> AnswerMeter:
+        """Begin to measure one request."""
+        return AnswerMeter(self)
+
+    def loaded(self, seconds: float) -> None:
+        """Count that the model was loaded."""
+        self.loads += 1
+        self.load_seconds += seconds
+
+    def started(self, prompt_tokens: int, cached_tokens: int) -> None:
+        """Count the tokens of a prompt that the engine accepted."""
+        self.prompt_tokens += prompt_tokens
+        self.cached_tokens += cached_tokens
+
+    def first_text(self, seconds: float) -> None:
+        """Count the time that a request waited for its first text."""
+        self.first_token_seconds.observe(seconds)
+        self._recent_first.append(seconds)
+
+    def ended(self, outcome: Outcome, error: Error, tokens: int, seconds: float) -> None:
+        """Count an end, with the tokens of the answer and the time since its first text."""
+        self.requests[outcome, error] += 1
+        self.completion_tokens += tokens
+        self.decode_seconds += seconds
+        if tokens > 1 and seconds > 0:
+            # The first token was there when the time began.
+            self._recent_pace.append((tokens - 1, seconds))
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """How fast recent answers were written, each; None while there are none."""
+        seconds = sum(seconds for _, seconds in self._recent_pace)
+        return sum(tokens for tokens, _ in self._recent_pace) / seconds if seconds else None
+
+    @property
+    def time_to_first_token(self) -> float | None:
+        """Median of recent answers in seconds; None while there are none."""
+        return median(self._recent_first) if self._recent_first else None
+
+    @property
+    def cache_hit_rate(self) -> float | None:
+        """Part of all prompt tokens that had not to be computed; None while there are none."""
+        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
+
+
+class AnswerMeter:
+    """Measures one request: told of its events as they arrive, closed when nobody reads it.
+
+    As a context manager it counts how the request ended. An answer that has no End counts as
+    many tokens as pieces of text arrived, which is a lower bound.
+    """
+
+    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_meters", "_pieces")
+
+    def __init__(self, meters: Meters) -> None:
+        self._meters = meters
+        self._begun = time.monotonic()
+        self._first_at = 0.0
+        self._ended_at = 0.0
+        self._pieces = 0
+        self._end: End | None = None
+
+    def note(self, outcome: object) -> None:
+        """Take what the engine tells; called for every piece of text, so it does little."""
+        if isinstance(outcome, Delta):
+            if not self._pieces:
+                self._first_at = time.monotonic()
+                self._meters.first_text(self._first_at - self._begun)
+            self._pieces += 1
+        elif isinstance(outcome, Started):
+            self._meters.started(outcome.prompt_tokens, outcome.cached_tokens)
+        elif isinstance(outcome, End):
+            self._end, self._ended_at = outcome, time.monotonic()
+
+    def __enter__(self) -> AnswerMeter:
+        return self
+
+    def __exit__(
+        self, kind: Error, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        outcome, reason = self._outcome(kind)
+        tokens = self._end.usage.completion_tokens if self._end else self._pieces
+        ended_at = self._ended_at or time.monotonic()
+        seconds = ended_at - self._first_at if self._pieces else 0.0
+        self._meters.ended(outcome, reason, tokens, seconds)
+
+    def _outcome(self, kind: Error) -> tuple[Outcome, Error]:
+        if self._end:
+            return self._end.reason, None
+        if kind is None or issubclass(kind, GeneratorExit | CancelledError):
+            return "cancelled", None
+        return ("refused" if issubclass(kind, REFUSALS) else "failed"), kind

@@ -1,0 +1,1 @@
+"""MLX models on mlx-lm, batched continuously."""

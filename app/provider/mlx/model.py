@@ -1,0 +1,147 @@
+"""The weights of an MLX or Hugging Face folder, through mlx-lm's own loader.
+
+The code of a model is always mlx-lm's: files that bring their own are refused.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten, tree_map
+
+from app.provider.errors import ModelNotLoadable
+from app.provider.vocabulary import read_json
+
+log = logging.getLogger(__name__)
+
+
+class MlxModel:
+    """A model and the measures of its caches; raises ModelNotLoadable.
+
+    ``size`` is the bytes of its weights. ``trained_context`` is 0 where the files do not tell.
+    ``bytes_per_token`` of keys and values grow with a sequence, ``bytes_per_row`` it takes
+    whatever its length. ``stateful``: what was computed can be continued, but not cut back to a
+    shorter prefix.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._model, config = load(folder, lazy=True)
+        if "quantization" in config and mx.default_device() == mx.Device(mx.cpu):
+            _widen(self._model)
+        mx.eval(self._model.parameters())
+        weights = cast("list[tuple[str, mx.array]]", tree_flatten(self._model.parameters()))
+        self.size = sum(weight.nbytes for _, weight in weights)
+        self.trained_context = _trained_context(config)
+        cache = self._warm_up()
+        self.bytes_per_token = sum(_grows_by(one) for one in _leaves(cache))
+        self.stateful = any(hasattr(one, "max_size") or not one.is_trimmable() for one in cache)
+        self.bytes_per_row = sum(one.nbytes for one in _leaves(cache) if not _grows_by(one))
+
+    def __call__(self, tokens: mx.array, cache: list[Any]) -> mx.array:
+        """Tokens [rows, n] → logits [rows, n, vocabulary] in float32; extends ``cache``.
+
+        Half precision would make ties between likely tokens where there are none.
+        """
+        logits: mx.array = self._model(tokens, cache=cache)
+        return logits.astype(mx.float32)
+
+    def new_cache(self) -> list[Any]:
+        """An empty cache of one sequence, an object for each layer."""
+        caches = importlib.import_module("mlx_lm.models.cache")
+        cache: list[Any] = caches.make_prompt_cache(self._model)
+        return cache
+
+    def _warm_up(self) -> list[Any]:
+        """Compute one token, so that a model that cannot be run is known now."""
+        cache = self.new_cache()
+        if not all(hasattr(one, "merge") for one in cache):
+            raise ModelNotLoadable("mlx-lm cannot batch the cache of this architecture.")
+        mx.eval(self(mx.array([[0]]), cache))
+        return cache
+
+
+def load(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
+    """mlx-lm's model and its configuration; raises ModelNotLoadable.
+
+    ``lazy`` leaves the weights on disk until they are used.
+    """
+    config = read_json(folder / "config.json")
+    if not config:
+        raise ModelNotLoadable("The folder has no config.json that can be read.")
+    if "model_file" in config:
+        raise ModelNotLoadable("The model brings code of its own, which is never run.")
+    utils = importlib.import_module("mlx_lm.utils")
+    try:
+        model, loaded = utils.load_model(folder, lazy=lazy, model_config=_rope(config))
+    except FileNotFoundError as error:
+        raise ModelNotLoadable(
+            "The folder has no weights that mlx-lm reads (model*.safetensors)."
+        ) from error
+    except Exception as error:  # whatever its code for the architecture stumbles over
+        raise ModelNotLoadable(f"mlx-lm cannot load this model: {_reason(error)}") from error
+    return model, loaded
+
+
+def _widen(model: Any) -> None:
+    """Compute in float32 where the weights are packed integers.
+
+    On the CPU, MLX multiplies packed weights some 8 times slower in bfloat16 and 35 times slower
+    in float16. Only scales, norms and biases grow.
+    """
+
+    def widened(weight: mx.array) -> mx.array:
+        return weight.astype(mx.float32) if mx.issubdtype(weight.dtype, mx.floating) else weight
+
+    model.update(tree_map(widened, model.parameters()))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong, without a list of tensors."""
+    words = str(error).strip().splitlines() or [type(error).__name__]
+    return words[0][:300]
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Rotary settings where mlx-lm looks for them.
+
+    transformers 5 writes them into ``rope_parameters``. Most of mlx-lm's models know only
+    ``rope_theta`` and ``rope_scaling`` and would silently compute with their defaults.
+    """
+    rope = config.get("rope_parameters")
+    if not isinstance(rope, dict):
+        return {}
+    found: dict[str, Any] = {}
+    if "rope_theta" in rope and "rope_theta" not in config:
+        found["rope_theta"] = rope["rope_theta"]
+    if rope.get("rope_type", "default") != "default" and "rope_scaling" not in config:
+        found["rope_scaling"] = rope
+    return found
+
+
+def _trained_context(config: dict[str, Any]) -> int:
+    text = config.get("text_config")
+    for place in (config, text if isinstance(text, dict) else {}):
+        if isinstance(length := place.get("max_position_embeddings"), int):
+            return length
+    return 0
+
+
+def _leaves(cache: list[Any]) -> list[Any]:
+    """The caches of all layers; some layers have several."""
+    found: list[Any] = []
+    for one in cache:
+        inner = getattr(one, "caches", None)
+        found += _leaves(list(inner)) if inner is not None else [one]
+    return found
+
+
+def _grows_by(cache: Any) -> int:
+    """Bytes of one token in the cache of a layer; 0 for the fixed state of a recurrent one."""
+    keys, values = getattr(cache, "keys", None), getattr(cache, "values", None)
+    if keys is None or values is None:
+        return 0
+    return int(keys.nbytes // keys.shape[2] + values.nbytes // values.shape[2])

@@ -1,0 +1,94 @@
+"""Sampling options → functions over MLX arrays, so that drawing stays on the device.
+
+The order of the filters and their meaning are those of llama.cpp: penalties, top-k, top-p,
+min-p, temperature.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable
+
+import mlx.core as mx
+
+from app.provider.types import Sampling
+
+Draw = Callable[[mx.array], mx.array]
+"""Log-probabilities [1, vocabulary] → a token [1]."""
+
+
+def drawing(sampling: Sampling) -> Draw | None:
+    """How a request draws; None for the likeliest token, which a batch finds in one operation."""
+    return Drawing(sampling) if sampling.temperature > 0 else None
+
+
+def penalising(sampling: Sampling) -> list[Penalties]:
+    """What changes the logits of a request before anything is drawn."""
+    neutral = (sampling.repeat_penalty, sampling.presence_penalty, sampling.frequency_penalty)
+    return [] if neutral == (1.0, 0.0, 0.0) else [Penalties(sampling)]
+
+
+class Drawing:
+    """Draws from one request's own chain of random keys: what runs beside it changes nothing."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        seed = secrets.randbits(32) if sampling.seed is None else sampling.seed % 2**32
+        self._key = mx.random.key(seed)
+
+    def __call__(self, logprobs: mx.array) -> mx.array:
+        """Draw the next token; see Draw."""
+        tokens, values = self._candidates(logprobs[0])
+        kept = self._kept(values)
+        values = mx.where(kept, values, -math.inf) / self._sampling.temperature
+        self._key, key = mx.random.split(self._key)
+        choice = mx.random.categorical(values[None], key=key)
+        return choice if tokens is None else tokens[choice]
+
+    def _candidates(self, values: mx.array) -> tuple[mx.array | None, mx.array]:
+        """The tokens that filters look at, likeliest first; None: all, in their own order."""
+        top_k, size = self._sampling.top_k, values.shape[-1]
+        if 0 < top_k < size:
+            tokens = mx.argpartition(-values, top_k - 1)[:top_k]
+            tokens = tokens[mx.argsort(-values[tokens])]
+        elif self._sampling.top_p < 1.0:
+            tokens = mx.argsort(-values)
+        else:
+            return None, values
+        return tokens, values[tokens]
+
+    def _kept(self, values: mx.array) -> mx.array:
+        """Which candidates remain; always the likeliest one."""
+        best = values.max()
+        kept = values >= best
+        inside = mx.ones_like(kept)
+        if self._sampling.top_p < 1.0:
+            probabilities = mx.softmax(values)
+            inside = mx.cumsum(probabilities) - probabilities < self._sampling.top_p
+        if self._sampling.min_p > 0.0:
+            inside = inside & (values >= best + math.log(self._sampling.min_p))
+        return kept | inside
+
+
+class Penalties:
+    """Makes the tokens of the answer so far less likely; called once for each drawn token."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._counts: mx.array | None = None
+
+    def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
+        """``tokens`` [n] end with the newest one, ``logits`` are [1, vocabulary]."""
+        if self._counts is None:
+            self._counts = mx.zeros(logits.shape[-1])  # the newest token ends the prompt
+        else:
+            self._counts = self._counts.at[tokens[-1]].add(1.0)
+        seen = self._counts > 0
+        repeat = self._sampling.repeat_penalty
+        logits = mx.where(seen, mx.where(logits > 0, logits / repeat, logits * repeat), logits)
+        return (
+            logits
+            - self._counts * self._sampling.frequency_penalty
+            - seen * self._sampling.presence_penalty
+        )

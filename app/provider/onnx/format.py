@@ -1,0 +1,52 @@
+"""What a folder for onnxruntime-genai says of itself, and how many bytes its model will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.provider.card import ModelCard
+from app.provider.catalogue.genai import describe
+from app.provider.engine import EngineLimits
+from app.provider.memory import Need
+from app.provider.onnx.plan import plan
+from app.provider.onnx.weights import weight_bytes
+from app.provider.pace import BATCH_TOKENS
+
+LIBRARIES = ("onnxruntime", "tokenizers")
+
+_RUNTIME = 67 * 2**20
+"""Bytes of the process with its libraries and no model."""
+
+_TOKENIZER = 14
+"""Bytes in RAM for each byte of tokenizer.json."""
+
+_NUMBER = 4
+"""Bytes of a float32: keys, values and all that is computed on a CPU."""
+
+_WIDTHS = 16
+"""Numbers that a piece of a prompt needs at once, in widths of the model."""
+
+
+def read(path: Path) -> ModelCard | None:
+    """Describe a folder with a genai_config.json; None for anything else."""
+    return describe(path) if path.is_dir() else None
+
+
+def need(card: ModelCard, limits: EngineLimits) -> Need:
+    """Bytes of the process at most (its resident set).
+
+    Keys and values become real memory only as they are written.
+    """
+    shape = card.shape
+    cell = _NUMBER * shape.kv_numbers
+    _, cells = plan(card.context_length, cell, limits)
+    tokenizer = card.path / "tokenizer.json"
+    words = tokenizer.stat().st_size if tokenizer.is_file() else 0
+    return Need(
+        runtime=_RUNTIME + _TOKENIZER * words,
+        weights=weight_bytes(card),
+        kv=cells * cell,
+        compute=_NUMBER * (limits.slots * shape.vocabulary + _WIDTHS * shape.hidden * BATCH_TOKENS),
+        prefix_cache=limits.prefix_cache_bytes,
+        kv_grows=True,
+    )

@@ -1,0 +1,80 @@
+"""What genai_config.json says of a model folder: which graph, and how its inputs are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from app.provider.errors import ModelNotLoadable
+from app.provider.vocabulary import read_json
+
+FILE = "genai_config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``past`` and ``present`` are names with %d for the layer; ``ends`` end an answer."""
+
+    graph: Path
+    layers: int
+    heads: int
+    kv_heads: int
+    head_width: int
+    context_length: int
+    input_ids: str
+    attention_mask: str
+    position_ids: str
+    past: tuple[str, str]
+    present: tuple[str, str]
+    logits: str
+    ends: frozenset[int]
+    paged: bool
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read the file of a folder; raises ModelNotLoadable where it names no decoder."""
+    model = read_json(folder / FILE).get("model")
+    decoder = model.get("decoder") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(decoder, dict):
+        raise ModelNotLoadable(f"{FILE} is missing or describes no decoder.")
+    try:
+        return _settings(folder, model, decoder)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelNotLoadable(f"{FILE} lacks what this engine needs: {error}.") from error
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"a graph inside the folder instead of {name}")
+    return path
+
+
+def _by_layer(names: dict[str, Any], which: str) -> tuple[str, str]:
+    """Names of keys and of values, with a place for the number of the layer."""
+    pair = (str(names[f"{which}_key_names"]), str(names[f"{which}_value_names"]))
+    if any(name.replace("%d", "", 1).count("%") or "%d" not in name for name in pair):
+        raise ValueError(f"%d in the names of {which} keys and values")
+    return pair
+
+
+def _settings(folder: Path, model: dict[str, Any], decoder: dict[str, Any]) -> Settings:
+    inputs, outputs = decoder["inputs"], decoder["outputs"]
+    ends = model.get("eos_token_id", [])
+    return Settings(
+        graph=_inside(folder, str(decoder["filename"])),
+        layers=int(decoder["num_hidden_layers"]),
+        heads=int(decoder["num_attention_heads"]),
+        kv_heads=int(decoder["num_key_value_heads"]),
+        head_width=int(decoder["head_size"]),
+        context_length=int(model["context_length"]),
+        input_ids=inputs["input_ids"],
+        attention_mask=inputs.get("attention_mask", ""),
+        position_ids=inputs.get("position_ids", ""),
+        past=_by_layer(inputs, "past"),
+        present=_by_layer(outputs, "present"),
+        logits=outputs["logits"],
+        ends=frozenset(ends if isinstance(ends, list) else [ends]),
+        paged="block_table" in inputs,
+    )

@@ -1,0 +1,39 @@
+"""Bounds of one engine's service, and how it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostPolicy:
+    """Bounds of one engine's service.
+
+    ``max_waiting`` requests may wait beyond the slots. An engine with work that gives no sign of
+    life for ``stall_seconds``, or is not loaded after ``load_seconds``, is killed and restarted.
+    """
+
+    max_waiting: int = 64
+    stall_seconds: float = 120.0
+    load_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatus:
+    """What health shows of an engine.
+
+    ``threads`` is its share of the CPU, ``idle_seconds`` the time since its last sign of life.
+    """
+
+    state: State
+    healthy: bool
+    pid: int | None
+    active: int
+    waiting: int
+    restarts: int
+    threads: int
+    idle_seconds: float
+    problem: str | None

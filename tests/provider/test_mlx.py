@@ -1,0 +1,253 @@
+"""What the MLX engine does beyond the contract: prefix reuse, sampling, folders it loads."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
+from app.provider.machine import held_by
+from app.provider.mlx.format import need, read
+from app.provider.runtime import EngineHost
+from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Started
+from tests.provider.asking import MODELS, STARTERS, ask, host_of, prompt, size
+
+pytest.importorskip("mlx_lm", reason="mlx: mlx_lm is not installed")
+
+SYSTEM = "You answer questions about this server. " * 12
+QUESTION = "How do I stream an answer?"
+LONG = "one two three four five six seven eight nine ten " * 20
+
+
+@pytest.fixture
+async def mlx() -> AsyncIterator[EngineHost]:
+    host = host_of("mlx")
+    yield host
+    await host.stop()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Any:
+    """An engine stepped in this process."""
+    return load(EngineSpec(ENGINES["mlx"], str(STARTERS["mlx"]), EngineLimits()), _ignored)
+
+
+def _ignored(percent: int) -> None:
+    assert 0 <= percent <= 100
+
+
+def run(
+    engine: Any, *prompts: Prompt, before_step: Callable[[int], None] = lambda _: None
+) -> dict[int, list[Event]]:
+    """Step the engine until all prompts are answered."""
+    told: dict[int, list[Event]] = {job: [] for job in range(len(prompts))}
+    for job, one in enumerate(prompts):
+        assert engine.admit(job, engine.prepare(one))
+    for step in range(2000):
+        if all(events and isinstance(events[-1], End) for events in told.values()):
+            break
+        before_step(step)
+        for job, event in engine.step():
+            told.setdefault(job, []).append(event)
+    return told
+
+
+def started(events: list[Event]) -> Started:
+    (found,) = [event for event in events if isinstance(event, Started)]
+    return found
+
+
+def said(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def test_answers_are_those_of_mlx_lm(engine: Any) -> None:
+    library = importlib.import_module("mlx_lm")
+    model, tokenizer = library.load(str(STARTERS["mlx"]))
+    for question in (QUESTION, "What is this?", "한국어를 할 수 있어?", LONG):
+        chat = [{"role": "user", "content": question}]
+        tokens = tokenizer.apply_chat_template(chat, add_generation_prompt=True)
+        expected = library.generate(model, tokenizer, tokens, max_tokens=48)
+        assert said(run(engine, prompt(question))[0]).strip() == expected.strip()
+
+
+def test_who_joins_in_mid_run_gets_the_same_answer(engine: Any) -> None:
+    """The newcomer's prompt is much longer, so that all rows are moved."""
+    seeded: dict[str, Any] = {"temperature": 1.0, "seed": 4, "max_tokens": 30}
+    alone = [run(engine, prompt(QUESTION, **seeded))[0], run(engine, prompt(LONG))[0]]
+
+    def join(step: int) -> None:
+        if step == 5:
+            assert engine.admit(1, engine.prepare(prompt(LONG)))
+
+    told = run(engine, prompt(QUESTION, **seeded), before_step=join)
+    while not isinstance(told[1][-1], End):
+        for job, event in engine.step():
+            told[job].append(event)
+    assert [said(told[0]), said(told[1])] == [said(alone[0]), said(alone[1])]
+
+
+def test_a_long_prompt_is_read_in_pieces_beside_running_answers(engine: Any) -> None:
+    novel = prompt(LONG * 3, owner="reader", max_tokens=4)
+
+    def join(step: int) -> None:
+        if step == 3:
+            assert engine.admit(1, engine.prepare(novel))
+
+    told = run(engine, prompt(QUESTION, max_tokens=200, stop=("\0",)), before_step=join)
+    while not isinstance(told[1][-1], End):
+        for job, event in engine.step():
+            told[job].append(event)
+    read = [event.done for event in told[1] if isinstance(event, Progress)]
+    sizes = [after - before for before, after in zip([0, *read], read, strict=False)]
+    assert len(sizes) > 2
+    assert max(sizes) <= 512
+
+
+async def test_a_second_turn_computes_only_what_is_new(mlx: EngineHost) -> None:
+    first = await ask(mlx, QUESTION, system=SYSTEM)
+    second = await ask(mlx, QUESTION, first.text, "And what is version 1?", system=SYSTEM)
+    assert first.started.cached_tokens == 0
+    assert second.end.usage.cached_tokens >= first.end.usage.prompt_tokens
+    assert second.end.usage.prompt_tokens - second.end.usage.cached_tokens < 60
+
+
+async def test_simultaneous_requests_share_a_prefix_that_is_being_computed(
+    mlx: EngineHost,
+) -> None:
+    await ask(mlx, "Load first, please.")
+    replies = await asyncio.gather(*(ask(mlx, f"What is {n}?", system=SYSTEM) for n in range(8)))
+    computed = [reply.started.prompt_tokens - reply.started.cached_tokens for reply in replies]
+    assert sorted(computed)[-2] < 40
+    assert max(computed) > 100
+
+
+def test_reuse_does_not_change_the_answer(engine: Any) -> None:
+    """Draws at a high temperature tell the least difference."""
+    drawn: dict[str, Any] = {"temperature": 2.0, "system": SYSTEM, "max_tokens": 16}
+    for seed, question in enumerate((QUESTION, "Something else?", "Who are you?", "How big?")):
+        cold = run(engine, prompt(question, seed=seed, owner=f"cold {seed}", **drawn))[0]
+        warm = run(engine, prompt(question, seed=seed, owner="warm", **drawn))[0]
+        assert said(warm) == said(cold)
+        assert started(cold).cached_tokens == 0
+        assert (started(warm).cached_tokens > 90) == (seed > 0)
+
+
+def test_owners_never_share_while_they_run(engine: Any) -> None:
+    def join(step: int) -> None:
+        if step == 8:
+            for job, owner in ((1, "guest"), (2, "host")):
+                asked = prompt(QUESTION, system=SYSTEM, owner=owner, max_tokens=2)
+                assert engine.admit(job, engine.prepare(asked))
+
+    beside = prompt("Go on.", system=SYSTEM, owner="host", max_tokens=60, stop=("\0",))
+    told = run(engine, beside, before_step=join)
+    assert started(told[1]).cached_tokens == 0
+    assert started(told[2]).cached_tokens > 90
+
+
+async def test_the_oldest_prefix_leaves_when_bytes_are_short() -> None:
+    # About 120 tokens of 1 KiB each in a turn: two turns fit.
+    host = host_of("mlx", slots=2, prefix_cache_bytes=300_000)
+    for number in range(4):
+        await ask(host, QUESTION, system=f"{number} {SYSTEM}", max_tokens=4)
+    newest = await ask(host, QUESTION, system=f"3 {SYSTEM}", max_tokens=4)
+    oldest = await ask(host, QUESTION, system=f"0 {SYSTEM}", max_tokens=4)
+    await host.stop()
+    assert oldest.started.cached_tokens < 10
+    assert newest.started.cached_tokens > 100
+
+
+async def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
+    """With memory for one long row, two long requests take turns and both end well."""
+    host = host_of("mlx", slots=4, context_length=512, kv_cache_bytes=1)
+    replies = await asyncio.gather(*(ask(host, f"{n} hello", max_tokens=400) for n in range(3)))
+    await host.stop()
+    assert all(reply.text for reply in replies)
+    assert any(one.phase == "queued" for reply in replies for one in reply.progress)
+
+
+async def test_many_conversations_in_a_small_memory_all_end_well() -> None:
+    """Random turns, branches, seeds and cancellations."""
+    host = host_of("mlx", slots=4, context_length=512, kv_cache_bytes=1, prefix_cache_bytes=10**6)
+    dice = random.Random(7)
+    histories: list[list[str]] = [[] for _ in range(8)]
+
+    async def turn(history: list[str]) -> None:
+        if dice.random() < 0.3:
+            del history[dice.randrange(len(history) + 1) // 2 * 2 :]
+        question = f"Tell me about number {dice.randrange(5)}, please. " * dice.randint(1, 3)
+        drawn = {"temperature": dice.choice([0.0, 0.9]), "presence_penalty": dice.choice([0, 1])}
+        asked = asyncio.create_task(
+            ask(host, *history, question, max_tokens=dice.randint(1, 24), **drawn)
+        )
+        if dice.random() < 0.2:
+            await asyncio.sleep(dice.random() / 20)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        else:
+            history[:] = [*history, question, (await asked).text][-6:]
+
+    for _ in range(4):
+        await asyncio.gather(*(turn(history) for history in histories))
+    status = host.status()
+    assert (status.restarts, status.active, status.waiting) == (0, 0, 0)
+    await host.stop()
+
+
+async def test_memory_is_what_was_predicted() -> None:
+    """At the start, and when all rows and the prefix memory have been full."""
+    limits: dict[str, Any] = {"slots": 2, "context_length": 512, "prefix_cache_bytes": 3 * 2**20}
+    card = read(STARTERS["mlx"])
+    assert card
+    predicted = need(card, EngineLimits(**limits))
+    host = host_of("mlx", **limits)
+    await size(host, prompt(QUESTION))
+    pid = host.status().pid
+    assert pid
+    taken = [held_by(pid)]
+    for turn in range(4):
+        asked = (f"{turn} {row} {LONG}"[:900] for row in range(2))
+        await asyncio.gather(*(ask(host, text, max_tokens=20) for text in asked))
+    taken.append(held_by(pid))
+    await host.stop()
+    assert taken == pytest.approx([predicted.at_start, predicted.total], rel=0.15)
+
+
+async def test_a_seed_makes_a_draw_repeatable_whatever_runs_beside_it(mlx: EngineHost) -> None:
+    drawn = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
+    alone = (await ask(mlx, QUESTION, seed=5, **drawn)).text
+    crowd = await asyncio.gather(*(ask(mlx, QUESTION, seed=seed, **drawn) for seed in range(8)))
+    assert crowd[5].text == alone
+    assert len({reply.text for reply in crowd}) > 4
+
+
+async def test_penalties_change_a_repetitive_answer(mlx: EngineHost) -> None:
+    plain = await ask(mlx, QUESTION, max_tokens=48)
+    penalised = await ask(mlx, QUESTION, max_tokens=48, presence_penalty=2.0, repeat_penalty=1.9)
+    assert penalised.text != plain.text
+
+
+async def test_max_tokens_beyond_the_context_ends_with_length() -> None:
+    host = host_of("mlx", context_length=256)
+    reply = await ask(host, "say it again " * 20, temperature=5.0, seed=1, max_tokens=9999)
+    await host.stop()
+    usage = reply.end.usage
+    assert reply.end.reason in {"length", "stop"}
+    assert usage.prompt_tokens + usage.completion_tokens <= 256
+
+
+async def test_a_hugging_face_folder_loads_as_it_is(mlx: EngineHost) -> None:
+    plain = host_of("mlx", path=MODELS / "starter-hf")
+    assert (await ask(plain, QUESTION)).text == (await ask(mlx, QUESTION)).text
+    await plain.stop()
+
+
+def test_a_message_of_several_turns_is_read(engine: Any) -> None:
+    several = Prompt((Message.of("system", SYSTEM), Message.of("user", QUESTION)))
+    assert engine.prepare(several).prompt_tokens > 100
