@@ -14,8 +14,11 @@ help() {
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
   serve            install what is missing and start the server (the default)
-  install          only install
+  install [EXTRA]  only install; with an extra (mlx, onnx-builder) that as well
   pull [NAME]      download a model; without a name, list the recommended ones
+                   (--check: are there newer revisions? --update: take them)
+  convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
+                   --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
   models           list the models on this machine
   test [PYTEST…]   run the tests
   check            lint, format and type checks
@@ -213,6 +216,16 @@ install() { # [extra]: nothing to do while pyproject.toml, poetry.lock and the r
     fingerprint >"$stamp"
 }
 
+mlx_exists() { # MLX has wheels for Apple silicon and for Linux with a C library from 2022 on
+    local glibc
+    case $(uname -sm) in
+    "Darwin arm64") return ;;
+    Linux*) glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null) || return 1 ;;
+    *) return 1 ;;
+    esac
+    [[ $(printf '%s\n' 2.35 "${glibc##* }" | sort -V | head -n 1) == 2.35 ]]
+}
+
 check() {
     "$PY" -m ruff check
     "$PY" -m ruff format --check
@@ -226,7 +239,7 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | pull | models | docs | migrate)
+    serve | pull | convert | models | docs | migrate)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;
@@ -235,6 +248,7 @@ main() {
         ;;
     test)
         install test
+        ! mlx_exists || install mlx
         exec "$PY" -m pytest "$@"
         ;;
     check)

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.provider.hub.update import News
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -26,17 +28,66 @@ def serve() -> None:
 
 @app.command()
 def pull(
-    name: Annotated[str, typer.Argument(help="A recommended name or owner/repository:file")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recommended name or owner/repository[:file or folder], with modelscope: or "
+            "huggingface: before it for another hub than MODEL_HUB. With --update or --check the "
+            "id of a model that was pulled; all of them without one."
+        ),
+    ] = "",
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Replace pulled models by newer revisions, once these have loaded."
+        ),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell which newer revisions there are.")
+    ] = False,
 ) -> None:
-    """Download a model into MODELS_DIR; without a name, list the recommended ones."""
-    from app.provider.curated import source
+    """Download a model into MODELS_DIR; without a name, list the recommended ones.
 
-    if not name:
+    What has arrived of an interrupted download is gone on with by the same command.
+    """
+    if update or check:
+        _update(name, only_tell=check)
+    elif name:
+        _pull(name)
+    else:
         _recommend()
-        return
-    if (wanted := source(name)) is None:
-        _fail(f"There is no recommended model {name!r}; pull without a name lists them.")
-    _pull(*wanted)
+
+
+@app.command()
+def convert(
+    folder: Annotated[str, typer.Argument(help="A Hugging Face folder: its path or its id")],
+    to: Annotated[Literal["mlx", "onnx"], typer.Option(help="The format to make")],
+    quantize: Annotated[
+        Literal["4", "8", "none"], typer.Option(help="Bits of a weight, or all that it has")
+    ] = "4",
+    dtype: Annotated[
+        Literal["float16", "bfloat16", "float32"] | None,
+        typer.Option(help="The type of what is not quantised; else as in the folder"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the result")] = "",
+) -> None:
+    """Make an MLX or ONNX model of a Hugging Face folder, and try it."""
+    from app.provider.convert import CannotConvert, Conversion, find_source
+    from app.provider.convert import convert as make
+
+    settings = _settings()
+    bits: Literal[0, 4, 8] = 0 if quantize == "none" else 4 if quantize == "4" else 8
+    try:
+        source = find_source(settings.models_dir, folder)
+        wanted = Conversion(source, to, bits, dtype, name)
+        typer.echo(f"Converting {source} into {wanted.result}; this can take minutes.")
+        path = make(wanted, settings.models_dir, settings.pool().limits)
+    except (CannotConvert, OSError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail("\nStopped; nothing has changed.")
+    size = sum(file.stat().st_size for file in path.iterdir())
+    typer.echo(f"{path} is ready ({_size(size)}). Ask for the model {path.name!r}.")
 
 
 @app.command()
@@ -83,20 +134,85 @@ def migrate() -> None:
         _fail(error)
 
 
-def _pull(repo: str, wanted: str) -> None:
-    from app.provider import hub
+def _pull(name: str) -> None:
+    from app.provider.hub.bar import Bar
+    from app.provider.hub.download import fetch, find, preflight
+    from app.provider.hub.names import parse
 
     settings = _settings()
+    hubs = settings.hubs()
+    with _hub_problems():
+        try:
+            wanted = parse(name, hubs.default)
+        except ValueError as error:
+            _fail(f"{name!r} {error}.")
+        plan = find(hubs, wanted)
+        preflight(plan, settings.models_dir)
+        typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
+        with Bar(plan.name, plan.size) as bar:
+            path = fetch(hubs, plan, settings.models_dir, bar)
+    typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
+    typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
+
+
+def _update(model: str, *, only_tell: bool) -> None:
+    from app.provider.hub.update import news, records
+
+    settings = _settings()
+    with _hub_problems():
+        known = records(settings.models_dir, model)
+        found = [news(settings.hubs(), one.plan, settings.models_dir) for one in known]
+    if not found:
+        typer.echo(f"No model in {settings.models_dir} was pulled by this version: pull one.")
+        return
+    rows = [
+        (one.have.id, one.have.revision[:8], (one.newest or one.have).revision[:8], one.state)
+        for one in found
+    ]
+    _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
+    newer = [] if only_tell else [one for one in found if one.newer]
+    went_well = [_renew(settings, one) for one in newer]
+    if not all(went_well):
+        raise typer.Exit(1)
+
+
+def _renew(settings: Settings, found: News) -> bool:
+    """Say whether it went well; the others are updated in any case."""
+    from app.provider.errors import ProviderError
+    from app.provider.hub.bar import Bar
+    from app.provider.hub.trial import why_not
+    from app.provider.hub.update import renew
+
+    limits, policy = settings.pool().limits, settings.pool().policy
     try:
-        file = hub.find(settings.hf_endpoint, repo, wanted)
-        typer.echo(f"{repo}: {file.path}, {_size(file.size)}, licence: {file.licence}")
-        path = hub.fetch(settings.hf_endpoint, file, settings.models_dir)
-    except (hub.HubError, OSError) as error:
+        with Bar(found.have.name, (found.newer or found.have).size) as bar:
+            renew(
+                settings.hubs(),
+                settings.models_dir,
+                found,
+                lambda model: why_not(model, limits, policy),
+                bar,
+            )
+    except (ProviderError, OSError) as error:
+        typer.echo(str(error), err=True)
+        return False
+    except KeyboardInterrupt:
+        _fail("\nStopped; the same command goes on from here.")
+    typer.echo(f"{found.have.id} is now the newer revision.")
+    return True
+
+
+@contextmanager
+def _hub_problems() -> Iterator[None]:
+    """End with one sentence when a hub, the disk or the user stops what is done within."""
+    from app.provider.hub.errors import HubError
+
+    try:
+        yield
+    except (HubError, OSError) as error:
         _fail(error)
     except KeyboardInterrupt:
         _fail("\nStopped; the same command goes on from here.")
-    typer.echo(f"{path} is ready. Ask for the model {path.stem!r}, or make it the default:")
-    typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
 
 
 def _recommend() -> None:
@@ -107,7 +223,7 @@ def _recommend() -> None:
         for model in RECOMMENDED
     ]
     _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
-    typer.echo("\n./run.sh pull NAME, or any GGUF file: ./run.sh pull owner/repository:file.gguf")
+    typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
 def _settings() -> Settings:

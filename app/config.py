@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from app.media.policy import MediaPolicy
 from app.provider.engine import EngineLimits
+from app.provider.hub.names import Hubs
+from app.provider.memory import GpuPolicy
 from app.provider.pool import PoolConfig
-from app.provider.runtime import HostPolicy
+from app.provider.status import HostPolicy
 
 
 def _split(value: object) -> object:
@@ -21,6 +24,20 @@ def _split(value: object) -> object:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list."""
+
+
+def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        alias, _, model = name.partition("=")
+        if not (alias and model):
+            raise ValueError(f"{name!r} is not alias=model")
+    return names
+
+
+Ports = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)
+]
+"""A comma-separated list of TCP ports."""
 
 
 class InvalidSetting(Exception):
@@ -56,11 +73,23 @@ class Settings(BaseSettings):
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
     enable_echo: bool = False
+    model_aliases: Annotated[Names, AfterValidator(_aliases)] = ()
     hf_endpoint: str = "https://huggingface.co"
+    model_hub: Literal["huggingface", "modelscope"] = "huggingface"
+    modelscope_endpoint: str = "https://modelscope.cn"
+    allow_pull: bool = True
 
     max_history_length: int = Field(100, ge=0)
     page_size: int = Field(20, ge=1, le=1000)
     max_request_bytes: int = Field(2**20, ge=1024)
+
+    max_images: int = Field(8, ge=0)
+    max_image_bytes: int = Field(10 * 2**20, ge=1024)
+    max_image_pixels: int = Field(40_000_000, ge=1)
+    max_image_side: int = Field(2048, ge=0)
+    image_seconds: float = Field(10, gt=0)
+    image_urls: bool = False
+    image_url_ports: Ports = (80, 443)
 
     use_gpu: bool = False
     gpu_layers: int = Field(-1, ge=-1)
@@ -71,7 +100,13 @@ class Settings(BaseSettings):
     default_max_tokens: int = Field(1024, ge=1)
     kv_cache_mb: int = Field(512, ge=1)
     prefix_cache_mb: int = Field(512, ge=0)
+    onnx_providers: Names = ("cpu",)
     llm_model_cache_size: int = Field(2, ge=1)
+    llm_auto_unload_models: bool = True
+    model_ttl_seconds: float = Field(0, ge=0)
+    memory_budget_mb: int = Field(0, ge=0)
+    llm_available_gpu_memory_gb: float = Field(0, ge=0)
+    llm_gpu_memory_offload_threshold_gb: float = Field(0, ge=0)
     engine_stall_seconds: float = Field(120, gt=0)
     load_timeout_seconds: float = Field(600, gt=0)
 
@@ -81,11 +116,42 @@ class Settings(BaseSettings):
             models_dir=self.models_dir,
             default_model=self.sllm_model_path,
             echo=self.enable_echo,
+            aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             max_loaded=self.llm_model_cache_size,
+            auto_unload=self.llm_auto_unload_models,
+            ttl=self.model_ttl_seconds,
+            memory_budget=self.memory_budget_mb * 2**20,
+            gpu=self._gpu() if self.use_gpu else None,
             limits=self._limits(),
             policy=HostPolicy(
                 self.max_waiting, self.engine_stall_seconds, self.load_timeout_seconds
             ),
+        )
+
+    def _gpu(self) -> GpuPolicy:
+        return GpuPolicy(
+            available=int(self.llm_available_gpu_memory_gb * 2**30),
+            threshold=int(self.llm_gpu_memory_offload_threshold_gb * 2**30),
+            layers=self.gpu_layers,
+        )
+
+    def media(self) -> MediaPolicy:
+        """What pictures may be like, and where they may come from."""
+        return MediaPolicy(
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            max_side=self.max_image_side,
+            max_images=self.max_images,
+            seconds=self.image_seconds,
+            urls=self.image_urls,
+            url_ports=self.image_url_ports,
+        )
+
+    def hubs(self) -> Hubs:
+        """Where models are pulled from."""
+        return Hubs(
+            self.model_hub,
+            {"huggingface": self.hf_endpoint, "modelscope": self.modelscope_endpoint},
         )
 
     def _limits(self) -> EngineLimits:
@@ -94,9 +160,9 @@ class Settings(BaseSettings):
             context_length=self.context_length,
             default_max_tokens=self.default_max_tokens,
             threads=self.engine_threads,
-            gpu_layers=self.gpu_layers if self.use_gpu else 0,
             kv_cache_bytes=self.kv_cache_mb * 2**20,
             prefix_cache_bytes=self.prefix_cache_mb * 2**20,
+            onnx_providers=self.onnx_providers,
         )
 
 

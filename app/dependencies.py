@@ -9,9 +9,12 @@ from fastapi import Depends, Request
 from app.config import Settings
 from app.database import Database
 from app.errors import MediaTypeNotSupported
+from app.logs import Traffic
 from app.provider.pool import ModelPool
 from app.v3.services.templates import TemplateLibrary
 from app.v4.services.desk import Desk
+from app.v5.services.fingerprints import Fingerprints
+from app.v5.services.pull import Puller
 
 
 class State(TypedDict):
@@ -22,6 +25,9 @@ class State(TypedDict):
     templates: TemplateLibrary
     database: Database
     desk: Desk
+    fingerprints: Fingerprints
+    puller: Puller
+    traffic: Traffic
 
 
 # All of these are coroutines because the framework sends plain functions through its thread pool.
@@ -52,6 +58,21 @@ async def _desk(request: Request) -> Desk:
     return desk
 
 
+async def _traffic(request: Request) -> Traffic:
+    traffic: Traffic = request.state.traffic
+    return traffic
+
+
+async def _fingerprints(request: Request) -> Fingerprints:
+    fingerprints: Fingerprints = request.state.fingerprints
+    return fingerprints
+
+
+async def _puller(request: Request) -> Puller:
+    puller: Puller = request.state.puller
+    return puller
+
+
 async def _owner(request: Request) -> str:
     owner: str = request.state.owner
     return owner
@@ -73,6 +94,9 @@ Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 TurnDesk = Annotated[Desk, Depends(_desk)]
+Counted = Annotated[Traffic, Depends(_traffic)]
+Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
+Pulls = Annotated[Puller, Depends(_puller)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""

@@ -24,6 +24,18 @@ Exception                      anything not below: our bug, answered 500 without
     ├── MessageNotFound        no such message in this conversation
     ├── ConversationBusy       another answer of this conversation is being made
     ├── HistoryTooLong         more messages than MAX_HISTORY_LENGTH, and none may be left out
+    ├── PullNotAllowed         clients may not download models (ALLOW_PULL)
+    ├── PullNotFound           no such download
+    ├── TooManyPulls           more downloads wait than may
+    ├── ImageTooLarge          a picture has more bytes or pixels than may be
+    ├── TooManyImages          more pictures in one request than may be
+    ├── ImageTypeNotSupported  a file is none of the five types of pictures
+    ├── ImageTypeMismatch      a file is a picture of another type than was said
+    ├── ImageUnreadable        a picture is damaged, or not base64
+    ├── ImagesBusy             too many pictures wait to be decoded
+    ├── ImageUrlsOff           pictures are not fetched here (IMAGE_URLS)
+    ├── ImageUrlRefused        the address of a picture is not one to fetch from
+    ├── ImageUnreachable       the server of a picture does not answer, or not with one
     └── ClientGone             the client hung up; nobody reads the answer
 
 Every answer that is an error is a problem object (RFC 9457) with a stable ``code``.
@@ -42,9 +54,19 @@ from app.provider.errors import (
     EngineBusy,
     EngineUnavailable,
     ModelConflict,
+    ModelInUse,
     ModelNotFound,
     ModelNotLoadable,
     UnsupportedInput,
+)
+from app.provider.hub.errors import (
+    Damaged,
+    HubError,
+    HubUnreachable,
+    NameTaken,
+    NoSpace,
+    NotAllowed,
+    NotOnHub,
 )
 
 MAX_FIELD_ERRORS = 20
@@ -208,6 +230,79 @@ class HistoryTooLong(ApiError):
         )
 
 
+class PullNotAllowed(ApiError):
+    """Clients of this server may not download models."""
+
+
+class PullNotFound(ApiError):
+    """No download has that id."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(f"There is no download {job[:100]!r}; GET /api/v5/models/pull lists them.")
+
+
+class TooManyPulls(ApiError):
+    """As many downloads run and wait as there can be."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} downloads run or wait: wait for one of them, or cancel one.")
+
+
+class ImageTooLarge(ApiError):
+    """A picture is larger than one may be, in bytes or pixels."""
+
+
+class TooManyImages(ApiError):
+    """One request brings more pictures than it may."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"The request has {count} images; {most} are the most (MAX_IMAGES).")
+
+
+class ImageTypeNotSupported(ApiError):
+    """A file's content is none of the types that are taken."""
+
+
+class ImageTypeMismatch(ApiError):
+    """A file is not of the type that it was declared as."""
+
+    def __init__(self, declared: str, found: str) -> None:
+        super().__init__(f"The image is declared as {declared[:100]!r}, but it is {found}.")
+
+
+class ImageUnreadable(ApiError):
+    """A picture cannot be decoded."""
+
+
+class ImagesBusy(ApiError):
+    """As many pictures wait to be decoded as may."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most} images are waiting to be decoded: try again in a moment.")
+
+
+class ImageUrlsOff(ApiError):
+    """Pictures are not fetched by this server."""
+
+    def __str__(self) -> str:
+        return (
+            "This server fetches no images: send the image as base64 (or set IMAGE_URLS=true "
+            "on the server)."
+        )
+
+
+class ImageUrlRefused(ApiError):
+    """The address of a picture, or one that it leads on to, is not fetched from."""
+
+
+class ImageUnreachable(ApiError):
+    """A picture could not be fetched."""
+
+
 class TurnFailed(Exception):
     """A stored turn went wrong: its question is kept, and this says where."""
 
@@ -239,33 +334,58 @@ TABLE: dict[type[Exception], Kind] = {
     RequestValidationError: Kind(422, "invalid-request"),
     InvalidRequest: Kind(422, "invalid-request"),
     RenderFailed: Kind(422, "template-failed", since=3),
+    ImageUnreadable: Kind(422, "image-unreadable", since=5),
+    ImageUrlRefused: Kind(422, "image-url-refused", since=5),
     HistoryTooLong: Kind(400, "history-too-long", since=4),
     ContextOverflow: Kind(400, "context-length-exceeded"),
     UnsupportedInput: Kind(400, "unsupported-input"),
     KeyRequired: Kind(401, "api-key-required"),
     OpenBindRefused: Kind(403, "open-bind-refused"),
     OriginNotAllowed: Kind(403, "origin-not-allowed"),
+    NotAllowed: Kind(403, "hub-refused", since=5),
+    ImageUrlsOff: Kind(403, "image-urls-off", since=5),
+    PullNotAllowed: Kind(403, "pull-not-allowed", since=5),
     ConversationNotFound: Kind(404, "conversation-not-found", since=4),
     MessageNotFound: Kind(404, "message-not-found", since=4),
     ModelNotFound: Kind(404, "model-not-found"),
+    NotOnHub: Kind(404, "hub-model-not-found", since=5),
+    PullNotFound: Kind(404, "pull-not-found", since=5),
     TemplateNotFound: Kind(404, "template-not-found", since=3),
     TemplateVersionNotFound: Kind(404, "template-version-not-found", since=4),
     ConversationBusy: Kind(409, "conversation-busy", since=4),
     ModelConflict: Kind(409, "model-conflict"),
+    ModelInUse: Kind(409, "model-in-use", since=5),
     ModelNotLoadable: Kind(409, "model-not-loadable"),
+    NameTaken: Kind(409, "name-taken", since=5),
     TemplateBuiltIn: Kind(409, "template-built-in", since=4),
     TemplateExists: Kind(409, "template-exists", since=4),
     TooManyTemplates: Kind(409, "too-many-templates", since=4),
     PreconditionFailed: Kind(412, "precondition-failed", since=4),
+    ImageTooLarge: Kind(413, "image-too-large", since=5),
+    TooManyImages: Kind(413, "too-many-images", since=5),
+    ImageTypeMismatch: Kind(415, "image-type-mismatch", since=5),
+    ImageTypeNotSupported: Kind(415, "image-type-not-supported", since=5),
     MediaTypeNotSupported: Kind(415, "media-type-not-supported"),
     HostNotAllowed: Kind(421, "host-not-allowed"),
     EngineBusy: Kind(429, "engine-busy"),
+    ImagesBusy: Kind(429, "images-busy", since=5),
+    TooManyPulls: Kind(429, "too-many-pulls", since=5),
     ClientGone: Kind(499, "client-gone"),
+    ImageUnreachable: Kind(502, "image-unreachable", since=5),
+    Damaged: Kind(502, "download-damaged", since=5),
+    HubError: Kind(502, "pull-failed", since=5),
+    HubUnreachable: Kind(502, "hub-unreachable", since=5),
     EngineUnavailable: Kind(503, "engine-unavailable"),
     StorageUnavailable: Kind(503, "storage-unavailable", since=4),
+    NoSpace: Kind(507, "no-space", since=5),
     Exception: Kind(500, "internal-error"),
 }
 """Status and code of every error; the nearest class wins."""
+
+
+def kind_of(error: type[BaseException]) -> Kind:
+    """Status and code of an error of that class."""
+    return next(TABLE[kind] for kind in (*error.__mro__, Exception) if kind in TABLE)
 
 
 def pointer(*steps: object) -> str:

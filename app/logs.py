@@ -6,12 +6,17 @@ import logging
 import re
 import time
 import uuid
+from collections import Counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
+from app.methods import METHODS
 
 log = logging.getLogger(__name__)
+
+Traffic = Counter[tuple[str, int]]
+"""How many requests there were, by method and status (0: none was sent)."""
 
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -31,11 +36,13 @@ def configure(level: str) -> None:
 class RequestLog:
     """ASGI middleware: gives each request an id, sends it as X-Request-ID, logs the outcome.
 
-    It is also the last to handle an error: one that nobody expected is answered with 500.
+    It counts them in ``traffic``, and is the last to handle an error: one that nobody expected
+    is answered with 500.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
         self.app = app
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; a client may choose the id by sending the header itself."""
@@ -53,6 +60,7 @@ class RequestLog:
             await problems.response(error, request_id)(scope, receive, sending)
         finally:
             milliseconds = 1000 * (time.perf_counter() - began)
+            self._traffic[_method(scope), sending.status] += 1
             outcome = scope["method"], scope["path"], sending.status, milliseconds, request_id
             log.info("%s %r %d %.1f ms %s", *outcome)
 
@@ -71,6 +79,12 @@ class Sending:
             self.status = message["status"]
             message["headers"] = [*message["headers"], self._header]
         await self._send(message)
+
+
+def _method(scope: Scope) -> str:
+    """One of the few there are: a client may make up any number of others."""
+    method: str = scope["method"]
+    return method if method in {*METHODS, "HEAD", "OPTIONS"} else "other"
 
 
 def _request_id(scope: Scope) -> str:

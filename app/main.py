@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from app import health, logs, migrate, pages, problems, versions
+from app import health, logs, metrics, migrate, pages, problems, versions
 from app.config import Settings
 from app.database import Database
 from app.dependencies import State
@@ -23,6 +23,8 @@ from app.security import Guard
 from app.v3.services.templates import TemplateLibrary, load
 from app.v4.services.caretaker import Caretaker
 from app.v4.services.desk import Desk
+from app.v5.services.fingerprints import Fingerprints
+from app.v5.services.pull import Puller
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or Settings()
     templates = _templates(settings)
+    traffic = logs.Traffic()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
@@ -48,6 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         desk = Desk(
             database, pool, templates, settings.max_history_length, settings.default_max_tokens
         )
+        fingerprints = Fingerprints()
+        puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
+        await puller.start()
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
         yield {
@@ -56,8 +62,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "templates": templates,
             "database": database,
             "desk": desk,
+            "fingerprints": fingerprints,
+            "puller": puller,
+            "traffic": traffic,
         }
         preloading.cancel()
+        await puller.close()
+        await fingerprints.close()
         await pool.close()
         await caretaker.close()
         database.close()
@@ -66,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="FastAPI SLLM API", openapi_url=None, redirect_slashes=False, lifespan=lifespan
     )
     _add_routes(app)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, traffic)
     for kind in problems.HANDLED:
         app.add_exception_handler(kind, problems.handle)
     return app
@@ -92,9 +103,10 @@ def _add_routes(app: FastAPI) -> None:
         versions.add(name, app.router)
     app.include_router(pages.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> None:
     """The last one added is the first to see a request."""
     public = [
         route.path
@@ -111,4 +123,4 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
         )
-    app.add_middleware(logs.RequestLog)
+    app.add_middleware(logs.RequestLog, traffic=traffic)

@@ -14,13 +14,13 @@ from starlette.responses import Response
 
 from app.errors import (
     MAX_FIELD_ERRORS,
-    TABLE,
     ApiError,
     FieldError,
     InvalidRequest,
     Kind,
     TurnFailed,
     cause_of,
+    kind_of,
     pointer,
 )
 from app.methods import allowed
@@ -48,7 +48,9 @@ TITLES = {
     429: "Too Many Requests",
     499: "Client Closed Request",
     500: "Internal Server Error",
+    502: "Bad Gateway",
     503: "Service Unavailable",
+    507: "Insufficient Storage",
 }
 """Names of the statuses; Python's own change from version to version."""
 
@@ -107,7 +109,7 @@ def problem(error: Exception, request_id: str) -> Problem:
 def _kind(error: Exception) -> Kind:
     if isinstance(error, HTTPException):
         return Kind(error.status_code, FRAMEWORK.get(error.status_code, "http-error"))
-    return next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    return kind_of(type(error))
 
 
 def _detail(error: Exception, errors: Sequence[FieldError] | None) -> str:

@@ -10,6 +10,7 @@ The order on the wire, each event with an id that counts from 0:
     done      {finish_reason, usage}    ┐ exactly one of these two, and nothing after it
     error     the problem object        ┘
 
+A stream that only loads a model has no deltas, and its ``done`` describes the model.
 ``: keep-alive`` comments fill silences. The status is 200 only once the engine has accepted the
 prompt, or has kept us waiting for PATIENCE: an error before that is a normal HTTP error.
 """
@@ -33,7 +34,7 @@ from app.errors import ApiError, ClientGone, cause_of
 from app.hangup import unless_hangup
 from app.problems import problem
 from app.provider.errors import EngineUnavailable, ProviderError
-from app.provider.types import Delta, End, Event, Progress, Started
+from app.provider.types import Delta, End, Event, Loaded, Progress, Started
 
 log = logging.getLogger(__name__)
 
@@ -44,27 +45,28 @@ KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
 Fields = Mapping[str, Any]
+Told = Event | Loaded
 
 
 class Feed:
     """Reads a stream ahead of its client, so that nothing is lost when a wait times out."""
 
-    def __init__(self, events: AsyncGenerator[Event, None]) -> None:
-        self._queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+    def __init__(self, events: AsyncGenerator[Told, None]) -> None:
+        self._queue: asyncio.Queue[Told | Exception] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read(events))
 
-    async def _read(self, events: AsyncGenerator[Event, None]) -> None:
+    async def _read(self, events: AsyncGenerator[Told, None]) -> None:
         try:
             async with aclosing(events):
                 async for event in events:
                     self._queue.put_nowait(event)
-                    if isinstance(event, End):
+                    if isinstance(event, End | Loaded):
                         return
             self._queue.put_nowait(EngineUnavailable("The answer broke off.", 1.0))
         except Exception as error:  # the client is told of it where it is answered
             self._queue.put_nowait(error)
 
-    async def batch(self, seconds: float) -> list[Event | Exception]:
+    async def batch(self, seconds: float) -> list[Told | Exception]:
         """Everything that is ready; waits so long for the first, then returns nothing."""
         try:
             async with asyncio.timeout(seconds):
@@ -89,7 +91,7 @@ def plain_done(end: End) -> Fields:
 class EventStream(Response):
     """The answer of a streaming route: ``head`` is what its ``message`` event says.
 
-    ``done`` makes what its ``done`` event says.
+    ``done`` makes what its ``done`` event says, of the End or Loaded that came last.
     """
 
     media_type = "text/event-stream"
@@ -97,8 +99,8 @@ class EventStream(Response):
     def __init__(
         self,
         head: Fields,
-        events: AsyncGenerator[Event, None],
-        done: Callable[[End], Fields] = plain_done,
+        events: AsyncGenerator[Told, None],
+        done: Callable[[Any], Fields] = plain_done,
     ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
@@ -129,15 +131,15 @@ class EventStream(Response):
         await send({"type": "http.response.start", **start})
         await _body(send, self._frame("message", self._head), more=True)
 
-    async def _send(self, send: Send, batch: Sequence[Event | Exception], request_id: str) -> bool:
+    async def _send(self, send: Send, batch: Sequence[Told | Exception], request_id: str) -> bool:
         """Write a batch at once, a comment if it is empty; True when it held the end."""
         told = [event for event in batch if not isinstance(event, Started)]
         named = [
-            ("done", self._done(event)) if isinstance(event, End) else _named(event, request_id)
+            ("done", self._done(event)) if isinstance(event, End | Loaded) else _named(event, request_id)
             for event in told
         ]
         text = "".join(self._frame(*event) for event in named) if batch else ": keep-alive\n\n"
-        ended = bool(batch) and isinstance(batch[-1], (End, Exception))
+        ended = bool(batch) and isinstance(batch[-1], (End, Loaded, Exception))
         if text:
             await _body(send, text, more=not ended)
         return ended
@@ -147,13 +149,13 @@ class EventStream(Response):
         return f"event: {name}\nid: {next(self._ids)}\ndata: {data}\n\n"
 
 
-async def _until_started(feed: Feed) -> list[Event | Exception]:
+async def _until_started(feed: Feed) -> list[Told | Exception]:
     """What came until the engine accepted the prompt or PATIENCE ran out; raises its refusal."""
-    seen: list[Event | Exception] = []
+    seen: list[Told | Exception] = []
     deadline = time.monotonic() + PATIENCE
     while (left := deadline - time.monotonic()) > 0:
         seen += await feed.batch(left)
-        if any(isinstance(event, Started | End) for event in seen):
+        if any(isinstance(event, Started | End | Loaded) for event in seen):
             break
         if seen and isinstance(seen[-1], Exception):
             raise seen[-1]

@@ -28,6 +28,9 @@ from app.v4.routers import conversations as v4_conversations
 from app.v4.routers import templates as v4_templates
 from app.v4.routers import transfer as v4_transfer
 from app.v4.routers import turns as v4_turns
+from app.v5.models.models import LOAD_EVENTS
+from app.v5.routers import models as v5_models
+from app.v5.routers import pull as v5_pull
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ RELEASES = (
         ),
         tuple(V4_EVENTS.values()),
     ),
+    Release((v5_models.router, v5_pull.router), tuple(LOAD_EVENTS.values())),
 )
 """v1, v2, … in this order."""
 

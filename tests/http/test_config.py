@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from app import config
 from app.config import Settings
+from app.provider.memory import GpuPolicy
 
 EXAMPLE = Path(config.__file__).parents[1] / ".env.example"
 
@@ -57,9 +58,19 @@ def test_the_models_folder_has_three_names(bare: pytest.MonkeyPatch, name: str) 
 
 
 def test_the_gpu_gets_layers_only_when_wanted(bare: pytest.MonkeyPatch) -> None:
-    assert Settings(_env_file=None, gpu_layers=12).pool().limits.gpu_layers == 0
-    assert Settings(_env_file=None, gpu_layers=12, use_gpu=True).pool().limits.gpu_layers == 12
-    assert Settings(_env_file=None, use_gpu=True).pool().limits.gpu_layers == -1
+    assert Settings(_env_file=None, gpu_layers=12).pool().gpu is None
+    wanted = Settings(_env_file=None, use_gpu=True, llm_available_gpu_memory_gb=1.5)
+    assert wanted.pool().gpu == GpuPolicy(available=3 * 2**29, threshold=0, layers=-1)
+    split = Settings(_env_file=None, use_gpu=True, llm_gpu_memory_offload_threshold_gb=4)
+    assert split.pool().gpu == GpuPolicy(available=0, threshold=2**32, layers=-1)
+
+
+def test_aliases_name_a_model(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("MODEL_ALIASES", "gpt-4o=starter, other=a=b")
+    assert Settings(_env_file=None).pool().aliases == {"gpt-4o": "starter", "other": "a=b"}
+    bare.setenv("MODEL_ALIASES", "gpt-4o")
+    with pytest.raises(ValidationError, match="is not alias=model"):
+        Settings(_env_file=None)
 
 
 def test_settings_do_not_change() -> None:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app import errors, problems
 from app.provider import errors as provider
+from app.provider.hub import errors as hub
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
@@ -34,12 +35,32 @@ SAMPLES: list[Exception] = [
     errors.TooManyTemplates(1000),
     errors.PreconditionFailed('"2"'),
     provider.ModelConflict("Two."),
+    provider.ModelInUse("starter", 2),
     provider.ModelNotLoadable("Broken."),
     errors.MediaTypeNotSupported("No."),
     errors.HostNotAllowed("No."),
     provider.EngineBusy("Full.", 0.2),
     errors.ClientGone("Gone."),
     provider.EngineUnavailable("Down.", 2.5),
+    hub.HubError("It ended."),
+    hub.NotOnHub("No."),
+    hub.NotAllowed("No."),
+    hub.HubUnreachable("Silent."),
+    hub.NoSpace("Full."),
+    hub.Damaged("Wrong."),
+    hub.NameTaken("There."),
+    errors.PullNotAllowed("No."),
+    errors.PullNotFound("p1"),
+    errors.TooManyPulls(20),
+    errors.ImageTooLarge("Too large."),
+    errors.TooManyImages(9, 8),
+    errors.ImageTypeNotSupported("No."),
+    errors.ImageTypeMismatch("image/png", "image/jpeg"),
+    errors.ImageUnreadable("Damaged."),
+    errors.ImagesBusy(32),
+    errors.ImageUrlsOff(),
+    errors.ImageUrlRefused("No."),
+    errors.ImageUnreachable("Silent."),
     ValueError("a secret"),
 ]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import serving
 from tests.postgres import Cluster
 from tests.provider.asking import STARTER
-from tests.provider.test_catalogue import write_gguf
+from tests.provider.model_files import write_gguf
 
 
 def test_a_well_server_says_so(echo: httpx.Client) -> None:
@@ -21,6 +21,22 @@ def test_a_well_server_says_so(echo: httpx.Client) -> None:
     assert model["idle_seconds"] >= 0
     assert "pid" not in model
     assert echo.head("/health").status_code == 200
+
+
+def test_it_tells_how_fast_a_model_answers(empty_models: Path) -> None:
+    with serving(models_dir=empty_models, sllm_model_path=STARTER) as client:
+        body = {"message": "How do I stream?", "max_tokens": 20}
+        client.post("/api/v1/chat", json=body | {"max_tokens": 1})
+        model = client.get("/health").json()["models"]["starter"]
+        assert (model["tokens_per_second"], model["cache_hit_rate"]) == (None, 0)
+        assert 0 < model["time_to_first_token_seconds"] < 60
+        for _ in range(3):
+            client.post("/api/v1/chat", json=body)
+        model = client.get("/health").json()["models"]["starter"]
+    assert 1 < model["tokens_per_second"] < 100_000
+    assert 0.5 < model["cache_hit_rate"] < 1
+    assert model["memory_bytes"] > 10 * 2**20
+    assert (model["waiting"], model["restarts"]) == (0, 0)
 
 
 def test_a_server_without_any_model_lives_and_says_what_is_missing(empty_models: object) -> None:

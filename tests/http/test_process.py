@@ -35,7 +35,19 @@ asyncio.run(chat(create_app(Settings(_env_file=None, enable_echo=True, models_di
 print(" ".join(sys.modules))
 """
 
-HEAVY = {"llama_cpp", "torch", "transformers", "mlx", "onnxruntime", "numpy", "PIL"}
+HEAVY = {
+    "PIL",
+    "huggingface_hub",
+    "llama_cpp",
+    "mlx",
+    "numpy",
+    "onnxruntime",
+    "prometheus_client",
+    "pynvml",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
 
 
 def test_no_engine_library_comes_into_the_server(empty_models: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ PUBLIC = {
     "/api/v2/openapi.json",
     "/api/v3/openapi.json",
     "/api/v4/openapi.json",
+    "/api/v5/openapi.json",
     "/assets/swagger-ui-bundle.js",
     "/assets/swagger-ui.css",
     "/assets/redoc.standalone.js",

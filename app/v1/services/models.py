@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, get_args
 
-from app.provider.catalogue import ModelCard
+from app.provider.card import ModelCard
 from app.provider.pool import ModelPool
 from app.v1.models.models import Model, ModelList
 
+FORMATS = frozenset(get_args(Model.model_fields["format"].annotation))
+"""The formats that the contract names: a client of it need not understand any other."""
+
 
 async def list_models(pool: ModelPool) -> ModelList:
-    """Everything on disk, with what its engine is doing."""
+    """Every model in a format of ``FORMATS``, with what its engine is doing."""
     cards = await asyncio.to_thread(pool.cards)
-    return ModelList(models=[_model(card, pool) for card in cards])
+    known = [card for card in cards if card.format in FORMATS]
+    return ModelList(models=[Model(**described(card, pool)) for card in known])
 
 
-def _model(card: ModelCard, pool: ModelPool) -> Model:
-    return Model(
-        id=card.id,
-        format=card.format,
-        tasks=list(card.tasks),
-        size_bytes=card.size_bytes,
-        context_length=card.context_length,
-        state="unusable" if card.problem else pool.state(card.id),
-    )
+def described(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
+    """The fields that every version tells of a model."""
+    return {
+        "id": card.id,
+        "format": card.format,
+        "tasks": list(card.tasks),
+        "size_bytes": card.size_bytes,
+        "context_length": card.context_length,
+        "state": "unusable" if card.problem else pool.state(card.id),
+    }

@@ -1,0 +1,90 @@
+"""What ``/health`` and ``/metrics`` measure at the moment they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from app.database import Database
+from app.logs import Traffic
+from app.provider.ledger import Entry
+from app.provider.machine import held_by
+from app.provider.meters import Meters
+from app.provider.pool import ModelPool
+from app.provider.status import HostStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReading:
+    """The API process: bytes in RAM, CPU seconds so far, open files, Unix time of its start."""
+
+    resident_bytes: int
+    cpu_seconds: float
+    open_files: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that is exported, at one moment.
+
+    ``meters`` has every model that was asked for, ``statuses`` those that have an engine now;
+    ``memory`` is bytes of RAM by model, ``ledger`` what was set aside for it. ``lag`` is the
+    time in seconds that a task waited for its turn on the event loop.
+    """
+
+    meters: Mapping[str, Meters]
+    statuses: Mapping[str, HostStatus]
+    memory: Mapping[str, int]
+    ledger: Mapping[str, Entry]
+    traffic: Traffic
+    database_up: bool
+    lag: float
+    process: ProcessReading
+
+
+async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading:
+    """Measure now."""
+    return Reading(
+        lag=await _lag(),
+        database_up=not await database.problem(),
+        memory=await engine_memory(pool),
+        process=await asyncio.to_thread(_own),
+        ledger=pool.ledger(),
+        meters=pool.meters(),
+        statuses=pool.health(),
+        traffic=traffic,
+    )
+
+
+async def engine_memory(pool: ModelPool) -> dict[str, int]:
+    """Bytes of RAM that each engine process holds, by model; see ``held_by``."""
+    pids = {model: status.pid for model, status in pool.health().items() if status.pid}
+    return await asyncio.to_thread(_held, pids)
+
+
+def _held(pids: Mapping[str, int]) -> dict[str, int]:
+    return {model: held for model, pid in pids.items() if (held := held_by(pid))}
+
+
+def _own() -> ProcessReading:
+    process = psutil.Process()
+    with process.oneshot():
+        times = process.cpu_times()
+        return ProcessReading(
+            resident_bytes=process.memory_info().rss,
+            cpu_seconds=times.user + times.system,
+            open_files=process.num_fds(),
+            started_at=process.create_time(),
+        )
+
+
+async def _lag() -> float:
+    """One turn of the event loop: what any other task would have to wait now."""
+    asked = time.perf_counter()
+    await asyncio.sleep(0)
+    return time.perf_counter() - asked

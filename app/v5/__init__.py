@@ -1,0 +1,1 @@
+"""Models: loading, planning, pulling; and images."""

@@ -1,0 +1,1 @@
+"""Wire models of v5: what clients send and get."""

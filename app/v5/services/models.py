@@ -1,0 +1,122 @@
+"""Models as v5 describes them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.provider.card import ModelCard
+from app.provider.engine import EngineLimits
+from app.provider.ledger import Entry
+from app.provider.memory import Need
+from app.provider.pool import ModelPool
+from app.v1.services import models as v1
+from app.v5.models.models import (
+    Memory,
+    ModelDetail,
+    ModelDetailList,
+    ModelPlan,
+    PlanRequest,
+    Residence,
+)
+from app.v5.services.fingerprints import Fingerprints
+
+HASHING_SECONDS = 2.0
+"""How long an answer waits for a fingerprint that is not known yet."""
+
+
+async def listed(pool: ModelPool) -> ModelDetailList:
+    """Everything on disk, with what its engine is doing; fingerprints where they are known."""
+    cards = await asyncio.to_thread(pool.cards)
+    return ModelDetailList(models=_details(pool, cards))
+
+
+async def detail(pool: ModelPool, fingerprints: Fingerprints, model: str) -> ModelDetail:
+    """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
+    card = pool.card(model)
+    sha256 = await fingerprints.of(card, HASHING_SECONDS)
+    return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
+
+
+def loaded(pool: ModelPool, model: str) -> dict[str, object]:
+    """The same as the last event of a load tells it."""
+    return _details(pool, [pool.card(model)])[0].model_dump()
+
+
+async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
+    """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
+    limits = _limits(pool.limits, request)
+    card = pool.card(model)
+    wish, verdict = await asyncio.to_thread(pool.plan, model, limits)
+    reason = card.problem or verdict.never
+    others = [entry for one, entry in pool.ledger().items() if one != card.id]
+    return ModelPlan(
+        model=card.id,
+        fits=reason is None,
+        reason=reason,
+        loaded=pool.state(card.id) == "ready",
+        evict=list(verdict.leave),
+        wait=verdict.wait,
+        parts=_parts(wish.need),
+        ram_bytes=wish.ram,
+        ram_budget_bytes=wish.budget.ram,
+        ram_taken_bytes=sum(entry.held for entry in others),
+        gpu_bytes=wish.gpu,
+        gpu_layers=wish.placement.gpu_layers,
+        layers=wish.placement.layers,
+    )
+
+
+def _limits(limits: EngineLimits, request: PlanRequest) -> EngineLimits:
+    wanted = request.model_dump(exclude_none=True)
+    megabytes = {
+        name: wanted[f"{name}_mb"] * 2**20
+        for name in ("kv_cache", "prefix_cache")
+        if f"{name}_mb" in wanted
+    }
+    counts = {name: wanted[name] for name in ("context_length", "slots") if name in wanted}
+    return replace(limits, **counts, **{f"{name}_bytes": n for name, n in megabytes.items()})
+
+
+def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
+    entries = pool.ledger()
+    return [_detail(pool, card, entries.get(card.id)) for card in cards]
+
+
+def _detail(pool: ModelPool, card: ModelCard, entry: Entry | None) -> ModelDetail:
+    return ModelDetail(
+        **v1.described(card, pool),
+        name=card.name,
+        version=card.version,
+        aliases=list(card.aliases),
+        architecture=card.architecture,
+        parameters=card.parameters,
+        quantization=card.quantization,
+        licence=card.licence,
+        chat_template=card.chat_template or None,
+        sha256=None,
+        problem=card.problem,
+        memory=_residence(entry) if entry else None,
+    )
+
+
+def _residence(entry: Entry) -> Residence:
+    return Residence(
+        predicted_bytes=entry.predicted,
+        measured_bytes=entry.measured,
+        gpu_bytes=entry.placement.gpu_bytes,
+        gpu_layers=entry.placement.gpu_layers,
+        parts=_parts(entry.need),
+    )
+
+
+def _parts(need: Need) -> Memory:
+    return Memory(
+        runtime=need.runtime,
+        weights=need.weights,
+        kv=need.kv,
+        compute=need.compute,
+        prefix_cache=need.prefix_cache,
+        vision=need.vision,
+    )
