@@ -1,0 +1,76 @@
+"""What a client sends for a picture, and the bytes of one that is sent as text."""
+
+from __future__ import annotations
+
+import binascii
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.errors import ImageTypeMismatch, ImageUnreadable
+from app.media.picture import check_bytes, plain_mime
+from app.media.policy import MediaPolicy
+
+Detail = Literal["auto", "low", "high"]
+
+
+class GivenImage(BaseModel):
+    """One image of a message: its bytes, or where they are."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base64: str | None = Field(None, description="The file in base64, or as a data: URL.")
+    url: str | None = Field(
+        None, description="Where the file is (http, https); a data: URL is read as `base64`."
+    )
+    mime: str | None = Field(
+        None, max_length=100, description="The file's type, to be checked against its content."
+    )
+    detail: Detail = Field("auto", description="`low`: scaled down to 512 pixels.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.base64 is None) == (self.url is None):
+            raise ValueError("give either base64 or url")
+        return self
+
+    @property
+    def text(self) -> str | None:
+        """The file as base64 or as a data: URL; None when it has to be fetched."""
+        if self.url is not None and _is_data(self.url):
+            return self.url
+        return self.base64
+
+
+def content_of(text: str, declared: str | None, policy: MediaPolicy) -> tuple[bytes, str]:
+    """The bytes of strict base64 (RFC 4648) or a data: URL, and the type they are declared as.
+
+    Raises ImageTooLarge, ImageUnreadable, ImageTypeMismatch (of two declarations).
+    """
+    mime = plain_mime(declared)
+    if _is_data(text):
+        stated, text = _parts(text)
+        if mime and stated and mime != stated:
+            raise ImageTypeMismatch(mime, f"a data: URL of {stated[:100]!r}")
+        mime = mime or stated
+    check_bytes(len(text) // 4 * 3 - 2, policy)
+    try:
+        return binascii.a2b_base64(text, strict_mode=True), mime
+    except ValueError as error:
+        raise ImageUnreadable(
+            "The image is not valid base64: only A-Z, a-z, 0-9, + and / with = at the end, "
+            "and nothing between."
+        ) from error
+
+
+def _is_data(text: str) -> bool:
+    return text[:5].lower() == "data:"
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """The type and the base64 of a data: URL (RFC 2397)."""
+    comma = url.find(",", 0, 300)
+    about = url[5:comma].lower()
+    if comma < 0 or not about.endswith(";base64"):
+        raise ImageUnreadable("A data: URL must be like data:image/png;base64, and then base64.")
+    return plain_mime(about.removesuffix(";base64")), url[comma + 1 :]

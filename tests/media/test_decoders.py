@@ -1,0 +1,129 @@
+"""The processes that decode: bounded in time, memory and number, and gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import psutil
+import pytest
+
+from app.errors import ImagesBusy, ImageUnreadable
+from app.media.intake import Intake
+from app.media.picture import Picture
+from app.media.policy import MediaPolicy
+from tests.media.files import jpeg, many_scans
+
+SLOW = many_scans(800)
+"""Seconds of work; 60 kB."""
+
+
+@pytest.fixture
+async def intake() -> AsyncIterator[Intake]:
+    intake = Intake(MediaPolicy(seconds=30, workers=1, max_waiting=1))
+    yield intake
+    await intake.close()
+    assert decoders() == []
+
+
+def decoders() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "app.media" in child.cmdline()
+    ]
+
+
+async def at_work() -> psutil.Process:
+    """The process that decodes, once it does."""
+    while True:
+        for child in decoders():
+            if child.cpu_times().user > 0.3:
+                return child
+        await asyncio.sleep(0.01)
+
+
+async def test_a_picture_that_takes_too_long() -> None:
+    intake = Intake(MediaPolicy(seconds=1.0))
+    begun = time.monotonic()
+    with pytest.raises(ImageUnreadable, match="longer than 1 seconds"):
+        await intake.take_bytes(SLOW)
+    assert time.monotonic() - begun < 4
+    await intake.close()
+    assert decoders() == []
+
+
+async def test_a_crash_of_the_decoder_is_one_picture_lost(intake: Intake) -> None:
+    task = asyncio.create_task(intake.take_bytes(SLOW))
+    (await at_work()).send_signal(11)
+    with pytest.raises(ImageUnreadable, match="crash"):
+        await task
+    assert (await intake.take_bytes(jpeg())).width == 40
+
+
+async def test_a_process_that_died_waiting_is_replaced(intake: Intake) -> None:
+    await intake.take_bytes(jpeg())
+    (spare,) = decoders()
+    spare.kill()
+    await asyncio.to_thread(psutil.wait_procs, [spare], 5)
+    assert (await intake.take_bytes(jpeg())).width == 40
+
+
+async def test_who_is_cancelled_leaves_no_process_at_work(intake: Intake) -> None:
+    task = asyncio.create_task(intake.take_bytes(SLOW))
+    worker = await at_work()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert worker not in decoders()
+    assert (await intake.take_bytes(jpeg())).width == 40
+
+
+async def test_few_at_once_few_wait_and_the_others_are_told(intake: Intake) -> None:
+    tasks = [asyncio.create_task(intake.take_bytes(SLOW)) for _ in range(2)]
+    await at_work()
+    assert len(decoders()) == 1
+    with pytest.raises(ImagesBusy, match="1 images are waiting"):
+        await intake.take_bytes(jpeg())
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (await intake.take_bytes(jpeg())).width == 40
+
+
+async def test_the_loop_is_free_while_a_picture_is_decoded(intake: Intake) -> None:
+    task = asyncio.create_task(intake.take_bytes(SLOW))
+    await at_work()
+    gaps = []
+    for _ in range(50):
+        before = time.monotonic()
+        await asyncio.sleep(0.001)
+        gaps.append(time.monotonic() - before)
+    task.cancel()
+    assert sorted(gaps)[25] < 0.05
+
+
+async def test_many_pictures_at_once() -> None:
+    intake = Intake(MediaPolicy(workers=2))
+    pictures: list[Picture] = await asyncio.gather(*(intake.take_bytes(jpeg()) for _ in range(8)))
+    assert len(set(pictures)) == 1
+    assert len(decoders()) <= 1
+    await intake.close()
+
+
+async def test_a_process_knows_no_secret_and_can_open_nothing(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("API_KEYS", "hush")
+    task = asyncio.create_task(intake.take_bytes(SLOW))
+    worker = await at_work()
+    assert "hush" not in worker.environ().values()
+    if sys.platform == "linux":
+        assert worker.rlimit(psutil.RLIMIT_NOFILE) == (0, 0)
+        assert worker.rlimit(psutil.RLIMIT_FSIZE) == (0, 0)
+        memory, _ = worker.rlimit(psutil.RLIMIT_AS)
+        assert memory < 250 * 2**20  # of a picture of 4 million pixels
+    assert worker.net_connections("inet") == []
+    task.cancel()

@@ -1,0 +1,127 @@
+"""Base64 and data: URLs."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+
+import pytest
+from pydantic import ValidationError
+
+from app.errors import (
+    ImageTooLarge,
+    ImageTypeMismatch,
+    ImageTypeNotSupported,
+    ImageUnreadable,
+    ImageUrlsOff,
+)
+from app.media.given import GivenImage, content_of
+from app.media.intake import Intake
+from app.media.picture import Picture
+from app.media.policy import MediaPolicy
+from tests.media.files import drawing, jpeg, saved
+
+FILE = saved(drawing(), "PNG")
+TEXT = b64encode(FILE).decode()
+
+
+def take(given: GivenImage) -> Picture:
+    async def taken() -> Picture:
+        intake = Intake(MediaPolicy())
+        try:
+            return await intake.take(given)
+        finally:
+            await intake.close()
+
+    return asyncio.run(taken())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        GivenImage(base64=TEXT),
+        GivenImage(base64=TEXT, mime="image/png"),
+        GivenImage(base64=f"data:image/png;base64,{TEXT}"),
+        GivenImage(url=f"data:image/png;base64,{TEXT}"),
+        GivenImage(url=f"DATA:image/png;charset=x;BASE64,{TEXT}", mime="image/png"),
+        GivenImage(url=f"data:;base64,{TEXT}"),
+    ],
+)
+def test_a_picture_as_text(given: GivenImage) -> None:
+    """A data: URL is not fetched, and so needs no leave."""
+    assert take(given).original_bytes == len(FILE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT + "\n",
+        TEXT[:40] + "\n" + TEXT[40:],
+        " " + TEXT,
+        TEXT.rstrip("=") + "===",
+        TEXT[:41],
+        TEXT[:-4] + "=" + TEXT[-3:],
+        "AAAA=AAA",
+        "====",
+        "AA-_",
+        "\u00e9" * 8,
+        "\ud800" * 8,
+        "AAAA\0AAA",
+        "data:image/png;base64",
+        f"data:image/png,{TEXT}",
+        f"data:image/png;base64;{TEXT}",
+        f"data:image/png;base64,{TEXT} ",
+        f"data:image/png;base64,%{TEXT}",
+        f"data:{'x' * 400};base64,{TEXT}",
+        "data:,hello",
+    ],
+)
+def test_a_text_that_is_no_base64(text: str) -> None:
+    with pytest.raises(ImageUnreadable):
+        take(GivenImage(base64=text))
+
+
+@pytest.mark.parametrize("text", ["", "data:image/png;base64,", b64encode(b"<svg/>").decode()])
+def test_a_text_that_is_no_picture(text: str) -> None:
+    with pytest.raises(ImageTypeNotSupported):
+        take(GivenImage(base64=text))
+
+
+def test_a_lie_about_the_type() -> None:
+    for given in (
+        GivenImage(base64=TEXT, mime="image/jpeg"),
+        GivenImage(base64=f"data:image/jpeg;base64,{TEXT}"),
+        GivenImage(url=f"data:image/png;base64,{b64encode(jpeg()).decode()}"),
+        GivenImage(url=f"data:image/png;base64,{TEXT}", mime="image/jpeg"),
+        GivenImage(url=f"data:image/jpeg;base64,{TEXT}", mime="image/png"),
+    ):
+        with pytest.raises(ImageTypeMismatch):
+            take(given)
+
+
+def test_a_text_that_is_too_long_is_not_even_read() -> None:
+    policy = MediaPolicy(max_bytes=3000)
+    with pytest.raises(ImageTooLarge):
+        content_of("!" * 4008, None, policy)  # not base64 either, which nobody notices
+    assert content_of("A" * 4000, None, policy) == (bytes(3000), "")
+
+
+def test_a_url_is_not_fetched_by_default() -> None:
+    with pytest.raises(ImageUrlsOff):
+        take(GivenImage(url="https://pictures.example/a.png"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"base64": "AAAA", "url": "data:,"},
+        {"base64": "AAAA", "detail": "huge"},
+        {"base64": 5},
+        {"base64": "AAAA", "path": "/etc/passwd"},
+        {"base64": "AAAA", "mime": "x" * 101},
+    ],
+)
+def test_what_is_given_is_one_of_two(body: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        GivenImage.model_validate(body)
