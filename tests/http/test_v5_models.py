@@ -6,8 +6,11 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import serving
@@ -65,13 +68,19 @@ def test_loading_is_watched_and_unloading_gives_everything_back(server: httpx.Cl
     assert server.get(f"{V5}/a").json()["memory"] is None
 
 
-def test_a_model_that_is_answering_is_not_unloaded() -> None:
-    with serving() as client:
-        body = {"message": "one two three " * 1000, "model": "echo", "max_tokens": 30_000}
-        with client.stream("POST", "/api/v5/chat/stream", json=body) as answer:
-            next(answer.iter_raw(1))
-            refused = client.delete(f"{V5}/echo/load")
-    assert (refused.status_code, refused.json()["code"]) == (409, "model-in-use")
+def test_a_model_that_is_answering_is_not_unloaded(empty_models: Path) -> None:
+    before = psutil.Process().children()
+    with serving(models_dir=empty_models) as client, ThreadPoolExecutor() as others:
+        client.post("/api/v5/chat", json={"message": "hi"})
+        (engine,) = set(psutil.Process().children()) - set(before)
+        engine.suspend()
+        asked = others.submit(client.post, "/api/v5/chat", json={"message": "hi"})
+        while not client.get("/health").json()["models"]["echo"]["waiting"]:
+            pass
+        refused = client.delete(f"{V5}/echo/load")
+        engine.resume()
+        assert (refused.status_code, refused.json()["code"]) == (409, "model-in-use")
+        assert asked.result().status_code == 200
 
 
 def test_a_plan_tells_who_would_leave_and_changes_nothing(server: httpx.Client) -> None:

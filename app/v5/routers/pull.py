@@ -29,7 +29,8 @@ STARTED: dict[int | str, dict[str, Any]] = {
     "/models/pull",
     status_code=202,
     response_description="The download, begun or found running",
-    responses=problems(*COMMON_ERRORS, 404, 409, 415, 422, 429, 502, 507, version=5) | STARTED,
+    responses=problems(*COMMON_ERRORS, 400, 404, 409, 413, 415, 422, 429, 502, 507, version=5)
+    | STARTED,
     dependencies=[JSON_ONLY],
     summary="Download a model from the hub",
 )
