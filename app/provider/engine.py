@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from app.provider.card import ModelCard
+from app.provider.errors import ProviderError
 from app.provider.memory import Need
 from app.provider.types import Event, Prompt
 
@@ -89,8 +90,11 @@ class Engine(Protocol):
         An engine with no job in hand always has room. Started comes from the next step.
         """
 
-    def step(self) -> list[tuple[int, Event]]:
-        """Advance every admitted job once; a job ends with its End event."""
+    def step(self) -> Sequence[tuple[int, Event | ProviderError]]:
+        """Advance every admitted job once; a job ends with its End event.
+
+        One that cannot be served ends with an error of its own; an exception ends the process.
+        """
 
     def drop(self, job: int) -> None:
         """Forget an admitted job at once."""

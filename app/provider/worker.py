@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
-from app.provider.types import Delta, End, Event, Loaded, Progress, Prompt, Size
+from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -112,11 +113,11 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._events: list[tuple[int, Event]] = []
+        self._events: wire.Report = []
         self._urgent = False
         self._sent_at = 0.0
 
-    def add(self, events: list[tuple[int, Event]]) -> None:
+    def add(self, events: Sequence[tuple[int, wire.Outcome]]) -> None:
         """Note the events of a step."""
         self._events += events
         self._urgent = self._urgent or any(not isinstance(event, Delta) for _, event in events)
@@ -127,7 +128,7 @@ class Outbox:
 
     def take(self) -> wire.Report:
         """Everything noted, with the text of each job joined."""
-        joined: dict[int, list[Event]] = {}
+        joined: dict[int, list[wire.Outcome]] = {}
         for job, event in self._events:
             told = joined.setdefault(job, [])
             if told and isinstance(event, Delta) and isinstance(told[-1], Delta):
@@ -189,7 +190,9 @@ class Decode:
 
     def _step(self) -> None:
         events = self._engine.step()
-        self._active.difference_update(job for job, event in events if isinstance(event, End))
+        self._active.difference_update(
+            job for job, event in events if isinstance(event, End | ProviderError)
+        )
         self._outbox.add(events)
         if self._outbox.due():
             self._line.send(self._outbox.take())

@@ -195,6 +195,14 @@ async def test_stop_fails_what_is_running(host: EngineHost) -> None:
         await running
 
 
+async def test_libraries_are_told_not_to_report_to_their_makers() -> None:
+    host = host_of("echo")
+    await ask(host, QUESTION)
+    told = psutil.Process(host.status().pid).environ()
+    await host.stop()
+    assert (told["ORT_DISABLE_TELEMETRY"], told["HF_HUB_DISABLE_TELEMETRY"]) == ("1", "1")
+
+
 ORPHAN = """
 import asyncio, sys
 from tests.provider.asking import ask, host_of

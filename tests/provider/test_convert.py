@@ -17,7 +17,7 @@ from app.commands import app
 from app.provider import convert as module
 from app.provider.convert import CannotConvert, Conversion, convert, find_source
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load, missing_library
-from app.provider.types import Delta, End, Event
+from app.provider.types import Delta, End
 from tests.provider.asking import MODELS, prompt
 
 SOURCE = MODELS / "starter-hf"
@@ -39,7 +39,7 @@ def answer(folder: Path) -> str:
     """What an engine stepped in this process says to a question."""
     engine = load(EngineSpec(ENGINES["mlx"], str(folder), LIMITS), lambda _: None)
     engine.admit(0, engine.prepare(prompt(QUESTION)))
-    events: list[Event] = []
+    events: list[object] = []
     while not events or not isinstance(events[-1], End):
         events += [event for _, event in engine.step()]
     return "".join(event.text for event in events if isinstance(event, Delta))

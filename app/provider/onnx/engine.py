@@ -6,28 +6,34 @@ the running answers. ``Pace`` bounds the pieces of a step.
 
 from __future__ import annotations
 
+import importlib
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from app.provider.answer import PreparedPrompt, Writing, common_prefix, prepared, share_out
 from app.provider.chat import Chat
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import Engine, EngineInfo, EngineSpec
+from app.provider.errors import ModelNotLoadable
 from app.provider.onnx import providers
 from app.provider.onnx.arena import Arena
 from app.provider.onnx.cores import Cores
 from app.provider.onnx.graph import Graph, Reader, Writer
 from app.provider.onnx.plan import plan
 from app.provider.onnx.rows import Row, Rows
-from app.provider.onnx.settings import read_settings
+from app.provider.onnx.settings import Settings, read_settings
 from app.provider.pace import Pace
 from app.provider.prefix import PrefixStore
 from app.provider.sampling import Sampler, draw_all
 from app.provider.types import End, Event, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
+
+log = logging.getLogger(__name__)
 
 WORTH_WAITING = 64
 """Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
@@ -57,10 +63,14 @@ class Answer:
 class OnnxEngine:
     """See the module. Raises ModelNotLoadable when the folder is unusable."""
 
-    def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        spec: EngineSpec,
+        settings: Settings,
+        provider: str,
+        progress: Callable[[int], None],
+    ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        settings = read_settings(folder)
-        provider = providers.choose(limits.onnx_providers, paged=settings.paged)
         self._vocabulary = HubVocabulary(folder, settings.ends)
         self._chat = Chat(self._vocabulary)
         progress(10)
@@ -234,4 +244,23 @@ class OnnxEngine:
         self._writer.step([0])
 
 
-build = OnnxEngine
+def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
+    """Our engine for keys and values in RAM, the library's for paged ones and those on a GPU."""
+    settings = read_settings(Path(spec.path))
+    *others, last = providers.usable(spec.limits.onnx_providers, paged=settings.paged)
+    for provider in others:
+        try:
+            return _build(spec, settings, provider, progress)
+        except ModelNotLoadable as error:
+            log.warning("%s does not work here, trying the next one: %s", provider, error)
+    return _build(spec, settings, last, progress)
+
+
+def _build(
+    spec: EngineSpec, settings: Settings, provider: str, progress: Callable[[int], None]
+) -> Engine:
+    if provider in providers.IN_RAM and not settings.paged:
+        return OnnxEngine(spec, settings, provider, progress)
+    # Only now: the library takes memory that our engine does without.
+    theirs = importlib.import_module("app.provider.onnx.paged")
+    return cast("Engine", theirs.PagedEngine(spec, settings, provider, progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Sequence
 
@@ -21,29 +22,36 @@ NAMES = {
 """Name in the settings → onnxruntime's."""
 
 IN_RAM = {"cpu", "coreml"}
-"""Those that leave keys and values in RAM, where this engine keeps them."""
+"""Those that leave keys and values in RAM, where ``OnnxEngine`` keeps them."""
+
+_ON_GPU = {"cuda", "dml", "webgpu"}
+"""Those that onnxruntime-genai's own engine runs on."""
 
 
-def choose(wanted: Sequence[str], *, paged: bool) -> str:
-    """The first of the ``wanted`` names that is installed and can run batches of this engine.
+def usable(wanted: Sequence[str], *, paged: bool) -> list[str]:
+    """Those of the ``wanted`` names that are installed and may run the model, in that order.
 
-    Raises ModelNotLoadable when there is none, for a name that does not exist, and for models
-    with paged attention, which keep keys and values in blocks on a GPU.
+    Raises ModelNotLoadable when there is none, and for a name that does not exist. ``paged``:
+    only onnxruntime-genai's own engine runs the model.
     """
-    if paged:
-        raise ModelNotLoadable(
-            "This model was built with paged attention, which this engine does not run; "
-            "build it without use_paged_attention."
-        )
-    installed = ort.get_available_providers()
+    installed, found = ort.get_available_providers(), []
     for name in wanted:
         if name not in NAMES:
             known = ", ".join(sorted(NAMES))
             raise ModelNotLoadable(f"ONNX_PROVIDERS names {name!r}; there are only {known}.")
-        if name in IN_RAM and NAMES[name] in installed:
-            return name
-        lacks = "is not installed" if name in IN_RAM else "keeps no keys and values in RAM"
-        log.warning("the execution provider %s %s; trying the next one", name, lacks)
-    raise ModelNotLoadable(
-        f"None of ONNX_PROVIDERS ({', '.join(wanted)}) can run this model; use cpu."
-    )
+        if NAMES[name] not in installed or (name in _ON_GPU and not _in_genai(name)):
+            log.warning("the execution provider %s is not installed; trying the next one", name)
+        elif paged and name == "coreml":
+            log.warning("coreml knows no paged attention; trying the next one")
+        else:
+            found.append(name)
+    if not found:
+        names, use = ", ".join(wanted), "cuda or webgpu" if paged else "cpu"
+        raise ModelNotLoadable(f"None of ONNX_PROVIDERS ({names}) can run this model; use {use}.")
+    return found
+
+
+def _in_genai(name: str) -> bool:
+    """Whether onnxruntime-genai is built for it. Our own engine does not need that library."""
+    library = importlib.import_module("onnxruntime_genai")
+    return bool(getattr(library, f"is_{name}_available")())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from app.provider.answer import common_prefix
 from app.provider.onnx.arena import Arena, State
-from app.provider.prefix import PrefixStore
+from app.provider.prefix import SHORTEST, PrefixStore
 
 
 @dataclass(slots=True, eq=False)
@@ -83,12 +83,15 @@ class Rows:
                 length = common_prefix(other.tokens, wanted)
                 if length > shared:
                     source, shared = other, length
-        kept, length = self._store.find(row.owner, wanted, more_than=shared)
+        # A few tokens that all prompts begin with must not make an old state look used.
+        least = max(shared, SHORTEST - 1)
+        kept, length = self._store.find(row.owner, wanted, more_than=least)
         if kept is not None:
             self._arena.restore(row.index, kept.state, length)
+            shared = length
         elif source is not None:
             self._arena.copy(source.index, row.index, shared)
-        row.tokens = wanted[:length]
+        row.tokens = wanted[:shared]
 
     def _move(self, row: Row, target: int) -> None:
         if row.index != target:
