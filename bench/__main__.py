@@ -6,12 +6,12 @@ import argparse
 import time
 from pathlib import Path
 
-from bench import chart, machine, shapes
+from bench import chart, machine, models, shapes
 from bench.plan import FULL, QUICK, Plan
 from bench.process import ROOT
 from bench.report import Report, targets
 from bench.samples import Sample
-from bench.servers import LLAMA_SERVER, PACKAGED, available
+from bench.servers import LLAMA_SERVER, MLX_SERVER, PACKAGED, available
 from bench.works import WORKS
 
 CACHE = ROOT / ".cache" / "bench"
@@ -21,6 +21,7 @@ QUICK_SIZES = "Quick sizes: the targets are those of the full run."
 MISSING = {
     LLAMA_SERVER: "llama-server not measured: LLAMA_SERVER names no binary.",
     PACKAGED: "llama_cpp.server not measured: its extra is not installed.",
+    MLX_SERVER: "mlx_lm.server not measured: the extra mlx is not installed.",
 }
 
 
@@ -31,7 +32,7 @@ def main() -> None:
         _write(Report.read(options.again), options.again.parent)
         return
     plan = _plan(options.quick)
-    remarks = [*_missing(plan), *([QUICK_SIZES] if options.quick else [])]
+    remarks = [*_missing(plan, options.works), *([QUICK_SIZES] if options.quick else [])]
     report = Report(_name(options), machine.facts(), remarks, [])
     for work in options.works:
         report.remarks.append(_measure(work, plan, report.samples))
@@ -79,10 +80,12 @@ def _measure(work: str, plan: Plan, samples: list[Sample]) -> str:
     return f"{work}: {seconds:.0f} s, other processes took {percent:.0f} % of the processor."
 
 
-def _missing(plan: Plan) -> list[str]:
+def _missing(plan: Plan, works: list[str]) -> list[str]:
     remarks = [text for name, text in MISSING.items() if name not in plan.servers]
     if not plan.starter.exists():
         remarks.append("Starter model not measured: its file is not there.")
+    if "engines" in works:
+        remarks += models.missing(CACHE)
     return remarks
 
 

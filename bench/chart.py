@@ -22,8 +22,11 @@ COLOURS = dict(
             "#1a7f37",
             "#57606a",
             "#57606a",
+            "#57606a",
+            "#57606a",
             "#bf8700",
             "#a475f9",
+            "#bf8700",
             "#8c959f",
         ),
         strict=True,
@@ -76,6 +79,7 @@ def _dress(axes: Axes, name: str, known: dict[str, Summary]) -> None:
     title = fill(f"{FIGURES[name].label} ({better})", 40)
     axes.set_title(title, fontsize=9, loc="left")
     axes.set_yticks(range(len(known)), list(known))
-    axes.set_xlim(0, max([*limits, *(one.high for one in known.values())]) * 1.2)
+    longest = max([*limits, *(one.high for one in known.values())])
+    axes.set_xlim(0, longest * 1.2 or 1)
     axes.set_ylim(max(len(known), 2) - 0.4, -0.6)
     axes.spines[["top", "right"]].set_visible(False)

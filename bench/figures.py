@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.samples import Sample, Summary, ratio, summary
-from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW, SQLITE, STORE, STORED
+from bench.servers import (
+    GENERATOR,
+    LLAMA_SERVER,
+    MLX_LOOP,
+    MLX_SERVER,
+    OURS,
+    PACKAGED,
+    RAW,
+    SQLITE,
+    STORE,
+    STORED,
+)
 from bench.works.startup import BARE
 
 
@@ -57,7 +68,19 @@ class Verdict:
         return self.reached.median <= self.goal.limit
 
 
-CONTESTANTS = (OURS, STORED, STORE, SQLITE, RAW, LLAMA_SERVER, PACKAGED, BARE)
+CONTESTANTS = (
+    OURS,
+    STORED,
+    STORE,
+    SQLITE,
+    RAW,
+    GENERATOR,
+    MLX_LOOP,
+    LLAMA_SERVER,
+    PACKAGED,
+    MLX_SERVER,
+    BARE,
+)
 
 TASKS = {
     "list": "a page of the list",
@@ -78,6 +101,33 @@ STORE_FIGURES = {
     f"store.grown.{task}.{part}": Figure(f"large ÷ small store: {words}, {part}", "")
     for task, words in TASKS.items()
     for part in ("p50", "p99")
+}
+
+ENGINE_MODELS = {
+    "gguf.starter": "GGUF, starter",
+    "gguf.shape": "GGUF, 0.5B Q8_0",
+    "onnx.starter": "ONNX, starter",
+    "onnx.shape": "ONNX, 0.5B int4",
+    "mlx.starter": "MLX, starter",
+    "mlx.shape": "MLX, 0.5B bfloat16",
+}
+
+ENGINE_FIGURES = {
+    f"engines.{model}.{streams}": Figure(f"{words}, {what}", "tok/s")
+    for model, words in ENGINE_MODELS.items()
+    for streams, what in ((1, "1 stream"), (8, "8 streams, total"))
+}
+
+SWITCH_FIGURES = {
+    "switch.ratio": Figure("two loaded models in turn: first token ÷ staying with one", ""),
+    "switch.loads": Figure("… loads meanwhile", ""),
+    "switch.stay": Figure("… first token, staying", "ms"),
+    "switch.switch": Figure("… first token, after a switch", "ms"),
+    "switch.used": Figure("three models, room for two: most memory held ÷ budget", ""),
+    "switch.budget": Figure("… budget", "MiB"),
+    "switch.most": Figure("… most memory held by engines", "MiB"),
+    "switch.rate": Figure("… random requests of 2 clients", "requests/s"),
+    "switch.reloads": Figure("… loads for these requests", ""),
 }
 
 FIGURES = {
@@ -114,6 +164,8 @@ FIGURES = {
     "echo.next": Figure("echo, stored v4 chat that goes on with one, median", "ms"),
     "echo.next.more": Figure("echo, stored v4 chat that goes on with one: more than v1", "ms"),
     **STORE_FIGURES,
+    **ENGINE_FIGURES,
+    **SWITCH_FIGURES,
 }
 
 
@@ -121,6 +173,19 @@ def _stored(task: str, milliseconds: float, *contestants: str) -> Iterator[Goal]
     for who in contestants:
         yield Goal(f"store.large.{task}.p99", "≤", milliseconds, contestant=who)
         yield Goal(f"store.grown.{task}.p50", "≤", 2.0, contestant=who)
+
+
+def _engines() -> Iterator[Goal]:
+    yield Goal("engines.gguf.shape.1", "≥", 0.97, RAW)
+    yield Goal("engines.gguf.shape.8", "≥", 0.97, RAW)
+    for model in ("starter", "shape"):
+        for streams in (1, 8):
+            yield Goal(f"engines.gguf.{model}.{streams}", "≥", 1.0, LLAMA_SERVER)
+        yield Goal(f"engines.onnx.{model}.1", "≥", 1.3, GENERATOR)
+        yield Goal(f"engines.onnx.{model}.8", "≥", 2.5, GENERATOR)
+        for streams in (1, 8):
+            yield Goal(f"engines.mlx.{model}.{streams}", "≥", 0.95, MLX_LOOP)
+            yield Goal(f"engines.mlx.{model}.{streams}", "≥", 1.0, MLX_SERVER)
 
 
 GOALS = (
@@ -151,6 +216,10 @@ GOALS = (
     *_stored("search", 50.0, OURS, STORE),
     *_stored("message", 10.0, STORE),
     *_stored("turn", 10.0, STORE),
+    *_engines(),
+    Goal("switch.ratio", "≤", 1.1),
+    Goal("switch.loads", "≤", 0.0),
+    Goal("switch.used", "≤", 1.0),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -10,7 +11,16 @@ from pathlib import Path
 
 import psutil
 
-PACKAGES = ("llama-cpp-python", "fastapi", "starlette", "uvicorn")
+PACKAGES = (
+    "llama-cpp-python",
+    "onnxruntime",
+    "onnxruntime-genai",
+    "mlx",
+    "mlx-lm",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+)
 
 
 def cores() -> int:
@@ -44,8 +54,14 @@ def facts() -> dict[str, str]:
         "processor": f"{_processor()}, {cores()} physical cores, {memory} GiB",
         "system": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        **{name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def _version(package: str) -> str | None:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version(package)
+    return None
 
 
 def _processor() -> str:

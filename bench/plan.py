@@ -24,6 +24,9 @@ class Scale:
     echo_seconds: float
     stored: tuple[int, int]
     store_calls: int
+    engine_questions: int
+    switches: int
+    random_requests: int
 
 
 FULL = Scale(
@@ -38,6 +41,9 @@ FULL = Scale(
     echo_seconds=5.0,
     stored=(10_000, 1_000_000),
     store_calls=1000,
+    engine_questions=192,
+    switches=10,
+    random_requests=50,
 )
 QUICK = Scale(
     rounds=1,
@@ -51,6 +57,9 @@ QUICK = Scale(
     echo_seconds=1.0,
     stored=(10_000, 100_000),
     store_calls=300,
+    engine_questions=24,
+    switches=3,
+    random_requests=8,
 )
 """A look in a few minutes: other sizes, so other figures than the promised ones."""
 

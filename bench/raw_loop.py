@@ -1,20 +1,20 @@
 """The yardstick: llama.cpp's own batch loop in a bare process. No HTTP, no text, greedy.
 
-Reads ``{"texts": […], "max_tokens": n}`` per line and answers ``{"tokens": n, "seconds": s}``.
+Reads ``{"texts": […], "max_tokens": n, "lanes": n}`` per line and answers
+``{"tokens": n, "seconds": s}``.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import json
-import sys
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import llama_cpp as lc
+
+from bench.direct import LANES, serve
 
 N_BATCH = 2048
 
@@ -39,29 +39,31 @@ class RawLoop:
         self._memory = lc.llama_get_memory(self._ctx)
         self._batch = lc.llama_batch_init(N_BATCH, 0, 1)
         self._greedy = lc.llama_sampler_init_greedy()
-        self._lanes = lanes
 
-    def run(self, texts: list[str], max_tokens: int) -> int:
-        """Answer every text, as many at a time as there are lanes; the tokens produced."""
+    def run(self, texts: list[str], max_tokens: int, lanes: int) -> int:
+        """Answer every text, ``lanes`` at a time; the tokens of the answers without their ends."""
         lc.llama_memory_clear(self._memory, False)
         waiting = deque(self._tokens(text) for text in texts)
-        lanes = range(min(self._lanes, len(texts)))
-        active = [Sequence(lane, waiting.popleft()) for lane in lanes]
+        active = [Sequence(lane, waiting.popleft()) for lane in range(min(lanes, len(texts)))]
         total = 0
         while active:
-            total += self._step(active)
+            self._step(active)
+            total += sum(not self._is_end(one.pending[0]) for one in active)
             active = [self._next(one, waiting, max_tokens) or one for one in active]
             active = [one for one in active if one.pending]
         return total
 
     def _next(self, one: Sequence, waiting: deque[list[int]], max_tokens: int) -> Sequence | None:
         """What follows a finished sequence in its lane; None while it goes on."""
-        if one.produced < max_tokens and not lc.llama_vocab_is_eog(self._vocab, one.pending[0]):
+        if one.produced < max_tokens and not self._is_end(one.pending[0]):
             return None
         lc.llama_memory_seq_rm(self._memory, one.lane, -1, -1)
         return Sequence(one.lane, waiting.popleft() if waiting else [])
 
-    def _step(self, active: list[Sequence]) -> int:
+    def _is_end(self, token: int) -> bool:
+        return bool(lc.llama_vocab_is_eog(self._vocab, token))
+
+    def _step(self, active: list[Sequence]) -> None:
         outputs = [self._put(one) for one in active]
         if lc.llama_decode(self._ctx, self._batch) != 0:
             raise RuntimeError("llama_decode failed")
@@ -69,7 +71,6 @@ class RawLoop:
         for one, output in zip(active, outputs, strict=True):
             one.pending = [lc.llama_sampler_sample(self._greedy, self._ctx, output)]
             one.produced += 1
-        return len(active)
 
     def _put(self, one: Sequence) -> int:
         """Append what is pending to the batch; the index whose logits are wanted."""
@@ -114,17 +115,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, required=True)
-    parser.add_argument("--lanes", type=int, default=8)
+    parser.add_argument("--lanes", type=int, default=LANES)
     parser.add_argument("--context", type=int, default=16_384)
     options = parser.parse_args()
     lc.llama_log_set(SILENT, ctypes.c_void_p(0))
-    loop = RawLoop(options.model, options.threads, options.lanes, options.context)
-    for line in sys.stdin:
-        request = json.loads(line)
-        started = time.perf_counter()
-        tokens = loop.run(request["texts"], request["max_tokens"])
-        seconds = time.perf_counter() - started
-        print(json.dumps({"tokens": tokens, "seconds": seconds}), flush=True)
+    serve(RawLoop(options.model, options.threads, options.lanes, options.context).run)
 
 
 if __name__ == "__main__":

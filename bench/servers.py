@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,10 @@ from bench import process
 from bench.client import Client, Dialect
 from bench.prompts import Messages
 
-OURS, RAW, LLAMA_SERVER, PACKAGED = "ours", "raw loop", "llama-server", "llama_cpp.server"
+OURS, LLAMA_SERVER, PACKAGED = "ours", "llama-server", "llama_cpp.server"
+MLX_SERVER = "mlx_lm.server"
+RAW, GENERATOR, MLX_LOOP = "raw loop", "Generator", "BatchGenerator"
+"""Libraries driven directly: llama.cpp, onnxruntime-genai, mlx-lm."""
 STORED = "ours, stored"
 """Our server again, when it keeps the conversations instead of being told them every time."""
 STORE, SQLITE = "store functions", "raw sqlite3"
@@ -53,29 +54,9 @@ def available() -> dict[str, Server]:
         servers[LLAMA_SERVER] = _llama_server(str(Path(binary).resolve()))
     if importlib.util.find_spec("sse_starlette"):
         servers[PACKAGED] = _packaged()
+    if importlib.util.find_spec("mlx_lm"):
+        servers[MLX_SERVER] = _mlx_server()
     return servers
-
-
-@contextlib.contextmanager
-def raw_loop(model: Path, threads: int) -> Iterator[Callable[[list[str], int], tuple[int, float]]]:
-    """A function from (texts, max_tokens) to (tokens, seconds), run in a bare process."""
-    command = [sys.executable, "-m", "bench.raw_loop", str(model), "--threads", str(threads)]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert child.stdin
-    assert child.stdout
-    stdin, stdout = child.stdin, child.stdout
-
-    def measure(texts: list[str], max_tokens: int) -> tuple[int, float]:
-        print(json.dumps({"texts": texts, "max_tokens": max_tokens}), file=stdin, flush=True)
-        answer = json.loads(stdout.readline())
-        return answer["tokens"], answer["seconds"]
-
-    try:
-        yield measure
-    finally:
-        stdin.close()
-        child.wait()
-        stdout.close()
 
 
 def own_settings(port: int, **more: str) -> dict[str, str]:
@@ -87,6 +68,12 @@ def own_settings(port: int, **more: str) -> dict[str, str]:
 def own_command() -> list[str]:
     """The command line of our server."""
     return [sys.executable, "-m", "app.cli", "serve"]
+
+
+def speaking_to(model: str) -> Dialect:
+    """The language of our streams, to one of several models."""
+    dialect = _own(2)
+    return replace(dialect, body=lambda *asked: dialect.body(*asked) | {"model": model})
 
 
 def _ours(name: str, dialect: Dialect) -> Server:
@@ -115,6 +102,14 @@ def _packaged() -> Server:
         return [sys.executable, "-m", "llama_cpp.server", "--model", str(model), *where, *size]
 
     return Server(PACKAGED, command, lambda *_: {}, _openai(), health="/v1/models")
+
+
+def _mlx_server() -> Server:
+    def command(model: Path, port: int, _threads: int) -> list[str]:
+        where = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port)]
+        return [sys.executable, "-m", "mlx_lm", "server", *where, "--log-level", "WARNING"]
+
+    return Server(MLX_SERVER, command, lambda *_: {}, _openai())
 
 
 def _own(version: int) -> Dialect:

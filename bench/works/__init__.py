@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.plan import Plan
 from bench.samples import Sample
-from bench.works import echo, gap, prefix, startup, store, streams, turns
+from bench.works import echo, engines, gap, prefix, startup, store, streams, switch, turns
 
 WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "streams": streams.generated,
@@ -17,4 +17,6 @@ WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "startup": startup.run,
     "echo": echo.run,
     "store": store.run,
+    "engines": engines.run,
+    "switch": switch.run,
 }

@@ -34,7 +34,7 @@ async def _measure(client: Client, size: int) -> dict[str, float]:
     alone = await client.ask(ask("alone", size), 1)
     stream, long = await _together(client, size)
     arrived = [one for one in stream.times if one < long.sent]
-    before = Reply(0, 0, tuple(arrived), "", 0)
+    before = Reply(0, 0, tuple(arrived), "", 0, None)
     during = [
         later - earlier
         for earlier, later in zip(stream.times, stream.times[1:], strict=False)

@@ -8,10 +8,11 @@ from collections import deque
 from collections.abc import Iterator
 
 from bench.client import Client
+from bench.direct import driven
 from bench.plan import Plan
 from bench.prompts import Messages, ask, chatml
 from bench.samples import Sample
-from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW, SLOTS, raw_loop
+from bench.servers import LLAMA_SERVER, OURS, PACKAGED, RAW, SLOTS
 
 QUESTION = 8
 STARTER_ANSWER = 96
@@ -41,7 +42,7 @@ def starter(plan: Plan) -> Iterator[Sample]:
     if not plan.starter.exists():
         return
     for number in range(plan.scale.rounds):
-        with raw_loop(plan.starter, plan.threads) as measure:
+        with driven("raw_loop", plan.starter, plan.threads) as measure:
             measure([chatml(questions[0])], STARTER_ANSWER)
             for _ in range(STARTER_PASSES):
                 tokens, seconds = measure([chatml(one) for one in questions], STARTER_ANSWER)
@@ -53,7 +54,7 @@ def starter(plan: Plan) -> Iterator[Sample]:
 
 
 def _raw(plan: Plan) -> list[tuple[str, float]]:
-    with raw_loop(plan.shape, plan.threads) as measure:
+    with driven("raw_loop", plan.shape, plan.threads) as measure:
         measure([chatml(ask("warm", QUESTION))], 4)
         return [
             (figure, tokens / seconds)
@@ -82,11 +83,13 @@ async def _passes(client: Client, questions: list[Messages]) -> list[float]:
     return [await rate(client, questions, STARTER_ANSWER) for _ in range(STARTER_PASSES)]
 
 
-async def rate(client: Client, questions: list[Messages], answer: int) -> float:
-    """Tokens per second over all questions, eight at a time."""
+async def rate(
+    client: Client, questions: list[Messages], answer: int, clients: int = SLOTS
+) -> float:
+    """Tokens per second over all questions, by default eight at a time."""
     waiting = deque(questions)
     started = time.perf_counter()
-    totals = await asyncio.gather(*(_worker(client, waiting, answer) for _ in range(SLOTS)))
+    totals = await asyncio.gather(*(_worker(client, waiting, answer) for _ in range(clients)))
     return sum(totals) / (time.perf_counter() - started)
 
 
