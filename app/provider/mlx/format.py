@@ -50,16 +50,19 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     )
 
 
-def _widened(card: ModelCard) -> bool:
-    """Whether MLX computes in float32 what is packed to a few bits: on the CPU, see the engine."""
-    return card.quantization.endswith("-bit") and sys.platform != "darwin"
+_WIDENED = sys.platform != "darwin"
+"""Whether all is computed in float32, as on a CPU; see the engine."""
 
 
 def _in_memory(card: ModelCard) -> int:
-    """Bytes of the weights; widened, the two scales of 64 weights take two bytes more each."""
-    return card.size_bytes + (card.parameters * 4 // 64 if _widened(card) else 0)
+    """Bytes of the weights; widened, the two scales of 64 packed weights take two more each."""
+    if not _WIDENED:
+        return card.size_bytes
+    if card.quantization.endswith("-bit"):
+        return card.size_bytes + card.parameters * 4 // 64
+    return max(card.size_bytes, 4 * card.parameters)
 
 
 def _kv_bytes(card: ModelCard) -> int:
     """Bytes of the keys and values of one token."""
-    return card.shape.kv_numbers * (4 if _widened(card) or card.quantization == "F32" else 2)
+    return card.shape.kv_numbers * (4 if _WIDENED or card.quantization == "F32" else 2)
