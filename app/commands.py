@@ -67,7 +67,9 @@ def convert(
     ] = "4",
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"] | None,
-        typer.Option(help="The type of what is not quantised; else as in the folder"),
+        typer.Option(
+            help="The type of what is not quantised; else as in the folder, for ONNX float32"
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="What to call the result")] = "",
 ) -> None:

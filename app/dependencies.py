@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
@@ -28,6 +29,7 @@ class State(TypedDict):
     fingerprints: Fingerprints
     puller: Puller
     traffic: Traffic
+    preloading: asyncio.Task[None]
 
 
 # All of these are coroutines because the framework sends plain functions through its thread pool.

@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "fingerprints": fingerprints,
             "puller": puller,
             "traffic": traffic,
+            "preloading": preloading,
         }
         preloading.cancel()
         await puller.close()

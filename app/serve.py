@@ -107,7 +107,8 @@ class Server(uvicorn.Server):
         """Start, then speak."""
         await super().startup(sockets)
         say(addresses(self._root))
-        self._watch = asyncio.create_task(watch(self.lifespan.state["pool"]))
+        state = self.lifespan.state
+        self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
 
 
 def addresses(root: str) -> str:
@@ -121,18 +122,21 @@ def addresses(root: str) -> str:
     )
 
 
-async def watch(pool: ModelPool) -> None:
-    """Report on the default model until it is ready or has failed."""
+async def watch(pool: ModelPool, preloading: asyncio.Task[None]) -> None:
+    """Report on the default model, once it loads, until it is ready or has failed."""
+    await asyncio.wait([preloading])
     try:
-        model = pool.card(None).id
+        model = (await pool.find(None)).id
     except (ModelNotFound, ModelConflict):
         return  # the log has said so
     began = shown = time.monotonic()
-    while (state := pool.state(model)) not in {"ready", "failed"}:
+    while (state := pool.state(model)) in {"loading", "restarting"}:
         if time.monotonic() - shown >= 5:
             shown = time.monotonic()
             say(f"Loading {model} … {shown - began:.0f} s")
         await asyncio.sleep(0.05)
+    if state == "unloaded":
+        return  # it was not loaded, and the log has said why; or somebody has unloaded it
     problem = pool.health()[model].problem if model in pool.health() else None
     say(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
 

@@ -135,7 +135,9 @@ class EventStream(Response):
         """Write a batch at once, a comment if it is empty; True when it held the end."""
         told = [event for event in batch if not isinstance(event, Started)]
         named = [
-            ("done", self._done(event)) if isinstance(event, End | Loaded) else _named(event, request_id)
+            ("done", self._done(event))
+            if isinstance(event, End | Loaded)
+            else _named(event, request_id)
             for event in told
         ]
         text = "".join(self._frame(*event) for event in named) if batch else ": keep-alive\n\n"

@@ -54,7 +54,10 @@ class CannotConvert(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What shall become of a Hugging Face folder. ``dtype`` None keeps that of the weights."""
+    """What shall become of a Hugging Face folder.
+
+    ``dtype`` None keeps that of the weights; ONNX for CPUs has float32 then.
+    """
 
     source: Path
     target: Target
@@ -103,6 +106,8 @@ def missing(target: Target) -> str:
 
 def _check(wanted: Conversion, result: Path, models_dir: Path) -> None:
     """Refuse what cannot succeed before anything is computed."""
+    if wanted.target == "onnx" and wanted.bits and wanted.dtype:
+        raise CannotConvert("A quantised ONNX model computes in float32: leave --dtype out.")
     if extra := missing(wanted.target):
         raise CannotConvert(f"A library is missing: ./run.sh install {extra}")
     if not (wanted.source / "config.json").is_file():

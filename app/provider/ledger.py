@@ -55,12 +55,13 @@ class Budget:
 class Verdict:
     """Whether a model can come: after ``leave`` have left; after waiting for models in use.
 
-    ``never`` says why it cannot come at all.
+    ``never`` says why it cannot come at all, ``refused`` why not until the user makes room.
     """
 
     leave: tuple[str, ...] = ()
     wait: bool = False
     never: str | None = None
+    refused: str | None = None
 
 
 def admit(wanted: Tenant, tenants: Sequence[Tenant], budget: Budget) -> Verdict:

@@ -28,6 +28,10 @@ from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 STARTER = "starter"
 _RESCAN_SECONDS = 1.0
+_STALE_SECONDS = 3.0
+"""After so long what is known of the disk is not used without a new look."""
+_LOOK_SECONDS = 1.0
+"""That long at most a request to a known model waits for the look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,18 @@ class ModelPool:
             raise ModelConflict(f"Two models are called {wanted!r}: {places}. Rename one.")
         return found[0]
 
-    async def _fresh(self, model: str) -> ModelCard:
-        """The model as its files are now, or were a second ago: nobody waits for the disk."""
-        if time.monotonic() - self._scanned_at > _RESCAN_SECONDS and self._scanning is None:
+    async def find(self, model: str | None) -> ModelCard:
+        """``card`` for the event loop, which it does not block, from a look at most seconds old.
+
+        While requests come all the time, those to known models never wait for the disk.
+        """
+        age = time.monotonic() - self._scanned_at
+        if age > _RESCAN_SECONDS and self._scanning is None:
             self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
             self._scanning.add_done_callback(self._scanned)
+        known = self._cards and (model is None or find(self._cards, model))
+        if self._scanning and (not known or age > _STALE_SECONDS):
+            await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
         return self.card(model)
 
     def _scanned(self, _: object) -> None:
@@ -126,6 +137,11 @@ class ModelPool:
         """Status of every model that is loaded or was asked for, least recently used first."""
         return {one.card.id: one.host.status() for one in self._residents.all()}
 
+    async def measured(self) -> dict[str, Entry]:
+        """``ledger``, with what the processes hold now."""
+        await self._residents.measure()
+        return self.ledger()
+
     def ledger(self) -> dict[str, Entry]:
         """Bytes of every loaded model: what was predicted, and what was measured last."""
         return {one.card.id: one.entry for one in self._residents.all()}
@@ -149,7 +165,7 @@ class ModelPool:
         Closing the generator cancels in every phase. Raises what ``EngineHost.stream`` raises,
         ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
         """
-        card = await self._fresh(model)
+        card = await self.find(model)
         with self._residents.meters[card.id].answer() as meter:
             if (ahead := self._residents.ahead(card)) is not None:
                 yield Progress("queued", ahead)
@@ -162,7 +178,7 @@ class ModelPool:
 
     async def measure(self, model: str, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` for that model; see ``EngineHost.measure``."""
-        card = await self._fresh(model)
+        card = await self.find(model)
         async with self._residents.lease(card) as host, aclosing(host.measure(prompt)) as events:
             async for event in events:
                 yield event
@@ -179,36 +195,36 @@ class ModelPool:
 
     async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model, or find it loaded; ends with Loaded. Raises what ``stream`` raises."""
-        card = self.card(model)
+        card = await self.find(model)
         if (ahead := self._residents.ahead(card)) is not None:
             yield Progress("queued", ahead)
         async with self._residents.lease(card) as host, aclosing(host.load()) as events:
             async for event in events:
+                if isinstance(event, Loaded):
+                    await self._residents.measure()
                 yield event
 
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""
-        async with self._residents.lease(self.card(model)) as host:
+        async with self._residents.lease(await self.find(model)) as host:
             host.start()
 
     async def unload(self, model: str) -> None:
-        """Unload the model, if it is loaded; raises ModelNotFound, ModelConflict, ModelInUse."""
-        await self._residents.leave(self.card(model).id)
+        """Unload the model, if it is loaded; raises ModelNotFound, ModelConflict, ModelInUse.
+
+        A loaded one is found by its id even when its files are gone.
+        """
+        loaded = self._residents.get(model)
+        await self._residents.leave(model if loaded else (await self.find(model)).id)
 
     @property
     def limits(self) -> EngineLimits:
         """What every engine is started with."""
         return self._rooms.limits
 
-    def plan(self, model: str, limits: EngineLimits) -> tuple[Wish, Verdict]:
-        """Say what loading the model would take and who would leave, and change nothing.
-
-        May ask the GPU's driver: blocks shortly.
-        """
-        card = self.card(model)
-        others = [one for one in self._residents.tenants() if one.id != card.id]
-        wish = self._rooms.wish(card, others, limits)
-        return wish, self._residents.verdict(card, wish)
+    async def plan(self, model: str, limits: EngineLimits) -> tuple[Wish, Verdict]:
+        """Say what loading the model would take and who would leave, and change nothing."""
+        return await self._residents.plan(await self.find(model), limits)
 
     async def close(self) -> None:
         """Unload everything."""

@@ -41,12 +41,20 @@ class EngineProcess:
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the child and tell it what to load."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "app.provider.worker", str(theirs.fileno())]
-            popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
-                command, pass_fds=(theirs.fileno(),), env=_environment(), stdin=subprocess.DEVNULL
-            )
-        reader, writer = await asyncio.open_connection(sock=ours)
+        with contextlib.ExitStack() as undone:  # by an error, or when it is cancelled
+            undone.callback(ours.close)
+            with theirs:
+                command = [sys.executable, "-m", "app.provider.worker", str(theirs.fileno())]
+                popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
+                    command,
+                    pass_fds=(theirs.fileno(),),
+                    env=_environment(),
+                    stdin=subprocess.DEVNULL,
+                )
+            undone.callback(popen.wait)
+            undone.callback(popen.kill)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            undone.pop_all()
         process = cls(popen, reader, writer)
         process.send(spec)
         return process

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from app.provider.card import ModelCard
-from app.provider.engine import ENGINES, EngineSpec
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.ledger import Entry, Tenant, Verdict, admit
 from app.provider.machine import held_by
@@ -26,6 +26,11 @@ from app.provider.status import HostPolicy
 
 PATIENCE = 5.0
 """Seconds that requests to loaded models may overtake one that waits for room."""
+
+_FULL = (
+    "There is no room for another model, and none is unloaded by itself "
+    "(LLM_AUTO_UNLOAD_MODELS): unload one."
+)
 
 
 @dataclass(slots=True)
@@ -38,11 +43,10 @@ class Resident:
     leases: int = 0
     used_at: float = field(default_factory=time.monotonic)
 
-    def tenant(self) -> Tenant:
-        """The same as the ledger sees it."""
-        placement = self.entry.placement
-        ram, gpu = self.entry.held, placement.gpu_bytes
-        return Tenant(self.card.id, self.card.kind, ram, gpu, idle=not self.leases)
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be loaded, so that it only keeps a place."""
+        return self.host.status().state == "failed"
 
 
 class Residents:
@@ -72,9 +76,25 @@ class Residents:
 
     def verdict(self, card: ModelCard, wish: Wish) -> Verdict:
         """Say what loading ``card`` would take now; a loaded model makes room for itself."""
-        others = [one for one in self.tenants() if one.id != card.id]
         wanted = Tenant(card.id, card.kind, wish.ram, wish.gpu, idle=False)
-        return admit(wanted, others, wish.budget)
+        verdict = admit(wanted, self.beside(card), wish.budget)
+        in_vain = verdict.wait and not self._auto_unload and not self._leaving
+        return Verdict(refused=_FULL) if in_vain else verdict
+
+    def beside(self, card: ModelCard) -> list[Tenant]:
+        """Who else holds bytes, in the order in which they leave: what has failed comes first.
+
+        Processes that have not ended yet hold theirs, be they of this very model.
+        """
+        others = [one for one in self.all() if one.card.id != card.id]
+        others.sort(key=lambda one: not one.failed)
+        return [*self._leaving.values(), *map(self._tenant, others)]
+
+    def _tenant(self, one: Resident) -> Tenant:
+        """The same as the ledger sees it."""
+        may_leave = not one.leases and (self._auto_unload or one.failed)
+        gpu = one.entry.placement.gpu_bytes
+        return Tenant(one.card.id, one.card.kind, one.entry.held, gpu, may_leave)
 
     def ahead(self, card: ModelCard) -> int | None:
         """How many requests wait for room before one to this model; None if it need not wait."""
@@ -133,7 +153,7 @@ class Residents:
     async def _bring(self, card: ModelCard) -> Resident:
         if card.problem:
             raise ModelNotLoadable(f"{card.id}: {card.problem}")
-        if self._in_line >= self._policy.max_waiting:
+        if self._in_line > self._policy.max_waiting:  # the first one does not wait in line
             raise EngineBusy(f"{self._in_line} requests wait for models to be loaded.", 5.0)
         self._in_line += 1
         try:
@@ -161,8 +181,8 @@ class Residents:
                 while True:
                     self._freed.clear()
                     wish, verdict = await self._look(card)
-                    if not verdict.wait:
-                        break
+                    if not verdict.wait and not (verdict.leave and self._leaving):
+                        break  # nobody leaves while those who are leaving may suffice
                     self._waits_since = self._waits_since or time.monotonic()
                     await self._freed.wait()
         except TimeoutError:
@@ -173,31 +193,27 @@ class Residents:
         return wish
 
     async def _look(self, card: ModelCard) -> tuple[Wish, Verdict]:
-        await self._measure()
-        wish = await asyncio.to_thread(self._rooms.wish, card, self.tenants())
-        verdict = self.verdict(card, wish)
+        wish, verdict = await self.plan(card)
         if verdict.never:
             raise ModelNotLoadable(f"{card.id}: {verdict.never}")
-        if not self._auto_unload and (verdict.wait or verdict.leave):
-            raise EngineBusy(
-                "There is no room for another model, and none is unloaded by itself "
-                "(LLM_AUTO_UNLOAD_MODELS): unload one.",
-                retry_after=5.0,
-            )
+        if verdict.refused:
+            raise EngineBusy(verdict.refused, retry_after=5.0)
         return wish, verdict
 
-    def tenants(self) -> list[Tenant]:
-        """Who holds bytes: the loaded models, and those whose process has not ended yet."""
-        return [*self._leaving.values(), *(one.tenant() for one in self.all())]
+    async def plan(
+        self, card: ModelCard, limits: EngineLimits | None = None
+    ) -> tuple[Wish, Verdict]:
+        """Say what loading ``card`` takes, by default with the limits of this server."""
+        await self.measure()
+        wish = await asyncio.to_thread(self._rooms.wish, card, self.beside(card), limits)
+        return wish, self.verdict(card, wish)
 
-    async def _measure(self) -> None:
+    async def measure(self) -> None:
         """Note what each process really holds."""
-        pids = {one.card.id: one.host.status().pid for one in self.all()}
-        held = await asyncio.to_thread(
-            lambda: {model: held_by(pid) for model, pid in pids.items() if pid}
-        )
-        for one in self.all():
-            one.entry = Entry(one.entry.need, one.entry.placement, held.get(one.card.id, 0))
+        there = [(one, one.host.status().pid) for one in self.all()]
+        held = await asyncio.to_thread(lambda: [held_by(pid) if pid else 0 for _, pid in there])
+        for (one, _), measured in zip(there, held, strict=True):
+            one.entry = replace(one.entry, measured=measured)
 
     # ---------------------------------------------------------------- leaving
 
@@ -216,7 +232,7 @@ class Residents:
         ending = []
         for resident in [self._residents.pop(one) for one in models if one in self._residents]:
             task = asyncio.create_task(resident.host.stop())
-            self._leaving[task] = replace(resident.tenant(), idle=False)
+            self._leaving[task] = replace(self._tenant(resident), idle=False)
             task.add_done_callback(self._left)
             ending.append(task)
         if ending:
@@ -245,3 +261,5 @@ class Residents:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         await self._unload(list(self._residents))
+        if self._leaving:  # whoever began it was cancelled
+            await asyncio.wait(self._leaving)

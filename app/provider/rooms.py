@@ -76,7 +76,8 @@ class Rooms:
         total = self._gpu.available
         if not total:
             memory = machine.gpu_memory()
-            total = memory.free + held if memory else 0
+            # What is still being loaded is free as well as held.
+            total = min(memory.free + held, memory.total) if memory else 0
         in_use = sum(tenant.gpu for tenant in tenants if not tenant.idle)
         return replace(self._gpu, available=max(0, total - in_use)), total
 

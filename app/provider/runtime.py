@@ -213,7 +213,12 @@ class EngineHost:
 
     async def _run_process(self) -> bool:
         """Serve from one process until it ends; True if it had been ready."""
-        process = self._process = await EngineProcess.start(self._spec)
+        try:
+            process = self._process = await EngineProcess.start(self._spec)
+        except OSError as error:  # too many files or processes, no memory
+            why = f"No process can be started for the model: {error.strerror}."
+            self._problem = EngineUnavailable(why, 5.0)
+            return False
         watchdog = asyncio.create_task(self._watch(process))
         self._last_sign = time.monotonic()
         try:

@@ -68,7 +68,13 @@ def test_the_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+    return (
+        ",".join(map(str, value))
+        if isinstance(value, tuple)
+        else ""
+        if value is None
+        else str(value)
+    )
 
 
 @pytest.mark.parametrize("name", READMES)

@@ -60,6 +60,7 @@ def test_loading_is_watched_and_unloading_gives_everything_back(server: httpx.Cl
     last, told = events[-1].name, events[-1].data
     assert (last, told["id"], told["state"]) == ("done", "a", "ready")
     assert told["memory"]["parts"]["weights"] == STARTER.stat().st_size
+    assert told["memory"]["measured_bytes"] > STARTER.stat().st_size
     again = parsed(server.post(f"{V5}/a/load").text)
     assert [event.name for event in again] == ["message", "done"]
     for _ in range(2):

@@ -155,6 +155,11 @@ def test_killed_half_way_nothing_is_seen_and_the_next_one_succeeds(tmp_path: Pat
     assert visible(tmp_path) == ["starter-hf-mlx-4bit"]
 
 
+def test_a_dtype_that_would_mean_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CannotConvert, match="leave --dtype out"):
+        convert(Conversion(SOURCE, "onnx", bits=4, dtype="float16"), tmp_path, LIMITS)
+
+
 def test_the_builder_for_onnx_is_named_where_it_is_missing(tmp_path: Path) -> None:
     if not module.missing("onnx"):
         pytest.skip("the builder is installed")

@@ -188,7 +188,7 @@ SMALL = EngineLimits(threads=1, kv_cache_bytes=8 * 2**20, prefix_cache_bytes=8 *
 async def test_the_budget_is_never_exceeded(tmp_path: Path) -> None:
     """Three models, room for two, fifty requests, up to three at once."""
     async with pool_of(tmp_path, limits=SMALL) as pool:
-        each = pool.plan("a", SMALL)[0].ram
+        each = (await pool.plan("a", SMALL))[0].ram
     budget = int(2.5 * each)
     async with pool_of(tmp_path, limits=SMALL, memory_budget=budget, max_loaded=9) as pool:
         most = [0]
@@ -224,7 +224,7 @@ async def test_what_was_predicted_is_what_the_process_takes(
 ) -> None:
     limits = EngineLimits(threads=2, kv_cache_bytes=kv_megabytes * 2**20)
     async with pool_of(tmp_path, limits=limits) as pool:
-        predicted = pool.plan("a", limits)[0].need.at_start
+        predicted = (await pool.plan("a", limits))[0].need.at_start
         many = [collect(pool.stream("a", prompt(f"{n} hello " * 50))) for n in range(8)]
         await asyncio.gather(*many)
         pid = pool.health()["a"].pid

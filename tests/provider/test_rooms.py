@@ -68,14 +68,34 @@ int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
 """
 
 
+LOADING = """
+from app.provider.ledger import Tenant
+from app.provider.memory import GpuPolicy
+from app.provider.rooms import Rooms
+from tests.provider.test_rooms import CARD, LIMITS
+tenants = [Tenant("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
+print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in tenants])
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the driver's library is named otherwise")
-def test_a_driver_is_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("probe", "told"),
+    [
+        pytest.param(
+            "from app.provider.machine import gpu_memory; print(gpu_memory())",
+            "GpuMemory(total=48000, free=40000)",
+            id="it is asked",
+        ),
+        pytest.param(LOADING, "[46000, 48000]", id="there is no more than there is"),
+    ],
+)
+def test_a_driver(tmp_path: Path, probe: str, told: str) -> None:
     """A library with the driver's entry points stands in for the driver."""
     source, library = tmp_path / "nvml.c", tmp_path / "libnvidia-ml.so.1"
     source.write_text(DRIVER)
     compiler = os.environ.get("CC", "cc")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
-    probe = "from app.provider.machine import gpu_memory; print(gpu_memory())"
     done = subprocess.run(
         [sys.executable, "-c", probe],
         env=dict(os.environ) | {"LD_LIBRARY_PATH": str(tmp_path)},
@@ -84,7 +104,7 @@ def test_a_driver_is_asked(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == "GpuMemory(total=48000, free=40000)"
+    assert done.stdout.strip() == told
 
 
 def test_without_a_driver_there_is_no_gpu() -> None:

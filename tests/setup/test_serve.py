@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -13,6 +14,10 @@ from pathlib import Path
 
 import httpx
 
+from app.config import Settings
+from app.main import create_app
+from app.serve import watch
+from tests.provider.asking import STARTER
 from tests.setup.project import ROOT
 
 
@@ -54,6 +59,15 @@ def test_interrupt_ends_it_quietly(tmp_path: Path) -> None:
         server.send_signal(signal.SIGINT)
         _, said = server.communicate(timeout=30)
         assert said == ""
+
+
+async def test_a_default_model_that_cannot_be_loaded_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "half.gguf").write_bytes(STARTER.read_bytes()[:1_000_000])
+    database = f"sqlite:///{tmp_path}/sllm.db"
+    app = create_app(Settings(models_dir=tmp_path, database_url=database))
+    async with app.router.lifespan_context(app) as state, asyncio.timeout(5):
+        assert state
+        await watch(state["pool"], state["preloading"])  # the log says why
 
 
 def test_busy_port(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ async def chat(
     The model sees `system`, then `history`, then `message`. Nothing is stored: send the history
     again with each request. Only `message` is required. Hanging up stops the model.
     """
-    model = chat_model(pool, body.model)
+    model = await chat_model(pool, body.model)
     prompt = prompt_of(body, owner, settings.max_history_length)
     answer = await unless_hangup(request.receive, whole_answer(model, pool.stream(model, prompt)))
     # Ready bytes: the framework would validate the answer a second time.

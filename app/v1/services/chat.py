@@ -23,9 +23,9 @@ from app.v1.models.chat import (
 )
 
 
-def chat_model(pool: ModelPool, model: str | None) -> str:
+async def chat_model(pool: ModelPool, model: str | None) -> str:
     """The id of the model that shall answer; raises ModelNotFound, UnsupportedInput."""
-    card = pool.card(model)
+    card = await pool.find(model)
     if "chat" not in card.tasks:
         raise UnsupportedInput(f"{card.id} does not chat; it can: {', '.join(card.tasks)}.")
     return card.id

@@ -37,7 +37,7 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. Hanging up stops
     the model.
     """
-    model = chat_model(pool, body.model)
+    model = await chat_model(pool, body.model)
     prompt = prompt_of(body, owner, settings.max_history_length)
     head = MessageEvent(id=new_id(), model=model)
     return EventStream(head.model_dump(), pool.stream(model, prompt))

@@ -41,7 +41,7 @@ async def chat(
     may put text around the message, and sets sampling; `variables` fill it in. What the request
     itself sets wins over the template. Nothing is stored. Hanging up stops the model.
     """
-    model = chat_model(pool, body.model)
+    model = await chat_model(pool, body.model)
     template = wanted(body, library)
     prompt = await prompt_of(body, template, owner, settings.max_history_length)
     answering = whole_answer(model, body.template, pool.stream(model, prompt))
@@ -72,7 +72,7 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. `template` and
     `variables` work as in `/chat`. Hanging up stops the model.
     """
-    model = chat_model(pool, body.model)
+    model = await chat_model(pool, body.model)
     template = wanted(body, library)
     prompt = await prompt_of(body, template, owner, settings.max_history_length)
     head = MessageEvent(id=new_id(), model=model, template=body.template)

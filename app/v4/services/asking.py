@@ -68,7 +68,7 @@ async def planned(desk: Desk, owner: str, request: ChatRequest) -> Plan:
     framing = await frame(whole, template)
     stage = Stage(
         pool=desk.pool,
-        model=chat_model(desk.pool, setup.model),
+        model=await chat_model(desk.pool, setup.model),
         owner=owner,
         system=framing.system,
         sampling=framing.sampling,

@@ -33,7 +33,8 @@ async def titled(desk: Desk, owner: str, conversation_id: str) -> Titled:
     model, title, said = await desk.database.read(_opening, owner, conversation_id)
     asked = (Message.of("system", TASK), Message.of("user", said))
     prompt = Prompt(asked, Sampling(temperature=0.0, max_tokens=32), owner)
-    async with aclosing(desk.pool.stream(chat_model(desk.pool, model), prompt)) as events:
+    answering = desk.pool.stream(await chat_model(desk.pool, model), prompt)
+    async with aclosing(answering) as events:
         pieces = [event.text async for event in events if isinstance(event, Delta)]
     title = _clean("".join(pieces)) or title
     await desk.database.write(conversations.change, owner, conversation_id, title, None)

@@ -63,11 +63,9 @@ async def load_model(model: Model, pool: Pool) -> EventStream:
     Requests to a model load it as well: this only does it ahead of them. Hanging up does not
     stop a load that has begun.
     """
-    card = pool.card(model)
+    card = await pool.find(model)
     head = LoadMessageEvent(model=card.id)
-    return EventStream(
-        head.model_dump(), pool.load(card.id), lambda _: service.loaded(pool, card.id)
-    )
+    return EventStream(head.model_dump(), pool.load(card.id), lambda _: service.loaded(pool, card))
 
 
 @router.delete(

@@ -27,29 +27,31 @@ HASHING_SECONDS = 2.0
 
 
 async def listed(pool: ModelPool) -> ModelDetailList:
-    """Everything on disk, with what its engine is doing; fingerprints where they are known."""
+    """Everything on disk, with what its engine is doing; without fingerprints."""
     cards = await asyncio.to_thread(pool.cards)
+    await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
 async def detail(pool: ModelPool, fingerprints: Fingerprints, model: str) -> ModelDetail:
     """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
-    card = pool.card(model)
+    card = await pool.find(model)
     sha256 = await fingerprints.of(card, HASHING_SECONDS)
+    await pool.measured()
     return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
 
 
-def loaded(pool: ModelPool, model: str) -> dict[str, object]:
+def loaded(pool: ModelPool, card: ModelCard) -> dict[str, object]:
     """The same as the last event of a load tells it."""
-    return _details(pool, [pool.card(model)])[0].model_dump()
+    return _details(pool, [card])[0].model_dump()
 
 
 async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
     """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
     limits = _limits(pool.limits, request)
-    card = pool.card(model)
-    wish, verdict = await asyncio.to_thread(pool.plan, model, limits)
-    reason = card.problem or verdict.never
+    card = await pool.find(model)
+    wish, verdict = await pool.plan(card.id, limits)
+    reason = card.problem or verdict.never or verdict.refused
     others = [entry for one, entry in pool.ledger().items() if one != card.id]
     return ModelPlan(
         model=card.id,
