@@ -7,7 +7,7 @@ from random import Random
 import torch
 
 from scripts.starter import evaluate
-from scripts.starter.export import write_gguf, write_hf, write_mlx, write_onnx
+from scripts.starter.export import write_card, write_gguf, write_hf, write_mlx, write_onnx
 from scripts.starter.tokenizer import train_tokenizer
 from scripts.starter.train import train
 
@@ -27,6 +27,8 @@ def main() -> None:
     write_gguf(options.models / "starter-hf", options.models / "starter.gguf")
     write_onnx(options.models / "starter-hf", options.models / "starter-onnx")
     write_mlx(options.models / "starter-hf", options.models / "starter-mlx")
+    for name in ("hf", "onnx", "mlx"):
+        write_card(options.models / f"starter-{name}")
     evaluate.main(options.models)
 
 

@@ -33,6 +33,12 @@ def write_hf(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder
         file.chmod(0o644)
 
 
+def write_card(folder: Path) -> None:
+    """Write the README.md that says what the folder holds and under which licence."""
+    text = f"---\nlicense: mit\nlanguage: [en, ko]\n---\n# Starter\n\n{DESCRIPTION}\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
 def _name_tokenizer(path: Path) -> None:
     """Name the tokenizer class that loaders other than transformers know as well."""
     settings = json.loads(path.read_text(encoding="utf-8"))
