@@ -44,7 +44,7 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         runtime=_RUNTIME + vocabulary,
         weights=_in_memory(card),
         kv=int(running * (1 + _COPIES)),
-        compute=buffer_bytes(card.size_bytes) // 4,
+        compute=buffer_bytes(card.size_bytes) // 2,
         prefix_cache=limits.prefix_cache_bytes,
         kv_grows=True,
     )
