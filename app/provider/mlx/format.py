@@ -50,13 +50,15 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     )
 
 
-_WIDENED = sys.platform != "darwin"
-"""Whether all is computed in float32, as on a CPU; see the engine."""
+def _widened(card: ModelCard) -> bool:
+    """Whether it is computed in float32, as packed weights and float16 are on a CPU."""
+    slow = card.quantization == "F16" or card.quantization.endswith("-bit")
+    return slow and sys.platform != "darwin"
 
 
 def _in_memory(card: ModelCard) -> int:
     """Bytes of the weights; widened, the two scales of 64 packed weights take two more each."""
-    if not _WIDENED:
+    if not _widened(card):
         return card.size_bytes
     if card.quantization.endswith("-bit"):
         return card.size_bytes + card.parameters * 4 // 64
@@ -65,4 +67,4 @@ def _in_memory(card: ModelCard) -> int:
 
 def _kv_bytes(card: ModelCard) -> int:
     """Bytes of the keys and values of one token."""
-    return card.shape.kv_numbers * (4 if _WIDENED or card.quantization == "F32" else 2)
+    return card.shape.kv_numbers * (4 if _widened(card) or card.quantization == "F32" else 2)
