@@ -164,10 +164,11 @@ def _engines(reading: Reading) -> Iterator[Metric]:
 
 def _memory(reading: Reading) -> Iterator[Metric]:
     ledger = reading.ledger.items()
+    held = {model: entry.measured for model, entry in ledger if entry.measured}
     ram = {model: entry.predicted for model, entry in ledger}
     gpu = {model: entry.placement.gpu_bytes for model, entry in ledger}
     for name, told, figures in (
-        ("sllm_engine_memory_bytes", "RAM that the engine process holds.", reading.memory),
+        ("sllm_engine_memory_bytes", "RAM that the engine process holds.", held),
         (
             "sllm_engine_predicted_memory_bytes",
             "RAM that it may take, predicted before loading.",

@@ -9,9 +9,9 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.dependencies import Pool, Store
+from app.provider.ledger import Entry
 from app.provider.meters import Meters
 from app.provider.status import HostStatus
-from app.readings import engine_memory
 
 router = APIRouter(include_in_schema=False)
 
@@ -26,20 +26,20 @@ async def live() -> JSONResponse:
 async def health(pool: Pool, database: Store) -> JSONResponse:
     """503 while the database or an engine is down or hangs; a model that is not loaded is well."""
     problem = await database.problem()
-    memory = await engine_memory(pool)
+    ledger = await pool.measured()
     well = pool.well() and not problem
     told = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",
         "models": {
-            model: _shown(status, pool.meters()[model], memory.get(model))
+            model: _shown(status, pool.meters()[model], ledger.get(model))
             for model, status in pool.health().items()
         },
     }
     return JSONResponse(told, 200 if well else 503)
 
 
-def _shown(status: HostStatus, meters: Meters, memory: int | None) -> dict[str, Any]:
+def _shown(status: HostStatus, meters: Meters, entry: Entry | None) -> dict[str, Any]:
     """Status and recent figures; None where there is nothing to tell yet."""
     shown = asdict(status)
     del shown["pid"]  # anybody may ask; process numbers are for the one who runs the server
@@ -47,7 +47,7 @@ def _shown(status: HostStatus, meters: Meters, memory: int | None) -> dict[str, 
         "tokens_per_second": _rounded(meters.tokens_per_second),
         "time_to_first_token_seconds": _rounded(meters.time_to_first_token),
         "cache_hit_rate": _rounded(meters.cache_hit_rate),
-        "memory_bytes": memory,
+        "memory_bytes": (entry and entry.measured) or None,
     }
 
 

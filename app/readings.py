@@ -12,7 +12,6 @@ import psutil
 from app.database import Database
 from app.logs import Traffic
 from app.provider.ledger import Entry
-from app.provider.machine import held_by
 from app.provider.meters import Meters
 from app.provider.pool import ModelPool
 from app.provider.status import HostStatus
@@ -33,13 +32,12 @@ class Reading:
     """Everything that is exported, at one moment.
 
     ``meters`` has every model that was asked for, ``statuses`` those that have an engine now;
-    ``memory`` is bytes of RAM by model, ``ledger`` what was set aside for it. ``lag`` is the
-    time in seconds that a task waited for its turn on the event loop.
+    ``ledger`` is what was set aside for each, and what it holds now. ``lag`` is the time in
+    seconds that a task waited for its turn on the event loop.
     """
 
     meters: Mapping[str, Meters]
     statuses: Mapping[str, HostStatus]
-    memory: Mapping[str, int]
     ledger: Mapping[str, Entry]
     traffic: Traffic
     database_up: bool
@@ -52,23 +50,12 @@ async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading
     return Reading(
         lag=await _lag(),
         database_up=not await database.problem(),
-        memory=await engine_memory(pool),
         process=await asyncio.to_thread(_own),
-        ledger=pool.ledger(),
+        ledger=await pool.measured(),
         meters=pool.meters(),
         statuses=pool.health(),
         traffic=traffic,
     )
-
-
-async def engine_memory(pool: ModelPool) -> dict[str, int]:
-    """Bytes of RAM that each engine process holds, by model; see ``held_by``."""
-    pids = {model: status.pid for model, status in pool.health().items() if status.pid}
-    return await asyncio.to_thread(_held, pids)
-
-
-def _held(pids: Mapping[str, int]) -> dict[str, int]:
-    return {model: held for model, pid in pids.items() if (held := held_by(pid))}
 
 
 def _own() -> ProcessReading:
