@@ -7,22 +7,19 @@ import json
 import logging
 import math
 import os
-import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from app.errors import ImagesBusy, ImageUnreadable
 from app.media.header import Header, SizeUnknown, read
 from app.media.policy import MediaPolicy
+from app.provider import child as processes
 from app.provider.process import how_it_ended
 
 log = logging.getLogger(__name__)
 
-_ROOT = Path(__file__).parents[2]
 _MEMORY = 96 * 2**20
 """Bytes of address space beside the picture: Python with Pillow takes 27 MB."""
 _MEMORY_PER_PIXEL = 24
@@ -128,19 +125,8 @@ class _Child:
 
     @classmethod
     async def start(cls) -> _Child:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "app.media", str(theirs.fileno())]
-            popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
-                command,
-                pass_fds=(theirs.fileno(),),
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_REPLY)
-        return cls(popen, reader, writer)
+        started = await processes.start("app.media", _little(), longest=_LONGEST_REPLY, quiet=True)
+        return cls(started.popen, started.reader, started.writer)
 
     @property
     def ended(self) -> bool:
@@ -185,9 +171,6 @@ class _Child:
         await asyncio.shield(asyncio.to_thread(self._popen.wait))
 
 
-def _environment() -> dict[str, str]:
-    """Little of ours: no key or password is where a file could reach it."""
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | {
-        "PYTHONPATH": path
-    }
+def _little() -> dict[str, str]:
+    """Of our environment: no key or password is where a file could reach it."""
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

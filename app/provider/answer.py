@@ -6,7 +6,7 @@ Nothing here knows how tokens are computed.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,9 @@ from app.provider.errors import ContextOverflow
 from app.provider.pace import Pace
 from app.provider.text import TextAssembler
 from app.provider.types import Delta, End, Event, FinishReason, Sampling, Usage
+
+WORTH_WAITING = 64
+"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,19 @@ def share_out(reading: Sequence[R], pace: Pace, running: int) -> list[tuple[R, i
         if tokens > 0:
             pieces.append((one, min(one.unread, tokens)))
     return pieces
+
+
+def is_being_read(prompt: PreparedPrompt, reading: Iterable[tuple[PreparedPrompt, int]]) -> bool:
+    """Whether another prompt is just being computed that this one could share a prefix with soon.
+
+    ``reading`` are prompts and how many of their tokens are computed. Owners never share.
+    """
+    for other, computed in reading:
+        if other.owner != prompt.owner:
+            continue
+        if common_prefix(other.tokens, prompt.tokens) - computed >= WORTH_WAITING:
+            return True
+    return False
 
 
 def common_prefix(one: array[int], other: array[int]) -> int:

@@ -7,38 +7,35 @@ run.
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import psutil
-
+from app.provider import trial
 from app.provider.catalogue.scan import scan
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.child import import_path
+from app.provider.engine import EngineLimits
 from app.provider.errors import ProviderError
-from app.provider.runtime import EngineHost
+from app.provider.hub.place import claimed
+from app.provider.hub.plan import INCOMING
 from app.provider.status import HostPolicy
-from app.provider.types import Delta, Message, Prompt, Sampling
+from app.provider.types import Message, Prompt, Sampling
 
 Target = Literal["mlx", "onnx"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Bits = Literal[0, 4, 8]
 """Of a weight; 0 does not quantise."""
 
-INCOMING = ".incoming"
 PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
 """Files that go along with the weights, whatever their format."""
 
-_ROOT = Path(__file__).parents[2]
 _NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
     "mlx": ("mlx", ("mlx", "mlx_lm")),
     "onnx": ("onnx-builder", ("onnxruntime_genai", "onnx_ir", "torch", "transformers")),
@@ -148,8 +145,7 @@ def _command(wanted: Conversion, draft: Path) -> list[str]:
 
 def _run(command: list[str], wanted: Conversion) -> None:
     """Run a converter, which reaches no network; its last words are the reason of a failure."""
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONPATH": path}
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONPATH": import_path()}
     done = subprocess.run(
         command,
         env=os.environ | offline,
@@ -165,22 +161,12 @@ def _run(command: list[str], wanted: Conversion) -> None:
 
 def _try(engine: str, folder: Path, limits: EngineLimits) -> None:
     """Load the result in an engine process and ask it something; raises CannotConvert."""
-    few = replace(limits, slots=1, threads=limits.threads or psutil.cpu_count(logical=False) or 1)
-    host = EngineHost(EngineSpec(ENGINES[engine], str(folder), few), HostPolicy())
     try:
-        text = asyncio.run(_answer(host))
+        text = trial.answer(engine, folder, replace(limits, slots=1), HostPolicy(), _QUESTION)
     except ProviderError as error:
         raise CannotConvert(f"The result cannot be used and was deleted: {error}") from error
     if not text.strip():
         raise CannotConvert("The result says nothing to a greeting and was deleted.")
-
-
-async def _answer(host: EngineHost) -> str:
-    try:
-        async with aclosing(host.stream(_QUESTION)) as events:
-            return "".join([event.text async for event in events if isinstance(event, Delta)])
-    finally:
-        await host.stop()
 
 
 @contextmanager
@@ -190,10 +176,10 @@ def _draft(models_dir: Path, name: str) -> Iterator[Path]:
     A killed conversion leaves it behind, and the next one of that name begins by deleting it.
     """
     folder = models_dir / INCOMING / f"convert-{name}"
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = claimed(folder)
+    if descriptor is None:
+        raise CannotConvert(f"Another process is just making {name}.")
     try:
-        _claim(descriptor, name)
         shutil.rmtree(folder / name, ignore_errors=True)
         try:
             yield folder / name
@@ -201,10 +187,3 @@ def _draft(models_dir: Path, name: str) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(descriptor)
-
-
-def _claim(descriptor: int, name: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise CannotConvert(f"Another process is just making {name}.") from error

@@ -5,16 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-from app.provider import wire
+from app.provider import child, wire
 from app.provider.engine import EngineSpec
-
-_ROOT = Path(__file__).parents[2]
 
 _SPIN = {"GOMP_SPINCOUNT": "1000"}
 # OpenMP's threads spin at every barrier, by default for milliseconds: when another program has a
@@ -40,22 +35,8 @@ class EngineProcess:
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the child and tell it what to load."""
-        ours, theirs = socket.socketpair()
-        with contextlib.ExitStack() as undone:  # by an error, or when it is cancelled
-            undone.callback(ours.close)
-            with theirs:
-                command = [sys.executable, "-m", "app.provider.worker", str(theirs.fileno())]
-                popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
-                    command,
-                    pass_fds=(theirs.fileno(),),
-                    env=_environment(),
-                    stdin=subprocess.DEVNULL,
-                )
-            undone.callback(popen.wait)
-            undone.callback(popen.kill)
-            reader, writer = await asyncio.open_connection(sock=ours)
-            undone.pop_all()
-        process = cls(popen, reader, writer)
+        started = await child.start("app.provider.worker", _SPIN | dict(os.environ))
+        process = cls(started.popen, started.reader, started.writer)
         process.send(spec)
         return process
 
@@ -83,11 +64,6 @@ class EngineProcess:
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
         return await asyncio.to_thread(self._popen.wait)
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return _SPIN | dict(os.environ) | {"PYTHONPATH": path}
 
 
 def how_it_ended(code: int) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -33,7 +34,7 @@ class HubVocabulary:
             raise ModelNotLoadable(f"tokenizer.json cannot be read: {error}") from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        settings = read_json(folder / "tokenizer_config.json")
+        settings = optional_json(folder / "tokenizer_config.json")
         self.chat_template = _chat_template(folder, settings)
         self.bos_text = _spelling(settings.get("bos_token"))
         self.eos_text = _spelling(settings.get("eos_token"))
@@ -66,21 +67,12 @@ class HubVocabulary:
 
     def _named_ends(self, folder: Path) -> frozenset[int]:
         """Ids of the end of an answer: the eos token, and those of the generation settings."""
-        named = read_json(folder / "generation_config.json").get("eos_token_id")
+        named = optional_json(folder / "generation_config.json").get("eos_token_id")
         if named is None:
-            named = read_json(folder / "config.json").get("eos_token_id")
+            named = optional_json(folder / "config.json").get("eos_token_id")
         ids = named if isinstance(named, list) else [named]
         eos = self._tokenizer.token_to_id(self.eos_text) if self.eos_text else None
         return frozenset(number for number in (*ids, eos) if isinstance(number, int))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one when there is none or it is something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:

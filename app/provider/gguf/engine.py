@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.provider.answer import PreparedPrompt, Writing, common_prefix, prepared, share_out
+from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
 from app.provider.chat import Chat
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.gguf.cache import PrefixCache, Sequence
@@ -23,9 +23,6 @@ from app.provider.pace import Pace
 from app.provider.types import End, Event, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
-
-WORTH_WAITING = 64
-"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 
 @dataclass(slots=True)
@@ -138,12 +135,8 @@ class GgufEngine:
 
     def _is_being_read(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        for other in self._answers.values():
-            if other.unread and other.prompt.owner == prompt.owner:
-                common = common_prefix(other.prompt.tokens, prompt.tokens)
-                if common - len(other.sequence.tokens) >= WORTH_WAITING:
-                    return True
-        return False
+        reading = [one for one in self._answers.values() if one.unread]
+        return is_being_read(prompt, ((one.prompt, len(one.sequence.tokens)) for one in reading))
 
     def _limit(self, prompt: PreparedPrompt) -> int:
         return prompt.longest_answer(self._default_max_tokens, self.info.context_length)

@@ -45,7 +45,7 @@ def bay(models_dir: Path, plan: Plan) -> Iterator[Bay]:
     Raises NameTaken while another process has it.
     """
     folder = models_dir / INCOMING / plan.key
-    descriptor = _claimed(folder)
+    descriptor = claimed(folder)
     if descriptor is None:
         raise NameTaken(f"{plan.name} is being downloaded by another process.")
     try:
@@ -86,7 +86,7 @@ def forget(models_dir: Path, plan: Plan) -> None:
 @contextmanager
 def _idle(folder: Path) -> Iterator[bool]:
     """Claim a folder if nobody has it, and say whether it was so."""
-    descriptor = _claimed(folder)
+    descriptor = claimed(folder)
     try:
         yield descriptor is not None
     finally:
@@ -94,8 +94,11 @@ def _idle(folder: Path) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def _claimed(folder: Path) -> int | None:
-    """Make and lock the folder; the lock ends with its descriptor, or with the process."""
+def claimed(folder: Path) -> int | None:
+    """Make and lock the folder; None when somebody has it.
+
+    The lock ends with the descriptor that is returned, or with the process.
+    """
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)

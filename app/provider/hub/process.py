@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from app.provider import child
 from app.provider.hub.errors import HubError, HubUnreachable
 from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
 
-_ROOT = Path(__file__).parents[3]
 _LONGEST_LINE = 2**24
 """Bytes; a plan names every file of a model."""
 
@@ -59,39 +56,23 @@ async def _told(
     hubs: Hubs, models_dir: Path, request: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Start the process and pass on what it tells; raises the HubError it tells of."""
-    popen, reader, writer = await _started()
+    started = await child.start("app.provider.hub", os.environ, longest=_LONGEST_LINE)
     try:
         given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}
-        writer.write(json.dumps(given).encode() + b"\n")
-        while line := await _line(reader):
+        started.writer.write(json.dumps(given).encode() + b"\n")
+        while line := await _line(started.reader):
             told = json.loads(line)
             if "problem" in told:
                 kind, sentence = told["problem"]
                 raise _KINDS.get(kind, HubError)(sentence)
             yield told
     finally:
-        popen.kill()
-        writer.close()
-        await asyncio.shield(asyncio.to_thread(popen.wait))
+        started.popen.kill()
+        started.writer.close()
+        await asyncio.shield(asyncio.to_thread(started.popen.wait))
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
     with suppress(ConnectionError):
         return await reader.readline()
     return b""
-
-
-async def _started() -> tuple[subprocess.Popen[bytes], asyncio.StreamReader, asyncio.StreamWriter]:
-    ours, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, "-m", "app.provider.hub", str(theirs.fileno())]
-        popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
-            command, pass_fds=(theirs.fileno(),), env=_environment(), stdin=subprocess.DEVNULL
-        )
-    reader, writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
-    return popen, reader, writer
-
-
-def _environment() -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return dict(os.environ) | {"PYTHONPATH": path}

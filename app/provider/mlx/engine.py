@@ -15,7 +15,7 @@ from pathlib import Path
 
 import mlx.core as mx
 
-from app.provider.answer import PreparedPrompt, Writing, common_prefix, prepared
+from app.provider.answer import PreparedPrompt, Writing, common_prefix, is_being_read, prepared
 from app.provider.chat import Chat
 from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
 from app.provider.mlx.batch import Batch, Cache, shortened
@@ -27,9 +27,6 @@ from app.provider.types import End, Event, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
-
-WORTH_WAITING = 64
-"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 BLOCK = 256
 """Tokens by which mlx-lm's caches grow."""
@@ -172,12 +169,8 @@ class MlxEngine:
 
     def _is_being_read(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        for other in self._answers.values():
-            if other.unread and other.prompt.owner == prompt.owner:
-                common = common_prefix(other.prompt.tokens, prompt.tokens)
-                if common - other.done >= WORTH_WAITING:
-                    return True
-        return False
+        reading = [one for one in self._answers.values() if one.unread]
+        return is_being_read(prompt, ((one.prompt, one.done) for one in reading))
 
     def _room(self, prompt: PreparedPrompt) -> int:
         """Tokens that a row of the prompt may come to hold."""

@@ -13,8 +13,8 @@ from typing import Any, cast
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map
 
+from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
-from app.provider.vocabulary import read_json
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def load(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
 
     ``lazy`` leaves the weights on disk until they are used.
     """
-    config = read_json(folder / "config.json")
+    config = optional_json(folder / "config.json")
     if not config:
         raise ModelNotLoadable("The folder has no config.json that can be read.")
     if "model_file" in config:

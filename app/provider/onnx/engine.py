@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from app.provider.answer import PreparedPrompt, Writing, common_prefix, prepared, share_out
+from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
 from app.provider.chat import Chat
 from app.provider.engine import Engine, EngineInfo, EngineSpec
 from app.provider.errors import ModelNotLoadable
@@ -34,9 +34,6 @@ from app.provider.types import End, Event, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
-
-WORTH_WAITING = 64
-"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 SCORE_BYTES = 64 * 2**20
 """Attention scores of a piece of a prompt take heads x piece x longest context float32."""
@@ -155,12 +152,7 @@ class OnnxEngine:
 
     def _is_being_read(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        for other in self._reading:
-            if other.prompt.owner == prompt.owner:
-                common = common_prefix(other.prompt.tokens, prompt.tokens)
-                if common - len(other.row.tokens) >= WORTH_WAITING:
-                    return True
-        return False
+        return is_being_read(prompt, ((one.prompt, len(one.row.tokens)) for one in self._reading))
 
     def _begin(self, job: int, prompt: PreparedPrompt, row: Row, limit: int) -> None:
         cached = len(row.tokens)

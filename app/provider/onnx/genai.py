@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import onnxruntime_genai as og
 
+from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
 from app.provider.onnx.settings import FILE, Settings
 from app.provider.onnx.turns import options
 from app.provider.types import Sampling
-from app.provider.vocabulary import read_json
 
 _LARGEST_RUN = 256
 """Events that are taken from the engine at once."""
@@ -55,7 +55,7 @@ class Genai:
     def __init__(
         self, folder: Path, settings: Settings, provider: str, threads: int, room: Room
     ) -> None:
-        whole = read_json(folder / FILE)
+        whole = optional_json(folder / FILE)
         self._words = int(whole["model"].get("vocab_size", 0))
         batching = whole.get("engine", {}).get("dynamic_batching", {})
         self.page = int(batching.get("block_size", 256)) if settings.paged else 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
-from app.provider.vocabulary import read_json
 
 FILE = "genai_config.json"
 
@@ -34,7 +34,7 @@ class Settings:
 
 def read_settings(folder: Path) -> Settings:
     """Read the file of a folder; raises ModelNotLoadable where it names no decoder."""
-    model = read_json(folder / FILE).get("model")
+    model = optional_json(folder / FILE).get("model")
     decoder = model.get("decoder") if isinstance(model, dict) else None
     if not isinstance(model, dict) or not isinstance(decoder, dict):
         raise ModelNotLoadable(f"{FILE} is missing or describes no decoder.")
