@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     default_max_tokens: int = Field(1024, ge=1)
     kv_cache_mb: int = Field(512, ge=1)
     prefix_cache_mb: int = Field(512, ge=0)
+    image_max_tokens: int = Field(0, ge=0)
+    vision_cache_mb: int = Field(128, ge=0)
     onnx_providers: Names = ("cpu",)
     llm_model_cache_size: int = Field(2, ge=1)
     llm_auto_unload_models: bool = True
@@ -162,6 +164,8 @@ class Settings(BaseSettings):
             threads=self.engine_threads,
             kv_cache_bytes=self.kv_cache_mb * 2**20,
             prefix_cache_bytes=self.prefix_cache_mb * 2**20,
+            image_tokens=self.image_max_tokens,
+            vision_cache_bytes=self.vision_cache_mb * 2**20,
             onnx_providers=self.onnx_providers,
         )
 

@@ -34,6 +34,25 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Vision:
+    """What pictures a model takes.
+
+    A picture is scaled to at most ``max_pixels`` and becomes ``min_tokens`` to ``max_tokens`` of
+    the prompt; 0: not known before it is loaded. ``max_images`` of one prompt (0: as many as its
+    context holds). ``size_bytes`` are the weights that look at pictures, where they are not part
+    of the model's own; ``notice`` is what the model's licence wants to be shown to users.
+    """
+
+    min_tokens: int = 0
+    max_tokens: int = 0
+    max_pixels: int = 0
+    max_images: int = 0
+    video: bool = False
+    size_bytes: int = 0
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model on disk.
 
@@ -42,6 +61,7 @@ class ModelCard:
     ``size_bytes`` are those of its weights. ``parameters`` is how many weights it has, 0 where
     unknown. ``sha256`` is of its one file, if the hub it was pulled from told it. ``stamp``
     changes whenever its files do. ``found_in`` is the models folder that was looked at.
+    ``vision`` is there exactly where pictures can be shown to it.
     ``problem`` says why it cannot be loaded; None when it can.
     """
 
@@ -61,6 +81,7 @@ class ModelCard:
     licence: str = ""
     chat_template: str = ""
     shape: Shape = Shape()
+    vision: Vision | None = None
     sha256: str = ""
     stamp: str = ""
     found_in: Path = Path()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 from app.provider.errors import UnsupportedInput
 from app.provider.template import SandboxedTemplate, TemplateFailed
-from app.provider.types import Message
+from app.provider.types import ImagePart, Message, TextPart
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -52,18 +52,44 @@ class Vocabulary(Protocol):
 
 
 class Chat:
-    """The template and tokeniser of one model."""
+    """The template and tokeniser of one model.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    ``image_text`` is what the template writes in the place of a picture that its message names as
+    ``{"type": "image"}``. Without it templates are given plain text, with a mark for each picture.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, image_text: str = "") -> None:
         self._vocabulary = vocabulary
         self._template = SandboxedTemplate(vocabulary.chat_template or _fallback(vocabulary))
-        self._control = _spellings(vocabulary.control_texts)
+        self._control = _spellings([*vocabulary.control_texts, *filter(None, [image_text])])
         self._cut = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
+        self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
+        self._image_text = image_text
 
     def tokens(self, messages: Sequence[Message]) -> list[int]:
         """Tokens up to and including the header of the answer; raises UnsupportedInput."""
+        if any(message.images for message in messages):
+            raise UnsupportedInput("This model reads text only: it cannot be shown pictures.")
+        (tokens,) = self.parts(messages)
+        return cast("list[int]", tokens)
+
+    def parts(self, messages: Sequence[Message]) -> list[list[int] | ImagePart]:
+        """The same with the pictures between the tokens; begins and ends with tokens.
+
+        Raises UnsupportedInput.
+        """
         text = self._render(messages)
+        pictures = [picture for message in messages for picture in message.images]
+        first, *rest = text.split(self._image_text or self._mark)
+        if len(rest) != len(pictures):
+            raise UnsupportedInput("The model's chat template has no place for these pictures.")
         add_bos = not text.startswith(self._vocabulary.bos_text or "\0")
+        parts: list[list[int] | ImagePart] = [self._tokens(first, add_bos=add_bos)]
+        for picture, run in zip(pictures, rest, strict=True):
+            parts += [picture, self._tokens(run, add_bos=False)]
+        return parts
+
+    def _tokens(self, text: str, *, add_bos: bool) -> list[int]:
         tokens: list[int] = []
         for index, piece in enumerate(text.split(self._cut)):
             tokens += self._vocabulary.tokenize(piece, add_special=add_bos and index == 0)
@@ -83,11 +109,26 @@ class Chat:
 
     def _fill(self, messages: Sequence[Message]) -> str:
         return self._template.render(
-            messages=[{"role": m.role, "content": self._disarm(m.text)} for m in messages],
+            messages=[{"role": m.role, "content": self._content(m)} for m in messages],
             add_generation_prompt=True,
             bos_token=self._vocabulary.bos_text,
             eos_token=self._vocabulary.eos_text,
         )
+
+    def _content(self, message: Message) -> str | list[dict[str, str]]:
+        """What the template is given: a list only where it has to write a picture's place."""
+        if self._image_text and message.images:
+            return [self._item(part) for part in message.parts]
+        pieces = (
+            self._disarm(part.text) if isinstance(part, TextPart) else self._mark
+            for part in message.parts
+        )
+        return "".join(pieces)
+
+    def _item(self, part: TextPart | ImagePart) -> dict[str, str]:
+        if isinstance(part, ImagePart):
+            return {"type": "image"}
+        return {"type": "text", "text": self._disarm(part.text)}
 
     def _disarm(self, text: str) -> str:
         """Cut every spelling of a control token after its first character."""
@@ -105,7 +146,8 @@ def _without_system(messages: Sequence[Message]) -> list[Message] | None:
     if len(messages) < 2 or messages[0].role != "system":
         return None
     first = messages[1]
-    return [Message.of(first.role, f"{messages[0].text}\n\n{first.text}"), *messages[2:]]
+    system = TextPart(f"{messages[0].text}\n\n")
+    return [Message(first.role, (system, *first.parts)), *messages[2:]]
 
 
 def _fallback(vocabulary: Vocabulary) -> str:

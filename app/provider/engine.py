@@ -39,8 +39,10 @@ class EngineLimits:
     answer (0: the model's own, as far as ``kv_cache_bytes`` reach); ``default_max_tokens`` bounds
     an answer whose request names no limit; ``threads`` CPU threads; ``gpu_layers`` layers go to
     the GPU (-1: all). ``kv_cache_bytes`` hold keys and values of running and recent
-    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. ``onnx_providers`` are
-    onnxruntime's execution providers, the first that works is taken.
+    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. A picture becomes at most
+    ``image_tokens`` of the prompt (0: the model's own bound); ``vision_cache_bytes`` of RAM hold
+    what was computed of pictures. ``onnx_providers`` are onnxruntime's execution providers, the
+    first that works is taken.
     """
 
     slots: int = 8
@@ -50,6 +52,8 @@ class EngineLimits:
     gpu_layers: int = 0
     kv_cache_bytes: int = 512 * 2**20
     prefix_cache_bytes: int = 512 * 2**20
+    image_tokens: int = 0
+    vision_cache_bytes: int = 128 * 2**20
     onnx_providers: tuple[str, ...] = ("cpu",)
 
 

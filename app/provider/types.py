@@ -22,11 +22,39 @@ class TextPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageNotes:
+    """What other programs found in a picture; models that know of such notes read them.
+
+    ``ocr`` is text in the picture, ``lens_keywords`` what it shows, ``lens_local_keywords`` the
+    same with places.
+    """
+
+    ocr: str = ""
+    lens_keywords: str = ""
+    lens_local_keywords: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePart:
+    """A picture inside a message: a PNG in RGB, upright, known by its SHA-256 (hex).
+
+    ``width`` and ``height`` are its pixels. ``mime`` is the type of the file it was made from.
+    """
+
+    content: bytes = field(repr=False)
+    sha256: str
+    width: int
+    height: int
+    mime: str = "image/png"
+    notes: ImageNotes = ImageNotes()
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation: who speaks, and the parts of what is said."""
 
     role: Role
-    parts: tuple[TextPart, ...]
+    parts: tuple[TextPart | ImagePart, ...]
 
     @classmethod
     def of(cls, role: Role, text: str) -> Message:
@@ -36,7 +64,12 @@ class Message:
     @property
     def text(self) -> str:
         """All text of the message."""
-        return "".join(part.text for part in self.parts)
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """All pictures of the message."""
+        return tuple(part for part in self.parts if isinstance(part, ImagePart))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +129,25 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenImage:
+    """A picture as the model sees it: scaled to so many pixels, as so many tokens."""
+
+    sha256: str
+    width: int
+    height: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
-    """The engine has accepted the prompt: every error before this one had no effect."""
+    """The engine has accepted the prompt: every error before this one had no effect.
+
+    ``images`` are those of the prompt, in order.
+    """
 
     prompt_tokens: int
     cached_tokens: int
+    images: tuple[SeenImage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
