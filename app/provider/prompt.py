@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache, wraps
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, meta, nodes
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
@@ -222,11 +222,7 @@ class PromptTemplate:
 
     def __init__(self, source: str) -> None:
         try:
-            with bounded(SECONDS):
-                tree = _language.parse(source)
-                _check(tree)
-                self.names = frozenset(meta.find_undeclared_variables(tree)) - {*_language.globals}
-                self._template = _language.from_string(source)
+            self.names, self._template = bounded(SECONDS, lambda: _compile(source))
         except TemplateFailed as failure:
             raise TemplateFailed(_where(failure)) from failure
 
@@ -235,8 +231,15 @@ class PromptTemplate:
         given = sum(len(value) for value in values.values() if isinstance(value, str))
         longest = LONGEST_TEXT + given
         _allowance.left = longest * _WORK
-        with bounded(SECONDS):
-            return "".join(limited(self._template.generate(values), longest))
+        pieces = self._template.generate(values)
+        return bounded(SECONDS, lambda: "".join(limited(pieces, longest)))
+
+
+def _compile(source: str) -> tuple[frozenset[str], Template]:
+    tree = _language.parse(source)
+    _check(tree)
+    names = frozenset(meta.find_undeclared_variables(tree)) - {*_language.globals}
+    return names, _language.from_string(source)
 
 
 def _check(tree: nodes.Template) -> None:

@@ -14,9 +14,10 @@ import math
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from jinja2 import TemplateError
 from jinja2.exceptions import SecurityError
@@ -27,6 +28,9 @@ LONGEST_TEXT = 4 * 2**20
 """Characters a template may render."""
 
 _SECONDS = 2.0
+
+
+T = TypeVar("T")
 
 
 class TemplateFailed(Exception):
@@ -84,16 +88,19 @@ class SandboxedTemplate:
 
     def render(self, **variables: Any) -> str:
         """Render within the limits; raises TemplateFailed."""
-        with bounded(_SECONDS):
-            return "".join(limited(self._template.generate(**variables), LONGEST_TEXT))
+        pieces = self._template.generate(**variables)
+        return bounded(_SECONDS, lambda: "".join(limited(pieces, LONGEST_TEXT)))
 
 
-@contextmanager
-def bounded(seconds: float) -> Iterator[None]:
-    """Run what a template asks for; too long, or any error of it, raises TemplateFailed."""
+def bounded(seconds: float, work: Callable[[], T]) -> T:
+    """Do what a template asks for; too long, or any error of it, raises TemplateFailed.
+
+    A function, not a context manager: the end of the time can come just before the body of a
+    ``with`` statement, where nothing would catch it.
+    """
     try:
         with _watchdog.limit(seconds):
-            yield
+            return work()
     except _OutOfTime:
         raise TemplateFailed(f"The template took longer than {seconds:g} s.") from None
     except TemplateFailed:
@@ -112,6 +119,14 @@ def limited(pieces: Iterable[str], longest: int) -> Iterator[str]:
         yield piece
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Limit:
+    """One piece of work: its thread, and the monotonic time at which it has to be done."""
+
+    thread: int
+    deadline: float
+
+
 class _Watchdog:
     """One thread that raises _OutOfTime in threads whose time is over.
 
@@ -121,33 +136,33 @@ class _Watchdog:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._deadlines: dict[int, float] = {}
-        self._striking: set[int] = set()
+        self._limits: set[_Limit] = set()
+        self._striking: set[_Limit] = set()
         self._awake_at = math.inf
         self._thread: threading.Thread | None = None
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Bound what this thread does inside the block."""
-        me, deadline = threading.get_ident(), time.monotonic() + seconds
+        mine = _Limit(threading.get_ident(), time.monotonic() + seconds)
         with self._changed:
             self._start()
-            self._deadlines[me] = deadline
-            if deadline < self._awake_at:
+            self._limits.add(mine)
+            if mine.deadline < self._awake_at:
                 self._changed.notify()
         try:
             yield
         finally:
-            self._settle(me)
+            self._settle(mine)
 
-    def _settle(self, me: int) -> None:
+    def _settle(self, mine: _Limit) -> None:
         """Let an exception that is on its way arrive now, never after the block.
 
         It takes no lock: the exception could strike while it is held, and nobody could render
         again.
         """
-        if self._deadlines.pop(me, None) is None:
-            while me in self._striking:
+        if not self._take(mine):
+            while mine in self._striking:
                 time.sleep(0)
             time.sleep(0)
 
@@ -160,22 +175,29 @@ class _Watchdog:
         with self._changed:
             while True:
                 now = time.monotonic()
-                for thread in [one for one, at in self._pending() if at <= now]:
-                    self._strike(thread)
-                self._awake_at = min((at for _, at in self._pending()), default=math.inf)
+                # A copy, made at once: threads take their own limit out without a lock.
+                for limit in list(self._limits):
+                    if limit.deadline <= now:
+                        self._strike(limit)
+                self._awake_at = min((one.deadline for one in list(self._limits)), default=math.inf)
                 left = self._awake_at - now
                 self._changed.wait(None if left == math.inf else left)
 
-    def _pending(self) -> list[tuple[int, float]]:
-        # A copy, made at once: threads take their own entry out without a lock.
-        return list(self._deadlines.items())
-
-    def _strike(self, thread: int) -> None:
-        self._striking.add(thread)
-        if self._deadlines.pop(thread, None) is not None:
+    def _strike(self, limit: _Limit) -> None:
+        self._striking.add(limit)
+        if self._take(limit):
             exception = ctypes.py_object(_OutOfTime)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
-        self._striking.discard(thread)
+            thread = ctypes.c_ulong(limit.thread)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, exception)
+        self._striking.discard(limit)
+
+    def _take(self, limit: _Limit) -> bool:
+        """Take the limit out; False when the other side has."""
+        try:
+            self._limits.remove(limit)
+        except KeyError:
+            return False
+        return True
 
 
 _watchdog = _Watchdog()
