@@ -8,13 +8,15 @@ readonly PY=$VENV/bin/python
 readonly LOG=$VENV/install.log
 readonly CONSTRAINTS=$VENV/constraints.txt
 readonly NEEDED_MB=2000 # packages, llama.cpp's sources and its build
+readonly MLX_VLM=mlx-vlm==0.7.10
 
 help() {
     cat <<'TEXT'
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
   serve            install what is missing and start the server (the default)
-  install [EXTRA]  only install; with an extra (mlx, onnx-builder) that as well
+  install [EXTRA]  only install; with an extra (mlx, pytorch, onnx-builder)
+                   that as well
   pull [NAME]      download a model; without a name, list the recommended ones
                    (--check: are there newer revisions? --update: take them)
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
@@ -198,7 +200,7 @@ install_llama() {
 }
 
 fingerprint() {
-    { cat pyproject.toml poetry.lock && recipe; } | cksum
+    { cat pyproject.toml poetry.lock && recipe && echo "$MLX_VLM"; } | cksum
 }
 
 install() { # [extra]: nothing to do while pyproject.toml, poetry.lock and the recipe are the same
@@ -213,7 +215,13 @@ install() { # [extra]: nothing to do while pyproject.toml, poetry.lock and the r
     install_llama
     logged "Installing the packages${extra:+ for $extra}" pip_install --editable ".${extra:+[$extra]}" ||
         explain_failure "Installing the packages"
+    [[ $extra != mlx ]] || install_mlx_vlm
     fingerprint >"$stamp"
+}
+
+install_mlx_vlm() { # only its models are used: what it declares beside them is heavy (OpenCV, audio)
+    logged "Installing $MLX_VLM" pip_install --no-deps "$MLX_VLM" ||
+        explain_failure "Installing $MLX_VLM"
 }
 
 mlx_exists() { # MLX has wheels for Apple silicon and for Linux with a C library from 2022 on
@@ -224,6 +232,10 @@ mlx_exists() { # MLX has wheels for Apple silicon and for Linux with a C library
     *) return 1 ;;
     esac
     [[ $(printf '%s\n' 2.35 "${glibc##* }" | sort -V | head -n 1) == 2.35 ]]
+}
+
+pytorch_exists() { # PyTorch has no wheels for Macs with Intel processors any more
+    [[ $(uname -sm) != "Darwin x86_64" ]]
 }
 
 check() {
@@ -249,6 +261,7 @@ main() {
     test)
         install test
         ! mlx_exists || install mlx
+        ! pytorch_exists || install pytorch
         exec "$PY" -m pytest "$@"
         ;;
     check)

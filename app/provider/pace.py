@@ -41,6 +41,10 @@ class Pace:
         tokens = int(self._allowance(running, longest) / seconds)
         return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
 
+    def spare(self, running: int) -> float:
+        """Seconds that work of another kind may add to the next step."""
+        return self._allowance(running, BATCH_TOKENS)
+
     def _allowance(self, running: int, longest: int) -> float:
         """Seconds that the prompts may add to the step."""
         if not running:
