@@ -4,6 +4,10 @@ A finished request leaves its sequence behind. The next prompt of the same owner
 (an earlier turn) or shares its cells (a common system prompt). When cells or sequence ids run
 out, the least recently used sequence is parked: copied to RAM, and copied back when its
 conversation goes on. Owners never share.
+
+A token is a cell, but where pictures stand tokens and positions differ, and llama.cpp copies and
+cuts by positions. These are computed from the prompt in hand: the prefix that it has in common
+with a sequence holds the same pictures, and always the whole of each.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from app.provider.answer import common_prefix
+from app.provider.answer import PreparedPrompt, common_prefix
 from app.provider.gguf.context import LlamaContext
 
 MOST_IDLE_CELLS = 4096
@@ -72,24 +76,24 @@ class PrefixCache:
         self._parked_size = 0
         self._numbers = itertools.count()
 
-    def claim(self, owner: str, prompt: array[int], room: int) -> Sequence | None:
+    def claim(self, prompt: PreparedPrompt, room: int) -> Sequence | None:
         """Find or make a sequence that holds a prefix of ``prompt`` and may grow to ``room``.
 
         The last token is never taken from the cache: its logits are needed. None when active
         sequences leave no room.
         """
-        wanted = prompt[:-1]
+        wanted = prompt.tokens[:-1]
         resident = itertools.chain(self._active.values(), self._idle.values())
-        source, shared = self._best(owner, wanted, resident)
-        parked = self._best_parked(owner, wanted, more_than=shared)
+        source, shared = self._best(prompt, wanted, resident)
+        parked = self._best_parked(prompt, wanted, more_than=shared)
         if parked is not None:
-            sequence = self._unpark(parked, owner, room)
+            sequence = self._unpark(parked, prompt.owner, room)
         elif source is not None and source.id in self._idle and shared == len(source.tokens):
             sequence = self._continue(source, room)
         else:
-            sequence = self._share(source, shared, owner, room)
+            sequence = self._share(source, shared, prompt, room)
         if sequence is not None:
-            self._cut(sequence, common_prefix(sequence.tokens, wanted))
+            self._cut(sequence, prompt, common_prefix(sequence.tokens, wanted))
             sequence.room = room
             self._active[sequence.id] = sequence
             self._shed_idle()
@@ -115,34 +119,40 @@ class PrefixCache:
     # ---------------------------------------------------------------- finding
 
     def _best(
-        self, owner: str, wanted: array[int], among: Iterable[Sequence]
+        self, prompt: PreparedPrompt, wanted: array[int], among: Iterable[Sequence]
     ) -> tuple[Sequence | None, int]:
         best, shared = None, 0
         for sequence in among:
-            length = self._usable(sequence, owner, wanted, more_than=shared - 1)
+            length = self._usable(sequence, prompt, wanted, more_than=shared - 1)
             if length > shared or (length == shared > 0 and sequence.id in self._idle):
                 best, shared = sequence, length
         return best, shared
 
-    def _best_parked(self, owner: str, wanted: array[int], more_than: int) -> int | None:
+    def _best_parked(
+        self, prompt: PreparedPrompt, wanted: array[int], more_than: int
+    ) -> int | None:
         best, shared = None, more_than
         for number, parked in self._parked.items():
-            length = self._usable(parked, owner, wanted, more_than=shared)
+            length = self._usable(parked, prompt, wanted, more_than=shared)
             if length > shared:
                 best, shared = number, length
         return best
 
     def _usable(
-        self, known: Sequence | Parked, owner: str, wanted: array[int], more_than: int
+        self,
+        known: Sequence | Parked,
+        prompt: PreparedPrompt,
+        wanted: array[int],
+        more_than: int,
     ) -> int:
         """Length of the prefix that can be had from ``known``; 0 unless ``more_than`` that."""
         tokens, last = known.tokens, max(0, more_than)
         # One token tells most of the thousands of parked sequences apart.
-        if known.owner != owner or min(len(tokens), len(wanted)) <= last:
+        if known.owner != prompt.owner or min(len(tokens), len(wanted)) <= last:
             return 0
         if tokens[last] != wanted[last]:
             return 0
-        length = common_prefix(tokens, wanted)
+        length = prompt.whole_images(common_prefix(tokens, wanted))
         return 0 if self._whole_only and length < len(tokens) else length
 
     # ---------------------------------------------------------------- claiming
@@ -154,14 +164,14 @@ class PrefixCache:
         return self._idle.pop(source.id)
 
     def _share(
-        self, source: Sequence | None, shared: int, owner: str, room: int
+        self, source: Sequence | None, shared: int, prompt: PreparedPrompt, room: int
     ) -> Sequence | None:
         """Begin a new sequence on the common prefix, whose cells both will hold."""
         if not self._make_room(room - shared, ids=1, keep=source):
             return self._consume(source, room)
-        sequence = Sequence(self._free_ids.pop(), owner)
+        sequence = Sequence(self._free_ids.pop(), prompt.owner)
         if source is not None and shared:
-            self._context.copy(source.id, sequence.id, shared)
+            self._context.copy(source.id, sequence.id, prompt.position(shared))
             sequence.tokens = source.tokens[:shared]
             sequence.cells = _cut_cells(source.cells, shared)
         return sequence
@@ -188,11 +198,15 @@ class PrefixCache:
             self.grow(sequence, parked.tokens.tolist())
         return sequence
 
-    def _cut(self, sequence: Sequence, length: int) -> None:
-        """Keep the first ``length`` tokens; a memory that cannot cut starts from nothing."""
+    def _cut(self, sequence: Sequence, prompt: PreparedPrompt, length: int) -> None:
+        """Keep the first ``length`` tokens, those of ``prompt``, but nothing of a half picture.
+
+        A memory that cannot cut starts from nothing.
+        """
+        length = prompt.whole_images(length)
         if length == len(sequence.tokens):
             return
-        if not self._context.trim(sequence.id, length):
+        if not self._context.trim(sequence.id, prompt.position(length)):
             self._context.trim(sequence.id, 0)
             length = 0
         sequence.tokens = sequence.tokens[:length]

@@ -9,6 +9,7 @@ import numpy as np
 
 from app.provider.errors import ModelNotLoadable
 from app.provider.gguf.model import LlamaModel
+from app.provider.gguf.rows import Places, TokenRows, VectorRows, Vectors
 from app.provider.pace import BATCH_TOKENS
 
 
@@ -34,7 +35,8 @@ class LlamaContext:
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._vocabulary_size = model.vocabulary_size
-        self._rows = Rows(BATCH_TOKENS)
+        self._rows = TokenRows(BATCH_TOKENS)
+        self._vectors = VectorRows()
 
     # ---------------------------------------------------------------- batches
 
@@ -44,7 +46,21 @@ class LlamaContext:
 
     def decode(self) -> None:
         """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
-        code = llama_cpp.llama_decode(self._handle, self._rows.take())
+        self._decode(self._rows.take())
+
+    def add_vectors(self, sequence: int, places: Places, vectors: Vectors, *, output: bool) -> int:
+        """Put vectors of a picture into the next batch of such; return the row of the last one."""
+        return self._vectors.add(sequence, places, vectors, output=output)
+
+    def decode_vectors(self, *, causal: bool) -> None:
+        """Compute the batch of vectors; without ``causal`` each looks at all others of it."""
+        if not causal:
+            llama_cpp.llama_set_causal_attn(self._handle, False)
+        self._decode(self._vectors.take())
+        llama_cpp.llama_set_causal_attn(self._handle, True)
+
+    def _decode(self, batch: llama_cpp.llama_batch) -> None:
+        code = llama_cpp.llama_decode(self._handle, batch)
         if code != 0:
             raise RuntimeError(f"llama_decode returned {code}")
 
@@ -63,13 +79,13 @@ class LlamaContext:
 
     # ---------------------------------------------------------------- memory
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Let ``target`` share the first ``length`` cells of ``source``."""
-        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+    def copy(self, source: int, target: int, position: int) -> None:
+        """Let ``target`` share the cells of ``source`` before ``position``."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, position)
 
-    def trim(self, sequence: int, length: int) -> bool:
-        """Cut a sequence to ``length`` cells; False when this kind of memory cannot."""
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1))
+    def trim(self, sequence: int, position: int) -> bool:
+        """Cut a sequence off at ``position``; False when this kind of memory cannot."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, position, -1))
 
     def clear(self) -> None:
         """Forget every sequence."""
@@ -91,48 +107,3 @@ class LlamaContext:
     def close(self) -> None:
         """Free the context."""
         llama_cpp.llama_free(self._handle)
-
-
-class Rows:
-    """The rows of a ``llama_batch``, written through numpy: a prompt goes in at one stroke."""
-
-    def __init__(self, size: int) -> None:
-        self._token = np.zeros(size, np.int32)
-        self._position = np.zeros(size, np.int32)
-        self._sequence = np.zeros(size, np.int32)
-        self._sequences_per_row = np.ones(size, np.int32)
-        self._output = np.zeros(size, np.int8)
-        addresses = self._sequence.ctypes.data + 4 * np.arange(size, dtype=np.uint64)
-        self._sequence_pointers = addresses.astype(np.uintp)
-        self._count = 0
-
-    def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
-        """Append rows; see ``LlamaContext.add``."""
-        rows = slice(self._count, self._count + len(tokens))
-        self._token[rows] = tokens
-        self._position[rows] = np.arange(position, position + len(tokens), dtype=np.int32)
-        self._sequence[rows] = sequence
-        self._output[rows] = 0
-        self._count += len(tokens)
-        self._output[self._count - 1] = output
-        return self._count - 1
-
-    def take(self) -> llama_cpp.llama_batch:
-        """The rows so far as a batch; the next ``add`` begins a new one."""
-        count, self._count = self._count, 0
-        return llama_cpp.llama_batch(
-            n_tokens=count,
-            token=_pointer(self._token, ctypes.c_int32),
-            embd=None,
-            pos=_pointer(self._position, ctypes.c_int32),
-            n_seq_id=_pointer(self._sequences_per_row, ctypes.c_int32),
-            seq_id=ctypes.cast(
-                self._sequence_pointers.ctypes.data,
-                ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)),
-            ),
-            logits=_pointer(self._output, ctypes.c_int8),
-        )
-
-
-def _pointer(array: np.ndarray, kind: type) -> object:
-    return array.ctypes.data_as(ctypes.POINTER(kind))

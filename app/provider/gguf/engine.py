@@ -1,7 +1,9 @@
 """The GGUF engine: every active sequence in one batch per step.
 
 A step computes one token for each running answer and a piece of the prompts that are still
-being read; ``Pace`` bounds that piece. It knows nothing of queues, threads or HTTP.
+being read; ``Pace`` bounds that piece. Pictures are looked at by another thread meanwhile, and
+what it finds is read like text, in a batch of its own because llama.cpp mixes tokens and vectors
+in none. It knows nothing of queues or HTTP.
 """
 
 from __future__ import annotations
@@ -9,38 +11,41 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
+from app.provider.answer import (
+    PreparedPrompt,
+    Writing,
+    is_being_read,
+    placed,
+    prepared,
+    share_out,
+)
 from app.provider.chat import Chat
 from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.errors import ProviderError
+from app.provider.gguf.batch import Batch
 from app.provider.gguf.cache import PrefixCache, Sequence
 from app.provider.gguf.context import LlamaContext
+from app.provider.gguf.eyes import find_of
 from app.provider.gguf.model import LlamaModel
 from app.provider.gguf.plan import IDLE_SEQUENCES, plan
+from app.provider.gguf.reading import Answer, ImageStretch, Look, Stretch, TextStretch, next_stretch
 from app.provider.gguf.sampler import Sampler
 from app.provider.pace import Pace
-from app.provider.types import End, Event, Progress, Prompt, Started
+from app.provider.types import End, Event, Progress, Prompt
 
 log = logging.getLogger(__name__)
 
+if TYPE_CHECKING:
+    from app.provider.gguf.sight import Sight
 
-@dataclass(slots=True)
-class Answer:
-    """A prompt being read, then its answer being written, in one sequence of the context."""
+Events = list[tuple[int, Event | ProviderError]]
 
-    number: int
-    prompt: PreparedPrompt
-    sequence: Sequence
-    sampler: Sampler
-    writing: Writing
-    to_read: int
-    pending: int = -1  # drawn, not yet computed
-
-    @property
-    def unread(self) -> int:
-        """Prompt tokens that are not computed yet."""
-        return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
+_LOOK_SECONDS = 0.05
+"""A step with nothing to compute waits that long for a picture; bounds cancel and admission."""
 
 
 class GgufEngine:
@@ -66,6 +71,9 @@ class GgufEngine:
             parked_bytes=limits.prefix_cache_bytes,
             whole_only=self._model.stateful,
         )
+        self._batch = Batch(self._context, self._cache)
+        self._sight = _sight(self._model, spec, length)
+        self._causal = self._sight is None or self._sight.causal
         self._pace = Pace()
         self._admitted: dict[int, PreparedPrompt] = {}
         self._answers: dict[int, Answer] = {}
@@ -75,8 +83,13 @@ class GgufEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        tokens = self._chat.tokens(prompt.messages)
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
+        limit = self.info.context_length
+        if self._sight is None:
+            tokens = self._chat.tokens(prompt.messages)
+            return prepared(tokens, prompt.owner, prompt.sampling, limit)
+        parts = self._sight.framed(self._chat.parts(prompt.messages))
+        tokens, images = placed(parts, self._sight.measure)
+        return prepared(tokens, prompt.owner, prompt.sampling, limit, images)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
@@ -85,19 +98,23 @@ class GgufEngine:
         self._admitted[job] = prepared
         return True
 
-    def step(self) -> list[tuple[int, Event]]:
+    def step(self) -> Events:
         """One batch: a token for every running answer, a piece of the unread prompts."""
-        events = self._start_admitted()
+        events = self._start_admitted() + self._settle()
         running = [answer for answer in self._answers.values() if not answer.unread]
-        rows = [(answer, self._add_token(answer)) for answer in running]
-        reading = [answer for answer in self._answers.values() if answer.unread]
-        pieces = share_out(reading, self._pace, len(running))
-        rows += [(answer, self._add_piece(answer, size)) for answer, size in pieces]
+        stretches = self._stretches()
+        if not running and not stretches:
+            if not events:
+                self._await_looks()
+            return events
+        pieces = share_out(stretches, self._pace, len(running))
+        text = [(stretch, size) for stretch, size in pieces if isinstance(stretch, TextStretch)]
+        shown = [(stretch, size) for stretch, size in pieces if isinstance(stretch, ImageStretch)]
+        shown = shown if self._causal else [(piece, piece.unread) for piece, _ in shown[:1]]
         begun = time.perf_counter()
-        self._context.decode()
-        for answer, row in rows:
-            events += self._after(answer, row)
-        read = sum(size for _, size in pieces)
+        events += self._after(self._batch.tokens(running, text))
+        events += self._after(self._batch.vectors(shown, causal=self._causal))
+        read = sum(size for _, size in (*text, *shown))
         self._pace.record(time.perf_counter() - begun, len(running), read)
         return events
 
@@ -110,33 +127,35 @@ class GgufEngine:
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads."""
         self._context.set_threads(threads)
+        if self._sight:
+            self._sight.set_threads(threads)
 
     def close(self) -> None:
         """Free the context and the weights."""
+        if self._sight:
+            self._sight.close()
         self._context.close()
         self._model.close()
 
     # ---------------------------------------------------------------- admission
 
-    def _start_admitted(self) -> list[tuple[int, Event]]:
+    def _start_admitted(self) -> Events:
         """Give sequences to admitted jobs, in order, as far as there is room."""
-        events: list[tuple[int, Event]] = []
+        events: Events = []
         for job, prompt in list(self._admitted.items()):
             if self._is_being_read(prompt):
                 continue
-            room = len(prompt.tokens) + self._limit(prompt)
-            sequence = self._cache.claim(prompt.owner, prompt.tokens, room)
+            sequence = self._cache.claim(prompt, len(prompt.tokens) + self._limit(prompt))
             if sequence is None:
                 break
             del self._admitted[job]
             self._answers[job] = self._begin(job, prompt, sequence)
-            events.append((job, Started(len(prompt.tokens), len(sequence.tokens))))
         return events
 
     def _is_being_read(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
         reading = [one for one in self._answers.values() if one.unread]
-        return is_being_read(prompt, ((one.prompt, len(one.sequence.tokens)) for one in reading))
+        return is_being_read(prompt, ((one.prompt, one.computed) for one in reading))
 
     def _limit(self, prompt: PreparedPrompt) -> int:
         return prompt.longest_answer(self._default_max_tokens, self.info.context_length)
@@ -150,36 +169,60 @@ class GgufEngine:
             sampler=Sampler(prompt.sampling, self._model.vocabulary_size, limit),
             writing=Writing(prompt, limit, cached),
             to_read=len(prompt.tokens) - cached,
+            looks=self._look(prompt, cached),
         )
+
+    # ---------------------------------------------------------------- pictures
+
+    def _look(self, prompt: PreparedPrompt, cached: int) -> dict[int, Look]:
+        """Have the pictures looked at that are not computed."""
+        unseen = [image for image in prompt.images if image.start >= cached]
+        if self._sight is None:
+            return {}
+        return {image.start: self._sight.look(prompt.owner, image) for image in unseen}
+
+    def _settle(self) -> Events:
+        """Tell of prompts whose pictures have all been seen, or one of which cannot be."""
+        events: Events = []
+        for answer in [one for one in self._answers.values() if not one.started]:
+            done = [look.vectors for look in answer.looks.values() if look.vectors.done()]
+            error = next(filter(None, (vectors.exception() for vectors in done)), None)
+            if error is not None:
+                self.drop(answer.number)
+                events.append((answer.number, _told(error)))
+            elif len(done) == len(answer.looks):
+                answer.started = True
+                events.append((answer.number, answer.beginning))
+        return events
+
+    def _await_looks(self) -> None:
+        looks = [look.vectors for one in self._answers.values() for look in one.looks.values()]
+        wait([vectors for vectors in looks if not vectors.done()], _LOOK_SECONDS, FIRST_COMPLETED)
 
     # ---------------------------------------------------------------- one step
 
-    def _add_token(self, answer: Answer) -> int:
-        position = len(answer.sequence.tokens)
-        row = self._context.add(answer.sequence.id, position, [answer.pending], output=True)
-        self._cache.grow(answer.sequence, [answer.pending])
-        return row
+    def _stretches(self) -> list[Stretch]:
+        """What can be read of the prompts that are not read yet."""
+        reading = [answer for answer in self._answers.values() if answer.unread]
+        return [stretch for one in reading if (stretch := next_stretch(one))]
 
-    def _add_piece(self, answer: Answer, size: int) -> int:
-        done = len(answer.sequence.tokens)
-        piece = answer.prompt.tokens[done : done + size].tolist()
-        row = self._context.add(answer.sequence.id, done, piece, output=answer.unread == size)
-        self._cache.grow(answer.sequence, piece)
-        return row
+    def _after(self, rows: list[tuple[Answer, int]]) -> Events:
+        """Draw the next token of each answer, or report how far its prompt has been read."""
+        return [(answer.number, event) for answer, row in rows for event in self._next(answer, row)]
 
-    def _after(self, answer: Answer, row: int) -> list[tuple[int, Event]]:
-        """Draw the next token of an answer, or report how far its prompt has been read."""
+    def _next(self, answer: Answer, row: int) -> list[Event]:
         if answer.unread:
-            read = Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))
-            return [(answer.number, read)]
+            return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
         answer.pending = answer.sampler.draw(self._context, row)
         events = answer.writing.push(self._model.piece(answer.pending))
         if events and isinstance(events[-1], End):
             del self._answers[answer.number]
             self._finish(answer)
-        return [(answer.number, event) for event in events]
+        return events
 
     def _finish(self, answer: Answer) -> None:
+        for look in answer.looks.values():
+            look.vectors.cancel()
         answer.sampler.close()
         self._cache.release(answer.sequence)
 
@@ -188,6 +231,25 @@ class GgufEngine:
         self._context.add(0, 0, [0], output=True)
         self._context.decode()
         self._context.clear()
+
+
+def _sight(model: LlamaModel, spec: EngineSpec, context_length: int) -> Sight | None:
+    """The eyes of the model, where a file for that lies beside it."""
+    eye = find_of(Path(spec.path))
+    if eye is None:
+        return None
+    from app.provider.gguf.sight import Sight  # noqa: PLC0415 libmtmd, which few models need
+    from app.provider.gguf.vision import Projector  # noqa: PLC0415
+
+    projector = Projector(model, eye, spec.limits, context_length)
+    return Sight(projector, spec.limits.vision_cache_bytes)
+
+
+def _told(error: BaseException) -> ProviderError:
+    """The error as the client is told; what is none of ours ends the process."""
+    if isinstance(error, ProviderError):
+        return error
+    raise error
 
 
 build = GgufEngine

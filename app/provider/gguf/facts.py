@@ -9,6 +9,7 @@ from typing import Any
 from app.provider.card import ModelCard, Shape, Task
 from app.provider.catalogue.facts import number, sensible, template, text
 from app.provider.catalogue.parts import group, parts
+from app.provider.gguf.eyes import Eye, find
 from app.provider.gguf.header import Header, read_header
 
 _SMALLEST = 64
@@ -74,13 +75,16 @@ def _problem(
 def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> ModelCard:
     header = files[0][1]
     facts, architecture = header.metadata, text(header.metadata, "general.architecture")
+    eye = find(path, architecture, number(facts, f"{architecture}.embedding_length"))
+    tasks = _tasks(facts, eye)
     return ModelCard(
         id=path.name.removesuffix(".gguf"),
         format="gguf",
         engine="gguf",
         path=path,
         size_bytes=sum(size for size, _ in files),
-        tasks=_tasks(path, facts),
+        tasks=tasks,
+        vision=eye.vision if eye and "vision" in tasks else None,
         aliases=_aliases(path),
         context_length=number(facts, f"{architecture}.context_length"),
         name=text(facts, "general.name"),
@@ -101,27 +105,15 @@ def _aliases(path: Path) -> tuple[str, ...]:
     return (of[0],) if of else ()
 
 
-def _tasks(path: Path, facts: dict[str, Any]) -> tuple[Task, ...]:
+def _tasks(facts: dict[str, Any], eye: Eye | None) -> tuple[Task, ...]:
     if _is_embedding(facts):
         return ("embedding",)
-    width = number(facts, f"{facts.get('general.architecture')}.embedding_length")
-    return ("chat", "vision") if _has_eye(path, width) else ("chat",)
+    return ("chat", "vision") if eye else ("chat",)
 
 
 def _is_embedding(facts: dict[str, Any]) -> bool:
     architecture = text(facts, "general.architecture")
     return architecture in _ENCODERS or number(facts, f"{architecture}.pooling_type") > 0
-
-
-def _has_eye(path: Path, width: int) -> bool:
-    """Whether an "mmproj" file beside a model makes vectors of the width that it reads."""
-    for eye in path.parent.glob("*mmproj*"):
-        part = _part(eye)
-        facts = part[1].metadata if part else {}
-        made = number(facts, "clip.vision.projection_dim", "clip.projection_dim")
-        if facts.get("general.architecture") == "clip" and made == width > 0:
-            return True
-    return False
 
 
 def _quantization(facts: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.provider.card import ModelCard
+from app.provider.card import ModelCard, Vision
 from app.provider.engine import EngineLimits
 from app.provider.gguf.facts import describe
 from app.provider.gguf.plan import IDLE_SEQUENCES, plan
@@ -15,6 +15,17 @@ LIBRARIES = ("llama_cpp",)
 
 _RUNTIME = 53 * 2**20
 """Python, numpy and llama.cpp without a model."""
+
+_EYE_RUNTIME = 12 * 2**20
+"""libmtmd and Pillow."""
+
+_PATCHES_PER_TOKEN = 4
+_USUAL_PATCHES = 4096
+"""Of a picture, where the file does not say how large one may be."""
+
+_PATCH, _MASK = 40_000, 6
+"""Bytes of scratch memory for a patch, and for a pair of patches; measured with the shape of
+Qwen2.5-VL's eye on a CPU."""
 
 
 def read(path: Path) -> ModelCard | None:
@@ -37,6 +48,22 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         weights=card.size_bytes,
         kv=cells * cell,
         compute=logits + 128 * vocabulary + 16 * hidden * BATCH_TOKENS,
-        prefix_cache=limits.prefix_cache_bytes,
+        prefix_cache=limits.prefix_cache_bytes + _features(card.vision, limits),
+        vision=_vision(card.vision, limits),
         layers=card.shape.layers,
     )
+
+
+def _features(vision: Vision | None, limits: EngineLimits) -> int:
+    """What is kept of pictures fills as conversations go on, like the prefix cache."""
+    return limits.vision_cache_bytes if vision else 0
+
+
+def _vision(vision: Vision | None, limits: EngineLimits) -> int:
+    """The eye with what it takes to look at the largest picture."""
+    if vision is None:
+        return 0
+    most = min(filter(None, (vision.max_tokens, limits.image_tokens)), default=0)
+    patches = _PATCHES_PER_TOKEN * most or _USUAL_PATCHES
+    mask = _MASK * patches**2 if vision.max_tokens else 0
+    return _EYE_RUNTIME + vision.size_bytes + _PATCH * patches + mask

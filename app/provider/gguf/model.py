@@ -21,8 +21,8 @@ class LibraryLog:
 
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._callback = llama_cpp.llama_log_callback(self._take)  # the library keeps the address
-        llama_cpp.llama_log_set(self._callback, ctypes.c_void_p(0))
+        self.callback = llama_cpp.llama_log_callback(self._take)  # the library keeps the address
+        llama_cpp.llama_log_set(self.callback, ctypes.c_void_p(0))
 
     def _take(self, level: int, text: bytes, _data: object) -> None:
         if level == _ERROR_LEVEL:
@@ -39,7 +39,7 @@ class LlamaModel:
     """Weights and vocabulary; raises ModelNotLoadable. Loading progress is in percent."""
 
     def __init__(self, path: str, gpu_layers: int, progress: Callable[[int], None]) -> None:
-        self._log = LibraryLog()
+        self.log = LibraryLog()
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -47,7 +47,7 @@ class LlamaModel:
         params.progress_callback = callback
         self.handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
         if not self.handle:
-            raise ModelNotLoadable(f"llama.cpp cannot load the file: {self._log.reason()}")
+            raise ModelNotLoadable(f"llama.cpp cannot load the file: {self.log.reason()}")
         if llama_cpp.llama_model_has_encoder(self.handle):
             raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
@@ -67,6 +67,11 @@ class LlamaModel:
     def trained_context(self) -> int:
         """Tokens the model was trained to attend over."""
         return int(llama_cpp.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def embedding_width(self) -> int:
+        """Numbers in a vector that stands for a token at the model's entrance."""
+        return int(llama_cpp.llama_model_n_embd_inp(self.handle))
 
     @property
     def stateful(self) -> bool:

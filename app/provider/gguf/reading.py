@@ -1,0 +1,116 @@
+"""An answer from its prompt to its end, and what of the prompt can be read next."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from app.provider.answer import PlacedImage, PreparedPrompt, Writing
+from app.provider.gguf.cache import Sequence
+from app.provider.gguf.layout import Layout
+from app.provider.gguf.rows import Places, Vectors
+from app.provider.gguf.sampler import Sampler
+from app.provider.types import Started
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A picture that has to be read: how it is laid out, and its vectors, now or soon."""
+
+    layout: Layout
+    vectors: Future[Vectors]
+
+
+@dataclass(slots=True)
+class Answer:
+    """A prompt being read, then its answer being written, in one sequence of the context.
+
+    ``looks`` are at the pictures that the sequence does not hold, by where these start. The client
+    is told that it has ``started`` once they are all done.
+    """
+
+    number: int
+    prompt: PreparedPrompt
+    sequence: Sequence
+    sampler: Sampler
+    writing: Writing
+    to_read: int
+    looks: dict[int, Look] = field(default_factory=dict)
+    started: bool = False
+    pending: int = -1  # drawn, not yet computed
+
+    @property
+    def unread(self) -> int:
+        """Prompt tokens that are not computed yet."""
+        return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
+
+    @property
+    def computed(self) -> int:
+        """Prompt tokens that others can share: none of a half picture."""
+        return self.prompt.whole_images(len(self.sequence.tokens))
+
+    @property
+    def beginning(self) -> Started:
+        """What the client is told when nothing can be refused any more."""
+        length = len(self.prompt.tokens)
+        return Started(length, length - self.to_read, self.prompt.seen)
+
+    @property
+    def position(self) -> int:
+        """The position of the next token."""
+        return self.prompt.position(len(self.sequence.tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What can be read of a prompt in one go; ``unread`` tokens long."""
+
+    answer: Answer
+    unread: int
+
+    @property
+    def to_read(self) -> int:
+        """Tokens of the whole prompt that were to compute when it began."""
+        return self.answer.to_read
+
+
+@dataclass(frozen=True, slots=True)
+class TextStretch(Stretch):
+    """Tokens from a position on."""
+
+    position: int
+    tokens: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStretch(Stretch):
+    """Vectors of a picture, with their positions."""
+
+    places: Places
+    vectors: Vectors
+
+
+def next_stretch(answer: Answer) -> Stretch | None:
+    """What can be read next; None while it is a picture that is still being looked at."""
+    prompt, done = answer.prompt, len(answer.sequence.tokens)
+    image = next((one for one in prompt.images if one.end > done), None)
+    if image is not None and image.start <= done:
+        return _of_image(answer, image)
+    end = image.start if image else len(prompt.tokens)
+    return TextStretch(answer, end - done, answer.position, prompt.tokens[done:end].tolist())
+
+
+def _of_image(answer: Answer, image: PlacedImage) -> Stretch | None:
+    look = answer.looks[image.start]
+    offset = len(answer.sequence.tokens) - image.start
+    piece = look.layout.piece_at(offset)
+    done = offset - piece.start
+    left = piece.length - done
+    position = answer.prompt.position(image.start) + piece.position
+    if piece.places is None:
+        return TextStretch(answer, left, position + done, list(piece.tokens[done:]))
+    if not look.vectors.done():
+        return None
+    vectors = look.vectors.result()[piece.row + done : piece.row + piece.length]
+    places = piece.places[:, done:] + position
+    return ImageStretch(answer, left, places, vectors)

@@ -1,0 +1,104 @@
+"""The rows of a ``llama_batch``: tokens, or vectors that stand for pictures; never both in one."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llama_cpp
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+"""[rows, width]"""
+Places = NDArray[np.int32]
+"""[sections, rows]: positions, in four sections (time, row, column, other) with M-RoPE, or one."""
+
+
+class TokenRows:
+    """Tokens, written through numpy: a prompt goes in at one stroke."""
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._sequence = np.zeros(size, np.int32)
+        self._sequences_per_row = np.ones(size, np.int32)
+        self._output = np.zeros(size, np.int8)
+        self._sequence_pointers = _addresses(self._sequence)
+        self._count = 0
+
+    def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
+        """Append rows; see ``LlamaContext.add``."""
+        rows = slice(self._count, self._count + len(tokens))
+        self._token[rows] = tokens
+        self._position[rows] = np.arange(position, position + len(tokens), dtype=np.int32)
+        self._sequence[rows] = sequence
+        self._output[rows] = 0
+        self._count += len(tokens)
+        self._output[self._count - 1] = output
+        return self._count - 1
+
+    def take(self) -> llama_cpp.llama_batch:
+        """The rows so far as a batch; the next ``add`` begins a new one."""
+        count, self._count = self._count, 0
+        return llama_cpp.llama_batch(
+            n_tokens=count,
+            token=_pointer(self._token, ctypes.c_int32),
+            embd=None,
+            pos=_pointer(self._position, ctypes.c_int32),
+            n_seq_id=_pointer(self._sequences_per_row, ctypes.c_int32),
+            seq_id=_sequence_ids(self._sequence_pointers),
+            logits=_pointer(self._output, ctypes.c_int8),
+        )
+
+
+class VectorRows:
+    """Vectors of pictures; what it gave last stays valid until the next ``take``."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, Places, Vectors, bool]] = []
+        self._taken: tuple[NDArray[Any], ...] = ()
+
+    def add(self, sequence: int, places: Places, vectors: Vectors, *, output: bool) -> int:
+        """Append rows; see ``LlamaContext.add_vectors``."""
+        self._parts.append((sequence, places, vectors, output))
+        return sum(len(part[2]) for part in self._parts) - 1
+
+    def take(self) -> llama_cpp.llama_batch:
+        """The rows so far as a batch; the next ``add`` begins a new one.
+
+        Positions are in the order of sections over the whole batch: all times, all rows, …
+        """
+        parts, self._parts = self._parts, []
+        lengths = [len(vectors) for _, _, vectors, _ in parts]
+        vectors = np.concatenate([part[2] for part in parts])
+        places = np.ascontiguousarray(np.concatenate([part[1] for part in parts], axis=1))
+        sequences = np.repeat(np.array([part[0] for part in parts], np.int32), lengths)
+        per_row = np.ones(len(vectors), np.int32)
+        output = np.zeros(len(vectors), np.int8)
+        output[np.cumsum(lengths) - 1] = [part[3] for part in parts]
+        pointers = _addresses(sequences)
+        self._taken = (vectors, places, sequences, per_row, output, pointers)
+        return llama_cpp.llama_batch(
+            n_tokens=len(vectors),
+            token=None,
+            embd=_pointer(vectors, ctypes.c_float),
+            pos=_pointer(places, ctypes.c_int32),
+            n_seq_id=_pointer(per_row, ctypes.c_int32),
+            seq_id=_sequence_ids(pointers),
+            logits=_pointer(output, ctypes.c_int8),
+        )
+
+
+def _addresses(sequences: NDArray[np.int32]) -> NDArray[np.uintp]:
+    """Where the sequence of each row is written."""
+    addresses = sequences.ctypes.data + 4 * np.arange(len(sequences), dtype=np.uint64)
+    return addresses.astype(np.uintp)
+
+
+def _sequence_ids(pointers: NDArray[np.uintp]) -> object:
+    return ctypes.cast(pointers.ctypes.data, ctypes.POINTER(ctypes.POINTER(ctypes.c_int32)))
+
+
+def _pointer(array: NDArray[Any], kind: type) -> object:
+    return array.ctypes.data_as(ctypes.POINTER(kind))
