@@ -7,6 +7,8 @@ run.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -21,12 +23,12 @@ from typing import Literal
 from app.provider import trial
 from app.provider.catalogue.scan import scan
 from app.provider.child import import_path
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import ProviderError
 from app.provider.hub.place import claimed
 from app.provider.hub.plan import INCOMING
 from app.provider.status import HostPolicy
-from app.provider.types import Message, Prompt, Sampling
+from app.provider.types import ImagePart, Message, Prompt, Sampling, TextPart
 
 Target = Literal["mlx", "onnx"]
 Dtype = Literal["float16", "bfloat16", "float32"]
@@ -42,7 +44,12 @@ _NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
 }
 """Target → the extra that brings what converts, and its modules."""
 _PRECISION = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
-_QUESTION = Prompt((Message.of("user", "Hello"),), Sampling(temperature=0.0, max_tokens=16))
+_GREY = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoEqv9KrYsQQMkB6LQCAQ"
+    "CAQCgUAg+BIMLd4AWwUPN68AAAAASUVORK5CYII="
+)
+_PICTURE = ImagePart(_GREY, hashlib.sha256(_GREY).hexdigest(), 32, 32)
+"""A grey one."""
 
 
 class CannotConvert(Exception):
@@ -162,11 +169,20 @@ def _run(command: list[str], wanted: Conversion) -> None:
 def _try(engine: str, folder: Path, limits: EngineLimits) -> None:
     """Load the result in an engine process and ask it something; raises CannotConvert."""
     try:
-        text = trial.answer(engine, folder, replace(limits, slots=1), HostPolicy(), _QUESTION)
+        question = _question(engine, folder)
+        text = trial.answer(engine, folder, replace(limits, slots=1), HostPolicy(), question)
     except ProviderError as error:
         raise CannotConvert(f"The result cannot be used and was deleted: {error}") from error
     if not text.strip():
         raise CannotConvert("The result says nothing to a greeting and was deleted.")
+
+
+def _question(engine: str, folder: Path) -> Prompt:
+    """A greeting, with a picture for models that are shown some."""
+    card = format_of(engine).read(folder)
+    shown = (_PICTURE,) if card and "vision" in card.tasks else ()
+    message = Message("user", (*shown, TextPart("Hello")))
+    return Prompt((message,), Sampling(temperature=0.0, max_tokens=16))
 
 
 @contextmanager

@@ -24,10 +24,13 @@ _SPACE = "▁"
 class HubVocabulary:
     """The tokeniser of a folder; raises ModelNotLoadable when there is none that fits.
 
-    ``ends`` are further ids that end an answer, beside those that the folder names itself.
+    ``ends`` are further ids that end an answer, beside those that the folder names itself, and
+    ``end_texts`` spellings of such tokens, as far as there are any.
     """
 
-    def __init__(self, folder: Path, ends: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self, folder: Path, ends: frozenset[int] = frozenset(), end_texts: tuple[str, ...] = ()
+    ) -> None:
         try:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # the library raises plain Exception
@@ -41,7 +44,8 @@ class HubVocabulary:
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {number for number, token in added.items() if token.special}
         self.control_texts = tuple(added[number].content for number in sorted(self._control))
-        self._ends = ends | self._named_ends(folder)
+        spelled = {number for number in self._control if self.spelling(number) in end_texts}
+        self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)
         self._pieces: dict[int, bytes | None] = {}
 
@@ -50,6 +54,10 @@ class HubVocabulary:
         whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         ids: list[int] = self._tokenizer.encode(whole, add_special_tokens=add_special).ids
         return ids
+
+    def spelling(self, token: int) -> str:
+        """How a token is written in the vocabulary; empty where there is none."""
+        return self._tokenizer.id_to_token(token) or ""
 
     def piece(self, token: int) -> bytes | None:
         """Bytes of a token as they appear in an answer; None ends the answer."""
@@ -80,7 +88,9 @@ def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
     own = folder / "chat_template.jinja"
     if own.is_file():
         return own.read_text(encoding="utf-8")
-    source = settings.get("chat_template")
+    # Models that are shown pictures have a second one, which writes their places.
+    processor = optional_json(folder / "chat_template.json")
+    source = processor.get("chat_template") or settings.get("chat_template")
     if isinstance(source, list):  # several by name
         named = {one.get("name"): one.get("template") for one in source}
         source = named.get("default")

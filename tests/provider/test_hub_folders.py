@@ -28,6 +28,8 @@ SAFETENSORS = {
     "model-00001-of-00002.safetensors": b"1",
     "model-00002-of-00002.safetensors": WEIGHTS,
     "model.safetensors.index.json": b"{ }",
+    "preprocessor_config.json": b"{}",
+    "processor_config.json": b"{}",
     "tokenizer.json": b"[]",
     "tokenizer.model": b"m",
     "chat_template.jinja": b"{{ messages }}",
@@ -35,6 +37,7 @@ SAFETENSORS = {
 }
 EVIL = {
     "modeling_evil.py": b"import os",
+    "processing_evil.py": b"import os",
     "pytorch_model.bin": b"pickle",
     "model.pt": b"pickle",
     "training_args.pkl": b"pickle",

@@ -69,7 +69,8 @@ def test_rotary_settings_of_transformers_5_reach_mlx_lm(tmp_path: Path) -> None:
     del settings["rope_theta"]
     settings["rope_parameters"]["rope_theta"] = 500.0
     (folder / "config.json").write_text(json.dumps(settings))
-    model, config = importlib.import_module("app.provider.mlx.model").load(folder)
+    module = importlib.import_module("app.provider.mlx.model")
+    model, config = module.load(folder, module.settings(folder))
     assert config["rope_theta"] == 500.0
     assert model.args.rope_theta == 500.0
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def make_wheel_index(index: Path, source: Path) -> str:
     wheel = f"{LLAMA}-py3-none-any.whl"
     (page / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
     return index.as_uri()
+
+
+def make_mlx_vlm(index: Path) -> None:
+    """Add mlx-vlm to an index, which asks for a package that is not there."""
+    page = index / "simple" / "mlx-vlm"
+    page.mkdir(parents=True)
+    wheel, about = "mlx_vlm-0.7.10-py3-none-any.whl", "mlx_vlm-0.7.10.dist-info"
+    metadata = "Metadata-Version: 2.1\nName: mlx-vlm\nVersion: 0.7.10\nRequires-Dist: heavy\n"
+    with zipfile.ZipFile(page / wheel, "w") as archive:
+        archive.writestr("mlx_vlm.py", "")
+        archive.writestr(f"{about}/METADATA", metadata)
+        archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr(f"{about}/RECORD", "")
+    (page / "index.html").write_text(f'<a href="{wheel}">{wheel}</a>')
 
 
 def tools_only(folder: Path) -> str:

@@ -17,9 +17,10 @@ def test_models_are_listed_with_their_facts(
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("ENABLE_ECHO", "true")
-    titles, echo = runner.invoke(app, ["models"]).output.splitlines()
+    titles, echo, seeing = runner.invoke(app, ["models"]).output.splitlines()
     assert titles.split() == ["MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"]
     assert echo.split() == ["echo", "echo", "0", "MB", "4,096", "ok"]
+    assert seeing.split()[0] == "echo-vision"
 
 
 def test_no_models_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.setup.project import Project, make_index, make_project, make_wheel_index, tools_only
+from tests.setup.project import (
+    Project,
+    make_index,
+    make_mlx_vlm,
+    make_project,
+    make_wheel_index,
+    tools_only,
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,18 @@ def test_changed_lock_installs_again(installed: Project, tmp_path: Path) -> None
         lock.write("\n")
     assert "Installing the packages: done" in project.run("models").stdout
     assert "Installing" not in project.run("models").stdout
+
+
+def test_mlx_comes_with_mlx_vlm_alone(installed: Project, tmp_path: Path) -> None:
+    """What mlx-vlm declares is heavy and not needed to look at pictures."""
+    index = tmp_path / "index"
+    shutil.copytree(installed.index, index)
+    make_mlx_vlm(index)
+    project = Project(installed.copy(tmp_path / "for MLX").folder, index)
+    done = project.run("install", "mlx")
+    assert done.returncode == 0, done.stderr
+    assert list(project.folder.glob(".venv/lib/*/site-packages/mlx_vlm.py"))
+    assert "Installing" not in project.run("install", "mlx").stdout
 
 
 def test_cmake_args_rebuild_llama_and_stay(installed: Project, tmp_path: Path) -> None:

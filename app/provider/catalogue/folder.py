@@ -39,7 +39,10 @@ def chat_template(folder: Path) -> str:
     try:
         return template(_text(folder / "chat_template.jinja", _LONGEST_TEMPLATE_FILE))
     except OSError:
-        stated = optional_json(folder / "tokenizer_config.json").get("chat_template")
+        # Models that are shown pictures have a second one, which writes their places.
+        settings = ("chat_template.json", "tokenizer_config.json")
+        found = (optional_json(folder / name).get("chat_template") for name in settings)
+        stated = next(filter(None, found), None)
     if isinstance(stated, list):
         named = [entry for entry in stated if isinstance(entry, dict)]
         stated = next((e.get("template") for e in named if e.get("name") == "default"), None)

@@ -1,8 +1,8 @@
 """Which models a repository holds, and which one is meant.
 
 A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, or a folder
-of safetensors with their configuration (MLX, Hugging Face). Only data is taken: no Python, no
-pickles.
+of safetensors with their configuration (MLX, Hugging Face). A GGUF model that sees comes with the
+"mmproj" file that fits it best, in a folder of its own. Only data is taken: no Python, no pickles.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from app.provider.gguf.eyes import MARK, rank
 from app.provider.hub.errors import NotOnHub
 from app.provider.hub.plan import HubFile, Listing, Plan
 
@@ -43,7 +44,7 @@ def choose(listing: Listing, wanted: str) -> Plan:
 
     Raises NotOnHub, naming what there is.
     """
-    found = list(_candidates(listing))
+    found = list(_candidates(listing, wanted))
     chosen = _only(found, wanted)
     if chosen is None:
         raise NotOnHub(_question(listing, found, wanted))
@@ -61,11 +62,10 @@ def choose(listing: Listing, wanted: str) -> Plan:
 
 
 def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
-    exact = [
-        one for one in found if one.path == wanted or wanted in {file.path for file in one.files}
-    ]
+    exact = [one for one in found if one.path == wanted]
+    inside = [one for one in found if wanted in {file.path for file in one.files}]
     near = [one for one in found if wanted.lower() in one.path.lower() or not wanted]
-    for some in (exact, near):
+    for some in (exact, inside, near):
         if len(some) == 1:
             return some[0]
     return None
@@ -82,8 +82,8 @@ def _question(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
     return f"{some} Name one of:{names}"
 
 
-def _candidates(listing: Listing) -> Iterator[Candidate]:
-    yield from _whole_gguf(listing)
+def _candidates(listing: Listing, wanted: str) -> Iterator[Candidate]:
+    yield from _whole_gguf(listing, wanted)
     yield from _split_gguf(listing)
     for folder, files in sorted(_folders(listing).items()):
         if kind := _kind(files):
@@ -91,11 +91,32 @@ def _candidates(listing: Listing) -> Iterator[Candidate]:
             yield Candidate(folder, kind, taken, True, _folder_name(listing.repo, folder), folder)
 
 
-def _whole_gguf(listing: Listing) -> Iterator[Candidate]:
+def _whole_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:
+    """Models of one file, in a folder where an eye belongs to them; an eye itself by its path."""
     for file in listing.files:
-        if file.path.endswith(".gguf") and not _PART.match(file.path):
-            path = PurePosixPath(file.path)
-            yield Candidate(file.path, "GGUF", (file,), False, path.name, str(path.parent))
+        path = PurePosixPath(file.path)
+        if path.suffix != ".gguf" or _PART.match(file.path):
+            continue
+        if MARK in path.name and file.path != wanted:
+            continue
+        eyes = _eyes(listing, path)
+        name = path.stem if eyes else path.name
+        yield Candidate(file.path, "GGUF", (file, *eyes), bool(eyes), name, str(path.parent))
+
+
+def _eyes(listing: Listing, model: PurePosixPath) -> tuple[HubFile, ...]:
+    """The mmproj file that fits a model best: beside it, else at the top of the repository."""
+    if MARK in model.name:
+        return ()
+    for folder in (model.parent, PurePosixPath(".")):
+        eyes = [file for file in listing.files if _is_eye(PurePosixPath(file.path), folder)]
+        if eyes:
+            return (min(eyes, key=lambda eye: rank(PurePosixPath(eye.path).name, model.name)),)
+    return ()
+
+
+def _is_eye(path: PurePosixPath, folder: PurePosixPath) -> bool:
+    return path.parent == folder and path.suffix == ".gguf" and MARK in path.name
 
 
 def _split_gguf(listing: Listing) -> Iterator[Candidate]:
@@ -107,7 +128,8 @@ def _split_gguf(listing: Listing) -> Iterator[Candidate]:
     for (base, count), files in models.items():
         if len(files) == count:
             path = PurePosixPath(base)
-            yield Candidate(files[0].path, "GGUF", tuple(files), True, path.name, str(path.parent))
+            all_files = (*files, *_eyes(listing, path))
+            yield Candidate(files[0].path, "GGUF", all_files, True, path.name, str(path.parent))
 
 
 def _folders(listing: Listing) -> dict[str, list[HubFile]]:

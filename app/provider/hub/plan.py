@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -42,7 +42,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model to bring: ``files`` below ``root`` become the file or folder ``name``.
+    """A model to bring: ``files`` become the file or folder ``name``, laid out as below ``root``.
 
     ``path`` is how the model is named within its repository.
     """
@@ -85,7 +85,15 @@ class Plan:
 
     def within(self, file: HubFile) -> str:
         """Where a file belongs, as seen from the model's folder."""
-        return str(PurePosixPath(file.path).relative_to(self.root))
+        path = PurePosixPath(file.path)
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
+
+    @property
+    def alone(self) -> Plan:
+        """The plan of the model's own file, without what came to stand beside it."""
+        name = PurePosixPath(self.path).name
+        files = tuple(file for file in self.files if file.path == self.path)
+        return replace(self, name=name, folder=False, files=files)
 
     def same_source(self, other: Plan) -> bool:
         """Whether both are revisions of one model."""

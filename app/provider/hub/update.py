@@ -57,6 +57,8 @@ def news(hubs: Hubs, have: Plan, models_dir: Path) -> News:
         newest = find(hubs, Wanted(have.hub, have.repo, have.path))
     except HubError as error:
         return News(have, None, str(error).partition("\n")[0])
+    if newest.folder and not have.folder:
+        newest = newest.alone  # it was pulled before it could see, and stays one file
     same = newest.contents == have.contents
     return News(have, newest, "up to date" if same else "newer revision")
 

@@ -31,6 +31,7 @@ class Batch:
 
     def __init__(self, model: MlxModel, rows: int) -> None:
         generate = importlib.import_module("mlx_lm.generate")  # a function has the same name
+        self._model = model
         self._generator = generate.BatchGenerator(
             model, completion_batch_size=rows, prefill_batch_size=rows
         )
@@ -67,7 +68,7 @@ class Batch:
         row = self._rows[job]
         with mx.stream(self._generator.stream):
             cache, tokens = self._generator.extract_cache([row])[row]
-        return array("i", tokens), cache
+        return array("i", tokens), self._model.computed(cache)
 
     def settle(self, cache: Cache) -> Cache:
         """Copy a row out of the arrays of the whole batch, or it would keep them alive."""

@@ -9,20 +9,32 @@ from __future__ import annotations
 import logging
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
 
-from app.provider.answer import PreparedPrompt, Writing, common_prefix, is_being_read, prepared
+from app.provider.answer import (
+    PreparedPrompt,
+    Writing,
+    common_prefix,
+    is_being_read,
+    placed,
+    prepared,
+)
 from app.provider.chat import Chat
 from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
+from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.mlx.batch import Batch, Cache, shortened
 from app.provider.mlx.format import buffer_bytes
 from app.provider.mlx.model import MlxModel
+from app.provider.mlx.places import Seen
+from app.provider.mlx.seeing import SeeingModel, opened
+from app.provider.mlx.sight import Sight
 from app.provider.pace import Pace
 from app.provider.prefix import SHORTEST, PrefixStore
+from app.provider.qwen_vl import IMAGE_TEXT
 from app.provider.types import End, Event, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
@@ -63,9 +75,10 @@ class MlxEngine:
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits, folder = spec.limits, Path(spec.path)
         self._vocabulary = HubVocabulary(folder)
-        self._chat = Chat(self._vocabulary)
         progress(0)
-        self._model = MlxModel(folder)
+        self._model = opened(folder)
+        self._sight = _sight(self._model, limits)
+        self._chat = Chat(self._vocabulary, IMAGE_TEXT if self._sight else "")
         mx.set_cache_limit(buffer_bytes(self._model.size))
         mx.clear_cache()
         progress(100)
@@ -79,13 +92,17 @@ class MlxEngine:
         self._pace = Pace()
         self._admitted: dict[int, PreparedPrompt] = {}
         self._answers: dict[int, Answer] = {}
+        self._looking: set[int] = set()  # admitted, their pictures are being looked at
 
     # ---------------------------------------------------------------- the contract
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        tokens = self._chat.tokens(prompt.messages)
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
+        length, owner, sampling = self.info.context_length, prompt.owner, prompt.sampling
+        if self._sight is None:
+            return prepared(self._chat.tokens(prompt.messages), owner, sampling, length)
+        tokens, images = placed(self._chat.parts(prompt.messages), self._sight.measure)
+        return prepared(tokens, owner, sampling, length, images)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""
@@ -99,11 +116,15 @@ class MlxEngine:
         self._admitted[job] = prepared
         return True
 
-    def step(self) -> list[tuple[int, Event]]:
+    def step(self) -> list[tuple[int, Event | ProviderError]]:
         """A token for every running answer, and a piece of every prompt that is not read."""
         events = self._start_admitted()
         reading = [one for one in self._answers.values() if one.unread]
         running = len(self._answers) - len(reading)
+        if self._sight:
+            self._sight.work(self._pace.spare(running), alone=not self._answers)
+        if not self._answers:
+            return events
         begun = time.perf_counter()
         read, drawn = self._batch.step(self._piece(reading, running))
         computed = sum(done - self._answers[job].read for job, done in read.items())
@@ -114,6 +135,9 @@ class MlxEngine:
     def drop(self, job: int) -> None:
         """Forget the job; what it computed stays reusable."""
         self._admitted.pop(job, None)
+        self._looking.discard(job)
+        if self._sight:
+            self._sight.forget(job)
         if job in self._answers:
             self._finish([job])
 
@@ -123,39 +147,62 @@ class MlxEngine:
     def close(self) -> None:
         """Free the batch; the weights go with the process."""
         self._batch.close()
+        if self._sight:
+            self._sight.close()
 
     # ---------------------------------------------------------------- admission
 
-    def _start_admitted(self) -> list[tuple[int, Event]]:
-        events: list[tuple[int, Event]] = []
+    def _start_admitted(self) -> list[tuple[int, Event | ProviderError]]:
+        events: list[tuple[int, Event | ProviderError]] = []
         for job, prompt in list(self._admitted.items()):
             if self._is_being_read(prompt):
                 continue
-            del self._admitted[job]
-            events.append((job, self._start(job, prompt)))
+            if said := self._started(job, prompt):
+                del self._admitted[job]
+                self._looking.discard(job)
+                events.append((job, said))
+            elif job not in self._looking:
+                self._looking.add(job)
+                events.append((job, Progress("prefill", 0, len(prompt.tokens))))
         return events
 
-    def _start(self, job: int, prompt: PreparedPrompt) -> Started:
+    def _started(self, job: int, prompt: PreparedPrompt) -> Started | UnsupportedInput | None:
+        """Start to read; None while pictures are being looked at, an error where one is none."""
         cached, cache = self._known(prompt)
+        pictures: Sequence[Seen] | None = ()
+        if self._sight:
+            try:
+                pictures = self._sight.seen(job, prompt, cached)
+            except UnsupportedInput as error:
+                self._sight.forget(job)
+                return error
+        if pictures is None:
+            return None
         limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
         self._answers[job] = Answer(prompt, Writing(prompt, limit, cached), cached)
         known, unread = prompt.tokens[:cached], prompt.tokens[cached:]
-        self._batch.add(job, known, cache, unread, prompt.sampling)
-        return Started(len(prompt.tokens), cached)
+        rows = self._model.placed(cache(), prompt, cached, pictures)
+        self._batch.add(job, known, rows, unread, prompt.sampling)
+        return Started(len(prompt.tokens), cached, prompt.seen)
 
-    def _known(self, prompt: PreparedPrompt) -> tuple[int, Cache]:
-        """The longest computed prefix; never the whole, as the last token's logits are needed."""
+    def _known(self, prompt: PreparedPrompt) -> tuple[int, Callable[[], Cache]]:
+        """The longest computed prefix; never the whole, as the last token's logits are needed.
+
+        It ends in no picture, and is only copied when it is asked for.
+        """
         wanted = prompt.tokens[:-1]
         running, common = self._best_running(prompt.owner, wanted)
         # A few tokens that all prompts begin with must not make an old state look used.
         least = max(common, SHORTEST - 1)
         kept, length = self._store.find(prompt.owner, wanted, more_than=least)
         if kept is not None:
-            return length, shortened(kept.state, len(kept.tokens) - length)
-        if running is not None:
+            whole = prompt.whole_images(length)
+            return whole, lambda: shortened(kept.state, len(kept.tokens) - whole)
+        whole = prompt.whole_images(common)
+        if running is not None and whole:
             tokens, cache = self._batch.cache_of(running)
-            return common, shortened(cache, len(tokens) - common)
-        return 0, self._model.new_cache()
+            return whole, lambda: shortened(cache, len(tokens) - whole)
+        return 0, self._model.new_cache
 
     def _best_running(self, owner: str, wanted: array[int]) -> tuple[int | None, int]:
         """The running job that shares the longest prefix, and how long that is."""
@@ -218,6 +265,14 @@ class MlxEngine:
         tokens, cache = self._batch.cache_of(job)
         size = self._model.bytes_per_row + len(tokens) * self._model.bytes_per_token
         self._store.keep(owner, tokens, size, lambda: self._batch.settle(cache))
+
+
+def _sight(model: MlxModel, limits: EngineLimits) -> Sight | None:
+    """What looks at pictures, for models that are shown some."""
+    if not isinstance(model, SeeingModel):
+        return None
+    scaling = model.scaling.limited(limits.image_tokens)
+    return Sight(model.tower, scaling, limits.vision_cache_bytes)
 
 
 def _plan(model: MlxModel, limits: EngineLimits) -> tuple[int, int]:

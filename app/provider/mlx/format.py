@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from app.provider.card import ModelCard
-from app.provider.catalogue.huggingface import describe
+from app.provider.card import ModelCard, Task, Vision
+from app.provider.catalogue.facts import number, section
+from app.provider.catalogue.files import optional_json
+from app.provider.catalogue.huggingface import CONFIG, describe
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
+from app.provider.qwen_vl import SETTINGS, Scaling
 
 LIBRARIES = ("mlx", "mlx_lm")
 
+SEEING = ("qwen2_5_vl", "qwen2_vl")
+"""Architectures that are shown pictures here."""
+
 
 def read(path: Path) -> ModelCard | None:
-    """Describe a folder with config.json and safetensors; None for anything else."""
-    return describe(path) if path.is_dir() else None
+    """Describe a folder with config.json and safetensors that MLX serves; None for any other."""
+    card = describe(path) if path.is_dir() else None
+    return _looked_at(card) if card and card.engine == "mlx" else None
 
 
+def _looked_at(card: ModelCard) -> ModelCard:
+    """Note what pictures the model takes here; others only read and write."""
+    if card.architecture not in SEEING or "vision" not in card.tasks:
+        tasks: tuple[Task, ...] = tuple(task for task in card.tasks if task != "vision")
+        return replace(card, tasks=tasks, vision=None)
+    scaling = Scaling.of(optional_json(card.path / SETTINGS))
+    vision = Vision(scaling.min_tokens, scaling.max_tokens, scaling.max_pixels)
+    lacking = None if importlib.util.find_spec("mlx_vlm") else _NEEDS_MLX_VLM
+    return replace(card, vision=vision, problem=card.problem or lacking)
+
+
+_NEEDS_MLX_VLM = "It needs mlx-vlm, which is not installed: run ./run.sh install mlx."
 _MB = 2**20
 _RUNTIME = 79 * _MB
 """Python, MLX, mlx-lm and what that imports."""
+
+_MLX_VLM = 16 * _MB
+"""What it imports."""
+
+ROWS = 4096
+"""Patches of a picture whose inner layers are in memory at once."""
+
+MOST_SCORES = 2**22
+"""Numbers of attention inside a picture that are in memory at once, on a CPU."""
 
 _COPIES = 0.85
 """Of the running rows: they are copied whenever one joins or leaves, and freed arrays are kept."""
@@ -45,9 +75,23 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         weights=_in_memory(card),
         kv=int(running * (1 + _COPIES)),
         compute=buffer_bytes(card.size_bytes) // 2,
-        prefix_cache=limits.prefix_cache_bytes,
+        prefix_cache=limits.prefix_cache_bytes + (limits.vision_cache_bytes if card.vision else 0),
+        vision=_vision_bytes(card, limits, length),
         kv_grows=True,
     )
+
+
+def _vision_bytes(card: ModelCard, limits: EngineLimits, length: int) -> int:
+    """mlx-vlm, and the arrays of looking at the largest picture."""
+    if card.vision is None:
+        return 0
+    vision = section(optional_json(card.path / CONFIG), "vision_config")
+    width, heads = number(vision, "embed_dim", "hidden_size"), number(vision, "num_heads")
+    inner = number(vision, "intermediate_size") or 4 * width
+    tokens = min(card.vision.max_tokens, length)
+    patches = 4 * min(tokens, limits.image_tokens or tokens)
+    scores = min(MOST_SCORES, heads * patches**2)
+    return _MLX_VLM + 4 * (9 * width * patches + 2 * inner * min(patches, ROWS) + 2 * scores)
 
 
 def _widened(card: ModelCard) -> bool:

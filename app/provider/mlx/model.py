@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import importlib
 import logging
+from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import mlx.core as mx
-from mlx.utils import tree_flatten, tree_map
+from mlx.utils import tree_flatten, tree_map_with_path
 
+from app.provider.answer import PreparedPrompt
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.mlx.places import Seen
+from app.provider.types import Sampling
 
 log = logging.getLogger(__name__)
 
+_NOTHING = PreparedPrompt(array("i", [0]), "", Sampling())
+
 
 class MlxModel:
-    """A model and the measures of its caches; raises ModelNotLoadable.
+    """A loaded model and the measures of its caches; raises ModelNotLoadable.
 
     ``size`` is the bytes of its weights. ``trained_context`` is 0 where the files do not tell.
     ``bytes_per_token`` of keys and values grow with a sequence, ``bytes_per_row`` it takes
@@ -28,8 +35,8 @@ class MlxModel:
     shorter prefix.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._model, config = load(folder, lazy=True)
+    def __init__(self, model: Any, config: dict[str, Any]) -> None:
+        self._model = model
         if mx.default_device() == mx.Device(mx.cpu):
             _widen(self._model, packed="quantization" in config)
         mx.eval(self._model.parameters())
@@ -55,28 +62,43 @@ class MlxModel:
         cache: list[Any] = caches.make_prompt_cache(self._model)
         return cache
 
+    def placed(
+        self, cache: list[Any], _prompt: PreparedPrompt, _done: int, _pictures: Sequence[Seen]
+    ) -> list[Any]:
+        """What the batch is given of a sequence whose first ``done`` tokens ``cache`` has."""
+        return cache
+
+    def computed(self, cache: list[Any]) -> list[Any]:
+        """The keys and values of what a batch gives back."""
+        return cache
+
     def _warm_up(self) -> list[Any]:
         """Compute one token, so that a model that cannot be run is known now."""
         cache = self.new_cache()
         if not all(hasattr(one, "merge") for one in cache):
             raise ModelNotLoadable("mlx-lm cannot batch the cache of this architecture.")
-        mx.eval(self(mx.array([[0]]), cache))
+        mx.eval(self(mx.array([[0]]), self.placed(cache, _NOTHING, 0, ())))
         return cache
 
 
-def load(folder: Path, *, lazy: bool = False) -> tuple[Any, dict[str, Any]]:
-    """mlx-lm's model and its configuration; raises ModelNotLoadable.
-
-    ``lazy`` leaves the weights on disk until they are used.
-    """
+def settings(folder: Path) -> dict[str, Any]:
+    """The configuration of a folder; raises ModelNotLoadable."""
     config = optional_json(folder / "config.json")
     if not config:
         raise ModelNotLoadable("The folder has no config.json that can be read.")
     if "model_file" in config:
         raise ModelNotLoadable("The model brings code of its own, which is never run.")
+    return config
+
+
+def load(folder: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """mlx-lm's model, its weights still on disk, and its configuration.
+
+    Raises ModelNotLoadable.
+    """
     utils = importlib.import_module("mlx_lm.utils")
     try:
-        model, loaded = utils.load_model(folder, lazy=lazy, model_config=_rope(config))
+        model, loaded = utils.load_model(folder, lazy=True, model_config=_rope(config))
     except FileNotFoundError as error:
         raise ModelNotLoadable(
             "The folder has no weights that mlx-lm reads (model*.safetensors)."
@@ -90,14 +112,16 @@ def _widen(model: Any, *, packed: bool) -> None:
     """Compute in float32 what MLX is several times slower at on the CPU.
 
     That is float16, and both kinds of 16 bits beside packed weights. These stay packed; their
-    scales, norms and biases grow. Plain bfloat16 is no slower, and reads prompts faster.
+    scales, norms and biases grow. Plain bfloat16 is no slower, and reads prompts faster. What looks
+    at pictures is never packed here.
     """
-    slow = mx.floating if packed else mx.float16
 
-    def widened(weight: mx.array) -> mx.array:
+    def widened(name: str, weight: mx.array) -> mx.array:
+        beside = packed and not name.startswith("vision_tower.")
+        slow = mx.floating if beside else mx.float16
         return weight.astype(mx.float32) if mx.issubdtype(weight.dtype, slow) else weight
 
-    model.update(tree_map(widened, model.parameters()))
+    model.update(tree_map_with_path(widened, model.parameters()))
 
 
 def _reason(error: Exception) -> str:
