@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.provider.asking import STARTERS
-from tests.provider.model_files import message
+from tests.provider.graph_files import FLOAT, INT32, INT64, GraphWriter
 
 WORDS, WIDTH, PAGE = 3072, 16, 16
 CONTEXT = 512
 ENDS = (2, 0)
-_FLOAT, _INT32, _INT64 = 1, 6, 7
-_KINDS = {"f": _FLOAT, "i": _INT64}
 
 Numbers = npt.NDArray[Any]
 
@@ -52,32 +49,8 @@ def likeliest(prompt: Sequence[int], count: int) -> list[int]:
     return tokens[len(prompt) :]
 
 
-@dataclass
-class _Graph:
-    """A GraphProto being written."""
-
-    parts: list[tuple[int, bytes]] = field(default_factory=list)
-
-    def node(self, operator: str, inputs: str, output: str, **numbers: int) -> None:
-        names = [(1, name) for name in inputs.split()]
-        facts = [(5, message((1, key), (3, n), (20, 2))) for key, n in numbers.items()]
-        self.parts.append((1, message(*names, (2, output), (4, operator), *facts)))
-
-    def constant(self, name: str, values: Any) -> None:
-        array = np.asarray(values)
-        sizes = [(1, size) for size in array.shape]
-        kind = _KINDS[array.dtype.kind]
-        self.parts.append((5, message(*sizes, (2, kind), (8, name), (9, array.tobytes()))))
-
-    def border(self, place: int, name: str, kind: int, *shape: str | int) -> None:
-        """An input (place 11) or an output (place 12)."""
-        sizes = [(1, message((1 if isinstance(n, int) else 2, n))) for n in shape]
-        tensor = message((1, kind), (2, message(*sizes)))
-        self.parts.append((place, message((1, name), (2, message((1, tensor))))))
-
-
 def _decoder(breaks_at: int) -> bytes:
-    graph = _Graph()
+    graph = GraphWriter()
     words, next_words = _weights()
     constants: dict[str, Any] = {
         "words": words,
@@ -96,28 +69,23 @@ def _decoder(breaks_at: int) -> bytes:
         "nothing": np.float32(0),
         "corrections": np.zeros(breaks_at, np.int64),
     }
-    for name, values in constants.items():
-        graph.constant(name, values)
+    graph.constants(constants)
     _borders(graph)
-    for line in _NODES.strip().splitlines():
-        output, operator, inputs, *numbers = line.split(";")
-        facts = {key: int(n) for key, _, n in (pair.partition("=") for pair in numbers)}
-        graph.node(operator, inputs, output, **facts)
-    opset = (8, message((1, ""), (2, 17)))
-    return message((1, 8), (7, message(*graph.parts, (2, "paged"))), opset)
+    graph.nodes(_NODES)
+    return graph.model("paged")
 
 
 _NODES = f"""
-cum;Cast;cumulative_sequence_lengths;to={_INT64}
-past;Cast;past_sequence_lengths;to={_INT64}
-table;Cast;block_table;to={_INT64}
+cum;Cast;cumulative_sequence_lengths;to={INT64}
+past;Cast;past_sequence_lengths;to={INT64}
+table;Cast;block_table;to={INT64}
 starts;Slice;cum at_0 last at_0
 shape;Shape;input_ids
 count;Squeeze;shape at_0
 places;Range;zero count one
 places_down;Unsqueeze;places at_1
 begun;GreaterOrEqual;places_down starts
-begun_numbers;Cast;begun;to={_INT64}
+begun_numbers;Cast;begun;to={INT64}
 rows_begun;ReduceSum;begun_numbers at_1;keepdims=0
 rows;Sub;rows_begun one
 row_starts;Gather;cum rows
@@ -149,23 +117,22 @@ written_deep;Unsqueeze;written at_2
 known;Where;written_deep seen nothing
 total;ReduceSum;known at_1;keepdims=0
 lengths;Add;positions_down one
-lengths_float;Cast;lengths;to={_FLOAT}
+lengths_float;Cast;lengths;to={FLOAT}
 mean;Div;total lengths_float
 state;Add;mean given
 logits;MatMul;state next_words
 """
-"""output;operator;inputs;attributes"""
 
 
-def _borders(graph: _Graph) -> None:
-    graph.border(11, "input_ids", _INT64, "tokens")
-    graph.border(11, "cumulative_sequence_lengths", _INT32, "rows_and_one")
-    graph.border(11, "past_sequence_lengths", _INT32, "rows")
-    graph.border(11, "block_table", _INT32, "rows", "columns")
+def _borders(graph: GraphWriter) -> None:
+    graph.reads("input_ids", INT64, "tokens")
+    graph.reads("cumulative_sequence_lengths", INT32, "rows_and_one")
+    graph.reads("past_sequence_lengths", INT32, "rows")
+    graph.reads("block_table", INT32, "rows", "columns")
     for which in ("key", "value"):
-        graph.border(11, f"past_key_values.0.{which}", _FLOAT, "pages", PAGE, 1, WIDTH)
-        graph.border(12, f"present.0.{which}", _FLOAT, "pages", PAGE, 1, WIDTH)
-    graph.border(12, "logits", _FLOAT, "tokens", WORDS)
+        graph.reads(f"past_key_values.0.{which}", FLOAT, "pages", PAGE, 1, WIDTH)
+        graph.gives(f"present.0.{which}", FLOAT, "pages", PAGE, 1, WIDTH)
+    graph.gives("logits", FLOAT, "tokens", WORDS)
 
 
 def write_paged(folder: Path, breaks_at: int = CONTEXT, **batching: Any) -> Path:

@@ -15,11 +15,11 @@ from tests.provider.asking import STARTERS
 pytest.importorskip("onnxruntime")
 og = pytest.importorskip("onnxruntime_genai")
 
-from app.provider.onnx.arena import Arena  # noqa: E402
-from app.provider.onnx.graph import Graph, Reader, Writer  # noqa: E402
-from app.provider.onnx.rows import Row, Rows  # noqa: E402
-from app.provider.onnx.settings import read_settings  # noqa: E402
-from app.provider.prefix import PrefixStore  # noqa: E402
+from app.provider.onnx.arena import Arena
+from app.provider.onnx.graph import Graph, Reader, Writer
+from app.provider.onnx.rows import Row, Rows
+from app.provider.onnx.settings import read_settings
+from app.provider.prefix import PrefixStore
 
 FOLDER = STARTERS["onnx"]
 TOLERANCE = 2e-5

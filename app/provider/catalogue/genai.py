@@ -10,6 +10,7 @@ from app.provider.card import ModelCard, Shape, Task
 from app.provider.catalogue.facts import number, section, text
 from app.provider.catalogue.files import read_json, sizes
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
+from app.provider.catalogue.genai_vision import scaling, vision
 from app.provider.catalogue.onnx_graph import Graph, read_graph
 
 CONFIG = "genai_config.json"
@@ -35,7 +36,7 @@ def describe(path: Path) -> ModelCard | None:
         size = _size(path, graphs)
     except _Incomplete as error:
         return _card(path, config, {}, 0, str(error))
-    problem = _problem(config) or tokenizer_problem(path, files)
+    problem = _problem(path, config) or tokenizer_problem(path, files)
     return _card(path, config, graphs, size, problem)
 
 
@@ -96,30 +97,32 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def _problem(config: dict[str, Any]) -> str | None:
+def _problem(path: Path, config: dict[str, Any]) -> str | None:
     inputs = section(section(config, "decoder"), "inputs")
-    if "inputs_embeds" in inputs:
-        return "Its decoder only reads what its image part makes; no engine here does that yet."
+    if "inputs_embeds" in inputs and not scaling(path, config):
+        return (
+            "Its decoder only reads what its image part makes; "
+            f"no engine here does that for {text(config, 'type') or 'this type of model'}."
+        )
     if section(config, "encoder"):
         return f"No engine here runs the architecture {text(config, 'type')}."
     return None
-
-
-def _tasks(config: dict[str, Any]) -> tuple[Task, ...]:
-    return ("chat", "vision") if section(config, "vision") else ("chat",)
 
 
 def _card(
     path: Path, config: dict[str, Any], graphs: dict[str, Graph], size: int, problem: str | None
 ) -> ModelCard:
     main = next(iter(graphs.values()), Graph([], []))
+    seeing = scaling(path, config)
+    tasks: tuple[Task, ...] = ("chat", "vision") if seeing else ("chat",)
     return ModelCard(
         id=path.name,
         format="onnx",
         engine="onnx",
         path=path,
         size_bytes=size,
-        tasks=_tasks(config),
+        tasks=tasks,
+        vision=vision(seeing) if seeing else None,
         context_length=number(config, "context_length"),
         architecture=text(config, "type"),
         parameters=sum(graph.parameters() for graph in graphs.values()),

@@ -237,8 +237,13 @@ class OnnxEngine:
 
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
-    """Our engine for keys and values in RAM, the library's for paged ones and those on a GPU."""
+    """Our engine for keys and values in RAM, the library's for paged ones and those on a GPU.
+
+    Models that see pictures have one of their own.
+    """
     settings = read_settings(Path(spec.path))
+    if settings.embedded:
+        return _build_seeing(spec, settings, progress)
     *others, last = providers.usable(spec.limits.onnx_providers, paged=settings.paged)
     for provider in others:
         try:
@@ -246,6 +251,13 @@ def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
         except ModelNotLoadable as error:
             log.warning("%s does not work here, trying the next one: %s", provider, error)
     return _build(spec, settings, last, progress)
+
+
+def _build_seeing(spec: EngineSpec, settings: Settings, progress: Callable[[int], None]) -> Engine:
+    if "cpu" not in spec.limits.onnx_providers:
+        raise ModelNotLoadable("Pictures are only seen on the CPU: add cpu to ONNX_PROVIDERS.")
+    seeing = importlib.import_module("app.provider.onnx.vision")
+    return cast("Engine", seeing.VisionEngine(spec, settings, progress))
 
 
 def _build(

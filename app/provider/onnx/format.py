@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from app.provider.card import ModelCard
+from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
@@ -26,6 +27,9 @@ _NUMBER = 4
 _WIDTHS = 16
 """Numbers that a piece of a prompt needs at once, in widths of the model."""
 
+_LOOK = 136
+"""Bytes for each pixel while the library cuts pictures into patches (measured)."""
+
 
 def read(path: Path) -> ModelCard | None:
     """Describe a folder with a genai_config.json; None for anything else."""
@@ -37,9 +41,11 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
 
     Keys and values become real memory only as they are written.
     """
+    if card.vision:  # the library's generator, which has one conversation and keeps none
+        limits = replace(limits, slots=1, prefix_cache_bytes=0)
     shape = card.shape
     cell = _NUMBER * shape.kv_numbers
-    _, cells = plan(card.context_length, cell, limits)
+    length, cells = plan(card.context_length, cell, limits)
     tokenizer = card.path / "tokenizer.json"
     words = tokenizer.stat().st_size if tokenizer.is_file() else 0
     return Need(
@@ -48,5 +54,13 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         kv=cells * cell,
         compute=_NUMBER * (limits.slots * shape.vocabulary + _WIDTHS * shape.hidden * BATCH_TOKENS),
         prefix_cache=limits.prefix_cache_bytes,
+        vision=_looking(card.vision, length),
         kv_grows=True,
     )
+
+
+def _looking(vision: Vision | None, length: int) -> int:
+    """Bytes for a prompt of pictures and nothing else; the library prepares them all at once."""
+    if vision is None:
+        return 0
+    return _LOOK * length * (vision.max_pixels // vision.max_tokens)

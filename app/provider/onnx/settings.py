@@ -14,7 +14,10 @@ FILE = "genai_config.json"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``past`` and ``present`` are names with %d for the layer; ``ends`` end an answer."""
+    """``past`` and ``present`` are names with %d for the layer; ``ends`` end an answer.
+
+    ``embedded``: the decoder reads embeddings instead of tokens, as of models that see pictures.
+    """
 
     graph: Path
     layers: int
@@ -30,6 +33,7 @@ class Settings:
     logits: str
     ends: frozenset[int]
     paged: bool
+    embedded: bool
 
 
 def read_settings(folder: Path) -> Settings:
@@ -62,6 +66,7 @@ def _by_layer(names: dict[str, Any], which: str) -> tuple[str, str]:
 def _settings(folder: Path, model: dict[str, Any], decoder: dict[str, Any]) -> Settings:
     inputs, outputs = decoder["inputs"], decoder["outputs"]
     ends = model.get("eos_token_id", [])
+    embedded = "inputs_embeds" in inputs
     return Settings(
         graph=_inside(folder, str(decoder["filename"])),
         layers=int(decoder["num_hidden_layers"]),
@@ -69,7 +74,7 @@ def _settings(folder: Path, model: dict[str, Any], decoder: dict[str, Any]) -> S
         kv_heads=int(decoder["num_key_value_heads"]),
         head_width=int(decoder["head_size"]),
         context_length=int(model["context_length"]),
-        input_ids=inputs["input_ids"],
+        input_ids=inputs.get("input_ids", "") if embedded else inputs["input_ids"],
         attention_mask=inputs.get("attention_mask", ""),
         position_ids=inputs.get("position_ids", ""),
         past=_by_layer(inputs, "past"),
@@ -77,4 +82,5 @@ def _settings(folder: Path, model: dict[str, Any], decoder: dict[str, Any]) -> S
         logits=outputs["logits"],
         ends=frozenset(ends if isinstance(ends, list) else [ends]),
         paged="block_table" in inputs,
+        embedded=embedded,
     )

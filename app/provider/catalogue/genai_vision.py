@@ -1,0 +1,49 @@
+"""How the models of onnxruntime-genai take pictures: what two files of a folder say of it.
+
+The library knows more types of models than are named here: these have been seen running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from app.provider.card import Vision
+from app.provider.catalogue.facts import section, text
+from app.provider.catalogue.files import optional_json
+from app.provider.qwen_vl import Scaling
+
+PROCESSOR = "processor_config.json"
+_TYPES = ("fara", "qwen2_5_vl")
+
+
+def scaling(folder: Path, model: Mapping[str, Any]) -> Scaling | None:
+    """How pictures are scaled, by ``model`` of genai_config.json and the processor's file.
+
+    None where the model takes no pictures, and where it does in a way that is not known here.
+    """
+    parts = [section(model, name) for name in ("decoder", "embedding", "vision")]
+    decoder, _, vision = parts
+    whole = all(text(part, "filename") for part in parts)  # else graphs are cut into a pipeline
+    known = text(model, "type") in _TYPES and "inputs_embeds" in section(decoder, "inputs")
+    if not (whole and known) or text(vision, "config_filename") not in ("", PROCESSOR):
+        return None
+    processor = section(optional_json(folder / PROCESSOR), "processor")
+    resize, cut = (_options(processor, kind) for kind in ("Resize", "PatchImage"))
+    return Scaling.of(resize | cut) if cut and resize.get("smart_resize") else None
+
+
+def vision(found: Scaling) -> Vision:
+    """The same for the users of the model."""
+    return Vision(found.min_tokens, found.max_tokens, found.max_pixels)
+
+
+def _options(processor: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """The settings of the first step of that kind."""
+    steps = processor.get("transforms")
+    for step in steps if isinstance(steps, list) else []:
+        operation = section(step, "operation") if isinstance(step, dict) else {}
+        if text(operation, "type") == kind:
+            return section(operation, "attrs")
+    return {}
