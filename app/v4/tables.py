@@ -1,4 +1,4 @@
-"""The tables of v4. A conversation is a tree of messages, one row each, linked by parent.
+"""The tables. A conversation is a tree of messages, one row each, linked by parent.
 
 A conversation has at most one ``generating`` message: the index ``one_turn`` says so, not the
 program, so it holds between any number of server processes. Times are milliseconds since 1970.
@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     Text,
     UniqueConstraint,
     text,
@@ -128,3 +129,62 @@ class Template(Table):
     version: Mapped[int] = mapped_column(Integer)
     body: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class Image(Table):
+    """A picture, kept once however often it is used: a PNG by the SHA-256 of it (hex).
+
+    ``width`` and ``height`` are its pixels. A row without a ``MessageImage`` never outlives the
+    transaction that took the last one away.
+    """
+
+    __tablename__ = "images"
+
+    sha256: Mapped[str] = mapped_column(Text, primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+
+
+class MessageImage(Table):
+    """A picture of a question, and the file it was made from: its type, pixels and bytes.
+
+    ``notes`` are the fields of ``provider.types.ImageNotes`` that say something.
+    """
+
+    __tablename__ = "message_images"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["conversation_id", "message_id"], ["messages.conversation_id", "messages.id"]
+        ),
+    )
+
+    conversation_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sha256: Mapped[str] = mapped_column(ForeignKey("images.sha256"), index=True)
+    mime: Mapped[str] = mapped_column(Text)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    bytes: Mapped[int] = mapped_column(Integer)
+    notes: Mapped[dict[str, str]] = mapped_column(JSON)
+
+
+class SeenImage(Table):
+    """A picture of the prompt of an answer, as its model saw it: in so many pixels and tokens."""
+
+    __tablename__ = "seen_images"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["conversation_id", "message_id"], ["messages.conversation_id", "messages.id"]
+        ),
+    )
+
+    conversation_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    position: Mapped[int] = mapped_column(Integer, primary_key=True)
+    sha256: Mapped[str] = mapped_column(Text)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    tokens: Mapped[int] = mapped_column(Integer)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
-from app.database import open_engine, parsed
+from app.database import Table, open_engine, parsed
 from app.v4.store import search
 from app.v4.store.grams import conversation_tag, document, owner_tag
 from app.v4.tables import Conversation, Cut, Message
@@ -84,6 +84,20 @@ def require_sound(url: str) -> None:
     answered = Counter(row.parent_id for row in rows if row.role == "assistant")
     assert all(answered[row.id] == 1 for row in rows if row.role == "user")
     require_indexed(url)
+    require_used(url)
+
+
+def require_used(url: str) -> None:
+    """Every picture is used, and every use has its picture."""
+    used = {row["sha256"] for row in table(url, "message_images")}
+    assert {row["sha256"] for row in table(url, "images")} == used
+
+
+def table(url: str, name: str) -> list[dict[str, Any]]:
+    """All rows of a table, by the names of its columns."""
+    with reading(url) as connection:
+        found = connection.execute(Table.metadata.tables[name].select()).mappings()
+        return [dict(row) for row in found]
 
 
 def require_indexed(url: str) -> None:

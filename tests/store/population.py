@@ -41,4 +41,20 @@ ROWS = {
         ('c1', 'm1', 'summary', 'They asked for a name.', 80)
         """,
     ),
+    "0004": (
+        """
+        INSERT INTO images (sha256, content, width, height, created_at) VALUES
+        ('5e', 'PNG', 40, 30, 90)
+        """,
+        """
+        INSERT INTO message_images
+        (conversation_id, message_id, position, sha256, mime, width, height, bytes, notes) VALUES
+        ('c1', 'm1', 0, '5e', 'image/jpeg', 400, 300, 5000, '{"ocr": "DOG"}')
+        """,
+        """
+        INSERT INTO seen_images
+        (conversation_id, message_id, position, sha256, width, height, tokens) VALUES
+        ('c1', 'm4', 0, '5e', 56, 28, 2)
+        """,
+    ),
 }

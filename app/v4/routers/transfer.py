@@ -62,11 +62,11 @@ async def export_conversation(
     holds HTML, so that none can pass itself off as another.
     """
     file = await service.exported(database, owner, conversation_id, query.format)
-    headers = {"Content-Disposition": _attachment(file.name)}
+    headers = {"Content-Disposition": attachment(file.name)}
     return Response(file.text, headers=headers, media_type=file.media_type)
 
 
-def _attachment(name: str) -> str:
+def attachment(name: str) -> str:
     """The header that names a file: in UTF-8 (RFC 5987), and in ASCII for old clients."""
     stem, _, ending = name.rpartition(".")
     plain = stem.encode("ascii", "ignore").decode().strip(" .") or "conversation"

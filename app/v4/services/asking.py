@@ -16,8 +16,10 @@ from app.v4.services.desk import Desk
 from app.v4.services.setup import Setup, agreed
 from app.v4.services.stage import Stage
 from app.v4.services.turn import Begin, Turn
+from app.v4.services.view import most_images
 from app.v4.store import conversations, tree, turns
 from app.v4.store.ids import new_id
+from app.v4.store.images import Attached
 from app.v4.store.tree import Said
 from app.v4.store.turns import Ids, Opening, Question, Start
 
@@ -31,7 +33,9 @@ class Plan:
     stage: Stage
 
 
-async def ask(desk: Desk, owner: str, request: ChatRequest) -> Turn:
+async def ask(
+    desk: Desk, owner: str, request: ChatRequest, images: tuple[Attached, ...] = ()
+) -> Turn:
     """A turn that puts a question; nothing is stored before its events are read.
 
     Raises InvalidRequest, RenderFailed, ConversationNotFound, TemplateNotFound, ModelNotFound.
@@ -41,7 +45,7 @@ async def ask(desk: Desk, owner: str, request: ChatRequest) -> Turn:
     begin = partial(
         turns.begin,
         opening=_opening(owner, ids, plan),
-        question=question_of(request, plan.framing),
+        question=question_of(request, plan.framing, images),
         start=None if request.conversation_id else _start(desk, request),
     )
     return _turn(desk, ids, plan, request, begin)
@@ -63,28 +67,33 @@ async def ask_again(
 async def planned(desk: Desk, owner: str, request: ChatRequest) -> Plan:
     """Everything that can be known of a turn before it begins; raises what ``ask`` raises."""
     _require_one_past(request)
-    kept = await _kept(desk, owner, request.conversation_id)
+    kept = await setup_of(desk, owner, request.conversation_id)
     setup, whole, template = await agreed(desk, owner, request, kept)
     framing = await frame(whole, template)
+    model = await chat_model(desk.pool, setup.model)
     stage = Stage(
         pool=desk.pool,
-        model=await chat_model(desk.pool, setup.model),
+        model=model,
         owner=owner,
         system=framing.system,
         sampling=framing.sampling,
         answer_tokens=framing.sampling.max_tokens or desk.answer_tokens,
         longest=desk.longest,
+        images=most_images(await desk.pool.find(model), desk.images),
     )
     return Plan(setup.changes(kept), framing, stage)
 
 
-def question_of(request: ChatRequest, framing: Framing) -> Question:
+def question_of(
+    request: ChatRequest, framing: Framing, images: tuple[Attached, ...] = ()
+) -> Question:
     """What is asked, and where in the tree."""
     return Question(
         content=request.message,
         prompt=framing.user if framing.user != request.message else None,
         parent=request.parent_id,
         follows_leaf="parent_id" not in request.model_fields_set,
+        images=images,
     )
 
 
@@ -96,7 +105,8 @@ def _require_one_past(request: ChatRequest) -> None:
         raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
 
 
-async def _kept(desk: Desk, owner: str, conversation_id: str | None) -> Setup:
+async def setup_of(desk: Desk, owner: str, conversation_id: str | None) -> Setup:
+    """What a conversation keeps to, a new one to nothing; raises ConversationNotFound."""
     if conversation_id is None:
         return Setup()
     found = await desk.database.read(conversations.owned, owner, conversation_id)

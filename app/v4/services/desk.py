@@ -12,11 +12,15 @@ from app.v4.services.turn import Bells
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """Store, models, built-in templates; by default ``longest`` messages and ``answer_tokens``."""
+    """Store, models, built-in templates.
+
+    By default ``longest`` messages and ``answer_tokens``; at most ``images`` in a prompt.
+    """
 
     database: Database
     pool: ModelPool
     library: TemplateLibrary
     longest: int
     answer_tokens: int
+    images: int = 8
     bells: Bells = field(default_factory=dict)

@@ -12,7 +12,8 @@ from app.provider.types import Sampling
 class Stage:
     """See the module.
 
-    ``answer_tokens`` is the longest answer; ``longest`` the most messages before the question.
+    ``answer_tokens`` is the longest answer; ``longest`` the most messages before the question;
+    ``images`` the most pictures of a prompt, 0 for a model that cannot see.
     """
 
     pool: ModelPool
@@ -22,3 +23,4 @@ class Stage:
     sampling: Sampling
     answer_tokens: int
     longest: int
+    images: int = 0

@@ -52,14 +52,24 @@ async def exported(database: Database, owner: str, conversation_id: str, form: F
     if form == "markdown":
         found, rows = await database.read(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
-        return Download(f"{_file_name(found.title)}.md", "text/markdown", text)
+        return Download(f"{file_name(found.title)}.md", "text/markdown", text)
     found, rows = await database.read(transfer.everything, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
-    return Download(f"{_file_name(found.title)}.json", "application/json", text)
+    return Download(f"{file_name(found.title)}.json", "application/json", text)
 
 
 def _json(found: Conversation, rows: Sequence[Message]) -> str:
-    told = {
+    return written(Transfer.model_validate(told(found, rows)))
+
+
+def written(file: Transfer) -> str:
+    """The file as text."""
+    return file.model_dump_json(exclude_unset=True, indent=2) + "\n"
+
+
+def told(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
+    """Everything that the file says."""
+    return {
         "format": FORMAT,
         "version": 1,
         "exported_at": shown(now()),
@@ -72,7 +82,6 @@ def _json(found: Conversation, rows: Sequence[Message]) -> str:
             "messages": [_message(row) for row in rows],
         },
     }
-    return Transfer.model_validate(told).model_dump_json(exclude_unset=True, indent=2) + "\n"
 
 
 def _message(row: Message) -> dict[str, Any]:
@@ -84,7 +93,7 @@ def _message(row: Message) -> dict[str, Any]:
     }
 
 
-def _file_name(title: str) -> str:
+def file_name(title: str) -> str:
     """The title without what some system refuses in a name, or shows as something else."""
     visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in title)
     name = " ".join(re.sub(r'[<>:"/\\|?*%]', " ", visible).split())
@@ -95,8 +104,24 @@ def _file_name(title: str) -> str:
 # ---------------------------------------------------------------- import
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a file becomes: rows to be stored. ``names`` are the new ids by those of the file."""
+
+    conversation: Conversation
+    messages: list[Message]
+    names: dict[str, str]
+
+
 async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
     """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
+    made = await prepared(owner, file)
+    await database.write(transfer.put, made.conversation, made.messages)
+    return detail(made.conversation)
+
+
+async def prepared(owner: str, file: Transfer) -> Made:
+    """Check the file and make its rows; raises InvalidRequest, with every mistake."""
     told = file.conversation
     if mistakes := list(islice(_mistakes(told), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
@@ -105,8 +130,7 @@ async def imported(database: Database, owner: str, file: Transfer) -> Conversati
     names = {message.id: new_id() for message in told.messages}
     made = _conversation(owner, told, names)
     rows = [_row(made.id, message, names) for message in told.messages]
-    await database.write(transfer.put, made, rows)
-    return detail(made)
+    return Made(made, rows, names)
 
 
 def _mistakes(told: TransferredConversation) -> Iterator[FieldError]:

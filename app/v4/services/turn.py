@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy.orm import Session
 
@@ -25,11 +25,12 @@ from app.errors import (
     TurnFailed,
 )
 from app.provider.errors import EngineUnavailable, ProviderError
-from app.provider.types import Delta, End, Event, Progress, Size, Started, Usage
+from app.provider.types import Delta, End, Event, Progress, SeenImage, Size, Started, Usage
 from app.v4.services.stage import Stage
-from app.v4.services.view import Overflow, View, fitted, prompt
-from app.v4.store import cuts, turns
+from app.v4.services.view import Overflow, View, fitted, prompt, require_sight
+from app.v4.store import cuts, tree, turns
 from app.v4.store.cuts import Beginning, CutKind
+from app.v4.store.images import Attached
 from app.v4.store.tree import Said
 from app.v4.store.turns import Ending, Ids
 
@@ -134,6 +135,7 @@ class Turn:
             try:
                 self._said, self._beginning = await self.database.write(self._open)
                 self._begun = True
+                self.begin = _spent  # it holds the pictures, which are stored now
             except ConversationBusy:
                 if not self.waits or time.monotonic() > deadline:
                     raise
@@ -143,11 +145,13 @@ class Turn:
                 await asyncio.sleep(LOOK_AGAIN)
 
     def _open(self, session: Session) -> tuple[list[Said], Beginning]:
-        said = self.begin(session)
-        kind = KINDS.get(self.overflow)
-        if kind is None or len(said) == 1:
-            return said, Beginning()
-        return said, cuts.beginning(session, self.ids.conversation, kind, said)
+        said, kind, beginning = self.begin(session), KINDS.get(self.overflow), Beginning()
+        if kind and len(said) > 1:
+            beginning = cuts.beginning(session, self.ids.conversation, kind, said)
+        left_out, shown = said[: beginning.at], said[beginning.at :]
+        shown = tree.pictured(session, self.ids.conversation, shown, self.stage.images)
+        require_sight(self.stage, shown)  # nothing has been stored if it raises
+        return [*left_out, *shown], beginning
 
     # ---------------------------------------------------------------- the answer
 
@@ -190,6 +194,16 @@ class Turn:
                 await self._end(Ending("complete", self.text, reason, asdict(usage)))
                 return TurnEnd(reason, usage, self.context)
         return event
+
+    @property
+    def seen(self) -> tuple[SeenImage, ...]:
+        """The pictures of the prompt as the model saw them, once it has begun."""
+        return self._started.images if self._started else ()
+
+    @property
+    def images(self) -> tuple[Attached, ...]:
+        """The pictures of the question, once the turn has begun."""
+        return self._said[-1].images if self._said else ()
 
     @property
     def context(self) -> Context:
@@ -237,6 +251,7 @@ class Turn:
             return
         self._ended = True
         told = asdict(self._context) if self._context else None
+        ending = replace(ending, seen=self.seen)
         try:
             stored = await self.database.write(turns.end, self.ids, ending, told)
         except StorageUnavailable:
@@ -244,6 +259,10 @@ class Turn:
             raise
         if not stored and ending.status == "complete":
             raise ConversationNotFound(self.ids.conversation)
+
+
+def _spent(_: Session) -> list[Said]:
+    raise RuntimeError("A turn begins once.")
 
 
 async def until(

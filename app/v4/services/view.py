@@ -3,7 +3,8 @@
 ``error`` shows all or refuses. ``drop_oldest`` leaves out the oldest exchanges; ``summarise`` lets
 the model condense them first. The system text and the newest question always stay. A cut takes the
 view down to half of the context and is kept, so that the turns after it begin with the same tokens
-and the engine need not compute them again.
+and the engine need not compute them again. Pictures count like messages: a view shows at most
+``Stage.images`` of them, and what is left out goes with its whole exchange.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from app.errors import HistoryTooLong
-from app.provider.errors import ContextOverflow
-from app.provider.types import Message, Prompt, Size
+from app.errors import HistoryTooLong, ModelCannotSee
+from app.provider.card import ModelCard
+from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.types import ImagePart, Message, Prompt, Size, TextPart
 from app.v4.services.stage import Stage
 from app.v4.services.summary import summarise
 from app.v4.store.cuts import Beginning
+from app.v4.store.images import Attached
 from app.v4.store.tree import Said
 
 Overflow = Literal["error", "drop_oldest", "summarise"]
@@ -37,8 +40,25 @@ def prompt(stage: Stage, said: Sequence[Said], beginning: Beginning) -> Prompt:
     parts = [stage.system or "", _told(beginning.summary)]
     system = "\n\n".join(part for part in parts if part)
     messages = [Message.of("system", system)] if system else []
-    messages += [Message.of(one.role, one.text) for one in said[beginning.at :]]
+    messages += [_message(one) for one in said[beginning.at :]]
     return Prompt(tuple(messages), stage.sampling, stage.owner)
+
+
+def _message(one: Said) -> Message:
+    """What was said, after the pictures that are to be shown; those that are not lack content."""
+    shown = [_part(image) for image in one.images if image.content]
+    return Message(one.role, (*shown, TextPart(one.text)))
+
+
+def _part(image: Attached) -> ImagePart:
+    return ImagePart(
+        image.content,
+        image.sha256,
+        image.width,
+        image.height,
+        image.original.mime,
+        image.notes,
+    )
 
 
 def _told(summary: str | None) -> str:
@@ -53,17 +73,49 @@ async def fitted(stage: Stage, said: Sequence[Said], overflow: Overflow, whole: 
     """
     earlier = len(said) - 1 - whole.beginning.at
     if overflow == "error":
-        if earlier > stage.longest:
-            raise HistoryTooLong(earlier, stage.longest)
+        _require_all(stage, said[whole.beginning.at :])
         return _checked(whole)
     room = whole.size.limit - min(stage.answer_tokens, whole.size.limit // 4)
-    if earlier == 0 or (whole.size.tokens <= room and earlier <= stage.longest):
+    few = earlier <= stage.longest and _images(said[whole.beginning.at :]) <= stage.images
+    if earlier == 0 or (whole.size.tokens <= room and few):
         return _checked(whole)
     shown = whole.beginning
     if overflow == "summarise":
         return _checked(await _summarised(stage, said, whole))
     at = await _shortened(stage, said, shown, whole.size.limit // 2)
     return _checked(await look(stage, said, Beginning(at)))
+
+
+def _require_all(stage: Stage, said: Sequence[Said]) -> None:
+    """Raise HistoryTooLong or UnsupportedInput where not all may be shown."""
+    if len(said) - 1 > stage.longest:
+        raise HistoryTooLong(len(said) - 1, stage.longest)
+    if (count := _images(said)) > stage.images:
+        raise UnsupportedInput(
+            f"The conversation has {count} images; {stage.model} is shown {stage.images} at most. "
+            'Let "overflow" be "drop_oldest" or "summarise".'
+        )
+
+
+def _images(said: Sequence[Said]) -> int:
+    return sum(len(one.images) for one in said)
+
+
+def most_images(card: ModelCard, most: int) -> int:
+    """How many pictures of a prompt a model is shown; 0: it cannot see."""
+    if card.vision is None:
+        return 0
+    return min(most, card.vision.max_images or most)
+
+
+def require_sight(stage: Stage, said: Sequence[Said]) -> None:
+    """Raise ModelCannotSee, or UnsupportedInput for a question with too many pictures."""
+    if _images(said) and not stage.images:
+        raise ModelCannotSee(stage.model, stage.pool.seeing())
+    if (count := len(said[-1].images)) > stage.images:
+        raise UnsupportedInput(
+            f"The question has {count} images; {stage.model} takes {stage.images} at most."
+        )
 
 
 def _checked(view: View) -> View:
@@ -91,11 +143,12 @@ async def _shortened(stage: Stage, said: Sequence[Said], shown: Beginning, goal:
     """The first exchange from which on the view takes at most ``goal`` tokens, or the question."""
     starts = [at for at in range(shown.at + 1, len(said)) if said[at].role == "user"]
     most = stage.longest * 3 // 4
+    images = max(stage.images * 3 // 4, len(said[-1].images))
     low, high = 0, len(starts) - 1
     while low < high:
         middle = (low + high) // 2
         at = starts[middle]
-        fits = len(said) - 1 - at <= most
+        fits = len(said) - 1 - at <= most and _images(said[at:]) <= images
         if fits and (await look(stage, said, Beginning(at))).size.tokens <= goal:
             high = middle
         else:

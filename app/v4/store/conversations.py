@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session, defer
 
 from app.errors import ConversationBusy, ConversationNotFound
-from app.v4.store import search, tree
+from app.v4.store import images, search, tree
 from app.v4.store.ids import now
 from app.v4.tables import Conversation, Cut, Message
 
@@ -58,9 +58,10 @@ def create(
 
 
 def remove(session: Session, owner: str, conversation_id: str) -> None:
-    """Delete the conversation with all its messages; raises ConversationNotFound."""
+    """Delete the conversation with its messages and pictures; raises ConversationNotFound."""
     found = owned(session, owner, conversation_id, alone=True)
     search.forget(session, found)
+    images.forget(session, conversation_id)
     for table in (Cut, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))
     session.delete(found)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from sqlalchemy import CTE, BindParameter, bindparam, func, literal, select
@@ -10,16 +11,19 @@ from sqlalchemy.orm import Session, aliased, defer
 
 from app.errors import MessageNotFound
 from app.provider.types import Role
+from app.v4.store import images
+from app.v4.store.images import Attached
 from app.v4.tables import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message as the model reads it."""
+    """One message as the model reads it. ``images`` are there once ``pictured`` has been asked."""
 
     id: str
     role: Role
     text: str
+    images: tuple[Attached, ...] = ()
 
 
 def message(session: Session, conversation_id: str, message_id: str) -> Message:
@@ -54,6 +58,25 @@ def _answered(said: list[Said]) -> list[Said]:
         else:
             kept.append(one)
     return kept
+
+
+def pictured(session: Session, conversation_id: str, said: Sequence[Said], most: int) -> list[Said]:
+    """The same with their pictures: the last ``most`` with content, those before without."""
+    found: dict[str, tuple[Attached, ...]] = {}
+    for use in images.uses(session, conversation_id):
+        found[use.message_id] = (*found.get(use.message_id, ()), use.image)
+    if not found:
+        return list(said)
+    told = [replace(one, images=found.get(one.id, ())) for one in said]
+    every = [image.sha256 for one in told for image in one.images]
+    bare = max(0, len(every) - most)
+    contents = images.contents(session, set(every[bare:]))
+    for at, one in enumerate(told):
+        kept = one.images[bare:]
+        filled = [replace(image, content=contents[image.sha256]) for image in kept]
+        told[at] = replace(one, images=(*one.images[:bare], *filled))
+        bare = max(0, bare - len(one.images))
+    return told
 
 
 # ---------------------------------------------------------------- statements

@@ -14,8 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import ConversationBusy, InvalidRequest
-from app.v4.store import conversations, search, tree
+from app.provider.types import SeenImage
+from app.v4.store import conversations, images, search, tree
 from app.v4.store.ids import new_id, now
+from app.v4.store.images import Attached
 from app.v4.store.tree import Said
 from app.v4.tables import Conversation, Message, Status
 
@@ -52,7 +54,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the user's words, and what the model reads in their place if not the same.
+    """What is asked: words, pictures, and what the model reads for the words if not the same.
 
     ``parent`` is the message it follows; ``follows_leaf`` says to follow the active branch instead.
     """
@@ -61,6 +63,7 @@ class Question:
     prompt: str | None
     parent: str | None = None
     follows_leaf: bool = True
+    images: tuple[Attached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def begin(
     asked.prompt = question.prompt
     session.add(asked)
     _add_answer(session, found, opening)
+    images.attach(session, found.id, asked.id, question.images)
     search.add(session, found, [*earlier, asked])
     newest = Said(asked.id, "user", question.prompt or question.content)
     return [*(tree.history(session, found.id, parent) if parent else []), newest]
@@ -237,6 +241,7 @@ class Ending:
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     error: str | None = None
+    seen: tuple[SeenImage, ...] = ()
 
 
 def end(session: Session, ids: Ids, ending: Ending, context: dict[str, Any] | None) -> bool:
@@ -253,6 +258,8 @@ def end(session: Session, ids: Ids, ending: Ending, context: dict[str, Any] | No
     row.usage = ending.usage
     row.context = context
     row.error = ending.error
+    if ending.seen:
+        images.see(session, ids.conversation, ids.answer, ending.seen)
     _seal(session, found, row)
     return True
 
