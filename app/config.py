@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     page_size: int = Field(20, ge=1, le=1000)
     max_request_bytes: int = Field(2**20, ge=1024)
 
+    max_vision_request_bytes: int = Field(32 * 2**20, ge=1024)
     max_images: int = Field(8, ge=0)
     max_image_bytes: int = Field(10 * 2**20, ge=1024)
     max_image_pixels: int = Field(40_000_000, ge=1)
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     image_max_tokens: int = Field(0, ge=0)
     vision_cache_mb: int = Field(128, ge=0)
     onnx_providers: Names = ("cpu",)
+    torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     llm_model_cache_size: int = Field(2, ge=1)
     llm_auto_unload_models: bool = True
     model_ttl_seconds: float = Field(0, ge=0)
@@ -117,6 +119,7 @@ class Settings(BaseSettings):
         return PoolConfig(
             models_dir=self.models_dir,
             default_model=self.sllm_model_path,
+            default_vision=self.vision_model_path,
             echo=self.enable_echo,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             max_loaded=self.llm_model_cache_size,
@@ -149,6 +152,12 @@ class Settings(BaseSettings):
             url_ports=self.image_url_ports,
         )
 
+    def largest_request(self) -> int:
+        """Bytes of a body that may hold pictures: no more than they can take in base64."""
+        pictures = self.max_images * self.max_image_bytes * 4 // 3
+        bound = min(self.max_vision_request_bytes, self.max_request_bytes + pictures)
+        return max(self.max_request_bytes, bound)
+
     def hubs(self) -> Hubs:
         """Where models are pulled from."""
         return Hubs(
@@ -167,6 +176,7 @@ class Settings(BaseSettings):
             image_tokens=self.image_max_tokens,
             vision_cache_bytes=self.vision_cache_mb * 2**20,
             onnx_providers=self.onnx_providers,
+            torch_dtype=self.torch_dtype,
         )
 
 

@@ -16,6 +16,7 @@ from app.v3.services.templates import TemplateLibrary
 from app.v4.services.desk import Desk
 from app.v5.services.fingerprints import Fingerprints
 from app.v5.services.pull import Puller
+from app.v5.services.sight import Sight
 
 
 class State(TypedDict):
@@ -28,6 +29,7 @@ class State(TypedDict):
     desk: Desk
     fingerprints: Fingerprints
     puller: Puller
+    sight: Sight
     traffic: Traffic
     preloading: asyncio.Task[None]
 
@@ -75,6 +77,11 @@ async def _puller(request: Request) -> Puller:
     return puller
 
 
+async def _sight(request: Request) -> Sight:
+    sight: Sight = request.state.sight
+    return sight
+
+
 async def _owner(request: Request) -> str:
     owner: str = request.state.owner
     return owner
@@ -99,6 +106,7 @@ TurnDesk = Annotated[Desk, Depends(_desk)]
 Counted = Annotated[Traffic, Depends(_traffic)]
 Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
 Pulls = Annotated[Puller, Depends(_puller)]
+Eyes = Annotated[Sight, Depends(_sight)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""

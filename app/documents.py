@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
@@ -57,20 +58,41 @@ def _problem(status: int, version: int) -> dict[str, Any]:
 
 
 def document(
-    version: str, routes: Sequence[BaseRoute], schemas: Sequence[type[BaseModel]]
+    version: str,
+    routes: Sequence[BaseRoute],
+    schemas: Sequence[type[BaseModel]],
+    bodies: Sequence[type[BaseModel]],
 ) -> dict[str, Any]:
-    """Describe one API version; ``schemas`` are models that no route refers to by type."""
+    """Describe one API version.
+
+    ``schemas`` are models of answers that no route refers to by type, ``bodies`` such of requests.
+    """
     described = get_openapi(
         title="FastAPI SLLM API",
         version=version,
         description=DESCRIPTION,
-        routes=routes,
+        routes=[*routes, *map(_taking, bodies)],
     )
+    for body in bodies:
+        del described["paths"][_nowhere(body)]
     components = described.setdefault("components", {})
     components.setdefault("schemas", {}).update(_definitions({Problem, *schemas}))
     components["securitySchemes"] = SECURITY
     described["security"] = [{}, *({name: []} for name in SECURITY)]
     return described
+
+
+def _nowhere(body: type[BaseModel]) -> str:
+    return f"/{body.__name__}"
+
+
+def _taking(body: type[BaseModel]) -> APIRoute:
+    """A route that only the documentation sees, so that it names all schemas by one rule."""
+
+    async def take(_: object) -> None: ...
+
+    take.__annotations__["_"] = body
+    return APIRoute(_nowhere(body), take, methods=["POST"])
 
 
 def _definitions(models: Collection[type[BaseModel]]) -> dict[str, Any]:

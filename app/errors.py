@@ -36,6 +36,10 @@ Exception                      anything not below: our bug, answered 500 without
     ├── ImageUrlsOff           pictures are not fetched here (IMAGE_URLS)
     ├── ImageUrlRefused        the address of a picture is not one to fetch from
     ├── ImageUnreachable       the server of a picture does not answer, or not with one
+    ├── ImageNotFound          the conversation has no such picture
+    ├── UploadsBusy            too much of what clients send is being read
+    ├── ModelCannotSee         pictures for a model that takes none
+    ├── NoVisionModel          no model here sees pictures
     └── ClientGone             the client hung up; nobody reads the answer
 
 Every answer that is an error is a problem object (RFC 9457) with a stable ``code``.
@@ -303,6 +307,43 @@ class ImageUnreachable(ApiError):
     """A picture could not be fetched."""
 
 
+class ImageNotFound(ApiError):
+    """The conversation has no picture of that hash."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"There is no image {sha256[:100]!r} in this conversation.")
+
+
+class UploadsBusy(ApiError):
+    """As many bytes of large bodies are in memory as may."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+    def __str__(self) -> str:
+        return "The server is reading as many large requests as it can: try again in a moment."
+
+
+class ModelCannotSee(ApiError):
+    """Pictures are to be shown to a model that takes none; ``seeing`` are models that do."""
+
+    def __init__(self, model: str, seeing: Sequence[str]) -> None:
+        cure = f"these can: {', '.join(seeing)}" if seeing else "and no model here can"
+        super().__init__(
+            f"{model} cannot see the images of the question or of the conversation; {cure}. "
+            'Name one as "model"; nothing was stored.'
+        )
+
+
+class NoVisionModel(ApiError):
+    """There is no model that could be shown a picture."""
+
+    def __str__(self) -> str:
+        return (
+            "No model here sees images: put one into the models folder (./run.sh pull lists some) "
+            "or set VISION_MODEL_PATH."
+        )
+
+
 class TurnFailed(Exception):
     """A stored turn went wrong: its question is kept, and this says where."""
 
@@ -336,6 +377,7 @@ TABLE: dict[type[Exception], Kind] = {
     RenderFailed: Kind(422, "template-failed", since=3),
     ImageUnreadable: Kind(422, "image-unreadable", since=5),
     ImageUrlRefused: Kind(422, "image-url-refused", since=5),
+    ModelCannotSee: Kind(422, "model-cannot-see", since=5),
     HistoryTooLong: Kind(400, "history-too-long", since=4),
     ContextOverflow: Kind(400, "context-length-exceeded"),
     UnsupportedInput: Kind(400, "unsupported-input"),
@@ -346,6 +388,8 @@ TABLE: dict[type[Exception], Kind] = {
     ImageUrlsOff: Kind(403, "image-urls-off", since=5),
     PullNotAllowed: Kind(403, "pull-not-allowed", since=5),
     ConversationNotFound: Kind(404, "conversation-not-found", since=4),
+    ImageNotFound: Kind(404, "image-not-found", since=5),
+    NoVisionModel: Kind(404, "no-vision-model", since=5),
     MessageNotFound: Kind(404, "message-not-found", since=4),
     ModelNotFound: Kind(404, "model-not-found"),
     NotOnHub: Kind(404, "hub-model-not-found", since=5),
@@ -369,6 +413,7 @@ TABLE: dict[type[Exception], Kind] = {
     HostNotAllowed: Kind(421, "host-not-allowed"),
     EngineBusy: Kind(429, "engine-busy"),
     ImagesBusy: Kind(429, "images-busy", since=5),
+    UploadsBusy: Kind(429, "uploads-busy", since=5),
     TooManyPulls: Kind(429, "too-many-pulls", since=5),
     ClientGone: Kind(499, "client-gone"),
     ImageUnreachable: Kind(502, "image-unreachable", since=5),

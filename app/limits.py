@@ -2,44 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import problems
+from app.errors import UploadsBusy
 
 
 class BodyLimit:
-    """ASGI middleware: refuses a body of more than ``limit`` bytes, declared or not."""
+    """ASGI middleware: refuses a body of more than ``limit`` bytes, declared or not.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    On the paths ``large`` there may be ``large_limit`` bytes: they take pictures.
+    """
+
+    def __init__(
+        self, app: ASGIApp, limit: int, large: Collection[str] = (), large_limit: int = 0
+    ) -> None:
         self.app = app
         self._limit = limit
+        self._large = frozenset(large)
+        self._large_limit = large_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by Content-Length at once, otherwise as soon as too much has come in."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
+        large = scope["path"] in self._large
+        limit = self._large_limit if large else self._limit
+        setting = "MAX_VISION_REQUEST_BYTES" if large else "MAX_REQUEST_BYTES"
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._limit:
-            refusal = problems.response(self._too_large(), scope["state"]["request_id"])
+        if declared.isdecimal() and int(declared) > limit:
+            refusal = problems.response(_too_large(limit, setting), scope["state"]["request_id"])
             return await refusal(scope, receive, send)
-        return await self.app(scope, self._counted(receive), send)
+        return await self.app(scope, _counted(receive, limit, setting), send)
 
-    def _counted(self, receive: Receive) -> Receive:
-        total = 0
 
-        async def counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self._limit:
-                raise self._too_large()
-            return message
+def _counted(receive: Receive, limit: int, setting: str) -> Receive:
+    total = 0
 
-        return counted
+    async def counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise _too_large(limit, setting)
+        return message
 
-    def _too_large(self) -> HTTPException:
-        # This class, because the framework lets nothing else out of its reading of the body.
-        detail = f"The body is larger than {self._limit} bytes (the setting MAX_REQUEST_BYTES)."
-        return HTTPException(413, detail)
+    return counted
+
+
+def _too_large(limit: int, setting: str) -> HTTPException:
+    # This class, because the framework lets nothing else out of its reading of the body.
+    return HTTPException(413, f"The body is larger than {limit} bytes (the setting {setting}).")
+
+
+class Reading:
+    """Bytes of large bodies that are in memory at the same time, of all requests together."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes that come in until the body is not needed any more.
+
+        What is given raises UploadsBusy when there would be more than the most.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self._held + size > self._most:
+                raise UploadsBusy
+            self._held += size
+            mine += size
+
+        try:
+            yield take
+        finally:
+            self._held -= mine

@@ -16,7 +16,8 @@ from app import health, logs, metrics, migrate, pages, problems, versions
 from app.config import Settings
 from app.database import Database
 from app.dependencies import State
-from app.limits import BodyLimit
+from app.limits import BodyLimit, Reading
+from app.media.intake import Intake
 from app.provider.errors import ProviderError
 from app.provider.pool import ModelPool
 from app.security import Guard
@@ -25,8 +26,12 @@ from app.v4.services.caretaker import Caretaker
 from app.v4.services.desk import Desk
 from app.v5.services.fingerprints import Fingerprints
 from app.v5.services.pull import Puller
+from app.v5.services.sight import Sight
 
 log = logging.getLogger(__name__)
+
+READ_AT_ONCE = 4
+"""Largest bodies with pictures that are in memory at the same time."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -49,11 +54,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await caretaker.start()
         pool = ModelPool(replace(settings.pool(), untouched=database.files()))
         desk = Desk(
-            database, pool, templates, settings.max_history_length, settings.default_max_tokens
+            database,
+            pool,
+            templates,
+            longest=settings.max_history_length,
+            answer_tokens=settings.default_max_tokens,
+            images=settings.max_images,
         )
         fingerprints = Fingerprints()
         puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
         await puller.start()
+        intake = Intake(settings.media())
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
         yield {
@@ -64,10 +75,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             "desk": desk,
             "fingerprints": fingerprints,
             "puller": puller,
+            "sight": Sight(desk, intake, Reading(READ_AT_ONCE * settings.largest_request())),
             "traffic": traffic,
             "preloading": preloading,
         }
         preloading.cancel()
+        await intake.close()
         await puller.close()
         await fingerprints.close()
         await pool.close()
@@ -114,7 +127,12 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> 
         for route in (*pages.router.routes, *health.router.routes)
         if isinstance(route, APIRoute)
     ]
-    app.add_middleware(BodyLimit, limit=settings.max_request_bytes)
+    app.add_middleware(
+        BodyLimit,
+        limit=settings.max_request_bytes,
+        large=versions.large_paths(),
+        large_limit=settings.largest_request(),
+    )
     app.add_middleware(Guard, settings=settings, public=public)
     if settings.cors_origins:
         app.add_middleware(

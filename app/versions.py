@@ -28,17 +28,31 @@ from app.v4.routers import conversations as v4_conversations
 from app.v4.routers import templates as v4_templates
 from app.v4.routers import transfer as v4_transfer
 from app.v4.routers import turns as v4_turns
+from app.v5.models.chat import ChatRequest
+from app.v5.models.events import EVENTS as V5_EVENTS
 from app.v5.models.models import LOAD_EVENTS
+from app.v5.models.transfer import Transfer
+from app.v5.routers import chat as v5_chat
+from app.v5.routers import conversations as v5_conversations
 from app.v5.routers import models as v5_models
 from app.v5.routers import pull as v5_pull
+from app.v5.routers import transfer as v5_transfer
+from app.v5.routers import turns as v5_turns
+from app.v5.routers import vision as v5_vision
 
 
 @dataclass(frozen=True)
 class Release:
-    """What one version adds. ``schemas`` are models to document that no route refers to."""
+    """What one version adds.
+
+    ``schemas`` are models of answers to document that no route refers to by type, ``bodies`` such
+    of requests. The paths ``large`` take pictures, from this version on.
+    """
 
     routers: tuple[APIRouter, ...]
     schemas: tuple[type[BaseModel], ...] = ()
+    bodies: tuple[type[BaseModel], ...] = ()
+    large: tuple[str, ...] = ()
 
 
 RELEASES = (
@@ -55,7 +69,27 @@ RELEASES = (
         ),
         tuple(V4_EVENTS.values()),
     ),
-    Release((v5_models.router, v5_pull.router), tuple(LOAD_EVENTS.values())),
+    Release(
+        (
+            v5_models.router,
+            v5_pull.router,
+            v5_chat.router,
+            v5_vision.router,
+            v5_turns.router,
+            v5_conversations.router,
+            v5_transfer.router,
+        ),
+        (*LOAD_EVENTS.values(), *V5_EVENTS.values()),
+        bodies=(ChatRequest, Transfer),
+        large=(
+            "/chat",
+            "/chat/stream",
+            "/conversations/import",
+            "/tokens",
+            "/vision/chat",
+            "/vision/chat/stream",
+        ),
+    ),
 )
 """v1, v2, … in this order."""
 
@@ -110,11 +144,22 @@ def add(name: str, router: APIRouter) -> None:
     )
 
 
+def large_paths() -> frozenset[str]:
+    """Whole paths, in every version, whose bodies may hold pictures."""
+    return frozenset(
+        f"/api/{name}{path}"
+        for at, name in enumerate(NAMES)
+        for release in RELEASES[: at + 1]
+        for path in release.large
+    )
+
+
 def document(name: str) -> dict[str, Any]:
     """The OpenAPI document of one version."""
     releases = RELEASES[: NAMES.index(name) + 1]
     # By name, so that a later release replaces a schema as it does a route.
     schemas = {schema.__name__: schema for release in releases for schema in release.schemas}
+    bodies = [body for release in releases for body in release.bodies]
     router = APIRouter()
     add(name, router)
-    return documents.document(name, router.routes, [*schemas.values()])
+    return documents.document(name, router.routes, [*schemas.values()], bodies)

@@ -23,6 +23,11 @@ class Intake:
         self._fetcher = fetcher or Fetcher(policy)
         self._decoders = Decoders(policy)
 
+    @property
+    def policy(self) -> MediaPolicy:
+        """What pictures may be like."""
+        return self._policy
+
     async def take_all(self, given: Sequence[GivenImage]) -> list[Picture]:
         """Take the pictures of one request, one after the other.
 
@@ -79,5 +84,5 @@ def _picture(content: bytes, header: Header, decoded: Decoded) -> Picture:
         original_width=header.width,
         original_height=header.height,
         original_bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(decoded.content).hexdigest(),
     )

@@ -30,8 +30,9 @@ class Picture:
     """A picture as a model gets it, and what it was made from.
 
     ``content`` is a PNG in RGB, upright, without metadata, of ``width`` x ``height`` pixels;
-    ``mime`` is its type. ``original_mime``, ``original_width``, ``original_height`` (as the file
-    says, before it is turned upright), ``original_bytes`` and ``sha256`` (hex) are of the file.
+    ``mime`` is its type, ``sha256`` (hex) its hash. ``original_mime``, ``original_width``,
+    ``original_height`` (as the file says, before it is turned upright) and ``original_bytes`` are
+    of the file.
     """
 
     content: bytes

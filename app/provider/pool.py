@@ -8,14 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
-from app.provider.echo.format import ECHO
+from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.ledger import Entry, Verdict
@@ -27,6 +27,7 @@ from app.provider.status import HostPolicy, HostStatus, State
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 STARTER = "starter"
+VISION_STARTER = "starter-vision"
 _RESCAN_SECONDS = 1.0
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
@@ -36,8 +37,9 @@ _LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """Where models lie and what they may take. ``default_model`` is a file or folder anywhere.
+    """Where models lie and what they may take.
 
+    ``default_model`` and ``default_vision`` are files or folders anywhere.
     ``aliases`` are further names by id. ``limits.threads`` 0 means the physical cores; models
     that are answering share them, so that their sum never exceeds that number. Files
     ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at once, within
@@ -47,6 +49,7 @@ class PoolConfig:
 
     models_dir: Path
     default_model: Path | None = None
+    default_vision: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
     echo: bool = False
     max_loaded: int = 2
@@ -76,11 +79,10 @@ class ModelPool:
 
     def cards(self) -> list[ModelCard]:
         """Look at the disk and list every model there. Blocks for some milliseconds."""
-        default = self._config.default_model
-        extra = [default] if default else []
         config = self._config
+        extra = [path for path in (config.default_model, config.default_vision) if path]
         found = scan(config.models_dir, extra, config.untouched, config.aliases)
-        self._cards = [*found, ECHO] if config.echo else found
+        self._cards = [*found, ECHO, ECHO_VISION] if config.echo else found
         self._scanned_at = time.monotonic()
         return self._cards
 
@@ -122,9 +124,27 @@ class ModelPool:
 
     def _default_id(self) -> str:
         if self._config.default_model:
-            return self._config.default_model.name.removesuffix(".gguf")
+            return _id_of(self._config.default_model)
         ids = [card.id for card in self._cards or self.cards()]
         return STARTER if STARTER in ids or not ids else ids[0]
+
+    async def find_vision(self) -> ModelCard | None:
+        """The model that sees where none is named; None where no model does.
+
+        The one that was set, else the starter, else the first that can be loaded. Raises
+        ModelNotFound, ModelConflict.
+        """
+        if self._config.default_vision:
+            return await self.find(_id_of(self._config.default_vision))
+        with suppress(ModelNotFound, ModelConflict):
+            await self.find(None)  # only so that the disk has been looked at lately
+        ids = self.seeing()
+        wanted = VISION_STARTER if VISION_STARTER in ids else next(iter(ids), None)
+        return self.card(wanted) if wanted else None
+
+    def seeing(self) -> list[str]:
+        """Ids of the models that take pictures and can be loaded, as the last look found them."""
+        return [card.id for card in self._cards if card.vision and not card.problem]
 
     # ---------------------------------------------------------------- how they are
 
@@ -229,3 +249,7 @@ class ModelPool:
     async def close(self) -> None:
         """Unload everything."""
         await self._residents.close()
+
+
+def _id_of(path: Path) -> str:
+    return path.name.removesuffix(".gguf")

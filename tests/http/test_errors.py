@@ -61,6 +61,10 @@ SAMPLES: list[Exception] = [
     errors.ImageUrlsOff(),
     errors.ImageUrlRefused("No."),
     errors.ImageUnreachable("Silent."),
+    errors.ImageNotFound("5e"),
+    errors.UploadsBusy(),
+    errors.ModelCannotSee("starter", ["starter-vision"]),
+    errors.NoVisionModel(),
     ValueError("a secret"),
 ]
 

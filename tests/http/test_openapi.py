@@ -21,7 +21,9 @@ v1 = schemathesis.openapi.from_dict(versions.document("v1"))
 v2 = schemathesis.openapi.from_dict(versions.document("v2"))
 v3 = schemathesis.openapi.from_dict(versions.document("v3"))
 v4 = schemathesis.openapi.from_dict(versions.document("v4"))
-v5 = schemathesis.openapi.from_dict(versions.document("v5")).include(path_regex="/models")
+v5 = schemathesis.openapi.from_dict(versions.document("v5")).include(
+    path_regex="/(models|vision|tokens|conversations/.*(images|import))"
+)
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 

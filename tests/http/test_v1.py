@@ -53,7 +53,7 @@ def test_text_survives_the_way_there_and_back(echo: httpx.Client) -> None:
 
 
 def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> None:
-    (model,) = echo.get("/api/v1/models").json()["models"]
+    model, seeing = echo.get("/api/v1/models").json()["models"]
     assert model.pop("state") in {"loading", "ready"}
     assert model == {
         "id": "echo",
@@ -62,6 +62,7 @@ def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> Non
         "size_bytes": 0,
         "context_length": 4096,
     }
+    assert (seeing["id"], seeing["tasks"]) == ("echo-vision", ["chat", "vision"])
 
 
 def test_v1_does_not_stream(echo: httpx.Client) -> None:

@@ -1,0 +1,60 @@
+"""``POST /chat`` and ``/chat/stream``, from v5 on with pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from fastapi import APIRouter, Request, Response
+
+from app.dependencies import Eyes, Owner
+from app.documents import CHAT_ERRORS, problems
+from app.hangup import unless_hangup
+from app.sse import EventStream
+from app.v4.services.telling import head
+from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
+from app.v5.models.events import STREAM_DOCUMENTATION
+from app.v5.routers.reading import json_body, turn_of
+from app.v5.services.sight import any_model
+from app.v5.services.telling import done, whole_answer
+
+router = APIRouter(tags=["chat"])
+
+SEEING_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
+BODY = json_body(ChatRequest, EXAMPLES)
+
+
+@router.post(
+    "/chat",
+    response_model=ChatAnswer,
+    response_description="The whole answer, stored",
+    responses=SEEING_PROBLEMS,
+    openapi_extra=BODY,
+    summary="Ask in a conversation that is kept, and get the whole answer",
+)
+async def chat(request: Request, sight: Eyes, owner: Owner) -> Response:
+    """Say something to a model, perhaps with pictures, and wait for all of its answer.
+
+    Both are kept. Without `conversation_id` a new conversation begins. The model is shown the
+    stored messages of the branch with their pictures, as far as they fit; `context` says what was
+    left out. Pictures for which neither the request nor the conversation names a model go to one
+    that sees. Hanging up stops the model, and what it has said so far is kept.
+    """
+    turn = await turn_of(request, sight, owner, any_model)
+    answer = await unless_hangup(request.receive, whole_answer(turn))
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "/chat/stream",
+    response_class=Response,
+    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    openapi_extra=BODY,
+    summary="Ask in a conversation that is kept, and get the answer as it is made",
+)
+async def chat_stream(request: Request, sight: Eyes, owner: Owner) -> EventStream:
+    """Say something to a model and read its answer as server-sent events; both are kept.
+
+    The events are those of v4; `done` also tells what the model saw of the pictures.
+    """
+    turn = await turn_of(request, sight, owner, any_model)
+    return EventStream(head(turn), turn.events(), partial(done, turn))

@@ -1,0 +1,189 @@
+"""Conversations with their pictures as files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from app.database import Database
+from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
+from app.media.given import GivenImage
+from app.media.intake import Intake
+from app.provider.types import ImageNotes, SeenImage
+from app.v4.models.conversations import ConversationDetail
+from app.v4.services import transfer as v4
+from app.v4.services.conversations import detail
+from app.v4.services.transfer import Download, Made
+from app.v4.store import images, transfer
+from app.v4.store.images import Attached, Original, Use
+from app.v4.tables import Conversation, Message
+from app.v5.models.transfer import (
+    MOST_IMAGES,
+    ExportQuery,
+    Transfer,
+    TransferredConversation,
+    TransferredImage,
+    TransferredMessage,
+)
+from app.v5.services.images import attached
+
+ROOM = 2**20
+"""Bytes of a file that are left for everything but its pictures."""
+
+
+# ---------------------------------------------------------------- export
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A conversation with all its messages, and what belongs to its pictures."""
+
+    conversation: Conversation
+    messages: Sequence[Message]
+    uses: list[Use]
+    seen: dict[str, tuple[SeenImage, ...]]
+    contents: dict[str, bytes]
+
+
+async def exported(
+    database: Database, owner: str, conversation_id: str, query: ExportQuery, largest: int
+) -> Download:
+    """A conversation as a file, which an import of ``largest`` bytes can take.
+
+    Raises ConversationNotFound, and InvalidRequest for more pictures than that.
+    """
+    if query.format == "markdown" or not query.images:
+        return await v4.exported(database, owner, conversation_id, query.format)
+    whole = await database.read(_everything, owner, conversation_id, largest - ROOM)
+    text = await asyncio.to_thread(_json, whole)
+    name = v4.file_name(whole.conversation.title)
+    return Download(f"{name}.json", "application/json", text)
+
+
+def _everything(session: Session, owner: str, conversation_id: str, most: int) -> Whole:
+    found, rows = transfer.everything(session, owner, conversation_id)
+    uses = images.uses(session, conversation_id)
+    sizes = {use.image.sha256: use.image.size for use in uses}
+    if sum(sizes.values()) * 4 // 3 > most or len(sizes) > MOST_IMAGES:
+        raise InvalidRequest(
+            "/images",
+            f"The conversation's {len(sizes)} images take {sum(sizes.values())} bytes, too many "
+            "for one file: export it with images=false and get them one by one.",
+        )
+    seen, contents = images.seen(session, conversation_id), images.contents(session, sizes.keys())
+    return Whole(found, rows, uses, seen, contents)
+
+
+def _json(whole: Whole) -> str:
+    told = v4.told(whole.conversation, whole.messages)
+    if whole.uses:
+        told["version"] = 2
+        conversation = told["conversation"]
+        conversation["messages"] = [
+            message | _pictures(whole, message["id"]) for message in conversation["messages"]
+        ]
+        conversation["images"] = [
+            {"sha256": name, "base64": base64.b64encode(content).decode()}
+            for name, content in whole.contents.items()
+        ]
+    return v4.written(Transfer.model_validate(told))
+
+
+def _pictures(whole: Whole, message_id: str) -> dict[str, Any]:
+    mine = [use.image for use in whole.uses if use.message_id == message_id]
+    told = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
+    seen = [asdict(one) for one in whole.seen.get(message_id, ())]
+    return ({"images": told} if told else {}) | ({"seen": seen} if seen else {})
+
+
+# ---------------------------------------------------------------- import
+
+
+async def imported(
+    database: Database, intake: Intake, owner: str, file: Transfer
+) -> ConversationDetail:
+    """Store the file's conversation under new ids, its pictures taken in like any others.
+
+    Raises InvalidRequest, with every mistake, and what ``Intake.take`` raises.
+    """
+    made = await v4.prepared(owner, file)
+    if mistakes := list(islice(_mistakes(file), MAX_FIELD_ERRORS)):
+        raise InvalidRequest.of(mistakes)
+    taken: dict[str, Attached] = {}
+    for picture in file.conversation.images:
+        whole = await intake.take(GivenImage(base64=picture.base64))
+        taken[picture.sha256] = attached(whole, ImageNotes())
+    await database.write(_put, made, file.conversation, taken)
+    return detail(made.conversation)
+
+
+def _mistakes(file: Transfer) -> Iterator[FieldError]:
+    told = file.conversation
+    known = {picture.sha256 for picture in told.images}
+    if len(known) < len(told.images):
+        yield FieldError(pointer="/conversation/images", detail="a picture is there twice")
+    if told.images and file.version == 1:
+        yield FieldError(pointer="/version", detail="a file with pictures is version 2")
+    for at, message in enumerate(told.messages):
+        where = f"/conversation/messages/{at}"
+        if message.images and message.role != "user":
+            yield FieldError(pointer=f"{where}/images", detail="only questions have images")
+        if message.seen and message.role == "user":
+            yield FieldError(pointer=f"{where}/seen", detail="only answers have seen images")
+        for field in ("images", "seen"):
+            yield from _strangers(getattr(message, field), known, f"{where}/{field}")
+
+
+def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[FieldError]:
+    for at, one in enumerate(named):
+        if one.sha256 not in known:
+            missing = "no picture of the file has this hash"
+            yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
+
+
+def _put(
+    session: Session,
+    made: Made,
+    told: TransferredConversation,
+    taken: dict[str, Attached],
+) -> None:
+    transfer.put(session, made.conversation, made.messages)
+    name = made.conversation.id
+    used = {one.sha256 for message in told.messages for one in message.images}
+    images.keep(session, [picture for name, picture in taken.items() if name in used])
+    for message in told.messages:
+        place = (session, name, made.names[message.id])
+        images.refer(*place, _attached(message, taken))
+        if message.seen:
+            images.see(*place, _seen(message, taken))
+
+
+def _attached(message: TransferredMessage, taken: dict[str, Attached]) -> list[Attached]:
+    return [_as_told(taken[one.sha256], one) for one in message.images]
+
+
+def _as_told(picture: Attached, told: TransferredImage) -> Attached:
+    notes = ImageNotes(told.ocr, told.lens_keywords, told.lens_local_keywords)
+    original = Original(told.mime, told.width, told.height, told.bytes)
+    return Attached(
+        picture.sha256,
+        picture.width,
+        picture.height,
+        picture.size,
+        original if told.bytes else picture.original,
+        notes,
+        picture.content,
+    )
+
+
+def _seen(message: TransferredMessage, taken: dict[str, Attached]) -> list[SeenImage]:
+    return [
+        SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens)
+        for one in message.seen
+    ]
