@@ -6,12 +6,19 @@ import argparse
 import time
 from pathlib import Path
 
-from bench import chart, machine, models, shapes
+from bench import chart, machine, models, shapes, vision_models
 from bench.plan import FULL, QUICK, Plan
 from bench.process import ROOT
 from bench.report import Report, targets
 from bench.samples import Sample
-from bench.servers import LLAMA_SERVER, MLX_SERVER, PACKAGED, available
+from bench.servers import (
+    LLAMA_SERVER,
+    MLX_SERVER,
+    MLX_VLM_NEEDS,
+    MLX_VLM_SERVER,
+    PACKAGED,
+    available,
+)
 from bench.works import WORKS
 
 CACHE = ROOT / ".cache" / "bench"
@@ -22,6 +29,8 @@ MISSING = {
     LLAMA_SERVER: "llama-server not measured: LLAMA_SERVER names no binary.",
     PACKAGED: "llama_cpp.server not measured: its extra is not installed.",
     MLX_SERVER: "mlx_lm.server not measured: the extra mlx is not installed.",
+    MLX_VLM_SERVER: "mlx_vlm.server not measured: MLX_VLM_PYTHON names no Python, and this one "
+    f"lacks one of {', '.join(MLX_VLM_NEEDS)}.",
 }
 
 
@@ -86,6 +95,8 @@ def _missing(plan: Plan, works: list[str]) -> list[str]:
         remarks.append("Starter model not measured: its file is not there.")
     if "engines" in works:
         remarks += models.missing(CACHE)
+    if "vision" in works:
+        remarks += vision_models.missing()
     return remarks
 
 

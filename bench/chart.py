@@ -27,6 +27,7 @@ COLOURS = dict(
             "#bf8700",
             "#a475f9",
             "#bf8700",
+            "#bf8700",
             "#8c959f",
         ),
         strict=True,

@@ -12,6 +12,7 @@ from bench.servers import (
     LLAMA_SERVER,
     MLX_LOOP,
     MLX_SERVER,
+    MLX_VLM_SERVER,
     OURS,
     PACKAGED,
     RAW,
@@ -79,6 +80,7 @@ CONTESTANTS = (
     LLAMA_SERVER,
     PACKAGED,
     MLX_SERVER,
+    MLX_VLM_SERVER,
     BARE,
 )
 
@@ -130,6 +132,31 @@ SWITCH_FIGURES = {
     "switch.reloads": Figure("… loads for these requests", ""),
 }
 
+VISION_ENGINES = {
+    "gguf": ("pictures of 300 tokens, GGUF", LLAMA_SERVER),
+    "mlx": ("pictures of 50 tokens, MLX", MLX_VLM_SERVER),
+    "pytorch": ("pictures, PyTorch", ""),
+    "hyperclovax": ("pictures, HyperCLOVA X", ""),
+}
+"""Engine → its pictures, and the server that is shown the same ones."""
+
+VISION_PARTS = {
+    "encode": ("to look at one, more than to read as many words", "ms"),
+    "first": ("first token of the first question", "ms"),
+    "follow": ("first token of the next one about the same picture", "ms"),
+    "ratio": ("first token of the next one ÷ of the first", ""),
+    "again": ("first token with the same picture in a new conversation", "ms"),
+    "gap": ("worst gap of a running stream while a picture comes in", "ms"),
+    "gap.ratio": ("worst gap while a picture comes in ÷ median before", ""),
+    "right": ("right answers of the vision starter", "%"),
+}
+
+VISION_FIGURES = {
+    f"vision.{engine}.{part}": Figure(f"{what}: {words}", unit)
+    for engine, (what, _) in VISION_ENGINES.items()
+    for part, (words, unit) in VISION_PARTS.items()
+}
+
 FIGURES = {
     "streams.1": Figure("1 stream", "tok/s"),
     "streams.8": Figure("8 streams, total", "tok/s"),
@@ -166,6 +193,7 @@ FIGURES = {
     **STORE_FIGURES,
     **ENGINE_FIGURES,
     **SWITCH_FIGURES,
+    **VISION_FIGURES,
 }
 
 
@@ -186,6 +214,15 @@ def _engines() -> Iterator[Goal]:
         for streams in (1, 8):
             yield Goal(f"engines.mlx.{model}.{streams}", "≥", 0.95, MLX_LOOP)
             yield Goal(f"engines.mlx.{model}.{streams}", "≥", 1.0, MLX_SERVER)
+
+
+def _vision() -> Iterator[Goal]:
+    for engine, (_, peer) in VISION_ENGINES.items():
+        if peer:
+            yield Goal(f"vision.{engine}.ratio", "≤", 0.2)
+            for part in ("encode", "first", "follow", "again", "gap"):
+                yield Goal(f"vision.{engine}.{part}", "≤", 1.0, peer)
+        yield Goal(f"vision.{engine}.right", "≥", 95.0)
 
 
 GOALS = (
@@ -220,6 +257,7 @@ GOALS = (
     Goal("switch.ratio", "≤", 1.1),
     Goal("switch.loads", "≤", 0.0),
     Goal("switch.used", "≤", 1.0),
+    *_vision(),
 )
 
 

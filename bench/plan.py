@@ -27,6 +27,8 @@ class Scale:
     engine_questions: int
     switches: int
     random_requests: int
+    pictures: int
+    cases: int
 
 
 FULL = Scale(
@@ -44,6 +46,8 @@ FULL = Scale(
     engine_questions=192,
     switches=10,
     random_requests=50,
+    pictures=2,
+    cases=208,
 )
 QUICK = Scale(
     rounds=1,
@@ -60,6 +64,8 @@ QUICK = Scale(
     engine_questions=24,
     switches=3,
     random_requests=8,
+    pictures=1,
+    cases=26,
 )
 """A look in a few minutes: other sizes, so other figures than the promised ones."""
 

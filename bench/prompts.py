@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from bench.shapes import WORDS
 
-Messages = list[dict[str, str]]
+Messages = list[dict[str, Any]]
+"""As OpenAI's API has them; only those of ``bench.pictures`` have contents that are no text."""
 
 
 def words(seed: str, count: int) -> str:

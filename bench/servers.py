@@ -16,13 +16,15 @@ from bench.client import Client, Dialect
 from bench.prompts import Messages
 
 OURS, LLAMA_SERVER, PACKAGED = "ours", "llama-server", "llama_cpp.server"
-MLX_SERVER = "mlx_lm.server"
+MLX_SERVER, MLX_VLM_SERVER = "mlx_lm.server", "mlx_vlm.server"
 RAW, GENERATOR, MLX_LOOP = "raw loop", "Generator", "BatchGenerator"
 """Libraries driven directly: llama.cpp, onnxruntime-genai, mlx-lm."""
 STORED = "ours, stored"
 """Our server again, when it keeps the conversations instead of being told them every time."""
 STORE, SQLITE = "store functions", "raw sqlite3"
 """What is below our routes for conversations, and what is below that."""
+MLX_VLM_NEEDS = ("mlx_vlm", "mlx_audio", "cryptography", "fastapi", "uvicorn")
+"""What mlx-vlm's server imports."""
 SLOTS = 8
 CONTEXT = 8192
 """Tokens that one conversation may have, on every server."""
@@ -55,7 +57,10 @@ def available() -> dict[str, Server]:
     if importlib.util.find_spec("sse_starlette"):
         servers[PACKAGED] = _packaged()
     if importlib.util.find_spec("mlx_lm"):
-        servers[MLX_SERVER] = _mlx_server()
+        servers[MLX_SERVER] = _mlx_server("mlx_lm", "server")
+    python = os.environ.get("MLX_VLM_PYTHON")
+    if python or all(map(importlib.util.find_spec, MLX_VLM_NEEDS)):
+        servers[MLX_VLM_SERVER] = _mlx_server("mlx_vlm.server", python=python)
     return servers
 
 
@@ -104,12 +109,15 @@ def _packaged() -> Server:
     return Server(PACKAGED, command, lambda *_: {}, _openai(), health="/v1/models")
 
 
-def _mlx_server() -> Server:
+def _mlx_server(*module: str, python: str | None = None) -> Server:
+    """mlx-lm's or mlx-vlm's, in this Python or another one."""
+    run = [python or sys.executable, "-m", *module]
+
     def command(model: Path, port: int, _threads: int) -> list[str]:
         where = ["--model", str(model), "--host", "127.0.0.1", "--port", str(port)]
-        return [sys.executable, "-m", "mlx_lm", "server", *where, "--log-level", "WARNING"]
+        return [*run, *where, "--log-level", "WARNING"]
 
-    return Server(MLX_SERVER, command, lambda *_: {}, _openai())
+    return Server(".".join(module), command, lambda *_: {}, _openai())
 
 
 def _own(version: int) -> Dialect:

@@ -7,7 +7,7 @@ alone: it never ends by itself and its text tokenises back to the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
 
@@ -43,15 +43,16 @@ def ensure(path: Path) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".part")
-        _write(draft)
+        write(gguf.GGUFWriter(draft, "qwen2"), SPECIALS, TEMPLATE)
         draft.rename(path)
     return path
 
 
-def _write(path: Path) -> None:
-    writer = gguf.GGUFWriter(path, "qwen2")
+def write(writer: gguf.GGUFWriter, specials: Sequence[str], template: str) -> None:
+    """Write a whole model with these control tokens and this chat template."""
     _add_architecture(writer)
-    _add_tokenizer(writer)
+    _add_tokenizer(writer, specials)
+    writer.add_chat_template(template)
     for name, shape in tensors():
         if len(shape) == 2:
             size = shape[0] * shape[1] // BLOCK * BLOCK_BYTES
@@ -133,11 +134,11 @@ def _add_architecture(writer: gguf.GGUFWriter) -> None:
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
-    tokens = vocabulary()
+def _add_tokenizer(writer: gguf.GGUFWriter, specials: Sequence[str]) -> None:
+    tokens = vocabulary(specials)
     kinds = [gguf.TokenType.NORMAL] * VOCAB
-    last = FIRST_SPECIAL + len(SPECIALS)
-    kinds[FIRST_SPECIAL:last] = [gguf.TokenType.CONTROL] * len(SPECIALS)
+    last = FIRST_SPECIAL + len(specials)
+    kinds[FIRST_SPECIAL:last] = [gguf.TokenType.CONTROL] * len(specials)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
@@ -147,15 +148,14 @@ def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_add_bos_token(False)
     writer.add_eos_token_id(FIRST_SPECIAL + 2)
     writer.add_pad_token_id(FIRST_SPECIAL)
-    writer.add_chat_template(TEMPLATE)
 
 
-def vocabulary() -> list[str]:
+def vocabulary(specials: Sequence[str] = SPECIALS) -> list[str]:
     """All tokens by id: bytes, syllables, words, filler up to the real size, specials, filler."""
     tokens = [*_byte_letters(), *SYLLABLES, *WORDS, *(SPACE + word for word in WORDS)]
     longer = (SPACE + "".join(parts) for parts in product(SYLLABLES, repeat=3))
     tokens += islice(longer, FIRST_SPECIAL - len(tokens))
-    tokens += SPECIALS
+    tokens += specials
     return tokens + [f"<|unused_{number}|>" for number in range(VOCAB - len(tokens))]
 
 

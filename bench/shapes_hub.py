@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def write_tokenizer(folder: Path) -> None:
+def write_tokenizer(
+    folder: Path, specials: Sequence[str] = shapes.SPECIALS, template: str = shapes.TEMPLATE
+) -> None:
     """Write tokenizer.json and tokenizer_config.json."""
-    tokens = shapes.vocabulary()
-    control = range(shapes.FIRST_SPECIAL, shapes.FIRST_SPECIAL + len(shapes.SPECIALS))
+    tokens = shapes.vocabulary(specials)
+    control = range(shapes.FIRST_SPECIAL, shapes.FIRST_SPECIAL + len(specials))
     model = {
         "type": "BPE",
         "vocab": {token: number for number, token in enumerate(tokens)},
@@ -45,7 +48,7 @@ def write_tokenizer(folder: Path) -> None:
     }
     settings = {
         "tokenizer_class": "Qwen2Tokenizer",
-        "chat_template": shapes.TEMPLATE,
+        "chat_template": template,
         "bos_token": tokens[shapes.FIRST_SPECIAL],
         "eos_token": tokens[END],
         "pad_token": tokens[shapes.FIRST_SPECIAL],

@@ -35,7 +35,7 @@ def _write(folder: Path, bits: int) -> None:
     utils = importlib.import_module("mlx_lm.utils")
     qwen2 = importlib.import_module("mlx_lm.models.qwen2")
     model = qwen2.Model(qwen2.ModelArgs.from_dict(CONFIG))
-    model.update(tree_map_with_path(_random, model.parameters()))
+    model.update(tree_map_with_path(random_weights, model.parameters()))
     config = dict(CONFIG)
     if bits:
         model, config = utils.quantize_model(model, config, group_size=None, bits=bits)
@@ -44,8 +44,8 @@ def _write(folder: Path, bits: int) -> None:
     write_tokenizer(folder)
 
 
-def _random(name: str, weights: Any) -> Any:
-    """Random values of the usual size; ones for norms."""
+def random_weights(name: str, weights: Any) -> Any:
+    """Random values of the usual size in place of a tensor of that name; ones for norms."""
     if "norm" in name:
         return mx.ones(weights.shape, mx.bfloat16)
     if "embed_tokens" in name:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from bench.plan import Plan
 from bench.samples import Sample
-from bench.works import echo, engines, gap, prefix, startup, store, streams, switch, turns
+from bench.works import echo, engines, gap, prefix, startup, store, streams, switch, turns, vision
 
 WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "streams": streams.generated,
@@ -19,4 +19,5 @@ WORKS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "store": store.run,
     "engines": engines.run,
     "switch": switch.run,
+    "vision": vision.run,
 }

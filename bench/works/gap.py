@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
 from statistics import median
 
@@ -15,7 +15,7 @@ from bench.servers import LLAMA_SERVER, OURS
 
 QUESTION = 8
 SETTLED = 40
-"""Pieces of text that the stream has sent when the long prompt comes."""
+"""Pieces of text that the stream has sent when the other request comes."""
 AFTER = 10
 """Pieces that it still sends afterwards."""
 ENDLESS = 4000
@@ -32,26 +32,32 @@ def run(plan: Plan) -> Iterator[Sample]:
 async def _measure(client: Client, size: int) -> dict[str, float]:
     await client.ask(ask("warm", QUESTION), 4)
     alone = await client.ask(ask("alone", size), 1)
-    stream, long = await _together(client, size)
-    arrived = [one for one in stream.times if one < long.sent]
-    before = Reply(0, 0, tuple(arrived), "", 0, None)
-    during = [
-        later - earlier
-        for earlier, later in zip(stream.times, stream.times[1:], strict=False)
-        if later > long.sent and earlier < long.times[0]
-    ]
+    stream, long = await together(client, lambda: client.ask(ask("meanwhile", size), 1))
+    before, worst = gaps(stream, long)
     return {
-        "gap.median": median(before.gaps) * 1000,
-        "gap.worst": max(during) * 1000,
-        "gap.ratio": max(during) / median(before.gaps),
-        "gap.own": max(during) / median(stream.gaps),
+        "gap.median": before * 1000,
+        "gap.worst": worst * 1000,
+        "gap.ratio": worst / before,
+        "gap.own": worst / median(stream.gaps),
         "gap.alone": alone.ttft,
         "gap.prefill": long.ttft / alone.ttft,
     }
 
 
-async def _together(client: Client, size: int) -> tuple[Reply, Reply]:
-    """The running stream, and the long prompt that came while it ran."""
+def gaps(stream: Reply, intruder: Reply) -> tuple[float, float]:
+    """Seconds: the median gap of a stream before another request, and the worst until it began."""
+    arrived = [one for one in stream.times if one < intruder.sent]
+    before = Reply(0, 0, tuple(arrived), "", 0, None)
+    during = [
+        later - earlier
+        for earlier, later in zip(stream.times, stream.times[1:], strict=False)
+        if later > intruder.sent and earlier < intruder.times[0]
+    ]
+    return median(before.gaps), max(during)
+
+
+async def together(client: Client, intrude: Callable[[], Awaitable[Reply]]) -> tuple[Reply, Reply]:
+    """The running stream, and the answer to the request that came while it ran."""
     settled, over = asyncio.Event(), asyncio.Event()
     pieces, after = count(1), count(1)
 
@@ -62,6 +68,6 @@ async def _together(client: Client, size: int) -> tuple[Reply, Reply]:
 
     running = asyncio.create_task(client.ask(ask("running", QUESTION), ENDLESS, watch))
     await settled.wait()
-    long = await client.ask(ask("meanwhile", size), 1)
+    intruder = await intrude()
     over.set()
-    return await running, long
+    return await running, intruder
