@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from app.provider.errors import UnsupportedInput
 from app.provider.template import SandboxedTemplate, TemplateFailed
@@ -109,11 +109,15 @@ class Chat:
 
     def _fill(self, messages: Sequence[Message]) -> str:
         return self._template.render(
-            messages=[{"role": m.role, "content": self._content(m)} for m in messages],
+            messages=self._turns(messages),
             add_generation_prompt=True,
             bos_token=self._vocabulary.bos_text,
             eos_token=self._vocabulary.eos_text,
         )
+
+    def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """The conversation as the template is given it."""
+        return [{"role": m.role, "content": self._content(m)} for m in messages]
 
     def _content(self, message: Message) -> str | list[dict[str, str]]:
         """What the template is given: a list only where it has to write a picture's place."""

@@ -27,8 +27,15 @@ ENGINES = {
     "gguf": "app.provider.gguf",
     "onnx": "app.provider.onnx",
     "mlx": "app.provider.mlx",
+    "pytorch": "app.provider.pytorch",
 }
 """Engine name → its package."""
+
+UNWANTED = {ENGINES["mlx"]: ("torch",)}
+"""What an engine's libraries would import if it is installed, and have no use for.
+
+It takes some 200 MB and ten seconds of every start.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,8 @@ class EngineLimits:
     conversations, ``prefix_cache_bytes`` of RAM those that had to leave. A picture becomes at most
     ``image_tokens`` of the prompt (0: the model's own bound); ``vision_cache_bytes`` of RAM hold
     what was computed of pictures. ``onnx_providers`` are onnxruntime's execution providers, the
-    first that works is taken.
+    first that works is taken. ``torch_dtype`` is the type that PyTorch computes in: float32,
+    bfloat16, float16, or auto for that of the files.
     """
 
     slots: int = 8
@@ -55,6 +63,7 @@ class EngineLimits:
     image_tokens: int = 0
     vision_cache_bytes: int = 128 * 2**20
     onnx_providers: tuple[str, ...] = ("cpu",)
+    torch_dtype: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

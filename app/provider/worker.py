@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from app.provider import wire
-from app.provider.engine import Engine, EngineSpec, load
+from app.provider.engine import UNWANTED, Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
 from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
 
@@ -202,6 +202,8 @@ def serve(sock: socket.socket) -> None:
     """Load the engine that the first message names, then answer until the host goes."""
     line = Line(sock)
     spec: EngineSpec = line.receive()
+    for library in UNWANTED.get(spec.package, ()):
+        sys.modules[library] = None  # type: ignore[assignment]
     try:
         engine = load(spec, lambda percent: line.send(wire.Loading(percent)))
     except ProviderError as error:

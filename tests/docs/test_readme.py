@@ -17,11 +17,12 @@ from tests.conftest import serving
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
+SHOWN = (*READMES, "docs/vision.md")
 
 
 def blocks(language: str) -> list[str]:
     pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    return [block for name in READMES for block in pattern.findall((ROOT / name).read_text())]
+    return [block for name in SHOWN for block in pattern.findall((ROOT / name).read_text())]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_python_examples(block: str, server: httpx.Client) -> None:
 
 
 def test_there_are_examples_in_both_languages() -> None:
-    assert len(blocks("bash")) == 6
+    assert len(blocks("bash")) == 10
     assert len(blocks("python")) == 5
 
 
@@ -87,7 +88,14 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*READMES, "docs/architecture.md", "docs/conversations.md", "CONTRIBUTING.md"]
+    "name",
+    [
+        *READMES,
+        "docs/architecture.md",
+        "docs/conversations.md",
+        "docs/vision.md",
+        "CONTRIBUTING.md",
+    ],
 )
 def test_links_lead_somewhere(name: str) -> None:
     page = ROOT / name

@@ -30,6 +30,7 @@ STARTERS = {
     "gguf": STARTER,
     "onnx": MODELS / "starter-onnx",
     "mlx": MODELS / "starter-mlx",
+    "pytorch": MODELS / "starter-hf",
 }
 """The starter as each engine reads it."""
 

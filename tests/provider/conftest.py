@@ -11,7 +11,7 @@ from tests.provider.asking import host_of
 from tests.provider.paged_model import write_paged
 
 
-@pytest.fixture(params=["echo", "gguf", "onnx", "onnx-paged", "mlx"])
+@pytest.fixture(params=["echo", "gguf", "onnx", "onnx-paged", "mlx", "pytorch"])
 async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineHost]:
     """Every engine that the contract suite runs on. New engines join here.
 

@@ -19,7 +19,7 @@ from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotLoadable
 from app.provider.pool import ModelPool, PoolConfig
 from tests.provider.asking import prompt
-from tests.provider.model_files import write_gguf, write_hf
+from tests.provider.model_files import write_gguf, write_hf, write_mlx
 
 
 def ids(cards: list[ModelCard], wanted: str) -> list[str]:
@@ -127,7 +127,7 @@ def test_a_file_named_by_the_user_keeps_its_name(tmp_path: Path) -> None:
 async def test_a_model_without_its_library_says_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_hf(tmp_path / "m")
+    write_mlx(tmp_path / "m")
     monkeypatch.setitem(sys.modules, "mlx_lm", None)
     pool = ModelPool(PoolConfig(tmp_path))
     problem = "It needs mlx-lm, which is not installed: run ./run.sh install mlx."

@@ -8,11 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from app.provider.card import ModelCard, Shape, Task
+from app.provider.card import ModelCard, Shape, Task, Vision
+from app.provider.catalogue.eyesight import vision
 from app.provider.catalogue.facts import number, section, text, texts
 from app.provider.catalogue.files import read_json, sizes, unfinished
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
+from app.provider.catalogue.runners import runner
 from app.provider.catalogue.safetensors import (
     NotWholeError,
     Weights,
@@ -20,6 +22,7 @@ from app.provider.catalogue.safetensors import (
     parameters,
     read_weights,
 )
+from app.provider.errors import ModelNotLoadable
 
 CONFIG = "config.json"
 _WEIGHTS = "model*.safetensors"
@@ -128,22 +131,41 @@ def _card(
     packing = section(config, "quantization", "quantization_config")
     by_mlx = weights.by_mlx or bool(section(config, "quantization"))
     kind = main_type(weights.tensors.values())
+    architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
+    engine, lacking = runner(architecture, by_mlx=by_mlx)
+    sees, unclear = _sight(folder, config) if engine == "pytorch" else (None, None)
+    tasks = _tasks(folder, config)
     return ModelCard(
         id=folder.path.name,
         format="mlx" if by_mlx else "hf",
-        engine="mlx",
+        engine=engine,
         path=folder.path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
-        tasks=_tasks(folder, config),
+        tasks=_seeing(tasks, sees) if engine == "pytorch" else tasks,
+        vision=sees,
         context_length=_context_length(config),
-        architecture=text(config, "model_type") or next(iter(texts(config, "architectures")), ""),
+        architecture=architecture,
         parameters=parameters(weights.tensors, packing),
         quantization=_quantization(packing) or kind,
         licence=licence(folder.path),
         chat_template=chat_template(folder.path),
         shape=_shape(section(config, *_TEXT_PARTS) or config),
-        problem=problem,
+        problem=problem or unclear or lacking,
     )
+
+
+def _sight(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
+    """What pictures PyTorch shows the model, and what is wrong with what its files say of that."""
+    try:
+        return vision(folder.path, config, licence(folder.path)), None
+    except ModelNotLoadable as error:
+        return None, str(error)
+
+
+def _seeing(tasks: tuple[Task, ...], sees: Vision | None) -> tuple[Task, ...]:
+    """What the model is for, pictures only where they can be shown to it."""
+    others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
+    return (*others, "vision") if sees and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:

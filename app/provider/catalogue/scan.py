@@ -27,6 +27,9 @@ _INSTALL = {
     "onnxruntime": "onnxruntime, which is not installed: run ./run.sh install",
     "mlx": "MLX, which is not installed: run ./run.sh install mlx",
     "mlx_lm": "mlx-lm, which is not installed: run ./run.sh install mlx",
+    "torch": "PyTorch, which is not installed: run ./run.sh install pytorch",
+    "transformers": "transformers, which is not installed: run ./run.sh install pytorch",
+    "safetensors": "safetensors, which is not installed: run ./run.sh install pytorch",
 }
 """Library → how to say that it is missing."""
 

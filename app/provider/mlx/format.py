@@ -11,14 +11,12 @@ from app.provider.card import ModelCard, Task, Vision
 from app.provider.catalogue.facts import number, section
 from app.provider.catalogue.files import optional_json
 from app.provider.catalogue.huggingface import CONFIG, describe
+from app.provider.catalogue.runners import SEEN_BY_MLX
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
 from app.provider.qwen_vl import SETTINGS, Scaling
 
 LIBRARIES = ("mlx", "mlx_lm")
-
-SEEING = ("qwen2_5_vl", "qwen2_vl")
-"""Architectures that are shown pictures here."""
 
 
 def read(path: Path) -> ModelCard | None:
@@ -29,7 +27,7 @@ def read(path: Path) -> ModelCard | None:
 
 def _looked_at(card: ModelCard) -> ModelCard:
     """Note what pictures the model takes here; others only read and write."""
-    if card.architecture not in SEEING or "vision" not in card.tasks:
+    if card.architecture not in SEEN_BY_MLX or "vision" not in card.tasks:
         tasks: tuple[Task, ...] = tuple(task for task in card.tasks if task != "vision")
         return replace(card, tasks=tasks, vision=None)
     scaling = Scaling.of(optional_json(card.path / SETTINGS))

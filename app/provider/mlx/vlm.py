@@ -14,8 +14,8 @@ from typing import Any, cast
 
 import mlx.core as mx
 
+from app.provider.catalogue.runners import SEEN_BY_MLX
 from app.provider.errors import ModelNotLoadable
-from app.provider.mlx.format import SEEING
 
 _NAMES = (
     (re.compile(r"^(model\.)?(visual|vision_tower)\."), "vision_tower."),
@@ -30,7 +30,7 @@ _PATCHES = "vision_tower.patch_embed.proj.weight"
 
 def sees(config: Mapping[str, Any]) -> bool:
     """Whether a folder of this configuration is a model that is shown pictures here."""
-    return config.get("model_type") in SEEING and isinstance(config.get("vision_config"), dict)
+    return config.get("model_type") in SEEN_BY_MLX and isinstance(config.get("vision_config"), dict)
 
 
 def load(folder: Path, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Hugging Face folders on PyTorch and transformers, batched continuously."""

@@ -1,0 +1,145 @@
+"""Keys and values of rows that are computed together.
+
+transformers' attention layers call ``update``. Rows are of different lengths: what is beyond the
+length of a row is zeros, and hidden by the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+BLOCK = 256
+"""Tokens by which the room grows."""
+
+Layer = tuple[torch.Tensor, torch.Tensor]
+"""Keys and values ``[rows, heads, room, width]``."""
+
+
+class KeyValues:
+    """``lengths`` tokens of each row are computed. Layers appear when they are first computed."""
+
+    def __init__(self, lengths: Sequence[int] = (0,), layers: Sequence[Layer] = ()) -> None:
+        self.lengths = list(lengths)
+        self._layers = list(layers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows with their room."""
+        return sum(keys.nbytes + values.nbytes for keys, values in self._layers)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of a token in one row."""
+        return sum(one[0, :, 0].nbytes for layer in self._layers for one in layer)
+
+    # ---------------------------------------------------------------- what transformers calls
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
+    ) -> Layer:
+        """Add ``[rows, heads, n, width]`` to a layer; what it holds now, up to the longest row."""
+        count = keys.shape[2]
+        longest = max(self.lengths) + count
+        while layer_idx >= len(self._layers):
+            self._layers.append((_room(keys, longest), _room(values, longest)))
+        if self._layers[layer_idx][0].shape[2] < longest:
+            mine = self._layers[layer_idx]
+            self._layers[layer_idx] = (_grown(mine[0], longest), _grown(mine[1], longest))
+        held = self._layers[layer_idx]
+        for old, new in zip(held, (keys, values), strict=True):
+            self._write(old, new, count)
+        return held[0][:, :, :longest], held[1][:, :, :longest]
+
+    def get_seq_length(self, _layer_idx: int = 0) -> int:
+        """The longest row, in tokens."""
+        return max(self.lengths)
+
+    # ---------------------------------------------------------------- what the engine does
+
+    def advance(self, count: int) -> None:
+        """All layers have been given ``count`` tokens more of every row."""
+        self.lengths = [length + count for length in self.lengths]
+
+    def taken(self, row: int, length: int) -> KeyValues:
+        """A copy of the first ``length`` tokens of a row, without room."""
+        layers = [
+            (keys[row : row + 1, :, :length].clone(), values[row : row + 1, :, :length].clone())
+            for keys, values in self._layers
+        ]
+        return KeyValues([length], layers)
+
+    def in_ram(self) -> KeyValues:
+        """The same in the RAM of the CPU."""
+        return KeyValues(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
+
+    def shortened(self, length: int, devices: Sequence[torch.device]) -> KeyValues:
+        """The first tokens of a single row, with room, on the devices of the layers."""
+        layers = [
+            tuple(_grown(one[:, :, :length].to(device), length + 1) for one in layer)
+            for layer, device in zip(self._layers, devices, strict=True)
+        ]
+        return KeyValues([length], [(keys, values) for keys, values in layers])
+
+    def joined(self, other: KeyValues) -> KeyValues:
+        """The rows of both."""
+        layers = [
+            (_stacked(mine[0], theirs[0]), _stacked(mine[1], theirs[1]))
+            for mine, theirs in zip(self._like(other), other._like(self), strict=True)
+        ]
+        return KeyValues(self.lengths + other.lengths, layers)
+
+    def only(self, rows: Sequence[int]) -> KeyValues:
+        """The rows that remain."""
+        if not rows:
+            return KeyValues([])
+        longest = max(self.lengths[row] for row in rows)
+        layers = []
+        for keys, values in self._layers:
+            room = min(_rounded(longest), keys.shape[2])
+            at = torch.tensor(rows, device=keys.device)
+            layers.append((keys[at, :, :room], values[at, :, :room]))
+        return KeyValues([self.lengths[row] for row in rows], layers)
+
+    @property
+    def devices(self) -> list[torch.device]:
+        """Where each layer is."""
+        return [keys.device for keys, _ in self._layers]
+
+    def _like(self, other: KeyValues) -> Sequence[Layer]:
+        """The layers; where nothing is computed yet, zeros in the form of the other's."""
+        rows = len(self.lengths)
+        return self._layers or [
+            (keys.new_zeros((rows, *keys.shape[1:])), values.new_zeros((rows, *values.shape[1:])))
+            for keys, values in other._layers
+        ]
+
+    def _write(self, old: torch.Tensor, new: torch.Tensor, count: int) -> None:
+        if len(self.lengths) == 1:
+            old[:, :, self.lengths[0] : self.lengths[0] + count] = new
+            return
+        for row, length in enumerate(self.lengths):
+            old[row, :, length : length + count] = new[row]
+
+
+def _rounded(length: int) -> int:
+    return -(-length // BLOCK) * BLOCK
+
+
+def _room(like: torch.Tensor, length: int) -> torch.Tensor:
+    rows, heads, _, width = like.shape
+    return like.new_zeros((rows, heads, _rounded(length), width))
+
+
+def _grown(old: torch.Tensor, length: int) -> torch.Tensor:
+    new = _room(old, length)
+    new[:, :, : old.shape[2]] = old
+    return new
+
+
+def _stacked(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    room = max(one.shape[2], other.shape[2])
+    return torch.cat(
+        [_grown(rows, room) if rows.shape[2] < room else rows for rows in (one, other)]
+    )

@@ -1,0 +1,103 @@
+"""Steps a PyTorch engine in the process of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.pytorch.engine import PytorchEngine, build
+from app.provider.types import Delta, End, Event, ImagePart, Prompt, Started
+from tests.provider.pictures import noise, part, shown
+
+
+def engine_of(folder: Path, **limits: Any) -> PytorchEngine:
+    spec = EngineSpec(ENGINES["pytorch"], str(folder), EngineLimits(**limits))
+    return build(spec, lambda percent: None)
+
+
+def run(
+    engine: PytorchEngine, *prompts: Prompt, before_step: Callable[[], None] = lambda: None
+) -> dict[int, list[Any]]:
+    """Step the engine until all prompts are answered."""
+    told: dict[int, list[Any]] = {job: [] for job in range(len(prompts))}
+    for job, one in enumerate(prompts):
+        assert engine.admit(job, engine.prepare(one))
+    for _ in range(3000):
+        if all(events and isinstance(events[-1], End | Exception) for events in told.values()):
+            break
+        before_step()
+        for job, event in engine.step():
+            told[job].append(event)
+    return told
+
+
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def started(events: list[Event]) -> Started:
+    (found,) = [event for event in events if isinstance(event, Started)]
+    return found
+
+
+def answer_to(engine: PytorchEngine, one: Prompt) -> str:
+    return text_of(run(engine, one)[0])
+
+
+def question(text: str, *pictures: ImagePart) -> tuple[str | ImagePart, ...]:
+    return (*pictures, text)
+
+
+def prompt_of(*turns: str | tuple[str | ImagePart, ...], **options: Any) -> Prompt:
+    return shown(*turns, **{"max_tokens": 24} | options)
+
+
+def picture(seed: int, width: int = 112, height: int = 84) -> ImagePart:
+    return noise(width, height, seed)
+
+
+def soft(seed: int, width: int, height: int) -> ImagePart:
+    random = np.random.default_rng(seed)
+    squares = Image.fromarray(random.integers(0, 256, (3, 4, 3), np.uint8))
+    return part(squares.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def looks(engine: PytorchEngine) -> list[str]:
+    """The pictures that are looked at from now on."""
+    seen: list[str] = []
+    eyes = engine._family.eyes
+    assert eyes
+    look = eyes.look
+
+    def noted(one: ImagePart, size: Any) -> Any:
+        seen.append(one.sha256)
+        return look(one, size)
+
+    eyes.look = noted  # type: ignore[method-assign, assignment]
+    return seen
+
+
+def is_looking(engine: PytorchEngine) -> bool:
+    assert engine._sight
+    return engine._sight.busy
+
+
+def drawn(engine: PytorchEngine, one: Prompt) -> list[int]:
+    """The tokens of an answer, its end included."""
+    tokens: list[int] = []
+    vocabulary = engine._family.vocabulary
+    piece = vocabulary.piece
+
+    def noted(token: int) -> bytes | None:
+        tokens.append(token)
+        return piece(token)
+
+    vocabulary.piece = noted  # type: ignore[method-assign]
+    run(engine, one)
+    vocabulary.piece = piece  # type: ignore[method-assign]
+    return tokens
