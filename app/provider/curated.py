@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
-    """A name to type, the file behind it, its size in bytes and the licence of the weights."""
+    """A name to type, the file behind it, the bytes to download, the licence of the weights.
+
+    What lets a model see comes with its file.
+    """
 
     name: str
     repo: str
@@ -51,6 +54,22 @@ RECOMMENDED = (
         1_007_000_000,
         _HYPERCLOVA,
         "Korean, English",
+    ),
+    Recommended(
+        "qwen2.5-vl-3b",
+        "ggml-org/Qwen2.5-VL-3B-Instruct-GGUF",
+        "Qwen2.5-VL-3B-Instruct-Q4_K_M.gguf",
+        3_270_000_000,
+        "Qwen Research License",
+        "many; sees pictures",
+    ),
+    Recommended(
+        "qwen2.5-vl-7b",
+        "ggml-org/Qwen2.5-VL-7B-Instruct-GGUF",
+        "Qwen2.5-VL-7B-Instruct-Q4_K_M.gguf",
+        6_040_000_000,
+        "Apache-2.0",
+        "many; sees pictures",
     ),
     Recommended(
         "phi-2",

@@ -94,6 +94,7 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
         "docs/architecture.md",
         "docs/conversations.md",
         "docs/vision.md",
+        "docs/hyperclovax.md",
         "CONTRIBUTING.md",
     ],
 )
