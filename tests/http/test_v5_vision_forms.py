@@ -12,6 +12,7 @@ import pytest
 
 from app import versions
 from app.v5.models.chat import ChatRequest
+from app.v5.routers.reading import FORM_FIELDS
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown
@@ -54,6 +55,16 @@ def test_files_are_the_pictures_of_the_question(client: httpx.Client) -> None:
     assert shown(told) == ["40x30", "50x30"]
     assert [one["original"]["mime"] for one in told["images"]] == ["image/png", "image/jpeg"]
     assert shown(form(client, picture(), field="files").json()) == ["40x30"]
+
+
+def test_a_form_that_is_sent_as_swagger_fills_it_in_is_answered(client: httpx.Client) -> None:
+    """It fills in the examples, and sends the fields that are empty, too."""
+    body = versions.document("v5")["paths"][CHAT]["post"]["requestBody"]
+    fields = body["content"]["multipart/form-data"]["schema"]["properties"]
+    filled = {name: field["example"] for name, field in fields.items() if name != "images"}
+    assert set(filled) == {*FORM_FIELDS} - {"images"}
+    answer = client.post(CHAT, data=filled, files=[("images", ("a.png", picture()))])
+    assert (answer.status_code, shown(answer.json())) == (200, ["40x30"])
 
 
 def test_a_form_is_the_same_as_json(client: httpx.Client) -> None:

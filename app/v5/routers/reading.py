@@ -23,7 +23,7 @@ from app.media.given import Detail
 from app.media.policy import MediaPolicy
 from app.v4.services.turn import Turn
 from app.v5.models.chat import ChatRequest
-from app.v5.services.form import Form, FormReader
+from app.v5.services.form import FILE_FIELDS, Form, FormReader
 from app.v5.services.sight import Asked, Choice, Sight
 
 T = TypeVar("T", bound=BaseModel)
@@ -168,7 +168,7 @@ def _asked(form: Form) -> Asked:
     detail = texts.pop("detail", "auto")
     if detail not in get_args(Detail):
         raise InvalidRequest("/detail", f"must be one of {', '.join(get_args(Detail))}")
-    if "images" in texts:
+    if texts.keys() & FILE_FIELDS:
         raise InvalidRequest("/images", "takes files only; send JSON for anything else")
     values = {name: _value(name, text) for name, text in texts.items()}
     body = json.dumps(values).encode()
@@ -218,14 +218,23 @@ def _form_schema() -> dict[str, Any]:
             "enum": [*get_args(Detail)],
             "type": "string",
             "description": "Of all files; `low`: scaled down to 512 pixels.",
+            "example": "auto",
         },
-        "variables": {"type": "string", "description": "Of the template: a JSON object."},
+        "variables": {
+            "type": "string",
+            "description": "Of the template: a JSON object.",
+            "example": "",
+        },
     }
+    # Without examples Swagger UI makes up a value for every field, and sends them all.
+    texts = {name: _plain(known[name]) | {"example": ""} for name in FORM_FIELDS if name in known}
+    texts["message"]["example"] = "What is in the picture?"
+    fields = {name: special.get(name) or texts[name] for name in FORM_FIELDS}
     return {
         "type": "object",
         "title": "ChatForm",
         "required": ["message"],
-        "properties": {name: special.get(name) or _plain(known[name]) for name in FORM_FIELDS},
+        "properties": fields,
     }
 
 
