@@ -29,11 +29,14 @@ async def intake() -> AsyncIterator[Intake]:
 
 
 def decoders() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and "app.media" in child.cmdline()
-    ]
+    return [child for child in psutil.Process().children() if decodes(child)]
+
+
+def decodes(child: psutil.Process) -> bool:
+    try:
+        return child.status() != psutil.STATUS_ZOMBIE and "app.media" in child.cmdline()
+    except psutil.NoSuchProcess:  # ended since it was listed
+        return False
 
 
 async def at_work() -> psutil.Process:
