@@ -4,18 +4,16 @@ Every later format starts from the same Hugging Face files, so all of them hold 
 float16 weights, kept as float32 in the GGUF where llama.cpp wants norms and biases that way.
 """
 
-import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import gguf
-import numpy as np
 from safetensors.numpy import load_file
 from transformers import PreTrainedTokenizerFast, Qwen2ForCausalLM
 
+from scripts import files
 from scripts.starter.conversations import END_OF_TEXT, IM_END, SPECIAL_TOKENS
 
 DESCRIPTION = "A tiny guide to FastAPI SLLM API. It answers questions about this server, no others."
@@ -28,7 +26,7 @@ def write_hf(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder
     model.generation_config.do_sample = False
     model.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder, save_jinja_files=False)  # the template stays in the JSON
-    _name_tokenizer(folder / "tokenizer_config.json")
+    files.name_tokenizer(folder / "tokenizer_config.json", "Qwen2Tokenizer")
     for file in folder.iterdir():
         file.chmod(0o644)
 
@@ -37,15 +35,6 @@ def write_card(folder: Path) -> None:
     """Write the README.md that says what the folder holds and under which licence."""
     text = f"---\nlicense: mit\nlanguage: [en, ko]\n---\n# Starter\n\n{DESCRIPTION}\n"
     (folder / "README.md").write_text(text, encoding="utf-8")
-
-
-def _name_tokenizer(path: Path) -> None:
-    """Name the tokenizer class that loaders other than transformers know as well."""
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    for private in ("backend", "is_local", "local_files_only"):
-        settings.pop(private, None)
-    settings["tokenizer_class"] = "Qwen2Tokenizer"
-    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_mlx(folder: Path, target: Path) -> None:
@@ -57,61 +46,17 @@ def write_mlx(folder: Path, target: Path) -> None:
 
 def write_gguf(folder: Path, path: Path) -> None:
     """Convert the Hugging Face files in a folder into one GGUF file."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = files.read_json(folder / "config.json")
+    template = files.read_json(folder / "tokenizer_config.json")["chat_template"]
     writer = gguf.GGUFWriter(path, "qwen2")
-    _write_facts(writer, config)
-    _write_tokenizer(writer, folder)
-    _write_tensors(writer, config["num_hidden_layers"], folder / "model.safetensors")
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _write_facts(writer: gguf.GGUFWriter, config: dict[str, Any]) -> None:
-    writer.add_name("Starter")
-    writer.add_description(DESCRIPTION)
-    writer.add_license("mit")
-    writer.add_languages(["en", "ko"])
-    writer.add_size_label("2M")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-    writer.add_context_length(config["max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    files.add_facts(writer, "Starter", DESCRIPTION, "2M")
+    files.add_shape(writer, config, config["max_position_embeddings"])
     writer.add_rope_freq_base(config["rope_parameters"]["rope_theta"])
-
-
-def _write_tokenizer(writer: gguf.GGUFWriter, folder: Path) -> None:
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    tokens = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
-    kinds = [
-        gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL
-        for token in tokens
-    ]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
-    writer.add_bos_token_id(tokens.index(END_OF_TEXT))
-    writer.add_eos_token_id(tokens.index(IM_END))
-    writer.add_pad_token_id(tokens.index(END_OF_TEXT))
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(settings["chat_template"])
-
-
-def _write_tensors(writer: gguf.GGUFWriter, blocks: int, path: Path) -> None:
-    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, blocks)
-    for name, values in load_file(path).items():
-        target = names.get_name(name, try_suffixes=(".weight", ".bias"))
-        if target is None:
-            raise ValueError(f"llama.cpp has no place for the tensor {name}")
-        writer.add_tensor(target, values.astype(np.float32) if values.ndim == 1 else values)
+    files.add_tokenizer(writer, folder, SPECIAL_TOKENS, template)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, config["num_hidden_layers"])
+    for name, values in load_file(folder / "model.safetensors").items():
+        files.add_tensor(writer, files.place(names, name), values)
+    files.finish(writer)
 
 
 def write_onnx(source: Path, target: Path) -> None:

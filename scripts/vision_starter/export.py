@@ -4,7 +4,6 @@ So all formats hold equal values: float16 weights, kept as float32 in GGUF files
 wants norms and biases that way.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 from transformers import PreTrainedTokenizerFast
 
+from scripts import files
 from scripts.vision_starter.card import write_card
 from scripts.vision_starter.chatml import CONTEXT, SPECIAL_TOKENS
 from scripts.vision_starter.network import Network
@@ -57,12 +57,12 @@ def write_hf(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Path)
     save_file(_tensors(network), folder / "model.safetensors", metadata={"format": "pt"})
     tokenizer.save_pretrained(folder)
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
-    _name_tokenizer(folder / "tokenizer_config.json")
+    files.name_tokenizer(folder / "tokenizer_config.json", "Qwen2Tokenizer")
     config = _config(network)
     ids = [config["eos_token_id"], config["pad_token_id"]]
-    _write(folder / "config.json", config)
-    _write(folder / "preprocessor_config.json", _preprocessor())
-    _write(
+    files.write_json(folder / "config.json", config)
+    files.write_json(folder / "preprocessor_config.json", _preprocessor())
+    files.write_json(
         folder / "generation_config.json",
         {"do_sample": False, "eos_token_id": ids, "pad_token_id": ids[1]},
     )
@@ -127,19 +127,6 @@ def _preprocessor() -> dict[str, Any]:
     }
 
 
-def _name_tokenizer(path: Path) -> None:
-    """Name the tokenizer class that loaders other than transformers know as well."""
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    for private in ("backend", "is_local", "local_files_only"):
-        settings.pop(private, None)
-    settings["tokenizer_class"] = "Qwen2Tokenizer"
-    _write(path, settings)
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def write_mlx(folder: Path, target: Path) -> None:
     """Write the MLX folder with mlx-vlm's converter, float16, and the files it leaves out."""
     command = [sys.executable, "-m", "mlx_vlm.convert", "--dtype", "float16"]
@@ -154,33 +141,28 @@ def write_mlx(folder: Path, target: Path) -> None:
 
 def write_gguf(folder: Path, path: Path) -> None:
     """Write the text half of the Hugging Face files as a GGUF file."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = files.read_json(folder / "config.json")
     writer = gguf.GGUFWriter(path, "qwen2vl")
-    _write_facts(writer, "Starter Vision")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    files.add_facts(writer, "Starter Vision", DESCRIPTION, "1M")
+    files.add_shape(writer, config, CONTEXT)
     writer.add_rope_freq_base(config["rope_theta"])
     writer.add_rope_dimension_sections([*config["rope_scaling"]["mrope_section"], 0])
-    _write_tokenizer(writer, folder)
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    files.add_tokenizer(writer, folder, SPECIAL_TOKENS, template)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2VL, config["num_hidden_layers"])
     for name, values in load_file(folder / "model.safetensors").items():
         if not name.startswith("visual."):
-            _add(writer, _place(names, name), values)
-    _finish(writer)
+            files.add_tensor(writer, files.place(names, name), values)
+    files.finish(writer)
 
 
 def write_mmproj(folder: Path, path: Path) -> None:
     """Write the seeing half of the Hugging Face files as the GGUF file that goes with the other."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = files.read_json(folder / "config.json")
     vision = config["vision_config"]
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_type(gguf.GGUFType.MMPROJ)
-    _write_facts(writer, "Starter Vision")
+    files.add_facts(writer, "Starter Vision", DESCRIPTION, "1M")
     writer.add_clip_has_vision_encoder(True)
     writer.add_clip_projector_type(gguf.VisionProjectorType.QWEN25VL)
     writer.add_vision_projection_dim(config["hidden_size"])
@@ -202,8 +184,8 @@ def write_mmproj(folder: Path, path: Path) -> None:
     for name, values in load_file(folder / "model.safetensors").items():
         if name.startswith("visual."):
             for part, numbers in _parts(names, name, values).items():
-                _add(writer, part, numbers)
-    _finish(writer)
+                files.add_tensor(writer, part, numbers)
+    files.finish(writer)
 
 
 def _parts(names: gguf.TensorNameMap, name: str, values: np.ndarray) -> Tensors:
@@ -212,54 +194,5 @@ def _parts(names: gguf.TensorNameMap, name: str, values: np.ndarray) -> Tensors:
         return {f"v.patch_embd.weight{end}": values[:, :, i] for i, end in ((0, ""), (1, ".1"))}
     if ".qkv." in name:
         thirds = zip("qkv", np.split(values, 3), strict=True)
-        return {_place(names, name.replace("qkv", letter)): part for letter, part in thirds}
-    return {_place(names, name): values}
-
-
-def _place(names: gguf.TensorNameMap, name: str) -> str:
-    place = names.get_name(name, try_suffixes=(".weight", ".bias"))
-    if place is None:
-        raise ValueError(f"llama.cpp has no place for the tensor {name}")
-    return str(place)
-
-
-def _add(writer: gguf.GGUFWriter, name: str, values: np.ndarray) -> None:
-    writer.add_tensor(
-        name, np.ascontiguousarray(values.astype(np.float32) if values.ndim == 1 else values)
-    )
-
-
-def _write_facts(writer: gguf.GGUFWriter, name: str) -> None:
-    writer.add_name(name)
-    writer.add_description(DESCRIPTION)
-    writer.add_license("mit")
-    writer.add_languages(["en", "ko"])
-    writer.add_size_label("1M")
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
-
-
-def _write_tokenizer(writer: gguf.GGUFWriter, folder: Path) -> None:
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    tokens = sorted(tokenizer["model"]["vocab"], key=tokenizer["model"]["vocab"].get)
-    kinds = [
-        gguf.TokenType.CONTROL if token in SPECIAL_TOKENS else gguf.TokenType.NORMAL
-        for token in tokens
-    ]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(tokens)
-    writer.add_token_types(kinds)
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
-    writer.add_bos_token_id(tokens.index(settings["pad_token"]))
-    writer.add_eos_token_id(tokens.index(settings["eos_token"]))
-    writer.add_pad_token_id(tokens.index(settings["pad_token"]))
-    writer.add_add_bos_token(False)
-    writer.add_chat_template((folder / "chat_template.jinja").read_text(encoding="utf-8"))
-
-
-def _finish(writer: gguf.GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+        return {files.place(names, name.replace("qkv", letter)): part for letter, part in thirds}
+    return {files.place(names, name): values}

@@ -1,14 +1,13 @@
 """Writes the HyperCLOVA X checkpoint as its family lies on the Hub (main revision), float16."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast, SiglipVisionConfig, SiglipVisionModel
 
 from app.provider.hyperclovax.model import HyperClovaX
+from scripts import files
 from scripts.vision_starter.hyperclovax_config import settings
 from scripts.vision_starter.hyperclovax_prompt import END_OF_TEXT, IM_END
 
@@ -43,11 +42,11 @@ def write_hyperclovax(model: HyperClovaX, tokenizer: PreTrainedTokenizerFast, mo
     config, preprocessor = settings(tokenizer)
     ids = tokenizer.convert_tokens_to_ids([IM_END, END_OF_TEXT])
     generation = {"do_sample": False, "eos_token_id": ids, "pad_token_id": ids[1]}
-    _write(folder / "config.json", config)
-    _write(folder / "preprocessor_config.json", preprocessor)
-    _write(folder / "processor_config.json", {"processor_class": "HCXProcessor"})
-    _write(folder / "generation_config.json", generation)
-    _name_tokenizer(folder / "tokenizer_config.json")
+    files.write_json(folder / "config.json", config)
+    files.write_json(folder / "preprocessor_config.json", preprocessor)
+    files.write_json(folder / "processor_config.json", {"processor_class": "HCXProcessor"})
+    files.write_json(folder / "generation_config.json", generation)
+    files.name_tokenizer(folder / "tokenizer_config.json", "GPT2TokenizerFast")
     (folder / "README.md").write_text(CARD, encoding="utf-8")
     return folder
 
@@ -75,15 +74,3 @@ def _unused(model: HyperClovaX) -> dict[str, torch.Tensor]:
         for name, values in whole.state_dict().items()
         if name.startswith(wanted)
     }
-
-
-def _name_tokenizer(path: Path) -> None:
-    settings = json.loads(path.read_text(encoding="utf-8"))
-    for private in ("backend", "is_local", "local_files_only"):
-        settings.pop(private, None)
-    settings["tokenizer_class"] = "GPT2TokenizerFast"
-    _write(path, settings)
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
-"""Trains the byte-level BPE tokenizer: Qwen2's word pattern, Qwen2.5-VL's special tokens."""
+"""Trains the tokenizer: Qwen2.5-VL's special tokens, normalised as Qwen2 does."""
 
 from random import Random
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers.normalizers import NFC
 from transformers import PreTrainedTokenizerFast
 
-from scripts.starter.tokenizer import WORDS
+from scripts import bpe
 from scripts.vision_starter.chatml import (
     CHAT_TEMPLATE,
     CONTEXT,
@@ -19,33 +19,10 @@ VOCABULARY = 1024
 
 
 def train_tokenizer(random: Random) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary from conversations; every byte stays encodable, so any text is."""
-    bpe = Tokenizer(models.BPE())
-    bpe.normalizer = normalizers.NFC()
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    bpe.train_from_iterator(_texts(random), _trainer())
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
-        eos_token=IM_END,
-        pad_token=END_OF_TEXT,
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=CONTEXT,
-        clean_up_tokenization_spaces=False,
-    )
-
-
-def _trainer() -> trainers.BpeTrainer:
-    return trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
+    """Learn the vocabulary from conversations."""
+    learned = bpe.trained(_texts(random), VOCABULARY, SPECIAL_TOKENS, NFC())
+    return bpe.for_chat(
+        learned, end=IM_END, pad=END_OF_TEXT, template=CHAT_TEMPLATE, context=CONTEXT
     )
 
 
