@@ -27,8 +27,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._decode_seconds: float | None = None  # a step with running answers only
-        self._alone_seconds: float | None = None  # a prompt token in a step of its own
-        self._beside_seconds: float | None = None  # one beside running answers: dearer, in small
+        self._alone_seconds: float | None = None  # what a prompt token adds to one without answers
+        self._beside_seconds: float | None = None  # or beside running ones: dearer, in small
 
     def prompt_tokens(self, running: int, longest: int) -> int:
         """Tokens of prompts to compute in the next step beside ``running`` answers.
@@ -48,7 +48,7 @@ class Pace:
     def _allowance(self, running: int, longest: int) -> float:
         """Seconds that the prompts may add to the step."""
         if not running:
-            return LONGEST_STEP
+            return LONGEST_STEP - min(self._decode_seconds or 0.0, LONGEST_STEP / 2)
         least = SHORT_GAP if longest <= SHORT_PROMPT else 0.0
         return max(least, (LONGEST_GAP - 1.0) * (self._decode_seconds or 0.0))
 
@@ -56,11 +56,12 @@ class Pace:
         """Learn from a step that took ``seconds``."""
         if prompt_tokens == 0:
             self._decode_seconds = _blend(self._decode_seconds, seconds)
-        elif prompt_tokens >= _SMALLEST_PIECE and not running:
-            self._alone_seconds = _blend(self._alone_seconds, seconds / prompt_tokens)
         elif prompt_tokens >= _SMALLEST_PIECE:
             each = max(seconds - (self._decode_seconds or 0.0), seconds / 10) / prompt_tokens
-            self._beside_seconds = _blend(self._beside_seconds, each)
+            if running:
+                self._beside_seconds = _blend(self._beside_seconds, each)
+            else:
+                self._alone_seconds = _blend(self._alone_seconds, each)
 
 
 def _blend(old: float | None, new: float) -> float:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from app.provider import pace
@@ -288,6 +290,18 @@ def test_other_threads_look_at_the_next_picture(driver: Driver) -> None:
     assert driver.ask(shown((WIDE, "What?"), owner="other")).text == one
     assert driver.engine._sight
     assert driver.engine._sight._projector._threads == 2
+
+
+def test_looking_leaves_no_threads_of_openmp_behind(driver: Driver) -> None:
+    """They slow down every token that is computed later, even asleep."""
+    driver.engine.set_threads(2)
+    driver.ask(shown(("Are you well?",)))
+    before, sight = psutil.Process().num_threads(), 1
+    driver.ask(shown((WIDE, "What?")))
+    deadline = time.monotonic() + 10
+    while psutil.Process().num_threads() > before + sight:
+        assert time.monotonic() < deadline, "more threads than before the picture"
+        time.sleep(0.01)
 
 
 # ---------------------------------------------------------------- what is refused

@@ -1,9 +1,10 @@
 """The GGUF engine: every active sequence in one batch per step.
 
 A step computes one token for each running answer and a piece of the prompts that are still
-being read; ``Pace`` bounds that piece. Pictures are looked at by another thread meanwhile, and
-what it finds is read like text, in a batch of its own because llama.cpp mixes tokens and vectors
-in none. It knows nothing of queues or HTTP.
+being read; ``Pace`` bounds that piece. Pictures are looked at by another thread, while their own
+prompt waits: both need all cores, and two that share them lose more than they gain. What it finds
+is read like text, in a batch of its own because llama.cpp mixes tokens and vectors in none. It
+knows nothing of queues or HTTP.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ from app.provider.gguf.context import LlamaContext
 from app.provider.gguf.eyes import find_of
 from app.provider.gguf.model import LlamaModel
 from app.provider.gguf.plan import IDLE_SEQUENCES, plan
-from app.provider.gguf.reading import Answer, ImageStretch, Look, Stretch, TextStretch, next_stretch
+from app.provider.gguf.reading import Answer, ImageStretch, Stretch, TextStretch, next_stretch
+from app.provider.gguf.rows import Vectors
 from app.provider.gguf.sampler import Sampler
 from app.provider.pace import Pace
 from app.provider.types import End, Event, Progress, Prompt
@@ -105,17 +107,18 @@ class GgufEngine:
         stretches = self._stretches()
         if not running and not stretches:
             if not events:
-                self._await_looks()
+                wait(self._looking(), _LOOK_SECONDS, FIRST_COMPLETED)
             return events
         pieces = share_out(stretches, self._pace, len(running))
         text = [(stretch, size) for stretch, size in pieces if isinstance(stretch, TextStretch)]
         shown = [(stretch, size) for stretch, size in pieces if isinstance(stretch, ImageStretch)]
         shown = shown if self._causal else [(piece, piece.unread) for piece, _ in shown[:1]]
-        begun = time.perf_counter()
+        begun, looking = time.perf_counter(), self._looking()
         events += self._after(self._batch.tokens(running, text))
         events += self._after(self._batch.vectors(shown, causal=self._causal))
-        read = sum(size for _, size in (*text, *shown))
-        self._pace.record(time.perf_counter() - begun, len(running), read)
+        if not looking:  # beside that a step takes several times as long
+            read = sum(size for _, size in (*text, *shown))
+            self._pace.record(time.perf_counter() - begun, len(running), read)
         return events
 
     def drop(self, job: int) -> None:
@@ -169,35 +172,35 @@ class GgufEngine:
             sampler=Sampler(prompt.sampling, self._model.vocabulary_size, limit),
             writing=Writing(prompt, limit, cached),
             to_read=len(prompt.tokens) - cached,
-            looks=self._look(prompt, cached),
+            unseen=tuple(image for image in prompt.images if image.start >= cached),
         )
 
     # ---------------------------------------------------------------- pictures
 
-    def _look(self, prompt: PreparedPrompt, cached: int) -> dict[int, Look]:
-        """Have the pictures looked at that are not computed."""
-        unseen = [image for image in prompt.images if image.start >= cached]
-        if self._sight is None:
-            return {}
-        return {image.start: self._sight.look(prompt.owner, image) for image in unseen}
-
     def _settle(self) -> Events:
-        """Tell of prompts whose pictures have all been seen, or one of which cannot be."""
+        """Have pictures looked at; tell of prompts whose pictures are seen or cannot be."""
         events: Events = []
         for answer in [one for one in self._answers.values() if not one.started]:
+            self._look(answer)
             done = [look.vectors for look in answer.looks.values() if look.vectors.done()]
             error = next(filter(None, (vectors.exception() for vectors in done)), None)
             if error is not None:
                 self.drop(answer.number)
                 events.append((answer.number, _told(error)))
-            elif len(done) == len(answer.looks):
+            elif len(done) == len(answer.unseen):
                 answer.started = True
                 events.append((answer.number, answer.beginning))
         return events
 
-    def _await_looks(self) -> None:
-        looks = [look.vectors for one in self._answers.values() for look in one.looks.values()]
-        wait([vectors for vectors in looks if not vectors.done()], _LOOK_SECONDS, FIRST_COMPLETED)
+    def _look(self, answer: Answer) -> None:
+        """Have the pictures looked at once the text before them is read."""
+        if self._sight and answer.at_picture and not answer.looks:
+            owner = answer.prompt.owner
+            answer.looks = {one.start: self._sight.look(owner, one) for one in answer.unseen}
+
+    def _looking(self) -> list[Future[Vectors]]:
+        looks = (look.vectors for one in self._answers.values() for look in one.looks.values())
+        return [vectors for vectors in looks if not vectors.done()]
 
     # ---------------------------------------------------------------- one step
 

@@ -25,8 +25,9 @@ class Look:
 class Answer:
     """A prompt being read, then its answer being written, in one sequence of the context.
 
-    ``looks`` are at the pictures that the sequence does not hold, by where these start. The client
-    is told that it has ``started`` once they are all done.
+    ``unseen`` are the pictures that the sequence does not hold. Text before them is read first,
+    then all are looked at (``looks``, by where they start). When that is done the client is told
+    that the answer has ``started``, and the rest is read.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Answer:
     sampler: Sampler
     writing: Writing
     to_read: int
+    unseen: tuple[PlacedImage, ...] = ()
     looks: dict[int, Look] = field(default_factory=dict)
     started: bool = False
     pending: int = -1  # drawn, not yet computed
@@ -43,6 +45,11 @@ class Answer:
     def unread(self) -> int:
         """Prompt tokens that are not computed yet."""
         return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
+
+    @property
+    def at_picture(self) -> bool:
+        """Whether what is to be read next is a picture."""
+        return any(one.start <= len(self.sequence.tokens) for one in self.unseen)
 
     @property
     def computed(self) -> int:
@@ -91,7 +98,9 @@ class ImageStretch(Stretch):
 
 
 def next_stretch(answer: Answer) -> Stretch | None:
-    """What can be read next; None while it is a picture that is still being looked at."""
+    """What can be read next; None while pictures are being looked at."""
+    if answer.at_picture and not answer.started:
+        return None
     prompt, done = answer.prompt, len(answer.sequence.tokens)
     image = next((one for one in prompt.images if one.end > done), None)
     if image is not None and image.start <= done:
@@ -100,7 +109,7 @@ def next_stretch(answer: Answer) -> Stretch | None:
     return TextStretch(answer, end - done, answer.position, prompt.tokens[done:end].tolist())
 
 
-def _of_image(answer: Answer, image: PlacedImage) -> Stretch | None:
+def _of_image(answer: Answer, image: PlacedImage) -> Stretch:
     look = answer.looks[image.start]
     offset = len(answer.sequence.tokens) - image.start
     piece = look.layout.piece_at(offset)
@@ -109,8 +118,6 @@ def _of_image(answer: Answer, image: PlacedImage) -> Stretch | None:
     position = answer.prompt.position(image.start) + piece.position
     if piece.places is None:
         return TextStretch(answer, left, position + done, list(piece.tokens[done:]))
-    if not look.vectors.done():
-        return None
     vectors = look.vectors.result()[piece.row + done : piece.row + piece.length]
     places = piece.places[:, done:] + position
     return ImageStretch(answer, left, places, vectors)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from app.provider.answer import ImageSize, PlacedImage
@@ -68,6 +68,16 @@ class Sight:
         key = FeatureKey.of(owner, image)
         vectors = self._known.get(key)
         if vectors is None:
-            vectors = self._projector.encode(image)
+            vectors = _apart(lambda: self._projector.encode(image))
             self._known.put(key, vectors)
         return vectors
+
+
+def _apart(work: Callable[[], Vectors]) -> Vectors:
+    """Work in a thread that ends with it, and with it the threads that OpenMP gave it.
+
+    While these live, asleep as they are, libgomp counts more threads than cores and hardly spins
+    at barriers any more: every token of every answer then takes a quarter longer.
+    """
+    with ThreadPoolExecutor(1, "look") as once:
+        return once.submit(work).result()
