@@ -1,7 +1,7 @@
 """A GGUF of Qwen2.5-0.5B's shape with random weights: as fast as the real one, and no download.
 
 The vocabulary has a word for every pair of syllables (`` bata``, `` kelo``, …). Only those words
-have a nonzero embedding, and embeddings are tied to the output, so an answer is made of them
+have an embedding of any size, and embeddings are tied to the output, so an answer is made of them
 alone: it never ends by itself and its text tokenises back to the same tokens.
 """
 
@@ -32,7 +32,7 @@ TEMPLATE = (
 )
 BLOCK, BLOCK_BYTES = 32, 34
 """Weights in a Q8_0 block, and the bytes they take: a float16 scale and 32 int8."""
-MATRIX_STD, WORD_STD = 0.02, 0.05
+MATRIX_STD, WORD_STD, REST_STD = 0.02, 0.05, 1e-4
 
 Shape = tuple[int, ...]
 Bytes = npt.NDArray[np.uint8]
@@ -91,8 +91,11 @@ def q8_0(random: np.random.Generator, shape: Shape, std: float) -> Bytes:
 
 
 def embeddings(random: np.random.Generator) -> Bytes:
-    """Rows of the words; every other row is zero, so that its token is never the likeliest."""
-    rows = np.zeros((VOCAB, HIDDEN // BLOCK, BLOCK_BYTES), np.uint8)
+    """Rows of the words; every other row is so small that its token is never the likeliest.
+
+    None is zero: for Qwen2-VL llama.cpp reads no epsilon, and zeros divided by their norm are NaN.
+    """
+    rows = q8_0(random, (VOCAB, HIDDEN), REST_STD)
     last = FIRST_WORD + len(WORDS)
     rows[FIRST_WORD:last] = q8_0(random, (len(WORDS), HIDDEN), WORD_STD)
     return rows
