@@ -8,38 +8,67 @@ from random import Random
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from scripts.vision_starter import evaluate, hyperclovax
+from app.provider.hyperclovax.loading import load
+from scripts.vision_starter import evaluate, hyperclovax, train
 from scripts.vision_starter.export import install, write_all
-from scripts.vision_starter.hyperclovax_files import write_hyperclovax
+from scripts.vision_starter.hyperclovax_files import FOLDER, write_hyperclovax
 from scripts.vision_starter.hyperclovax_prompt import new_tokenizer
 from scripts.vision_starter.network import Network
 from scripts.vision_starter.tokenizer import train_tokenizer
-from scripts.vision_starter.train import Steps, train
 
 SEED = 7
+HF = "starter-vision-hf"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m scripts.vision_starter", description=__doc__)
-    parser.add_argument("--models", type=Path, default=Path("models"), help="where to write")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads to train with")
-    options = parser.parse_args()
+    options = _options()
     torch.set_num_threads(options.threads)
-    tokenizer = train_tokenizer(Random(SEED))
     with tempfile.TemporaryDirectory(dir=options.models) as folder:
-        network = train(tokenizer, Steps(), SEED)
-        write_all(network, tokenizer, Path(folder))
-        _hyperclovax(network, tokenizer, Path(folder))
+        if options.further:
+            MORE[options.further](options, Path(folder))
+        else:
+            _from_nothing(Path(folder))
         install(Path(folder), options.models)
-    for name in evaluate.REPORTS:
+    for name in [options.further] if options.further else evaluate.REPORTS:
         evaluate.report(options.models, name, count=1200)
 
 
-def _hyperclovax(network: Network, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Train and write the second model, its text half started from that of the first."""
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scripts.vision_starter", description=__doc__)
+    parser.add_argument("--models", type=Path, default=Path("models"), help="where to write")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads to train with")
+    parser.add_argument("--further", choices=MORE, help="train one that is there already")
+    parser.add_argument("--steps", type=int, default=1000, help="batches to train it further")
+    parser.add_argument("--seed", type=int, default=SEED + 1, help="of what it is trained on then")
+    return parser.parse_args()
+
+
+def _from_nothing(folder: Path) -> None:
+    tokenizer = train_tokenizer(Random(SEED))
+    network = train.train(tokenizer, train.Steps(), SEED)
+    write_all(network, tokenizer, folder)
     names = new_tokenizer(tokenizer)
     model = hyperclovax.train(names, network.state_dict(), SEED)
     write_hyperclovax(model, names, folder)
+
+
+def _further_qwen(options: argparse.Namespace, folder: Path) -> None:
+    source = options.models / HF
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
+    network = Network.from_pretrained(source, dtype=torch.float32)
+    write_all(train.go_on(network, tokenizer, options.steps, options.seed), tokenizer, folder)
+
+
+def _further_hyperclovax(options: argparse.Namespace, folder: Path) -> None:
+    source = options.models / FOLDER
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
+    model = load(source, torch.float32)
+    write_hyperclovax(
+        hyperclovax.go_on(model, tokenizer, options.steps, options.seed), tokenizer, folder
+    )
+
+
+MORE = {HF: _further_qwen, FOLDER: _further_hyperclovax}
 
 
 if __name__ == "__main__":

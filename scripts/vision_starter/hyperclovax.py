@@ -27,7 +27,7 @@ from scripts.vision_starter.hyperclovax_config import SIDE, settings
 from scripts.vision_starter.hyperclovax_prompt import IMAGE, parts
 from scripts.vision_starter.labels import NOTHING, labels
 from scripts.vision_starter.network import Helper, smooth_filters
-from scripts.vision_starter.optimizing import descend, set_rate
+from scripts.vision_starter.optimizing import Course, descend, mixed, set_rate
 from scripts.vision_starter.train import right_share
 
 SIGHT_STEPS, STEPS = 1600, 1000
@@ -57,9 +57,20 @@ def train(
     """Train on pictures alone and then on conversations; `text` are the first model's weights."""
     torch.manual_seed(seed)
     model, helper = new_model(tokenizer), Helper()
-    train_sight(model, helper, SIGHT_STEPS, seed)
+    train_sight(model, helper, Course(SIGHT_STEPS, seed, PEAK_RATE))
     start_text(model, text)
-    train_answers(model, helper, tokenizer, STEPS, seed)
+    train_answers(model, helper, tokenizer, Course(STEPS, seed, PEAK_RATE))
+    return model.half().float().eval()
+
+
+def go_on(
+    model: HyperClovaX, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int
+) -> HyperClovaX:
+    """Train a finished model further on conversations."""
+    course = Course(steps, seed, PEAK_RATE)
+    torch.manual_seed(seed)
+    model.language_model.tie_weights()
+    train_answers(model.requires_grad_(True).train(), Helper(), tokenizer, course)
     return model.half().float().eval()
 
 
@@ -129,14 +140,14 @@ def help_loss(helper: Helper, rows: list[torch.Tensor], pictures: Sequence[Shown
     return helper(torch.cat(rows)[None], {n: values[None] for n, values in wanted.items()})
 
 
-def train_sight(model: HyperClovaX, helper: Helper, steps: int, seed: int) -> None:
+def train_sight(model: HyperClovaX, helper: Helper, course: Course) -> None:
     """Train tower, projector and helper on pictures alone."""
-    random, count = Random(seed), 40
+    random, count, steps = Random(course.seed), 40, course.steps
     learned = [*sight(model), *helper.parameters()]
     optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05)
     started = time.monotonic()
     for step in range(steps):
-        set_rate(optimizer, PEAK_RATE, step, steps)
+        set_rate(optimizer, course, step)
         pictures = [look(scene(random), model) for _ in range(count)]
         loss, right = help_loss(helper, see(model, pictures), pictures)
         descend(optimizer, loss, learned)
@@ -180,9 +191,10 @@ class Writer:
 
 
 def train_answers(
-    model: HyperClovaX, helper: Helper, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int
+    model: HyperClovaX, helper: Helper, tokenizer: PreTrainedTokenizerFast, course: Course
 ) -> None:
     """Train everything on conversations."""
+    steps, seed = course.steps, course.seed
     writer, comparing = Writer(tokenizer, model, Random(seed)), Comparing(tokenizer, Random(seed))
     groups = [
         {"params": [*sight(model), *helper.parameters()], "share": SIGHT_SHARE},
@@ -193,10 +205,11 @@ def train_answers(
     started, told = time.monotonic(), deque[tuple[float, float]](maxlen=50)
     waiting: list[Any] = []
     for step in range(steps):
-        set_rate(optimizer, PEAK_RATE, step, steps)
+        set_rate(optimizer, course, step)
         waiting = waiting or grouped(writer)
-        loss, right, helping = answer_loss(model, helper, waiting.pop(), writer.image)
-        compared = comparing.loss(model.language_model.model, model.language_model.lm_head)
+        with mixed():
+            loss, right, helping = answer_loss(model, helper, waiting.pop(), writer.image)
+            compared = comparing.loss(model.language_model.model, model.language_model.lm_head)
         descend(optimizer, loss + HELP * helping + compared, learned)
         told.append((loss.item(), right))
         if step % 50 == 49:
@@ -227,7 +240,8 @@ def answer_loss(
     pictures = [one for _, _, shown in batch for one in shown]
     rows = see(model, pictures)
     at = (ids == image).flatten().nonzero()[:, 0]
-    inputs = model.embeddings(ids).flatten(0, 1).index_copy(0, at, torch.cat(rows))
+    inputs = model.embeddings(ids).flatten(0, 1)
+    inputs = inputs.index_copy(0, at, torch.cat(rows).to(inputs.dtype))
     llama = model.language_model
     hidden = llama.model(inputs_embeds=inputs.view(*ids.shape, -1), use_cache=False)[0]
     wanted = weights > 0

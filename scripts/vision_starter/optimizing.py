@@ -1,8 +1,18 @@
-"""One step of training, and the learning rate on the way."""
+"""One step of training, how precisely it computes, and the learning rate on the way."""
 
 import math
+from dataclasses import dataclass
 
 import torch
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long to train, from which seed the examples come, and the highest learning rate."""
+
+    steps: int
+    seed: int
+    peak: float
 
 
 def descend(
@@ -14,8 +24,13 @@ def descend(
     optimizer.step()
 
 
-def set_rate(optimizer: torch.optim.Optimizer, peak: float, step: int, steps: int) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, course: Course, step: int) -> None:
     """Rise linearly over 60 steps, then fall along a cosine to a fiftieth of the peak."""
-    fall = 0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2
+    fall = 0.02 + 0.98 * (1 + math.cos(math.pi * step / course.steps)) / 2
     for group in optimizer.param_groups:
-        group["lr"] = peak * group.get("share", 1.0) * min(1.0, (step + 1) / 60) * fall
+        group["lr"] = course.peak * group.get("share", 1.0) * min(1.0, (step + 1) / 60) * fall
+
+
+def mixed() -> torch.autocast:
+    """Multiply in bfloat16: precise enough to learn, a third faster where the processor can."""
+    return torch.autocast("cpu", dtype=torch.bfloat16)

@@ -11,7 +11,7 @@ import torch
 from scripts.vision_starter.drawing import Scene, any_size, scene
 from scripts.vision_starter.labels import labels
 from scripts.vision_starter.network import Helper, Tower, see
-from scripts.vision_starter.optimizing import descend, set_rate
+from scripts.vision_starter.optimizing import Course, descend, set_rate
 from scripts.vision_starter.pictures import Grid, grid_of, padded, patches, stretched
 
 BATCH = 48  # pictures
@@ -53,13 +53,13 @@ def stack(
 
 def train_sight(tower: Tower, helper: Helper, steps: int, seed: int) -> None:
     """Train tower and helper for so many batches; small pictures only in the first third."""
-    random = Random(seed)
+    random, course = Random(seed), Course(steps, seed, PEAK_RATE)
     small, every = alike(random, BATCH, SMALL), alike(random, BATCH, 400)
     learned = [*tower.parameters(), *helper.parameters()]
     optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05)
     started, told = time.monotonic(), defaultdict(list)
     for step in range(steps):
-        set_rate(optimizer, PEAK_RATE, step, steps)
+        set_rate(optimizer, course, step)
         scenes = next(small if step < steps // 3 else every)
         seen = [look(s, random) for s in scenes]
         inputs, targets = stack(seen)

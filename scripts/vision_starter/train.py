@@ -24,7 +24,7 @@ from scripts.vision_starter.chatml import (
 )
 from scripts.vision_starter.comparing import Comparing
 from scripts.vision_starter.network import Helper, Network, new_network, see
-from scripts.vision_starter.optimizing import descend, set_rate
+from scripts.vision_starter.optimizing import Course, descend, mixed, set_rate
 from scripts.vision_starter.sight import train_sight
 
 PEAK_RATE, SIGHT_SHARE = 3e-3, 0.4  # learning rate; the part of it that the tower learns with
@@ -59,15 +59,27 @@ def train(tokenizer: PreTrainedTokenizerFast, steps: Steps, seed: int) -> Networ
     torch.manual_seed(seed)
     network, helper = build(tokenizer), Helper()
     train_sight(network.model.visual, helper, steps.sight, seed)
-    train_answers(network, helper, tokenizer, steps.answers, seed)
+    train_answers(network, helper, tokenizer, Course(steps.answers, seed, PEAK_RATE))
+    return rounded(network)
+
+
+def go_on(network: Network, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int) -> Network:
+    """Train a finished network further on conversations."""
+    torch.manual_seed(seed)
+    train_answers(network.train(), Helper(), tokenizer, Course(steps, seed, PEAK_RATE / 2))
+    return rounded(network)
+
+
+def rounded(network: Network) -> Network:
+    """Return the network with the weights that every format can hold."""
     return network.half().float().eval()
 
 
 def train_answers(
-    network: Network, helper: Helper, tokenizer: PreTrainedTokenizerFast, steps: int, seed: int
+    network: Network, helper: Helper, tokenizer: PreTrainedTokenizerFast, course: Course
 ) -> None:
     """Train everything on conversations; small pictures only at the beginning."""
-    random = Random(seed)
+    random, steps = Random(course.seed), course.steps
     writer = Writer(tokenizer, random)
     small, every = batches(writer, random, SMALL), batches(writer, random)
     comparing, text = Comparing(tokenizer, random), network.model.language_model
@@ -75,10 +87,11 @@ def train_answers(
     learned = [p for group in optimizer.param_groups for p in group["params"]]
     started, told = time.monotonic(), deque[tuple[float, float]](maxlen=50)
     for step in range(steps):
-        set_rate(optimizer, PEAK_RATE, step, steps)
+        set_rate(optimizer, course, step)
         batch = next(small if step < SMALL_SHARE * steps else every)
-        loss, right, help_loss = answer_loss(network, helper, batch)
-        whole = loss + HELP * help_loss + COMPARE * comparing.loss(text, network.lm_head)
+        with mixed():
+            loss, right, help_loss = answer_loss(network, helper, batch)
+            whole = loss + HELP * help_loss + COMPARE * comparing.loss(text, network.lm_head)
         descend(optimizer, whole, learned)
         told.append((loss.item(), right))
         if step % 50 == 49:
@@ -103,7 +116,7 @@ def answer_loss(
     inputs = text.embed_tokens(batch.ids).flatten(0, 1)
     for grid, patches, targets, where in batch.pictures:
         features = see(network.model.visual, patches, grid)
-        inputs = inputs.index_copy(0, where, features.flatten(0, 1))
+        inputs = inputs.index_copy(0, where, features.flatten(0, 1).to(inputs.dtype))
         help_loss = help_loss + helper(features, targets)[0] * len(patches) / len(batch.ids)
     hidden = text(
         inputs_embeds=inputs.view(*batch.ids.shape, -1), position_ids=batch.places, use_cache=False
@@ -111,11 +124,9 @@ def answer_loss(
     wanted = batch.learned[:, 1:]
     scores = network.lm_head(hidden[:, :-1][wanted])
     targets = batch.ids[:, 1:][wanted]
-    return (
-        functional.cross_entropy(scores, targets),
-        right_share(scores, targets, wanted),
-        help_loss,
-    )
+    each = functional.cross_entropy(scores, targets, reduction="none")
+    loss = (each * batch.weights[:, 1:][wanted]).mean()
+    return loss, right_share(scores, targets, wanted), help_loss
 
 
 def right_share(scores: torch.Tensor, targets: torch.Tensor, wanted: torch.Tensor) -> float:
