@@ -9,7 +9,7 @@ import math
 import os
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from app.errors import ImagesBusy, ImageUnreadable
@@ -25,6 +25,8 @@ _MEMORY = 96 * 2**20
 _MEMORY_PER_PIXEL = 24
 """Bytes: the decoder's own, 4 as decoded, 4 in RGBA, 4 scaled, 4 upright, the PNG."""
 _LONGEST_REPLY = 2**16
+_REST = 5.0
+"""Seconds after a picture before a process is started for the next one."""
 _BROKEN = (asyncio.IncompleteReadError, ConnectionError, KeyError, TypeError, ValueError)
 """What reading the reply of a process raises that has crashed, or has been taken over."""
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
@@ -42,8 +44,8 @@ class Decoded:
 class Decoders:
     """Decodes, each file in a process of its own. Lives on one event loop; ``close`` it.
 
-    After the first picture one process waits for the next, with Pillow imported: 16 MB of memory
-    for 0.06 s less per picture.
+    Some seconds after a picture one process waits for the next, with Pillow imported: 16 MB of
+    memory for 0.06 s less per picture.
     """
 
     def __init__(self, policy: MediaPolicy) -> None:
@@ -51,7 +53,7 @@ class Decoders:
         self._room = asyncio.Semaphore(policy.workers)
         self._waiting = 0
         self._spare: _Child | None = None
-        self._closed = False
+        self._refilling: asyncio.Task[None] | None = None
 
     async def decode(self, content: bytes, header: Header, side: int) -> Decoded:
         """Decode ``content``, scaled to ``side`` pixels (0: as it is).
@@ -69,7 +71,9 @@ class Decoders:
 
     async def close(self) -> None:
         """End the process that waits."""
-        self._closed = True
+        if self._refilling:
+            self._refilling.cancel()
+            await asyncio.gather(self._refilling, return_exceptions=True)
         if self._spare:
             spare, self._spare = self._spare, None
             await spare.end()
@@ -99,15 +103,14 @@ class Decoders:
             yield child
         finally:
             await child.end()
-        await self._refill()
+        if self._refilling is None or self._refilling.done():
+            self._refilling = asyncio.create_task(self._refill())
 
     async def _refill(self) -> None:
-        if self._spare is None and not self._closed:
-            child = await _Child.start()
-            if self._spare is None and not self._closed:
-                self._spare = child
-            else:
-                await child.end()  # another picture was faster
+        """Not at once: what was decoded is now being looked at, and that needs every core."""
+        await asyncio.sleep(_REST)
+        with suppress(OSError):  # the next picture starts its own, and tells if it cannot
+            self._spare = self._spare or await _Child.start()
 
 
 class _Child:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from app.errors import ImagesBusy, ImageUnreadable
+from app.media import process
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy
@@ -66,12 +67,23 @@ async def test_a_crash_of_the_decoder_is_one_picture_lost(intake: Intake) -> Non
     assert (await intake.take_bytes(jpeg())).width == 40
 
 
-async def test_a_process_that_died_waiting_is_replaced(intake: Intake) -> None:
+async def test_a_process_that_died_waiting_is_replaced(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_REST", 0.0)
     await intake.take_bytes(jpeg())
-    (spare,) = decoders()
+    while not (waiting := decoders()):
+        await asyncio.sleep(0.01)
+    (spare,) = waiting
     spare.kill()
     await asyncio.to_thread(psutil.wait_procs, [spare], 5)
     assert (await intake.take_bytes(jpeg())).width == 40
+
+
+async def test_no_process_starts_while_the_model_looks_at_what_was_decoded(intake: Intake) -> None:
+    await intake.take_bytes(jpeg())
+    await asyncio.sleep(0.2)
+    assert decoders() == []
 
 
 async def test_who_is_cancelled_leaves_no_process_at_work(intake: Intake) -> None:
