@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from app.provider.errors import ContextOverflow
+from app.provider.errors import ContextOverflow, ProviderError
 from app.provider.pace import Pace
 from app.provider.text import TextAssembler
 from app.provider.types import (
@@ -25,6 +25,15 @@ from app.provider.types import (
     Sampling,
     SeenImage,
     Usage,
+)
+
+NO_TOKEN = -1
+"""What is drawn where the model has computed no numbers (NaN)."""
+
+NO_NUMBERS = (
+    "The model's arithmetic broke down on this prompt (NaN), so anything it said would be noise. "
+    "Its file may be damaged, or its number type too small: float16 overflows where bfloat16 and "
+    "float32 do not."
 )
 
 WORTH_WAITING = 64
@@ -146,6 +155,10 @@ class Writing:
         self._limit = limit
         self._cached = cached
         self._written = 0
+
+    def take(self, token: int, piece: Callable[[int], bytes | None]) -> list[Event | ProviderError]:
+        """Add a token that was drawn; the last of what it gives may be the End, or an error."""
+        return [ProviderError(NO_NUMBERS)] if token == NO_TOKEN else [*self.push(piece(token))]
 
     def push(self, piece: bytes | None) -> list[Event]:
         """Add a token's bytes (None: the model ends here); the last event may be the End."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from app.provider.answer import NO_TOKEN
 from app.provider.types import Sampling
 
 Logits = npt.NDArray[Any]
@@ -39,7 +40,12 @@ class Sampler:
         self.greedy = sampling.temperature <= 0 and not self._penalises
 
     def draw(self, logits: Logits) -> int:
-        """Draw the next token from the logits of one row, which stay as they are."""
+        """Draw the next token from the logits of one row, which stay as they are.
+
+        NO_TOKEN where these are NaN: all are, when what they were computed from was.
+        """
+        if np.isnan(logits[0]):
+            return NO_TOKEN
         if self._penalises and self._counts:
             logits = self._penalised(logits)
         token = self._drawn(logits) if self._options.temperature > 0 else int(logits.argmax())
@@ -109,7 +115,8 @@ def draw_all(logits: Logits, samplers: Sequence[Sampler]) -> list[int]:
     """Draw a token for every row of ``logits``; all greedy rows in one call."""
     if not any(sampler.greedy for sampler in samplers):
         return [sampler.draw(row) for sampler, row in zip(samplers, logits, strict=True)]
-    tokens: list[int] = logits.argmax(axis=-1).tolist()
+    likeliest = np.where(np.isnan(logits[:, 0]), NO_TOKEN, logits.argmax(axis=-1))
+    tokens: list[int] = likeliest.tolist()
     for index, sampler in enumerate(samplers):
         if not sampler.greedy:
             tokens[index] = sampler.draw(logits[index])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 
 import llama_cpp
 import numpy as np
@@ -63,6 +64,10 @@ class LlamaContext:
         code = llama_cpp.llama_decode(self._handle, batch)
         if code != 0:
             raise RuntimeError(f"llama_decode returned {code}")
+
+    def is_number(self, row: int) -> bool:
+        """Whether the logits of an output row are; when one is not, none is."""
+        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, row)[0])
 
     def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
         """Draw a token from the logits of an output row."""

@@ -213,12 +213,12 @@ class GgufEngine:
         """Draw the next token of each answer, or report how far its prompt has been read."""
         return [(answer.number, event) for answer, row in rows for event in self._next(answer, row)]
 
-    def _next(self, answer: Answer, row: int) -> list[Event]:
+    def _next(self, answer: Answer, row: int) -> list[Event | ProviderError]:
         if answer.unread:
             return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
         answer.pending = answer.sampler.draw(self._context, row)
-        events = answer.writing.push(self._model.piece(answer.pending))
-        if events and isinstance(events[-1], End):
+        events = answer.writing.take(answer.pending, self._model.piece)
+        if events and isinstance(events[-1], End | ProviderError):
             del self._answers[answer.number]
             self._finish(answer)
         return events

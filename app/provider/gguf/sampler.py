@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import llama_cpp
 
+from app.provider.answer import NO_TOKEN
 from app.provider.gguf.context import LlamaContext
 from app.provider.types import Sampling
 
@@ -27,7 +28,9 @@ class Sampler:
         self._chain = _chain(samplers) if samplers else None
 
     def draw(self, context: LlamaContext, row: int) -> int:
-        """Draw the next token from an output row of the last batch."""
+        """Draw the next token from an output row of the last batch; NO_TOKEN where that is NaN."""
+        if not context.is_number(row):
+            return NO_TOKEN
         if self._chain is None:
             return context.likeliest(row)  # no copy of the vocabulary for a plain maximum
         return context.sample(self._chain, row)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import copy
 import importlib
+import math
 from array import array
 from collections.abc import Sequence
 from typing import Any
 
 import mlx.core as mx
 
+from app.provider.answer import NO_TOKEN
 from app.provider.mlx.model import MlxModel
 from app.provider.mlx.sampler import drawing, penalising
 from app.provider.types import Sampling
@@ -37,6 +39,7 @@ class Batch:
         )
         self._rows: dict[int, int] = {}  # job → mlx-lm's number
         self._jobs: dict[int, int] = {}
+        self._begun: set[int] = set()  # mlx-lm's numbers of answers that have a token
 
     def add(
         self, job: int, known: array[int], cache: Cache, unread: array[int], sampling: Sampling
@@ -56,12 +59,19 @@ class Batch:
         """Advance all rows; at most ``piece`` tokens of each prompt.
 
         Returns how many unread tokens of each prompt have been read, and the tokens drawn, both
-        by job.
+        by job; NO_TOKEN where an answer begins with NaN (to look every time would cost a wait for
+        the device).
         """
         self._generator.prefill_step_size = piece
         prompts, answers = self._generator.next()
         read = {self._jobs[one.uid]: one.progress[0] for one in prompts}
-        return read, {self._jobs[one.uid]: one.token for one in answers}
+        return read, {self._jobs[one.uid]: self._token(one) for one in answers}
+
+    def _token(self, answer: Any) -> int:
+        if answer.uid in self._begun:
+            return int(answer.token)
+        self._begun.add(answer.uid)
+        return NO_TOKEN if math.isnan(answer.logprobs[0].item()) else int(answer.token)
 
     def cache_of(self, job: int) -> tuple[array[int], Cache]:
         """What has been computed of a job: its tokens, and a cache that must be ``settle``d."""
@@ -81,6 +91,7 @@ class Batch:
         rows = [self._rows.pop(job) for job in jobs]
         for row in rows:
             del self._jobs[row]
+            self._begun.discard(row)
         with mx.stream(self._generator.stream):
             self._generator.remove(rows)
 

@@ -242,13 +242,13 @@ class MlxEngine:
                 events.append((job, Progress("prefill", answer.done, len(answer.prompt.tokens))))
         return events
 
-    def _write(self, drawn: dict[int, int]) -> list[tuple[int, Event]]:
-        events: list[tuple[int, Event]] = []
+    def _write(self, drawn: dict[int, int]) -> list[tuple[int, Event | ProviderError]]:
+        events: list[tuple[int, Event | ProviderError]] = []
         ended: list[int] = []
         for job, token in drawn.items():
-            said = self._answers[job].writing.push(self._vocabulary.piece(token))
+            said = self._answers[job].writing.take(token, self._vocabulary.piece)
             events += [(job, event) for event in said]
-            if said and isinstance(said[-1], End):
+            if said and isinstance(said[-1], End | ProviderError):
                 ended.append(job)
         if ended:
             self._finish(ended)

@@ -19,7 +19,7 @@ import numpy as np
 from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
 from app.provider.chat import Chat
 from app.provider.engine import Engine, EngineInfo, EngineSpec
-from app.provider.errors import ModelNotLoadable
+from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.onnx import providers
 from app.provider.onnx.arena import Arena
 from app.provider.onnx.cores import Cores
@@ -34,6 +34,8 @@ from app.provider.types import End, Event, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
+
+Events = list[tuple[int, Event | ProviderError]]
 
 SCORE_BYTES = 64 * 2**20
 """Attention scores of a piece of a prompt take heads x piece x longest context float32."""
@@ -104,7 +106,7 @@ class OnnxEngine:
         self._admitted[job] = prepared
         return True
 
-    def step(self) -> list[tuple[int, Event]]:
+    def step(self) -> Events:
         """A piece of the unread prompts, then a token for every running answer."""
         events = self._start_admitted() if self._admitted else []
         begun = time.perf_counter()
@@ -135,9 +137,9 @@ class OnnxEngine:
 
     # ---------------------------------------------------------------- admission
 
-    def _start_admitted(self) -> list[tuple[int, Event]]:
+    def _start_admitted(self) -> Events:
         """Give rows to admitted jobs, in order, as far as there is room."""
-        events: list[tuple[int, Event]] = []
+        events: Events = []
         for job, prompt in list(self._admitted.items()):
             if self._is_being_read(prompt):
                 continue
@@ -178,7 +180,7 @@ class OnnxEngine:
         row.tokens.extend(piece)
         return size
 
-    def _after_reading(self, answer: Answer) -> list[tuple[int, Event]]:
+    def _after_reading(self, answer: Answer) -> Events:
         """Let the answer begin, or report how far its prompt has been read."""
         if not answer.unread:
             self._start(answer)
@@ -192,7 +194,7 @@ class OnnxEngine:
         self._running.append(answer)
         self._arranged = False
 
-    def _write(self) -> list[tuple[int, Event]]:
+    def _write(self) -> Events:
         """A token for every running answer."""
         running = self._running
         if not self._arranged:
@@ -202,12 +204,12 @@ class OnnxEngine:
         for answer in running:  # all of them before any row is moved
             answer.row.tokens.append(answer.pending)
         drawn = draw_all(logits, [answer.sampler for answer in running])
-        events: list[tuple[int, Event]] = []
+        events: Events = []
         for answer, token in zip(tuple(running), drawn, strict=True):
             answer.pending = token
-            for event in answer.writing.push(self._vocabulary.piece(token)):
+            for event in answer.writing.take(token, self._vocabulary.piece):
                 events.append((answer.number, event))
-                if isinstance(event, End):
+                if isinstance(event, End | ProviderError):
                     self._finish(answer)
         return events
 

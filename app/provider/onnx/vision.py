@@ -112,7 +112,7 @@ class VisionEngine:
 
     # ---------------------------------------------------------------- one step
 
-    def _advance(self, answer: Answer) -> Iterator[Event]:
+    def _advance(self, answer: Answer) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
             yield Started(len(answer.prompt.tokens), 0, answer.prompt.seen)
@@ -120,9 +120,9 @@ class VisionEngine:
         if answer.generation is None:
             answer.generation = self._read(answer.prompt, answer.limit)
         (token,) = draw_all(answer.generation.logits(), [answer.sampler])
-        events = answer.writing.push(self._vocabulary.piece(token))
+        events = answer.writing.take(token, self._vocabulary.piece)
         yield from events
-        if not any(isinstance(event, End) for event in events):
+        if not any(isinstance(event, End | ProviderError) for event in events):
             answer.generation.append(token)
 
     def _read(self, prompt: PreparedPrompt, limit: int) -> Generation:

@@ -6,12 +6,14 @@ together. Whether an architecture understands that is tried out when it is loade
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
+from app.provider.answer import NO_NUMBERS
 from app.provider.errors import ModelNotLoadable
 from app.provider.pytorch.cache import KeyValues
 
@@ -101,6 +103,8 @@ class Decoder:
         except Exception as error:  # whatever its code for the architecture stumbles over
             raise ModelNotLoadable(f"The model cannot be computed: {_reason(error)}") from error
         largest = float(once.abs().max())
+        if not math.isfinite(largest):
+            raise ModelNotLoadable(NO_NUMBERS)
         apart = float((once - pieces).abs().max())
         if not apart <= _TOLERANCE[self.dtype] * max(largest, 1e-6):
             raise ModelNotLoadable(

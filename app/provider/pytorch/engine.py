@@ -195,9 +195,9 @@ class PytorchEngine:
         ended: list[Answer] = []
         for answer, token in zip(running, drawn, strict=True):
             answer.pending = token
-            for event in answer.writing.push(self._family.vocabulary.piece(token)):
+            for event in answer.writing.take(token, self._family.vocabulary.piece):
                 events.append((answer.number, event))
-                if isinstance(event, End):
+                if isinstance(event, End | ProviderError):
                     ended.append(answer)
         if ended:
             self._rows.remove(ended)
