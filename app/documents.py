@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from app.errors import TABLE
 from app.problems import FRAMEWORK, MEDIA_TYPE, TITLES, Problem
+from app.statuses import TABLE
 
 Responses = dict[int | str, dict[str, Any]]
 

@@ -1,4 +1,4 @@
-"""What a client can be told went wrong, and the one table of status codes.
+"""What a client can be told went wrong; ``app/statuses.py`` says with which status.
 
 Exception                      anything not below: our bug, answered 500 without its message
 ├── TurnFailed                 a stored turn failed: tells of its cause, and where it is kept
@@ -27,15 +27,7 @@ Exception                      anything not below: our bug, answered 500 without
     ├── PullNotAllowed         clients may not download models (ALLOW_PULL)
     ├── PullNotFound           no such download
     ├── TooManyPulls           more downloads wait than may
-    ├── ImageTooLarge          a picture has more bytes or pixels than may be
-    ├── TooManyImages          more pictures in one request than may be
-    ├── ImageTypeNotSupported  a file is none of the five types of pictures
-    ├── ImageTypeMismatch      a file is a picture of another type than was said
-    ├── ImageUnreadable        a picture is damaged, or not base64
-    ├── ImagesBusy             too many pictures wait to be decoded
-    ├── ImageUrlsOff           pictures are not fetched here (IMAGE_URLS)
-    ├── ImageUrlRefused        the address of a picture is not one to fetch from
-    ├── ImageUnreachable       the server of a picture does not answer, or not with one
+    ├── …                      app/media/errors.py: a picture cannot be taken
     ├── ImageNotFound          the conversation has no such picture
     ├── UploadsBusy            too much of what clients send is being read
     ├── ModelCannotSee         pictures for a model that takes none
@@ -48,30 +40,9 @@ Every answer that is an error is a problem object (RFC 9457) with a stable ``cod
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
-
-from app.provider.errors import (
-    ContextOverflow,
-    EngineBusy,
-    EngineUnavailable,
-    ModelConflict,
-    ModelInUse,
-    ModelNotFound,
-    ModelNotLoadable,
-    UnsupportedInput,
-)
-from app.provider.hub.errors import (
-    Damaged,
-    HubError,
-    HubUnreachable,
-    NameTaken,
-    NoSpace,
-    NotAllowed,
-    NotOnHub,
-)
 
 MAX_FIELD_ERRORS = 20
 """What is told of one body at most."""
@@ -254,59 +225,6 @@ class TooManyPulls(ApiError):
         super().__init__(f"{most} downloads run or wait: wait for one of them, or cancel one.")
 
 
-class ImageTooLarge(ApiError):
-    """A picture is larger than one may be, in bytes or pixels."""
-
-
-class TooManyImages(ApiError):
-    """One request brings more pictures than it may."""
-
-    def __init__(self, count: int, most: int) -> None:
-        super().__init__(f"The request has {count} images; {most} are the most (MAX_IMAGES).")
-
-
-class ImageTypeNotSupported(ApiError):
-    """A file's content is none of the types that are taken."""
-
-
-class ImageTypeMismatch(ApiError):
-    """A file is not of the type that it was declared as."""
-
-    def __init__(self, declared: str, found: str) -> None:
-        super().__init__(f"The image is declared as {declared[:100]!r}, but it is {found}.")
-
-
-class ImageUnreadable(ApiError):
-    """A picture cannot be decoded."""
-
-
-class ImagesBusy(ApiError):
-    """As many pictures wait to be decoded as may."""
-
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"{most} images are waiting to be decoded: try again in a moment.")
-
-
-class ImageUrlsOff(ApiError):
-    """Pictures are not fetched by this server."""
-
-    def __str__(self) -> str:
-        return (
-            "This server fetches no images: send the image as base64 (or set IMAGE_URLS=true "
-            "on the server)."
-        )
-
-
-class ImageUrlRefused(ApiError):
-    """The address of a picture, or one that it leads on to, is not fetched from."""
-
-
-class ImageUnreachable(ApiError):
-    """A picture could not be fetched."""
-
-
 class ImageNotFound(ApiError):
     """The conversation has no picture of that hash."""
 
@@ -361,76 +279,6 @@ def cause_of(error: Exception) -> Exception:
 
 class ClientGone(ApiError):
     """The client hung up before its answer was ready."""
-
-
-class Kind(NamedTuple):
-    """Status and code of an error, and the API version whose contract names it first."""
-
-    status: int
-    code: str
-    since: int = 1
-
-
-TABLE: dict[type[Exception], Kind] = {
-    RequestValidationError: Kind(422, "invalid-request"),
-    InvalidRequest: Kind(422, "invalid-request"),
-    RenderFailed: Kind(422, "template-failed", since=3),
-    ImageUnreadable: Kind(422, "image-unreadable", since=5),
-    ImageUrlRefused: Kind(422, "image-url-refused", since=5),
-    ModelCannotSee: Kind(422, "model-cannot-see", since=5),
-    HistoryTooLong: Kind(400, "history-too-long", since=4),
-    ContextOverflow: Kind(400, "context-length-exceeded"),
-    UnsupportedInput: Kind(400, "unsupported-input"),
-    KeyRequired: Kind(401, "api-key-required"),
-    OpenBindRefused: Kind(403, "open-bind-refused"),
-    OriginNotAllowed: Kind(403, "origin-not-allowed"),
-    NotAllowed: Kind(403, "hub-refused", since=5),
-    ImageUrlsOff: Kind(403, "image-urls-off", since=5),
-    PullNotAllowed: Kind(403, "pull-not-allowed", since=5),
-    ConversationNotFound: Kind(404, "conversation-not-found", since=4),
-    ImageNotFound: Kind(404, "image-not-found", since=5),
-    NoVisionModel: Kind(404, "no-vision-model", since=5),
-    MessageNotFound: Kind(404, "message-not-found", since=4),
-    ModelNotFound: Kind(404, "model-not-found"),
-    NotOnHub: Kind(404, "hub-model-not-found", since=5),
-    PullNotFound: Kind(404, "pull-not-found", since=5),
-    TemplateNotFound: Kind(404, "template-not-found", since=3),
-    TemplateVersionNotFound: Kind(404, "template-version-not-found", since=4),
-    ConversationBusy: Kind(409, "conversation-busy", since=4),
-    ModelConflict: Kind(409, "model-conflict"),
-    ModelInUse: Kind(409, "model-in-use", since=5),
-    ModelNotLoadable: Kind(409, "model-not-loadable"),
-    NameTaken: Kind(409, "name-taken", since=5),
-    TemplateBuiltIn: Kind(409, "template-built-in", since=4),
-    TemplateExists: Kind(409, "template-exists", since=4),
-    TooManyTemplates: Kind(409, "too-many-templates", since=4),
-    PreconditionFailed: Kind(412, "precondition-failed", since=4),
-    ImageTooLarge: Kind(413, "image-too-large", since=5),
-    TooManyImages: Kind(413, "too-many-images", since=5),
-    ImageTypeMismatch: Kind(415, "image-type-mismatch", since=5),
-    ImageTypeNotSupported: Kind(415, "image-type-not-supported", since=5),
-    MediaTypeNotSupported: Kind(415, "media-type-not-supported"),
-    HostNotAllowed: Kind(421, "host-not-allowed"),
-    EngineBusy: Kind(429, "engine-busy"),
-    ImagesBusy: Kind(429, "images-busy", since=5),
-    UploadsBusy: Kind(429, "uploads-busy", since=5),
-    TooManyPulls: Kind(429, "too-many-pulls", since=5),
-    ClientGone: Kind(499, "client-gone"),
-    ImageUnreachable: Kind(502, "image-unreachable", since=5),
-    Damaged: Kind(502, "download-damaged", since=5),
-    HubError: Kind(502, "pull-failed", since=5),
-    HubUnreachable: Kind(502, "hub-unreachable", since=5),
-    EngineUnavailable: Kind(503, "engine-unavailable"),
-    StorageUnavailable: Kind(503, "storage-unavailable", since=4),
-    NoSpace: Kind(507, "no-space", since=5),
-    Exception: Kind(500, "internal-error"),
-}
-"""Status and code of every error; the nearest class wins."""
-
-
-def kind_of(error: type[BaseException]) -> Kind:
-    """Status and code of an error of that class."""
-    return next(TABLE[kind] for kind in (*error.__mro__, Exception) if kind in TABLE)
 
 
 def pointer(*steps: object) -> str:

@@ -19,7 +19,6 @@ from prometheus_client.metrics_core import (
     SummaryMetricFamily,
 )
 
-from app.errors import kind_of
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -30,6 +29,7 @@ from app.provider.errors import (
 from app.provider.meters import Error, Meters, Outcome
 from app.provider.status import HostStatus, State
 from app.readings import Reading
+from app.statuses import kind_of
 
 MODEL = ("model",)
 

@@ -17,10 +17,8 @@ from app.errors import (
     ApiError,
     FieldError,
     InvalidRequest,
-    Kind,
     TurnFailed,
     cause_of,
-    kind_of,
     pointer,
 )
 from app.methods import allowed
@@ -30,6 +28,7 @@ from app.provider.errors import (
     EngineUnavailable,
     ProviderError,
 )
+from app.statuses import Kind, kind_of
 
 MEDIA_TYPE = "application/problem+json"
 

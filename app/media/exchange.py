@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import h11
 
-from app.errors import ImageUnreachable, ImageUrlRefused
+from app.media.errors import ImageUnreachable, ImageUrlRefused
 from app.media.header import MIMES
 from app.media.picture import check_bytes, plain_mime
 from app.media.policy import MediaPolicy

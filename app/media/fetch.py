@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from urllib.parse import urljoin
 
-from app.errors import ImageUnreachable, ImageUrlRefused, ImageUrlsOff
 from app.media.address import is_public, look_up
+from app.media.errors import ImageUnreachable, ImageUrlRefused, ImageUrlsOff
 from app.media.exchange import Fetched, Redirect, ask
 from app.media.policy import MediaPolicy
 from app.media.url import Target, target_of

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.errors import ImageTypeMismatch, ImageUnreadable
+from app.media.errors import ImageTypeMismatch, ImageUnreadable
 from app.media.picture import check_bytes, plain_mime
 from app.media.policy import MediaPolicy
 

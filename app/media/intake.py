@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 
-from app.errors import TooManyImages
+from app.media.errors import TooManyImages
 from app.media.fetch import Fetcher
 from app.media.given import Detail, GivenImage, content_of
 from app.media.header import Header

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.errors import (
+from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
     ImageTypeNotSupported,

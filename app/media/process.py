@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from app.errors import ImagesBusy, ImageUnreadable
+from app.media.errors import ImagesBusy, ImageUnreadable
 from app.media.header import Header, SizeUnknown, read
 from app.media.policy import MediaPolicy
 from app.provider import child as processes

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, quote, urlsplit
 
-from app.errors import ImageUrlRefused
+from app.media.errors import ImageUrlRefused
 
 _LONGEST = 4096
 _PORTS = {"http": 80, "https": 443}

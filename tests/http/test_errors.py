@@ -10,8 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app import errors, problems
+from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
+from app.statuses import TABLE
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
@@ -52,15 +54,15 @@ SAMPLES: list[Exception] = [
     errors.PullNotAllowed("No."),
     errors.PullNotFound("p1"),
     errors.TooManyPulls(20),
-    errors.ImageTooLarge("Too large."),
-    errors.TooManyImages(9, 8),
-    errors.ImageTypeNotSupported("No."),
-    errors.ImageTypeMismatch("image/png", "image/jpeg"),
-    errors.ImageUnreadable("Damaged."),
-    errors.ImagesBusy(32),
-    errors.ImageUrlsOff(),
-    errors.ImageUrlRefused("No."),
-    errors.ImageUnreachable("Silent."),
+    media.ImageTooLarge("Too large."),
+    media.TooManyImages(9, 8),
+    media.ImageTypeNotSupported("No."),
+    media.ImageTypeMismatch("image/png", "image/jpeg"),
+    media.ImageUnreadable("Damaged."),
+    media.ImagesBusy(32),
+    media.ImageUrlsOff(),
+    media.ImageUrlRefused("No."),
+    media.ImageUnreachable("Silent."),
     errors.ImageNotFound("5e"),
     errors.UploadsBusy(),
     errors.ModelCannotSee("starter", ["starter-vision"]),
@@ -81,16 +83,16 @@ def kinds(root: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_kind_of_error_has_its_row() -> None:
-    assert {*kinds(errors.ApiError), *kinds(provider.ProviderError)} <= errors.TABLE.keys()
+    assert {*kinds(errors.ApiError), *kinds(provider.ProviderError)} <= TABLE.keys()
 
 
 def test_every_row_has_its_sample() -> None:
-    assert {type(sample) for sample in SAMPLES} - {ValueError} == errors.TABLE.keys() - {Exception}
+    assert {type(sample) for sample in SAMPLES} - {ValueError} == TABLE.keys() - {Exception}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
 def test_every_row_becomes_a_problem(sample: Exception) -> None:
-    status, code, _ = errors.TABLE.get(type(sample), errors.TABLE[Exception])
+    status, code, _ = TABLE.get(type(sample), TABLE[Exception])
     answer = problems.response(sample, "r1")
     assert answer.status_code == status
     assert answer.media_type == "application/problem+json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from app.errors import ImageTooLarge, ImageTypeNotSupported, ImageUnreadable
+from app.media.errors import ImageTooLarge, ImageTypeNotSupported, ImageUnreadable
 from tests.media.files import (
     animated,
     bmp,

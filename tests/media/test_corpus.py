@@ -12,13 +12,13 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from app.errors import (
+from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
     ImageTypeNotSupported,
     ImageUnreadable,
-    kind_of,
 )
+from app.statuses import kind_of
 from tests.media.conftest import Take
 from tests.media.corpus import CORPUS, POLYGLOTS, Outcome
 from tests.media.files import bmp, drawing, gif, jpeg, saved, webp

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import psutil
 import pytest
 
-from app.errors import ImagesBusy, ImageUnreadable
 from app.media import process
+from app.media.errors import ImagesBusy, ImageUnreadable
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import (
-    ApiError,
+from app.errors import ApiError
+from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
     ImageUnreachable,
     ImageUrlRefused,
     ImageUrlsOff,
-    kind_of,
 )
 from app.media.exchange import Fetched
 from app.media.fetch import Fetcher
 from app.media.given import GivenImage
 from app.media.intake import Intake
 from app.media.policy import MediaPolicy
+from app.statuses import kind_of
 from tests.media.files import drawing, jpeg, saved
 from tests.media.web import Serve, Web, endless, page, raw, redirect, silent, web
 

@@ -8,7 +8,7 @@ from base64 import b64encode
 import pytest
 from pydantic import ValidationError
 
-from app.errors import (
+from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
     ImageTypeNotSupported,

@@ -10,7 +10,7 @@ from io import BytesIO
 import pytest
 from PIL import Image, ImageChops, PngImagePlugin
 
-from app.errors import ImageUnreadable, TooManyImages
+from app.media.errors import ImageUnreadable, TooManyImages
 from app.media.given import GivenImage
 from app.media.intake import Intake
 from app.media.picture import Picture

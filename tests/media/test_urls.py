@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.errors import ImageUrlRefused
 from app.media.address import is_public
+from app.media.errors import ImageUrlRefused
 from app.media.url import target_of
 
 REFUSED = [

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.errors import InvalidRequest, TooManyImages
+from app.errors import InvalidRequest
+from app.media.errors import TooManyImages
 from app.media.picture import check_bytes
 from app.media.policy import MediaPolicy
 from app.v1.models.base import LONGEST_TEXT

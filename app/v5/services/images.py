@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from app.database import Database
-from app.errors import ImageNotFound, TooManyImages
+from app.errors import ImageNotFound
+from app.media.errors import TooManyImages
 from app.media.given import Detail
 from app.media.intake import Intake
 from app.media.picture import Picture

@@ -12,11 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.errors import PullNotFound, TooManyPulls, kind_of
+from app.errors import PullNotFound, TooManyPulls
 from app.provider.hub import place, process
 from app.provider.hub.errors import HubError, NameTaken
 from app.provider.hub.names import Hubs, parse
 from app.provider.hub.plan import Plan
+from app.statuses import kind_of
 from app.v4.models.times import shown
 from app.v5.models.pull import PullJob, PullJobs, PullProblem, PullState
 
