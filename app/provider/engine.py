@@ -83,6 +83,10 @@ class EngineInfo:
     context_length: int
 
 
+Events = list[tuple[int, Event | ProviderError]]
+"""What a step gives, by job."""
+
+
 class Engine(Protocol):
     """A blocking, step-based engine. Lives in a child process; knows no queue, lock or HTTP.
 

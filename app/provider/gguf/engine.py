@@ -25,7 +25,7 @@ from app.provider.answer import (
     share_out,
 )
 from app.provider.chat import Chat
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.errors import ProviderError
 from app.provider.gguf.batch import Batch
 from app.provider.gguf.cache import PrefixCache, Sequence
@@ -43,8 +43,6 @@ log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from app.provider.gguf.sight import Sight
-
-Events = list[tuple[int, Event | ProviderError]]
 
 _LOOK_SECONDS = 0.05
 """A step with nothing to compute waits that long for a picture; bounds cancel and admission."""

@@ -24,7 +24,7 @@ from app.provider.answer import (
     prepared,
 )
 from app.provider.chat import Chat
-from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
+from app.provider.engine import EngineInfo, EngineLimits, EngineSpec, Events
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.mlx.batch import Batch, Cache, shortened
 from app.provider.mlx.format import buffer_bytes
@@ -35,7 +35,7 @@ from app.provider.mlx.sight import Sight
 from app.provider.pace import Pace
 from app.provider.prefix import SHORTEST, PrefixStore
 from app.provider.qwen_vl import IMAGE_TEXT
-from app.provider.types import End, Event, Progress, Prompt, Started
+from app.provider.types import End, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class MlxEngine:
         self._admitted[job] = prepared
         return True
 
-    def step(self) -> list[tuple[int, Event | ProviderError]]:
+    def step(self) -> Events:
         """A token for every running answer, and a piece of every prompt that is not read."""
         events = self._start_admitted()
         reading = [one for one in self._answers.values() if one.unread]
@@ -152,8 +152,8 @@ class MlxEngine:
 
     # ---------------------------------------------------------------- admission
 
-    def _start_admitted(self) -> list[tuple[int, Event | ProviderError]]:
-        events: list[tuple[int, Event | ProviderError]] = []
+    def _start_admitted(self) -> Events:
+        events: Events = []
         for job, prompt in list(self._admitted.items()):
             if self._is_being_read(prompt):
                 continue
@@ -233,8 +233,8 @@ class MlxEngine:
         tokens = self._pace.prompt_tokens(running, max(one.to_read for one in reading))
         return max(1, tokens // len(reading))
 
-    def _note_read(self, read: dict[int, int]) -> list[tuple[int, Event]]:
-        events: list[tuple[int, Event]] = []
+    def _note_read(self, read: dict[int, int]) -> Events:
+        events: Events = []
         for job, done in read.items():
             answer = self._answers[job]
             answer.read = done
@@ -242,8 +242,8 @@ class MlxEngine:
                 events.append((job, Progress("prefill", answer.done, len(answer.prompt.tokens))))
         return events
 
-    def _write(self, drawn: dict[int, int]) -> list[tuple[int, Event | ProviderError]]:
-        events: list[tuple[int, Event | ProviderError]] = []
+    def _write(self, drawn: dict[int, int]) -> Events:
+        events: Events = []
         ended: list[int] = []
         for job, token in drawn.items():
             said = self._answers[job].writing.take(token, self._vocabulary.piece)

@@ -18,7 +18,7 @@ import numpy as np
 
 from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
 from app.provider.chat import Chat
-from app.provider.engine import Engine, EngineInfo, EngineSpec
+from app.provider.engine import Engine, EngineInfo, EngineSpec, Events
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.onnx import providers
 from app.provider.onnx.arena import Arena
@@ -30,12 +30,10 @@ from app.provider.onnx.settings import Settings, read_settings
 from app.provider.pace import Pace
 from app.provider.prefix import PrefixStore
 from app.provider.sampling import Sampler, draw_all
-from app.provider.types import End, Event, Progress, Prompt, Started
+from app.provider.types import End, Progress, Prompt, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
-
-Events = list[tuple[int, Event | ProviderError]]
 
 SCORE_BYTES = 64 * 2**20
 """Attention scores of a piece of a prompt take heads x piece x longest context float32."""

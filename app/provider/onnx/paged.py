@@ -24,7 +24,7 @@ import onnxruntime_genai as og
 
 from app.provider.answer import PreparedPrompt, Writing, prepared
 from app.provider.chat import Chat
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.onnx.cores import Cores
 from app.provider.onnx.genai import Genai, Heard, Room
@@ -36,8 +36,6 @@ from app.provider.types import End, Event, Prompt, Sampling, Started
 from app.provider.vocabulary import HubVocabulary
 
 log = logging.getLogger(__name__)
-
-Said = list[tuple[int, Event | ProviderError]]
 
 _FAILED_IN_A_ROW = 3
 """Runs; the library takes back a run that failed, and it can be tried again."""
@@ -101,9 +99,9 @@ class PagedEngine:
         self._admitted[job] = prepared
         return True
 
-    def step(self) -> Said:
+    def step(self) -> Events:
         """A token for every running answer, then hand in what there is room for."""
-        said: Said = []
+        said: Events = []
         for heard in self._genai.run():
             said += self._hear(heard)
         return said + self._start_admitted()
@@ -128,9 +126,9 @@ class PagedEngine:
 
     # ---------------------------------------------------------------- admission
 
-    def _start_admitted(self) -> Said:
+    def _start_admitted(self) -> Events:
         """Hand admitted jobs to the library, in order, as far as there is room."""
-        said: Said = []
+        said: Events = []
         for job, prompt in list(self._admitted.items()):
             limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
             room = self._sessions.whole_pages(len(prompt.tokens) + limit)
@@ -180,7 +178,7 @@ class PagedEngine:
 
     # ---------------------------------------------------------------- one step
 
-    def _hear(self, heard: Heard) -> Said:
+    def _hear(self, heard: Heard) -> Events:
         if heard.failure:
             return self._fail(heard)
         self._failures = 0
@@ -193,7 +191,7 @@ class PagedEngine:
         answer = self._answers.get(heard.request)
         return self._write(answer, heard) if answer else []
 
-    def _write(self, answer: Answer, heard: Heard) -> Said:
+    def _write(self, answer: Answer, heard: Heard) -> Events:
         """Turn a token, or the end of the turn, into events."""
         self._note(answer, heard)
         events: list[Event] = []
@@ -232,7 +230,7 @@ class PagedEngine:
         else:
             session.request.close()
 
-    def _fail(self, heard: Heard) -> Said:
+    def _fail(self, heard: Heard) -> Events:
         """A request that cannot be served fails alone; a run that failed is tried again.
 
         Raises RuntimeError when the library's engine is beyond repair, which ends the process.

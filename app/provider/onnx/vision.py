@@ -16,7 +16,7 @@ from app.provider.answer import PreparedPrompt, Writing, placed, prepared
 from app.provider.catalogue.files import optional_json
 from app.provider.catalogue.genai_vision import PROCESSOR, scaling
 from app.provider.chat import Chat
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.onnx.cores import Cores
 from app.provider.onnx.plan import plan
@@ -84,7 +84,7 @@ class VisionEngine:
         self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), writing)
         return True
 
-    def step(self) -> list[tuple[int, Event | ProviderError]]:
+    def step(self) -> Events:
         """Tell that the prompt is taken, then read it, then a token in every step."""
         answer = self._answer
         if answer is None:

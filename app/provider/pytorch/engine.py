@@ -22,7 +22,7 @@ from app.provider.answer import (
     prepared,
     share_out,
 )
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.pace import Pace
 from app.provider.prefix import PrefixStore
@@ -32,9 +32,7 @@ from app.provider.pytorch.plan import plan
 from app.provider.pytorch.rows import Answer, Rows
 from app.provider.pytorch.sight import Sight
 from app.provider.sampling import Sampler, draw_all
-from app.provider.types import End, Event, Progress, Prompt, Started
-
-Events = list[tuple[int, Event | ProviderError]]
+from app.provider.types import End, Progress, Prompt, Started
 
 
 class PytorchEngine:
