@@ -19,7 +19,7 @@ and place, in English and Korean. Several objects are alike, or two unlike ones,
 the other. It answers yes-or-no questions, saying first what it sees, and later questions about a
 picture sent before. Asked about one of two unlike objects it tells about both; of two pictures it
 answers about the last. Its weakest answers are the verdicts of Korean yes-or-no questions: about
-three of ten are wrong, though what they say is to be seen is nearly always right.
+one in six is wrong, though what they say is to be seen is nearly always right.
 
 **What it does not know.** Everything else: photographs, faces, text, other shapes and colours,
 outlines, objects that touch, more than three objects, which of several pictures is meant. It says

@@ -18,7 +18,7 @@ HF, MLX = MODELS / "starter-vision-hf", MODELS / "starter-vision-mlx"
 HCX = MODELS / "starter-vision-hyperclovax"
 WORDS, EYES = MODELS / "starter-vision.gguf", MODELS / "mmproj-starter-vision.gguf"
 FILES = [WORDS, EYES, *HF.iterdir(), *MLX.iterdir(), *HCX.iterdir()]
-ENOUGH = {HF: 0.94, HCX: 0.9}
+ENOUGH = {HF: 0.95, HCX: 0.9}
 
 
 def tensors(folder: Path) -> dict[str, np.ndarray]:
@@ -108,4 +108,4 @@ def test_the_measured_figures_are_good_enough(folder: Path) -> None:
 def test_held_out_questions_get_the_right_answer() -> None:
     answer, cases = answerer(MODELS), held_out_cases(104, seed=3)
     right = [answer(case) == case.answer for case in cases]
-    assert sum(right) >= 0.9 * len(cases), f"{sum(right)} of {len(cases)}"
+    assert sum(right) >= 0.95 * len(cases), f"{sum(right)} of {len(cases)}"
