@@ -27,8 +27,8 @@ Llama, pictures in tiles (anyres), and its chat format with `mime` and `vector` 
 It was trained from scratch by `scripts/vision_starter`. Only the layout is that of HyperCLOVA X: no
 weights, text or output of any other model went into it, and NAVER has nothing to do with it.
 
-EVALUATION.md says how well it does: less well than the Qwen2.5-VL one, because its training was
-shorter. What it says to be seen is mostly right; its yes or no after it often is not.
+EVALUATION.md says how well it does: a little less well than the Qwen2.5-VL one. What it says to be
+seen is nearly always right; of its yes or no after it one in five is wrong, most in Korean.
 """
 
 
