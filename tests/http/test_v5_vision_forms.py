@@ -58,11 +58,12 @@ def test_files_are_the_pictures_of_the_question(client: httpx.Client) -> None:
 
 
 def test_a_form_that_is_sent_as_swagger_fills_it_in_is_answered(client: httpx.Client) -> None:
-    """It fills in the examples, and sends the fields that are empty, too."""
+    """It fills in the examples, and sends what is empty, too: fields, and a file not chosen."""
     body = versions.document("v5")["paths"][CHAT]["post"]["requestBody"]
     fields = body["content"]["multipart/form-data"]["schema"]["properties"]
     filled = {name: field["example"] for name, field in fields.items() if name != "images"}
     assert set(filled) == {*FORM_FIELDS} - {"images"}
+    filled["images"] = fields["images"]["items"]["example"]
     answer = client.post(CHAT, data=filled, files=[("images", ("a.png", picture()))])
     assert (answer.status_code, shown(answer.json())) == (200, ["40x30"])
 
@@ -195,6 +196,6 @@ def test_the_documentation_offers_a_file_button() -> None:
     operation: dict[str, Any] = versions.document("v5")["paths"][CHAT]["post"]
     schema = operation["requestBody"]["content"]["multipart/form-data"]["schema"]
     files = schema["properties"].pop("images")
-    assert files["items"] == {"type": "string", "format": "binary"}
+    assert files["items"] == {"type": "string", "format": "binary", "example": ""}
     assert {*schema["properties"]} - {"detail"} <= ChatRequest.model_fields.keys()
     assert schema["required"] == ["message"]

@@ -209,7 +209,7 @@ def _form_schema() -> dict[str, Any]:
     known = ChatRequest.model_json_schema()["properties"]
     files = {
         "type": "array",
-        "items": {"type": "string", "format": "binary"},
+        "items": {"type": "string", "format": "binary", "example": ""},
         "description": "Files: JPEG, PNG, WebP, BMP or GIF. The field may also be called `files`.",
     }
     special = {
