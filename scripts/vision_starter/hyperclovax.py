@@ -27,7 +27,7 @@ from scripts.vision_starter.hyperclovax_config import SIDE, settings
 from scripts.vision_starter.hyperclovax_prompt import IMAGE, parts
 from scripts.vision_starter.labels import NOTHING, labels
 from scripts.vision_starter.network import Helper, smooth_filters
-from scripts.vision_starter.optimizing import Course, descend, mixed, set_rate
+from scripts.vision_starter.optimizing import Course, descend, mixed, rounded, set_rate
 from scripts.vision_starter.train import right_share
 
 SIGHT_STEPS, STEPS = 1600, 1000
@@ -60,7 +60,7 @@ def train(
     train_sight(model, helper, Course(SIGHT_STEPS, seed, PEAK_RATE))
     start_text(model, text)
     train_answers(model, helper, tokenizer, Course(STEPS, seed, PEAK_RATE))
-    return model.half().float().eval()
+    return rounded(model)
 
 
 def go_on(
@@ -71,7 +71,7 @@ def go_on(
     torch.manual_seed(seed)
     model.language_model.tie_weights()
     train_answers(model.requires_grad_(True).train(), Helper(), tokenizer, course)
-    return model.half().float().eval()
+    return rounded(model)
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> HyperClovaX:

@@ -2,8 +2,11 @@
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
+
+M = TypeVar("M", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ def set_rate(optimizer: torch.optim.Optimizer, course: Course, step: int) -> Non
     fall = 0.02 + 0.98 * (1 + math.cos(math.pi * step / course.steps)) / 2
     for group in optimizer.param_groups:
         group["lr"] = course.peak * group.get("share", 1.0) * min(1.0, (step + 1) / 60) * fall
+
+
+def rounded(model: M) -> M:
+    """Return the model with the weights that every format can hold."""
+    return model.half().float().eval()
 
 
 def mixed() -> torch.autocast:

@@ -51,9 +51,9 @@ def stack(
     return torch.from_numpy(np.stack([s[0] for s in seen])), targets
 
 
-def train_sight(tower: Tower, helper: Helper, steps: int, seed: int) -> None:
+def train_sight(tower: Tower, helper: Helper, course: Course) -> None:
     """Train tower and helper for so many batches; small pictures only in the first third."""
-    random, course = Random(seed), Course(steps, seed, PEAK_RATE)
+    random, steps = Random(course.seed), course.steps
     small, every = alike(random, BATCH, SMALL), alike(random, BATCH, 400)
     learned = [*tower.parameters(), *helper.parameters()]
     optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05)

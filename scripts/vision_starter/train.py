@@ -24,7 +24,8 @@ from scripts.vision_starter.chatml import (
 )
 from scripts.vision_starter.comparing import Comparing
 from scripts.vision_starter.network import Helper, Network, new_network, see
-from scripts.vision_starter.optimizing import Course, descend, mixed, set_rate
+from scripts.vision_starter.optimizing import Course, descend, mixed, rounded, set_rate
+from scripts.vision_starter.sight import PEAK_RATE as SIGHT_RATE
 from scripts.vision_starter.sight import train_sight
 
 PEAK_RATE, SIGHT_SHARE = 3e-3, 0.4  # learning rate; the part of it that the tower learns with
@@ -58,7 +59,7 @@ def train(tokenizer: PreTrainedTokenizerFast, steps: Steps, seed: int) -> Networ
     """Train the eyes, and then everything together; print on the way."""
     torch.manual_seed(seed)
     network, helper = build(tokenizer), Helper()
-    train_sight(network.model.visual, helper, steps.sight, seed)
+    train_sight(network.model.visual, helper, Course(steps.sight, seed, SIGHT_RATE))
     train_answers(network, helper, tokenizer, Course(steps.answers, seed, PEAK_RATE))
     return rounded(network)
 
@@ -68,11 +69,6 @@ def go_on(network: Network, tokenizer: PreTrainedTokenizerFast, steps: int, seed
     torch.manual_seed(seed)
     train_answers(network.train(), Helper(), tokenizer, Course(steps, seed, PEAK_RATE / 2))
     return rounded(network)
-
-
-def rounded(network: Network) -> Network:
-    """Return the network with the weights that every format can hold."""
-    return network.half().float().eval()
 
 
 def train_answers(
