@@ -12,6 +12,7 @@ import datetime
 import json
 import math
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,8 @@ LONGEST_TEXT = 4 * 2**20
 """Characters a template may render."""
 
 _SECONDS = 2.0
-
+_SOON = 0.01
+"""Seconds until an exception that was ignored is raised again."""
 
 T = TypeVar("T")
 
@@ -131,13 +133,15 @@ class _Watchdog:
     """One thread that raises _OutOfTime in threads whose time is over.
 
     It sleeps until the next deadline, not until the next render: a timer per render would cost
-    more than rendering.
+    more than rendering. Python ignores what is raised inside a finalizer or a weak reference's
+    callback; what strikes there is raised again after it.
     """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._limits: set[_Limit] = set()
         self._striking: set[_Limit] = set()
+        self._struck: dict[int, _Limit] = {}
         self._awake_at = math.inf
         self._thread: threading.Thread | None = None
 
@@ -153,7 +157,10 @@ class _Watchdog:
         try:
             yield
         finally:
-            self._settle(mine)
+            try:
+                self._settle(mine)
+            finally:
+                self._struck.pop(mine.thread, None)
 
     def _settle(self, mine: _Limit) -> None:
         """Let an exception that is on its way arrive now, never after the block.
@@ -161,15 +168,30 @@ class _Watchdog:
         It takes no lock: the exception could strike while it is held, and nobody could render
         again.
         """
-        if not self._take(mine):
-            while mine in self._striking:
-                time.sleep(0)
+        while not self._take(mine):
+            on_its_way = mine in self._striking
             time.sleep(0)
+            if not on_its_way and mine not in self._limits:
+                return
 
     def _start(self) -> None:
         if self._thread is None:
+            self._notice_ignored()
             self._thread = threading.Thread(target=self._run, name="templates", daemon=True)
             self._thread.start()
+
+    def _notice_ignored(self) -> None:
+        """Be told, in the thread that was struck, when Python ignores our exception."""
+        others = sys.unraisablehook
+
+        def hook(ignored: sys.UnraisableHookArgs, /) -> None:
+            struck = self._struck.get(threading.get_ident())
+            if struck and ignored.exc_type is _OutOfTime:
+                self._limits.add(struck)
+            else:
+                others(ignored)
+
+        sys.unraisablehook = hook
 
     def _run(self) -> None:
         with self._changed:
@@ -180,12 +202,13 @@ class _Watchdog:
                     if limit.deadline <= now:
                         self._strike(limit)
                 self._awake_at = min((one.deadline for one in list(self._limits)), default=math.inf)
-                left = self._awake_at - now
+                left = _SOON if self._struck else self._awake_at - now
                 self._changed.wait(None if left == math.inf else left)
 
     def _strike(self, limit: _Limit) -> None:
         self._striking.add(limit)
         if self._take(limit):
+            self._struck[limit.thread] = limit
             exception = ctypes.py_object(_OutOfTime)
             thread = ctypes.c_ulong(limit.thread)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, exception)

@@ -75,3 +75,17 @@ def test_work_that_ends_just_at_the_limit_neither_locks_up_nor_is_hit_later() ->
     for thread in threads:
         thread.join(60)
     assert ended == [True] * 3
+
+
+class Dying:
+    def __del__(self) -> None:
+        spin(time.monotonic() + 0.4)
+
+
+def test_work_is_ended_although_the_limit_strikes_while_an_object_dies() -> None:
+    def work() -> None:
+        Dying()  # Python ignores what is raised in there
+        spin(time.monotonic() + 5)
+
+    with pytest.raises(TemplateFailed, match="longer than"):
+        bounded(0.1, work)
