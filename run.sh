@@ -22,7 +22,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
   models           list the models on this machine
-  test [PYTEST…]   run the tests
+  test [PYTEST…]   run the tests, two at a time (-n 0: one, which --pdb needs)
   check            lint, format and type checks
   docs             export the API reference into api_docs/
   migrate          bring the database to this version (serve does it as well)
@@ -262,7 +262,8 @@ main() {
         install test
         ! mlx_exists || install mlx
         ! pytorch_exists || install pytorch
-        exec "$PY" -m pytest "$@"
+        # Two at a time: half of the time a test waits. In order, as the long files stand in the middle.
+        exec "$PY" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
         ;;
     check)
         install test
