@@ -64,6 +64,17 @@ async def test_parked_conversations_come_back() -> None:
     await host.stop()
 
 
+async def test_a_parked_conversation_stays_when_another_one_begins_like_it() -> None:
+    host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=1)
+    long = f"{QUESTION} {SYSTEM}"
+    turns = [await ask(host, f"{n}: {long}", system=f"{n} {SYSTEM}") for n in range(4)]
+    other = await ask(host, "Something else?", system=f"0 {SYSTEM}")
+    assert 100 < other.started.cached_tokens < turns[0].started.prompt_tokens - 100
+    again = await ask(host, f"0: {long}", turns[0].text, "More?", system=f"0 {SYSTEM}")
+    assert again.started.cached_tokens >= turns[0].started.prompt_tokens
+    await host.stop()
+
+
 async def test_without_ram_for_parking_the_prompt_is_computed_again() -> None:
     host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=1, prefix_cache_bytes=0)
     first = await ask(host, f"0: {QUESTION}", system=f"0 {SYSTEM}")
