@@ -134,6 +134,15 @@ def both(two: list[Server]) -> Iterator[list[httpx.Client]]:
         yield [one, other]
 
 
+@pytest.fixture
+def mortal(two: list[Server]) -> Iterator[Server]:
+    """The first of them, to be killed; the next test finds it alive again."""
+    yield two[0]
+    two[0].kill()
+    two[0].start()
+    two[0].open()
+
+
 def test_one_conversation_by_turns_on_two_servers(url: str, both: list[httpx.Client]) -> None:
     name = said(both[0], "turn 0", system="three system words")["conversation_id"]
     for turn, client in zip(range(1, 20), cycle(reversed(both)), strict=False):
@@ -198,19 +207,19 @@ def test_an_answer_is_stopped_through_the_other_server(
 
 @pytest.mark.parametrize("shared_database_url", ["postgresql"], indirect=True)
 def test_what_a_dead_server_left_is_ended_by_the_other(
-    url: str, two: list[Server], both: list[httpx.Client]
+    url: str, mortal: Server, both: list[httpx.Client]
 ) -> None:
     """After the lease, for until then it may be alive; meanwhile the conversation is busy."""
     one, other = both
     name = said(one, "begin")["conversation_id"]
     body = {"message": LONG, "conversation_id": name}
-    (engine,) = two[0].engines()
+    (engine,) = mortal.engines()
     with pytest.raises(httpx.TransportError), one.stream("POST", STREAM, json=body) as answer:
         for piece in answer.iter_text():
             if "event: delta" in piece:
                 engine.suspend()  # or it might be through before it is killed
                 wait_for(url, name, "generating", text=True)
-                two[0].kill()
+                mortal.kill()
                 engine.kill()
     again = {"message": "again", "conversation_id": name}
     assert other.post(CHAT, json=again).status_code == 409
