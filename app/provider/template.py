@@ -170,7 +170,7 @@ class _Watchdog:
         """
         while not self._take(mine):
             on_its_way = mine in self._striking
-            time.sleep(0)
+            time.sleep(0)  # it arrives now; ignored here, it is among the limits again
             if not on_its_way and mine not in self._limits:
                 return
 
