@@ -97,12 +97,19 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is_of_this_machine(error: BaseException) -> bool:
-    """Whether the cause is the machine, so that the same file can be loaded another time."""
-    return any(
-        isinstance(one, NotLoadableNow | MemoryError | ImportError)
-        or (isinstance(one, OSError) and one.errno in _SCARCE)
-        or bool(_NO_MEMORY.search(str(one)))
-        for one in _causes(error)
+    """Whether the cause is the machine, so that the same file can be loaded another time.
+
+    Deeper down an ImportError only says that a library does not know the kind of model.
+    """
+    return (
+        isinstance(error, ImportError)
+        or isinstance(error.__cause__, ImportError)
+        or any(
+            isinstance(one, NotLoadableNow | MemoryError)
+            or (isinstance(one, OSError) and one.errno in _SCARCE)
+            or bool(_NO_MEMORY.search(str(one)))
+            for one in _causes(error)
+        )
     )
 
 
@@ -122,9 +129,9 @@ def _without_paths(text: str, path: str) -> str:
     The model's own may hold any character; of others, only what begins like a folder here is
     taken for one, because nodes of ONNX graphs are named like paths.
     """
-    for own in {path, os.path.realpath(path)} if path else ():
-        folder, name = os.path.split(own)
-        text = text.replace(own, name)
+    own = {path, os.path.realpath(path)} if path else set()
+    for folder, name in sorted(map(os.path.split, own), key=lambda split: -len(split[0])):
+        text = text.replace(os.path.join(folder, name), name)
         text = text.replace(f"{folder}/", "") if len(folder) > 1 else text
     here = set(os.listdir("/"))
 

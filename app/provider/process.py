@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
 
+_QUIET = {"GGML_NO_BACKTRACE": "1"}
+# llama.cpp would hold a process that it aborts until a debugger has printed where it was.
+
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
 # OpenMP's threads spin at every barrier, by default for milliseconds: when another program has a
 # core, they spin away the time slice in which it would finish. A tenth of a millisecond is as fast
@@ -44,7 +47,7 @@ class EngineProcess:
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the child and tell it what to load."""
-        started = await child.start("app.provider.worker", _SPIN | dict(os.environ))
+        started = await child.start("app.provider.worker", _SPIN | _QUIET | dict(os.environ))
         process = cls(started.popen, started.reader, started.writer)
         process.send(spec)
         return process
@@ -62,6 +65,7 @@ class EngineProcess:
             return None
         except Exception:
             log.exception("a message of engine process %d cannot be read", self.pid)
+            self.kill()
             return None
 
     def kill(self) -> None:

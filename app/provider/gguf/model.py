@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 from collections.abc import Callable
 
 import llama_cpp
 
+from app.provider.bounds import MOST_TOKENS, check_number, check_tokens
 from app.provider.errors import ModelNotLoadable
 
 log = logging.getLogger(__name__)
@@ -52,10 +54,23 @@ class LlamaModel:
             raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self.vocab)
+        self._check_numbers()
         self.bos_text = self._special_text(llama_cpp.llama_vocab_bos(self.vocab))
         self.eos_text = self._special_text(llama_cpp.llama_vocab_eos(self.vocab))
         self.control_texts = self._find_control_texts()
         self._pieces: dict[int, bytes | None] = {}
+
+    def _check_numbers(self) -> None:
+        """Refuse a context and tokens that cannot be, before memory is taken for them."""
+        context = self._stated(f"{self._metadata('general.architecture')}.context_length")
+        check_number("context_length", context, MOST_TOKENS, least=1)
+        for name in ("bos_token_id", "eos_token_id"):
+            check_tokens(name, self._stated(f"tokenizer.ggml.{name}"), self.vocabulary_size)
+
+    def _stated(self, key: str) -> int | None:
+        """A whole number of the metadata; None where there is none."""
+        value = self._metadata(key) or ""
+        return int(value) if re.fullmatch(r"-?\d+", value) else None
 
     @property
     def chat_template(self) -> str | None:
