@@ -12,7 +12,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from app.provider.errors import ModelNotLoadable, NotLoadableNow, ProviderError
+from app.provider.errors import ModelNotLoadable, ProviderError
 
 _LONGEST = 500
 """Characters of a sentence; libraries list tensors by the thousand."""
@@ -41,8 +41,7 @@ _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SI
 
 def refusal(error: BaseException, path: str) -> ModelNotLoadable:
     """Say why the model at ``path`` cannot be loaded."""
-    kind = NotLoadableNow if _is_of_this_machine(error) else ModelNotLoadable
-    return kind(sentence(_reason(error), path))
+    return ModelNotLoadable(sentence(_reason(error), path), not _is_of_this_machine(error))
 
 
 def crash(exit_code: int) -> ModelNotLoadable | None:
@@ -105,7 +104,8 @@ def _is_of_this_machine(error: BaseException) -> bool:
         isinstance(error, ImportError)
         or isinstance(error.__cause__, ImportError)
         or any(
-            isinstance(one, NotLoadableNow | MemoryError)
+            isinstance(one, MemoryError)
+            or (isinstance(one, ModelNotLoadable) and not one.lasting)
             or (isinstance(one, OSError) and one.errno in _SCARCE)
             or bool(_NO_MEMORY.search(str(one)))
             for one in _causes(error)

@@ -29,7 +29,8 @@ from app.provider.types import Event, Loaded, Progress, Prompt, Size
 __all__ = ["ModelPool", "PoolConfig"]
 
 _RESCAN_SECONDS = 1.0
-_REFUSED_RESCAN_SECONDS = 0.2
+_URGENT_SECONDS = 0.2
+"""The same where a model cannot be used, which new files may change."""
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
 _LOOK_SECONDS = 1.0
@@ -82,19 +83,21 @@ class ModelPool:
         While requests come all the time, those to known models never wait for the disk, unless
         the model was refused: perhaps its files have changed.
         """
-        age = time.monotonic() - self._scanned_at
+        if model is None and self._config.default_model:
+            model = self._default_id()
         known = self._cards if model is None else find(self._cards, model)
         refused = model is not None and any(map(self._residents.refusals.of, known))
-        if age > (_REFUSED_RESCAN_SECONDS if refused else _RESCAN_SECONDS):
-            self._begin_scan()
-        if self._scanning and (not known or refused or age > _STALE_SECONDS):
-            await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
+        await self._look(known=bool(known), urgent=refused)
         return self.card(model)
 
-    def _begin_scan(self) -> None:
-        if self._scanning is None:
+    async def _look(self, *, known: bool, urgent: bool) -> None:
+        """Begin a scan if the last one is old, and wait for it if need be."""
+        age = time.monotonic() - self._scanned_at
+        if self._scanning is None and age > (_URGENT_SECONDS if urgent else _RESCAN_SECONDS):
             self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
             self._scanning.add_done_callback(self._scanned)
+        if self._scanning and (not known or urgent or age > _STALE_SECONDS):
+            await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
 
     def _scanned(self, _: object) -> None:
         self._scanning = None
@@ -186,10 +189,9 @@ class ModelPool:
         )
 
     async def look_at_defaults(self) -> None:
-        """Look at the disk if settings name models, which may be there or whole by now."""
-        for model in self._named():
-            with suppress(ModelNotFound, ModelConflict):
-                await self.find(model)
+        """Look at the disk if settings name models; those that were broken may be whole by now."""
+        if self._named():
+            await self._look(known=bool(self._cards), urgent=bool(self.broken_defaults()))
 
     # ---------------------------------------------------------------- using a model
 
