@@ -129,8 +129,8 @@ def _greedy(engine: GgufEngine, context: Any, position: int, length: int) -> str
     answer = b""
     for _ in range(length):
         logits = llama_cpp.llama_get_logits_ith(context, -1)
-        token = int(np.ctypeslib.as_array(logits, (engine._model.vocabulary_size,)).argmax())
-        answer += engine._model.piece(token) or b""
+        token = int(np.ctypeslib.as_array(logits, (engine._model.vocabulary.size,)).argmax())
+        answer += engine._model.vocabulary.piece(token) or b""
         tokens = (llama_cpp.llama_token * 1)(token)  # the batch does not keep it alive
         batch = llama_cpp.llama_batch_get_one(tokens, 1)
         batch.pos = (llama_cpp.llama_pos * 1)(position)
