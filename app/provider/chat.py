@@ -127,7 +127,7 @@ class Chat:
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """Tokens and pictures of a conversation; raises UnsupportedInput."""
-        text = self._render(messages)
+        text, header = self._render(messages)
         pictures = [picture for message in messages for picture in message.images]
         runs = text.split(self._image_text or self._mark)
         if len(runs) != len(pictures) + 1:
@@ -135,7 +135,7 @@ class Chat:
         parts: list[list[int] | ImagePart] = [self._with_prefix(self._tokens(runs[0]))]
         for picture, run in zip(pictures, runs[1:], strict=True):
             parts += [picture, self._tokens(run)]
-        return ChatPrompt(parts, self._thinking(messages, text))
+        return ChatPrompt(parts, self._thinking(messages, header))
 
     def _with_prefix(self, tokens: list[int]) -> list[int]:
         """Begin with what begins every prompt, exactly once, whoever writes it."""
@@ -158,11 +158,10 @@ class Chat:
         begins = tokens[: len(before)] == before
         return tokens[len(before) :] if begins else self._vocabulary.tokenize(piece)
 
-    def _thinking(self, messages: Sequence[Message], text: str) -> ThinkingStart:
+    def _thinking(self, messages: Sequence[Message], header: str) -> ThinkingStart:
         """Whether the header of the answer begins its thinking, and which markers count."""
+        opened = opened_by(header)
         asked = [message.text for message in messages if message.role != "assistant"]
-        last = self._escaper.escape(messages[-1].text).strip() if messages else ""
-        opened = opened_by(text[text.rfind(last) + len(last) :]) if last else opened_by(text)
         spoken = any(marker in text for marker in MARKER_TEXTS for text in asked)
         return ThinkingStart(opened.close if opened else "", self._markers, lone=not spoken)
 
@@ -217,16 +216,22 @@ class Chat:
         if spelled in vocabulary.control_texts and "<|return|>" not in vocabulary.control_texts:
             vocabulary.end_with(spelled)  # in harmony answers have several parts, each with an end
 
-    def _render(self, messages: Sequence[Message]) -> str:
-        """The prompt as text; raises UnsupportedInput also when it does not show everything."""
+    def _render(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """The prompt as text, and its end: the header of the answer.
+
+        Raises UnsupportedInput also when it does not show everything.
+        """
         try:
             text = self._fill(messages, self._form)
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
-        parts = (part for message in messages for part in message.parts)
-        texts = (self._escaper.escape(one.text) for one in parts if isinstance(one, TextPart))
-        self._shown.check(messages, texts, text)
-        return text
+        given = (
+            (message.role, self._escaper.escape(part.text))
+            for message in messages
+            for part in message.parts
+            if isinstance(part, TextPart)
+        )
+        return text, self._shown.header(messages, given, text)
 
     def _fill(self, messages: Sequence[Message], form: MessageForm) -> str:
         return self._template.render(

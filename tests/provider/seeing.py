@@ -104,7 +104,7 @@ def by_mtmd(driver: Driver, prompt: Prompt) -> str:
         data = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         bitmaps[index] = mtmd.mtmd_bitmap_init(size.width, size.height, data)
     engine._chat._mark = mtmd.mtmd_default_marker().decode()
-    text = engine._chat._render(prompt.messages).encode()
+    text = engine._chat._render(prompt.messages)[0].encode()
     chunks = mtmd.mtmd_input_chunks_init()
     told = mtmd.mtmd_input_text(text, len(text), True, True)
     assert not mtmd.mtmd_tokenize(

@@ -49,13 +49,17 @@ class Marked:
         return cls(tuple(messages), marks)
 
     def first_missing(self, text: str) -> int | None:
-        """Index of the first message that the text does not show, in order and as plain text."""
+        """Index of the first message that the text does not show, as plain text and in order.
+
+        A system text may stand anywhere: Mistral's templates put it before the last question.
+        """
         position = 0
-        for index, mark in enumerate(self.marks):
-            found = text.find(mark, position)
+        for index, (message, mark) in enumerate(zip(self.messages, self.marks, strict=True)):
+            found = text.find(mark, 0 if message.role == "system" else position)
             if found < 0 or re.search(rf"""text['"]: ?['"]{mark}""", text):
                 return index
-            position = found + len(mark)
+            if message.role != "system":
+                position = found + len(mark)
         return None
 
 

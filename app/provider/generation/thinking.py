@@ -105,7 +105,7 @@ class ThinkingFilter:
         if not found:
             self._text = before[len(before) - _possible(before, [self._closing]) :]
             return None
-        self._state, self._trims, self._text = "start", True, rest
+        self._state, self._trims, self._text = "start", self._released == 0, rest
         return ""
 
     def _answer(self) -> str | None:

@@ -91,6 +91,20 @@ class LlamaModel:
         return int(stated) if stated and stated.isdigit() else 0
 
 
+def open_vocabulary(path: str) -> LlamaVocabulary:
+    """Only the vocabulary and the metadata of a file, without its weights.
+
+    It stays open as long as the process lives. Raises ModelNotLoadable.
+    """
+    log_of_file = LibraryLog()
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
+    if not handle:
+        raise ModelNotLoadable(f"llama.cpp cannot load the file: {log_of_file.reason()}")
+    return LlamaVocabulary(handle)
+
+
 def _whole_percents(progress: Callable[[int], None]) -> Callable[[float, object], bool]:
     last = -1
 
