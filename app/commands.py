@@ -13,6 +13,7 @@ import typer
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.provider.card import ModelCard
     from app.provider.hub.update import News
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
@@ -93,12 +94,19 @@ def convert(
 
 
 @app.command()
-def models() -> None:
-    """List the models on this machine."""
+def models(
+    model: Annotated[
+        str, typer.Argument(help="An id or alias: all that is known of it, and of its template.")
+    ] = "",
+) -> None:
+    """List the models on this machine, or describe one."""
     from app.provider.pool import ModelPool
 
     settings = _settings()
     cards = ModelPool(settings.pool()).cards()
+    if model:
+        _describe(model, cards)
+        return
     rows = [
         (
             card.id,
@@ -226,6 +234,39 @@ def _recommend() -> None:
     ]
     _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
+
+
+def _describe(model: str, cards: list[ModelCard]) -> None:
+    """Print what is known of every model of that name."""
+    from app.provider.catalogue.names import find
+
+    found = find(cards, model)
+    if not found:
+        _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
+    for card in found:
+        facts = _facts(card)
+        width = max(map(len, facts))
+        lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
+        typer.echo("\n".join(lines))
+
+
+def _facts(card: ModelCard) -> dict[str, str]:
+    """What a card says; what it does not say is empty."""
+    from app.provider.generation.template_report import template_report
+
+    return {
+        "Model": card.id,
+        "Also called": ", ".join(card.aliases),
+        "Path": str(card.path),
+        "Format": f"{card.format}, run by the engine {card.engine}",
+        "Size": _size(card.size_bytes),
+        "Context": f"{card.context_length:,} tokens",
+        "Architecture": f"{card.architecture} {card.quantization}".strip(),
+        "Licence": card.licence,
+        "Can": ", ".join(card.tasks),
+        "State": card.problem or "ok",
+        "Chat template": template_report(card),
+    }
 
 
 def _settings() -> Settings:

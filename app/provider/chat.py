@@ -105,7 +105,7 @@ class Chat:
         self._image_text = image_text
         self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
         self._control = [*vocabulary.control_texts, *filter(None, [image_text])]
-        self._escaper = SpecialTokenEscaper(self._control, vocabulary.normalized)
+        self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
         self._shown = ShownMessages(lambda messages: self._fill(messages, self._form))
         self.notes: list[str] = []
@@ -209,7 +209,8 @@ class Chat:
         vocabulary, added = self._vocabulary, set(self._vocabulary.added_texts)
         written = (*vocabulary.tokenize(text), *vocabulary.tokenize(self._source))
         special = added & {vocabulary.spelling(token) for token in written}
-        self._escaper = SpecialTokenEscaper([*self._control, *special], vocabulary.normalized)
+        spellings = [*self._control, *special]
+        self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
         after_answer = text.partition(marked.marks[1])[2].lstrip()
         ending = next(iter(vocabulary.tokenize(after_answer)), None)
         spelled = "" if ending is None else vocabulary.spelling(ending)
@@ -222,7 +223,7 @@ class Chat:
         Raises UnsupportedInput also when it does not show everything.
         """
         try:
-            text = self._fill(messages, self._form)
+            text = self._escaper.settle(self._fill(messages, self._form))
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
         given = (
@@ -257,14 +258,16 @@ class Chat:
     def _content(self, message: Message, form: MessageForm) -> str | list[dict[str, str]]:
         """A text or a list of parts; always a list where the template writes a picture's place."""
         if message.role in form.listed or (self._image_text and message.images):
-            return [self._item(part) for part in message.parts]
-        pieces = (
-            self._escaper.escape(part.text) if isinstance(part, TextPart) else self._mark
-            for part in message.parts
-        )
-        return "".join(pieces)
+            return [self._item(part, message.role) for part in message.parts]
+        return "".join(self._text(part, message.role) for part in message.parts)
 
-    def _item(self, part: TextPart | ImagePart) -> dict[str, str]:
+    def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
+        if isinstance(part, ImagePart) and self._image_text:
+            return {"type": "image"}
+        return {"type": "text", "text": self._text(part, role)}
+
+    def _text(self, part: TextPart | ImagePart, role: Role) -> str:
+        """A text without special tokens, but templates take the thinking out of old answers."""
         if isinstance(part, ImagePart):
-            return {"type": "image"} if self._image_text else {"type": "text", "text": self._mark}
-        return {"type": "text", "text": self._escaper.escape(part.text)}
+            return self._mark
+        return self._escaper.escape(part.text, keep=role == "assistant")

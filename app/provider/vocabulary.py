@@ -41,7 +41,8 @@ class HubVocabulary:
         self._tokenizer.no_padding()
         settings = optional_json(folder / "tokenizer_config.json")
         self.chat_templates = chat_templates(folder, settings)
-        self.special_tokens = _special_tokens(settings)
+        older = optional_json(folder / "special_tokens_map.json")
+        self.special_tokens = _special_tokens(older) | _special_tokens(settings)
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {number for number, token in added.items() if token.special}
         self.control_texts = tuple(added[number].content for number in sorted(self._control))
@@ -49,16 +50,8 @@ class HubVocabulary:
         spelled = {number for number in self._control if self.spelling(number) in end_texts}
         self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)
+        self.prefix = _prefix(self._tokenizer)
         self._pieces: dict[int, bytes | None] = {}
-
-    @property
-    def prefix(self) -> tuple[int, ...]:
-        """Tokens that begin every prompt: what the tokeniser puts before a text."""
-        text = "a"
-        alone = self._tokenizer.encode(text, add_special_tokens=False).ids
-        framed: list[int] = self._tokenizer.encode(text, add_special_tokens=True).ids
-        starts = (at for at in range(len(framed)) if framed[at : at + len(alone)] == alone)
-        return tuple(framed[: next(starts, 0)])
 
     def tokenize(self, text: str) -> list[int]:
         """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
@@ -104,6 +97,14 @@ class HubVocabulary:
         ids = named if isinstance(named, list) else [named]
         eos = self._tokenizer.token_to_id(self.special_tokens.get("eos_token", ""))
         return frozenset(number for number in (*ids, eos) if isinstance(number, int))
+
+
+def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that begin every prompt: what the tokeniser puts before a text."""
+    alone = tokenizer.encode("a", add_special_tokens=False).ids
+    framed: list[int] = tokenizer.encode("a", add_special_tokens=True).ids
+    starts = (at for at in range(len(framed)) if framed[at : at + len(alone)] == alone)
+    return tuple(framed[: next(starts, 0)])
 
 
 def _special_tokens(settings: dict[str, Any]) -> dict[str, str]:

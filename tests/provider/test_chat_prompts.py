@@ -150,6 +150,33 @@ def test_tokens_that_no_template_writes_stay_whole(tmp_path: Path) -> None:
     assert [vocabulary.spelling(token) for token in tokens].count("\n\n") == 1
 
 
+STRIPS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}"
+    "{{ m.content.split('</think>')[-1].lstrip('\n') }}{% else %}{{ m.content }}{% endif %}"
+    "<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n"
+)
+THOUGHT = Message.of("assistant", "<think>\nplan\n</think>\n\nyes")
+
+
+@pytest.mark.parametrize("kind", ["control", "user", "normal"])
+def test_a_template_takes_old_thinking_out(tmp_path: Path, kind: str) -> None:
+    markers = ("<think>", "</think>")
+    facts = {"control": CONTROL, kind: markers + (CONTROL if kind == "control" else ())}
+    vocabulary = gguf(tmp_path, STRIPS, **facts)
+    text = text_of(vocabulary, [*HI, THOUGHT, *HI])
+    assert "<|im_start|>assistant\nyes<|im_end|>" in text
+    assert "plan" not in text
+
+
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_thinking_that_a_template_leaves_in_is_no_token(tmp_path: Path, role: Any) -> None:
+    vocabulary = gguf(tmp_path, CHATML, control=[*CONTROL, "<think>", "</think>"])
+    messages = [*HI, Message.of(role, THOUGHT.text), *HI]
+    (opened,) = vocabulary.tokenize("<think>")
+    assert opened not in tokens_of(Chat(vocabulary), messages)
+    assert THOUGHT.text in text_of(vocabulary, messages)
+
+
 # -------------------------------------------------------------------- what templates show
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Callable
+from functools import cache
 
 import llama_cpp
 
@@ -31,16 +32,27 @@ class LibraryLog:
             log.error("llama.cpp: %s", line)
             self._lines = [*self._lines[-4:], line]
 
+    def forget(self) -> None:
+        """Begin anew: what comes now belongs to another file."""
+        self._lines = []
+
     def reason(self) -> str:
         """Return what was said first among the last errors, without the name of the function."""
         return self._lines[0].split(": ", 1)[-1] if self._lines else "no reason was given"
+
+
+@cache
+def library_log() -> LibraryLog:
+    """The one log of this process: the library would call one that is gone."""
+    return LibraryLog()
 
 
 class LlamaModel:
     """Weights and vocabulary; raises ModelNotLoadable. Loading progress is in percent."""
 
     def __init__(self, path: str, gpu_layers: int, progress: Callable[[int], None]) -> None:
-        self.log = LibraryLog()
+        self.log = library_log()
+        self.log.forget()
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
@@ -96,12 +108,12 @@ def open_vocabulary(path: str) -> LlamaVocabulary:
 
     It stays open as long as the process lives. Raises ModelNotLoadable.
     """
-    log_of_file = LibraryLog()
+    library_log().forget()
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
     handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not handle:
-        raise ModelNotLoadable(f"llama.cpp cannot load the file: {log_of_file.reason()}")
+        raise ModelNotLoadable(f"llama.cpp cannot load the file: {library_log().reason()}")
     return LlamaVocabulary(handle)
 
 

@@ -65,11 +65,11 @@ class Conversation(Chat):
         return [{"role": m.role, "content": part} for m in messages for part in self._parts(m)]
 
     def _parts(self, message: Message) -> list[dict[str, str]]:
-        return [self._item(part) for part in message.parts]
+        return [self._item(part, message.role) for part in message.parts]
 
-    def _item(self, part: TextPart | ImagePart) -> dict[str, str]:
+    def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
         if isinstance(part, TextPart):
-            return super()._item(part)
+            return super()._item(part, role)
         return {
             "type": "image",
             "mime": part.mime,
