@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from app.provider.prompt import LONGEST_TEXT, PromptTemplate
-from app.provider.template import TemplateFailed
+from app.provider.generation.jinja_limits import TemplateFailed
 
 TWICE = "{% set n = namespace(x='x') %}{% for i in range(60) %}"
 
