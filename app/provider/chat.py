@@ -19,12 +19,12 @@ from app.provider.answer import PreparedPrompt, prepared
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
+from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.shown import ShownMessages
 from app.provider.generation.special_tokens import SpecialTokenEscaper
 from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
 from app.provider.generation.thinking import ThinkingStart
-from app.provider.template import SandboxedTemplate, TemplateFailed
 from app.provider.types import ImagePart, Message, Prompt, Role, TextPart
 
 log = logging.getLogger(__name__)

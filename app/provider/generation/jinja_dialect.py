@@ -63,10 +63,10 @@ def _strftime_now(form: str) -> str:
 
 def to_json(
     value: Any,
-    ensure_ascii: bool = False,  # noqa: FBT001, FBT002 (templates may give it by place)
+    ensure_ascii: bool = False,
     indent: int | str | None = None,
     separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
+    sort_keys: bool = False,
 ) -> str:
     """Unlike Jinja's own filter, no HTML escapes: models were not trained on them."""
     weight = weigh(value)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.thinking import MARKERS
+from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.template_probe import Marked
-from app.provider.template import TemplateFailed
 from app.provider.types import Message, Role
 
 Given = tuple[Role, str]

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm
-from app.provider.template import TemplateFailed
 from app.provider.types import ImagePart, Message, Role, TextPart
 
 Fill = Callable[[Sequence[Message], MessageForm], str]
