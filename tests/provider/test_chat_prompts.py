@@ -12,9 +12,10 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 
 from app.provider.chat import Chat
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
+from app.provider.generation.message_form import MessageForm
 from app.provider.gguf.model import open_vocabulary
 from app.provider.gguf.vocabulary import LlamaVocabulary
-from app.provider.types import Message
+from app.provider.types import Message, TextPart
 from app.provider.vocabulary import HubVocabulary
 from tests.provider.chat_templates import FAMILIES, Family
 from tests.provider.scripted import CHATML, CONTROL, make
@@ -307,3 +308,32 @@ def test_the_date_is_told_where_a_template_has_none_of_its_own(tmp_path: Path) -
     own = "{% set date_string = '26 Jul 2024' %}" + "{{ date_string }}" + CHATML
     assert "26 Jul 2024" in text_of(gguf(tmp_path, own), HI)
     assert "20" in text_of(gguf(tmp_path, "{{ date_string }}" + CHATML), HI).partition("<|")[0]
+
+
+# -------------------------------------------------------------------- as transformers writes it
+
+
+def texts_of(message: Message) -> list[str]:
+    return [part.text for part in message.parts if isinstance(part, TextPart)]
+
+
+def by_transformers(family: Family, messages: list[Message], form: MessageForm) -> str:
+    """What transformers makes of the messages in the form that was found for the template."""
+    utils = pytest.importorskip("transformers.utils.chat_template_utils")
+    told: list[dict[str, Any]] = []
+    for one in form.arrange(messages):
+        parts = [{"type": "text", "text": text} for text in texts_of(one)]
+        listed = one.role in form.listed
+        told.append({"role": one.role, "content": parts if listed else one.text})
+    tokens = {"bos_token": family.bos, "eos_token": family.eos, "pad_token": family.pad}
+    template = utils._compile_jinja_template(family.source)
+    text: str = template.render(messages=told, add_generation_prompt=True, **tokens)
+    return text
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_a_prompt_is_what_transformers_writes(tmp_path: Path, family: Family) -> None:
+    chat, _ = family_chat(tmp_path, family)
+    for messages in (HI, TALK[1:], TALK, [*HI, *HI]):
+        ours, _ = chat._render(messages)
+        assert chat._escaper.pieces(ours) == [by_transformers(family, messages, chat._form)]
