@@ -17,7 +17,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   serve            install what is missing and start the server (the default)
   install [EXTRA]  only install; with an extra (mlx, pytorch, onnx-builder)
                    that as well
-  pull [NAME]      download a model; without a name, list the recommended ones
+  pull [NAME]      download a model (a small one to begin with: smollm2-135m);
+                   without a name, list the recommended ones
                    (--check: are there newer revisions? --update: take them)
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
