@@ -113,6 +113,7 @@ class Settings(BaseSettings):
     llm_gpu_memory_offload_threshold_gb: float = Field(0, ge=0)
     engine_stall_seconds: float = Field(120, gt=0)
     load_timeout_seconds: float = Field(600, gt=0)
+    stream_patience_seconds: float = Field(2, ge=0, le=3600)
 
     def pool(self) -> PoolConfig:
         """What the provider needs to know of these settings."""

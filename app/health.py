@@ -24,16 +24,20 @@ async def live() -> JSONResponse:
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 async def health(pool: Pool, database: Store) -> JSONResponse:
-    """503 while the database or an engine is down or hangs; a model that is not loaded is well."""
+    """503 while the database or an engine is down or hangs; a model that is not loaded is well.
+
+    So is one that cannot be loaded, unless a setting names it.
+    """
     problem = await database.problem()
-    ledger = await pool.measured()
+    await pool.look_at_defaults()
+    ledger, meters = await pool.measured(), pool.meters()
     well = pool.well() and not problem
     told = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",
         "models": {
-            model: _shown(status, pool.meters()[model], ledger.get(model))
-            for model, status in pool.health().items()
+            model: _shown(status, meters.get(model) or Meters(), ledger.get(model))
+            for model, status in (pool.broken_defaults() | pool.health()).items()
         },
     }
     return JSONResponse(told, 200 if well else 503)

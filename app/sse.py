@@ -12,7 +12,8 @@ The order on the wire, each event with an id that counts from 0:
 
 A stream that only loads a model has no deltas, and its ``done`` describes the model.
 ``: keep-alive`` comments fill silences. The status is 200 only once the engine has accepted the
-prompt, or has kept us waiting for PATIENCE: an error before that is a normal HTTP error.
+prompt, or has kept us waiting for STREAM_PATIENCE_SECONDS: an error before that is a normal HTTP
+error, one after it an event with the same status and code.
 """
 
 from __future__ import annotations
@@ -37,9 +38,6 @@ from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Loaded, Progress, Started
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 2.0
-"""Seconds to wait for the engine's word before saying 200."""
 
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
@@ -113,16 +111,16 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it all; the client hanging up closes the stream in whatever phase it is."""
         try:
-            await unless_hangup(receive, self._run(send, scope["state"]["request_id"]))
+            await unless_hangup(receive, self._run(send, scope["state"]))
         except ClientGone:
             if not self._started:
                 raise
 
-    async def _run(self, send: Send, request_id: str) -> None:
+    async def _run(self, send: Send, state: Mapping[str, Any]) -> None:
         async with aclosing(Feed(self._events)) as feed:
-            batch = await _until_started(feed)
+            batch = await _until_started(feed, state["settings"].stream_patience_seconds)
             await self._start(send)
-            while not await self._send(send, batch, request_id):
+            while not await self._send(send, batch, state["request_id"]):
                 batch = await feed.batch(KEEP_ALIVE)
 
     async def _start(self, send: Send) -> None:
@@ -151,10 +149,10 @@ class EventStream(Response):
         return f"event: {name}\nid: {next(self._ids)}\ndata: {data}\n\n"
 
 
-async def _until_started(feed: Feed) -> list[Told | Exception]:
-    """What came until the engine accepted the prompt or PATIENCE ran out; raises its refusal."""
+async def _until_started(feed: Feed, patience: float) -> list[Told | Exception]:
+    """What came until the engine accepted the prompt or patience ran out; raises its refusal."""
     seen: list[Told | Exception] = []
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while (left := deadline - time.monotonic()) > 0:
         seen += await feed.batch(left)
         if any(isinstance(event, Started | End | Loaded) for event in seen):

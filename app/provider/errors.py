@@ -4,6 +4,7 @@ ProviderError
 ├── ModelNotFound       no model of that id
 ├── ModelConflict       two files claim that id
 ├── ModelNotLoadable    the file is there but its engine cannot load it
+│   └── NotLoadableNow  for a reason outside the file: too little memory, a missing library
 ├── ContextOverflow     prompt (and answer) do not fit into the context
 ├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
 ├── ModelInUse          it was to be unloaded, but is answering
@@ -37,6 +38,10 @@ class ModelConflict(ProviderError):
 
 class ModelNotLoadable(ProviderError):
     """The engine refused the file; the message carries its reason."""
+
+
+class NotLoadableNow(ModelNotLoadable):
+    """The machine cannot load the file now, but another time it may: nobody remembers it."""
 
 
 class ContextOverflow(ProviderError):

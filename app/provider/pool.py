@@ -9,57 +9,31 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
+from app.provider.choice import default_chat, default_vision, problem_of, seeing
 from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.ledger import Entry, Verdict
-from app.provider.memory import GpuPolicy
 from app.provider.meters import Meters
-from app.provider.residents import Residents
+from app.provider.pool_config import PoolConfig
+from app.provider.residents import Resident, Residents
 from app.provider.rooms import Rooms, Wish
-from app.provider.status import HostPolicy, HostStatus, State
+from app.provider.status import HostStatus, State, failed
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
-STARTER = "starter"
-VISION_STARTER = "starter-vision"
+__all__ = ["ModelPool", "PoolConfig"]
+
 _RESCAN_SECONDS = 1.0
+_REFUSED_RESCAN_SECONDS = 0.2
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
 _LOOK_SECONDS = 1.0
 """That long at most a request to a known model waits for the look."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolConfig:
-    """Where models lie and what they may take.
-
-    ``default_model`` and ``default_vision`` are files or folders anywhere.
-    ``aliases`` are further names by id. ``limits.threads`` 0 means the physical cores; models
-    that are answering share them, so that their sum never exceeds that number. Files
-    ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at once, within
-    ``memory_budget`` bytes of RAM (0: a share of the machine's). ``ttl`` seconds after its last
-    request a model leaves (0: never). Without ``auto_unload`` only a request to do so unloads.
-    """
-
-    models_dir: Path
-    default_model: Path | None = None
-    default_vision: Path | None = None
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    echo: bool = False
-    max_loaded: int = 2
-    auto_unload: bool = True
-    ttl: float = 0.0
-    memory_budget: int = 0
-    gpu: GpuPolicy | None = None
-    limits: EngineLimits = field(default_factory=EngineLimits)
-    policy: HostPolicy = field(default_factory=HostPolicy)
-    untouched: frozenset[Path] = frozenset()
 
 
 class ModelPool:
@@ -80,16 +54,19 @@ class ModelPool:
     def cards(self) -> list[ModelCard]:
         """Look at the disk and list every model there. Blocks for some milliseconds."""
         config = self._config
-        extra = [path for path in (config.default_model, config.default_vision) if path]
-        found = scan(config.models_dir, extra, config.untouched, config.aliases)
+        found = scan(config.models_dir, config.named, config.untouched, config.aliases)
         self._cards = [*found, ECHO, ECHO_VISION] if config.echo else found
         self._scanned_at = time.monotonic()
-        return self._cards
+        return self._known()
+
+    def _known(self) -> list[ModelCard]:
+        """The cards of the last look, with what loading them has shown."""
+        return list(map(self._residents.refusals.noted, self._cards))
 
     def card(self, model: str | None) -> ModelCard:
         """Find a model by id or alias, or the default one; raises ModelNotFound, ModelConflict."""
         wanted = self._default_id() if model is None else model
-        found = find(self._cards, wanted)
+        found = find(self._known(), wanted)
         if not found and time.monotonic() - self._scanned_at > _RESCAN_SECONDS:
             found = find(self.cards(), wanted)
         if not found:
@@ -102,16 +79,22 @@ class ModelPool:
     async def find(self, model: str | None) -> ModelCard:
         """``card`` for the event loop, which it does not block, from a look at most seconds old.
 
-        While requests come all the time, those to known models never wait for the disk.
+        While requests come all the time, those to known models never wait for the disk, unless
+        the model was refused: perhaps its files have changed.
         """
         age = time.monotonic() - self._scanned_at
-        if age > _RESCAN_SECONDS and self._scanning is None:
-            self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
-            self._scanning.add_done_callback(self._scanned)
-        known = self._cards and (model is None or find(self._cards, model))
-        if self._scanning and (not known or age > _STALE_SECONDS):
+        known = self._cards if model is None else find(self._cards, model)
+        refused = model is not None and any(map(self._residents.refusals.of, known))
+        if age > (_REFUSED_RESCAN_SECONDS if refused else _RESCAN_SECONDS):
+            self._begin_scan()
+        if self._scanning and (not known or refused or age > _STALE_SECONDS):
             await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
         return self.card(model)
+
+    def _begin_scan(self) -> None:
+        if self._scanning is None:
+            self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
+            self._scanning.add_done_callback(self._scanned)
 
     def _scanned(self, _: object) -> None:
         self._scanning = None
@@ -125,8 +108,7 @@ class ModelPool:
     def _default_id(self) -> str:
         if self._config.default_model:
             return _id_of(self._config.default_model)
-        ids = [card.id for card in self._cards or self.cards()]
-        return STARTER if STARTER in ids or not ids else ids[0]
+        return default_chat(self._known() or self.cards())
 
     async def find_vision(self) -> ModelCard | None:
         """The model that sees where none is named; None where no model does.
@@ -138,24 +120,41 @@ class ModelPool:
             return await self.find(_id_of(self._config.default_vision))
         with suppress(ModelNotFound, ModelConflict):
             await self.find(None)  # only so that the disk has been looked at lately
-        ids = self.seeing()
-        wanted = VISION_STARTER if VISION_STARTER in ids else next(iter(ids), None)
+        wanted = default_vision(self._known())
         return self.card(wanted) if wanted else None
 
     def seeing(self) -> list[str]:
         """Ids of the models that take pictures and can be loaded, as the last look found them."""
-        return [card.id for card in self._cards if card.vision and not card.problem]
+        return seeing(self._known())
 
     # ---------------------------------------------------------------- how they are
 
     def state(self, model: str) -> State:
         """Say what the model's engine is doing."""
         resident = self._residents.get(model)
-        return resident.host.status().state if resident else "unloaded"
+        if resident and not self._replaced(resident):
+            return resident.host.status().state
+        refused = any(map(self._residents.refusals.of, find(self._cards, model)))
+        return "failed" if refused else "unloaded"
 
     def health(self) -> dict[str, HostStatus]:
         """Status of every model that is loaded or was asked for, least recently used first."""
-        return {one.card.id: one.host.status() for one in self._residents.all()}
+        there = [one for one in self._residents.all() if not self._replaced(one)]
+        return {one.card.id: one.host.status() for one in there}
+
+    def _replaced(self, resident: Resident) -> bool:
+        """Whether what failed has made way for other files, as the last look found them."""
+        stamps = [card.stamp for card in self._cards if card.path == resident.card.path]
+        return resident.failed and stamps != [resident.card.stamp]
+
+    def broken_defaults(self) -> dict[str, HostStatus]:
+        """Status of the models that a setting names and that cannot be used: none stands in."""
+        problems = {model: problem_of(find(self._known(), model)) for model in self._named()}
+        return {model: failed(problem) for model, problem in problems.items() if problem}
+
+    def _named(self) -> list[str]:
+        """Ids of the models that settings name."""
+        return [_id_of(path) for path in self._config.named]
 
     async def measured(self) -> dict[str, Entry]:
         """``ledger``, with what the processes hold now."""
@@ -171,11 +170,26 @@ class ModelPool:
         return self._residents.meters
 
     def well(self) -> bool:
-        """Whether every engine does its work; a bad file that was only tried does not count."""
+        """Whether every engine does its work.
+
+        A model that cannot be loaded only counts where it is the one to use: where a setting
+        names it, or where it is the default and its files are not to blame.
+        """
+        if self.broken_defaults():
+            return False
+        needed = {*self._named(), self._default_id()} - {
+            card.id for card in self._known() if card.problem
+        }
         return all(
-            status.healthy or (status.state == "failed" and model != self._default_id())
+            status.healthy or (status.state == "failed" and model not in needed)
             for model, status in self.health().items()
         )
+
+    async def look_at_defaults(self) -> None:
+        """Look at the disk if settings name models, which may be there or whole by now."""
+        for model in self._named():
+            with suppress(ModelNotFound, ModelConflict):
+                await self.find(model)
 
     # ---------------------------------------------------------------- using a model
 
@@ -214,8 +228,12 @@ class ModelPool:
     # ---------------------------------------------------------------- loading and unloading
 
     async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
-        """Load the model, or find it loaded; ends with Loaded. Raises what ``stream`` raises."""
-        card = await self.find(model)
+        """Load the model, or find it loaded; ends with Loaded. Raises what ``stream`` raises.
+
+        One that was refused is tried once more.
+        """
+        self._residents.refusals.forget(await self.find(model))
+        card = self.card(model)
         if (ahead := self._residents.ahead(card)) is not None:
             yield Progress("queued", ahead)
         async with self._residents.lease(card) as host, aclosing(host.load()) as events:

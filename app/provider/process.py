@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import subprocess
 from typing import Any
 
 from app.provider import child, wire
 from app.provider.engine import EngineSpec
+from app.provider.errors import EngineUnavailable, ProviderError
+from app.provider.load_errors import crash
+
+log = logging.getLogger(__name__)
+
+END_SECONDS = 2.0
+"""How long a process that has closed its socket may take to end."""
+
+_QUIET = {"GGML_NO_BACKTRACE": "1"}
+# llama.cpp would hold a process that it aborts until a debugger has printed where it was.
 
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
 # OpenMP's threads spin at every barrier, by default for milliseconds: when another program has a
@@ -36,7 +47,7 @@ class EngineProcess:
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the child and tell it what to load."""
-        started = await child.start("app.provider.worker", _SPIN | dict(os.environ))
+        started = await child.start("app.provider.worker", _SPIN | _QUIET | dict(os.environ))
         process = cls(started.popen, started.reader, started.writer)
         process.send(spec)
         return process
@@ -47,10 +58,14 @@ class EngineProcess:
             self._writer.write(wire.encode(message))
 
     async def read(self) -> Any:
-        """Next message; None when the child has ended."""
+        """Next message; None when the child has ended, or sends what cannot be read."""
         try:
             return await wire.read(self._reader)
         except (asyncio.IncompleteReadError, ConnectionError):
+            return None
+        except Exception:
+            log.exception("a message of engine process %d cannot be read", self.pid)
+            self.kill()
             return None
 
     def kill(self) -> None:
@@ -58,15 +73,30 @@ class EngineProcess:
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
 
-    async def reap(self) -> int:
-        """Close the socket, wait for the child's end and return its exit code."""
+    async def reap(self, grace: float = 0.0) -> int:
+        """Close the socket, wait for the child's end and return its exit code.
+
+        A child that is ending by itself has ``grace`` seconds, so that its code says why.
+        """
+        if grace:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._popen.wait, grace)
         self.kill()
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        return await asyncio.to_thread(self._popen.wait)
+        code = await asyncio.to_thread(self._popen.wait)
+        log.error("engine process %d %s", self.pid, how_it_ended(code))
+        return code
 
 
 def how_it_ended(code: int) -> str:
     """Exit code → words for the log and the user."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+def why_it_ended(code: int, *, loading: bool) -> ProviderError:
+    """Say what the end of a process means that has given no reason."""
+    crashed = crash(code) if loading else None
+    then = "while it loaded the model" if loading else "and is being restarted"
+    return crashed or EngineUnavailable(f"The engine process {how_it_ended(code)} {then}.", 1.0)

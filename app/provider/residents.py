@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
@@ -20,6 +21,7 @@ from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.ledger import Entry, Tenant, Verdict, admit
 from app.provider.machine import held_by
 from app.provider.meters import Meters
+from app.provider.refusals import Refusals
 from app.provider.rooms import Rooms, Wish
 from app.provider.runtime import EngineHost
 from app.provider.status import HostPolicy
@@ -50,7 +52,10 @@ class Resident:
 
 
 class Residents:
-    """See the module. Lives on one event loop. ``meters`` count on when a model leaves."""
+    """See the module. Lives on one event loop. ``meters`` count on when a model leaves.
+
+    ``refusals`` are the models that were tried and cannot be loaded.
+    """
 
     def __init__(self, rooms: Rooms, policy: HostPolicy, *, auto_unload: bool, ttl: float) -> None:
         self._rooms = rooms
@@ -60,6 +65,7 @@ class Residents:
         self._residents: dict[str, Resident] = {}  # least recently used first
         self._leaving: dict[asyncio.Task[None], Tenant] = {}
         self.meters: defaultdict[str, Meters] = defaultdict(Meters)
+        self.refusals = Refusals()
         self._moving = asyncio.Lock()
         self._in_line = 0
         self._waits_since: float | None = None
@@ -108,6 +114,8 @@ class Residents:
 
         Raises ModelNotLoadable, and EngineBusy when there will be no room.
         """
+        if refused := self.refusals.of(card):
+            raise ModelNotLoadable(refused)
         resident = self._at_hand(card)
         resident = self._use(resident) if resident else await self._bring(card)
         try:
@@ -169,7 +177,8 @@ class Residents:
     async def _settle(self, card: ModelCard) -> Resident:
         wish = await self._make_room(card)
         spec = EngineSpec(ENGINES[card.engine], str(card.path), wish.limits)
-        host = EngineHost(spec, self._policy, self.meters[card.id])
+        refused = partial(self.refusals.note, card)
+        host = EngineHost(spec, self._policy, self.meters[card.id], refused)
         resident = Resident(card, host, Entry(wish.need, wish.placement))
         self._residents[card.id] = resident
         return resident

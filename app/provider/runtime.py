@@ -10,17 +10,17 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from app.provider import wire
 from app.provider.backoff import BackOff
 from app.provider.engine import EngineSpec
-from app.provider.errors import EngineBusy, EngineUnavailable, ProviderError
+from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotLoadable, ProviderError
+from app.provider.host_request import Request
 from app.provider.meters import AnswerMeter, Meters
-from app.provider.process import EngineProcess, how_it_ended
+from app.provider.process import END_SECONDS, EngineProcess, why_it_ended
 from app.provider.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
 
@@ -29,22 +29,21 @@ log = logging.getLogger(__name__)
 L = TypeVar("L", Size, Loaded)
 
 
-@dataclass(slots=True)
-class Request:
-    """One stream or count in progress: what to send, and where its outcomes go."""
-
-    message: wire.Submit | wire.Count | wire.Greet
-    meter: AnswerMeter | None = None
-    outcomes: asyncio.Queue[wire.Outcome] = field(default_factory=asyncio.Queue)
-    sent: bool = False
-    started: bool = False
-
-
 class EngineHost:
-    """Supervises one engine process. Lives on one event loop; ``meters`` may outlive it."""
+    """Supervises one engine process. Lives on one event loop; ``meters`` may outlive it.
 
-    def __init__(self, spec: EngineSpec, policy: HostPolicy, meters: Meters | None = None) -> None:
+    ``refused`` is called when the model turns out not to be loadable.
+    """
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        policy: HostPolicy,
+        meters: Meters | None = None,
+        refused: Callable[[ModelNotLoadable], None] = lambda _: None,
+    ) -> None:
         self.meters = meters or Meters()
+        self._refused = refused
         self._spec = spec
         self._policy = policy
         self._slots = spec.limits.slots
@@ -92,8 +91,11 @@ class EngineHost:
     def load(self) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model, if it is not; gives the progress, then Loaded.
 
-        Raises EngineBusy, ModelNotLoadable, EngineUnavailable.
+        A model that could not be loaded is tried once more, at once. Raises EngineBusy,
+        ModelNotLoadable, EngineUnavailable.
         """
+        if self._state == "failed":
+            self._back_off = BackOff()
         return self._asked(wire.Greet(next(self._numbers)), Loaded)
 
     async def _asked(
@@ -198,21 +200,21 @@ class EngineHost:
 
     async def _supervise(self) -> None:
         """Run the process, and run it again after a crash; ends when it cannot be loaded."""
-        while True:
-            self._state = "loading"
-            self._born = time.monotonic()
-            if not await self._run_process():
-                self._give_up()
-                return
-            delay = self._back_off.failed(time.monotonic() - self._born)
-            self._state = "restarting"
-            self._restarts += 1
-            self.meters.restarts += 1
-            self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
-            await asyncio.sleep(delay)
+        try:
+            while await self._run_process():
+                delay = self._back_off.failed(time.monotonic() - self._born)
+                self._state = "restarting"
+                self._restarts += 1
+                self.meters.restarts += 1
+                self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
+                await asyncio.sleep(delay)
+        except Exception:  # our own mistake must not leave requests waiting for ever
+            log.exception("an engine is not supervised any more")
+        self._give_up()
 
     async def _run_process(self) -> bool:
         """Serve from one process until it ends; True if it had been ready."""
+        self._begin_to_load()
         try:
             process = self._process = await EngineProcess.start(self._spec)
         except OSError as error:  # too many files or processes, no memory
@@ -221,19 +223,23 @@ class EngineHost:
             return False
         watchdog = asyncio.create_task(self._watch(process))
         self._last_sign = time.monotonic()
+        grace = 0.0
         try:
             while (message := await process.read()) is not None:
                 self._last_sign = time.monotonic()
                 self._take(message)
+            grace = 0.0 if self._problem else END_SECONDS
         finally:
             watchdog.cancel()
             self._process = None
-            code = await asyncio.shield(process.reap())
-        self._problem = self._problem or EngineUnavailable(
-            f"The engine process {how_it_ended(code)} and is being restarted.", 1.0
-        )
-        log.error("engine process %d %s", process.pid, how_it_ended(code))
-        return self._state == "ready"
+            code = await asyncio.shield(process.reap(grace))
+        was_ready = self._state == "ready"
+        self._problem = self._problem or why_it_ended(code, loading=not was_ready)
+        return was_ready
+
+    def _begin_to_load(self) -> None:
+        self._state, self._problem = "loading", None
+        self._born = time.monotonic()
 
     def _take(self, message: object) -> None:
         match message:
@@ -265,6 +271,8 @@ class EngineHost:
         self._problem = problem
         self._back_off.failed()
         self._state = "failed"
+        if isinstance(problem, ModelNotLoadable):
+            self._refused(problem)
         self._fail_requests(problem)
 
     def _fail_requests(self, error: ProviderError) -> None:

@@ -37,3 +37,8 @@ class HostStatus:
     threads: int
     idle_seconds: float
     problem: str | None
+
+
+def failed(problem: str) -> HostStatus:
+    """Status of a model that cannot be loaded and has no process."""
+    return HostStatus("failed", False, None, 0, 0, 0, 0, 0.0, problem)

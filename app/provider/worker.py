@@ -7,7 +7,6 @@ goes, in whatever way, the socket ends and so does this process.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
@@ -24,6 +23,7 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import UNWANTED, Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.load_errors import refusal
 from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,14 @@ class Intake:
         self._work = work
 
     def run(self) -> None:
-        """Read messages for ever."""
+        """Read messages for ever; ends the process when that cannot go on."""
+        try:
+            self._run()
+        except BaseException:  # the decode thread would wait for work that never comes
+            log.critical("the engine cannot take requests any more", exc_info=True)
+            os._exit(1)
+
+    def _run(self) -> None:
         while True:
             message = self._line.receive()
             if isinstance(message, wire.Submit):
@@ -86,22 +93,30 @@ class Intake:
                 self._work.put(message)
 
     def _prepare(self, job: int, prompt: Prompt) -> None:
-        try:
-            self._work.put(Waiting(job, self._engine.prepare(prompt)))
-        except ProviderError as error:
-            self._line.send([(job, error)])
-        except Exception:
-            log.exception("preparing a prompt failed")
-            self._line.send([(job, ProviderError("The engine could not prepare this prompt."))])
+        prepared = self._prepared(prompt)
+        if isinstance(prepared, ProviderError):
+            self._line.send([(job, prepared)])
+        else:
+            self._work.put(Waiting(job, prepared))
 
     def _count(self, prompt: Prompt) -> Size | ProviderError:
         limit = self._engine.info.context_length
+        prepared = self._prepared(prompt)
+        if isinstance(prepared, ContextOverflow):
+            return Size(prepared.needed, limit)
+        return (
+            prepared if isinstance(prepared, ProviderError) else Size(prepared.prompt_tokens, limit)
+        )
+
+    def _prepared(self, prompt: Prompt) -> Any:
+        """Prepare a prompt, or return why it cannot be; whatever goes wrong costs only its job."""
         try:
-            return Size(self._engine.prepare(prompt).prompt_tokens, limit)
-        except ContextOverflow as overflow:
-            return Size(overflow.needed, limit)
+            return self._engine.prepare(prompt)
         except ProviderError as error:
             return error
+        except BaseException:  # a panic of a library written in Rust is no Exception
+            log.exception("preparing a prompt failed")
+            return ProviderError("The engine could not prepare this prompt.")
 
 
 class Outbox:
@@ -206,8 +221,12 @@ def serve(sock: socket.socket) -> None:
         sys.modules[library] = None  # type: ignore[assignment]
     try:
         engine = load(spec, lambda percent: line.send(wire.Loading(percent)))
-    except ProviderError as error:
-        line.send(wire.Refused(error))
+    except (BrokenPipeError, ConnectionResetError):
+        raise  # the host has gone
+    except BaseException as error:  # a panic of a library written in Rust is no Exception
+        surprise = error.__cause__ or not isinstance(error, ProviderError)
+        log.error("the model cannot be loaded: %s", error, exc_info=surprise)
+        line.send(wire.Refused(refusal(error, spec.path)))
         return
     work: SimpleQueue[Work] = SimpleQueue()
     intake = Intake(engine, line, work)
@@ -216,9 +235,26 @@ def serve(sock: socket.socket) -> None:
     Decode(engine, line, work).run()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve the host at the other end of the socket, then end at once.
+
+    There is nothing to tidy up, and a thread of a library may never return.
+    """
     # Ctrl-C reaches the whole terminal group; the host decides when an engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.basicConfig(format="%(levelname)s engine %(process)d: %(message)s")
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    code = 0
+    try:
         serve(socket.socket(fileno=int(sys.argv[1])))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the host has gone
+    except BaseException:
+        log.critical("the engine failed", exc_info=True)
+        code = 1
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -133,7 +133,6 @@ def test_a_stream_begins_before_the_prompt_is_accepted_and_still_hangs_up(
 def test_silence_is_filled_with_comments(
     client: httpx.Client, engine: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sse, "PATIENCE", 0.1)
     monkeypatch.setattr(sse, "KEEP_ALIVE", 0.1)
     engine.suspend()
     with asking(client, "/api/v2/chat/stream", "one two") as raw:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 from collections.abc import Callable
 from functools import cache
 
 import llama_cpp
 
+from app.provider.bounds import MOST_TOKENS, check_number, check_tokens
 from app.provider.errors import ModelNotLoadable
 from app.provider.gguf import metadata
 from app.provider.gguf.vocabulary import LlamaVocabulary
@@ -64,6 +66,24 @@ class LlamaModel:
         if llama_cpp.llama_model_has_encoder(self.handle):
             raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
         self.vocabulary = LlamaVocabulary(self.handle)
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
+        """Refuse a context and tokens that cannot be, before memory is taken for them."""
+        context = self._stated(f"{self._architecture}.context_length")
+        check_number("context_length", context, MOST_TOKENS, least=1)
+        for name in ("bos_token_id", "eos_token_id"):
+            check_tokens(name, self._stated(f"tokenizer.ggml.{name}"), self.vocabulary.size)
+
+    @property
+    def _architecture(self) -> str:
+        stated = metadata.value(self.handle, "general.architecture") or b""
+        return stated.decode(errors="replace")
+
+    def _stated(self, key: str) -> int | None:
+        """A whole number of the metadata; None where there is none."""
+        value = metadata.value(self.handle, key) or b""
+        return int(value) if re.fullmatch(rb"-?\d+", value) else None
 
     @property
     def trained_context(self) -> int:
@@ -87,20 +107,14 @@ class LlamaModel:
         """Bytes of float16 keys and values that one token takes over all layers."""
         heads = max(1, llama_cpp.llama_model_n_head(self.handle))
         width = llama_cpp.llama_model_n_embd(self.handle) // heads
-        keys = self._number("attention.key_length") or width
-        values = self._number("attention.value_length") or width
+        keys = self._stated(f"{self._architecture}.attention.key_length") or width
+        values = self._stated(f"{self._architecture}.attention.value_length") or width
         layers: int = llama_cpp.llama_model_n_layer(self.handle)
         return 2 * layers * llama_cpp.llama_model_n_head_kv(self.handle) * (keys + values) or 1
 
     def close(self) -> None:
         """Free the weights."""
         llama_cpp.llama_model_free(self.handle)
-
-    def _number(self, key: str) -> int:
-        """A number that the file states for its architecture; 0 where it states none."""
-        architecture = metadata.value(self.handle, "general.architecture") or b""
-        stated = metadata.value(self.handle, f"{architecture.decode(errors='replace')}.{key}")
-        return int(stated) if stated and stated.isdigit() else 0
 
 
 def open_vocabulary(path: str) -> LlamaVocabulary:

@@ -16,6 +16,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
 from app.provider.answer import PreparedPrompt
+from app.provider.bounds import check_folder
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
 from app.provider.mlx.places import Seen
@@ -88,6 +89,7 @@ def settings(folder: Path) -> dict[str, Any]:
         raise ModelNotLoadable("The folder has no config.json that can be read.")
     if "model_file" in config:
         raise ModelNotLoadable("The model brings code of its own, which is never run.")
+    check_folder(folder, config)
     return config
 
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.provider.bounds import MOST_TOKENS, check_number, check_tokens
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
 
 FILE = "genai_config.json"
+
+_MOST_LAYERS, _MOST_HEADS, _WIDEST_HEAD = 4096, 2**16, 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +66,29 @@ def _by_layer(names: dict[str, Any], which: str) -> tuple[str, str]:
     return pair
 
 
+def _number(facts: dict[str, Any], name: str, least: int, most: int) -> int:
+    """An integer within bounds; raises ModelNotLoadable, KeyError, TypeError."""
+    value = facts[name]
+    if type(value) is not int:
+        raise TypeError(f"{name} as a whole number")
+    check_number(name, value, most, least)
+    return value
+
+
 def _settings(folder: Path, model: dict[str, Any], decoder: dict[str, Any]) -> Settings:
     inputs, outputs = decoder["inputs"], decoder["outputs"]
+    words = _number(model, "vocab_size", 0, MOST_TOKENS) if "vocab_size" in model else 0
+    for name in ("bos_token_id", "eos_token_id"):
+        check_tokens(name, model.get(name), words)
     ends = model.get("eos_token_id", [])
     embedded = "inputs_embeds" in inputs
     return Settings(
         graph=_inside(folder, str(decoder["filename"])),
-        layers=int(decoder["num_hidden_layers"]),
-        heads=int(decoder["num_attention_heads"]),
-        kv_heads=int(decoder["num_key_value_heads"]),
-        head_width=int(decoder["head_size"]),
-        context_length=int(model["context_length"]),
+        layers=_number(decoder, "num_hidden_layers", 1, _MOST_LAYERS),
+        heads=_number(decoder, "num_attention_heads", 1, _MOST_HEADS),
+        kv_heads=_number(decoder, "num_key_value_heads", 1, _MOST_HEADS),
+        head_width=_number(decoder, "head_size", 1, _WIDEST_HEAD),
+        context_length=_number(model, "context_length", 1, MOST_TOKENS),
         input_ids=inputs.get("input_ids", "") if embedded else inputs["input_ids"],
         attention_mask=inputs.get("attention_mask", ""),
         position_ids=inputs.get("position_ids", ""),

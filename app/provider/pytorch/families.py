@@ -20,6 +20,7 @@ from transformers import (
 )
 from transformers.utils import logging as hub_logging
 
+from app.provider.bounds import check_folder
 from app.provider.catalogue.files import optional_json, read_json
 from app.provider.catalogue.safetensors import NotWholeError, main_type, read_weights
 from app.provider.chat import Chat
@@ -63,6 +64,7 @@ def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) ->
         config = read_json(folder / "config.json")
     except (OSError, ValueError) as error:
         raise ModelNotLoadable("The folder has no config.json that can be read.") from error
+    check_folder(folder, config)
     device = device_for(limits.gpu_layers)
     kind = type_for(_stored(folder), device, limits.torch_dtype)
     progress(0)

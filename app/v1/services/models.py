@@ -22,11 +22,12 @@ async def list_models(pool: ModelPool) -> ModelList:
 
 def described(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
     """The fields that every version tells of a model."""
+    state = pool.state(card.id)
     return {
         "id": card.id,
         "format": card.format,
         "tasks": list(card.tasks),
         "size_bytes": card.size_bytes,
         "context_length": card.context_length,
-        "state": "unusable" if card.problem else pool.state(card.id),
+        "state": "unusable" if card.problem and state != "failed" else state,
     }

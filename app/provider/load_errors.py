@@ -1,0 +1,149 @@
+"""Whatever a library raises while a model loads → one sentence for the user.
+
+An engine raises ModelNotLoadable where it knows the cause. Everything else that a foreign file
+provokes, in any library, becomes one here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import signal
+from collections.abc import Iterator
+
+from app.provider.errors import ModelNotLoadable, NotLoadableNow, ProviderError
+
+_LONGEST = 500
+"""Characters of a sentence; libraries list tensors by the thousand."""
+
+_SCARCE = {
+    errno.EACCES,
+    errno.EAGAIN,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EPERM,
+}
+"""Errors of the system that another day will not have with the same file."""
+
+_NO_MEMORY = re.compile(
+    r"out of memory|bad_alloc|not enough memory|cannot allocate|can't allocate|failed to allocate",
+    re.IGNORECASE,
+)
+
+_PATH = re.compile(r"(?<![\w/.~-])/((?:[^\s/'\"<>|:;,()\[\]]+/)+)([^\s/'\"<>|:;,()\[\]]*)")
+
+_KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+def refusal(error: BaseException, path: str) -> ModelNotLoadable:
+    """Say why the model at ``path`` cannot be loaded."""
+    kind = NotLoadableNow if _is_of_this_machine(error) else ModelNotLoadable
+    return kind(sentence(_reason(error), path))
+
+
+def crash(exit_code: int) -> ModelNotLoadable | None:
+    """Say that a library crashed while it loaded a model; None for a process that was killed."""
+    if -exit_code in _KILLED_FROM_OUTSIDE:
+        return None
+    if exit_code >= 0:
+        how = f"the process ended with exit code {exit_code}"
+    else:
+        how = _signal_name(-exit_code)
+    return ModelNotLoadable(
+        f"The library that runs this model crashed while loading it ({how}): the file is damaged "
+        "or is not supported."
+    )
+
+
+def sentence(text: str, path: str = "") -> str:
+    """Make one short line of what a library said, without paths of this machine.
+
+    Nothing in it stops it from being stored or sent: no NUL, no half of a surrogate pair.
+    """
+    text = " ".join(_without_paths(text, path).split())
+    text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _reason(error: BaseException) -> str:
+    match error:
+        case ProviderError():
+            return str(error)
+        case MemoryError():
+            return "There is not enough memory to load this model."
+        case ImportError():
+            return f"The engine of this model cannot be started: {error}."
+    return f"The model cannot be loaded: {_cause(error)}"
+
+
+def _cause(error: BaseException) -> str:
+    match error:
+        case RecursionError():
+            return "something in its files is nested too deeply."
+        case UnicodeError():
+            return "one of its text files is not valid UTF-8."
+        case KeyError():
+            return f"its files do not say {error}."
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _is_of_this_machine(error: BaseException) -> bool:
+    """Whether the cause is the machine, so that the same file can be loaded another time.
+
+    Deeper down an ImportError only says that a library does not know the kind of model.
+    """
+    return (
+        isinstance(error, ImportError)
+        or isinstance(error.__cause__, ImportError)
+        or any(
+            isinstance(one, NotLoadableNow | MemoryError)
+            or (isinstance(one, OSError) and one.errno in _SCARCE)
+            or bool(_NO_MEMORY.search(str(one)))
+            for one in _causes(error)
+        )
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give the error and what it was raised from."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        cause = cause.__cause__
+
+
+def _without_paths(text: str, path: str) -> str:
+    """Leave the last part of every path of this machine.
+
+    The model's own may hold any character; of others, only what begins like a folder here is
+    taken for one, because nodes of ONNX graphs are named like paths.
+    """
+    own = {path, os.path.realpath(path)} if path else set()
+    for folder, name in sorted(map(os.path.split, own), key=lambda split: -len(split[0])):
+        text = text.replace(os.path.join(folder, name), name)
+        text = text.replace(f"{folder}/", "") if len(folder) > 1 else text
+    here = set(os.listdir("/"))
+
+    def shortened(found: re.Match[str]) -> str:
+        folders = found[1].split("/")
+        return (found[2] or folders[-2]) if folders[0] in here else found[0]
+
+    return _PATH.sub(shortened, text)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

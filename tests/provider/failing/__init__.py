@@ -1,0 +1,1 @@
+"""An engine that fails where a prompt tells it to, in a process like any other's."""
