@@ -95,10 +95,14 @@ def convert(
 @app.command()
 def models() -> None:
     """List the models on this machine."""
+    from app.provider.catalogue.scan import notices, pending
     from app.provider.pool import ModelPool
 
     settings = _settings()
-    cards = ModelPool(settings.pool()).cards()
+    pool = ModelPool(settings.pool())
+    cards = pool.cards()
+    while pending(settings.models_dir):
+        cards = pool.cards()
     rows = [
         (
             card.id,
@@ -113,6 +117,8 @@ def models() -> None:
     _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
     if not rows:
         typer.echo(f"No model in {settings.models_dir}: pull one.")
+    for notice in notices(settings.models_dir):
+        typer.echo(notice, err=True)
 
 
 @app.command()

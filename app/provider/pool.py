@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.names import find
+from app.provider.catalogue.names import find, model_id
 from app.provider.catalogue.scan import scan
 from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
@@ -124,7 +124,7 @@ class ModelPool:
 
     def _default_id(self) -> str:
         if self._config.default_model:
-            return _id_of(self._config.default_model)
+            return model_id(self._config.default_model)
         ids = [card.id for card in self._cards or self.cards()]
         return STARTER if STARTER in ids or not ids else ids[0]
 
@@ -135,7 +135,7 @@ class ModelPool:
         ModelNotFound, ModelConflict.
         """
         if self._config.default_vision:
-            return await self.find(_id_of(self._config.default_vision))
+            return await self.find(model_id(self._config.default_vision))
         with suppress(ModelNotFound, ModelConflict):
             await self.find(None)  # only so that the disk has been looked at lately
         ids = self.seeing()
@@ -249,7 +249,3 @@ class ModelPool:
     async def close(self) -> None:
         """Unload everything."""
         await self._residents.close()
-
-
-def _id_of(path: Path) -> str:
-    return path.name.removesuffix(".gguf")
