@@ -103,10 +103,14 @@ def models(
     ] = "",
 ) -> None:
     """List the models on this machine, or describe one."""
+    from app.provider.catalogue.scan import notices, pending
     from app.provider.pool import ModelPool
 
     settings = _settings()
-    cards = ModelPool(settings.pool()).cards()
+    pool = ModelPool(settings.pool())
+    cards = pool.cards()
+    while pending(settings.models_dir):
+        cards = pool.cards()
     if model:
         _describe(model, cards)
         return
@@ -124,6 +128,8 @@ def models(
     _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
     if not rows:
         typer.echo(f"No model in {settings.models_dir}: pull one.")
+    for notice in notices(settings.models_dir):
+        typer.echo(notice, err=True)
 
 
 @app.command()
@@ -254,35 +260,17 @@ def _recommend() -> None:
 
 def _describe(model: str, cards: list[ModelCard]) -> None:
     """Print what is known of every model of that name."""
+    from app.provider.catalogue.description import description
     from app.provider.catalogue.names import find
 
     found = find(cards, model)
     if not found:
         _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
     for card in found:
-        facts = _facts(card)
+        facts = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
         width = max(map(len, facts))
         lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
         typer.echo("\n".join(lines))
-
-
-def _facts(card: ModelCard) -> dict[str, str]:
-    """What a card says; what it does not say is empty."""
-    from app.provider.generation.template_report import template_report
-
-    return {
-        "Model": card.id,
-        "Also called": ", ".join(card.aliases),
-        "Path": str(card.path),
-        "Format": f"{card.format}, run by the engine {card.engine}",
-        "Size": _size(card.size_bytes),
-        "Context": f"{card.context_length:,} tokens",
-        "Architecture": f"{card.architecture} {card.quantization}".strip(),
-        "Licence": card.licence,
-        "Can": ", ".join(card.tasks),
-        "State": card.problem or "ok",
-        "Chat template": template_report(card),
-    }
 
 
 def _source(model: Recommended) -> str:
