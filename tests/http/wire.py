@@ -25,11 +25,13 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def connected(client: httpx.Client) -> Iterator[socket.socket]:
-    """A connection to the server that ``client`` talks to."""
-    address = client.base_url.host, client.base_url.port or 80
-    with socket.create_connection(address) as raw:
+def connected(client: httpx.Client, *, reads: int = 0) -> Iterator[socket.socket]:
+    """A connection to the server that ``client`` talks to, which takes in so much unread."""
+    with socket.socket() as raw:
+        if reads:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads)
         raw.settimeout(20)
+        raw.connect((client.base_url.host, client.base_url.port or 80))
         yield raw
 
 
