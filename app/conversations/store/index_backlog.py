@@ -16,9 +16,6 @@ from sqlalchemy.orm import Session
 from app.v4.store import conversations, search
 from app.v4.tables import HIDDEN, Conversation, IndexBacklog, Message
 
-Entry = tuple[int, list[str]]
-"""A message, by its ``seq``, and grams of it."""
-
 MOST_PLANS = 200
 """Messages of one round."""
 
@@ -75,22 +72,25 @@ def next_plans(session: Session) -> list[Plan]:
 def write_piece(session: Session, plans: Sequence[Plan]) -> bool:
     """Index as much as fits into a short transaction; whether some is left."""
     room = search.PIECE
-    stale: list[Entry] = []
-    new: list[Entry] = []
+    stale: list[search.Entry] = []
+    new: list[search.Entry] = []
+    begun: list[int] = []
     for plan in plans:
         if plan.done or room <= 0:
             continue
         if (job := _job(session, plan)) is None:
             plan.done = True
             continue
+        if plan.at:
+            begun.append(job.seq)
         old, piece = _next_piece(session, plan, room)
         stale.append((job.seq, old))
         new.append((job.seq, piece))
         room -= len(old) + len(piece)
         job.title, job.indexed = plan.title, plan.indexed
     session.flush()
-    search.erase(session, stale, search.PIECE_PAGES)
-    search.write(session, new, search.PIECE_PAGES)
+    search.erase(session, stale, [seq for seq, grams in stale if grams], search.PIECE_PAGES)
+    search.write(session, new, begun, search.PIECE_PAGES)
     return not all(plan.done for plan in plans)
 
 

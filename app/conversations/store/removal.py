@@ -55,7 +55,12 @@ def is_large(session: Session, conversation_id: str) -> bool:
 
 
 def hide(session: Session, found: Conversation, after: int = 0) -> None:
-    """Let nobody see the conversation any more, and have it taken away after that time."""
+    """Let nobody see the conversation any more, and have it taken away after that time.
+
+    Whoever makes an answer in it finds it gone.
+    """
+    running = Message.conversation_id == found.id, Message.status == "generating"
+    session.execute(delete(Message).where(*running))
     session.add(Removal(conversation_id=found.id, owner=found.owner, after=after))
     found.owner = HIDDEN
     session.flush()
@@ -185,7 +190,7 @@ def _is_as_read(session: Session, batch: Batch, numbers: Sequence[int]) -> bool:
 
 def _erase(session: Session, batch: Batch) -> list[Doomed]:
     """Take grams out of the index, from the last one on; returns messages that have none left."""
-    room, entries, gone = search.PIECE, [], []
+    room, entries, gone, staying = search.PIECE, [], [], []
     while batch.messages and room > 0:
         one = batch.messages[0]
         left = max(0, len(one.grams) - room)
@@ -194,9 +199,10 @@ def _erase(session: Session, batch: Batch) -> list[Doomed]:
         del one.grams[left:]
         if left:
             one.job = session.merge(IndexBacklog(seq=one.seq, indexed=left, title=one.title))
+            staying.append(one.seq)
         else:
             gone.append(batch.messages.pop(0))
-    search.erase(session, entries, search.PIECE_PAGES)
+    search.erase(session, entries, staying, search.PIECE_PAGES)
     return gone
 
 

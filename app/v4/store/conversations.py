@@ -68,15 +68,12 @@ def remove(session: Session, owner: str, conversation_id: str) -> None:
     A large one is only hidden here; ``removal`` takes it away piece by piece.
     """
     found = owned(session, owner, conversation_id, alone=True)
-    running = delete(Message).where(
-        Message.conversation_id == conversation_id, Message.status == "generating"
-    )
-    session.execute(running)
     if removal.is_large(session, conversation_id):
         removal.hide(session, found)
         return
-    rows = session.scalars(select(Message).where(Message.conversation_id == conversation_id)).all()
-    search.drop(session, found, rows)
+    mine = Message.conversation_id == conversation_id
+    indexed = session.scalars(select(Message).where(mine, Message.status != "generating"))
+    search.drop(session, found, indexed.all())
     images.forget(session, conversation_id)
     for table in (Cut, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))

@@ -7,7 +7,7 @@ index. A tag of the owner is one more gram, so that a search costs what its owne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -55,6 +55,9 @@ AT_ONCE = 20_000
 """Letters that are indexed within a transaction that stores something; the rest is done later."""
 
 
+Entry = tuple[int, list[str]]
+"""A message, by its ``seq``, and grams of it."""
+
 MOST_NUMBERS = 500
 """Values of one statement; SQLite has a limit."""
 
@@ -101,7 +104,8 @@ SQLITE = Dialect(
     candidates=text(_CANDIDATES.format(key="rowid", matches="g.message_grams MATCH :grams")),
     # FTS5 merges its segments in small steps here instead of in large ones now and then.
     upkeep=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', :pages)"),
-    # Without content, an entry is no more than its pairs of gram and number.
+    # Without content, an entry is no more than its pairs of gram and number. FTS5 counts how often
+    # something was added and taken out, which must come out even: an empty text does nothing else.
     in_pieces=True,
     indexed=" ".join,
     sought=_all_of,
@@ -129,7 +133,8 @@ def dialect_of(session: Session) -> Dialect:
 def add(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
     """Index messages that are stored and have their final text: now, or soon where it is long."""
     now, later = _divided(rows)
-    write(session, [(row.seq, grams(found, row)) for row in now])
+    if now:
+        write(session, [(row.seq, grams(found, row)) for row in now])
     _postpone(session, found, later, indexed=0)
 
 
@@ -171,30 +176,40 @@ def grams(found: Conversation, row: Message, title: str | None = None) -> list[s
     return document(_text(found.title if title is None else title, row), *tags)
 
 
-def write(session: Session, entries: Sequence[tuple[int, Sequence[str]]], pages: int = 4) -> None:
-    """Put grams of messages, by their ``seq``, into the index."""
+def write(
+    session: Session, entries: Sequence[Entry], begun: Collection[int] = (), pages: int = 4
+) -> None:
+    """Put grams of messages into the index; of those in ``begun`` it has some already."""
     dialect = dialect_of(session)
     _execute(session, dialect.add, entries)
-    if dialect.upkeep is not None and entries:
-        session.connection().execute(dialect.upkeep, {"pages": pages})
+    if dialect.in_pieces:
+        _execute(session, dialect.drop, [(seq, []) for seq in begun])
+    _keep_up(session, pages)
 
 
-def erase(session: Session, entries: Sequence[tuple[int, Sequence[str]]], pages: int = 4) -> None:
-    """Take out grams that are in the index."""
-    dialect = dialect_of(session)
-    _execute(session, dialect.drop, entries)
-    if dialect.upkeep is not None and entries:
-        session.connection().execute(dialect.upkeep, {"pages": pages})
-
-
-def _execute(
-    session: Session, statement: TextClause, entries: Sequence[tuple[int, Sequence[str]]]
+def erase(
+    session: Session, entries: Sequence[Entry], staying: Collection[int] = (), pages: int = 4
 ) -> None:
+    """Take out grams that are in the index; of those in ``staying`` others remain there."""
+    dialect = dialect_of(session)
+    if dialect.in_pieces:
+        _execute(session, dialect.add, [(seq, []) for seq in staying])
+        entries = [entry for entry in entries if entry[1]]
+    _execute(session, dialect.drop, entries)
+    _keep_up(session, pages)
+
+
+def _execute(session: Session, statement: TextClause, entries: Sequence[Entry]) -> None:
     indexed = dialect_of(session).indexed
     values = [{"seq": seq, "grams": indexed(found)} for seq, found in entries]
     if values:
         # Not through the session, which takes as long as the database does: these are no objects.
         session.connection().execute(statement, values)
+
+
+def _keep_up(session: Session, pages: int) -> None:
+    if (upkeep := dialect_of(session).upkeep) is not None:
+        session.connection().execute(upkeep, {"pages": pages})
 
 
 def _divided(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
