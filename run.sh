@@ -17,11 +17,12 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   serve            install what is missing and start the server (the default)
   install [EXTRA]  only install; with an extra (mlx, pytorch, onnx-builder)
                    that as well
-  pull [NAME]      download a model; without a name, list the recommended ones
+  pull [NAME]      download a model (a small one to begin with: smollm2-135m);
+                   without a name, list the recommended ones
                    (--check: are there newer revisions? --update: take them)
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
-  models           list the models on this machine
+  models [ID]      list the models on this machine, or describe one
   test [PYTEST…]   run the tests, two at a time (-n 0: one, which --pdb needs)
   check            lint, format and type checks
   docs             export the API reference into api_docs/

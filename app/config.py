@@ -14,6 +14,7 @@ from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
 from app.provider.pool import PoolConfig
 from app.provider.status import HostPolicy
+from app.web.bounds import BodyPace, ConnectionBounds, connection_limit
 
 
 def _split(value: object) -> object:
@@ -58,10 +59,18 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     api_keys: Names = Field((), repr=False)
+    admin_api_keys: Names = Field((), repr=False)
     allow_open_bind: bool = False
     allowed_hosts: Names = ()
     cors_origins: Names = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    max_header_bytes: int = Field(2**16, ge=1024)
+    header_timeout_seconds: float = Field(10, gt=0)
+    min_body_bytes_per_second: int = Field(1024, ge=0)
+    body_window_seconds: float = Field(30, gt=0)
+    keep_alive_seconds: float = Field(75, gt=0)
+    max_connections: int = Field(0, ge=0)
 
     database_url: str = Field("sqlite:///sllm.db", repr=False)
 
@@ -151,6 +160,20 @@ class Settings(BaseSettings):
             seconds=self.image_seconds,
             urls=self.image_urls,
             url_ports=self.image_url_ports,
+        )
+
+    def body_pace(self) -> BodyPace:
+        """How slowly a body may come."""
+        return BodyPace(self.min_body_bytes_per_second, self.body_window_seconds)
+
+    def connections(self, descriptors: int) -> ConnectionBounds:
+        """What connections may take, in a process that can open so many files."""
+        return ConnectionBounds(
+            header_bytes=self.max_header_bytes,
+            header_seconds=self.header_timeout_seconds,
+            drain_seconds=self.body_window_seconds,
+            keep_alive_seconds=self.keep_alive_seconds,
+            connections=connection_limit(self.max_connections, descriptors),
         )
 
     def largest_request(self) -> int:

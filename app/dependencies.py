@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from app.config import Settings
 from app.database import Database
-from app.errors import MediaTypeNotSupported
+from app.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.logs import Traffic
 from app.provider.pool import ModelPool
 from app.v3.services.templates import TemplateLibrary
@@ -87,6 +87,11 @@ async def _owner(request: Request) -> str:
     return owner
 
 
+async def _admin(request: Request) -> None:
+    if not request.state.admin:
+        raise AdminKeyRequired
+
+
 async def _json_only(request: Request) -> None:
     declared = request.headers.get("content-type", "")
     if declared.partition(";")[0].strip().lower() != "application/json":
@@ -110,6 +115,9 @@ Eyes = Annotated[Sight, Depends(_sight)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""
+
+ADMIN_ONLY = Depends(_admin)
+"""For the ``dependencies`` of a route that decides for everybody which models there are."""
 
 JSON_ONLY = Depends(_json_only)
 """For the ``dependencies`` of a route that takes a JSON body."""

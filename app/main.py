@@ -27,6 +27,7 @@ from app.v4.services.desk import Desk
 from app.v5.services.fingerprints import Fingerprints
 from app.v5.services.pull import Puller
 from app.v5.services.sight import Sight
+from app.web.bounds import BOUND_BY_SERVER
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,11 @@ READ_AT_ONCE = 4
 """Largest bodies with pictures that are in memory at the same time."""
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, bounded: bool = False) -> FastAPI:
     """Build the application from settings, by default those of the environment and ``.env``.
 
-    Raises BrokenTemplate.
+    ``bounded``: the server that runs it keeps the bounds that only a server can keep, as
+    ``app.web.server`` does; otherwise the log says which are missing. Raises BrokenTemplate.
     """
     settings = settings or Settings()
     templates = _templates(settings)
@@ -46,6 +48,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         logs.configure(settings.log_level)
+        if not bounded:
+            log.warning(
+                "started without ./run.sh serve, so nothing keeps %s: put a proxy in front that "
+                "bounds headers, slow clients and connections",
+                ", ".join(BOUND_BY_SERVER),
+            )
         if not templates.all():
             log.warning("there are no prompt templates in %s", settings.prompts_dir)
         migrate.prepare(settings.database_url)
@@ -97,6 +105,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def bounded_app() -> FastAPI:
+    """Build the application for ``app.serve``, whose server keeps the bounds."""
+    return create_app(bounded=True)
+
+
 def _templates(settings: Settings) -> TemplateLibrary:
     """Only a folder that was asked for has to be there; raises BrokenTemplate."""
     if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
@@ -130,10 +143,11 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> 
     app.add_middleware(
         BodyLimit,
         limit=settings.max_request_bytes,
+        pace=settings.body_pace(),
         large=versions.large_paths(),
         large_limit=settings.largest_request(),
     )
-    app.add_middleware(Guard, settings=settings, public=public)
+    app.add_middleware(Guard, settings=settings, public=public, streams=versions.streaming_paths())
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

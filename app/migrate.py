@@ -24,7 +24,7 @@ from app.v4.store.search import INDEX
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in ``migrations/versions``; known here, so that a start need not look."""
 
 LOCK = 0x534C4C4D

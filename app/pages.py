@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
-from collections.abc import Awaitable, Callable
+import mimetypes
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
 from app import versions
 
@@ -26,6 +28,9 @@ ASSETS = {
     "icon.svg": "app",
 }
 """File name → the package whose ``static`` folder holds it."""
+
+PIECE = 64 * 1024
+"""Bytes of a file that are sent at once."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -80,9 +85,24 @@ def _asset(name: str, package: str) -> Callable[[], Awaitable[Response]]:
     path = Path(spec.origin).parent / "static" / name
 
     async def asset() -> Response:
-        return FileResponse(path, headers={"Cache-Control": "max-age=3600"})
+        content = await asyncio.to_thread(_content, path)
+        headers = {"Cache-Control": "max-age=3600", "Content-Length": str(len(content))}
+        kind, _ = mimetypes.guess_type(name)
+        return StreamingResponse(_pieces(content), headers=headers, media_type=kind)
 
     return asset
+
+
+@cache
+def _content(path: Path) -> bytes:
+    """Kept, so that a client which does not read its answer holds no open file."""
+    return path.read_bytes()
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    """Pieces of the size that is read ahead: a client that does not read holds two of them."""
+    for start in range(0, len(content), PIECE):
+        yield content[start : start + PIECE]
 
 
 def _openapi(name: str) -> Callable[[], Awaitable[Response]]:

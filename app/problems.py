@@ -38,6 +38,7 @@ TITLES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    408: "Request Timeout",
     409: "Conflict",
     412: "Precondition Failed",
     413: "Content Too Large",
@@ -45,10 +46,13 @@ TITLES = {
     421: "Misdirected Request",
     422: "Unprocessable Content",
     429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
     499: "Client Closed Request",
     500: "Internal Server Error",
+    501: "Not Implemented",
     502: "Bad Gateway",
     503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
     507: "Insufficient Storage",
 }
 """Names of the statuses; Python's own change from version to version."""
@@ -57,7 +61,11 @@ FRAMEWORK = {
     400: "malformed-body",
     404: "not-found",
     405: "method-not-allowed",
+    408: "request-timeout",
     413: "request-too-large",
+    431: "headers-too-large",
+    501: "transfer-coding-not-supported",
+    505: "http-version-not-supported",
 }
 """Codes of HTTPException, by its status."""
 

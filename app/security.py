@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,7 +25,10 @@ from app.errors import (
 )
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing, so that any page may send them."""
+"""Methods that change nothing, so that any page may send them (but not to a stream)."""
+
+WELL_KNOWN = "/.well-known/"
+"""Clients ask here, without a key, how to log in. There is nothing, and that is no secret."""
 
 HOST_HEADER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]+))(?::\d+)?")
 
@@ -56,34 +58,49 @@ def require_safe_bind(settings: Settings, host: str) -> None:
 class Guard:
     """ASGI middleware: lets a request through, or answers why not."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, public: Collection[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        public: Collection[str],
+        streams: Collection[re.Pattern[str]] = (),
+    ) -> None:
         self.app = app
         self._settings = settings
         self._public = frozenset(public)
+        self._streams = tuple(streams)
+        self._admins = tuple(key.encode() for key in settings.admin_api_keys)
         self._keys = tuple(key.encode() for key in settings.api_keys)
         self._any_host = bool(settings.api_keys) or "*" in settings.allowed_hosts
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.allowed_hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check, note the owner in the request's state, and pass on."""
+        """Check, note the owner and whether it is an administrator, and pass on."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         try:
-            scope["state"]["owner"] = self._admit(scope)
+            self._admit(scope)
         except ApiError as error:
             refusal = problems.response(error, scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)
 
-    def _admit(self, scope: Scope) -> str:
+    def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         self._check_bind(scope)
         self._check_host(headers.get("host", ""))
-        if scope["method"] not in HARMLESS:
+        if scope["method"] not in HARMLESS or self._is_stream(scope["path"]):
             self._check_origin(headers)
-        if not self._keys or scope["path"] in self._public:
-            return LOCAL
-        return self._owner(_key(headers))
+        key = _key(headers)
+        scope["state"]["admin"] = not self._admins or _known(key, self._admins)
+        open_to_all = not self._keys or self._is_public(scope["path"])
+        scope["state"]["owner"] = LOCAL if open_to_all else self._owner(key)
+
+    def _is_stream(self, path: str) -> bool:
+        return any(stream.match(path) for stream in self._streams)
+
+    def _is_public(self, path: str) -> bool:
+        return path in self._public or path.startswith(WELL_KNOWN)
 
     def _check_bind(self, scope: Scope) -> None:
         # The server may have been started by hand, without HOST: look at the socket itself.
@@ -102,30 +119,35 @@ class Guard:
             )
 
     def _check_origin(self, headers: Headers) -> None:
-        origin = headers.get("origin")
-        if origin is None or {origin, "*"} & set(self._settings.cors_origins):
-            return
-        if urlsplit(origin).netloc != headers.get("host"):
-            raise OriginNotAllowed(
-                f"Pages of {origin} may not use this server. Add it to CORS_ORIGINS if it is yours."
-            )
+        host = headers.get("host")
+        allowed = {f"http://{host}", f"https://{host}", *self._settings.cors_origins}
+        for origin in headers.getlist("origin"):
+            if not {origin, "*"} & allowed:
+                raise OriginNotAllowed(
+                    f"Pages of {origin[:200]} may not use this server. Add it to CORS_ORIGINS if "
+                    "it is yours."
+                )
 
-    def _owner(self, key: str | None) -> str:
+    def _owner(self, key: bytes | None) -> str:
         if key is None:
             raise KeyRequired("Send an API key: Authorization: Bearer <key>, or X-API-Key: <key>.")
-        given = key.encode("latin-1")  # the bytes that were sent
-        # Compare with every key, so that the time taken tells nothing.
-        if not sum(hmac.compare_digest(given, known) for known in self._keys):
+        if not _known(key, (*self._keys, *self._admins)):
             raise KeyRequired("This API key is not known here.")
-        return hashlib.blake2b(given, digest_size=16).hexdigest()
+        return hashlib.blake2b(key, digest_size=16).hexdigest()
 
 
-def _key(headers: Headers) -> str | None:
-    """The one place that knows where a key may stand in a request."""
+def _known(key: bytes | None, keys: Sequence[bytes]) -> bool:
+    # Compare with every key, so that the time taken tells nothing.
+    return key is not None and bool(sum(hmac.compare_digest(key, known) for known in keys))
+
+
+def _key(headers: Headers) -> bytes | None:
+    """The bytes of a key: the one place that knows where it may stand in a request."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
-        return token.strip()
-    return headers.get("x-api-key")
+        return token.strip(" \t").encode("latin-1")
+    key = headers.get("x-api-key")
+    return None if key is None else key.encode("latin-1")
 
 
 def _hostname(header: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import signal
 import socket
 import sys
@@ -19,9 +20,10 @@ from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool import ModelPool
 from app.security import require_safe_bind
 from app.v3.services.templates import BrokenTemplate
+from app.web.bounds import raise_descriptor_limit
+from app.web.server import uvicorn_config
 
-FINISH_SECONDS = 10
-"""How long answers in progress may go on after Ctrl-C."""
+log = logging.getLogger(__name__)
 
 
 class CannotListen(Exception):
@@ -50,22 +52,13 @@ def run(settings: Settings) -> None:
     That is OpenBindRefused, DatabaseRefused, BrokenTemplate or CannotListen.
     """
     require_safe_bind(settings, settings.host)
-    config = uvicorn.Config(
-        "app.main:create_app",
-        factory=True,
-        host=settings.host,
-        ws="none",
-        lifespan="on",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=FINISH_SECONDS,
-    )
+    bounds = settings.connections(raise_descriptor_limit())
+    config = uvicorn_config("app.main:bounded_app", bounds, factory=True)
     with bind(settings.host, settings.port) as listener:
         # Not before: whoever has the port may be using the database.
         if told := migrate.prepare(settings.database_url):
             say(told)
-        Server(config, url(settings.host, listener)).run([listener])
+        Server(config, url(settings.host, listener), bounds.connections).run([listener])
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -98,15 +91,17 @@ def url(host: str, listener: socket.socket) -> str:
 class Server(uvicorn.Server):
     """Says what there is to open once it listens, and when the first model is ready."""
 
-    def __init__(self, config: uvicorn.Config, root: str) -> None:
+    def __init__(self, config: uvicorn.Config, root: str, connections: int) -> None:
         super().__init__(config)
         self._root = root
+        self._connections = connections
         self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then speak."""
         await super().startup(sockets)
         say(addresses(self._root))
+        log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state
         self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
 

@@ -6,6 +6,7 @@ declarations in one release stop the start-up.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.routing import compile_path
 
 from app import documents
 from app.v1.routers import chat as v1_chat
@@ -152,6 +154,19 @@ def large_paths() -> frozenset[str]:
         for release in RELEASES[: at + 1]
         for path in release.large
     )
+
+
+def streaming_paths() -> tuple[re.Pattern[str], ...]:
+    """Whole paths, in every version, on which some method answers with events."""
+    return tuple(
+        compile_path(f"/api/{name}{path}")[0]
+        for at, name in enumerate(NAMES)
+        for path in sorted({route.path for route in compose(RELEASES[: at + 1]) if _streams(route)})
+    )
+
+
+def _streams(route: APIRoute) -> bool:
+    return "text/event-stream" in route.responses.get(200, {}).get("content", {})
 
 
 def document(name: str) -> dict[str, Any]:

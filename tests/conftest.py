@@ -18,6 +18,8 @@ from fastapi import APIRouter
 from app import migrate
 from app.config import Settings
 from app.main import create_app
+from app.web.bounds import raise_descriptor_limit
+from app.web.server import uvicorn_config
 from tests.postgres import Cluster, NotInstalled, programs
 
 
@@ -35,17 +37,12 @@ def serving(
 
 @contextmanager
 def _running(settings: Settings, host: str, routers: Iterable[APIRouter]) -> Iterator[httpx.Client]:
-    app = create_app(settings)
+    app = create_app(settings, bounded=True)
     for router in routers:
         app.include_router(router)
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=0,
-        access_log=False,
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
+    bounds = settings.connections(raise_descriptor_limit())
+    options: dict[str, Any] = {"log_config": None, "timeout_graceful_shutdown": 5}
+    config = uvicorn_config(app, bounds, host=host, port=0, **options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

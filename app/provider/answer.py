@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.pace import Pace
 from app.provider.text import TextAssembler
 from app.provider.types import (
@@ -22,6 +23,7 @@ from app.provider.types import (
     Event,
     FinishReason,
     ImagePart,
+    Prompt,
     Sampling,
     SeenImage,
     Usage,
@@ -84,6 +86,7 @@ class PreparedPrompt:
     owner: str
     sampling: Sampling
     images: tuple[PlacedImage, ...] = ()
+    thinking: ThinkingStart = NO_THINKING
 
     @property
     def prompt_tokens(self) -> int:
@@ -112,15 +115,15 @@ class PreparedPrompt:
 
 def prepared(
     tokens: Sequence[int],
-    owner: str,
-    sampling: Sampling,
+    prompt: Prompt,
     context_length: int,
     images: tuple[PlacedImage, ...] = (),
+    thinking: ThinkingStart = NO_THINKING,
 ) -> PreparedPrompt:
     """Check that the prompt leaves room for an answer; raises ContextOverflow."""
     if len(tokens) >= context_length:
         raise ContextOverflow(len(tokens) + 1, context_length)
-    return PreparedPrompt(array("i", tokens), owner, sampling, images)
+    return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
 
 
 def placed(
@@ -147,11 +150,14 @@ def _stand_ins(sha256: str, size: ImageSize) -> list[int]:
 
 
 class Writing:
-    """An answer being written: whole characters, stop strings, its limit and its usage."""
+    """An answer being written: whole characters, stop strings, its limit and its usage.
+
+    One that ends within its thinking was cut off, whatever ended it: nothing of it is an answer.
+    """
 
     def __init__(self, prompt: PreparedPrompt, limit: int, cached: int) -> None:
         self._prompt_tokens = len(prompt.tokens)
-        self._text = TextAssembler(prompt.sampling.stop)
+        self._text = TextAssembler(prompt.sampling.stop, prompt.thinking)
         self._limit = limit
         self._cached = cached
         self._written = 0
@@ -165,12 +171,13 @@ class Writing:
         text, reason = self._add(piece)
         events: list[Event] = [Delta(text)] if text else []
         if reason:
-            events.append(End(reason, Usage(self._prompt_tokens, self._written, self._cached)))
+            usage = Usage(self._prompt_tokens, self._written, self._cached)
+            events.append(End(reason, usage, self._text.retracted))
         return events
 
     def _add(self, piece: bytes | None) -> tuple[str, FinishReason | None]:
         if piece is None:
-            return self._text.flush(), "stop"
+            return self._text.flush(), "length" if self._text.thinks else "stop"
         self._written += 1
         text = self._text.push(piece)
         if self._text.stopped:

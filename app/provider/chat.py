@@ -1,158 +1,273 @@
 """Messages → tokens, through the chat template of the model.
 
-User text cannot forge a turn: wherever a message spells a control token of the model, the
+User text cannot forge a turn: wherever a message spells a special token of the template, the
 spelling is cut in two before tokenising, so the tokeniser reads it as ordinary text. Everything
 else is tokenised in one piece, exactly as the model was trained.
 """
 
 from __future__ import annotations
 
+import datetime
+import logging
 import re
 import secrets
-from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from app.provider.errors import UnsupportedInput
-from app.provider.template import SandboxedTemplate, TemplateFailed
-from app.provider.types import ImagePart, Message, TextPart
+from app.provider.answer import PreparedPrompt, prepared
+from app.provider.errors import ModelNotLoadable, UnsupportedInput
+from app.provider.formats.chat_templates import built_in
+from app.provider.formats.thinking import MARKER_TEXTS, opened_by
+from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
+from app.provider.generation.message_form import MessageForm
+from app.provider.generation.shown import ShownMessages
+from app.provider.generation.special_tokens import SpecialTokenEscaper
+from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
+from app.provider.generation.thinking import ThinkingStart
+from app.provider.types import ImagePart, Message, Prompt, Role, TextPart
 
-CHATML = (
-    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
-    "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+log = logging.getLogger(__name__)
+
+_ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+_CONTENTS: tuple[frozenset[Role], ...] = (
+    frozenset(),
+    frozenset(_ROLES),
+    frozenset({"user"}),
+    frozenset({"user", "assistant"}),
+    frozenset({"user", "system"}),
 )
-PLAIN = (
-    "{% for message in messages %}"
-    "{{ {'system': '', 'user': 'Instruct: ', 'assistant': 'Output: '}[message.role] }}"
-    "{{ message.content }}\n{% endfor %}{% if add_generation_prompt %}Output:{% endif %}"
-)
-"""For base models such as Phi-2, whose files carry no template."""
+"""Roles whose content a template may want as a list of parts."""
 
 
 class Vocabulary(Protocol):
     """The tokeniser of a model and what its files say of conversations."""
 
     @property
-    def chat_template(self) -> str | None:
-        """Jinja source, if the model brings one."""
+    def chat_templates(self) -> Mapping[str, str]:
+        """Jinja sources by name, as far as the model brings any."""
+
+    @property
+    def special_tokens(self) -> Mapping[str, str]:
+        """What templates call a token (``bos_token`` …) → its spelling."""
 
     @property
     def control_texts(self) -> Sequence[str]:
         """How the control tokens are spelled."""
 
     @property
-    def bos_text(self) -> str:
-        """How the token that begins a text is spelled; empty where there is none."""
+    def added_texts(self) -> Sequence[str]:
+        """How other tokens are spelled that are found in texts before these are cut up."""
 
     @property
-    def eos_text(self) -> str:
-        """The same of the token that ends one."""
+    def prefix(self) -> Sequence[int]:
+        """Tokens that begin every prompt."""
 
-    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Text → token ids; control tokens in ``text`` are recognised."""
+    def tokenize(self, text: str) -> list[int]:
+        """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
+
+    def normalized(self, text: str) -> str:
+        """Text as it is searched for special tokens."""
+
+    def spelling(self, token: int) -> str:
+        """How a token is written in a prompt."""
+
+    def end_with(self, text: str) -> None:
+        """Let the token that is spelled so end answers as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation up to and including the header of the answer.
+
+    ``parts`` are tokens with pictures between them; they begin and end with tokens.
+    """
+
+    parts: list[list[int] | ImagePart]
+    thinking: ThinkingStart
 
 
 class Chat:
-    """The template and tokeniser of one model.
+    """The template and tokeniser of one model; raises ModelNotLoadable when they do not fit.
 
     ``image_text`` is what the template writes in the place of a picture that its message names as
     ``{"type": "image"}``. Without it templates are given plain text, with a mark for each picture.
+    ``contents`` are the roles whose content may have to be a list of parts, the likeliest first.
     """
 
-    def __init__(self, vocabulary: Vocabulary, image_text: str = "") -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        image_text: str = "",
+        contents: Sequence[frozenset[Role]] = _CONTENTS,
+    ) -> None:
         self._vocabulary = vocabulary
-        self._template = SandboxedTemplate(vocabulary.chat_template or _fallback(vocabulary))
-        self._control = _spellings([*vocabulary.control_texts, *filter(None, [image_text])])
-        self._cut = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
-        self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
         self._image_text = image_text
+        self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
+        self._control = [*vocabulary.control_texts, *filter(None, [image_text])]
+        self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
+        self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
+        self._shown = ShownMessages(lambda messages: self._fill(messages, self._form))
+        self.notes: list[str] = []
+        """Sentences on which template is used and what is done so that it shows everything."""
+        self._choose(contents)
+        self._learn_tokens()
+        if self.notes:
+            log.warning("chat template: %s", " ".join(self.notes))
 
-    def tokens(self, messages: Sequence[Message]) -> list[int]:
-        """Tokens up to and including the header of the answer; raises UnsupportedInput."""
-        if any(message.images for message in messages):
+    # ---------------------------------------------------------------- prompts
+
+    def prepare(self, prompt: Prompt, context_length: int) -> PreparedPrompt:
+        """The prompt of a model that reads text only; raises ContextOverflow, UnsupportedInput."""
+        if any(message.images for message in prompt.messages):
             raise UnsupportedInput("This model reads text only: it cannot be shown pictures.")
-        (tokens,) = self.parts(messages)
-        return cast("list[int]", tokens)
+        made = self.prompt(prompt.messages)
+        tokens = [token for part in made.parts if isinstance(part, list) for token in part]
+        return prepared(tokens, prompt, context_length, thinking=made.thinking)
 
-    def parts(self, messages: Sequence[Message]) -> list[list[int] | ImagePart]:
-        """The same with the pictures between the tokens; begins and ends with tokens.
-
-        Raises UnsupportedInput.
-        """
-        text = self._render(messages)
+    def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
+        """Tokens and pictures of a conversation; raises UnsupportedInput."""
+        text, header = self._render(messages)
         pictures = [picture for message in messages for picture in message.images]
-        first, *rest = text.split(self._image_text or self._mark)
-        if len(rest) != len(pictures):
+        runs = text.split(self._image_text or self._mark)
+        if len(runs) != len(pictures) + 1:
             raise UnsupportedInput("The model's chat template has no place for these pictures.")
-        add_bos = not text.startswith(self._vocabulary.bos_text or "\0")
-        parts: list[list[int] | ImagePart] = [self._tokens(first, add_bos=add_bos)]
-        for picture, run in zip(pictures, rest, strict=True):
-            parts += [picture, self._tokens(run, add_bos=False)]
-        return parts
+        parts: list[list[int] | ImagePart] = [self._with_prefix(self._tokens(runs[0]))]
+        for picture, run in zip(pictures, runs[1:], strict=True):
+            parts += [picture, self._tokens(run)]
+        return ChatPrompt(parts, self._thinking(messages, header))
 
-    def _tokens(self, text: str, *, add_bos: bool) -> list[int]:
-        tokens: list[int] = []
-        for index, piece in enumerate(text.split(self._cut)):
-            tokens += self._vocabulary.tokenize(piece, add_special=add_bos and index == 0)
+    def _with_prefix(self, tokens: list[int]) -> list[int]:
+        """Begin with what begins every prompt, exactly once, whoever writes it."""
+        prefix = list(self._vocabulary.prefix)
+        while prefix and tokens[: len(prefix)] == prefix:
+            tokens = tokens[len(prefix) :]
+        return prefix + tokens
+
+    def _tokens(self, text: str) -> list[int]:
+        first, *others = self._escaper.pieces(text)
+        tokens = self._vocabulary.tokenize(first)
+        for piece in others:
+            tokens += self._continued(piece)
         return tokens
 
-    def _render(self, messages: Sequence[Message]) -> str:
+    def _continued(self, piece: str) -> list[int]:
+        """Tokenise the second half of a word: many tokenisers put a space before a text."""
+        before = self._vocabulary.tokenize("\n")
+        tokens = self._vocabulary.tokenize(f"\n{piece}")
+        begins = tokens[: len(before)] == before
+        return tokens[len(before) :] if begins else self._vocabulary.tokenize(piece)
+
+    def _thinking(self, messages: Sequence[Message], header: str) -> ThinkingStart:
+        """Whether the header of the answer begins its thinking, and which markers count."""
+        opened = opened_by(header)
+        asked = [message.text for message in messages if message.role != "assistant"]
+        spoken = any(marker in text for marker in MARKER_TEXTS for text in asked)
+        return ThinkingStart(opened.close if opened else "", self._markers, lone=not spoken)
+
+    # ---------------------------------------------------------------- the template
+
+    def _choose(self, contents: Sequence[frozenset[Role]]) -> None:
+        """Take the default template, or else the first that can show a question."""
+        sources = dict(self._vocabulary.chat_templates) or self._built_in()
+        problems = {}
+        for name in sorted(sources, key=lambda name: name != "default"):
+            try:
+                self._use(sources[name], contents)
+            except (TemplateFailed, TemplateUnusable) as error:
+                problems[name] = str(error)
+                continue
+            if name != "default":
+                self.notes.insert(0, f"The chat template {name!r} is used.")
+            return
+        why = "; ".join(
+            problem if name == "default" else f"{problem} (in {name!r})"
+            for name, problem in problems.items()
+        )
+        raise ModelNotLoadable(f"The model's chat template cannot be used: {why}")
+
+    def _built_in(self) -> dict[str, str]:
+        found = built_in({*self._vocabulary.control_texts, *self._vocabulary.added_texts})
+        self.notes.append(f"The files bring no chat template: the format {found.name!r} is used.")
+        return {"default": found.source}
+
+    def _use(self, source: str, contents: Sequence[frozenset[Role]]) -> None:
+        self._source = source
+        self._template = SandboxedTemplate(source)
+        probe = TemplateProbe(self._fill, self._image_text)
+        self._form = probe.form(contents)
+        self.notes += self._form.adaptations()
+        self.notes += [f"It cannot be made to show {what}." for what in probe.missing]
+
+    def _learn_tokens(self) -> None:
+        """Find the special tokens that the template writes, and the one that ends an answer."""
+        marked = Marked.of(("user", "assistant", "user"))
         try:
-            return self._fill(messages)
-        except TemplateFailed as failure:
-            merged = _without_system(messages)
-            if merged is None:
-                raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
+            text = self._fill(marked.messages, self._form)
+        except TemplateFailed:
+            text = ""
+        vocabulary, added = self._vocabulary, set(self._vocabulary.added_texts)
+        written = (*vocabulary.tokenize(text), *vocabulary.tokenize(self._source))
+        special = added & {vocabulary.spelling(token) for token in written}
+        spellings = [*self._control, *special]
+        self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
+        after_answer = text.partition(marked.marks[1])[2].lstrip()
+        ending = next(iter(vocabulary.tokenize(after_answer)), None)
+        spelled = "" if ending is None else vocabulary.spelling(ending)
+        if spelled in vocabulary.control_texts and "<|return|>" not in vocabulary.control_texts:
+            vocabulary.end_with(spelled)  # in harmony answers have several parts, each with an end
+
+    def _render(self, messages: Sequence[Message]) -> tuple[str, str]:
+        """The prompt as text, and its end: the header of the answer.
+
+        Raises UnsupportedInput also when it does not show everything.
+        """
         try:
-            return self._fill(merged)
+            text = self._escaper.settle(self._fill(messages, self._form))
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
-
-    def _fill(self, messages: Sequence[Message]) -> str:
-        return self._template.render(
-            messages=self._turns(messages),
-            add_generation_prompt=True,
-            bos_token=self._vocabulary.bos_text,
-            eos_token=self._vocabulary.eos_text,
-        )
-
-    def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """The conversation as the template is given it."""
-        return [{"role": m.role, "content": self._content(m)} for m in messages]
-
-    def _content(self, message: Message) -> str | list[dict[str, str]]:
-        """What the template is given: a list only where it has to write a picture's place."""
-        if self._image_text and message.images:
-            return [self._item(part) for part in message.parts]
-        pieces = (
-            self._disarm(part.text) if isinstance(part, TextPart) else self._mark
+        given = (
+            (message.role, self._escaper.escape(part.text))
+            for message in messages
             for part in message.parts
+            if isinstance(part, TextPart)
         )
-        return "".join(pieces)
+        return text, self._shown.header(messages, given, text)
 
-    def _item(self, part: TextPart | ImagePart) -> dict[str, str]:
-        if isinstance(part, ImagePart):
+    def _fill(self, messages: Sequence[Message], form: MessageForm) -> str:
+        return self._template.render(
+            messages=self._turns(form.arrange(messages), form),
+            add_generation_prompt=True,
+            tools=None,
+            documents=None,
+            **self._variables(),
+        )
+
+    def _variables(self) -> dict[str, str]:
+        """The special tokens, empty where there are none; the date where a template has no own."""
+        tokens = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "")
+        variables = tokens | dict(self._vocabulary.special_tokens)
+        if "date_string" in self._source and not re.search(r"set\s+date_string", self._source):
+            variables["date_string"] = datetime.date.today().strftime("%d %b %Y")
+        return variables
+
+    def _turns(self, messages: Sequence[Message], form: MessageForm) -> list[dict[str, Any]]:
+        """The conversation as the template is given it."""
+        return [{"role": m.role, "content": self._content(m, form)} for m in messages]
+
+    def _content(self, message: Message, form: MessageForm) -> str | list[dict[str, str]]:
+        """A text or a list of parts; always a list where the template writes a picture's place."""
+        if message.role in form.listed or (self._image_text and message.images):
+            return [self._item(part, message.role) for part in message.parts]
+        return "".join(self._text(part, message.role) for part in message.parts)
+
+    def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
+        if isinstance(part, ImagePart) and self._image_text:
             return {"type": "image"}
-        return {"type": "text", "text": self._disarm(part.text)}
+        return {"type": "text", "text": self._text(part, role)}
 
-    def _disarm(self, text: str) -> str:
-        """Cut every spelling of a control token after its first character."""
-        return self._control.sub(lambda match: match.group() + self._cut, text)
-
-
-def _spellings(texts: Sequence[str]) -> re.Pattern[str]:
-    """Match the first character of every control token, overlapping ones included."""
-    choices = "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
-    return re.compile(f"(?=(?:{choices})).", re.DOTALL) if choices else re.compile(r"(?!)")
-
-
-def _without_system(messages: Sequence[Message]) -> list[Message] | None:
-    """Put the system text before the first question, for templates that know no system role."""
-    if len(messages) < 2 or messages[0].role != "system":
-        return None
-    first = messages[1]
-    system = TextPart(f"{messages[0].text}\n\n")
-    return [Message(first.role, (system, *first.parts)), *messages[2:]]
-
-
-def _fallback(vocabulary: Vocabulary) -> str:
-    return CHATML if "<|im_start|>" in vocabulary.control_texts else PLAIN
+    def _text(self, part: TextPart | ImagePart, role: Role) -> str:
+        """A text without special tokens, but templates take the thinking out of old answers."""
+        if isinstance(part, ImagePart):
+            return self._mark
+        return self._escaper.escape(part.text, keep=role == "assistant")

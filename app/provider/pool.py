@@ -12,7 +12,7 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.names import find
+from app.provider.catalogue.names import find, model_id
 from app.provider.catalogue.scan import scan
 from app.provider.choice import default_chat, default_vision, problem_of, seeing
 from app.provider.echo.format import ECHO, ECHO_VISION
@@ -110,7 +110,7 @@ class ModelPool:
 
     def _default_id(self) -> str:
         if self._config.default_model:
-            return _id_of(self._config.default_model)
+            return model_id(self._config.default_model)
         return default_chat(self._known() or self.cards())
 
     async def find_vision(self) -> ModelCard | None:
@@ -120,7 +120,7 @@ class ModelPool:
         ModelNotFound, ModelConflict.
         """
         if self._config.default_vision:
-            return await self.find(_id_of(self._config.default_vision))
+            return await self.find(model_id(self._config.default_vision))
         with suppress(ModelNotFound, ModelConflict):
             await self.find(None)  # only so that the disk has been looked at lately
         wanted = default_vision(self._known())
@@ -157,7 +157,7 @@ class ModelPool:
 
     def _named(self) -> list[str]:
         """Ids of the models that settings name."""
-        return [_id_of(path) for path in self._config.named]
+        return [model_id(path) for path in self._config.named]
 
     async def measured(self) -> dict[str, Entry]:
         """``ledger``, with what the processes hold now."""
@@ -269,7 +269,3 @@ class ModelPool:
     async def close(self) -> None:
         """Unload everything."""
         await self._residents.close()
-
-
-def _id_of(path: Path) -> str:
-    return path.name.removesuffix(".gguf")

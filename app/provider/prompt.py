@@ -9,7 +9,6 @@ text that is made is paid for out of an allowance before it is made.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sized
 from functools import lru_cache, wraps
 from typing import Any
@@ -22,7 +21,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
-from app.provider.template import TemplateFailed, bounded, limited
+from app.provider.generation.jinja_limits import Allowance, TemplateFailed, bounded, limited
 
 LONGEST_TEXT = 256 * 1024
 """Characters a template may render beyond those of the values it is given."""
@@ -58,18 +57,8 @@ _FILTERS = (
 )
 
 
-class _Allowance(threading.local):
-    """What the template that this thread renders may still handle, in characters."""
-
-    left = 0
-
-    def spend(self, amount: int) -> None:
-        self.left -= amount
-        if self.left < 0:
-            raise TemplateFailed("The template renders more text than is allowed.")
-
-
-_allowance = _Allowance()
+_allowance = Allowance()
+"""In characters."""
 
 
 def _paid(result: Any) -> Any:
@@ -230,7 +219,7 @@ class PromptTemplate:
         """Fill in the values, within the limits; raises TemplateFailed."""
         given = sum(len(value) for value in values.values() if isinstance(value, str))
         longest = LONGEST_TEXT + given
-        _allowance.left = longest * _WORK
+        _allowance.grant(longest * _WORK)
         pieces = self._template.generate(values)
         return bounded(SECONDS, lambda: "".join(limited(pieces, longest)))
 

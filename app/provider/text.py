@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import codecs
 
+from app.provider.generation.thinking import ThinkingFilter, ThinkingStart
+
 
 class TextAssembler:
     """Joins the bytes of tokens to text that may be sent.
 
     A character whose bytes are split over tokens waits until it is whole; text that may be the
     beginning of a stop string waits until it is not. Bytes that belong to no character are
-    dropped, so U+FFFD appears only where the model wrote it.
+    dropped, so U+FFFD appears only where the model wrote it. Thinking is left out, and no stop
+    string is looked for in it.
     """
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
+    def __init__(self, stop: tuple[str, ...] = (), thinking: ThinkingStart | None = None) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="ignore")
+        self._thinking = ThinkingFilter(thinking) if thinking else None
         self._stop = stop
         self._held = ""
         self.stopped = False
 
     def push(self, piece: bytes) -> str:
         """Add a token's bytes; return what can be sent now. Sets ``stopped`` at a stop string."""
-        self._held += self._decoder.decode(piece)
+        text = self._decoder.decode(piece)
+        self._held += self._thinking.push(text) if self._thinking else text
         if not self._stop:
             return self._release(len(self._held))
         ends = [at for at in map(self._held.find, self._stop) if at >= 0]
@@ -32,8 +37,20 @@ class TextAssembler:
             return text
         return self._release(len(self._held) - self._doubtful())
 
+    @property
+    def thinks(self) -> bool:
+        """Whether the model is thinking: nothing of its answer has come yet."""
+        return self._thinking is not None and self._thinking.inside
+
+    @property
+    def retracted(self) -> int:
+        """Characters at the beginning of the text that turned out to be thinking."""
+        return self._thinking.retracted if self._thinking else 0
+
     def flush(self) -> str:
         """Return what was held back, at the end of the answer; half a character is dropped."""
+        if self._thinking:
+            self._held += self._thinking.flush()
         return self._release(len(self._held))
 
     def _release(self, length: int) -> str:

@@ -159,10 +159,15 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last chunk of every answer that was not cut off by an error."""
+    """The last chunk of every answer that was not cut off by an error.
+
+    ``retracted`` characters at the beginning of the text turned out to be thinking: they belong
+    to no answer that is kept as a whole.
+    """
 
     reason: FinishReason
     usage: Usage
+    retracted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from tokenizers import Tokenizer
 
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.formats.thinking import MARKER_TEXTS
+from app.provider.generation.folder_templates import chat_templates
 
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"
@@ -38,22 +40,36 @@ class HubVocabulary:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         settings = optional_json(folder / "tokenizer_config.json")
-        self.chat_template = _chat_template(folder, settings)
-        self.bos_text = _spelling(settings.get("bos_token"))
-        self.eos_text = _spelling(settings.get("eos_token"))
+        self.chat_templates = chat_templates(folder, settings)
+        older = optional_json(folder / "special_tokens_map.json")
+        self.special_tokens = _special_tokens(older) | _special_tokens(settings)
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {number for number, token in added.items() if token.special}
         self.control_texts = tuple(added[number].content for number in sorted(self._control))
+        self.added_texts = tuple(one.content for one in added.values() if not one.special)
         spelled = {number for number in self._control if self.spelling(number) in end_texts}
         self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)
+        self.prefix = _prefix(self._tokenizer)
         self._pieces: dict[int, bytes | None] = {}
 
-    def tokenize(self, text: str, *, add_special: bool) -> list[int]:
-        """Text → token ids; control tokens in ``text`` are recognised."""
+    def tokenize(self, text: str) -> list[int]:
+        """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
         whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-        ids: list[int] = self._tokenizer.encode(whole, add_special_tokens=add_special).ids
+        ids: list[int] = self._tokenizer.encode(whole, add_special_tokens=False).ids
         return ids
+
+    def normalized(self, text: str) -> str:
+        """Text as it is searched for some of the special tokens."""
+        normalizer = self._tokenizer.normalizer
+        whole = text.encode("utf-8", "replace").decode()
+        return str(normalizer.normalize_str(whole)) if normalizer else text
+
+    def end_with(self, text: str) -> None:
+        """Let the token that is spelled so end answers as well."""
+        if (token := self._tokenizer.token_to_id(text)) is not None:
+            self._ends |= {token}
+            self._pieces.clear()
 
     def spelling(self, token: int) -> str:
         """How a token is written in the vocabulary; empty where there is none."""
@@ -69,7 +85,7 @@ class HubVocabulary:
         if token in self._ends:
             return None
         text = self._tokenizer.id_to_token(token)
-        if text is None or token in self._control:
+        if text is None or (token in self._control and text not in MARKER_TEXTS):
             return b""
         return self._decode(text)
 
@@ -79,22 +95,22 @@ class HubVocabulary:
         if named is None:
             named = optional_json(folder / "config.json").get("eos_token_id")
         ids = named if isinstance(named, list) else [named]
-        eos = self._tokenizer.token_to_id(self.eos_text) if self.eos_text else None
+        eos = self._tokenizer.token_to_id(self.special_tokens.get("eos_token", ""))
         return frozenset(number for number in (*ids, eos) if isinstance(number, int))
 
 
-def _chat_template(folder: Path, settings: dict[str, Any]) -> str | None:
-    """The Jinja source, from the file of its own or from the tokeniser's settings."""
-    own = folder / "chat_template.jinja"
-    if own.is_file():
-        return own.read_text(encoding="utf-8")
-    # Models that are shown pictures have a second one, which writes their places.
-    processor = optional_json(folder / "chat_template.json")
-    source = processor.get("chat_template") or settings.get("chat_template")
-    if isinstance(source, list):  # several by name
-        named = {one.get("name"): one.get("template") for one in source}
-        source = named.get("default")
-    return source if isinstance(source, str) else None
+def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that begin every prompt: what the tokeniser puts before a text."""
+    alone = tokenizer.encode("a", add_special_tokens=False).ids
+    framed: list[int] = tokenizer.encode("a", add_special_tokens=True).ids
+    starts = (at for at in range(len(framed)) if framed[at : at + len(alone)] == alone)
+    return tuple(framed[: next(starts, 0)])
+
+
+def _special_tokens(settings: dict[str, Any]) -> dict[str, str]:
+    """What templates call a token (``bos_token`` …) → its spelling."""
+    named = {key: _spelling(value) for key, value in settings.items() if key.endswith("_token")}
+    return {key: spelling for key, spelling in named.items() if spelling}
 
 
 def _spelling(token: object) -> str:

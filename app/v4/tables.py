@@ -30,6 +30,10 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 """SQLite numbers rows by itself only where the type is exactly INTEGER."""
 
 
+HIDDEN = ""
+"""The owner of a conversation that is being removed, or is not complete yet: nobody."""
+
+
 class Conversation(Table):
     """A tree of messages, and the leaf of the branch that goes on when nothing else is said.
 
@@ -90,6 +94,35 @@ class Message(Table):
     finished_at: Mapped[int | None] = mapped_column(BigInteger)
     lease_until: Mapped[int | None] = mapped_column(BigInteger)
     stopping: Mapped[bool] = mapped_column(default=False)
+
+
+class IndexBacklog(Table):
+    """A message whose entries in the search index do not say what they should yet.
+
+    Only the first ``indexed`` of its grams are there (None: all), made with this ``title``.
+    """
+
+    __tablename__ = "index_backlog"
+
+    seq: Mapped[int] = mapped_column(
+        BigInteger, ForeignKey("messages.seq"), primary_key=True, autoincrement=False
+    )
+    indexed: Mapped[int | None] = mapped_column(BigInteger)
+    title: Mapped[str] = mapped_column(Text)
+
+
+class Removal(Table):
+    """A conversation that nobody sees and that is taken away piece by piece, from ``after`` on.
+
+    Its own ``owner`` is ``HIDDEN``; the one here is whose it was. An import that is not complete
+    yet is such a conversation too: where the importing server dies, it goes away.
+    """
+
+    __tablename__ = "removals"
+
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id"), primary_key=True)
+    owner: Mapped[str] = mapped_column(Text)
+    after: Mapped[int] = mapped_column(BigInteger)
 
 
 class Cut(Table):

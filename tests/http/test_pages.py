@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from app import versions
+from app.provider.curated import RECOMMENDED
 from app.reference import address
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -38,6 +39,11 @@ def test_home_is_json_for_programs(echo: httpx.Client) -> None:
     told = echo.get("/").json()
     flat = [told["links"]["docs"], told["links"]["redoc"], *told["links"]["openapi"].values()]
     assert all(echo.get(link).status_code == 200 for link in flat)
+
+
+def test_home_names_the_command_that_brings_a_real_model(echo: httpx.Client) -> None:
+    commands = re.findall(r"\./run\.sh pull.*", echo.get("/", headers=BROWSER).text)
+    assert commands[0].startswith(f"./run.sh pull {RECOMMENDED[0].name}")
 
 
 def test_every_documented_example_runs(echo: httpx.Client) -> None:

@@ -41,7 +41,16 @@ GENAI = {
             "num_attention_heads": 4,
             "num_hidden_layers": 2,
             "num_key_value_heads": 2,
-            "inputs": {"input_ids": "input_ids"},
+            "inputs": {
+                "input_ids": "input_ids",
+                "past_key_names": "past.%d.key",
+                "past_value_names": "past.%d.value",
+            },
+            "outputs": {
+                "logits": "logits",
+                "present_key_names": "present.%d.key",
+                "present_value_names": "present.%d.value",
+            },
         },
     }
 }
@@ -55,6 +64,7 @@ def write_gguf(path: Path, architecture: str = "llama", tensors: int = 1, **fact
     writer.add_license("mit")
     writer.add_context_length(1234)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
+    writer.add_tokenizer_model("gpt2")
     writer.add_token_list(["a", "b", "안녕"])
     writer.add_token_scores([0.5, 0.25, 0.125])
     writer.add_bool("general.flag", True)

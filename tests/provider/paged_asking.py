@@ -38,7 +38,7 @@ class Spoken:
     def answer(self, text: str, count: int) -> str:
         """What the stand-in must answer, computed without any pages."""
         asked = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
-        return self(likeliest(self._words.tokenize(asked, add_special=False), count))
+        return self(likeliest(self._words.tokenize(asked), count))
 
 
 def admit(engine: Engine, job: int, tokens: Sequence[int], owner: str = "", **options: Any) -> None:

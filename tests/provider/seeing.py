@@ -104,7 +104,7 @@ def by_mtmd(driver: Driver, prompt: Prompt) -> str:
         data = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         bitmaps[index] = mtmd.mtmd_bitmap_init(size.width, size.height, data)
     engine._chat._mark = mtmd.mtmd_default_marker().decode()
-    text = engine._chat._render(prompt.messages).encode()
+    text = engine._chat._render(prompt.messages)[0].encode()
     chunks = mtmd.mtmd_input_chunks_init()
     told = mtmd.mtmd_input_text(text, len(text), True, True)
     assert not mtmd.mtmd_tokenize(
@@ -129,8 +129,8 @@ def _greedy(engine: GgufEngine, context: Any, position: int, length: int) -> str
     answer = b""
     for _ in range(length):
         logits = llama_cpp.llama_get_logits_ith(context, -1)
-        token = int(np.ctypeslib.as_array(logits, (engine._model.vocabulary_size,)).argmax())
-        answer += engine._model.piece(token) or b""
+        token = int(np.ctypeslib.as_array(logits, (engine._model.vocabulary.size,)).argmax())
+        answer += engine._model.vocabulary.piece(token) or b""
         tokens = (llama_cpp.llama_token * 1)(token)  # the batch does not keep it alive
         batch = llama_cpp.llama_batch_get_one(tokens, 1)
         batch.pos = (llama_cpp.llama_pos * 1)(position)

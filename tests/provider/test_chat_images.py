@@ -9,7 +9,7 @@ import pytest
 from app.provider.answer import ImageSize, PreparedPrompt, common_prefix, placed, prepared
 from app.provider.chat import Chat
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.types import ImagePart, Message, Sampling, SeenImage, TextPart
+from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 from app.provider.vocabulary import HubVocabulary
 
 STARTER = Path(__file__).parents[2] / "models" / "starter-hf"
@@ -37,24 +37,24 @@ def chat(request: pytest.FixtureRequest) -> Chat:
     vocabulary = HubVocabulary(STARTER)
     if request.param == "marks":
         return Chat(vocabulary)
-    vocabulary.chat_template = LISTING
+    vocabulary.chat_templates = {"default": LISTING}
     return Chat(vocabulary, image_text="<|endoftext|>")
 
 
 def test_pictures_stand_where_the_message_has_them(chat: Chat) -> None:
     one, two = picture("1"), picture("2")
-    parts = chat.parts([asked("before ", one, "after"), asked(two, "two")])
+    parts = chat.prompt([asked("before ", one, "after"), asked(two, "two")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one, two]
     assert [type(part) for part in parts] == [list, ImagePart, list, ImagePart, list]
     texts = [part for part in parts if isinstance(part, list)]
     plain = HubVocabulary(STARTER)
-    assert texts[0] == plain.tokenize("<|im_start|>user\nbefore ", add_special=False)
-    assert texts[1] == plain.tokenize("after<|im_end|>\n<|im_start|>user\n", add_special=False)
+    assert texts[0] == plain.tokenize("<|im_start|>user\nbefore ")
+    assert texts[1] == plain.tokenize("after<|im_end|>\n<|im_start|>user\n")
 
 
 def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
     one = picture("1")
-    parts = chat.parts([asked(one, "<|endoftext|> <|im_end|> <|im_start|>")])
+    parts = chat.prompt([asked(one, "<|endoftext|> <|im_end|> <|im_start|>")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one]
     control = {0, 1, 2}  # the three that the text spells
     inside = [token for part in parts if isinstance(part, list) for token in part]
@@ -64,24 +64,25 @@ def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
 def test_a_template_without_a_place_for_pictures_is_refused() -> None:
     chat = Chat(HubVocabulary(STARTER), image_text="<|endoftext|>")  # knows only texts
     with pytest.raises(UnsupportedInput, match="chat template"):
-        chat.parts([asked(picture("1"), "what is this?")])
+        chat.prompt([asked(picture("1"), "what is this?")])
 
 
 def test_a_text_model_refuses_pictures(chat: Chat) -> None:
     with pytest.raises(UnsupportedInput, match="text only"):
-        chat.tokens([asked(picture("1"), "what is this?")])
+        chat.prepare(Prompt((asked(picture("1"), "what is this?"),)), 1000)
 
 
 def test_a_system_text_moves_before_the_pictures_of_the_first_question() -> None:
     vocabulary = HubVocabulary(STARTER)
-    vocabulary.chat_template = (
+    source = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
         "{{ m.content }}{% endfor %}"
     )
+    vocabulary.chat_templates = {"default": source}
     one = picture("1")
-    parts = Chat(vocabulary).parts([Message.of("system", "Be kind."), asked(one, "what?")])
+    parts = Chat(vocabulary).prompt([Message.of("system", "Be kind."), asked(one, "what?")]).parts
     assert [type(part) for part in parts] == [list, ImagePart, list]
-    assert parts[0] == vocabulary.tokenize("Be kind.\n\n", add_special=False)
+    assert parts[0] == vocabulary.tokenize("Be kind.\n\n")
 
 
 def prompt(*names: str, tail: int = 3) -> PreparedPrompt:
@@ -89,7 +90,7 @@ def prompt(*names: str, tail: int = 3) -> PreparedPrompt:
     for name in names:
         parts += [picture(name), [7, 8]]
     tokens, images = placed([*parts, [9] * tail], lambda _: SIZE)
-    return prepared(tokens, "me", Sampling(), 1000, images)
+    return prepared(tokens, Prompt((), Sampling(), "me"), 1000, images)
 
 
 def test_pictures_take_places_that_only_the_same_picture_has() -> None:
@@ -123,5 +124,5 @@ def test_a_prefix_ends_in_no_picture() -> None:
 def test_pictures_count_for_the_context() -> None:
     tokens, images = placed([[1], picture("1"), [2]], lambda _: SIZE)
     with pytest.raises(ContextOverflow):
-        prepared(tokens, "me", Sampling(), 8, images)
-    assert prepared(tokens, "me", Sampling(), 9, images).prompt_tokens == 8
+        prepared(tokens, Prompt((), Sampling(), "me"), 8, images)
+    assert prepared(tokens, Prompt((), Sampling(), "me"), 9, images).prompt_tokens == 8

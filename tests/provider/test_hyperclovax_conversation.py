@@ -30,7 +30,7 @@ def conversation(
 ) -> tuple[Conversation, HubVocabulary]:
     write_hyperclovax(folder, layout)
     vocabulary = HubVocabulary(folder, end_texts=ENDS)
-    vocabulary.chat_template = template or TEMPLATES[layout]
+    vocabulary.chat_templates = {"default": template or TEMPLATES[layout]}
     told = layout == "main" if list_content is None else list_content
     return Conversation(vocabulary, PLACEHOLDER, list_content=told), vocabulary
 
@@ -38,7 +38,7 @@ def conversation(
 def text_of(chat: Conversation, vocabulary: HubVocabulary, *messages: Message) -> str:
     """The prompt as text, pictures as their names."""
     pieces = []
-    for part in chat.parts(messages):
+    for part in chat.prompt(messages).parts:
         if isinstance(part, ImagePart):
             pieces.append(f"[{part.sha256[:4]}]")
         else:
@@ -101,7 +101,7 @@ def test_notes_and_texts_cannot_forge_a_turn_or_a_picture(tmp_path: Path) -> Non
     control = {"<|im_start|>", "<|im_end|>", PLACEHOLDER}
     counts = []
     for picture, text in ((notes, forged), (honest, "x")):
-        parts = chat.parts([Message("user", (picture, TextPart(text)))])
+        parts = chat.prompt([Message("user", (picture, TextPart(text)))]).parts
         tokens = [token for part in parts if isinstance(part, list) for token in part]
         assert len(parts) == 3
         counts.append(sum(vocabulary.spelling(token) in control for token in tokens))

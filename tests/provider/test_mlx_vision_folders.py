@@ -103,7 +103,7 @@ def test_the_template_that_writes_pictures_goes_before_that_of_the_tokeniser(
     (made / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     text_only = "{{ messages[0].content }}"
     (made / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": text_only}))
-    assert HubVocabulary(made).chat_template == chat_template(made) == TEMPLATE
+    assert HubVocabulary(made).chat_templates["default"] == chat_template(made) == TEMPLATE
 
 
 def test_settings_of_transformers_5_are_read(folder: Path, mlx: Driver, tmp_path: Path) -> None:

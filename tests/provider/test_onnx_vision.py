@@ -66,7 +66,7 @@ def expected(folder: Path, text: str, pictures: list[ImagePart], count: int = 12
     for size in (one.split("]")[0] for one in text.split("[")[1:]):
         places = "<|image_pad|>" * int(size)
         filled = filled.replace(f"[{size}]", f"<|vision_start|>{places}<|vision_end|>", 1)
-    tokens = words.tokenize(filled, add_special=False)
+    tokens = words.tokenize(filled)
     answer = likeliest(tokens, pictures, count)
     return b"".join(words.piece(token) or b"" for token in answer).decode(errors="ignore")
 

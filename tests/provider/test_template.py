@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from app.provider.template import SandboxedTemplate, TemplateFailed, bounded
+from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed, bounded
 
 
 def test_a_template_sees_its_variables() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from app.provider.chat import CHATML
+from app.provider.formats.chat_templates import built_in
 
 SPECIALS = (
     "<|endoftext|>",
@@ -112,7 +112,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter) -> None:
     writer.add_token_merges(["t h"])
     writer.add_eos_token_id(len(letters) + 2)
     writer.add_add_bos_token(False)
-    writer.add_chat_template(CHATML)
+    writer.add_chat_template(built_in(["<|im_start|>", "<|im_end|>"]).source)
 
 
 def _letters() -> list[str]:

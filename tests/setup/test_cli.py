@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.commands import app
+from tests.provider.scripted import CHATML, CONTROL, make
 
 runner = CliRunner()
 
@@ -21,6 +22,20 @@ def test_models_are_listed_with_their_facts(
     assert titles.split() == ["MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"]
     assert echo.split() == ["echo", "echo", "0", "MB", "4,096", "ok"]
     assert seeing.split()[0] == "echo-vision"
+
+
+def test_a_model_is_described_with_what_its_template_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    make(tmp_path / "stranger.gguf", refuses + CHATML, control=CONTROL)
+    make(tmp_path / "broken.gguf", "{% for", control=CONTROL)
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    told = runner.invoke(app, ["models", "stranger"]).output
+    assert "gguf, run by the engine gguf" in told
+    assert "Chat template  It has no system role" in told
+    assert "cannot be used" in runner.invoke(app, ["models", "broken"]).output
+    assert runner.invoke(app, ["models", "nobody"]).exit_code == 1
 
 
 def test_no_models_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

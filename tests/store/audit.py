@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
-from app.database import Table, open_engine, parsed
+from app.conversations.background_work import BackgroundWork
+from app.database import Database, Table, open_engine, parsed
 from app.v4.store import search
 from app.v4.store.grams import conversation_tag, document, owner_tag
 from app.v4.tables import Conversation, Cut, Message
@@ -71,8 +74,23 @@ def require_straight(url: str, conversation_id: str) -> list[Message]:
     return way
 
 
+def finish_work(url: str) -> None:
+    """Do what was put off, together with the servers that run, until there is nothing left."""
+    with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop
+        thread.submit(asyncio.run, _finish(url)).result()
+
+
+async def _finish(url: str) -> None:
+    with closing(Database(url)) as database:
+        async with asyncio.timeout(120):
+            while any(table(url, name) for name in ("index_backlog", "removals")):
+                await BackgroundWork(database).finish()
+                await asyncio.sleep(0.05)
+
+
 def require_sound(url: str) -> None:
     """Nobody is answering, every tree hangs together, and the index holds what is stored."""
+    finish_work(url)
     found, rows = conversations(url), messages(url)
     assert {row.status for row in rows} <= FINAL
     places = {row.id: row.conversation_id for row in rows}
@@ -102,6 +120,7 @@ def table(url: str, name: str) -> list[dict[str, Any]]:
 
 def require_indexed(url: str) -> None:
     """The search index holds exactly the messages that are stored, as they are stored."""
+    finish_work(url)
     by_id = {one.id: one for one in conversations(url)}
     rows, indexed = messages(url), _indexed(url)
     assert indexed.keys() == {row.seq for row in rows}
@@ -122,6 +141,9 @@ def _indexed(url: str) -> dict[int, set[Any]]:
             rows = connection.execute(text("SELECT seq, grams FROM message_grams"))
             return {seq: set(grams) for seq, grams in rows}
         _require_whole(connection)
+        averages = text("SELECT block FROM message_grams_data WHERE id = 1")
+        counted = _varint(connection.scalar(averages))
+        assert counted == connection.scalar(text("SELECT count(*) FROM messages"))
         connection.execute(
             text("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, message_grams, instance)")
         )
@@ -129,6 +151,16 @@ def _indexed(url: str) -> dict[int, set[Any]]:
         for seq, term in connection.execute(text("SELECT doc, term FROM temp.terms")):
             indexed.setdefault(seq, set()).add(term)
         return indexed
+
+
+def _varint(block: bytes) -> int:
+    """The first number of a record of FTS5: how many texts it believes to hold."""
+    number = 0
+    for byte in block:
+        number = number << 7 | byte & 127
+        if byte < 128:
+            break
+    return number
 
 
 def _require_whole(connection: Connection) -> None:

@@ -57,4 +57,13 @@ ROWS = {
         ('c1', 'm4', 0, '5e', 56, 28, 2)
         """,
     ),
+    "0005": (
+        "INSERT INTO index_backlog (seq, indexed, title) VALUES (1, 0, 'A dog named 뭉치')",
+        """
+        INSERT INTO conversations
+        (id, owner, title, setup, active_leaf_id, created_at, updated_at) VALUES
+        ('c3', '', 'Gone', '{}', NULL, 60, 60)
+        """,
+        "INSERT INTO removals (conversation_id, owner, after) VALUES ('c3', 'key-2', 0)",
+    ),
 }

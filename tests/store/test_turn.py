@@ -162,6 +162,7 @@ async def test_deleted_while_it_runs(desk: Desk, store_url: str) -> None:
     with pytest.raises(TurnFailed) as caught:
         await read(events)
     assert isinstance(caught.value.cause, ConversationNotFound)
+    audit.finish_work(store_url)
     assert audit.messages(store_url) == []
     audit.require_sound(store_url)
 

@@ -26,15 +26,31 @@ def sensible(value: int) -> int:
     return value if 0 < value < _LARGEST else 0
 
 
+def unicode(value: str) -> str:
+    """The text without halves of surrogate pairs, which JSON can name and no answer can hold."""
+    return value.encode("utf-8", "replace").decode()
+
+
 def text(facts: Mapping[str, Any], key: str) -> str:
     """A short text; empty if it is none."""
     value = facts.get(key)
-    return value[:_LONGEST_TEXT] if isinstance(value, str) else ""
+    return unicode(value[:_LONGEST_TEXT]) if isinstance(value, str) else ""
 
 
 def template(value: object) -> str:
     """A chat template, cut where no honest one ends; empty if it is none."""
-    return value[:_LONGEST_TEMPLATE] if isinstance(value, str) else ""
+    return unicode(value[:_LONGEST_TEMPLATE]) if isinstance(value, str) else ""
+
+
+def is_too_long(value: object) -> bool:
+    """Whether a chat template is longer than any honest one."""
+    return isinstance(value, str) and len(value) > _LONGEST_TEMPLATE
+
+
+TEMPLATE_TOO_LONG = (
+    f"Its chat template has more than {_LONGEST_TEMPLATE:,} letters, as no honest one has: "
+    "take the model from its maker's page."
+)
 
 
 def section(facts: Mapping[str, Any], *keys: str) -> dict[str, Any]:
@@ -49,4 +65,5 @@ def section(facts: Mapping[str, Any], *keys: str) -> dict[str, Any]:
 def texts(facts: Mapping[str, Any], key: str) -> list[str]:
     """The texts of a list; empty if it is none."""
     value = facts.get(key)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    items = value if isinstance(value, list) else []
+    return [unicode(item) for item in items if isinstance(item, str)]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-_LONGEST_JSON = 2**24
-"""Bytes; the index of the largest models is half of it."""
+from app.provider.headers import budget
+from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.json_reader import LONGEST, read_object
+
+MOST_ENTRIES = 20_000
+"""Of one folder; more are no model."""
 
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".incomplete", ".tmp", ".aria2")
 
@@ -18,33 +22,46 @@ def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading; raises OSError, also for a pipe or device, which would block."""
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{path} is no regular file")
+    budget.begin_file()
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def sizes(folder: Path) -> dict[str, int]:
     """The regular files of a folder but hidden ones: name → bytes. Raises OSError."""
     with os.scandir(folder) as entries:
-        visible = [entry for entry in entries if not entry.name.startswith(".")]
+        visible = [entry for entry in islice(entries, MOST_ENTRIES) if entry.name[0] != "."]
         return {entry.name: entry.stat().st_size for entry in visible if entry.is_file()}
+
+
+def dead_links(folder: Path) -> list[str]:
+    """The names of links in a folder that lead nowhere. Raises OSError."""
+    with os.scandir(folder) as entries:
+        links = [entry for entry in islice(entries, MOST_ENTRIES) if entry.is_symlink()]
+        return sorted(link.name for link in links if not os.path.exists(link.path))
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object; raises OSError, and ValueError for anything else, half or too long."""
     with open_regular(path) as file:
-        return json_object(file.read(_LONGEST_JSON + 1))
+        if os.fstat(file.fileno()).st_size > LONGEST:
+            raise ValueError("too long")
+        return read_object(file.read(LONGEST + 1))
 
 
-def json_object(content: bytes) -> dict[str, Any]:
-    """Decode an object; raises ValueError for anything else."""
-    if len(content) > _LONGEST_JSON:
-        raise ValueError("too long")
+def fault(path: Path) -> str:
+    """What is wrong with a file that cannot be decoded: the middle of a sentence about it."""
     try:
-        value = json.loads(content)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    if not isinstance(value, dict):
-        raise ValueError("no object")
-    return value
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            other = what_it_is(file.read(BEGINNING), size, json=path.suffix == ".json")
+    except OSError:
+        other = ""
+    return other or "is damaged or cut off"
+
+
+def lacking(path: Path) -> str:
+    """The same of a file that is not there."""
+    return "is a link to a file that is not there" if path.is_symlink() else "is missing"
 
 
 def optional_json(path: Path) -> dict[str, Any]:

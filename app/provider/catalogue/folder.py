@@ -2,51 +2,112 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.provider.catalogue.facts import template
-from app.provider.catalogue.files import open_regular, optional_json
+from app.provider.catalogue.facts import TEMPLATE_TOO_LONG, is_too_long, template
+from app.provider.catalogue.files import (
+    fault,
+    lacking,
+    open_regular,
+    optional_json,
+    read_json,
+)
+from app.provider.headers.content import BEGINNING, what_it_is
 
 _LONGEST_README = 2**16
 _LONGEST_TEMPLATE_FILE = 2**18
+_TEMPLATE = "chat_template.jinja"
+_SETTINGS = ("chat_template.json", "tokenizer_config.json")
 _OTHER_TOKENIZERS = ("tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 def incomplete(reason: str) -> str:
-    """The problem of a folder that is half copied."""
-    return f"The folder is incomplete: {reason}."
+    """The problem of a folder that is half copied; a reason with a colon says what to do."""
+    remedy = "" if ":" in reason else " Download or copy it again."
+    return f"The folder is incomplete: {reason}.{remedy}"
 
 
 def tokenizer_problem(folder: Path, files: Mapping[str, int]) -> str | None:
-    """What is wrong with a folder's tokenizer, which may be copied after the weights.
+    """What is wrong with a folder's tokenizer and template. Raises OSError and TooExpensive.
 
-    A tokenizer is a long file, so only its end is looked at. Raises OSError.
+    Every engine reads tokenizer.json, which is long, so only its ends are looked at here.
     """
     if "tokenizer.json" not in files:
-        there = any(name in files for name in _OTHER_TOKENIZERS)
-        return None if there else incomplete("its tokenizer is missing")
-    with open_regular(folder / "tokenizer.json") as file:
-        file.seek(max(0, files["tokenizer.json"] - 64))
+        return _no_tokenizer(folder, files)
+    return (
+        _tokenizer_fault(folder / "tokenizer.json")
+        or _settings_fault(folder, files)
+        or _template_fault(folder, files)
+    )
+
+
+def _no_tokenizer(folder: Path, files: Mapping[str, int]) -> str:
+    if (folder / "tokenizer.json").is_symlink():
+        return incomplete(f"tokenizer.json {lacking(folder / 'tokenizer.json')}")
+    other = next((name for name in _OTHER_TOKENIZERS if name in files), None)
+    if other is None:
+        return incomplete("its tokenizer is missing")
+    return (
+        f"It has {other} but no tokenizer.json, which the engines here read: take tokenizer.json "
+        "from the model's page, or save the tokenizer with transformers."
+    )
+
+
+def _tokenizer_fault(path: Path) -> str | None:
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(BEGINNING)
+        file.seek(max(0, size - 64))
         ending = file.read(64).rstrip()
-    return None if ending.endswith(b"}") else incomplete("tokenizer.json is cut off")
+    if other := what_it_is(start, size, json=True):
+        return incomplete(f"{path.name} {other}")
+    if not start.lstrip().startswith(b"{"):
+        return incomplete(f"{path.name} is damaged")
+    return None if ending.endswith(b"}") else incomplete(f"{path.name} is cut off")
+
+
+def _settings_fault(folder: Path, files: Mapping[str, int]) -> str | None:
+    """Without its settings a tokenizer would silently write other prompts."""
+    for name in _SETTINGS:
+        try:
+            if name in files:
+                read_json(folder / name)
+        except ValueError:
+            return incomplete(f"{name} {fault(folder / name)}")
+    return None
+
+
+def _template_fault(folder: Path, files: Mapping[str, int]) -> str | None:
+    if files.get(_TEMPLATE, 0) > _LONGEST_TEMPLATE_FILE or is_too_long(_template(folder)):
+        return TEMPLATE_TOO_LONG
+    if _TEMPLATE in files:
+        try:
+            _bytes(folder / _TEMPLATE, _LONGEST_TEMPLATE_FILE).decode("utf-8")
+        except UnicodeDecodeError:
+            return f"Its {_TEMPLATE} is not UTF-8: save it in that encoding, or download it again."
+    return None
 
 
 def chat_template(folder: Path) -> str:
     """The template of a folder's tokenizer; empty if it has none."""
+    return template(_template(folder))
+
+
+def _template(folder: Path) -> object:
     try:
-        return template(_text(folder / "chat_template.jinja", _LONGEST_TEMPLATE_FILE))
+        return _text(folder / _TEMPLATE, _LONGEST_TEMPLATE_FILE)
     except OSError:
         # Models that are shown pictures have a second one, which writes their places.
-        settings = ("chat_template.json", "tokenizer_config.json")
-        found = (optional_json(folder / name).get("chat_template") for name in settings)
+        found = (optional_json(folder / name).get("chat_template") for name in _SETTINGS)
         stated = next(filter(None, found), None)
     if isinstance(stated, list):
         named = [entry for entry in stated if isinstance(entry, dict)]
         stated = next((e.get("template") for e in named if e.get("name") == "default"), None)
-    return template(stated)
+    return stated
 
 
 def licence(folder: Path) -> str:
@@ -69,5 +130,9 @@ def _stated(front: str, key: str) -> str:
 
 
 def _text(path: Path, longest: int) -> str:
+    return _bytes(path, longest).decode("utf-8", errors="replace")
+
+
+def _bytes(path: Path, longest: int) -> bytes:
     with open_regular(path) as file:
-        return file.read(longest).decode("utf-8", errors="replace")
+        return file.read(longest)

@@ -8,10 +8,11 @@ from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task
 from app.provider.catalogue.facts import number, section, text
-from app.provider.catalogue.files import read_json, sizes
+from app.provider.catalogue.files import dead_links, fault, lacking, read_json, sizes
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.genai_vision import scaling, vision
 from app.provider.catalogue.onnx_graph import Graph, read_graph
+from app.provider.headers.content import BEGINNING
 
 CONFIG = "genai_config.json"
 _GRAPHS = 32
@@ -25,12 +26,14 @@ class _Incomplete(Exception):
 def describe(path: Path) -> ModelCard | None:
     """The card of a folder; None when it is none of these. Raises nothing but OSError."""
     files = sizes(path)
-    if CONFIG not in files:
+    if CONFIG not in (*files, *dead_links(path)):
         return None
     try:
         config = section(read_json(path / CONFIG), "model")
+    except FileNotFoundError:
+        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {lacking(path / CONFIG)}"))
     except ValueError:
-        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} is damaged or cut off"))
+        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {fault(path / CONFIG)}"))
     try:
         graphs = {name: _graph(path, name) for name in _graph_names(config)}
         size = _size(path, graphs)
@@ -63,9 +66,9 @@ def _graph(folder: Path, name: str) -> Graph:
     try:
         return read_graph(_inside(folder, name))
     except FileNotFoundError as error:
-        raise _Incomplete(incomplete(f"{name} is missing")) from error
+        raise _Incomplete(incomplete(f"{name} {lacking(folder / name)}")) from error
     except ValueError as error:
-        raise _Incomplete(incomplete(f"{name} is damaged or cut off")) from error
+        raise _Incomplete(incomplete(f"{name} {fault(folder / name)}")) from error
 
 
 def _size(folder: Path, graphs: dict[str, Graph]) -> int:
@@ -83,10 +86,11 @@ def _size(folder: Path, graphs: dict[str, Graph]) -> int:
 def _whole_size(folder: Path, name: str, length: int) -> int:
     try:
         size = _inside(folder, name).stat().st_size
-    except (FileNotFoundError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise _Incomplete(incomplete(f"{name} is missing")) from error
     if size < length:
-        raise _Incomplete(incomplete(f"{name} is cut off"))
+        other = fault(folder / name) if size < BEGINNING else "is cut off"
+        raise _Incomplete(incomplete(f"{name} {other}"))
     return size
 
 

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
 from app.provider.catalogue.eyesight import vision
-from app.provider.catalogue.facts import number, section, text, texts
-from app.provider.catalogue.files import read_json, sizes, unfinished
+from app.provider.catalogue.facts import number, section, text, texts, unicode
+from app.provider.catalogue.files import (
+    dead_links,
+    fault,
+    lacking,
+    read_json,
+    sizes,
+    unfinished,
+)
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
-from app.provider.catalogue.runners import runner
+from app.provider.catalogue.runners import NO_ENGINE, refusal, runner
 from app.provider.catalogue.safetensors import (
     NotWholeError,
     Weights,
@@ -23,6 +31,7 @@ from app.provider.catalogue.safetensors import (
     read_weights,
 )
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.budget import once
 
 CONFIG = "config.json"
 _WEIGHTS = "model*.safetensors"
@@ -40,59 +49,84 @@ class Folder:
     path: Path
     files: Mapping[str, int]
     weights: list[str]
+    dead: list[str]
 
     @classmethod
     def at(cls, path: Path) -> Folder:
         """Look into a folder. Raises OSError."""
         files = sizes(path)
-        return cls(path, files, sorted(name for name in files if fnmatchcase(name, _WEIGHTS)))
+        weights = sorted(name for name in files if fnmatchcase(name, _WEIGHTS))
+        return cls(path, files, weights, dead_links(path))
 
     def has(self, pattern: str) -> bool:
-        """Whether a file's name fits."""
-        return any(fnmatchcase(name, pattern) for name in self.files)
+        """Whether the name of a file, or of a link to one that is not there, fits."""
+        return any(fnmatchcase(name, pattern) for name in (*self.files, *self.dead))
 
     def has_model(self) -> bool:
         """Whether weights are there, or are to come; an adapter is no model."""
         arriving = any(unfinished(name) and ".safetensors" in name for name in self.files)
-        indexed = _INDEX in self.files
-        return bool(self.weights) or arriving or indexed or self.has(_PICKLED)
+        return arriving or any(self.has(name) for name in (_WEIGHTS, _INDEX, _PICKLED))
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a folder; None when it is none of these. Raises nothing but OSError."""
+    """The card of a folder; None when it is none of these. Raises OSError and TooExpensive.
+
+    Two engines ask for it, and a scan reads the folder once.
+    """
+    return once(path, lambda: _described(path))
+
+
+def _described(path: Path) -> ModelCard | None:
     folder = Folder.at(path)
-    if CONFIG not in folder.files or not folder.has_model():
+    if not folder.has(CONFIG) or not folder.has_model():
         return None
+    if CONFIG in folder.dead:
+        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {lacking(path / CONFIG)}"))
     try:
         config = read_json(path / CONFIG)
     except ValueError:
-        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} is damaged or cut off"))
+        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {fault(path / CONFIG)}"))
     if not text(config, "model_type") and not texts(config, "architectures"):
         return None  # a part of a pipeline that makes images
     try:
         weights = read_weights(path / name for name in folder.weights)
     except NotWholeError as error:
         return _card(folder, config, Weights(), incomplete(str(error)))
-    return _card(folder, config, weights, _problem(folder, config))
+    return _card(folder, config, weights, _problem(folder, config, weights))
 
 
-def _problem(folder: Folder, config: dict[str, Any]) -> str | None:
+def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | None:
     """Why a folder with sound config and weights cannot be loaded."""
-    if lacking := _lacking(folder):
-        return incomplete(f"{lacking} is missing")
+    try:
+        name = _lacking(folder)
+    except ValueError:
+        return incomplete(f"{_INDEX} {fault(folder.path / _INDEX)}")
+    if name:
+        return incomplete(f"{name} {lacking(folder.path / name)}")
     if not folder.weights:
         return "Its weights are pickled, which may hide programs: convert them to safetensors."
     tasks = _tasks(folder, config)
     if "chat" not in tasks:
         name = (*texts(config, "architectures"), text(config, "model_type"))[0]
         made = "It makes embeddings; no engine here serves these yet."
-        return made if tasks else f"No engine here runs the architecture {name}."
-    return tokenizer_problem(folder.path, folder.files)
+        return made if tasks else NO_ENGINE.format(name)
+    return _refusal(config, weights) or tokenizer_problem(folder.path, folder.files)
+
+
+def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
+    """What the library that would run the model says of it."""
+    architecture = text(config, "model_type")
+    engine, _ = runner(architecture, by_mlx=_is_mlx(config, weights))
+    return refusal(engine, architecture, config)
+
+
+def _is_mlx(config: dict[str, Any], weights: Weights) -> bool:
+    return weights.by_mlx or bool(section(config, "quantization"))
 
 
 def _lacking(folder: Folder) -> str | None:
     """Name a file of weights that must be there and is not."""
-    for name in _indexed(folder):
+    for name in (*_indexed(folder), *matching(folder.dead, _WEIGHTS)):
         if name not in folder.files:
             return name
     if not folder.weights and not folder.has(_PICKLED):
@@ -101,14 +135,12 @@ def _lacking(folder: Folder) -> str | None:
 
 
 def _indexed(folder: Folder) -> list[str]:
-    """The files that the index of a cut up model lists. Raises OSError."""
+    """The files that the index of a cut up model lists. Raises OSError and ValueError."""
     if _INDEX not in folder.files:
         return []
-    try:
-        index = read_json(folder.path / _INDEX)
-    except ValueError:
-        return ["the end of " + _INDEX]
-    return sorted({name for name in section(index, "weight_map").values() if type(name) is str})
+    index = read_json(folder.path / _INDEX)
+    names = {name for name in section(index, "weight_map").values() if isinstance(name, str)}
+    return sorted(map(unicode, names))
 
 
 def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
@@ -129,10 +161,10 @@ def _card(
     folder: Folder, config: dict[str, Any], weights: Weights, problem: str | None
 ) -> ModelCard:
     packing = section(config, "quantization", "quantization_config")
-    by_mlx = weights.by_mlx or bool(section(config, "quantization"))
+    by_mlx = _is_mlx(config, weights)
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, lacking = runner(architecture, by_mlx=by_mlx)
+    engine, not_installed = runner(architecture, by_mlx=by_mlx)
     sees, unclear = _sight(folder, config) if engine == "pytorch" else (None, None)
     tasks = _tasks(folder, config)
     return ModelCard(
@@ -150,7 +182,7 @@ def _card(
         licence=licence(folder.path),
         chat_template=chat_template(folder.path),
         shape=_shape(section(config, *_TEXT_PARTS) or config),
-        problem=problem or unclear or lacking,
+        problem=problem or unclear or not_installed,
     )
 
 

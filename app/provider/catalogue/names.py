@@ -10,6 +10,36 @@ from pathlib import Path
 from app.provider.card import ModelCard
 
 
+def model_id(path: Path) -> str:
+    """The id of the model in a file or folder: its name, that of a file without ".gguf"."""
+    is_gguf = path.suffix.lower() == ".gguf" and not path.is_dir()
+    return path.stem if is_gguf else path.name
+
+
+def is_named_gguf(path: Path) -> bool:
+    """Whether a file's name promises a model; "mmproj" files only go with one."""
+    name = path.name.lower()
+    return name.endswith(".gguf") and "mmproj" not in name
+
+
+def distinct(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    """Give back its whole name to a file "X.GGUF" where another model is called "X" as well.
+
+    These were the ids before the case of ".gguf" was ignored, so neither is lost.
+    """
+    ids = Counter(card.id for card in cards)
+    return [
+        replace(card, id=card.path.name, aliases=_without(card.aliases, card.path.name))
+        if ids[card.id] > 1 and card.path.name in card.aliases and card.path.suffix != ".gguf"
+        else card
+        for card in cards
+    ]
+
+
+def _without(names: Sequence[str], name: str) -> tuple[str, ...]:
+    return tuple(one for one in names if one != name)
+
+
 def find(cards: Sequence[ModelCard], wanted: str) -> list[ModelCard]:
     """The models of that id, else of that alias, else those whose names differ in case only.
 

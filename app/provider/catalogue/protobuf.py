@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from app.provider.headers import budget
+
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LONGEST_TEXT = 4096
 _MOST_FIELDS = 1_000_000
@@ -28,7 +30,7 @@ class Reader:
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
         self.size = size
-        self._budget = _MOST_FIELDS
+        self._left = _MOST_FIELDS
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
         """The fields of the message between two places."""
@@ -80,6 +82,8 @@ class Reader:
         raise ValueError("no such integer")
 
     def _spend(self) -> None:
-        self._budget -= 1
-        if self._budget < 0:
+        self._left -= 1
+        if self._left % 1024 == 0:
+            budget.check()
+        if self._left < 0:
             raise ValueError("so many fields are a damaged file")

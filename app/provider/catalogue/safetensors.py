@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.catalogue.facts import number, section, sensible, text
-from app.provider.catalogue.files import json_object, open_regular
+from app.provider.catalogue.files import open_regular
+from app.provider.headers import budget
+from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.json_reader import LONGEST, read_object
 
-_LFS_POINTER = b"version "
 _LENGTH = struct.Struct("<Q")
-_LONGEST_HEADER = 2**24
+_LONGEST_HEADER = LONGEST
 _MOST_DIMENSIONS = 8
 _LARGEST = 2**48
 _PACKED_BITS = 32
@@ -59,6 +61,7 @@ def read_weights(files: Iterable[Path]) -> Weights:
         header = _header(path)
         by_mlx |= section(header, "__metadata__").get("format") == "mlx"
         tensors |= {name: tensor for name, entry in header.items() if (tensor := _tensor(entry))}
+        budget.check()
     return Weights(tensors, by_mlx)
 
 
@@ -66,18 +69,28 @@ def _header(path: Path) -> dict[str, Any]:
     """The header of a file that is as long as it says."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        start = file.read(_LENGTH.size)
-        if start == _LFS_POINTER:
-            raise NotWholeError(f"{path.name} is only a pointer: run `git lfs pull` there")
-        length = _LENGTH.unpack(start)[0] if len(start) == _LENGTH.size else _LONGEST_HEADER + 1
+        start = file.read(BEGINNING)
+        if other := what_it_is(start, size):
+            raise NotWholeError(f"{path.name} {other}")
+        length = _LENGTH.unpack_from(start)[0] if size >= _LENGTH.size else _LONGEST_HEADER + 1
+        file.seek(_LENGTH.size)
         content = file.read(min(length, _LONGEST_HEADER))
-    try:
-        header = json_object(content)
-        ends = [_end(entry) for name, entry in header.items() if name != "__metadata__"]
-    except ValueError as error:
-        raise NotWholeError(f"{path.name} is cut off") from error
-    if _LENGTH.size + length + max(ends, default=0) > size:
+    if _LENGTH.size + length > size:
         raise NotWholeError(f"{path.name} is cut off")
+    if length > _LONGEST_HEADER:
+        raise NotWholeError(f"{path.name} is damaged: no header is that long")
+    return _checked(path.name, content, size - _LENGTH.size - length)
+
+
+def _checked(name: str, content: bytes, room: int) -> dict[str, Any]:
+    """Decode a header; raises NotWholeError unless its tensors end within ``room`` bytes."""
+    try:
+        header = read_object(content)
+        ends = [_end(entry) for key, entry in header.items() if key != "__metadata__"]
+    except ValueError as error:
+        raise NotWholeError(f"{name} is damaged") from error
+    if max(ends, default=0) > room:
+        raise NotWholeError(f"{name} is cut off")
     return header
 
 

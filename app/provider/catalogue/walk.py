@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.provider.catalogue.files import unfinished
+from app.provider.catalogue.files import MOST_ENTRIES, unfinished
 from app.provider.catalogue.parts import group
 
 Stamp = tuple[Any, ...]
 """Names, sizes and times of files, nested as the folders are; compared as a whole."""
 
 _DEEPEST = 64
+MOST_SECONDS = 1.0
+"""Of processor time for a walk; ``MOST_ENTRIES`` take a fraction of it."""
 _EYE = "mmproj"
 """In the name of a file that makes vectors of images for the models beside it."""
 
@@ -29,14 +34,26 @@ class Place(NamedTuple):
     linked: bool
 
 
-def walk(root: Path, untouched: Collection[str] = ()) -> list[Place]:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a walk found. Each of ``notices`` names a folder that it did not look through."""
+
+    places: list[Place]
+    notices: list[str]
+
+
+def walk(root: Path, untouched: Collection[str] = ()) -> Found:
     """Everything below ``root`` but what is hidden, unfinished or ``untouched`` (real paths).
 
     What cannot be read is left out. Links are followed, but not to a folder that holds ``root``.
+    At most ``MOST_ENTRIES`` are looked at, half of what is left in each folder of ``root``: so one
+    full of other things does not hide the models beside it.
     """
     walker = _Walker(os.path.realpath(root), untouched)
     children = walker.children(str(root), os.path.realpath(root))
-    return [*children, *walker.deeper, *walker.linked()]
+    if walker.is_full:
+        walker.notices.append(_notice("of models"))
+    return Found([*children, *walker.deeper, *walker.linked()], walker.notices)
 
 
 def look(path: Path, untouched: Collection[str] = ()) -> list[Place]:
@@ -48,6 +65,13 @@ def look(path: Path, untouched: Collection[str] = ()) -> list[Place]:
     found = [*walker.children(str(path.parent), parent), *walker.linked()]
     named = [place for place in found if os.path.basename(place.path) == path.name]
     return [place for place in named if Path(place.path) == path]
+
+
+def _notice(folder: str) -> str:
+    return (
+        f"The folder {folder} holds so many files that not all were looked at, so models there "
+        "may be missing: put models into a folder of their own."
+    )
 
 
 class _Entry(NamedTuple):
@@ -76,9 +100,12 @@ class _Walker:
         self._root = root
         self._untouched = untouched
         self._only = only
+        self._left = MOST_ENTRIES
+        self._end = time.thread_time() + MOST_SECONDS
         self._visited: set[str] = set()
         self._links: list[_Entry] = []
         self.deeper: list[Place] = []
+        self.notices: list[str] = []
 
     def children(self, path: str, real: str, depth: int = 0) -> list[Place]:
         """What lies directly in a folder; what lies below goes to ``deeper``."""
@@ -90,9 +117,14 @@ class _Walker:
             if entry.is_folder and entry.linked:
                 self._links.append(entry)
             else:
-                stamp = self._inner(entry, depth) if entry.is_folder else beside.stamp(entry)
+                stamp = self._branch(entry, depth) if entry.is_folder else beside.stamp(entry)
                 found.append(Place(entry.path, entry.real, stamp, entry.linked))
         return found
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it may look at nothing more."""
+        return self._left == 0
 
     def linked(self) -> Iterator[Place]:
         """Folders that links lead to, with what they hold unless the walk has been there."""
@@ -100,9 +132,21 @@ class _Walker:
             if f"{self._root}/".startswith(f"{entry.real.rstrip('/')}/"):
                 continue
             seen, before = entry.real in self._visited, len(self.deeper)
-            stamp = () if seen else self._inner(entry, 0)
+            stamp = () if seen else self._branch(entry, 0)
             yield Place(entry.path, entry.real, stamp, linked=True)
             yield from self.deeper[before:]
+
+    def _branch(self, folder: _Entry, depth: int) -> Stamp:
+        """The stamp of a folder; those of ``root`` are given half of what is left each."""
+        if depth:
+            return self._inner(folder, depth)
+        kept = self._left - self._left // 2
+        self._left -= kept
+        stamp = self._inner(folder, depth)
+        if self.is_full:
+            self.notices.append(_notice(folder.name))
+        self._left += kept
+        return stamp
 
     def _inner(self, folder: _Entry, depth: int) -> Stamp:
         """The stamp of a folder: those of everything below it."""
@@ -111,11 +155,15 @@ class _Walker:
         return (folder.name, *(place.stamp for place in inside))
 
     def _entries(self, path: str, real: str, depth: int) -> Iterator[_Entry]:
+        if time.thread_time() > self._end:
+            self._left = 0
         try:
             with os.scandir(path) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                most = None if self._only and not depth else self._left
+                entries = sorted(islice(listing, most), key=lambda entry: entry.name)
         except OSError:
             return
+        self._left = max(0, self._left - len(entries))
         for entry in entries:
             if self._is_of_interest(entry.name, depth) and (found := _entry(entry, real)):
                 wanted = found.name == self._only or depth or not self._only
@@ -129,15 +177,22 @@ class _Walker:
 
 
 def _entry(entry: os.DirEntry[str], parent: str) -> _Entry | None:
-    """None for a link that leads nowhere, and for pipes, devices and the like."""
+    """None for pipes, devices and the like, and for links that lead nowhere, but to a model."""
     try:
-        state, linked = entry.stat(), entry.is_symlink()
+        linked = entry.is_symlink()
+        state = entry.stat(follow_symlinks=not _is_dead_model(entry))
     except OSError:
         return None
-    if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+    if stat.S_IFMT(state.st_mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         return None
     real = os.path.realpath(entry.path) if linked else os.path.join(parent, entry.name)
     return _Entry(entry.name, entry.path, real, state, linked)
+
+
+def _is_dead_model(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link that leads nowhere and promises a model."""
+    named = entry.name.lower().endswith(".gguf")
+    return named and entry.is_symlink() and not os.path.exists(entry.path)
 
 
 class _Companions:

@@ -35,7 +35,7 @@ class LlamaContext:
                 "set CONTEXT_LENGTH or KV_CACHE_MB lower."
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
-        self._vocabulary_size = model.vocabulary_size
+        self._vocabulary_size = model.vocabulary.size
         self._rows = TokenRows(BATCH_TOKENS)
         self._vectors = VectorRows()
 

@@ -54,7 +54,7 @@ class GgufEngine:
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits = spec.limits
         self._model = LlamaModel(spec.path, limits.gpu_layers, progress)
-        self._chat = Chat(self._model)
+        self._chat = Chat(self._model.vocabulary)
         if limits.context_length > self._model.trained_context:
             log.warning("the model was trained for %d tokens", self._model.trained_context)
         length, cells = plan(self._model.trained_context, self._model.bytes_per_cell(), limits)
@@ -85,11 +85,10 @@ class GgufEngine:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         limit = self.info.context_length
         if self._sight is None:
-            tokens = self._chat.tokens(prompt.messages)
-            return prepared(tokens, prompt.owner, prompt.sampling, limit)
-        parts = self._sight.framed(self._chat.parts(prompt.messages))
-        tokens, images = placed(parts, self._sight.measure)
-        return prepared(tokens, prompt.owner, prompt.sampling, limit, images)
+            return self._chat.prepare(prompt, limit)
+        made = self._chat.prompt(prompt.messages)
+        tokens, images = placed(self._sight.framed(made.parts), self._sight.measure)
+        return prepared(tokens, prompt, limit, images, made.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
@@ -167,7 +166,7 @@ class GgufEngine:
             number=job,
             prompt=prompt,
             sequence=sequence,
-            sampler=Sampler(prompt.sampling, self._model.vocabulary_size, limit),
+            sampler=Sampler(prompt.sampling, self._model.vocabulary.size, limit),
             writing=Writing(prompt, limit, cached),
             to_read=len(prompt.tokens) - cached,
             unseen=tuple(image for image in prompt.images if image.start >= cached),
@@ -215,7 +214,7 @@ class GgufEngine:
         if answer.unread:
             return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
         answer.pending = answer.sampler.draw(self._context, row)
-        events = answer.writing.take(answer.pending, self._model.piece)
+        events = answer.writing.take(answer.pending, self._model.vocabulary.piece)
         if events and isinstance(events[-1], End | ProviderError):
             del self._answers[answer.number]
             self._finish(answer)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from app.provider.card import Vision
 from app.provider.catalogue.facts import number, text
 from app.provider.gguf.header import read_header
+from app.provider.headers.budget import TooExpensive
 from app.provider.qwen_vl import Scaling
 
 MARK = "mmproj"
@@ -76,12 +78,25 @@ def find_of(model: Path) -> Eye | None:
 def _read(path: Path, architecture: str, width: int) -> Eye | None:
     """The eye in a file, unless it is none, cut off, or of another model."""
     try:
-        header = read_header(path)
-        if header is None or not header.whole or not _fits(header.metadata, architecture, width):
-            return None
-        return Eye(path, path.stat().st_size, _scaling(header.metadata))
+        state = path.stat()
+        facts = _facts(path, state.st_mtime_ns, state.st_size)
     except OSError:
         return None
+    if facts is None or not _fits(facts, architecture, width):
+        return None
+    return Eye(path, state.st_size, _scaling(facts))
+
+
+@lru_cache(maxsize=64)
+def _facts(path: Path, _changed: int, _size: int) -> dict[str, Any] | None:
+    """The metadata of a whole file; one that takes too much to read costs no model its card."""
+    try:
+        header = read_header(path)
+    except TooExpensive as error:
+        if error.final:
+            return None
+        raise
+    return header.metadata if header and header.whole else None
 
 
 def _fits(facts: dict[str, Any], architecture: str, width: int) -> bool:

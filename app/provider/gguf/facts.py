@@ -2,45 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task
-from app.provider.catalogue.facts import number, sensible, template, text
+from app.provider.catalogue.facts import (
+    TEMPLATE_TOO_LONG,
+    is_too_long,
+    number,
+    sensible,
+    template,
+    text,
+)
+from app.provider.catalogue.files import open_regular
+from app.provider.catalogue.names import is_named_gguf, model_id
 from app.provider.catalogue.parts import group, parts
 from app.provider.gguf.eyes import Eye, find
-from app.provider.gguf.header import Header, read_header
+from app.provider.gguf.header import CUT_OFF, TEMPLATE, Header, read_header
+from app.provider.gguf.kinds import is_companion, is_embedding, why_no_chat
+from app.provider.headers.content import BEGINNING, what_it_is
 
-_SMALLEST = 64
-"""Bytes; anything smaller is no model."""
-
-_NO_MODELS = {"adapter", "mmproj", "vocab", "imatrix"}
-"""Values of ``general.type`` for files that only go with a model."""
-
-_ENCODERS = {
-    "bert",
-    "eurobert",
-    "jina-bert-v2",
-    "jina-bert-v3",
-    "modern-bert",
-    "neo-bert",
-    "nomic-bert",
-    "nomic-bert-moe",
-}
+_MOST_PARTS = 1000
+_SUFFIX = ".gguf"
+_PIECE = re.compile(
+    r"(?i)(.+\.gguf)[-._]?(?:part|split|chunk|piece)?[-._]?"
+    r"(?:\d{1,5}(?:[-_]?of[-_]?\d{1,5})?|[a-z]{1,2})"
+)
+"""Names of the pieces that tools for cutting up files make."""
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a GGUF file, or of several when it is the first part; None for all else."""
+    """The card of a GGUF file, or of several when it is the first part that is there.
+
+    None for all else, but a file that is only called a GGUF has a card that says what it is.
+    Raises OSError and TooExpensive.
+    """
     names = parts(path.name)
-    if path.name != names[0] or path.stat().st_size < _SMALLEST:
-        return None
+    if path.name != names[0]:
+        return None if _earlier_part(path, names) else _without_first(path, names[0])
     header = read_header(path)
-    if header is None or _no_model(header, len(names)):
+    if header is None:
+        return _broken(path) if is_named_gguf(path) else None
+    if is_companion(header, in_parts=len(names) > 1):
         return None
-    others = [_part(path.with_name(name)) for name in names[1:]] if header.whole else []
+    others = [*_read_parts(path, names[1:])] if header.whole else []
     found = [(path.stat().st_size, header), *(part for part in others if part)]
     return _card(path, found, _problem(header, names, others))
+
+
+def unreadable(path: Path, problem: str) -> ModelCard:
+    """The card of a file of which nothing is known but why."""
+    return ModelCard(
+        id=model_id(path),
+        format="gguf",
+        engine="gguf",
+        path=path,
+        size_bytes=0,
+        tasks=(),
+        aliases=_aliases(path),
+        context_length=0,
+        problem=problem,
+    )
+
+
+def _earlier_part(path: Path, names: list[str]) -> bool:
+    """Whether an earlier part of the model is there, which has its card."""
+    before = names[: names.index(path.name)]
+    return any(path.with_name(name).exists() for name in reversed(before[-_MOST_PARTS:]))
+
+
+def _without_first(path: Path, first: str) -> ModelCard | None:
+    if not is_named_gguf(path):
+        return None
+    return unreadable(path.with_name(first), _incomplete(first, "missing"))
+
+
+def _broken(path: Path) -> ModelCard:
+    with open_regular(path) as file:
+        start, size = file.read(BEGINNING), os.fstat(file.fileno()).st_size
+    other = what_it_is(start, size) or "is no GGUF file, whatever its name says: download it again"
+    card = unreadable(path, f"The file {other}.")
+    return replace(card, size_bytes=size)
+
+
+def _read_parts(path: Path, names: list[str]) -> Iterator[tuple[int, Header] | None]:
+    """Size and header of each further part, up to the first that is missing or cut off."""
+    for name in names[:_MOST_PARTS]:
+        part = _part(path.with_name(name))
+        yield part
+        if part is None or not part[1].whole:
+            return
 
 
 def _part(path: Path) -> tuple[int, Header] | None:
@@ -52,33 +107,47 @@ def _part(path: Path) -> tuple[int, Header] | None:
         return None
 
 
-def _no_model(header: Header, files: int) -> bool:
-    facts = header.metadata
-    if facts.get("general.architecture") == "clip" or facts.get("general.type") in _NO_MODELS:
-        return True
-    return header.whole and header.tensors == 0 and files == 1  # a vocabulary by itself
-
-
 def _problem(
     header: Header, names: list[str], others: list[tuple[int, Header] | None]
 ) -> str | None:
-    if not header.whole:
-        return "The file is incomplete."
-    for name, part in zip(names[1:], others, strict=True):
+    if header.fault:
+        return _piece(names[0]) or header.fault if header.fault == CUT_OFF else header.fault
+    for name, part in zip(names[1:], others, strict=False):
         if part is None or not part[1].whole:
-            return f"The model is incomplete: {name} is {'cut off' if part else 'missing'}."
-    if _is_embedding(header.metadata):
-        return "It makes embeddings; no engine here serves these yet."
-    return None
+            return _incomplete(name, "cut off" if part else "missing")
+    if len(others) < len(names) - 1:
+        return "The file is damaged: its name counts more parts than any model has."
+    return why_no_chat(header) or _template_problem(header)
+
+
+def _incomplete(name: str, what: str) -> str:
+    return f"The model is incomplete: {name} is {what}. Download or copy it again."
+
+
+def _piece(name: str) -> str:
+    """What to do with one piece of a file that was cut up; empty for other names."""
+    match = _PIECE.fullmatch(name)
+    if match is None:
+        return ""
+    return (
+        f"It is one piece of a file that was cut up: join all pieces in their order to the one "
+        f"file {match[1]} (with cat), and delete them."
+    )
+
+
+def _template_problem(header: Header) -> str | None:
+    """Why the template of a whole file cannot be used."""
+    too_long = TEMPLATE in header.passed_over or is_too_long(header.metadata.get(TEMPLATE))
+    return TEMPLATE_TOO_LONG if too_long else None
 
 
 def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> ModelCard:
     header = files[0][1]
     facts, architecture = header.metadata, text(header.metadata, "general.architecture")
     eye = find(path, architecture, number(facts, f"{architecture}.embedding_length"))
-    tasks = _tasks(facts, eye)
+    tasks = _tasks(header, eye)
     return ModelCard(
-        id=path.name.removesuffix(".gguf"),
+        id=model_id(path),
         format="gguf",
         engine="gguf",
         path=path,
@@ -100,20 +169,19 @@ def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> M
 
 
 def _aliases(path: Path) -> tuple[str, ...]:
-    """The name without "-00001-of-00003" of a model that is cut up."""
+    """The name without "-00001-of-00003" of a model that is cut up, and its former id."""
     of = group(path.name)
-    return (of[0],) if of else ()
+    former = path.name.removesuffix(_SUFFIX)
+    whole = (of[0],) if of else ()
+    return (*whole, former) if former != model_id(path) else whole
 
 
-def _tasks(facts: dict[str, Any], eye: Eye | None) -> tuple[Task, ...]:
-    if _is_embedding(facts):
+def _tasks(header: Header, eye: Eye | None) -> tuple[Task, ...]:
+    if is_embedding(header.metadata):
         return ("embedding",)
+    if header.whole and why_no_chat(header):
+        return ()
     return ("chat", "vision") if eye else ("chat",)
-
-
-def _is_embedding(facts: dict[str, Any]) -> bool:
-    architecture = text(facts, "general.architecture")
-    return architecture in _ENCODERS or number(facts, f"{architecture}.pooling_type") > 0
 
 
 def _quantization(facts: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
+from app.provider.catalogue.names import is_named_gguf
 from app.provider.engine import EngineLimits
-from app.provider.gguf.facts import describe
+from app.provider.gguf.facts import describe, unreadable
 from app.provider.gguf.plan import IDLE_SEQUENCES, plan
 from app.provider.memory import Need
 from app.provider.pace import BATCH_TOKENS
@@ -19,6 +20,8 @@ _RUNTIME = 53 * 2**20
 _EYE_RUNTIME = 12 * 2**20
 """libmtmd and Pillow."""
 
+DEAD_LINK = "It is a link to a file that is not there: copy the file, or delete the link."
+
 _PATCHES_PER_TOKEN = 4
 _USUAL_PATCHES = 4096
 """Of a picture, where the file does not say how large one may be."""
@@ -30,6 +33,8 @@ Qwen2.5-VL's eye on a CPU."""
 
 def read(path: Path) -> ModelCard | None:
     """Describe a GGUF file, whatever its name; None for anything else."""
+    if path.is_symlink() and not path.exists() and is_named_gguf(path):
+        return unreadable(path, DEAD_LINK)
     return describe(path) if path.is_file() else None
 
 

@@ -11,9 +11,11 @@ import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from app.provider.catalogue.files import open_regular
+from app.provider.headers import budget
+from app.provider.headers.gguf_cursor import U64, Cursor, CutOffError, DamagedError
 
 MAGIC = b"GGUF"
 
@@ -27,20 +29,22 @@ _SCALARS = {
     5: struct.Struct("<i"),
     6: struct.Struct("<f"),
     7: struct.Struct("<?"),
-    10: struct.Struct("<Q"),
+    10: U64,
     11: struct.Struct("<q"),
     12: struct.Struct("<d"),
 }
-_U32, _U64 = _SCALARS[4], _SCALARS[10]
-_LONGEST_STRING = 2**24
-_LONGEST_HEADER = 2**26
-"""Bytes; the largest vocabularies take a quarter of it."""
+_U32 = _SCALARS[4]
+_VERSIONS = (2, 3)
+_LONGEST_KEY = _LONGEST_KEPT = 256
+"""Bytes of keys and texts that are kept, but for the template."""
+TEMPLATE = "tokenizer.chat_template"
+_LONGEST_TEMPLATE = 2**20
+_LISTS = ("attention.head_count", "attention.head_count_kv")
+"""Ends of the keys whose lists are kept: they have a number for each layer."""
 _LONGEST_LIST = 1024
-"""Numbers; a list with one for each layer is kept, one for each token is not."""
-_MOST_TEXTS = 2**21
+_MOST_PAIRS = 2**16
 _MOST_TENSORS = 2**16
 _MOST_DIMENSIONS = 4
-_PIECE = 2**20
 
 TENSOR_TYPES = {
     0: (1, 4),
@@ -85,120 +89,141 @@ TENSOR_TYPES = {
 class Header:
     """What is known before the weights.
 
-    ``metadata`` holds scalars, texts and short lists of numbers by key, ``lengths`` how long each
-    list is. ``tensors`` and ``parameters`` count what the file holds. ``whole``: the header is
-    complete, and no tensor is cut off.
+    ``metadata`` holds numbers, short texts and the template by key, and numbers for each layer;
+    ``lengths`` how long each list is; keys ``passed_over`` have longer texts. ``tensors`` and
+    ``parameters`` count what the file holds. ``fault`` says why it cannot be read: a sentence,
+    empty for a whole file.
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
+    passed_over: set[str] = field(default_factory=set)
     tensors: int = 0
     parameters: int = 0
-    whole: bool = False
+    fault: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the header is complete and no tensor is cut off."""
+        return not self.fault
+
+
+CUT_OFF = "The file is incomplete: its end is missing. Download or copy it again."
 
 
 def read_header(path: Path) -> Header | None:
-    """Read ``path``; None when it is no GGUF file. Raises nothing but OSError."""
+    """Read ``path``; None when it is no GGUF file. Raises OSError and TooExpensive."""
     with open_regular(path) as file:
         if file.read(len(MAGIC)) != MAGIC:
             return None
-        return _Cursor(file, os.fstat(file.fileno()).st_size).header()
+        return _read(Cursor(file, os.fstat(file.fileno()).st_size))
 
 
-class _Cursor:
-    """Reads piece by piece; a mapped file that shrinks meanwhile would kill the process."""
+def _read(cursor: Cursor) -> Header:
+    header = Header()
+    try:
+        header.fault = _version_fault(*cursor.raw(4))
+        if not header.fault:
+            _read_metadata(cursor, header)
+            _read_tensors(cursor, header)
+    except CutOffError:
+        header.fault = CUT_OFF
+    except DamagedError as error:
+        header.fault = f"The file is damaged: {error}. Download or copy it again."
+    return header
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        self._file = file
-        self._size = size
-        self._data = bytearray(MAGIC)
-        self._at = len(MAGIC)
 
-    def header(self) -> Header:
-        header = Header()
-        try:
-            self._read(header)
-        except (struct.error, ValueError, KeyError, TypeError, OverflowError, ZeroDivisionError):
-            header.whole = False
-        return header
+def _version_fault(*raw: int) -> str:
+    """Why a file of this version cannot be read; empty where it can."""
+    version = int.from_bytes(raw, "little")
+    if version in _VERSIONS:
+        return ""
+    if version == 1:
+        return (
+            "It is written in GGUF version 1, which llama.cpp does not read any more: "
+            "download a newer file of the model."
+        )
+    if int.from_bytes(raw, "big") <= max(_VERSIONS):
+        return (
+            "It is a big-endian GGUF file, for other computers than this one: "
+            "download the little-endian file of the model."
+        )
+    return (
+        f"It is written in GGUF version {version}, which is not known here: "
+        "update the server, or download the file again in case it is damaged."
+    )
 
-    def _read(self, header: Header) -> None:
-        self._scalar(_U32)  # version
-        header.tensors, pairs = self._scalar(_U64), self._scalar(_U64)
-        if max(header.tensors, pairs) > _MOST_TENSORS:
-            raise ValueError("so many are a damaged header")
-        for _ in range(pairs):
-            key, kind = self._string(), self._scalar(_U32)
-            if kind == _ARRAY:
-                self._array(key, header)
-            else:
-                header.metadata[key] = self._string() if kind == _STRING else self._number(kind)
-        header.whole = self._tensors(header) <= self._size
 
-    def _tensors(self, header: Header) -> int:
-        """Count the weights; the length that the file must have."""
-        furthest = 0
-        for _ in range(header.tensors):
-            self._string()
-            dimensions = self._scalar(_U32)
-            if dimensions > _MOST_DIMENSIONS:
-                raise ValueError("ggml knows no such tensors")
-            weights = math.prod(self._scalar(_U64) for _ in range(dimensions))
-            block, block_bytes = TENSOR_TYPES.get(self._scalar(_U32), (256, 1))
-            furthest = max(furthest, self._scalar(_U64) + weights // block * block_bytes)
-            header.parameters += weights
-        alignment = header.metadata.get("general.alignment", 32)
-        return int(-(-self._at // alignment) * alignment + furthest)
+def _read_metadata(cursor: Cursor, header: Header) -> None:
+    header.tensors, pairs = cursor.scalar(U64), cursor.scalar(U64)
+    if header.tensors > _MOST_TENSORS or pairs > _MOST_PAIRS:
+        raise DamagedError("its header counts more tensors or keys than any model has")
+    for _ in range(pairs):
+        budget.check()
+        key, kind = cursor.string(_LONGEST_KEY), cursor.scalar(_U32)
+        budget.take(200)
+        if kind == _ARRAY:
+            _read_list(cursor, header, key)
+            continue
+        value = cursor.string(_kept(key)) if kind == _STRING else cursor.scalar(_scalar(kind))
+        if key in header.metadata or key in header.lengths or key in header.passed_over:
+            raise DamagedError("a key stands twice in its header")
+        if key is not None and value is None:
+            header.passed_over.add(key)
+        elif key is not None:
+            header.metadata[key] = value
 
-    def _array(self, key: str, header: Header) -> None:
-        kind, count = self._scalar(_U32), self._scalar(_U64)
+
+def _kept(key: str | None) -> int:
+    """Bytes up to which the text of a key is kept."""
+    return _LONGEST_TEMPLATE if key == TEMPLATE else _LONGEST_KEPT
+
+
+def _scalar(kind: int) -> struct.Struct:
+    if kind not in _SCALARS:
+        raise DamagedError("its header has a value of an unknown type")
+    return _SCALARS[kind]
+
+
+def _read_list(cursor: Cursor, header: Header, key: str | None) -> None:
+    kind, count = cursor.scalar(_U32), cursor.scalar(U64)
+    if key is not None:
         header.lengths[key] = count
-        if kind == _STRING:
-            self._skip_strings(count)
-        elif count <= _LONGEST_LIST:
-            header.metadata[key] = [self._number(kind) for _ in range(count)]
-        else:
-            self._skip(_SCALARS[kind].size * count)
+    if kind == _STRING:
+        cursor.skip_strings(count)
+    elif count <= _LONGEST_LIST and key is not None and key.endswith(_LISTS):
+        header.metadata[key] = [cursor.scalar(_scalar(kind)) for _ in range(count)]
+    else:
+        cursor.skip(_scalar(kind).size * count)
 
-    def _number(self, kind: int) -> Any:
-        return self._scalar(_SCALARS[kind])
 
-    def _scalar(self, kind: struct.Struct) -> Any:
-        self._fill(kind.size)
-        (value,) = kind.unpack_from(self._data, self._at)
-        self._at += kind.size
-        return value
+def _read_tensors(cursor: Cursor, header: Header) -> None:
+    """Count the weights, and note when the file is shorter than they are."""
+    furthest = 0
+    for index in range(header.tensors):
+        if index % 256 == 0:
+            budget.check()
+        weights, size, offset = _tensor(cursor)
+        furthest = max(furthest, offset + size)
+        header.parameters += weights
+    if header.tensors and cursor.aligned(_alignment(header)) + furthest > cursor.size:
+        raise CutOffError
 
-    def _string(self) -> str:
-        length = self._scalar(_U64)
-        if length > _LONGEST_STRING:
-            raise ValueError("a string of that length is a damaged header")
-        self._skip(length)
-        return self._data[self._at - length : self._at].decode("utf-8", errors="replace")
 
-    def _skip_strings(self, count: int) -> None:
-        """Walk over a vocabulary, which is long and which nothing here asks for."""
-        if count > _MOST_TEXTS:
-            raise ValueError("no vocabulary is that large")
-        unpack, at, data = _U64.unpack_from, self._at, self._data
-        for _ in range(count):
-            if at + 8 > len(data):
-                self._at = at
-                self._fill(8)
-            at += 8 + unpack(data, at)[0]
-        self._skip(at - self._at)
+def _tensor(cursor: Cursor) -> tuple[int, int, int]:
+    """Weights, bytes and offset of a tensor."""
+    cursor.string(0)
+    dimensions = cursor.scalar(_U32)
+    if dimensions > _MOST_DIMENSIONS:
+        raise DamagedError("one of its tensors has more than four dimensions")
+    weights = math.prod(cursor.scalar(U64) for _ in range(dimensions))
+    block, block_bytes = TENSOR_TYPES.get(cursor.scalar(_U32), (256, 1))
+    return weights, weights // block * block_bytes, cursor.scalar(U64)
 
-    def _skip(self, length: int) -> None:
-        self._fill(length)
-        self._at += length
 
-    def _fill(self, length: int) -> None:
-        """Have that many bytes at hand; raises ValueError where the file or patience ends."""
-        missing = self._at + length - len(self._data)
-        if missing <= 0:
-            return
-        if self._at + length > min(self._size, _LONGEST_HEADER):
-            raise ValueError("the header is cut off")
-        self._data += self._file.read(max(missing, _PIECE))
-        if self._at + length > len(self._data):
-            raise ValueError("the file has become shorter")
+def _alignment(header: Header) -> int:
+    """Bytes to a multiple of which each tensor begins."""
+    alignment = header.metadata.get("general.alignment", 32)
+    if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
+        raise DamagedError("its alignment is no power of two")
+    return alignment

@@ -6,9 +6,12 @@ from huggingface_hub.utils.tqdm import tqdm
 
 
 class Bar:
-    """Called with the bytes that have arrived; shows nothing where there is no terminal."""
+    """Called with the bytes that have arrived; shows nothing where there is no terminal.
 
-    def __init__(self, name: str, size: int) -> None:
+    ``size`` is None where it is not known.
+    """
+
+    def __init__(self, name: str, size: int | None) -> None:
         self._bar = tqdm(  # type: ignore[no-untyped-call]
             total=size, unit="B", unit_scale=True, desc=name[:40], disable=None
         )

@@ -72,7 +72,7 @@ def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
 
 
 def _question(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
-    repo = listing.repo
+    repo = listing.place
     if not found:
         return f"{repo} has no GGUF file, and no folder for ONNX or of safetensors, that is whole."
     some = f"Nothing in {repo} is called {wanted!r}." if wanted else f"{repo} has several models."
@@ -175,5 +175,5 @@ def _is_text(path: PurePosixPath) -> bool:
 
 
 def _folder_name(repo: str, folder: str) -> str:
-    name = repo.partition("/")[2]
+    name = repo.rpartition("/")[2]
     return name if folder == "." else f"{name}-{folder.replace('/', '-')}"

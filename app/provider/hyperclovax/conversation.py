@@ -6,15 +6,12 @@ A picture is three turns of its own: what file it is (``mime``), the place of it
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from app.provider.chat import Chat, Vocabulary
-from app.provider.template import TemplateFailed
-from app.provider.types import ImagePart, Message, TextPart
-
-log = logging.getLogger(__name__)
+from app.provider.generation.message_form import MessageForm
+from app.provider.types import ImagePart, Message, Role, TextPart
 
 TEMPLATE = """
 {%- set note = "다음 중 ocr은 사진에서 검출된 글자이고, lens_keyword는 사진에서 추출된 \
@@ -47,13 +44,7 @@ keyword와 bbox 위치입니다. bbox는 0~1 사이로 정규화된 [x1, y1, x2,
 PLACEHOLDER = "<|dummy3|>"
 """Where ``TEMPLATE`` puts a picture."""
 
-_PROBE = (
-    Message.of("system", "probe one"),
-    Message("user", (ImagePart(b"", "0" * 64, 1, 1), TextPart("probe two"))),
-    Message.of("assistant", "probe three"),
-    Message.of("user", "probe four"),
-)
-_PROBED = ("probe one", "probe two", "probe three", "probe four")
+_EVERYTHING: frozenset[Role] = frozenset({"system", "user", "assistant"})
 
 
 class Conversation(Chat):
@@ -64,42 +55,29 @@ class Conversation(Chat):
     """
 
     def __init__(self, vocabulary: Vocabulary, image_text: str, *, list_content: bool) -> None:
-        super().__init__(vocabulary, image_text)
-        self._list_content = list_content
-        if not self._understood():
-            self._list_content = not list_content
-            if not self._understood():
-                log.warning("the model's chat template shows no picture in any known form")
+        nothing: frozenset[Role] = frozenset()
+        contents = (_EVERYTHING, nothing) if list_content else (nothing, _EVERYTHING)
+        super().__init__(vocabulary, image_text, contents)
 
-    def _understood(self) -> bool:
-        """Whether the template finds all parts of messages in the present form."""
-        try:
-            text = self._fill(_PROBE)
-        except TemplateFailed:
-            return False
-        whole = "'type'" not in text  # an object that was printed as it is
-        pictures = text.count(self._image_text)
-        return whole and pictures == 1 and all(text.count(one) == 1 for one in _PROBED)
-
-    def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        if self._list_content:
+    def _turns(self, messages: Sequence[Message], form: MessageForm) -> list[dict[str, Any]]:
+        if form.listed:
             return [{"role": m.role, "content": self._parts(m)} for m in messages]
         return [{"role": m.role, "content": part} for m in messages for part in self._parts(m)]
 
     def _parts(self, message: Message) -> list[dict[str, str]]:
-        return [self._item(part) for part in message.parts]
+        return [self._item(part, message.role) for part in message.parts]
 
-    def _item(self, part: TextPart | ImagePart) -> dict[str, str]:
+    def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
         if isinstance(part, TextPart):
-            return super()._item(part)
+            return super()._item(part, role)
         return {
             "type": "image",
             "mime": part.mime,
             "filename": file_name(part),
             "image": "",
-            "ocr": self._disarm(part.notes.ocr),
-            "lens_keywords": self._disarm(part.notes.lens_keywords),
-            "lens_local_keywords": self._disarm(part.notes.lens_local_keywords),
+            "ocr": self._escaper.escape(part.notes.ocr),
+            "lens_keywords": self._escaper.escape(part.notes.lens_keywords),
+            "lens_local_keywords": self._escaper.escape(part.notes.lens_local_keywords),
         }
 
 

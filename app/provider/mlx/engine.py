@@ -98,11 +98,12 @@ class MlxEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        length, owner, sampling = self.info.context_length, prompt.owner, prompt.sampling
+        limit = self.info.context_length
         if self._sight is None:
-            return prepared(self._chat.tokens(prompt.messages), owner, sampling, length)
-        tokens, images = placed(self._chat.parts(prompt.messages), self._sight.measure)
-        return prepared(tokens, owner, sampling, length, images)
+            return self._chat.prepare(prompt, limit)
+        made = self._chat.prompt(prompt.messages)
+        tokens, images = placed(made.parts, self._sight.measure)
+        return prepared(tokens, prompt, limit, images, made.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""

@@ -16,7 +16,7 @@ from typing import cast
 
 import numpy as np
 
-from app.provider.answer import PreparedPrompt, Writing, is_being_read, prepared, share_out
+from app.provider.answer import PreparedPrompt, Writing, is_being_read, share_out
 from app.provider.chat import Chat
 from app.provider.engine import Engine, EngineInfo, EngineSpec, Events
 from app.provider.errors import ModelNotLoadable, ProviderError
@@ -94,8 +94,7 @@ class OnnxEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        tokens = self._chat.tokens(prompt.messages)
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
+        return self._chat.prepare(prompt, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

@@ -8,8 +8,10 @@ from pathlib import Path
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.engine import EngineLimits
+from app.provider.errors import ModelNotLoadable
 from app.provider.memory import Need
 from app.provider.onnx.plan import plan
+from app.provider.onnx.settings import read_settings
 from app.provider.onnx.weights import weight_bytes
 from app.provider.pace import BATCH_TOKENS
 
@@ -33,7 +35,17 @@ _LOOK = 136
 
 def read(path: Path) -> ModelCard | None:
     """Describe a folder with a genai_config.json; None for anything else."""
-    return describe(path) if path.is_dir() else None
+    card = describe(path) if path.is_dir() else None
+    return replace(card, problem=_refusal(path)) if card and not card.problem else card
+
+
+def _refusal(path: Path) -> str | None:
+    """What the engine would say of the settings."""
+    try:
+        read_settings(path)
+    except ModelNotLoadable as error:
+        return str(error)
+    return None
 
 
 def need(card: ModelCard, limits: EngineLimits) -> Need:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import onnxruntime_genai as og
 
-from app.provider.answer import PreparedPrompt, Writing, prepared
+from app.provider.answer import PreparedPrompt, Writing
 from app.provider.chat import Chat
 from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
@@ -89,8 +89,7 @@ class PagedEngine:
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         check(prompt.sampling, seeds=self._seeds)
-        tokens = self._chat.tokens(prompt.messages)
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
+        return self._chat.prepare(prompt, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

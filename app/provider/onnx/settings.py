@@ -47,7 +47,7 @@ def read_settings(folder: Path) -> Settings:
         raise ModelNotLoadable(f"{FILE} is missing or describes no decoder.")
     try:
         return _settings(folder, model, decoder)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ModelNotLoadable(f"{FILE} lacks what this engine needs: {error}.") from error
 
 

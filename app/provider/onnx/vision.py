@@ -71,9 +71,9 @@ class VisionEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        parts = self._chat.parts(prompt.messages)
-        tokens, images = placed(self._framed(parts), partial(measure, self._scaling))
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length, images)
+        made, limit = self._chat.prompt(prompt.messages), self.info.context_length
+        tokens, images = placed(self._framed(made.parts), partial(measure, self._scaling))
+        return prepared(tokens, prompt, limit, images, made.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job unless there is another one."""
@@ -148,7 +148,7 @@ class VisionEngine:
 
     def _token(self, text: str) -> int:
         """The one token that a control text is."""
-        tokens = self._vocabulary.tokenize(text, add_special=False)
+        tokens = self._vocabulary.tokenize(text)
         if len(tokens) != 1:
             raise ModelNotLoadable(f"The tokeniser of this model knows no {text}.")
         return tokens[0]

@@ -61,12 +61,12 @@ class PytorchEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        limit = self.info.context_length
         if self._family.eyes is None:
-            tokens = self._family.chat.tokens(prompt.messages)
-            return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length)
-        parts = self._family.chat.parts(prompt.messages)
-        tokens, images = placed(parts, self._family.eyes.measure)
-        return prepared(tokens, prompt.owner, prompt.sampling, self.info.context_length, images)
+            return self._family.chat.prepare(prompt, limit)
+        made = self._family.chat.prompt(prompt.messages)
+        tokens, images = placed(made.parts, self._family.eyes.measure)
+        return prepared(tokens, prompt, limit, images, made.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""

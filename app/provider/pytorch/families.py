@@ -91,8 +91,8 @@ def _hyperclovax(
     put(model, layers_of(model.language_model), device, limits.gpu_layers)
     vocabulary = HubVocabulary(folder, end_texts=ENDS)
     spelled = vocabulary.spelling(model.config.image_token)
-    if not vocabulary.chat_template:
-        vocabulary.chat_template, spelled = TEMPLATE, PLACEHOLDER
+    if not vocabulary.chat_templates:
+        vocabulary.chat_templates, spelled = {"default": TEMPLATE}, PLACEHOLDER
     if not spelled:
         raise ModelNotLoadable("The tokenizer does not know the placeholder of pictures.")
     chat = Conversation(vocabulary, spelled, list_content=model.config.list_content)

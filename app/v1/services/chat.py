@@ -73,19 +73,21 @@ def new_id() -> str:
     return f"chat-{uuid.uuid4().hex}"
 
 
-async def whole_answer(model: str, events: AsyncGenerator[Event, None]) -> ChatAnswer:
-    """Collect a stream; raises what the stream raises."""
+async def collected(events: AsyncGenerator[Event, None]) -> tuple[str, End]:
+    """The text of a whole answer and its end; raises what the stream raises."""
     pieces: list[str] = []
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Delta):
                 pieces.append(event.text)
             elif isinstance(event, End):
-                return _answer(model, "".join(pieces), event)
+                return "".join(pieces)[event.retracted :], event
     raise EngineUnavailable("The answer broke off.", 1.0)
 
 
-def _answer(model: str, text: str, end: End) -> ChatAnswer:
+async def whole_answer(model: str, events: AsyncGenerator[Event, None]) -> ChatAnswer:
+    """Collect a stream; raises what the stream raises."""
+    text, end = await collected(events)
     return ChatAnswer(
         id=new_id(),
         model=model,

@@ -1,4 +1,4 @@
-"""Ends the answers whose makers died, at the start and while the server runs."""
+"""Ends the answers whose makers died, and does the work that was put off, while a server runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 from functools import partial
 
+from app.conversations.background_work import BackgroundWork
 from app.database import Database
 from app.errors import StorageUnavailable
 from app.presence import Presence
@@ -23,12 +24,14 @@ class Caretaker:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._presence = Presence(database.engine)
+        self._work = BackgroundWork(database)
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Repair what is left from before; everything, where no other server is running."""
         await asyncio.to_thread(self._presence.enter, self._repair_all)
         self._rounds = asyncio.create_task(self._go_round())
+        self._work.start()
 
     def _repair_all(self) -> None:
         ended = self._database.transact(partial(turns.repair, all_of_them=True), writes=True)
@@ -47,6 +50,7 @@ class Caretaker:
 
     async def close(self) -> None:
         """Stop, and tell other servers that this one has gone."""
+        await self._work.close()
         if self._rounds:
             self._rounds.cancel()
             await asyncio.gather(self._rounds, return_exceptions=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 
-from app.provider.types import Delta, Message, Prompt, Sampling, Size
+from app.provider.types import Message, Prompt, Sampling, Size
+from app.v1.services.chat import collected
 from app.v4.services.stage import Stage
 from app.v4.store.tree import Said
 
@@ -44,6 +44,5 @@ def _prompt(summary: str, piece: str, sampling: Sampling, owner: str) -> Prompt:
 
 
 async def _written(stage: Stage, made: Prompt) -> str:
-    async with aclosing(stage.pool.stream(stage.model, made)) as events:
-        pieces = [event.text async for event in events if isinstance(event, Delta)]
-    return "".join(pieces).strip()
+    text, _ = await collected(stage.pool.stream(stage.model, made))
+    return text.strip()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from contextlib import aclosing
 
 from sqlalchemy.orm import Session
 
-from app.provider.types import Delta, Message, Prompt, Sampling
-from app.v1.services.chat import chat_model
+from app.provider.types import Message, Prompt, Sampling
+from app.v1.services.chat import chat_model, collected
 from app.v4.models.conversations import LONGEST_TITLE
 from app.v4.models.turns import Titled
 from app.v4.services.desk import Desk
@@ -33,10 +32,8 @@ async def titled(desk: Desk, owner: str, conversation_id: str) -> Titled:
     model, title, said = await desk.database.read(_opening, owner, conversation_id)
     asked = (Message.of("system", TASK), Message.of("user", said))
     prompt = Prompt(asked, Sampling(temperature=0.0, max_tokens=32), owner)
-    answering = desk.pool.stream(await chat_model(desk.pool, model), prompt)
-    async with aclosing(answering) as events:
-        pieces = [event.text async for event in events if isinstance(event, Delta)]
-    title = _clean("".join(pieces)) or title
+    text, _ = await collected(desk.pool.stream(await chat_model(desk.pool, model), prompt))
+    title = _clean(text) or title
     await desk.database.write(conversations.change, owner, conversation_id, title, None)
     return Titled(id=conversation_id, title=title)
 

@@ -68,7 +68,7 @@ class Context:
 class TurnEnd(End):
     """The end of a stored answer. The usage of a cancelled one is not known."""
 
-    context: Context
+    context: Context = field(kw_only=True)
 
 
 @dataclass
@@ -191,8 +191,9 @@ class Turn:
             case Started():
                 self._started = event
             case End(reason=reason, usage=usage):
+                self._text = [self.text[event.retracted :]]
                 await self._end(Ending("complete", self.text, reason, asdict(usage)))
-                return TurnEnd(reason, usage, self.context)
+                return TurnEnd(reason, usage, context=self.context)
         return event
 
     @property
@@ -237,7 +238,7 @@ class Turn:
         await self._end(Ending("stopped", self.text, "cancelled"))
         begun = self._started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)
-        return TurnEnd("cancelled", usage, self.context)
+        return TurnEnd("cancelled", usage, context=self.context)
 
     async def _failed(self, error: Exception) -> None:
         known = isinstance(error, (ApiError, ProviderError))

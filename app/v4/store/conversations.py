@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session, defer
 
+from app.conversations.store import removal
 from app.errors import ConversationBusy, ConversationNotFound
 from app.v4.store import images, search, tree
 from app.v4.store.ids import now
-from app.v4.tables import Conversation, Cut, Message
+from app.v4.tables import HIDDEN, Conversation, Cut, Message
 
 _BY_ID = select(Conversation).where(Conversation.id == bindparam("id"))
 # Messages refer to its key, and that they may do meanwhile: hence key_share.
@@ -34,8 +35,12 @@ def owned(
 
 
 def held(session: Session, conversation_id: str) -> Conversation | None:
-    """The conversation, locked; take this lock before those of its messages."""
-    return session.scalar(_HELD, {"id": conversation_id})
+    """The conversation, locked; take this lock before those of its messages.
+
+    None where it is gone, or going.
+    """
+    found = session.scalar(_HELD, {"id": conversation_id})
+    return None if found is None or found.owner == HIDDEN else found
 
 
 def create(
@@ -58,9 +63,17 @@ def create(
 
 
 def remove(session: Session, owner: str, conversation_id: str) -> None:
-    """Delete the conversation with its messages and pictures; raises ConversationNotFound."""
+    """Delete the conversation with its messages and pictures; raises ConversationNotFound.
+
+    A large one is only hidden here; ``removal`` takes it away piece by piece.
+    """
     found = owned(session, owner, conversation_id, alone=True)
-    search.forget(session, found)
+    if removal.is_large(session, conversation_id):
+        removal.hide(session, found)
+        return
+    mine = Message.conversation_id == conversation_id
+    indexed = session.scalars(select(Message).where(mine, Message.status != "generating"))
+    search.drop(session, found, indexed.all())
     images.forget(session, conversation_id)
     for table in (Cut, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))
@@ -83,10 +96,7 @@ def rename(session: Session, found: Conversation, title: str) -> None:
         Message.parent_id.is_(None),
         Message.status != "generating",
     )
-    questions = session.scalars(first).all()
-    search.drop(session, found, questions)
-    found.title = title
-    search.add(session, found, questions)
+    search.retitle(session, found, title, session.scalars(first).all())
 
 
 def change(

@@ -7,6 +7,7 @@ languages without spaces and for words of two letters.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from zlib import crc32
@@ -24,10 +25,25 @@ class _Letters(dict[int, str]):
 _LETTERS = _Letters()
 
 
+# A letter of these ranges never combines with what stands before it, so a text may be cut there.
+# The others are bounded because normalising takes the square of the longest run of accents.
+_PIECES = re.compile(
+    r".{1,1024}(?=[\x00-\x7f\u3041-\u3096\u30a1-\u30fa\u3400-\u9fff\uac00-\ud7a3]|\Z)|.{1,1024}",
+    re.DOTALL,
+)
+
+
 def words(text: str) -> list[str]:
-    """The words of a text, without differences of case and of compatibility forms."""
+    """The words of a text, without differences of case and of compatibility forms.
+
+    In pieces, for each step holds the interpreter's lock.
+    """
+    return "".join(_folded(piece) for piece in _PIECES.findall(text)).split()
+
+
+def _folded(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", folded).translate(_LETTERS).split()
+    return unicodedata.normalize("NFKC", folded).translate(_LETTERS)
 
 
 def document(text: str, *tags: str) -> list[str]:

@@ -135,6 +135,20 @@ def forget(session: Session, conversation_id: str) -> None:
     _drop_unused(session, set(used))
 
 
+def forget_some(session: Session, conversation_id: str, most: int) -> bool:
+    """Take away some pictures of a conversation; whether there were any."""
+    place = (MessageImage.message_id, MessageImage.position, MessageImage.sha256)
+    mine = select(*place).where(MessageImage.conversation_id == conversation_id).limit(most)
+    some = session.execute(mine).all()
+    for message_id, position, _ in some:
+        one = delete(MessageImage).filter_by(
+            conversation_id=conversation_id, message_id=message_id, position=position
+        )
+        session.execute(one)
+    _drop_unused(session, {row.sha256 for row in some})
+    return bool(some)
+
+
 def _drop_unused(session: Session, names: Collection[str]) -> None:
     if not names:
         return

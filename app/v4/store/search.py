@@ -7,12 +7,12 @@ index. A tag of the owner is one more gram, so that a search costs what its owne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import Row, TextClause, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.v4.store.grams import (
@@ -23,7 +23,7 @@ from app.v4.store.grams import (
     required,
     words,
 )
-from app.v4.tables import Conversation, Message
+from app.v4.tables import Conversation, IndexBacklog, Message
 
 INDEX = "message_grams"
 """The table of the index."""
@@ -45,14 +45,35 @@ class Match:
     content: str
 
 
+PIECE = 20_000
+"""Grams that one transaction of the work in the background writes."""
+
+PIECE_PAGES = 64
+"""How many pages FTS5 may merge in such a transaction, so that it keeps pace."""
+
+AT_ONCE = 20_000
+"""Letters that are indexed within a transaction that stores something; the rest is done later."""
+
+
+Entry = tuple[int, list[str]]
+"""A message, by its ``seq``, and grams of it."""
+
+MOST_NUMBERS = 500
+"""Values of one statement; SQLite has a limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The statements of one database, and how grams are handed to them."""
+    """The statements of one database, and how grams are handed to them.
+
+    ``in_pieces``: the grams of one message can come and go in several transactions.
+    """
 
     add: TextClause
     drop: TextClause
     candidates: TextClause
     upkeep: TextClause | None
+    in_pieces: bool
     indexed: Callable[[Iterable[str]], Any]
     sought: Callable[[Iterable[str]], Any]
 
@@ -82,7 +103,10 @@ SQLITE = Dialect(
     ),
     candidates=text(_CANDIDATES.format(key="rowid", matches="g.message_grams MATCH :grams")),
     # FTS5 merges its segments in small steps here instead of in large ones now and then.
-    upkeep=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', 4)"),
+    upkeep=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', :pages)"),
+    # Without content, an entry is no more than its pairs of gram and number. FTS5 counts how often
+    # something was added and taken out, which must come out even: an empty text does nothing else.
+    in_pieces=True,
     indexed=" ".join,
     sought=_all_of,
 )
@@ -92,12 +116,14 @@ POSTGRESQL = Dialect(
     drop=text("DELETE FROM message_grams WHERE seq = :seq"),
     candidates=text(_CANDIDATES.format(key="seq", matches="g.grams @> CAST(:grams AS integer[])")),
     upkeep=None,
+    in_pieces=False,
     indexed=_hashes,
     sought=_hashes,
 )
 
 
-def _dialect(session: Session) -> Dialect:
+def dialect_of(session: Session) -> Dialect:
+    """The statements for the database of a session."""
     return SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL
 
 
@@ -105,41 +131,122 @@ def _dialect(session: Session) -> Dialect:
 
 
 def add(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Index messages that are stored and have their final text."""
-    dialect = _dialect(session)
-    _write(session, dialect.add, found, rows)
-    if dialect.upkeep is not None:
-        session.connection().execute(dialect.upkeep)
+    """Index messages that are stored and have their final text: now, or soon where it is long."""
+    now, later = _divided(rows)
+    if now:
+        write(session, [(row.seq, grams(found, row)) for row in now])
+    _postpone(session, found, later, indexed=0)
 
 
 def drop(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Take messages out again; title and texts must be those that were indexed."""
-    _write(session, _dialect(session).drop, found, rows)
+    """Take messages out again at once; title and texts must be those that were indexed."""
+    lock(session, [row.seq for row in rows])
+    waiting = jobs(session, [row.seq for row in rows])
+    entries = []
+    for row in rows:
+        job = waiting.get(row.seq)
+        title = job.title if job else found.title
+        entries.append((row.seq, grams(found, row, title)[: job.indexed if job else None]))
+    erase(session, entries)
+    for job in waiting.values():
+        session.delete(job)
+    session.flush()
 
 
-def forget(session: Session, found: Conversation) -> None:
-    """Take out a whole conversation."""
-    indexed = select(Message).where(
-        Message.conversation_id == found.id, Message.status != "generating"
-    )
-    drop(session, found, session.scalars(indexed).all())
+def retitle(session: Session, found: Conversation, title: str, rows: Sequence[Message]) -> None:
+    """Change the title of a conversation, also with ``rows``, those that are indexed with it."""
+    waiting = jobs(session, [row.seq for row in rows])
+    now, later = _divided([row for row in rows if row.seq not in waiting])
+    erase(session, [(row.seq, grams(found, row)) for row in now])
+    _postpone(session, found, later, indexed=None)
+    found.title = title
+    write(session, [(row.seq, grams(found, row)) for row in now])
 
 
-def _write(
-    session: Session, statement: TextClause, found: Conversation, rows: Sequence[Message]
+def lock(session: Session, numbers: Sequence[int]) -> None:
+    """Wait for other servers that are indexing these messages, and keep them from it."""
+    for some in batched(sorted(numbers), MOST_NUMBERS):
+        wanted = select(IndexBacklog.seq).where(IndexBacklog.seq.in_(some))
+        session.execute(wanted.order_by(IndexBacklog.seq).with_for_update())
+
+
+def grams(found: Conversation, row: Message, title: str | None = None) -> list[str]:
+    """What is indexed of a message; the grams that only the title has come last."""
+    tags = owner_tag(found.owner), conversation_tag(found.id)
+    return document(_text(found.title if title is None else title, row), *tags)
+
+
+def write(
+    session: Session, entries: Sequence[Entry], begun: Collection[int] = (), pages: int = 4
 ) -> None:
-    if not rows:
-        return
-    indexed, tags = _dialect(session).indexed, (owner_tag(found.owner), conversation_tag(found.id))
-    told = [
-        {"seq": row.seq, "grams": indexed(document(_text(found.title, row), *tags))} for row in rows
-    ]
-    # Not through the session, which takes as long as the database does: these are no objects.
-    session.connection().execute(statement, told)
+    """Put grams of messages into the index; of those in ``begun`` it has some already."""
+    dialect = dialect_of(session)
+    _execute(session, dialect.add, entries)
+    if dialect.in_pieces:
+        _execute(session, dialect.drop, [(seq, []) for seq in begun])
+    _keep_up(session, pages)
+
+
+def erase(
+    session: Session, entries: Sequence[Entry], staying: Collection[int] = (), pages: int = 4
+) -> None:
+    """Take out grams that are in the index; of those in ``staying`` others remain there."""
+    dialect = dialect_of(session)
+    if dialect.in_pieces:
+        _execute(session, dialect.add, [(seq, []) for seq in staying])
+        entries = [entry for entry in entries if entry[1]]
+    _execute(session, dialect.drop, entries)
+    _keep_up(session, pages)
+
+
+def _execute(session: Session, statement: TextClause, entries: Sequence[Entry]) -> None:
+    indexed = dialect_of(session).indexed
+    values = [{"seq": seq, "grams": indexed(found)} for seq, found in entries]
+    if values:
+        # Not through the session, which takes as long as the database does: these are no objects.
+        session.connection().execute(statement, values)
+
+
+def _keep_up(session: Session, pages: int) -> None:
+    if (upkeep := dialect_of(session).upkeep) is not None:
+        session.connection().execute(upkeep, {"pages": pages})
+
+
+def _divided(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """Those that are short enough together to be indexed now, and those that are not."""
+    room = AT_ONCE
+    now: list[Message] = []
+    later: list[Message] = []
+    for row in rows:
+        room -= len(row.content) + 100  # a statement takes its time, however short the text
+        (now if room >= 0 else later).append(row)
+    return now, later
+
+
+def jobs(session: Session, numbers: Sequence[int]) -> dict[int, IndexBacklog]:
+    """The work that is left to do for these messages."""
+    found: dict[int, IndexBacklog] = {}
+    for some in batched(numbers, MOST_NUMBERS):
+        rows = session.scalars(select(IndexBacklog).where(IndexBacklog.seq.in_(some)))
+        found |= {job.seq: job for job in rows}
+    return found
+
+
+def _postpone(
+    session: Session, found: Conversation, rows: Sequence[Message], indexed: int | None
+) -> None:
+    values = [{"seq": row.seq, "indexed": indexed, "title": found.title} for row in rows]
+    if values:
+        session.execute(insert(IndexBacklog), values)
+
+
+def batched(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """The numbers, so many at a time."""
+    return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 
 def _text(title: str, row: Message | Row[Any]) -> str:
-    return row.content if row.parent_id else f"{title}\n{row.content}"
+    return row.content if row.parent_id else f"{row.content}\n{title}"
 
 
 # ---------------------------------------------------------------- search
@@ -189,7 +296,7 @@ def _candidates(
     before: int | None = None,
     since: int = 0,
 ) -> Any:
-    dialect = _dialect(session)
+    dialect = dialect_of(session)
     asked = {
         "grams": dialect.sought(grams),
         "before": NEWEST if before is None else before,

@@ -24,6 +24,11 @@ def put(session: Session, made: Conversation, messages: Sequence[Message]) -> No
     """Store a new conversation; the messages stand parents first."""
     session.add(made)
     session.flush()
+    add(session, made, messages)
+
+
+def add(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
+    """Store messages of a new conversation."""
     session.add_all(messages)
     session.flush()
     search.add(session, made, messages)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Response
 
-from app.dependencies import JSON_OR_NOTHING, Hashes, Pool
+from app.dependencies import ADMIN_ONLY, JSON_OR_NOTHING, Hashes, Pool
 from app.documents import CHAT_ERRORS, COMMON_ERRORS, problems
 from app.sse import EventStream
 from app.v5.models.models import (
@@ -54,6 +54,7 @@ async def model(model: Model, pool: Pool, hashes: Hashes) -> ModelDetail:
     "/models/{model}/load",
     response_class=Response,  # its content is documented in full below
     responses=problems(*CHAT_ERRORS, version=5) | LOAD_DOCUMENTATION,
+    dependencies=[ADMIN_ONLY],
     summary="Load a model and watch",
 )
 async def load_model(model: Model, pool: Pool) -> EventStream:
@@ -73,6 +74,7 @@ async def load_model(model: Model, pool: Pool) -> EventStream:
     status_code=204,
     response_description="It is not loaded (any more)",
     responses=problems(*COMMON_ERRORS, 404, 409, version=5),
+    dependencies=[ADMIN_ONLY],
     summary="Unload a model",
 )
 async def unload_model(model: Model, pool: Pool) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Request, Response
 
-from app.dependencies import JSON_ONLY, AppSettings, Pulls
+from app.dependencies import ADMIN_ONLY, JSON_ONLY, AppSettings, Pulls
 from app.documents import COMMON_ERRORS, problems
 from app.errors import PullNotAllowed
 from app.hangup import unless_hangup
@@ -31,7 +31,7 @@ STARTED: dict[int | str, dict[str, Any]] = {
     response_description="The download, begun or found running",
     responses=problems(*COMMON_ERRORS, 400, 404, 409, 413, 415, 422, 429, 502, 507, version=5)
     | STARTED,
-    dependencies=[JSON_ONLY],
+    dependencies=[ADMIN_ONLY, JSON_ONLY],
     summary="Download a model from the hub",
 )
 async def pull(
@@ -79,6 +79,7 @@ async def pull_job(job: JobId, pulls: Pulls) -> PullJob:
     "/models/pull/{job}",
     response_description="The download as it ended",
     responses=problems(*COMMON_ERRORS, 404, version=5),
+    dependencies=[ADMIN_ONLY],
     summary="Cancel a download",
 )
 async def cancel_pull(job: JobId, pulls: Pulls) -> PullJob:

@@ -1,0 +1,87 @@
+"""Work on large texts and conversations that nobody waits for, in many short transactions.
+
+It is noted in the database, so it goes on after a restart, and any server may do it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.conversations.store import index_backlog, removal
+from app.database import Database
+from app.errors import StorageUnavailable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAUSE_SECONDS = 1.0
+"""Between two looks for work."""
+
+BREATH_SECONDS = 0.01
+"""Between two transactions, so that other processes get their turn to write to SQLite."""
+
+
+class BackgroundWork:
+    """Does what is to be done in the database of one server process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for work."""
+        self._running = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.finish()
+            except (StorageUnavailable, IntegrityError) as error:
+                log.warning("the work in the background has to wait: %s", error)
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def finish(self) -> None:
+        """Do all that can be done; raises StorageUnavailable, IntegrityError."""
+        while await self._remove() or await self._index():
+            pass
+
+    async def _index(self) -> bool:
+        """Whether there was something to do that no other server is doing."""
+        plans = await self._database.read(index_backlog.next_plans)
+        if not plans:
+            return False
+        await asyncio.to_thread(_prepare, plans)
+        await self._in_steps(index_backlog.write_piece, plans)
+        return await self._database.write(index_backlog.settle, plans)
+
+    async def _remove(self) -> bool:
+        """Likewise."""
+        batch = await self._database.read(removal.next_batch)
+        if batch is None:
+            return False
+        await self._in_steps(removal.take_away, batch)
+        return not batch.messages
+
+    async def _in_steps(self, step: Callable[[Session, T], bool], work: T) -> None:
+        more = True
+        while more:
+            more = await self._database.write(step, work)
+            await asyncio.sleep(BREATH_SECONDS)
+
+    async def close(self) -> None:
+        """Stop after the transaction that is under way."""
+        if self._running:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+
+def _prepare(plans: list[index_backlog.Plan]) -> None:
+    for plan in plans:
+        plan.prepare()

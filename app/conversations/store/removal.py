@@ -1,0 +1,220 @@
+"""Large conversations: hidden in one short transaction, taken away in many.
+
+A conversation that is imported in pieces begins hidden as well, and goes the same way if its import
+does not come to an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, exists, func, select
+from sqlalchemy.orm import Session
+
+from app.v4.store import images, search
+from app.v4.store.ids import now
+from app.v4.tables import (
+    HIDDEN,
+    Conversation,
+    Cut,
+    IndexBacklog,
+    Message,
+    MessageImage,
+    Removal,
+    SeenImage,
+)
+
+MOST_MESSAGES = 100
+"""Messages that one transaction takes away."""
+
+MOST_IMAGES = 4
+"""Likewise: SQLite overwrites what it deletes, and a picture may have ten megabytes."""
+
+IMPORT_LEASE = 60_000
+"""Milliseconds after which an import without a sign of life counts as abandoned."""
+
+
+# ---------------------------------------------------------------- hiding
+
+
+def is_large(session: Session, conversation_id: str) -> bool:
+    """Whether it takes too long to delete in one transaction, or is being indexed."""
+    mine = Message.conversation_id == conversation_id
+    sizes = session.scalars(
+        select(func.length(Message.content)).where(mine).limit(MOST_MESSAGES + 1)
+    ).all()
+    if len(sizes) > MOST_MESSAGES or sum(sizes) > search.AT_ONCE:
+        return True
+    uses = select(MessageImage.position).where(MessageImage.conversation_id == conversation_id)
+    if len(session.scalars(uses.limit(MOST_IMAGES + 1)).all()) > MOST_IMAGES:
+        return True
+    waits = exists().where(mine, IndexBacklog.seq == Message.seq)
+    return bool(session.scalar(select(waits)))
+
+
+def hide(session: Session, found: Conversation, after: int = 0) -> None:
+    """Let nobody see the conversation any more, and have it taken away after that time.
+
+    Whoever makes an answer in it finds it gone.
+    """
+    running = Message.conversation_id == found.id, Message.status == "generating"
+    session.execute(delete(Message).where(*running))
+    session.add(Removal(conversation_id=found.id, owner=found.owner, after=after))
+    found.owner = HIDDEN
+    session.flush()
+
+
+def renew(session: Session, conversation_id: str) -> None:
+    """Show that an import goes on; raises LookupError where it has been given up."""
+    found = session.get(Removal, conversation_id, with_for_update=True)
+    if found is None or found.after < now():
+        raise LookupError(conversation_id)
+    found.after = now() + IMPORT_LEASE
+
+
+def show(session: Session, conversation_id: str) -> None:
+    """Let its owner see a conversation whose import is complete; raises LookupError."""
+    renew(session, conversation_id)
+    hidden = session.get_one(Removal, conversation_id)
+    session.get_one(Conversation, conversation_id).owner = hidden.owner
+    session.delete(hidden)
+
+
+def give_up(session: Session, conversation_id: str) -> None:
+    """Have an import that failed taken away now."""
+    if (found := session.get(Removal, conversation_id, with_for_update=True)) is not None:
+        found.after = 0
+
+
+# ---------------------------------------------------------------- taking away
+
+
+@dataclass(slots=True)
+class Doomed:
+    """A message to be taken away: its grams in the index, made with that title."""
+
+    seq: int
+    id: str
+    title: str
+    grams: list[str]
+    job: IndexBacklog | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some messages of a conversation to be taken away, the last ones first."""
+
+    conversation_id: str
+    messages: list[Doomed]
+
+
+def next_batch(session: Session) -> Batch | None:
+    """What is to be taken away next; to be called in a transaction that only reads."""
+    due = select(Removal, Conversation).join(
+        Conversation, Conversation.id == Removal.conversation_id
+    )
+    first = session.execute(due.where(Removal.after < now()).limit(1)).first()
+    if first is None:
+        return None
+    session.expunge_all()
+    found: Conversation = first.Conversation
+    found.owner = first.Removal.owner  # as it was indexed
+    pieces = search.dialect_of(session).in_pieces
+    return Batch(
+        found.id,
+        [_doomed(found, row, needs_grams=pieces) for row in _last(session, found.id)],
+    )
+
+
+def _last(session: Session, conversation_id: str) -> list[Any]:
+    """The last messages, not more at once than are quickly cut into grams."""
+    mine = (
+        select(Message, IndexBacklog)
+        .outerjoin(IndexBacklog, IndexBacklog.seq == Message.seq)
+        .where(Message.conversation_id == conversation_id)
+        .order_by(Message.seq.desc())
+    )
+    room = search.AT_ONCE
+    taken: list[Any] = []
+    rows = session.execute(mine.limit(MOST_MESSAGES), execution_options={"yield_per": 4})
+    for row in rows:
+        room -= len(row.Message.content)
+        if taken and room < 0:
+            break
+        taken.append(row)
+    rows.close()
+    return taken
+
+
+def _doomed(found: Conversation, row: Any, *, needs_grams: bool) -> Doomed:
+    message, job = row
+    title, indexed = (job.title, job.indexed) if job else (found.title, None)
+    grams = search.grams(found, message, title)[:indexed] if needs_grams else []
+    return Doomed(message.seq, message.id, title, grams, job)
+
+
+def take_away(session: Session, batch: Batch) -> bool:
+    """Take away as much of a batch as fits into a short transaction; whether some of it is left.
+
+    Where another server was faster, nothing is done and the rest of the batch is forgotten.
+    """
+    wanted = select(Removal).where(Removal.conversation_id == batch.conversation_id)
+    hidden = session.scalar(wanted.with_for_update(skip_locked=True))
+    if hidden is None or hidden.after >= now():
+        return False
+    if images.forget_some(session, batch.conversation_id, MOST_IMAGES):
+        return True
+    numbers = [one.seq for one in batch.messages]
+    search.lock(session, numbers)
+    if not _is_as_read(session, batch, numbers):
+        return False
+    _delete(session, batch.conversation_id, _erase(session, batch))
+    if not batch.messages and not _any_left(session, batch.conversation_id):
+        session.delete(hidden)
+        session.flush()
+        session.execute(delete(Conversation).where(Conversation.id == batch.conversation_id))
+    return bool(batch.messages)
+
+
+def _is_as_read(session: Session, batch: Batch, numbers: Sequence[int]) -> bool:
+    present = set(session.scalars(select(Message.seq).where(Message.seq.in_(numbers))))
+    jobs = search.jobs(session, numbers)
+    states = {seq: (job.indexed, job.title) for seq, job in jobs.items()}
+    return all(
+        one.seq in present and states.get(one.seq) == (one.job and (one.job.indexed, one.job.title))
+        for one in batch.messages
+    )
+
+
+def _erase(session: Session, batch: Batch) -> list[Doomed]:
+    """Take grams out of the index, from the last one on; returns messages that have none left."""
+    room, entries, gone, staying = search.PIECE, [], [], []
+    while batch.messages and room > 0:
+        one = batch.messages[0]
+        left = max(0, len(one.grams) - room)
+        room -= len(one.grams) - left
+        entries.append((one.seq, one.grams[left:]))
+        del one.grams[left:]
+        if left:
+            one.job = session.merge(IndexBacklog(seq=one.seq, indexed=left, title=one.title))
+            staying.append(one.seq)
+        else:
+            gone.append(batch.messages.pop(0))
+    search.erase(session, entries, staying, search.PIECE_PAGES)
+    return gone
+
+
+def _delete(session: Session, conversation_id: str, gone: Sequence[Doomed]) -> None:
+    names, numbers = [one.id for one in gone], [one.seq for one in gone]
+    for table in (Cut, SeenImage):
+        uses = table.conversation_id == conversation_id, table.message_id.in_(names)
+        session.execute(delete(table).where(*uses))
+    session.execute(delete(IndexBacklog).where(IndexBacklog.seq.in_(numbers)))
+    session.execute(delete(Message).where(Message.seq.in_(numbers)))
+
+
+def _any_left(session: Session, conversation_id: str) -> bool:
+    mine = select(Message.seq).where(Message.conversation_id == conversation_id)
+    return session.scalar(mine.limit(1)) is not None

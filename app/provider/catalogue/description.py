@@ -1,0 +1,21 @@
+"""A card in words, for people."""
+
+from __future__ import annotations
+
+from app.provider.card import ModelCard
+from app.provider.generation.template_report import template_report
+
+
+def description(card: ModelCard) -> dict[str, str]:
+    """What a card says, by what it is called; what it does not say is empty."""
+    return {
+        "Also called": ", ".join(card.aliases),
+        "Path": str(card.path),
+        "Format": f"{card.format}, run by the engine {card.engine}",
+        "Context": f"{card.context_length:,} tokens",
+        "Architecture": f"{card.architecture} {card.quantization}".strip(),
+        "Licence": card.licence,
+        "Can": ", ".join(card.tasks),
+        "State": card.problem or "ok",
+        "Chat template": template_report(card),
+    }

@@ -1,0 +1,63 @@
+"""How messages have to be given to a model's chat template, so that it shows all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from app.provider.types import ImagePart, Message, Role, TextPart
+
+_BETWEEN = TextPart("\n\n")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageForm:
+    """What a template wants to be given.
+
+    ``listed`` are the roles whose content is a list of parts instead of a text;
+    ``merges_system``: the system text stands before the first question, in one message with it;
+    ``joins``: neighbours of one role are one message.
+    """
+
+    listed: frozenset[Role] = frozenset()
+    merges_system: bool = False
+    joins: bool = False
+
+    def arrange(self, messages: Sequence[Message]) -> list[Message]:
+        """The same conversation as the template takes it."""
+        arranged = _merged(messages) if self.merges_system else list(messages)
+        return _joined(arranged) if self.joins else arranged
+
+    def adaptations(self) -> list[str]:
+        """Sentences on what is done for this template; none where it takes messages as they are."""
+        notes = []
+        if self.listed:
+            roles = " and ".join(sorted(self.listed))
+            notes.append(f"It walks over parts: the texts of {roles} are given as lists.")
+        if self.merges_system:
+            notes.append("It has no system role: a system text stands before the first question.")
+        if self.joins:
+            notes.append("It wants turns: neighbouring messages of one role are joined.")
+        return notes
+
+
+def _merged(messages: Sequence[Message]) -> list[Message]:
+    """Put a leading system text before the question that follows it."""
+    if len(messages) < 2 or messages[0].role != "system" or messages[1].role != "user":
+        return list(messages)
+    system, question, *rest = messages
+    return [_one("user", (system, question)), *rest]
+
+
+def _joined(messages: Iterable[Message]) -> list[Message]:
+    runs = groupby(messages, key=lambda message: message.role)
+    return [_one(role, tuple(run)) for role, run in runs]
+
+
+def _one(role: Role, messages: Sequence[Message]) -> Message:
+    """Several messages as one, with an empty line between them."""
+    parts: list[TextPart | ImagePart] = list(messages[0].parts)
+    for message in messages[1:]:
+        parts += [_BETWEEN, *message.parts]
+    return Message(role, tuple(parts))

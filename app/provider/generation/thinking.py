@@ -1,0 +1,138 @@
+"""Tells a model's thinking from its answer while the text comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.provider.formats.thinking import MARKERS
+
+_CLOSING = {markers.open: markers.close for markers in MARKERS}
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingStart:
+    """How an answer begins.
+
+    ``closing`` is the marker that ends the thinking which the prompt has opened; empty where it
+    has opened none. ``control`` are the markers that are control tokens of the model: they count
+    wherever they stand, others only where the answer begins. ``lone``: a closing marker may come
+    without an opening one, because nobody talks about markers.
+    """
+
+    closing: str = ""
+    control: frozenset[str] = frozenset()
+    lone: bool = True
+
+
+NO_THINKING = ThinkingStart()
+"""The prompt opens none; the answer may."""
+
+
+class ThinkingFilter:
+    """Lets the answer through and drops the thinking.
+
+    ``retracted`` characters of what was let through turned out to be thinking: a closing marker
+    came that nothing had opened.
+    """
+
+    def __init__(self, start: ThinkingStart) -> None:
+        self._closing = start.closing
+        self._state: Literal["start", "thinking", "answer"] = "start"
+        if start.closing:
+            self._state = "thinking"
+        self._opening = [text for text in _CLOSING if text in start.control]
+        self._lone = list(_CLOSING.values()) if start.lone and not start.closing else []
+        self._control_closing = [text for text in _CLOSING.values() if text in start.control]
+        self._trims = False
+        self._text = ""
+        self._released = 0
+        self.retracted = 0
+
+    @property
+    def inside(self) -> bool:
+        """Whether the thinking has not ended."""
+        return self._state == "thinking"
+
+    def push(self, text: str) -> str:
+        """Take text of the model; return what of it is the answer."""
+        self._text += text
+        released = ""
+        while (found := self._advance()) is not None:
+            released += found
+            self._released += len(found)
+        return released
+
+    def flush(self) -> str:
+        """Return what was held back, at the end."""
+        text, self._text = self._text, ""
+        if self.inside:
+            return ""
+        return text.lstrip() if self._state == "start" and self._trims else text
+
+    def _advance(self) -> str | None:
+        """One step; None when more text is needed."""
+        if not self._text:
+            return None
+        match self._state:
+            case "start":
+                return self._begin()
+            case "thinking":
+                return self._think()
+            case "answer":
+                return self._answer()
+
+    def _begin(self) -> str | None:
+        """Thinking or the answer? White space does not tell."""
+        text = self._text.lstrip()
+        for opening, closing in _CLOSING.items():
+            if text.startswith(opening):
+                self._think_until(closing, text[len(opening) :])
+                return ""
+        if any(opening.startswith(text) for opening in _CLOSING):
+            return None
+        self._text = text if self._trims else self._text
+        self._state = "answer"
+        return ""
+
+    def _think_until(self, closing: str, rest: str) -> None:
+        self._state, self._closing, self._text = "thinking", closing, rest
+        self._lone = []
+
+    def _think(self) -> str | None:
+        before, found, rest = self._text.partition(self._closing)
+        if not found:
+            self._text = before[len(before) - _possible(before, [self._closing]) :]
+            return None
+        self._state, self._trims, self._text = "start", self._released == 0, rest
+        return ""
+
+    def _answer(self) -> str | None:
+        marks = [*self._opening, *self._lone, *self._control_closing]
+        places = [(at, mark) for mark in marks if (at := self._text.find(mark)) >= 0]
+        if places:
+            return self._at_mark(*min(places))
+        length = len(self._text) - _possible(self._text, marks)
+        released, self._text = self._text[:length], self._text[length:]
+        return released or None
+
+    def _at_mark(self, at: int, mark: str) -> str:
+        """Thinking begins here, or has ended here although nothing had opened it."""
+        before, rest = self._text[:at], self._text[at + len(mark) :]
+        if mark in _CLOSING:
+            self._think_until(_CLOSING[mark], rest)
+            return before
+        if mark not in self._lone:
+            self._text = rest
+            return before
+        self.retracted = self._released
+        self._state, self._trims, self._text, self._lone = "start", True, rest, []
+        return ""
+
+
+def _possible(text: str, marks: Sequence[str]) -> int:
+    """Length of the longest end of the text that could grow into one of the marks."""
+    longest = min(len(text), max(map(len, marks), default=1) - 1)
+    ends = (text[-length:] for length in range(longest, 0, -1))
+    return next((len(end) for end in ends if any(mark.startswith(end) for mark in marks)), 0)

@@ -1,0 +1,1 @@
+"""Reads what model files say of themselves, without a library that runs models."""

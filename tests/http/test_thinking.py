@@ -1,0 +1,66 @@
+"""Thinking on its way through the server: every version gives the answer's text alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import serving
+from tests.http.events import parsed
+from tests.provider.scripted import CHATML, CONTROL, make
+
+PLAN, YES = ["p", "l"], ["y", "e", "s", "<|im_end|>"]
+SCRIPTS = {
+    "marked": ["<think>", *PLAN, "</think>", *YES],
+    "lone": [*PLAN, "</think>", *YES],
+    "endless": ["<think>", *PLAN, "<|im_end|>"],
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("models")
+    for name, script in SCRIPTS.items():
+        file = folder / f"{name}.gguf"
+        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>")
+    with serving(models_dir=folder, enable_echo=False, kv_cache_mb=1) as client:
+        yield client
+
+
+def asked(model: str, **fields: Any) -> dict[str, Any]:
+    return {"model": model, "message": "hi", "temperature": 0} | fields
+
+
+@pytest.mark.parametrize("version", ["v1", "v3", "v4", "v5"])
+@pytest.mark.parametrize("model", ["marked", "lone"])
+def test_an_answer_is_given_without_its_thinking(
+    client: httpx.Client, version: str, model: str
+) -> None:
+    said = client.post(f"/api/{version}/chat", json=asked(model)).json()
+    assert said["message"]["content"] == "yes"
+    assert said["finish_reason"] == "stop"
+    thought = SCRIPTS[model].index("</think>") + 1
+    assert said["usage"]["completion_tokens"] == thought + 3
+
+
+def test_a_stream_has_no_thinking_but_all_of_its_tokens(client: httpx.Client) -> None:
+    events = parsed(client.post("/api/v2/chat/stream", json=asked("marked")).text)
+    text = "".join(event.data["text"] for event in events if event.name == "delta")
+    assert text == "yes"
+    assert events[-1].data["usage"]["completion_tokens"] == 7
+
+
+def test_an_answer_that_is_all_thinking_was_cut(client: httpx.Client) -> None:
+    said = client.post("/api/v1/chat", json=asked("endless")).json()
+    assert (said["message"]["content"], said["finish_reason"]) == ("", "length")
+
+
+@pytest.mark.parametrize("model", ["marked", "lone"])
+def test_a_conversation_keeps_the_answer(client: httpx.Client, model: str) -> None:
+    streamed = client.post("/api/v4/chat/stream", json=asked(model)).text
+    conversation = parsed(streamed)[0].data["conversation_id"]
+    kept = client.get(f"/api/v4/conversations/{conversation}").json()
+    assert [message["content"] for message in kept["messages"]] == ["hi", "yes"]

@@ -1,0 +1,107 @@
+"""Thinking is told from the answer, wherever its markers come from and however they arrive."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
+from tests.provider.asking import prompt
+from tests.provider.scripted import CHATML, CONTROL, make
+from tests.provider.seeing import Driver
+
+OPENED = ThinkingStart(closing="</think>")
+CONTROLS = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
+SILENT = ThinkingStart(lone=False)
+
+CASES = [
+    (NO_THINKING, "plain answer", "plain answer", False),
+    (NO_THINKING, "<think>\nhm\n</think>\n\nyes", "yes", False),
+    (NO_THINKING, "\n <think></think>yes <b>bold</b>", "yes <b>bold</b>", False),
+    (NO_THINKING, "[THINK]hm[/THINK]yes", "yes", False),
+    (NO_THINKING, "<think>never ends", "", True),
+    (NO_THINKING, "<think>a </thin k> b</think>c", "c", False),
+    (NO_THINKING, "<thinner", "<thinner", False),
+    (NO_THINKING, " <thi", " <thi", False),
+    (NO_THINKING, "say <think> aloud", "say <think> aloud", False),
+    (NO_THINKING, "plan</think>\n\nyes", "yes", False),
+    (NO_THINKING, "</think>yes", "yes", False),
+    (NO_THINKING, "<think>a</think>b</think>c", "b</think>c", False),
+    (NO_THINKING, "<think>a</think>\n<think>b</think>\nc", "c", False),
+    (OPENED, "plan\n</think>\n\nyes", "yes", False),
+    (OPENED, "no end", "", True),
+    (CONTROLS, "yes[THINK]hm[/THINK] no", "yes no", False),
+    (CONTROLS, "a[/THINK]b[/THINK]c", "bc", False),
+    (SILENT, "the tag </think> ends it", "the tag </think> ends it", False),
+    (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", False),
+]
+
+
+@pytest.mark.parametrize(("start", "said", "answer", "inside"), CASES)
+def test_however_it_is_cut(start: ThinkingStart, said: str, answer: str, inside: bool) -> None:
+    dice = random.Random(said)
+    for _ in range(30):
+        cuts = sorted(dice.choices(range(len(said) + 1), k=dice.randrange(8)))
+        pieces = [said[a:b] for a, b in zip([0, *cuts], [*cuts, len(said)], strict=True)]
+        thinking = ThinkingFilter(start)
+        text = "".join(map(thinking.push, pieces)) + thinking.flush()
+        assert text[thinking.retracted :] == answer
+        assert thinking.inside is inside
+
+
+def test_an_ordinary_answer_is_not_held_back() -> None:
+    thinking = ThinkingFilter(NO_THINKING)
+    assert [thinking.push(piece) for piece in ("Yes", ", a < b", ".")] == ["Yes", ", a < b", "."]
+
+
+MARKERS = ("<think>", "</think>")
+THINKS = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")
+
+
+def say(tmp_path: Path, kind: str, script: list[str], template: str = CHATML) -> Driver:
+    words = {kind: (*MARKERS, *(CONTROL if kind == "control" else ()))}
+    words.setdefault("control", CONTROL)
+    file = make(tmp_path / f"{kind}.gguf", template, script, eos="<|im_end|>", **words)  # type: ignore[arg-type]
+    return Driver.of(file, kv_cache_bytes=2**20, context_length=512)
+
+
+@pytest.mark.parametrize("kind", ["control", "user", "normal"])
+def test_markers_of_every_kind_are_seen(tmp_path: Path, kind: str) -> None:
+    driver = say(tmp_path, kind, ["<think>", "h", "m", "</think>", "y", "e", "s", "<|im_end|>"])
+    reply = driver.ask(prompt("hi"))
+    assert (reply.text, reply.end.reason) == ("yes", "stop")
+    assert reply.end.usage.completion_tokens == 7  # all but the end
+    cut = driver.ask(prompt("hi", max_tokens=3))
+    assert (cut.text, cut.end.reason) == ("", "length")
+
+
+def test_thinking_that_the_template_opens(tmp_path: Path) -> None:
+    driver = say(tmp_path, "user", ["h", "m", "</think>", "y", "e", "s", "<|im_end|>"], THINKS)
+    assert driver.ask(prompt("hi")).text == "yes"
+
+
+def test_a_question_that_ends_with_a_marker_opens_no_thinking(tmp_path: Path) -> None:
+    driver = say(tmp_path, "normal", ["y", "e", "s", "<|im_end|>"])
+    assert driver.ask(prompt("what is <think>")).text == "yes"
+
+
+def test_an_answer_that_ends_within_its_thinking_was_cut(tmp_path: Path) -> None:
+    driver = say(tmp_path, "control", ["<think>", "h", "m", "<|im_end|>"])
+    reply = driver.ask(prompt("hi"))
+    assert (reply.text, reply.end.reason) == ("", "length")
+
+
+def test_what_was_said_before_a_lone_closing_marker_is_taken_back(tmp_path: Path) -> None:
+    driver = say(tmp_path, "user", ["h", "m", "</think>", "y", "e", "s", "<|im_end|>"])
+    reply = driver.ask(prompt("hi"))
+    assert reply.text[reply.end.retracted :] == "yes"
+    asked = driver.ask(prompt("what does </think> mean?"))  # then the answer may speak of it
+    assert (asked.text, asked.end.retracted) == ("hm</think>yes", 0)
+
+
+def test_no_stop_string_is_looked_for_in_thinking(tmp_path: Path) -> None:
+    driver = say(tmp_path, "user", ["<think>", "h", "m", "</think>", "y", "e", "s", "<|im_end|>"])
+    assert driver.ask(prompt("hi", stop=("m",))).text == "yes"
+    assert driver.ask(prompt("hi", stop=("s",))).text == "ye"
