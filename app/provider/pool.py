@@ -23,7 +23,7 @@ from app.provider.meters import Meters
 from app.provider.pool_config import PoolConfig
 from app.provider.residents import Resident, Residents
 from app.provider.rooms import Rooms, Wish
-from app.provider.status import HostStatus, State, failed
+from app.provider.status import HostStatus, State, failed_status
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 __all__ = ["ModelPool", "PoolConfig"]
@@ -153,7 +153,7 @@ class ModelPool:
     def broken_defaults(self) -> dict[str, HostStatus]:
         """Status of the models that a setting names and that cannot be used: none stands in."""
         problems = {model: problem_of(find(self._known(), model)) for model in self._named()}
-        return {model: failed(problem) for model, problem in problems.items() if problem}
+        return {model: failed_status(problem) for model, problem in problems.items() if problem}
 
     def _named(self) -> list[str]:
         """Ids of the models that settings name."""
@@ -178,15 +178,14 @@ class ModelPool:
         A model that cannot be loaded only counts where it is the one to use: where a setting
         names it, or where it is the default and its files are not to blame.
         """
-        if self.broken_defaults():
+        statuses = self.health().items()
+        if self.broken_defaults() or any(
+            s.state != "failed" and not s.healthy for _, s in statuses
+        ):
             return False
-        needed = {*self._named(), self._default_id()} - {
-            card.id for card in self._known() if card.problem
-        }
-        return all(
-            status.healthy or (status.state == "failed" and model not in needed)
-            for model, status in self.health().items()
-        )
+        unusable = {card.id for card in self._known() if card.problem}
+        failed = {model for model, status in statuses if status.state == "failed"} - unusable
+        return not failed or failed.isdisjoint([*self._named(), self._default_id()])
 
     async def look_at_defaults(self) -> None:
         """Look at the disk if settings name models; those that were broken may be whole by now."""
