@@ -63,7 +63,7 @@ def sentence(text: str, path: str = "") -> str:
 
     Nothing in it stops it from being stored or sent: no NUL, no half of a surrogate pair.
     """
-    text = " ".join(_without_paths(text, path).split())
+    text = " ".join(_without_paths(text[: 20 * _LONGEST], path).split())
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
