@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.http.events import parsed
+from tests.provider.scripted import make
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 LONG = {"message": "a " * 400_000}
@@ -125,10 +126,10 @@ def test_an_engine_killed_under_a_whole_answer(
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server with one model that no engine can load, and one that is half a file."""
+    """A server with one model whose template is broken, and one that is half a file."""
     folder = tmp_path_factory.mktemp("models")
     whole = STARTER.read_bytes()
-    (folder / "broken.gguf").write_bytes(whole.replace(b"qwen2", b"qwenX"))
+    make(folder / "broken.gguf", template="{% if %}")
     (folder / "half.gguf").write_bytes(whole[: len(whole) // 2])
     with serving(models_dir=folder, enable_echo=False) as client:
         yield client

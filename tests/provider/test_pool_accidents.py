@@ -15,6 +15,7 @@ from app.provider.pool import ModelPool
 from app.provider.runtime import EngineHost
 from app.provider.status import HostPolicy
 from tests.provider.asking import STARTER, collect, host_of, prompt
+from tests.provider.scripted import make
 from tests.provider.test_pool import SMALL, in_use, pool_of, until
 
 
@@ -46,8 +47,8 @@ async def test_a_model_that_is_leaving_comes_back_only_when_its_bytes_are_free(
 
 
 def spoil(path: Path) -> None:
-    """A whole file that no engine can load."""
-    path.write_bytes(STARTER.read_bytes().replace(b"qwen2", b"qwenX"))
+    """A whole file that no engine can load, which only loading it tells."""
+    make(path, template="{% if %}")
 
 
 async def test_what_failed_leaves_before_what_works(tmp_path: Path) -> None:
