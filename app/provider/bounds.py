@@ -31,16 +31,19 @@ _ENDS = ("bos_token_id", "eos_token_id")
 
 
 def check_folder(folder: Path, config: Mapping[str, Any]) -> None:
-    """Check ``config.json`` and what stands beside it; raises ModelNotLoadable."""
+    """Check ``config.json`` and what stands beside it; raises ModelNotLoadable.
+
+    An end that the vocabulary does not have is no harm here: transformers itself writes its default
+    into the files of small models, and no token is ever equal to it.
+    """
     sections = list(_sections(config))
     for section in sections:
         check_context("max_position_embeddings", section.get("max_position_embeddings"))
         for name in _PARTS:
             check_number(name, section.get(name), _MOST_PARTS)
-    words = max((_count(section.get("vocab_size")) for section in sections), default=0)
     for section in [*sections, optional_json(folder / "generation_config.json")]:
         for name in _ENDS:
-            check_tokens(name, section.get(name), words)
+            check_tokens(name, section.get(name))
 
 
 def check_context(name: str, length: object) -> None:
@@ -54,7 +57,7 @@ def check_number(name: str, value: object, most: int, least: int = 0) -> None:
         raise ModelNotLoadable(f"{name} is {_shown(value)}, which cannot be: {_CAUSE}.")
 
 
-def check_tokens(name: str, ids: object, words: int) -> None:
+def check_tokens(name: str, ids: object, words: int = 0) -> None:
     """Raise ModelNotLoadable for ids outside a vocabulary of so many words (0: not known)."""
     for token in ids if isinstance(ids, list) else [ids]:
         if type(token) is int and not 0 <= token <= MOST_TOKENS:
@@ -70,10 +73,6 @@ def _sections(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for value in config.values():
         if isinstance(value, dict):
             yield from _sections(value)
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int else 0
 
 
 def _shown(value: int) -> str:

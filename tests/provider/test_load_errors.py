@@ -122,8 +122,8 @@ def test_what_is_killed_from_outside_has_not_crashed(code: int) -> None:
         {"num_hidden_layers": 2**31},
         {"vision_config": {"depth": 10**9}},
         {"num_experts": 10**6},
-        {"vocab_size": 100, "eos_token_id": 100},
-        {"text_config": {"vocab_size": 100}, "bos_token_id": [1, 2**70]},
+        {"eos_token_id": 2**31},
+        {"text_config": {"bos_token_id": [1, 2**70]}},
         {"eos_token_id": -1},
     ],
 )
@@ -133,11 +133,19 @@ def test_numbers_that_cannot_be_are_refused(tmp_path: Path, config: dict[str, ob
 
 
 def test_ids_beside_the_configuration_are_checked_too(tmp_path: Path) -> None:
-    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [2, 100]}')
-    with pytest.raises(ModelNotLoadable, match="eos_token_id is 100"):
-        check_folder(tmp_path, {"vocab_size": 100})
-    check_folder(tmp_path, {"vocab_size": 101})
-    check_folder(tmp_path, {})
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [2, -100]}')
+    with pytest.raises(ModelNotLoadable, match="eos_token_id is -100"):
+        check_folder(tmp_path, {})
+
+
+def test_a_token_beyond_the_vocabulary_is_refused_where_the_library_takes_another() -> None:
+    with pytest.raises(ModelNotLoadable, match="eos_token_id is 100, but the model has only 100"):
+        check_tokens("eos_token_id", [2, 100], words=100)
+    check_tokens("eos_token_id", [2, 99], words=100)
+
+
+def test_the_default_end_of_transformers_is_no_harm_in_a_small_model(tmp_path: Path) -> None:
+    check_folder(tmp_path, {"vocab_size": 100, "eos_token_id": 50256})
 
 
 def test_what_files_leave_out_or_say_otherwise_is_left_to_the_library(tmp_path: Path) -> None:
