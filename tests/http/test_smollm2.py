@@ -62,7 +62,7 @@ def body(conversation: Conversation, **options: Any) -> dict[str, Any]:
     turns = [{"role": role, "content": text} for role, text in conversation]
     system = turns.pop(0)["content"] if conversation[0][0] == "system" else None
     asked = {"message": turns[-1]["content"], "history": turns[:-1], "system": system}
-    return asked | {"temperature": 0} | options
+    return asked | {"model": MODEL, "temperature": 0} | options
 
 
 def test_it_is_listed_with_what_is_known_of_it(client: httpx.Client) -> None:
@@ -82,11 +82,14 @@ def test_it_is_the_default_and_an_encoder_is_not(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["model"]) == (200, MODEL)
 
 
-@pytest.mark.parametrize("path", [f"{V5}/{ENCODER}/load", "/api/v1/chat", "/api/v2/chat/stream"])
-def test_an_encoder_is_refused_and_harms_nobody(client: httpx.Client, path: str) -> None:
-    refused = client.post(path, json={"message": "Hi", "model": ENCODER})
-    assert (refused.status_code, refused.json()["code"]) == (409, "model-not-loadable")
-    assert "embeddings" in refused.json()["detail"]
+def test_an_encoder_is_refused_and_harms_nobody(client: httpx.Client) -> None:
+    loaded = client.post(f"{V5}/{ENCODER}/load")
+    assert (loaded.status_code, loaded.json()["code"]) == (409, "model-not-loadable")
+    assert "embeddings" in loaded.json()["detail"]
+    for path in ("/api/v1/chat", "/api/v2/chat/stream", "/api/v5/chat"):
+        refused = client.post(path, json={"message": "Hi", "model": ENCODER})
+        assert refused.status_code in {400, 409}
+        assert "embedding" in refused.json()["detail"]
     assert client.get("/health").status_code == 200
 
 
@@ -130,7 +133,9 @@ def test_a_stream_says_the_same_as_the_whole_answer(client: httpx.Client) -> Non
 
 
 def test_a_stored_conversation_goes_on(client: httpx.Client) -> None:
-    first = client.post("/api/v5/chat", json={"message": "안녕 👋🏽", "max_tokens": 16}).json()
+    first = client.post(
+        "/api/v5/chat", json={"message": "안녕 👋🏽", "model": MODEL, "max_tokens": 16}
+    ).json()
     later = client.post(
         "/api/v5/chat",
         json={
@@ -159,5 +164,5 @@ def test_a_folder_with_an_encoder_alone_has_no_model(tmp_path: Path, server: htt
     (tmp_path / ENCODER).symlink_to(real_model(MINILM))
     with serving(models_dir=tmp_path, enable_echo=False) as client:
         refused = client.post("/api/v1/chat", json={"message": "Hi"})
-        assert refused.status_code in {404, 409}
+        assert refused.status_code in {400, 404, 409}
         assert client.get("/health").status_code == 200
