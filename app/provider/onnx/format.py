@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
+from app.provider.catalogue.onnx_export import describe as exported
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
 from app.provider.onnx.plan import plan
@@ -32,8 +33,8 @@ _LOOK = 136
 
 
 def read(path: Path) -> ModelCard | None:
-    """Describe a folder with a genai_config.json; None for anything else."""
-    return describe(path) if path.is_dir() else None
+    """Describe a folder with a genai_config.json or of an export; None for anything else."""
+    return (describe(path) or exported(path)) if path.is_dir() else None
 
 
 def need(card: ModelCard, limits: EngineLimits) -> Need:
