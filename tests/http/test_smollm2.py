@@ -66,12 +66,12 @@ def body(conversation: Conversation, **options: Any) -> dict[str, Any]:
 
 
 def test_it_is_listed_with_what_is_known_of_it(client: httpx.Client) -> None:
-    told = client.get(f"{V5}/{MODEL}").json()
-    assert (told["format"], told["architecture"], told["quantization"]) == ("gguf", "llama", "Q4_1")
-    assert (told["context_length"], told["licence"]) == (8192, "apache-2.0")
-    assert (told["problem"], told["state"]) == (None, "unloaded")
-    assert 134_000_000 < told["parameters"] < 136_000_000
-    assert told["sha256"].startswith("b179c9523d0e6a0f")
+    card = client.get(f"{V5}/{MODEL}").json()
+    assert (card["format"], card["architecture"], card["quantization"]) == ("gguf", "llama", "Q4_1")
+    assert (card["context_length"], card["licence"]) == (8192, "apache-2.0")
+    assert (card["problem"], card["state"]) == (None, "unloaded")
+    assert 134_000_000 < card["parameters"] < 136_000_000
+    assert card["sha256"].startswith("b179c9523d0e6a0f")
 
 
 def test_it_is_the_default_and_an_encoder_is_not(client: httpx.Client) -> None:

@@ -86,11 +86,11 @@ def answers(engine: Engine, *conversations: Conversation) -> list[tuple[int, str
     for job, conversation in enumerate(conversations):
         assert engine.admit(job, engine.prepare(prompt_of(conversation)))
     for _ in range(2000):
-        if all(told and isinstance(told[-1], End | Exception) for told in events):
+        if all(finished and isinstance(finished[-1], End | Exception) for finished in events):
             break
         for job, event in engine.step():
             events[job].append(event)
-    return [_answer(told) for told in events]
+    return [_answer(finished) for finished in events]
 
 
 def _answer(events: list[Any]) -> tuple[int, str, End]:
@@ -127,14 +127,14 @@ def test_prompts_of_a_folder_are_the_same(named: tuple[str, Engine], reference: 
 
 def test_answers_of_a_folder(named: tuple[str, Engine]) -> None:
     name, engine = named
-    told = answers(engine, *ASKED[name])
-    check_ends(*told)
-    assert [text for _, text, _ in told][1:] == [COPIED for _ in ASKED[name][1:]]
+    finished = answers(engine, *ASKED[name])
+    check_ends(*finished)
+    assert [text for _, text, _ in finished][1:] == [COPIED for _ in ASKED[name][1:]]
 
 
-def check_ends(*told: tuple[int, str, End]) -> None:
+def check_ends(*finished: tuple[int, str, End]) -> None:
     """Each answer ended with its turn, in whole characters, and shows no control token."""
-    for tokens, text, end in told:
+    for tokens, text, end in finished:
         assert end.reason == "stop", text
         assert end.usage.prompt_tokens == tokens
         assert 0 < end.usage.completion_tokens < 48
