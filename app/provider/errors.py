@@ -4,7 +4,6 @@ ProviderError
 ├── ModelNotFound       no model of that id
 ├── ModelConflict       two files claim that id
 ├── ModelNotLoadable    the file is there but its engine cannot load it
-│   └── NotLoadableNow  for a reason outside the file: too little memory, a missing library
 ├── ContextOverflow     prompt (and answer) do not fit into the context
 ├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
 ├── ModelInUse          it was to be unloaded, but is answering
@@ -37,11 +36,18 @@ class ModelConflict(ProviderError):
 
 
 class ModelNotLoadable(ProviderError):
-    """The engine refused the file; the message carries its reason."""
+    """The engine refused the file, for this reason.
 
+    It is not ``lasting`` where it lies outside the file: too little memory, a missing library.
+    """
 
-class NotLoadableNow(ModelNotLoadable):
-    """The machine cannot load the file now, but another time it may: nobody remembers it."""
+    def __init__(self, reason: str, lasting: bool = True) -> None:
+        super().__init__(reason, lasting)
+        self.reason = reason
+        self.lasting = lasting
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class ContextOverflow(ProviderError):

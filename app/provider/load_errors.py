@@ -12,7 +12,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from app.provider.errors import ModelNotLoadable, NotLoadableNow, ProviderError
+from app.provider.errors import ModelNotLoadable, ProviderError
 
 _LONGEST = 500
 """Characters of a sentence; libraries list tensors by the thousand."""
@@ -41,8 +41,7 @@ _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SI
 
 def refusal(error: BaseException, path: str) -> ModelNotLoadable:
     """Say why the model at ``path`` cannot be loaded."""
-    kind = NotLoadableNow if _is_of_this_machine(error) else ModelNotLoadable
-    return kind(sentence(_reason(error), path))
+    return ModelNotLoadable(sentence(_reason(error), path), not _is_of_this_machine(error))
 
 
 def crash(exit_code: int) -> ModelNotLoadable | None:
@@ -64,7 +63,7 @@ def sentence(text: str, path: str = "") -> str:
 
     Nothing in it stops it from being stored or sent: no NUL, no half of a surrogate pair.
     """
-    text = " ".join(_without_paths(text, path).split())
+    text = " ".join(_without_paths(text[: 20 * _LONGEST], path).split())
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
@@ -105,7 +104,8 @@ def _is_of_this_machine(error: BaseException) -> bool:
         isinstance(error, ImportError)
         or isinstance(error.__cause__, ImportError)
         or any(
-            isinstance(one, NotLoadableNow | MemoryError)
+            isinstance(one, MemoryError)
+            or (isinstance(one, ModelNotLoadable) and not one.lasting)
             or (isinstance(one, OSError) and one.errno in _SCARCE)
             or bool(_NO_MEMORY.search(str(one)))
             for one in _causes(error)

@@ -23,13 +23,14 @@ from app.provider.meters import Meters
 from app.provider.pool_config import PoolConfig
 from app.provider.residents import Resident, Residents
 from app.provider.rooms import Rooms, Wish
-from app.provider.status import HostStatus, State, failed
+from app.provider.status import HostStatus, State, failed_status
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 __all__ = ["ModelPool", "PoolConfig"]
 
 _RESCAN_SECONDS = 1.0
-_REFUSED_RESCAN_SECONDS = 0.2
+_URGENT_SECONDS = 0.2
+"""The same where a model cannot be used, which new files may change."""
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
 _LOOK_SECONDS = 1.0
@@ -82,19 +83,21 @@ class ModelPool:
         While requests come all the time, those to known models never wait for the disk, unless
         the model was refused: perhaps its files have changed.
         """
-        age = time.monotonic() - self._scanned_at
+        if model is None and self._config.default_model:
+            model = self._default_id()
         known = self._cards if model is None else find(self._cards, model)
         refused = model is not None and any(map(self._residents.refusals.of, known))
-        if age > (_REFUSED_RESCAN_SECONDS if refused else _RESCAN_SECONDS):
-            self._begin_scan()
-        if self._scanning and (not known or refused or age > _STALE_SECONDS):
-            await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
+        await self._look(known=bool(known), urgent=refused)
         return self.card(model)
 
-    def _begin_scan(self) -> None:
-        if self._scanning is None:
+    async def _look(self, *, known: bool, urgent: bool) -> None:
+        """Begin a scan if the last one is old, and wait for it if need be."""
+        age = time.monotonic() - self._scanned_at
+        if self._scanning is None and age > (_URGENT_SECONDS if urgent else _RESCAN_SECONDS):
             self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
             self._scanning.add_done_callback(self._scanned)
+        if self._scanning and (not known or urgent or age > _STALE_SECONDS):
+            await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
 
     def _scanned(self, _: object) -> None:
         self._scanning = None
@@ -150,7 +153,7 @@ class ModelPool:
     def broken_defaults(self) -> dict[str, HostStatus]:
         """Status of the models that a setting names and that cannot be used: none stands in."""
         problems = {model: problem_of(find(self._known(), model)) for model in self._named()}
-        return {model: failed(problem) for model, problem in problems.items() if problem}
+        return {model: failed_status(problem) for model, problem in problems.items() if problem}
 
     def _named(self) -> list[str]:
         """Ids of the models that settings name."""
@@ -175,21 +178,19 @@ class ModelPool:
         A model that cannot be loaded only counts where it is the one to use: where a setting
         names it, or where it is the default and its files are not to blame.
         """
-        if self.broken_defaults():
+        statuses = self.health().items()
+        if self.broken_defaults() or any(
+            s.state != "failed" and not s.healthy for _, s in statuses
+        ):
             return False
-        needed = {*self._named(), self._default_id()} - {
-            card.id for card in self._known() if card.problem
-        }
-        return all(
-            status.healthy or (status.state == "failed" and model not in needed)
-            for model, status in self.health().items()
-        )
+        unusable = {card.id for card in self._known() if card.problem}
+        failed = {model for model, status in statuses if status.state == "failed"} - unusable
+        return not failed or failed.isdisjoint([*self._named(), self._default_id()])
 
     async def look_at_defaults(self) -> None:
-        """Look at the disk if settings name models, which may be there or whole by now."""
-        for model in self._named():
-            with suppress(ModelNotFound, ModelConflict):
-                await self.find(model)
+        """Look at the disk if settings name models; those that were broken may be whole by now."""
+        if self._named():
+            await self._look(known=bool(self._cards), urgent=bool(self.broken_defaults()))
 
     # ---------------------------------------------------------------- using a model
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.provider.card import ModelCard
-from app.provider.errors import ModelNotLoadable, NotLoadableNow
+from app.provider.errors import ModelNotLoadable
 
 
 class Refusals:
@@ -17,7 +17,7 @@ class Refusals:
 
     def note(self, card: ModelCard, error: ModelNotLoadable) -> None:
         """Remember why the model cannot be loaded, unless the reason lies outside its files."""
-        if not isinstance(error, NotLoadableNow):
+        if error.lasting:
             self._known[card.path] = card.stamp, str(error)
 
     def forget(self, card: ModelCard) -> None:

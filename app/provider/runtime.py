@@ -291,7 +291,8 @@ class EngineHost:
             loads_long = self._state == "loading" and now - begun > self._policy.load_seconds
             hangs = self._has_work() and now - self._last_sign > self._policy.stall_seconds
             if loads_long or hangs:
-                what = "did not load in time" if loads_long else "hung"
-                self._problem = EngineUnavailable(f"The engine {what} and is being restarted.", 1.0)
+                late = f"did not load the model in {self._policy.load_seconds:g} s"
+                what = late if loads_long else "hung and is being restarted"
+                self._problem = EngineUnavailable(f"The engine {what}.", 1.0)
                 process.kill()
                 return

@@ -39,6 +39,6 @@ class HostStatus:
     problem: str | None
 
 
-def failed(problem: str) -> HostStatus:
+def failed_status(problem: str) -> HostStatus:
     """Status of a model that cannot be loaded and has no process."""
     return HostStatus("failed", False, None, 0, 0, 0, 0, 0.0, problem)

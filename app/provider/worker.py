@@ -22,8 +22,8 @@ from typing import Any
 
 from app.provider import wire
 from app.provider.engine import UNWANTED, Engine, EngineSpec, load
-from app.provider.errors import ContextOverflow, ProviderError
-from app.provider.load_errors import refusal
+from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
+from app.provider.load_errors import refusal, sentence
 from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
@@ -112,6 +112,8 @@ class Intake:
         """Prepare a prompt, or return why it cannot be; whatever goes wrong costs only its job."""
         try:
             return self._engine.prepare(prompt)
+        except UnsupportedInput as error:  # in words of the model's template
+            return UnsupportedInput(sentence(str(error)))
         except ProviderError as error:
             return error
         except BaseException:  # a panic of a library written in Rust is no Exception

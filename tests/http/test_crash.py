@@ -144,10 +144,10 @@ def test_a_model_that_cannot_be_loaded(
     assert str(tmp_path_factory.getbasetemp()) not in answer.text
 
 
-def test_a_failed_engine_makes_the_server_unwell(broken: httpx.Client) -> None:
+def test_a_file_that_no_engine_loads_leaves_the_server_well(broken: httpx.Client) -> None:
     broken.post("/api/v1/chat", json={"message": "hi", "model": "broken"})
     answer = broken.get("/health")
-    assert (answer.status_code, answer.json()["status"]) == (503, "unhealthy")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
     assert answer.json()["models"]["broken"]["state"] == "failed"
     assert broken.get("/health/live").status_code == 200
 

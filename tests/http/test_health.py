@@ -52,13 +52,18 @@ def test_a_server_without_any_model_lives_and_says_what_is_missing(empty_models:
         assert client.get("/api/v1/models").json() == {"models": []}
 
 
-def test_a_bad_default_model_is_unhealthy_another_bad_file_is_not(tmp_path: Path) -> None:
+def test_a_bad_file_is_unhealthy_only_where_a_setting_names_it(tmp_path: Path) -> None:
     for name in ("starter", "other"):
         write_gguf(tmp_path / f"{name}.gguf")  # a whole file, of which no engine makes sense
     with serving(models_dir=tmp_path, enable_echo=False) as client:
         assert client.post("/api/v1/chat", json={"message": "hi"}).status_code == 409
-        assert client.get("/health").status_code == 503
+        assert client.get("/health").status_code == 200
         assert client.get("/health").json()["models"]["starter"]["problem"]
+    named = tmp_path / "other.gguf"
+    with serving(models_dir=tmp_path, enable_echo=False, sllm_model_path=named) as client:
+        assert client.post("/api/v1/chat", json={"message": "hi"}).status_code == 409
+        assert client.get("/health").status_code == 503
+        assert client.get("/health").json()["models"]["other"]["problem"]
     with serving(models_dir=tmp_path, sllm_model_path=STARTER) as client:
         (tmp_path / "starter.gguf").unlink()
         asked = client.post("/api/v1/chat", json={"message": "hi", "model": "other"})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.bounds import check_folder, check_tokens
-from app.provider.errors import ContextOverflow, ModelNotLoadable, NotLoadableNow
+from app.provider.errors import ContextOverflow, ModelNotLoadable
 from app.provider.load_errors import crash, refusal, sentence
 
 
@@ -67,7 +67,7 @@ def test_a_sentence_is_short_and_can_be_sent_and_stored() -> None:
 )
 def test_any_error_is_a_refusal(error: BaseException, words: str) -> None:
     refused = refusal(error, "")
-    assert type(refused) is ModelNotLoadable
+    assert refused.lasting
     assert words in str(refused)
     assert "\n" not in str(refused)
 
@@ -88,17 +88,17 @@ def wrapped(cause: BaseException) -> ModelNotLoadable:
         RuntimeError("std::bad_alloc"),
         wrapped(MemoryError()),
         wrapped(ImportError("needs timm")),
-        NotLoadableNow("Not today."),
+        ModelNotLoadable("Not today.", lasting=False),
     ],
 )
 def test_what_another_day_may_not_have_is_told_apart(error: BaseException) -> None:
-    assert type(refusal(error, "")) is NotLoadableNow
+    assert not refusal(error, "").lasting
 
 
 def test_a_kind_of_model_that_a_library_does_not_know_is_no_missing_library() -> None:
     unknown = ValueError("Model type x not supported.")
     unknown.__cause__ = ModuleNotFoundError("mlx_lm.models.x")
-    assert type(refusal(wrapped(unknown), "")) is ModelNotLoadable
+    assert refusal(wrapped(unknown), "").lasting
 
 
 @pytest.mark.parametrize("code", [-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGILL, 0, 1])

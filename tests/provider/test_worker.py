@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
 
 from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.errors import EngineUnavailable, ProviderError
+from app.provider.errors import EngineUnavailable, ProviderError, UnsupportedInput
 from app.provider.runtime import EngineHost
 from app.provider.status import HostPolicy
 from app.provider.types import Prompt
@@ -19,11 +18,10 @@ from tests.provider.failing.engine import Unreadable
 
 @pytest.fixture
 async def host() -> AsyncIterator[EngineHost]:
-    """Each wait ends in seconds where the engine would hang."""
+    """An engine that hangs is restarted soon, which the tests would see."""
     spec = EngineSpec("tests.provider.failing", "", EngineLimits())
-    host = EngineHost(spec, HostPolicy(stall_seconds=60))
-    async with asyncio.timeout(20):
-        yield host
+    host = EngineHost(spec, HostPolicy(stall_seconds=10))
+    yield host
     await host.stop()
 
 
@@ -38,6 +36,13 @@ async def test_an_error_while_preparing_costs_its_own_request_only(
     assert (await size(host, prompt("one two"))).tokens == 2
     assert (await ask(host, "one two")).text == "one two"
     assert host.status().restarts == 0
+
+
+async def test_a_refusal_in_the_words_of_a_file_can_be_stored_and_sent(host: EngineHost) -> None:
+    for asking in (size(host, prompt("refusal")), ask(host, "refusal")):
+        with pytest.raises(UnsupportedInput) as refused:
+            await asking
+        assert str(refused.value) == "a\ufffdb \ufffd c"
 
 
 async def test_an_error_in_a_step_ends_the_process_and_says_so(host: EngineHost) -> None:

@@ -24,9 +24,12 @@ from app.v1.models.chat import (
 
 
 async def chat_model(pool: ModelPool, model: str | None) -> str:
-    """The id of the model that shall answer; raises ModelNotFound, UnsupportedInput."""
+    """The id of the model that shall answer; raises ModelNotFound, UnsupportedInput.
+
+    One that can do nothing is refused when it is to be loaded, with the reason.
+    """
     card = await pool.find(model)
-    if "chat" not in card.tasks:
+    if card.tasks and "chat" not in card.tasks:
         raise UnsupportedInput(f"{card.id} does not chat; it can: {', '.join(card.tasks)}.")
     return card.id
 

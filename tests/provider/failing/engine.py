@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from app.provider.echo.engine import EchoEngine, EchoJob
 from app.provider.engine import EngineSpec
+from app.provider.errors import UnsupportedInput
 from app.provider.types import Event, Prompt
 
 
@@ -27,6 +28,8 @@ class FailingEngine(EchoEngine):
             raise Panic("the tokeniser is beside itself")
         if text == "error":
             raise RuntimeError("nobody has thought of this")
+        if text == "refusal":
+            raise UnsupportedInput("a\0b \ud800 c")
         self._fail_in_step = text == "step"
         return super().prepare(prompt)
 
