@@ -86,7 +86,9 @@ def _size(folder: Path, graphs: dict[str, Graph]) -> int:
 def _whole_size(folder: Path, name: str, length: int) -> int:
     try:
         size = _inside(folder, name).stat().st_size
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _Incomplete(incomplete(f"{name} {lacking(folder / name)}")) from error
+    except ValueError as error:
         raise _Incomplete(incomplete(f"{name} is missing")) from error
     if size < length:
         other = fault(folder / name) if size < BEGINNING else "is cut off"
