@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.catalogue import walk as walks
+from app.provider.catalogue.files import MOST_ENTRIES
 from app.provider.catalogue.huggingface import describe
 from app.provider.catalogue.scan import READ_SECONDS, notices, pending, scan
 from app.provider.gguf.header import read_header
@@ -209,7 +210,7 @@ def test_a_model_of_hundreds_of_files_is_read(tmp_path: Path) -> None:
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
     """Fewer entries than 20,000, which take ten seconds to make."""
-    assert walks.MOST_ENTRIES == 20_000
+    assert MOST_ENTRIES == 20_000
     monkeypatch.setattr(walks, "MOST_ENTRIES", 200)
     return 200
 

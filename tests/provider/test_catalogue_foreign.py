@@ -174,7 +174,7 @@ def test_the_list_knows_the_architectures_of_transformers() -> None:
 
 def test_the_list_knows_the_architectures_of_mlx() -> None:
     utils = importlib.import_module("mlx_lm.utils")
-    folder = Path(utils.__file__).parent / "models"
+    folder = Path(str(utils.__file__)).parent / "models"
     names = {path.stem for path in folder.glob("*.py")} | set(utils.MODEL_REMAPPING)
     known = sorted(names - {"qwen2_5_vl", "qwen2_vl"})
     assert [name for name in known if refusal("mlx", name, {})] == []

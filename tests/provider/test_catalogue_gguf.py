@@ -16,7 +16,7 @@ from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelNotLoadable
 from app.provider.gguf import facts
 from app.provider.gguf.header import Header
-from app.provider.gguf.kinds import is_known
+from app.provider.gguf.kinds import is_known, why_no_chat
 from app.provider.gguf.model import LlamaModel
 from app.provider.pool import ModelPool, PoolConfig
 from app.v5.services.models import listed as listed_by_v5
@@ -124,7 +124,7 @@ def test_what_cannot_be_described_costs_its_card_and_one_line(
 ) -> None:
     write(tmp_path / "m.gguf", [words("general.name", "Odd"), *TOKENIZER])
     write_gguf(tmp_path / "neighbour.gguf")
-    real = facts.why_no_chat
+    real = why_no_chat
 
     def fails(found: Header) -> str | None:
         if found.metadata["general.name"] == "Odd":

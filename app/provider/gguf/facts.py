@@ -51,7 +51,8 @@ def describe(path: Path) -> ModelCard | None:
         return None
     others = [*_read_parts(path, names[1:])] if header.whole else []
     found = [(path.stat().st_size, header), *(part for part in others if part)]
-    return _card(path, found, _problem(header, names, others))
+    refusal = why_no_chat(header) if header.whole else None
+    return _card(path, found, _problem(header, names, others) or refusal, chats=not refusal)
 
 
 def unreadable(path: Path, problem: str) -> ModelCard:
@@ -117,7 +118,7 @@ def _problem(
             return _incomplete(name, "cut off" if part else "missing")
     if len(others) < len(names) - 1:
         return "The file is damaged: its name counts more parts than any model has."
-    return why_no_chat(header) or _template_problem(header)
+    return _template_problem(header)
 
 
 def _incomplete(name: str, what: str) -> str:
@@ -141,11 +142,13 @@ def _template_problem(header: Header) -> str | None:
     return TEMPLATE_TOO_LONG if too_long else None
 
 
-def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> ModelCard:
+def _card(
+    path: Path, files: list[tuple[int, Header]], problem: str | None, *, chats: bool
+) -> ModelCard:
     header = files[0][1]
     facts, architecture = header.metadata, text(header.metadata, "general.architecture")
     eye = find(path, architecture, number(facts, f"{architecture}.embedding_length"))
-    tasks = _tasks(header, eye)
+    tasks = _tasks(header, eye) if chats or is_embedding(facts) else ()
     return ModelCard(
         id=model_id(path),
         format="gguf",
@@ -179,8 +182,6 @@ def _aliases(path: Path) -> tuple[str, ...]:
 def _tasks(header: Header, eye: Eye | None) -> tuple[Task, ...]:
     if is_embedding(header.metadata):
         return ("embedding",)
-    if header.whole and why_no_chat(header):
-        return ()
     return ("chat", "vision") if eye else ("chat",)
 
 
