@@ -26,7 +26,6 @@ from app.provider.gguf.header import CUT_OFF, TEMPLATE, Header, read_header
 from app.provider.gguf.kinds import is_companion, is_embedding, why_no_chat
 from app.provider.headers.content import BEGINNING, what_it_is
 
-_MOST_PARTS = 1000
 _SUFFIX = ".gguf"
 _PIECE = re.compile(
     r"(?i)(.+\.gguf)[-._]?(?:part|split|chunk|piece)?[-._]?"
@@ -73,7 +72,7 @@ def unreadable(path: Path, problem: str) -> ModelCard:
 def _earlier_part(path: Path, names: list[str]) -> bool:
     """Whether an earlier part of the model is there, which has its card."""
     before = names[: names.index(path.name)]
-    return any(path.with_name(name).exists() for name in reversed(before[-_MOST_PARTS:]))
+    return any(path.with_name(name).exists() for name in before)
 
 
 def _without_first(path: Path, first: str) -> ModelCard | None:
@@ -92,7 +91,7 @@ def _broken(path: Path) -> ModelCard:
 
 def _read_parts(path: Path, names: list[str]) -> Iterator[tuple[int, Header] | None]:
     """Size and header of each further part, up to the first that is missing or cut off."""
-    for name in names[:_MOST_PARTS]:
+    for name in names:
         part = _part(path.with_name(name))
         yield part
         if part is None or not part[1].whole:
@@ -116,8 +115,6 @@ def _problem(
     for name, part in zip(names[1:], others, strict=False):
         if part is None or not part[1].whole:
             return _incomplete(name, "cut off" if part else "missing")
-    if len(others) < len(names) - 1:
-        return "The file is damaged: its name counts more parts than any model has."
     return _template_problem(header)
 
 
