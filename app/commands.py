@@ -101,7 +101,7 @@ def models() -> None:
     settings = _settings()
     pool = ModelPool(settings.pool())
     cards = pool.cards()
-    while pending(settings.models_dir):
+    while pending(settings.models_dir):  # each scan reads at least one of them
         cards = pool.cards()
     rows = [
         (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import find, model_id
-from app.provider.catalogue.scan import scan
+from app.provider.catalogue.scan import NOT_READ_YET, scan
 from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
@@ -31,6 +31,8 @@ VISION_STARTER = "starter-vision"
 _RESCAN_SECONDS = 1.0
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
+_MOST_SCANS = 20
+"""A scan takes a bounded time: so many in a row read hundreds of models."""
 _LOOK_SECONDS = 1.0
 """That long at most a request to a known model waits for the look."""
 
@@ -111,7 +113,17 @@ class ModelPool:
         known = self._cards and (model is None or find(self._cards, model))
         if self._scanning and (not known or age > _STALE_SECONDS):
             await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
-        return self.card(model)
+        return await self._read(model)
+
+    async def _read(self, model: str | None) -> ModelCard:
+        """``card``, with further scans while it is one that no scan had the time to read."""
+        card = self.card(model)
+        for _ in range(_MOST_SCANS):
+            if card.problem != NOT_READ_YET:
+                break
+            await asyncio.to_thread(self.cards)
+            card = self.card(model)
+        return card
 
     def _scanned(self, _: object) -> None:
         self._scanning = None

@@ -23,6 +23,7 @@ from app.provider.catalogue.scan import READ_SECONDS, notices, pending, scan
 from app.provider.gguf.header import read_header
 from app.provider.headers.budget import FILE_SECONDS, TooExpensive, read_budget
 from app.provider.headers.json_reader import read_object
+from app.provider.pool import ModelPool, PoolConfig
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
 
@@ -141,19 +142,29 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)
     assert int(done.stdout) < 100 * 1024  # kilobytes
 
 
-def test_many_huge_files_are_described_one_scan_after_another(tmp_path: Path) -> None:
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """Three models that take too long to describe, and after them one that does not."""
     (tmp_path / "0.gguf").write_bytes(texts_without_end())
     for number in (1, 2):
         os.link(tmp_path / "0.gguf", tmp_path / f"{number}.gguf")
     write_gguf(tmp_path / "z.gguf")
+    return tmp_path
+
+
+def test_many_huge_files_are_described_one_scan_after_another(huge: Path) -> None:
     scans = 0
-    while scans == 0 or pending(tmp_path):
+    while scans == 0 or pending(huge):
         scans, started = scans + 1, time.thread_time()
-        cards = scan(tmp_path)
+        cards = scan(huge)
         assert time.thread_time() - started < 2
         assert [card.id for card in cards] == ["0", "1", "2", "z"]
     assert scans <= 4
     assert [card.id for card in cards if not card.problem] == ["z"]
+
+
+async def test_who_asks_for_a_model_waits_until_it_is_described(huge: Path) -> None:
+    assert (await ModelPool(PoolConfig(huge)).find("z")).problem is None
 
 
 # ------------------------------------------------------------------ real sizes stay readable

@@ -30,7 +30,7 @@ _CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
 _NAME = re.compile(r"[\w-]+")
 _ENTRY = re.compile(r'\(\s*"([^"]+)",')
 
-NO_ENGINE = "No engine here runs the architecture {}."
+NO_ENGINE = "No engine here runs the architecture {}: a newer version may, else take another model."
 
 NEITHER = (
     "It needs MLX or PyTorch, and neither is installed: run ./run.sh install mlx or "
