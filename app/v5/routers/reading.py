@@ -14,7 +14,6 @@ from typing import Any, TypeVar, cast, get_args
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.errors import ClientGone, InvalidRequest, MediaTypeNotSupported
@@ -143,7 +142,7 @@ def _validated(model: type[T], body: bytearray | bytes) -> T:
 
 
 def _as_framework(model: type[T], body: bytearray | bytes) -> T:
-    """Read a body as the framework does for v1 to v4: UTF-16, marks of order, the same errors."""
+    """Read a body as the framework does for v1 to v4: also UTF-16 and UTF-32, with marks or not."""
     if not body:
         missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
         raise RequestValidationError([missing])
@@ -154,10 +153,14 @@ def _as_framework(model: type[T], body: bytearray | bytes) -> T:
         told = [{**one, "loc": ("body", *one["loc"])} for one in found]
         raise RequestValidationError(told) from error
     except json.JSONDecodeError as error:
-        broken = {"type": "json_invalid", "loc": ("body", error.pos), "msg": ""}
-        raise RequestValidationError([broken | {"ctx": {"error": error.msg}}]) from error
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400) from error
+        raise _not_json(error.pos, error.msg) from error
+    except (ValueError, RecursionError) as error:  # v5 said 422 from the start, v1 to v4 say 400
+        raise _not_json(0, "no text in Unicode, or too much in it") from error
+
+
+def _not_json(place: int, told: str) -> RequestValidationError:
+    broken = {"type": "json_invalid", "loc": ("body", place), "msg": "", "ctx": {"error": told}}
+    return RequestValidationError([broken])
 
 
 # ---------------------------------------------------------------- forms
