@@ -201,24 +201,23 @@ class BoundedProtocol(H11Protocol):
     def _response(self, error: Exception) -> bytes:
         request_id = uuid.uuid4().hex
         answer = problems.response(error, request_id)
-        traffic: Counter[tuple[str, int]] = self.app_state.get("traffic", Counter())
-        traffic["other", answer.status_code] += 1
-        log.info("a connection was refused: %d %s", answer.status_code, request_id)
+        self._count(answer.status_code, request_id)
         headers = [
             *self.server_state.default_headers,
             *answer.raw_headers,
             (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),
         ]
-        reason = STATUS_PHRASES[answer.status_code]
-        return b"".join(
-            self.conn.send(event)
-            for event in (
-                h11.Response(status_code=answer.status_code, headers=headers, reason=reason),
-                h11.Data(data=bytes(answer.body)),
-                h11.EndOfMessage(),
-            )
-        )
+        status, reason = answer.status_code, STATUS_PHRASES[answer.status_code]
+        start = h11.Response(status_code=status, headers=headers, reason=reason)
+        events = (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
+        return b"".join(self.conn.send(event) for event in events)
+
+    def _count(self, status: int, request_id: str) -> None:
+        """Count and log what the application's own log never sees."""
+        traffic: Counter[tuple[str, int]] = self.app_state.get("traffic", Counter())
+        traffic["other", status] += 1
+        log.info("a connection was refused: %d %s", status, request_id)
 
     def _start_timer(self, seconds: float, done: Callable[[], None]) -> None:
         self._stop_timer()
