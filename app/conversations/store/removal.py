@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
+from app.errors import StorageUnavailable
 from app.v4.store import images, search
 from app.v4.store.ids import now
 from app.v4.tables import (
@@ -66,16 +67,23 @@ def hide(session: Session, found: Conversation, after: int = 0) -> None:
     session.flush()
 
 
+def begin_hidden(session: Session, made: Conversation) -> None:
+    """Store a conversation whose messages come in other transactions, up to ``show``."""
+    session.add(made)
+    session.flush()
+    hide(session, made, now() + IMPORT_LEASE)
+
+
 def renew(session: Session, conversation_id: str) -> None:
-    """Show that an import goes on; raises LookupError where it has been given up."""
+    """Show that an import goes on; raises StorageUnavailable where it has been given up."""
     found = session.get(Removal, conversation_id, with_for_update=True)
     if found is None or found.after < now():
-        raise LookupError(conversation_id)
+        raise StorageUnavailable("Storing the import took too long and was given up: try again.")
     found.after = now() + IMPORT_LEASE
 
 
 def show(session: Session, conversation_id: str) -> None:
-    """Let its owner see a conversation whose import is complete; raises LookupError."""
+    """Let its owner see a conversation whose import is complete; raises likewise."""
     renew(session, conversation_id)
     hidden = session.get_one(Removal, conversation_id)
     session.get_one(Conversation, conversation_id).owner = hidden.owner

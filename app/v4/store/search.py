@@ -23,7 +23,7 @@ from app.v4.store.grams import (
     required,
     words,
 )
-from app.v4.tables import Conversation, IndexBacklog, Message
+from app.v4.tables import HIDDEN, Conversation, IndexBacklog, Message
 
 INDEX = "message_grams"
 """The table of the index."""
@@ -132,7 +132,8 @@ def dialect_of(session: Session) -> Dialect:
 
 def add(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
     """Index messages that are stored and have their final text: now, or soon where it is long."""
-    now, later = _divided(rows)
+    # As long as a conversation is hidden, its owner's tag is not known.
+    now, later = _divided(rows) if found.owner != HIDDEN else ([], list(rows))
     if now:
         write(session, [(row.seq, grams(found, row)) for row in now])
     _postpone(session, found, later, indexed=0)
