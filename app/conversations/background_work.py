@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TypeVar
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app.conversations.store import index_backlog, removal
 from app.database import Database
@@ -19,10 +16,11 @@ from app.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 PAUSE_SECONDS = 1.0
 """Between two looks for work."""
+
+WAIT_SECONDS = 10.0
+"""After work that failed."""
 
 BREATH_SECONDS = 0.01
 """Between two transactions, so that other processes get their turn to write to SQLite."""
@@ -45,6 +43,7 @@ class BackgroundWork:
                 await self.finish()
             except (StorageUnavailable, IntegrityError) as error:
                 log.warning("the work in the background has to wait: %s", error)
+                await asyncio.sleep(WAIT_SECONDS)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def finish(self) -> None:
@@ -58,7 +57,10 @@ class BackgroundWork:
         if not plans:
             return False
         await asyncio.to_thread(_prepare, plans)
-        await self._in_steps(index_backlog.write_piece, plans)
+        more = True
+        while more:
+            more = await self._database.write(index_backlog.write_piece, plans)
+            await asyncio.sleep(BREATH_SECONDS)
         return await self._database.write(index_backlog.settle, plans)
 
     async def _remove(self) -> bool:
@@ -66,14 +68,11 @@ class BackgroundWork:
         batch = await self._database.read(removal.next_batch)
         if batch is None:
             return False
-        await self._in_steps(removal.take_away, batch)
-        return not batch.messages
-
-    async def _in_steps(self, step: Callable[[Session, T], bool], work: T) -> None:
         more = True
         while more:
-            more = await self._database.write(step, work)
+            more = await self._database.delete(removal.take_away, batch)
             await asyncio.sleep(BREATH_SECONDS)
+        return not batch.messages
 
     async def close(self) -> None:
         """Stop after the transaction that is under way."""

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
+from app.conversations.store.index_dialects import dialect_of
 from app.errors import StorageUnavailable
 from app.v4.store import images, search
 from app.v4.store.ids import now
@@ -129,7 +130,7 @@ def next_batch(session: Session) -> Batch | None:
     session.expunge_all()
     found: Conversation = first.Conversation
     found.owner = first.Removal.owner  # as it was indexed
-    pieces = search.dialect_of(session).in_pieces
+    pieces = dialect_of(session).in_pieces
     return Batch(
         found.id,
         [_doomed(found, row, needs_grams=pieces) for row in _last(session, found.id)],

@@ -167,4 +167,4 @@ async def change(
 
 async def remove(database: Database, owner: str, conversation_id: str) -> None:
     """Delete a conversation and all of its messages; raises ConversationNotFound."""
-    await database.write(store.remove, owner, conversation_id)
+    await database.delete(store.remove, owner, conversation_id)
