@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import IntegrityError
 
@@ -31,20 +32,24 @@ class BackgroundWork:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to look for work."""
-        self._running = asyncio.create_task(self._run())
+        """Begin to look for work. On a full disk removing can go on where indexing cannot."""
+        self._running = [
+            asyncio.create_task(self._repeat(step)) for step in (self._remove, self._index)
+        ]
 
-    async def _run(self) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[bool]]) -> None:
         while True:
+            pause = PAUSE_SECONDS
             try:
-                await self.finish()
+                while await step():
+                    pass
             except (StorageUnavailable, IntegrityError) as error:
                 log.warning("the work in the background has to wait: %s", error)
-                await asyncio.sleep(WAIT_SECONDS)
-            await asyncio.sleep(PAUSE_SECONDS)
+                pause = WAIT_SECONDS
+            await asyncio.sleep(pause)
 
     async def finish(self) -> None:
         """Do all that can be done; raises StorageUnavailable, IntegrityError."""
@@ -68,17 +73,17 @@ class BackgroundWork:
         batch = await self._database.read(removal.next_batch)
         if batch is None:
             return False
-        more = True
-        while more:
-            more = await self._database.delete(removal.take_away, batch)
+        left: removal.Batch | None = batch
+        while left is not None:
+            left = await self._database.delete(removal.take_away, left)
             await asyncio.sleep(BREATH_SECONDS)
-        return not batch.messages
+        return True
 
     async def close(self) -> None:
         """Stop after the transaction that is under way."""
-        if self._running:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 def _prepare(plans: list[index_backlog.Plan]) -> None:
