@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.errors import StorageUnavailable
-from app.storage import failures
+from app.storage import failures, probes
 from app.storage.database_file import FULL, FULL_BELOW, RESERVE_BYTES, DatabaseFile
 
 log = logging.getLogger(__name__)
@@ -38,8 +38,6 @@ BUSY_SECONDS = 10
 
 HEALTH_SECONDS = 2
 """After how long without an answer the database counts as ill."""
-
-_PROBE = text("UPDATE alembic_version SET version_num = version_num")
 
 
 class DatabaseRefused(Exception):
@@ -130,6 +128,8 @@ class Database:
         self._writers = ThreadPoolExecutor(writers, "writes")
         self._asking: asyncio.Task[str | None] | None = None
         self._file = DatabaseFile(Path(str(self.engine.url.database))) if sqlite else None
+        if self._file is not None:
+            self._file.watch(self.engine)
         self._failure: str | None = None
         self._guarded = False
 
@@ -166,7 +166,8 @@ class Database:
             self._require_room()
             done = self._transact(work, writes=True)
         except StorageUnavailable as error:
-            self._failure = str(error)
+            if str(error) in failures.LASTING:
+                self._failure = str(error)
             raise
         self._failure = None
         return done
@@ -193,7 +194,7 @@ class Database:
             return
         if self._file.free_bytes() >= RESERVE_BYTES:
             return
-        count = self._transact(_free_in_file, writes=False)
+        count = self._transact(probes.free_in_file, writes=False)
         if count < FULL_BELOW:
             raise StorageUnavailable(FULL)
 
@@ -231,7 +232,7 @@ class Database:
             await asyncio.to_thread(self._file.take_reserve)
         if self._failure is not None:
             with suppress(StorageUnavailable):
-                await self.write(lambda session: session.execute(_PROBE))
+                await self.write(lambda session: session.execute(probes.TOUCH))
 
     def files(self) -> frozenset[Path]:
         """Those of SQLite. Nobody else in this process may open them.
@@ -258,7 +259,7 @@ class Database:
 
     async def _ask(self) -> str | None:
         try:
-            read_only = await self.read(_is_read_only)
+            read_only = await self.read(probes.is_read_only)
         except StorageUnavailable as error:
             return str(error)
         if self._file is not None and (problem := await asyncio.to_thread(self._file.problem)):
@@ -270,20 +271,6 @@ class Database:
         self._writers.shutdown()
         self._readers.shutdown()
         self.engine.dispose()
-
-
-def _is_read_only(session: Session) -> bool:
-    """Whether PostgreSQL takes no writes now, as a standby does. Asks SQLite for a sign of life."""
-    if session.get_bind().dialect.name == "sqlite":
-        session.execute(text("SELECT 1"))
-        return False
-    return bool(session.scalar(text("SHOW transaction_read_only")) == "on")
-
-
-def _free_in_file(session: Session) -> int:
-    """Bytes of an SQLite file that hold nothing and can be written over."""
-    pages: int = session.scalar(text("PRAGMA freelist_count")) or 0
-    return pages * (session.scalar(text("PRAGMA page_size")) or 0)
 
 
 async def _seen_through(future: asyncio.Future[T]) -> T:

@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from sqlalchemy import Engine, event
+
 RESERVE_BYTES = 4 * 2**20
 """Enough for a checkpoint of the write-ahead log and some deletions."""
 
@@ -39,6 +41,17 @@ class DatabaseFile:
         self._log = path.with_name(f"{path.name}-wal")
         self._known: tuple[int, int] | None = None
         self._known_log: tuple[int, int] | None = None
+        self._open = 0
+
+    def watch(self, engine: Engine) -> None:
+        """Count the connections: with the last one SQLite takes its write-ahead log away."""
+        event.listen(engine, "connect", lambda *_: self._count(1))
+        event.listen(engine, "close", lambda *_: self._count(-1))
+
+    def _count(self, step: int) -> None:
+        self._open += step
+        if not self._open:
+            self._known_log = None
 
     def absence(self) -> str | None:
         """Say in a sentence that it is not there any more; None if it is, or never was."""

@@ -8,6 +8,11 @@ from app.storage.database_file import FULL
 
 READ_ONLY = "The database is read-only: the server needs the right to write to it."
 
+DISK_FAILED = "The disk of the database failed: see the server's log."
+
+LASTING = frozenset({FULL, READ_ONLY, DISK_FAILED})
+"""What goes on until somebody does something, whatever is asked next."""
+
 
 def first_line(error: DBAPIError) -> str:
     """What the database said; what follows are hints and the values of rows."""
@@ -24,7 +29,7 @@ def sentence(error: DBAPIError) -> str:
     if "readonly" in reason or "read-only" in reason:
         return READ_ONLY
     if "i/o error" in reason:
-        return "The disk of the database failed: see the server's log."
+        return DISK_FAILED
     if isinstance(error, OperationalError):
         return "The database cannot be reached: try again."
     return "The database refused this: see the server's log."
