@@ -30,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 4
+SCANNERS = 2
 WRITERS = 8
 """Threads for transactions; SQLite has one writer whatever this says."""
 
@@ -84,13 +85,15 @@ def shown(url: URL) -> str:
 def open_engine(url: URL) -> Engine:
     """Make an engine whose transactions begin as the module says. Connects to nothing yet."""
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(
+            url, pool_size=READERS + SCANNERS + 1, connect_args={"timeout": BUSY_SECONDS}
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         url,
-        pool_size=READERS + WRITERS,
+        pool_size=READERS + SCANNERS + WRITERS,
         max_overflow=0,
         pool_pre_ping=True,  # a server that was restarted costs no request
         connect_args={"connect_timeout": BUSY_SECONDS},
@@ -125,6 +128,7 @@ class Database:
         # All statements of a read see the same state; in SQLite they do anyway.
         self._reading = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
         self._readers = ThreadPoolExecutor(READERS, "reads")
+        self._scanners = ThreadPoolExecutor(SCANNERS, "scans")
         self._writers = ThreadPoolExecutor(writers, "writes")
         self._asking: asyncio.Task[str | None] | None = None
         self._file = DatabaseFile(Path(str(self.engine.url.database))) if sqlite else None
@@ -138,6 +142,12 @@ class Database:
     ) -> T:
         """Run ``work(session, …)`` in a transaction; raises StorageUnavailable."""
         return await self._run(self._readers, False, lambda session: work(session, *args, **kwargs))
+
+    async def scan(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for work that may read a lot: the readers that turns need do not wait for it."""
+        return await self._run(self._scanners, False, lambda found: work(found, *args, **kwargs))
 
     async def write(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
@@ -270,6 +280,7 @@ class Database:
         """Finish what has begun and close all connections."""
         self._writers.shutdown()
         self._readers.shutdown()
+        self._scanners.shutdown()
         self.engine.dispose()
 
 

@@ -58,7 +58,7 @@ class BackgroundWork:
 
     async def _index(self) -> bool:
         """Whether there was something to do that no other server is doing."""
-        plans = await self._database.read(index_backlog.next_plans)
+        plans = await self._database.scan(index_backlog.next_plans)
         if not plans:
             return False
         await asyncio.to_thread(_prepare, plans)
@@ -70,7 +70,7 @@ class BackgroundWork:
 
     async def _remove(self) -> bool:
         """Likewise."""
-        batch = await self._database.read(removal.next_batch)
+        batch = await self._database.scan(removal.next_batch)
         if batch is None:
             return False
         left: removal.Batch | None = batch

@@ -57,10 +57,10 @@ class Download:
 async def exported(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
     """A conversation as a file; raises ConversationNotFound."""
     if form == "markdown":
-        found, rows = await database.read(conversations.branch, owner, conversation_id, None, None)
+        found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
         return Download(f"{file_name(found.title)}.md", "text/markdown", text)
-    found, rows = await database.read(transfer.everything, owner, conversation_id)
+    found, rows = await database.scan(transfer.everything, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
     return Download(f"{file_name(found.title)}.json", "application/json", text)
 

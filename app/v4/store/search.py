@@ -11,7 +11,17 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, TextClause, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    TextClause,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy.orm import Session
 
 from app.conversations.store.index_dialects import dialect_of
@@ -58,6 +68,9 @@ AT_ONCE = 20_000
 Entry = tuple[int, list[str]]
 """A message, by its ``seq``, and grams of it."""
 
+OVERHEAD = 100
+"""Letters that take as long as a statement without any."""
+
 MOST_NUMBERS = 500
 """Values of one statement; SQLite has a limit."""
 
@@ -89,14 +102,38 @@ def drop(session: Session, found: Conversation, rows: Sequence[Message]) -> None
     session.flush()
 
 
-def retitle(session: Session, found: Conversation, title: str, rows: Sequence[Message]) -> None:
-    """Change the title of a conversation, also with ``rows``, those that are indexed with it."""
-    waiting = jobs(session, [row.seq for row in rows])
-    now, later = _divided([row for row in rows if row.seq not in waiting])
-    erase(session, [(row.seq, grams(found, row)) for row in now])
-    _postpone(session, found, later, indexed=None)
+def retitle(session: Session, found: Conversation, title: str) -> None:
+    """Change the title of a conversation, also with its first questions, which carry it."""
+    first = (
+        Message.conversation_id == found.id,
+        Message.parent_id.is_(None),
+        Message.status != "generating",
+        ~exists().where(IndexBacklog.seq == Message.seq),  # the others' work takes care of it
+    )
+    now = _short_enough(session, first)
+    later = select(Message.seq, null(), literal(found.title)).where(*first, Message.seq.not_in(now))
+    columns = ["seq", "indexed", "title"]
+    session.execute(insert(IndexBacklog).from_select(columns, later, include_defaults=False))
+    rows = session.scalars(select(Message).where(Message.seq.in_(now))).all()
+    if rows:
+        erase(session, [(row.seq, grams(found, row)) for row in rows])
     found.title = title
-    write(session, [(row.seq, grams(found, row)) for row in now])
+    if rows:
+        write(session, [(row.seq, grams(found, row)) for row in rows])
+
+
+def _short_enough(session: Session, which: Sequence[ColumnElement[bool]]) -> list[int]:
+    """Those that can be indexed at once; what is long is not even read."""
+    room, numbers = AT_ONCE, []
+    sizes = select(Message.seq, func.length(Message.content)).where(*which).order_by(Message.seq)
+    found = session.execute(sizes, execution_options={"yield_per": 16})
+    for seq, size in found:
+        room -= size + OVERHEAD
+        if room < 0:
+            break
+        numbers.append(seq)
+    found.close()
+    return numbers
 
 
 def lock(session: Session, numbers: Sequence[int]) -> None:
@@ -154,7 +191,7 @@ def _divided(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
     now: list[Message] = []
     later: list[Message] = []
     for row in rows:
-        room -= len(row.content) + 100  # a statement takes its time, however short the text
+        room -= len(row.content) + OVERHEAD
         (now if room >= 0 else later).append(row)
     return now, later
 

@@ -61,7 +61,7 @@ async def exported(
     """
     if query.format == "markdown" or not query.images:
         return await v4.exported(database, owner, conversation_id, query.format)
-    whole = await database.read(_everything, owner, conversation_id, largest - ROOM)
+    whole = await database.scan(_everything, owner, conversation_id, largest - ROOM)
     text = await asyncio.to_thread(_json, whole)
     name = v4.file_name(whole.conversation.title)
     return Download(f"{name}.json", "application/json", text)
