@@ -23,7 +23,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
   models [ID]      list the models on this machine, or describe one
-  test [PYTEST…]   run the tests, two at a time (-n 0: one, which --pdb needs)
+  test [PYTEST…]   run the tests, two at a time (-n 0: one, which --pdb needs);
+                    OFFLINE=1 leaves out those that need the package index
   check            lint, format and type checks
   docs             export the API reference into api_docs/
   migrate          bring the database to this version (serve does it as well)

@@ -109,7 +109,7 @@ def models(
     settings = _settings()
     pool = ModelPool(settings.pool())
     cards = pool.cards()
-    while pending(settings.models_dir):
+    while pending(settings.models_dir):  # each scan reads at least one of them
         cards = pool.cards()
     if model:
         _describe(model, cards)

@@ -14,7 +14,10 @@ from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
 from app.provider.pool import PoolConfig
 from app.provider.status import HostPolicy
-from app.web.bounds import BodyPace, ConnectionBounds, connection_limit
+from app.web.bounds import HELD_BYTES, BodyPace, ConnectionBounds, connection_limit
+
+READ_AT_ONCE = 4
+"""Largest bodies with pictures that are in memory at the same time."""
 
 
 def _split(value: object) -> object:
@@ -174,6 +177,7 @@ class Settings(BaseSettings):
             drain_seconds=self.body_window_seconds,
             keep_alive_seconds=self.keep_alive_seconds,
             connections=connection_limit(self.max_connections, descriptors),
+            held_bytes=HELD_BYTES + self.read_at_once(),
         )
 
     def largest_request(self) -> int:
@@ -181,6 +185,10 @@ class Settings(BaseSettings):
         pictures = self.max_images * self.max_image_bytes * 4 // 3
         bound = min(self.max_vision_request_bytes, self.max_request_bytes + pictures)
         return max(self.max_request_bytes, bound)
+
+    def read_at_once(self) -> int:
+        """Bytes of such bodies that are in memory at the same time."""
+        return READ_AT_ONCE * self.largest_request()
 
     def hubs(self) -> Hubs:
         """Where models are pulled from."""

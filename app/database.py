@@ -11,14 +11,18 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.errors import StorageUnavailable
+from app.storage import failures, probes
+from app.storage.database_file import FULL, FULL_BELOW, RESERVE_BYTES, DatabaseFile
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 4
+SCANNERS = 2
 WRITERS = 8
 """Threads for transactions; SQLite has one writer whatever this says."""
 
@@ -77,21 +82,18 @@ def shown(url: URL) -> str:
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
-def first_line(error: DBAPIError) -> str:
-    """What the database said; what follows are hints and the values of rows."""
-    return str(error.orig).partition("\n")[0].rstrip(" .")
-
-
 def open_engine(url: URL) -> Engine:
     """Make an engine whose transactions begin as the module says. Connects to nothing yet."""
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(url, pool_size=READERS + 1, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(
+            url, pool_size=READERS + SCANNERS + 1, connect_args={"timeout": BUSY_SECONDS}
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         url,
-        pool_size=READERS + WRITERS,
+        pool_size=READERS + SCANNERS + WRITERS,
         max_overflow=0,
         pool_pre_ping=True,  # a server that was restarted costs no request
         connect_args={"connect_timeout": BUSY_SECONDS},
@@ -126,8 +128,14 @@ class Database:
         # All statements of a read see the same state; in SQLite they do anyway.
         self._reading = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
         self._readers = ThreadPoolExecutor(READERS, "reads")
+        self._scanners = ThreadPoolExecutor(SCANNERS, "scans")
         self._writers = ThreadPoolExecutor(writers, "writes")
         self._asking: asyncio.Task[str | None] | None = None
+        self._file = DatabaseFile(Path(str(self.engine.url.database))) if sqlite else None
+        if self._file is not None:
+            self._file.watch(self.engine)
+        self._failure: str | None = None
+        self._guarded = False
 
     async def read(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
@@ -135,11 +143,24 @@ class Database:
         """Run ``work(session, …)`` in a transaction; raises StorageUnavailable."""
         return await self._run(self._readers, False, lambda session: work(session, *args, **kwargs))
 
+    async def scan(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for work that may read a lot: the readers that turns need do not wait for it."""
+        return await self._run(self._scanners, False, lambda found: work(found, *args, **kwargs))
+
     async def write(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run ``work(session, …)`` in a transaction that may write; raises StorageUnavailable."""
         return await self._run(self._writers, True, lambda session: work(session, *args, **kwargs))
+
+    async def delete(
+        self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """The same for work that makes room: it gets the last room on a full disk."""
+        run = partial(self._transact_freeing, lambda session: work(session, *args, **kwargs))
+        return await _seen_through(asyncio.get_running_loop().run_in_executor(self._writers, run))
 
     async def _run(
         self, threads: ThreadPoolExecutor, writes: bool, work: Callable[[Session], T]
@@ -149,6 +170,46 @@ class Database:
 
     def transact(self, work: Callable[[Session], T], writes: bool) -> T:
         """Run ``work(session)`` in this thread; raises StorageUnavailable."""
+        if not writes:
+            return self._transact(work, writes=False)
+        try:
+            self._require_room()
+            done = self._transact(work, writes=True)
+        except StorageUnavailable as error:
+            if str(error) in failures.LASTING:
+                self._failure = str(error)
+            raise
+        self._failure = None
+        return done
+
+    def _transact_freeing(self, work: Callable[[Session], T]) -> T:
+        try:
+            return self._transact(work, writes=True)
+        except StorageUnavailable as error:
+            if self._file is None or str(error) != FULL:
+                raise
+            self._file.give_reserve()
+        self._checkpoint()  # the log can begin anew then
+        done = self._transact(work, writes=True)
+        self._checkpoint()
+        return done
+
+    def _checkpoint(self) -> None:
+        with suppress(DBAPIError), closing(self.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(RESTART)")
+
+    def _require_room(self) -> None:
+        """Without the reserve, only what was deleted is written over; raises StorageUnavailable."""
+        if not self._guarded or self._file is None or self._file.has_reserve:
+            return
+        if self._file.free_bytes() >= RESERVE_BYTES:
+            return
+        count = self._transact(probes.free_in_file, writes=False)
+        if count < FULL_BELOW:
+            raise StorageUnavailable(FULL)
+
+    def _transact(self, work: Callable[[Session], T], *, writes: bool) -> T:
+        self._require_file()
         options = {"writes": True} if writes else self._reading
         try:
             with (
@@ -156,12 +217,32 @@ class Database:
                 Session(connection, expire_on_commit=False) as session,
                 session.begin(),
             ):
-                return work(session)
+                done = work(session)
+                if self._file is not None:
+                    self._file.remember()
         except IntegrityError:
             raise  # whoever wrote knows what it means
         except DBAPIError as error:
-            log.error("the database failed: %s", first_line(error))
-            raise StorageUnavailable(_why(error)) from error
+            log.error("the database failed: %s", failures.first_line(error))
+            full = self._file is not None and self._file.is_full()
+            raise StorageUnavailable(
+                FULL if full and writes else failures.sentence(error)
+            ) from error
+        self._require_file()  # what went into a deleted file is not stored
+        return done
+
+    def _require_file(self) -> None:
+        if self._file is not None and (absence := self._file.absence()):
+            raise StorageUnavailable(absence)
+
+    async def keep_up(self) -> None:
+        """Set room aside where there is some; find out whether what failed works again."""
+        if self._file is not None:
+            self._guarded = True
+            await asyncio.to_thread(self._file.take_reserve)
+        if self._failure is not None:
+            with suppress(StorageUnavailable):
+                await self.write(lambda session: session.execute(probes.TOUCH))
 
     def files(self) -> frozenset[Path]:
         """Those of SQLite. Nobody else in this process may open them.
@@ -188,15 +269,18 @@ class Database:
 
     async def _ask(self) -> str | None:
         try:
-            await self.read(lambda session: session.execute(text("SELECT 1")))
+            read_only = await self.read(probes.is_read_only)
         except StorageUnavailable as error:
             return str(error)
-        return None
+        if self._file is not None and (problem := await asyncio.to_thread(self._file.problem)):
+            return problem
+        return self._failure or (failures.READ_ONLY if read_only else None)
 
     def close(self) -> None:
         """Finish what has begun and close all connections."""
         self._writers.shutdown()
         self._readers.shutdown()
+        self._scanners.shutdown()
         self.engine.dispose()
 
 
@@ -212,18 +296,3 @@ async def _seen_through(future: asyncio.Future[T]) -> T:
         future.exception()  # seen: nobody is left to be told
         raise cancelled
     return future.result()
-
-
-def _why(error: DBAPIError) -> str:
-    told = str(error.orig).lower()
-    if "full" in told or "no space" in told:
-        return "The disk of the database is full: nothing can be stored until there is room."
-    if "lock" in told:
-        return "Another program keeps the database locked: try again."
-    if "readonly" in told or "read-only" in told:
-        return "The database is read-only: the server needs the right to write to it."
-    if "i/o error" in told:
-        return "The disk of the database failed: see the server's log."
-    if isinstance(error, OperationalError):
-        return "The database cannot be reached: try again."
-    return "The database refused this: see the server's log."

@@ -31,9 +31,6 @@ from app.web.bounds import BOUND_BY_SERVER
 
 log = logging.getLogger(__name__)
 
-READ_AT_ONCE = 4
-"""Largest bodies with pictures that are in memory at the same time."""
-
 
 def create_app(settings: Settings | None = None, *, bounded: bool = False) -> FastAPI:
     """Build the application from settings, by default those of the environment and ``.env``.
@@ -83,7 +80,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "desk": desk,
             "fingerprints": fingerprints,
             "puller": puller,
-            "sight": Sight(desk, intake, Reading(READ_AT_ONCE * settings.largest_request())),
+            "sight": Sight(desk, intake, Reading(settings.read_at_once())),
             "traffic": traffic,
             "preloading": preloading,
         }

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from app.database import DatabaseRefused, Table, first_line, open_engine, parsed, shown
+from app.database import DatabaseRefused, Table, open_engine, parsed, shown
+from app.storage.database_file import DatabaseFile
+from app.storage.failures import first_line
 from app.v4 import tables
 from app.v4.store.search import INDEX
 
@@ -44,6 +46,7 @@ def prepare(url: str) -> str | None:
     """
     engine = open_engine(parsed(url))
     _make_private(engine)
+    _make_room(engine)
     try:
         with engine.connect() as connection:
             if revision(connection) == HEAD:
@@ -63,6 +66,14 @@ def _make_private(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         with suppress(OSError):  # it is there, or cannot be made: connecting tells
             os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _make_room(engine: Engine) -> None:
+    """SQLite needs some room even to be read, which a full disk gets from the reserve."""
+    if engine.dialect.name == "sqlite":
+        file = DatabaseFile(Path(str(engine.url.database)))
+        if file.is_full():
+            file.give_reserve()
 
 
 def revision(connection: Connection) -> str | None:

@@ -26,6 +26,14 @@ from app.web.server import uvicorn_config
 log = logging.getLogger(__name__)
 
 
+BACKLOG = 2048
+"""Connections that the system keeps until they are accepted."""
+
+ACCEPTED_AT_ONCE = 16
+"""asyncio accepts as many as its backlog, before any of them can be refused: far fewer than
+SPARE_DESCRIPTORS."""
+
+
 class CannotListen(Exception):
     """The address is taken, forbidden or not one of this machine; ``str()`` says which."""
 
@@ -53,7 +61,7 @@ def run(settings: Settings) -> None:
     """
     require_safe_bind(settings, settings.host)
     bounds = settings.connections(raise_descriptor_limit())
-    config = uvicorn_config("app.main:bounded_app", bounds, factory=True)
+    config = uvicorn_config("app.main:bounded_app", bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     with bind(settings.host, settings.port) as listener:
         # Not before: whoever has the port may be using the database.
         if told := migrate.prepare(settings.database_url):
@@ -100,6 +108,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then speak."""
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         say(addresses(self._root))
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state

@@ -21,6 +21,7 @@ from zlib import crc32
 from sqlalchemy import Connection, insert
 
 from app import migrate
+from app.conversations.store.index_dialects import SQLITE
 from app.database import open_engine, parsed
 from app.provider.types import Usage
 from app.security import LOCAL
@@ -28,7 +29,6 @@ from app.v4.services.setup import Setup
 from app.v4.services.turn import Context
 from app.v4.store.conversations import first_line
 from app.v4.store.grams import conversation_tag, document, owner_tag
-from app.v4.store.search import SQLITE
 from app.v4.tables import Conversation, Message
 from bench.process import ROOT
 from bench.texts import texts

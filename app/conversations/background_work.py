@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
 
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app.conversations.store import index_backlog, removal
 from app.database import Database
@@ -19,10 +17,11 @@ from app.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 PAUSE_SECONDS = 1.0
 """Between two looks for work."""
+
+WAIT_SECONDS = 10.0
+"""After work that failed."""
 
 BREATH_SECONDS = 0.01
 """Between two transactions, so that other processes get their turn to write to SQLite."""
@@ -33,19 +32,24 @@ class BackgroundWork:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._running: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to look for work."""
-        self._running = asyncio.create_task(self._run())
+        """Begin to look for work. On a full disk removing can go on where indexing cannot."""
+        self._running = [
+            asyncio.create_task(self._repeat(step)) for step in (self._remove, self._index)
+        ]
 
-    async def _run(self) -> None:
+    async def _repeat(self, step: Callable[[], Awaitable[bool]]) -> None:
         while True:
+            pause = PAUSE_SECONDS
             try:
-                await self.finish()
+                while await step():
+                    pass
             except (StorageUnavailable, IntegrityError) as error:
                 log.warning("the work in the background has to wait: %s", error)
-            await asyncio.sleep(PAUSE_SECONDS)
+                pause = WAIT_SECONDS
+            await asyncio.sleep(pause)
 
     async def finish(self) -> None:
         """Do all that can be done; raises StorageUnavailable, IntegrityError."""
@@ -54,32 +58,32 @@ class BackgroundWork:
 
     async def _index(self) -> bool:
         """Whether there was something to do that no other server is doing."""
-        plans = await self._database.read(index_backlog.next_plans)
+        plans = await self._database.scan(index_backlog.next_plans)
         if not plans:
             return False
         await asyncio.to_thread(_prepare, plans)
-        await self._in_steps(index_backlog.write_piece, plans)
+        more = True
+        while more:
+            more = await self._database.write(index_backlog.write_piece, plans)
+            await asyncio.sleep(BREATH_SECONDS)
         return await self._database.write(index_backlog.settle, plans)
 
     async def _remove(self) -> bool:
         """Likewise."""
-        batch = await self._database.read(removal.next_batch)
+        batch = await self._database.scan(removal.next_batch)
         if batch is None:
             return False
-        await self._in_steps(removal.take_away, batch)
-        return not batch.messages
-
-    async def _in_steps(self, step: Callable[[Session, T], bool], work: T) -> None:
-        more = True
-        while more:
-            more = await self._database.write(step, work)
+        left: removal.Batch | None = batch
+        while left is not None:
+            left = await self._database.delete(removal.take_away, left)
             await asyncio.sleep(BREATH_SECONDS)
+        return True
 
     async def close(self) -> None:
         """Stop after the transaction that is under way."""
-        if self._running:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 def _prepare(plans: list[index_backlog.Plan]) -> None:

@@ -13,6 +13,9 @@ from app.media.policy import MediaPolicy
 
 Detail = Literal["auto", "low", "high"]
 
+_LINE_BREAKS = ("\r", "\n", "%0D", "%0A", "%0d", "%0a")
+"""No part of base64 has a percent sign, so the escapes can be nothing else."""
+
 
 class GivenImage(BaseModel):
     """One image of a message: its bytes, or where they are."""
@@ -45,7 +48,8 @@ class GivenImage(BaseModel):
 def content_of(text: str, declared: str | None, policy: MediaPolicy) -> tuple[bytes, str]:
     """The bytes of strict base64 (RFC 4648) or a data: URL, and the type they are declared as.
 
-    Raises ImageTooLarge, ImageUnreadable, ImageTypeMismatch (of two declarations).
+    Lines may be broken, as most tools do (RFC 2045). Raises ImageTooLarge, ImageUnreadable,
+    ImageTypeMismatch (of two declarations).
     """
     mime = plain_mime(declared)
     if _is_data(text):
@@ -53,18 +57,26 @@ def content_of(text: str, declared: str | None, policy: MediaPolicy) -> tuple[by
         if mime and stated and mime != stated:
             raise ImageTypeMismatch(mime, f"a data: URL of {stated[:100]!r}")
         mime = mime or stated
+    text = _joined(text)
     check_bytes(len(text) // 4 * 3 - 2, policy)
     try:
         return binascii.a2b_base64(text, strict_mode=True), mime
     except ValueError as error:
         raise ImageUnreadable(
             "The image is not valid base64: only A-Z, a-z, 0-9, + and / with = at the end, "
-            "and nothing between."
+            "and nothing between but line breaks."
         ) from error
 
 
 def _is_data(text: str) -> bool:
     return text[:5].lower() == "data:"
+
+
+def _joined(lines: str) -> str:
+    """The text without its line breaks, which a URL may have escaped."""
+    for line_break in _LINE_BREAKS:
+        lines = lines.replace(line_break, "")
+    return lines
 
 
 def _parts(url: str) -> tuple[str, str]:

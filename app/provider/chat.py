@@ -72,6 +72,9 @@ class Vocabulary(Protocol):
     def spelling(self, token: int) -> str:
         """How a token is written in a prompt."""
 
+    def piece(self, token: int) -> bytes | None:
+        """Bytes of a token as they appear in an answer; None ends the answer."""
+
     def end_with(self, text: str) -> None:
         """Let the token that is spelled so end answers as well."""
 
@@ -194,8 +197,14 @@ class Chat:
     def _use(self, source: str, contents: Sequence[frozenset[Role]]) -> None:
         self._source = source
         self._template = SandboxedTemplate(source)
-        probe = TemplateProbe(self._fill, self._image_text)
-        self._form = probe.form(contents)
+        try:
+            self._given: dict[str, None] = {"tools": None, "documents": None}
+            probe = TemplateProbe(self._fill, self._image_text)
+            self._form = probe.form(contents)
+        except TemplateUnusable:
+            self._given = {}  # some walk over tools without asking whether there are any
+            probe = TemplateProbe(self._fill, self._image_text)
+            self._form = probe.form(contents)
         self.notes += self._form.adaptations()
         self.notes += [f"It cannot be made to show {what}." for what in probe.missing]
 
@@ -211,11 +220,20 @@ class Chat:
         special = added & {vocabulary.spelling(token) for token in written}
         spellings = [*self._control, *special]
         self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
-        after_answer = text.partition(marked.marks[1])[2].lstrip()
-        ending = next(iter(vocabulary.tokenize(after_answer)), None)
-        spelled = "" if ending is None else vocabulary.spelling(ending)
+        after_answer = text.partition(marked.marks[1])[2].partition(marked.marks[2])[0]
+        self._learn_end(vocabulary.tokenize(after_answer.strip()))
+
+    def _learn_end(self, after_answer: Sequence[int]) -> None:
+        """Let the control token after an answer end it, where the files name no end that follows.
+
+        In harmony answers have several parts, each with such a token.
+        """
+        vocabulary = self._vocabulary
+        if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
+            return
+        spelled = vocabulary.spelling(after_answer[0])
         if spelled in vocabulary.control_texts and "<|return|>" not in vocabulary.control_texts:
-            vocabulary.end_with(spelled)  # in harmony answers have several parts, each with an end
+            vocabulary.end_with(spelled)
 
     def _render(self, messages: Sequence[Message]) -> tuple[str, str]:
         """The prompt as text, and its end: the header of the answer.
@@ -238,8 +256,7 @@ class Chat:
         return self._template.render(
             messages=self._turns(form.arrange(messages), form),
             add_generation_prompt=True,
-            tools=None,
-            documents=None,
+            **self._given,
             **self._variables(),
         )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import find, model_id
-from app.provider.catalogue.scan import scan
+from app.provider.catalogue.scan import NOT_READ_YET, scan
 from app.provider.choice import default_chat, default_vision, problem_of, seeing
 from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
@@ -33,6 +33,8 @@ _URGENT_SECONDS = 0.2
 """The same where a model cannot be used, which new files may change."""
 _STALE_SECONDS = 3.0
 """After so long what is known of the disk is not used without a new look."""
+_MOST_SCANS = 20
+"""A scan takes a bounded time: so many in a row read hundreds of models."""
 _LOOK_SECONDS = 1.0
 """That long at most a request to a known model waits for the look."""
 
@@ -88,7 +90,7 @@ class ModelPool:
         known = self._cards if model is None else find(self._cards, model)
         refused = model is not None and any(map(self._residents.refusals.of, known))
         await self._look(known=bool(known), urgent=refused)
-        return self.card(model)
+        return await self._read(model)
 
     async def _look(self, *, known: bool, urgent: bool) -> None:
         """Begin a scan if the last one is old, and wait for it if need be."""
@@ -98,6 +100,16 @@ class ModelPool:
             self._scanning.add_done_callback(self._scanned)
         if self._scanning and (not known or urgent or age > _STALE_SECONDS):
             await asyncio.wait([self._scanning], timeout=_LOOK_SECONDS if known else None)
+
+    async def _read(self, model: str | None) -> ModelCard:
+        """``card``, with further scans while it is one that no scan had the time to read."""
+        card = self.card(model)
+        for _ in range(_MOST_SCANS):
+            if card.problem != NOT_READ_YET:
+                break
+            await asyncio.to_thread(self.cards)
+            card = self.card(model)
+        return card
 
     def _scanned(self, _: object) -> None:
         self._scanning = None

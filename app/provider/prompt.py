@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sized
-from functools import lru_cache, wraps
+from functools import lru_cache
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
@@ -21,6 +21,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
+from app.provider.generation.jinja_filters import guarded
 from app.provider.generation.jinja_limits import Allowance, TemplateFailed, bounded, limited
 
 LONGEST_TEXT = 256 * 1024
@@ -94,10 +95,10 @@ class _Language(ImmutableSandboxedEnvironment):
             finalize=_shown,
         )
         self.globals = {name: self.globals[name] for name in ("range", "namespace")}
-        self.filters = {name: _guarded(FILTERS[name]) for name in _FILTERS}
+        self.filters = {name: guarded(FILTERS[name], _paid) for name in _FILTERS}
         own: dict[str, Callable[..., Any]]
         own = {"int": _int, "join": _join, "replace": _replace, "round": _round, "tojson": _json}
-        self.filters |= {name: _guarded(function) for name, function in own.items()}
+        self.filters |= {name: guarded(function, _paid) for name, function in own.items()}
 
     def concat(self, pieces: Iterable[str]) -> str:
         """Join what a block has made."""
@@ -187,20 +188,6 @@ def _json(value: Any) -> str:
     """Piece by piece, so that the limits can end it."""
     pieces = json.JSONEncoder(ensure_ascii=False).iterencode(value)
     return "".join(limited(pieces, max(_allowance.left, 0)))
-
-
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that is paid for. Those that know the context never run while compiling."""
-    takes = getattr(function, "jinja_pass_arg", None)
-
-    @pass_context
-    @wraps(function)
-    def guarded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
-        known = {"context": context, "eval_context": context.eval_ctx}
-        first = [known.get(takes.name, context.environment)] if takes else []
-        return _paid(function(*first, value, *args, **kwargs))
-
-    return guarded
 
 
 _language = _Language()

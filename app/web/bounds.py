@@ -9,6 +9,11 @@ SPARE_DESCRIPTORS = 64
 """Left for models, the database and pictures when connections take all the others."""
 
 
+HELD_BYTES = 128 * 2**20
+"""What may be kept of all connections together, beside large bodies: requests that have come in
+part, and answers that nobody fetches."""
+
+
 class BodyPace(NamedTuple):
     """A body must bring ``least`` bytes a second, on average of ``seconds`` of waiting for it."""
 
@@ -24,6 +29,7 @@ class ConnectionBounds(NamedTuple):
     drain_seconds: float
     keep_alive_seconds: float
     connections: int
+    held_bytes: int
 
 
 BOUND_BY_SERVER = (

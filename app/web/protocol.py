@@ -58,7 +58,7 @@ class BoundedProtocol(H11Protocol):
         self._waiting = waiting
         self._timer: asyncio.TimerHandle | None = None
         self._refused = self._draining = False
-        self._head_bytes = self._unsent = 0
+        self._request_bytes = self._unsent = 0
 
     # ---------------------------------------------------------------- from the transport
 
@@ -81,7 +81,7 @@ class BoundedProtocol(H11Protocol):
         """Read on; what comes after a refusal is thrown away."""
         if self._refused:
             return
-        self._head_bytes += len(data)
+        self._request_bytes += len(data)
         super().data_received(data)
         if self._refused or self.transport.is_closing():
             return
@@ -153,15 +153,19 @@ class BoundedProtocol(H11Protocol):
         """Say whether it waits for its client, or is being answered as fast as that can read."""
         if self not in self.connections:
             return  # it is closed
-        if not self._answered():
-            self._head_bytes = 0
+        answered = self._answered()
+        if answered:
+            unfinished = self.conn.their_state is h11.IDLE
+        else:
             self._draining = False
-            if not (self.cycle.more_body or self.flow.write_paused or self._refused):
-                self._waiting.remove(self)
-                return
-        if self.conn.their_state is not h11.IDLE:
-            self._head_bytes = 0
-        self._waiting.add(self, self._head_bytes + self.transport.get_write_buffer_size())
+            unfinished = self.cycle.more_body
+        if not unfinished:
+            self._request_bytes = 0
+        if answered or unfinished or self.flow.write_paused or self._refused:
+            held = self._request_bytes + self.transport.get_write_buffer_size()
+            self._waiting.add(self, held)
+        else:
+            self._waiting.remove(self)
 
     def _end_head(self) -> None:
         """A connection on which nothing has come is closed without a word."""
@@ -201,24 +205,23 @@ class BoundedProtocol(H11Protocol):
     def _response(self, error: Exception) -> bytes:
         request_id = uuid.uuid4().hex
         answer = problems.response(error, request_id)
-        traffic: Counter[tuple[str, int]] = self.app_state.get("traffic", Counter())
-        traffic["other", answer.status_code] += 1
-        log.info("a connection was refused: %d %s", answer.status_code, request_id)
+        self._count(answer.status_code, request_id)
         headers = [
             *self.server_state.default_headers,
             *answer.raw_headers,
             (b"x-request-id", request_id.encode()),
             (b"connection", b"close"),
         ]
-        reason = STATUS_PHRASES[answer.status_code]
-        return b"".join(
-            self.conn.send(event)
-            for event in (
-                h11.Response(status_code=answer.status_code, headers=headers, reason=reason),
-                h11.Data(data=bytes(answer.body)),
-                h11.EndOfMessage(),
-            )
-        )
+        status, reason = answer.status_code, STATUS_PHRASES[answer.status_code]
+        start = h11.Response(status_code=status, headers=headers, reason=reason)
+        events = (start, h11.Data(data=bytes(answer.body)), h11.EndOfMessage())
+        return b"".join(self.conn.send(event) for event in events)
+
+    def _count(self, status: int, request_id: str) -> None:
+        """Count and log what the application's own log never sees."""
+        traffic: Counter[tuple[str, int]] = self.app_state.get("traffic", Counter())
+        traffic["other", status] += 1
+        log.info("a connection was refused: %d %s", status, request_id)
 
     def _start_timer(self, seconds: float, done: Callable[[], None]) -> None:
         self._stop_timer()
@@ -249,4 +252,4 @@ def _too_slow(bounds: ConnectionBounds) -> Exception:
 
 def protocol(bounds: ConnectionBounds) -> Callable[..., BoundedProtocol]:
     """What uvicorn makes of each connection of one server."""
-    return partial(BoundedProtocol, bounds=bounds, waiting=Waiting())
+    return partial(BoundedProtocol, bounds=bounds, waiting=Waiting(bounds.held_bytes))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-HELD_BYTES = 128 * 2**20
-"""What may be kept of all connections together: half-read heads, and answers nobody fetches."""
-
 
 class Droppable(Protocol):
     """A connection that can be closed at once."""
@@ -22,7 +19,7 @@ class Waiting:
     requests that are being answered go on, and who is active is dropped last.
     """
 
-    def __init__(self, most_bytes: int = HELD_BYTES) -> None:
+    def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._silent: dict[Droppable, None] = {}
         self._held: dict[Droppable, int] = {}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from h11 import _abnf
 
+from app.web.h11_patterns import CHUNK, HEADER
 from tests.http import wire
 
 ASK = json.dumps({"message": "hello"}).encode()
@@ -219,3 +223,38 @@ def test_a_bad_chunk_in_a_stream_cuts_it(echo: httpx.Client) -> None:
         assert found.status == 404
         wire.send(raw, [b"x\r\n"])
         assert wire.closed(raw)
+
+
+LINES = [
+    b"X",
+    b"-",
+    b":",
+    b" ",
+    b"\t",
+    b"a",
+    b"\xff",
+    b"\0",
+    b"\x0b",
+    b"\r",
+    b"1",
+    b"f",
+    b";",
+    b"=",
+]
+
+
+def test_the_patterns_take_what_those_of_h11_take() -> None:
+    """All lines of four of these pieces; only a chunk extension may not hold a lone CR any more."""
+    header = re.compile(_abnf.header_field.encode())
+    chunk = re.compile(_abnf.chunk_header.encode())
+    for pieces in itertools.product(LINES, repeat=4):
+        line = b"".join(pieces)
+        ours, theirs = HEADER.fullmatch(line), header.fullmatch(line)
+        assert (ours and ours.groupdict()) == (theirs and theirs.groupdict()), line
+        ours, theirs = (
+            CHUNK.fullmatch(b"1" + line + b"\r\n"),
+            chunk.fullmatch(b"1" + line + b"\r\n"),
+        )
+        assert b"\r" in line or bool(ours) == bool(theirs), line
+        if ours and theirs:
+            assert ours["chunk_size"] == theirs["chunk_size"]

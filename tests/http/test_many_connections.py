@@ -98,6 +98,7 @@ def test_answers_are_not_broken_off_for_others(
         engine.suspend()
         try:
             asked = opened(stack, client, ASK, MOST)
+            time.sleep(0.5)  # until they have been read: before, they are silent connections
             (late,) = opened(stack, client, b"", 1)
             refused = wire.answer(late)
             assert wire.problem(refused) == (503, "server-full")

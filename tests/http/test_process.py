@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.http import wire
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,18 +86,70 @@ def test_importing_the_application_makes_none() -> None:
 def test_uvicorn_starts_the_factory(empty_models: Path, tmp_path: Path) -> None:
     """What the README says: ``uvicorn app.main:create_app --factory``."""
     command = [sys.executable, "-m", "uvicorn", "app.main:create_app", "--factory", "--port", "0"]
-    environment = dict(os.environ) | {
-        "DATABASE_URL": f"sqlite:///{tmp_path}/sllm.db",
-        "ENABLE_ECHO": "true",
-        "MODELS_DIR": str(empty_models),
-    }
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=settings(empty_models, tmp_path), stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stderr is not None
-        said = next(line for line in server.stderr if "Uvicorn running on" in line)
+        said = ""
+        while "Uvicorn running on" not in said:
+            said += server.stderr.readline()
+            assert server.poll() is None, said
         server.terminate()
         rest = server.stderr.read()
     assert "127.0.0.1" in said
+    assert "MAX_HEADER_BYTES, HEADER_TIMEOUT_SECONDS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS" in said
     assert "Traceback" not in rest
     assert server.returncode in {0, -15}
+
+
+def settings(models: Path, folder: Path) -> dict[str, str]:
+    return dict(os.environ) | {
+        "DATABASE_URL": f"sqlite:///{folder}/sllm.db",
+        "ENABLE_ECHO": "true",
+        "MODELS_DIR": str(models),
+        "PORT": "0",
+    }
+
+
+@contextmanager
+def served(models: Path, folder: Path, soft: int, hard: int) -> Iterator[tuple[httpx.Client, Path]]:
+    """A process that may open so many files, and its log."""
+    log = folder / "log"
+    limited = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, ({soft}, {hard}))"
+    script = f"{limited}; from app.serve import main; main()"
+    with (
+        log.open("w") as said,
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env=settings(models, folder),
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        ) as server,
+    ):
+        assert server.stdout is not None
+        try:
+            lines = iter(server.stdout.readline, "")
+            address = next(line.split()[-1] for line in lines if "Start here" in line)
+            while "is ready" not in server.stdout.readline():
+                assert server.poll() is None
+            with httpx.Client(base_url=address, timeout=30) as client:
+                yield client, log
+        finally:
+            server.kill()
+
+
+@pytest.mark.parametrize(("soft", "hard", "most"), [(256, 256, 192), (128, 512, 448)])
+def test_idle_sockets_lock_nobody_out(
+    empty_models: Path, tmp_path: Path, soft: int, hard: int, most: int
+) -> None:
+    """300 of them did, at 256 descriptors."""
+    with ExitStack() as stack:
+        client, log = stack.enter_context(served(empty_models, tmp_path, soft, hard))
+        for _ in range(hard + 50):
+            stack.enter_context(wire.connected(client))
+        assert client.get("/health").status_code == 200
+        assert client.post("/api/v4/chat", json={"message": "hi"}).status_code == 200
+        assert f"{most} connections may be open" in log.read_text()
+        assert "Traceback" not in log.read_text()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from app import security
+from app import security, versions
 from app.config import Settings
 from app.errors import OpenBindRefused
 from app.main import create_app
 from tests.conftest import serving
+from tests.http import wire
 
 KEY = "a-long-secret"
 ASK = {"message": "hi"}
@@ -80,6 +82,31 @@ def test_what_does_not_exist_is_not_public(locked: httpx.Client, path: str) -> N
     assert locked.get(path).status_code == 401
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-authorization-server/api/v5",
+        "/.well-known/openid-configuration",
+        "/.well-known/",
+        "/.well-known/../api/v1/models",
+        "/.well-known/%2e%2e/metrics",
+    ],
+)
+def test_who_asks_how_to_log_in_is_told_there_is_nothing(
+    locked: httpx.Client, method: str, path: str
+) -> None:
+    found = wire.talk(locked, wire.request(method, path, headers=b"Connection: close\r\n"))
+    assert wire.problem(found) == (404, "not-found")
+
+
+@pytest.mark.parametrize("path", ["/.well-known", "/x/.well-known/y", "//.well-known/x"])
+def test_nothing_else_is_public_by_that_name(locked: httpx.Client, path: str) -> None:
+    found = wire.talk(locked, wire.request("GET", path))
+    assert wire.problem(found) == (401, "api-key-required")
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -131,6 +158,106 @@ def test_a_rebound_name_is_refused(echo: httpx.Client, host: str) -> None:
 
 def test_a_name_may_be_added(pages: httpx.Client) -> None:
     assert pages.get("/health", headers={"Host": "box.LAN:80"}).status_code == 200
+
+
+HOSTILE = [
+    "http://[",
+    "http://]",
+    "http://[::1",
+    "http://[v1.x]:1",
+    "[",
+    "://",
+    "http://",
+    "http://127.0.0.1:99999999999",
+    "http://127.0.0.1:x",
+    "http://\u2100.example".encode().decode("latin-1"),
+    "http://a@localhost",
+    "x" * 60_000,
+    "\x01\x02",
+    "\xff\xfe",
+    "",
+]
+
+
+@pytest.mark.parametrize("origin", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
+def test_an_origin_that_is_none_is_refused(echo: httpx.Client, method: str, origin: str) -> None:
+    """``http://[`` was answered with 500."""
+    headers = b"Origin: " + origin.encode("latin-1") + b"\r\n"
+    found = wire.talk(echo, wire.request(method, "/api/v2/chat/stream", headers=headers))
+    assert wire.problem(found) == (403, "origin-not-allowed")
+    assert found is not None
+    assert len(found.body) < 2000
+
+
+def test_every_origin_must_be_allowed(pages: httpx.Client) -> None:
+    both = b"Origin: https://chat.example\r\nOrigin: https://evil.example\r\n"
+    found = wire.talk(pages, wire.request("POST", "/api/v1/chat", b"{}", both))
+    assert wire.problem(found) == (403, "origin-not-allowed")
+
+
+STREAMS = [
+    f"/api/{name}{route.path}"
+    for number, name in enumerate(versions.NAMES)
+    for route in versions.compose(versions.RELEASES[: number + 1])
+    if route.path.endswith(("/stream", "/load"))
+]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "POST"])
+def test_a_stream_is_for_our_own_pages_by_any_method(echo: httpx.Client, method: str) -> None:
+    assert len(STREAMS) >= 9
+    for path in STREAMS:
+        foreign = echo.request(method, path, headers={"Origin": "https://evil.example"})
+        assert foreign.status_code == 403, path
+        own = echo.request(method, path, headers={"Origin": str(echo.base_url).rstrip("/")})
+        assert own.status_code != 403, path
+
+
+def test_what_changes_nothing_and_streams_nothing_needs_no_origin(echo: httpx.Client) -> None:
+    foreign = echo.get("/api/v1/models", headers={"Origin": "https://evil.example"})
+    assert foreign.status_code == 200
+
+
+JUNK = [b"", b" ", b"[", b"]:1", b"http://[", b"\xff\xfe", b"=?utf-8?q?x?=", b'"', b"," * 500]
+JUNK += [b"%00", b"Bearer", b"Bearer  ", b"bearer \xa0", b"9" * 5000, b"a" * 5000, b"*", b";=;"]
+READ_BY_HAND = [
+    "Host", "Origin", "Authorization", "X-API-Key", "X-Request-ID", "Content-Type", "Range",
+    "Content-Length", "If-Match", "If-None-Match", "Accept", "Expect", "Connection", "Upgrade",
+    "Transfer-Encoding", "X-Forwarded-For", "X-Forwarded-Proto", "Access-Control-Request-Method",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ_BY_HAND)
+def test_no_header_is_a_mistake_of_ours(
+    echo: httpx.Client, locked: httpx.Client, pages: httpx.Client, name: str
+) -> None:
+    """Each header that something here reads, with each kind of rubbish."""
+    asked = [
+        ("GET", "/api/v4/prompt/templates/default", b""),
+        ("PUT", "/api/v4/prompt/templates/mine", b"{}"),
+        ("POST", "/api/v5/chat", b"{}"),
+        ("OPTIONS", "/api/v1/chat", b""),
+        ("GET", "/metrics", b""),
+        ("GET", "/", b""),
+    ]
+    for junk in JUNK:
+        header = f"{name}: ".encode() + junk + b"\r\n"
+        for server in (echo, locked, pages):
+            for method, path, body in asked:
+                found = wire.talk(server, wire.request(method, path, body, header))
+                assert found is not None
+                assert found.status < 500 or found.status == 501, (header, method, path)
+
+
+def test_a_key_may_be_any_bytes(empty_models: Path) -> None:
+    """Also some that are blanks in another encoding, at its ends."""
+    keys = ("ключх", "\xa0key\x85", "à")
+    with serving(models_dir=empty_models, api_keys=keys) as client:
+        for key in keys:
+            for name, scheme in ((b"X-API-Key", b""), (b"Authorization", b"Bearer ")):
+                sent = client.get("/api/v1/models", headers={name: scheme + key.encode()})
+                assert sent.status_code == 200, key
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1"])

@@ -124,6 +124,7 @@ def test_cuts_are_deleted_too(me: httpx.Client, url: str) -> None:
     mine = one["conversation_id"]
     assert mine in {cut.conversation_id for cut in audit.cuts(url)}
     assert me.delete(f"{URL}/{mine}").status_code == 204
+    audit.finish_work(url)
     assert mine not in {cut.conversation_id for cut in audit.cuts(url)}
 
 
@@ -135,5 +136,6 @@ def test_deleting_ends_the_answer_that_is_being_made(me: httpx.Client, url: str)
     last = parsed(text[text.index("event: ") :])[-1]
     assert (last.name, last.data["code"]) == ("error", "conversation-not-found")
     assert listed(me) == []
+    audit.finish_work(url)
     assert audit.messages(url, one["conversation_id"]) == []
     audit.require_indexed(url)

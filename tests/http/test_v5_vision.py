@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -63,6 +64,14 @@ def test_an_answer_says_what_was_sent_and_what_was_seen(client: httpx.Client) ->
     tokens = {one["sha256"]: one["tokens"] for one in answer["context"]["images"]}
     assert tokens == {long["sha256"]: 72, small["sha256"]: 4}
     assert shown(answer) == ["2048x59", "40x30"]
+
+
+def test_base64_may_come_in_lines(client: httpx.Client) -> None:
+    lines = base64.encodebytes(picture()).decode()
+    for given in ({"base64": lines}, {"url": f"data:image/png;base64,{lines}"}):
+        answer = client.post(CHAT, json={"message": "What is it?", "images": [given]})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["images"][0]["width"] == 40
 
 
 def test_a_stream_says_the_same_at_its_end(client: httpx.Client) -> None:

@@ -68,9 +68,9 @@ def answer_and_rest(raw: socket.socket, data: bytes = b"") -> tuple[Answer | Non
     head, _, body = data.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-    while len(body) < int(headers["content-length"]):
+    length = int(headers.get("content-length", 0))
+    while len(body) < length:
         body += some(raw)
-    length = int(headers["content-length"])
     return Answer(int(status.split(" ")[1]), headers, body[:length]), body[length:]
 
 

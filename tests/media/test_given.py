@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from base64 import b64encode
 
 import pytest
@@ -52,12 +53,46 @@ def test_a_picture_as_text(given: GivenImage) -> None:
     assert take(given).original_bytes == len(FILE)
 
 
+def lines(text: str, line_break: str, length: int = 76) -> str:
+    """As RFC 2045 and most tools write it."""
+    pieces = [text[at : at + length] for at in range(0, len(text), length)]
+    return line_break.join(pieces) + line_break
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r", "\n\n", "%0A", "%0d%0a"])
+@pytest.mark.parametrize("length", [1, 3, 64, 76])
+def test_lines_may_be_broken(line_break: str, length: int) -> None:
+    text = lines(TEXT, line_break, length)
+    for given in (text, f"data:image/png;base64,{text}"):
+        assert content_of(given, None, MediaPolicy())[0] == FILE
+
+
+def test_what_tools_write_is_taken() -> None:
+    written = base64.encodebytes(FILE).decode()
+    assert take(GivenImage(base64=written)).original_bytes == len(FILE)
+    url = "data:image/png;base64," + base64.b64encode(FILE).decode() + "\r\n"
+    assert take(GivenImage(url=url)).original_bytes == len(FILE)
+
+
+def test_line_breaks_do_not_count_as_bytes_of_the_file() -> None:
+    policy = MediaPolicy(max_bytes=3000)
+    assert content_of(lines("A" * 4000, "\r\n", 4), None, policy) == (bytes(3000), "")
+    with pytest.raises(ImageTooLarge):
+        content_of(lines("A" * 4008, "\r\n"), None, policy)
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        TEXT + "\n",
-        TEXT[:40] + "\n" + TEXT[40:],
         " " + TEXT,
+        TEXT[:40] + " " + TEXT[40:],
+        TEXT[:40] + "\t" + TEXT[40:],
+        TEXT[:40] + "\u2028" + TEXT[40:],
+        TEXT[:40] + "\\n" + TEXT[40:],
+        TEXT[:40] + "%20" + TEXT[40:],
+        TEXT[:41] + "\n",
+        "AAAA=\n=AA",
+        "=\n===",
         TEXT.rstrip("=") + "===",
         TEXT[:41],
         TEXT[:-4] + "=" + TEXT[-3:],

@@ -27,6 +27,7 @@ class Index:
     """Files of the one package by name, how the index behaves, and what it was asked for."""
 
     files: dict[str, bytes]
+    package: str = PACKAGE
     status: int = 200
     page: bytes = b""  # instead of the list of files
     checksum: str = ""  # instead of the right ones
@@ -60,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(self.index.status, b"")
         elif self.index.login and self.headers.get("Authorization") != self._authorization():
             self._answer(401, b"")
-        elif path == f"/simple/{PACKAGE}/":
+        elif path == f"/simple/{self.index.package}/":
             self._answer(200, self.index.page or self.index.links(), "text/html")
         elif path.startswith("/files/"):
             self.index.downloads.append(path)
@@ -117,16 +118,16 @@ def use(monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
         monkeypatch.setenv(name, value)
 
 
-def wheel_name(version: str = "1.0", tag: str = "py3-none-any") -> str:
-    return f"{PACKAGE.replace('-', '_')}-{version}-{tag}.whl"
+def wheel_name(version: str = "1.0", package: str = PACKAGE) -> str:
+    return f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
-def wheel(files: Mapping[str, bytes], version: str = "1.0") -> bytes:
-    """A wheel of ``PACKAGE`` with these files."""
-    about = f"{PACKAGE.replace('-', '_')}-{version}.dist-info"
+def wheel(files: Mapping[str, bytes], version: str = "1.0", package: str = PACKAGE) -> bytes:
+    """A wheel with these files."""
+    about = f"{package.replace('-', '_')}-{version}.dist-info"
     every = {
         **files,
-        f"{about}/METADATA": ABOUT.format(PACKAGE, version).encode(),
+        f"{about}/METADATA": ABOUT.format(package, version).encode(),
         f"{about}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(

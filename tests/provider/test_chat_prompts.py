@@ -64,13 +64,15 @@ def test_a_file_that_names_no_tokens_has_none(tmp_path: Path) -> None:
     assert vocabulary.piece(11) == b"\x0b"  # llama.cpp takes token 11 for want of another
 
 
-def test_the_end_of_a_turn_ends_an_answer(tmp_path: Path) -> None:
-    template = CHATML.replace("im_end", "my_end")
-    vocabulary = gguf(tmp_path, template, control=[*CONTROL, "<|my_end|>"], eos="</s>")
+@pytest.mark.parametrize("named", [False, True])
+def test_the_end_of_a_turn_ends_an_answer(tmp_path: Path, named: bool) -> None:
+    template = CHATML.replace("<|im_end|>", "<|my_end|><|over|>")
+    eos = "<|over|>" if named else "<s>"  # one that follows is enough: others may end a part
+    vocabulary = gguf(tmp_path, template, control=[*CONTROL, "<|my_end|>", "<|over|>"], eos=eos)
     (end,) = vocabulary.tokenize("<|my_end|>")
     assert vocabulary.piece(end) == b""
     Chat(vocabulary)
-    assert vocabulary.piece(end) is None
+    assert vocabulary.piece(end) == (b"" if named else None)
 
 
 def test_in_harmony_the_end_of_a_part_does_not(tmp_path: Path) -> None:
@@ -250,6 +252,11 @@ def test_a_failure_for_another_reason_says_nothing_of_system_texts(tmp_path: Pat
 def test_a_template_that_shows_no_question_is_not_loaded(tmp_path: Path, source: str) -> None:
     with pytest.raises(ModelNotLoadable, match="leaves the question out"):
         Chat(gguf(tmp_path, source))
+
+
+def test_a_template_for_tools_is_used_without_any(tmp_path: Path) -> None:
+    tools = "{% for tool in tools %}{{ tool.name }}{% endfor %}"
+    assert "Hi?" in text_of(gguf(tmp_path, tools + CHATML), HI)
 
 
 def test_a_broken_template_is_not_loaded(tmp_path: Path) -> None:

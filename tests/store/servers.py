@@ -21,8 +21,9 @@ class Server:
     ``folder`` is where it looks for models and writes its log.
     """
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, **settings: str) -> None:
         self._folder = folder
+        self._settings = settings
         self._database_url = database_url
         self._process: subprocess.Popen[str] | None = None
         self._address = ""
@@ -39,7 +40,7 @@ class Server:
             "DEFAULT_MAX_TOKENS": "10000000",
             "LOG_LEVEL": "ERROR",
             "PYTHONPATH": str(ROOT),
-        }
+        } | self._settings
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "app.cli", "serve"],
@@ -83,9 +84,9 @@ class Server:
 
 
 @contextmanager
-def server(database_url: str, folder: Path) -> Iterator[Server]:
+def server(database_url: str, folder: Path, **settings: str) -> Iterator[Server]:
     """One that runs and is open."""
-    made = Server(database_url, folder)
+    made = Server(database_url, folder, **settings)
     made.start()
     made.open()
     try:

@@ -145,3 +145,13 @@ def test_every_connection_is_safe_from_power_cuts_and_orphans(counted: Database)
             connection = stack.enter_context(counted.engine.connect())
             for pragma, value in expected.items():
                 assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+async def test_nobody_waits_for_many_searches(counted: Database) -> None:
+    slow = Slow()
+    searches = [asyncio.create_task(counted.scan(slow.wait)) for _ in range(20)]
+    await asyncio.to_thread(slow.begun.wait)
+    assert await counted.write(count) == 1
+    assert await counted.read(lambda session: session.scalar(text("SELECT 1"))) == 1
+    slow.go_on.set()
+    await asyncio.gather(*searches)

@@ -6,15 +6,17 @@ import asyncio
 import sqlite3
 from contextlib import closing
 
+import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.orm import Session
 
 from app.database import READERS, Database
 from app.errors import StorageUnavailable
+from app.storage.failures import READ_ONLY
 from tests.postgres import Cluster
 from tests.store.counting import Slow, count, count_on, stored
-from tests.store.databases import file_of, process, without_rights
+from tests.store.databases import execute, file_of, process, without_rights
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -64,6 +66,7 @@ import asyncio, resource, sys
 from sqlalchemy import text
 from app.database import Database
 from app.errors import StorageUnavailable
+from app.storage.failures import READ_ONLY
 statement = text("UPDATE conversations SET title = hex(zeroblob(1000000))")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
 try:
@@ -134,3 +137,56 @@ async def test_what_was_under_way_when_it_stopped_is_undone(
     with pytest.raises(StorageUnavailable):
         await task
     assert stored(store_url)[0]["updated_at"] == 0
+
+
+@POSTGRESQL
+async def test_one_that_takes_no_writes_is_said_before_and_after_somebody_writes(
+    counted: Database, store_url: str
+) -> None:
+    name = make_url(store_url).database
+    execute(store_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    counted.engine.dispose()  # connections made before go on as they were
+    assert await counted.problem() == READ_ONLY
+    with pytest.raises(StorageUnavailable, match="read-only"):
+        await counted.write(count)
+    await counted.keep_up()
+    assert await counted.problem() == READ_ONLY
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        connection.execute("SET default_transaction_read_only = off")
+        connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
+    counted.engine.dispose()
+    await counted.keep_up()
+    assert await counted.problem() is None
+    assert await counted.write(count) == 1
+
+
+@POSTGRESQL
+async def test_one_that_was_dropped_is_said(counted: Database, postgres: Cluster) -> None:
+    name = make_url(str(counted.engine.url)).database
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        try:
+            assert await counted.problem() == "The database cannot be reached: try again."
+            with pytest.raises(StorageUnavailable, match="cannot be reached"):
+                await counted.write(count)
+        finally:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+
+
+async def test_work_that_is_refused_is_no_fault_of_the_database(counted: Database) -> None:
+    with pytest.raises(StorageUnavailable):
+        await counted.write(lambda session: session.execute(text("DELETE FROM nowhere")))
+    assert await counted.problem() is None
+
+
+@SQLITE
+async def test_what_failed_is_said_until_it_works_again(counted: Database) -> None:
+    await counted.write(lambda session: session.execute(text("PRAGMA query_only = ON")))
+    with pytest.raises(StorageUnavailable, match="read-only"):
+        await counted.write(count)
+    assert await counted.problem() == READ_ONLY
+    await counted.keep_up()
+    assert await counted.problem() == READ_ONLY
+    counted.engine.dispose()
+    await counted.keep_up()
+    assert await counted.problem() is None

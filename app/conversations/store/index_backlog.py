@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.conversations.store.index_dialects import dialect_of
 from app.v4.store import conversations, search
 from app.v4.tables import HIDDEN, Conversation, IndexBacklog, Message
 
@@ -111,7 +112,7 @@ def _job(session: Session, plan: Plan) -> IndexBacklog | None:
 def _next_piece(session: Session, plan: Plan, room: int) -> tuple[list[str], list[str]]:
     """Grams to take out and grams to put in; the plan goes on after them."""
     stale = plan.stale
-    if search.dialect_of(session).in_pieces:
+    if dialect_of(session).in_pieces:
         piece = plan.grams[plan.at : plan.at + room]
         plan.at += len(piece)
     else:

@@ -7,12 +7,14 @@ does not come to an end.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
+from app.conversations.store.index_dialects import dialect_of
+from app.errors import StorageUnavailable
 from app.v4.store import images, search
 from app.v4.store.ids import now
 from app.v4.tables import (
@@ -66,16 +68,23 @@ def hide(session: Session, found: Conversation, after: int = 0) -> None:
     session.flush()
 
 
+def begin_hidden(session: Session, made: Conversation) -> None:
+    """Store a conversation whose messages come in other transactions, up to ``show``."""
+    session.add(made)
+    session.flush()
+    hide(session, made, now() + IMPORT_LEASE)
+
+
 def renew(session: Session, conversation_id: str) -> None:
-    """Show that an import goes on; raises LookupError where it has been given up."""
+    """Show that an import goes on; raises StorageUnavailable where it has been given up."""
     found = session.get(Removal, conversation_id, with_for_update=True)
     if found is None or found.after < now():
-        raise LookupError(conversation_id)
+        raise StorageUnavailable("Storing the import took too long and was given up: try again.")
     found.after = now() + IMPORT_LEASE
 
 
 def show(session: Session, conversation_id: str) -> None:
-    """Let its owner see a conversation whose import is complete; raises LookupError."""
+    """Let its owner see a conversation whose import is complete; raises likewise."""
     renew(session, conversation_id)
     hidden = session.get_one(Removal, conversation_id)
     session.get_one(Conversation, conversation_id).owner = hidden.owner
@@ -91,15 +100,18 @@ def give_up(session: Session, conversation_id: str) -> None:
 # ---------------------------------------------------------------- taking away
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Doomed:
-    """A message to be taken away: its grams in the index, made with that title."""
+    """A message to be taken away: its grams in the index, made with that title.
+
+    ``job`` is what its backlog row says, None where there is none.
+    """
 
     seq: int
     id: str
     title: str
     grams: list[str]
-    job: IndexBacklog | None
+    job: tuple[int | None, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ def next_batch(session: Session) -> Batch | None:
     session.expunge_all()
     found: Conversation = first.Conversation
     found.owner = first.Removal.owner  # as it was indexed
-    pieces = search.dialect_of(session).in_pieces
+    pieces = dialect_of(session).in_pieces
     return Batch(
         found.id,
         [_doomed(found, row, needs_grams=pieces) for row in _last(session, found.id)],
@@ -150,60 +162,66 @@ def _last(session: Session, conversation_id: str) -> list[Any]:
 
 def _doomed(found: Conversation, row: Any, *, needs_grams: bool) -> Doomed:
     message, job = row
-    title, indexed = (job.title, job.indexed) if job else (found.title, None)
+    state = (job.indexed, job.title) if job else None
+    indexed, title = state or (None, found.title)
     grams = search.grams(found, message, title)[:indexed] if needs_grams else []
-    return Doomed(message.seq, message.id, title, grams, job)
+    return Doomed(message.seq, message.id, title, grams, state)
 
 
-def take_away(session: Session, batch: Batch) -> bool:
-    """Take away as much of a batch as fits into a short transaction; whether some of it is left.
+def take_away(session: Session, batch: Batch) -> Batch | None:
+    """Take away as much of a batch as fits into a short transaction; return what is left of it.
 
-    Where another server was faster, nothing is done and the rest of the batch is forgotten.
+    Where another server was faster, nothing is done, and the batch is of no use any more.
     """
     wanted = select(Removal).where(Removal.conversation_id == batch.conversation_id)
     hidden = session.scalar(wanted.with_for_update(skip_locked=True))
     if hidden is None or hidden.after >= now():
-        return False
+        return None
     if images.forget_some(session, batch.conversation_id, MOST_IMAGES):
-        return True
-    numbers = [one.seq for one in batch.messages]
-    search.lock(session, numbers)
-    if not _is_as_read(session, batch, numbers):
-        return False
-    _delete(session, batch.conversation_id, _erase(session, batch))
-    if not batch.messages and not _any_left(session, batch.conversation_id):
+        return batch
+    search.lock(session, [one.seq for one in batch.messages])
+    if not _is_as_read(session, batch):
+        return None
+    left = _erase(session, batch)
+    _delete(session, batch.conversation_id, batch.messages[: len(batch.messages) - len(left)])
+    if not left and not _any_left(session, batch.conversation_id):
         session.delete(hidden)
         session.flush()
         session.execute(delete(Conversation).where(Conversation.id == batch.conversation_id))
-    return bool(batch.messages)
+    return replace(batch, messages=left) if left else None
 
 
-def _is_as_read(session: Session, batch: Batch, numbers: Sequence[int]) -> bool:
+def _is_as_read(session: Session, batch: Batch) -> bool:
+    numbers = [one.seq for one in batch.messages]
     present = set(session.scalars(select(Message.seq).where(Message.seq.in_(numbers))))
     jobs = search.jobs(session, numbers)
     states = {seq: (job.indexed, job.title) for seq, job in jobs.items()}
-    return all(
-        one.seq in present and states.get(one.seq) == (one.job and (one.job.indexed, one.job.title))
-        for one in batch.messages
-    )
+    return present == set(numbers) and all(states.get(one.seq) == one.job for one in batch.messages)
 
 
 def _erase(session: Session, batch: Batch) -> list[Doomed]:
-    """Take grams out of the index, from the last one on; returns messages that have none left."""
-    room, entries, gone, staying = search.PIECE, [], [], []
-    while batch.messages and room > 0:
-        one = batch.messages[0]
-        left = max(0, len(one.grams) - room)
-        room -= len(one.grams) - left
-        entries.append((one.seq, one.grams[left:]))
-        del one.grams[left:]
-        if left:
-            one.job = session.merge(IndexBacklog(seq=one.seq, indexed=left, title=one.title))
+    """Take grams out of the index, from the last one on; return the messages that have some."""
+    room = search.PIECE
+    entries: list[search.Entry] = []
+    left: list[Doomed] = []
+    staying: list[int] = []
+    for at, one in enumerate(batch.messages):
+        if room <= 0:
+            left += batch.messages[at:]
+            break
+        stays = max(0, len(one.grams) - room)
+        room -= max(1, len(one.grams) - stays)
+        entries.append((one.seq, one.grams[stays:]))
+        if stays:
+            left.append(_shortened(session, one, stays))
             staying.append(one.seq)
-        else:
-            gone.append(batch.messages.pop(0))
     search.erase(session, entries, staying, search.PIECE_PAGES)
-    return gone
+    return left
+
+
+def _shortened(session: Session, one: Doomed, stays: int) -> Doomed:
+    session.merge(IndexBacklog(seq=one.seq, indexed=stays, title=one.title))
+    return replace(one, grams=one.grams[:stays], job=(stays, one.title))
 
 
 def _delete(session: Session, conversation_id: str, gone: Sequence[Doomed]) -> None:

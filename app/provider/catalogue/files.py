@@ -54,7 +54,7 @@ def fault(path: Path) -> str:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             other = what_it_is(file.read(BEGINNING), size, json=path.suffix == ".json")
-    except OSError:
+    except (OSError, ValueError):
         other = ""
     return other or "is damaged or cut off"
 

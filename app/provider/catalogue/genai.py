@@ -12,6 +12,7 @@ from app.provider.catalogue.files import dead_links, fault, lacking, read_json, 
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.genai_vision import scaling, vision
 from app.provider.catalogue.onnx_graph import Graph, read_graph
+from app.provider.catalogue.runners import NO_ENGINE
 from app.provider.headers.content import BEGINNING
 
 CONFIG = "genai_config.json"
@@ -86,7 +87,9 @@ def _size(folder: Path, graphs: dict[str, Graph]) -> int:
 def _whole_size(folder: Path, name: str, length: int) -> int:
     try:
         size = _inside(folder, name).stat().st_size
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _Incomplete(incomplete(f"{name} {lacking(folder / name)}")) from error
+    except ValueError as error:
         raise _Incomplete(incomplete(f"{name} is missing")) from error
     if size < length:
         other = fault(folder / name) if size < BEGINNING else "is cut off"
@@ -109,7 +112,7 @@ def _problem(path: Path, config: dict[str, Any]) -> str | None:
             f"no engine here does that for {text(config, 'type') or 'this type of model'}."
         )
     if section(config, "encoder"):
-        return f"No engine here runs the architecture {text(config, 'type')}."
+        return NO_ENGINE.format(text(config, "type"))
     return None
 
 

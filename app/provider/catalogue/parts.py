@@ -5,22 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+_MOST = 1000
+"""No model has more parts: then the numbers are just a name."""
+
 _PART = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)", re.DOTALL)
 
 
 def group(name: str) -> tuple[str, int, str] | None:
     """What is the same in the names of all parts of a model; None for a whole file."""
-    match = _PART.fullmatch(name)
+    match = _matched(name)
     return (match[1], int(match[3]), match[4]) if match else None
 
 
 def parts(name: str) -> list[str]:
     """The names of all parts in order, of whichever this is one; itself if it is a whole file."""
-    match = _PART.fullmatch(name)
+    match = _matched(name)
     if match is None:
         return [name]
     stem, _, total, suffix = match.groups()
     return [f"{stem}-{index:05d}-of-{total}{suffix}" for index in range(1, int(total) + 1)]
+
+
+def _matched(name: str) -> re.Match[str] | None:
+    match = _PART.fullmatch(name)
+    return match if match and 0 < int(match[2]) <= int(match[3]) <= _MOST else None
 
 
 def missing(names: Iterable[str]) -> str | None:

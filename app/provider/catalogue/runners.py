@@ -27,9 +27,10 @@ _SEEN_BY_PYTORCH = ("qwen2_5_vl",)
 """Architectures that the PyTorch engine loads as models that see."""
 
 _CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
+_NAME = re.compile(r"[\w-]+")
 _ENTRY = re.compile(r'\(\s*"([^"]+)",')
 
-NO_ENGINE = "No engine here runs the architecture {}."
+NO_ENGINE = "No engine here runs the architecture {}: a newer version may, else take another model."
 
 NEITHER = (
     "It needs MLX or PyTorch, and neither is installed: run ./run.sh install mlx or "
@@ -62,9 +63,12 @@ def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | 
 def _mlx_loads(architecture: str) -> bool:
     """Whether mlx-lm has code for it under this or another name; true where it is not installed."""
     folder = _folder_of("mlx_lm")
-    if folder is None or not (folder / "utils.py").is_file() or _known_to_mlx(architecture):
+    if folder is None or not (folder / "utils.py").is_file() or architecture in SEEN_BY_MLX:
         return True
-    return f'"{architecture}":' in _source(folder / "utils.py")
+    named = bool(_NAME.fullmatch(architecture))
+    if named and (folder / "models" / f"{architecture}.py").is_file():
+        return True
+    return named and f'"{architecture}":' in _source(folder / "utils.py")
 
 
 def _transformers_loads(architecture: str) -> bool:

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 READ_SECONDS = 1.5
 """Of processor time in one scan. In the last half of it no model is begun: the next scan does."""
+NOT_READ_YET = "It is being read: ask again in a second."
+"""The problem of a model that is left to the next scan."""
 _NOTHING_READ = 0.05
 """Seconds in which only small files can have been read."""
 
@@ -196,7 +198,7 @@ def _postponed(place: Place, models_dir: Path) -> ModelCard | None:
     if not _promises_model(path):
         return None
     engine = "pytorch" if path.is_dir() else "gguf"
-    card = _empty(path, engine, "It is being read: ask again in a second.")
+    card = _empty(path, engine, NOT_READ_YET)
     return _sayable(replace(card, found_in=models_dir))
 
 

@@ -12,7 +12,7 @@ from jinja2.sandbox import safe_range
 from jinja2.utils import Cycler, Joiner, Namespace
 
 from app.provider.generation.jinja_limits import TemplateRefused, clipped
-from app.provider.generation.jinja_values import CELL, allowance, pulled, weigh
+from app.provider.generation.jinja_values import NODE, allowance, listed, text, weigh
 
 _LONGEST_FORM = 1000
 """Characters of a date's form; the C library multiplies them by up to 256."""
@@ -44,7 +44,7 @@ def _check_name(name: object) -> None:
 def _mapping(*args: Any, **kwargs: Any) -> dict[Any, Any]:
     """``dict(…)``."""
     first = [
-        each if isinstance(each, dict) or not isinstance(each, Iterable) else pulled(each)
+        each if isinstance(each, dict) or not isinstance(each, Iterable) else listed(each)
         for each in args
     ]
     return dict(*first, **kwargs)
@@ -52,7 +52,7 @@ def _mapping(*args: Any, **kwargs: Any) -> dict[Any, Any]:
 
 def _raise_exception(message: object) -> None:
     """What templates call to refuse a conversation."""
-    raise TemplateRefused(clipped(message))
+    raise TemplateRefused(clipped(text(message)))
 
 
 def _strftime_now(form: str) -> str:
@@ -72,7 +72,7 @@ def to_json(
     weight = weigh(value)
     step = len(indent) if isinstance(indent, str) else max(indent or 0, 0)
     between = sum(map(len, separators or ())) + _DEEPEST * step
-    allowance.spend(weight * _ESCAPED + weight // CELL * between)
+    allowance.spend(weight * _ESCAPED + weight // NODE * between)
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

@@ -19,7 +19,13 @@ from jinja2.utils import pass_context, pass_environment
 from markupsafe import Markup, escape
 
 from app.provider.generation.jinja_dialect import to_json
-from app.provider.generation.jinja_methods import formatted, operate, replaced, search
+from app.provider.generation.jinja_methods import (
+    formatted,
+    gaps,
+    operate,
+    replaced,
+    search,
+)
 from app.provider.generation.jinja_values import (
     OBJECT,
     allowance,
@@ -34,6 +40,7 @@ from app.provider.generation.jinja_values import (
 _MOST_ROWS = 100_000
 _LONGEST_WRAPPED = 100_000
 _MOST_DIGITS = 300
+_MARKUP = Markup()
 _TITLED = 64
 """Bytes for a letter where a list of the words is made."""
 
@@ -63,7 +70,7 @@ def _trim(value: Any, chars: str | None = None) -> Any:
 
 def _escape(value: Any) -> Markup:
     subject = _subject(value)
-    allowance.spend(growth(Markup(subject)))
+    allowance.spend(growth(subject, _MARKUP))
     return escape(subject)
 
 
@@ -72,7 +79,7 @@ def _force_escape(value: Any) -> Markup:
 
 
 def _safe(value: Any) -> Markup:
-    return Markup(_subject(value))
+    return Markup(_subject(value))  # noqa: S704 (no page is made of it)
 
 
 def _center(value: Any, width: int = 80) -> Any:
@@ -82,16 +89,14 @@ def _center(value: Any, width: int = 80) -> Any:
 
 
 def _indent(s: str, width: int | str = 4, *args: Any, **kwargs: Any) -> Any:
-    lines = len(_subject(s).splitlines()) + 1
+    lines = gaps(_subject(s)) + 2
     step = growth(width, s[:0]) if isinstance(width, str) else max(width, 0)
     allowance.spend(2 * growth(s) + lines * (OBJECT + 4 * step))
     return FILTERS["indent"](s, width, *args, **kwargs)
 
 
 @pass_environment
-def _wordwrap(
-    environment: Environment, s: str, width: int = 79, *args: Any, **kwargs: Any
-) -> Any:
+def _wordwrap(environment: Environment, s: str, width: int = 79, *args: Any, **kwargs: Any) -> Any:
     if len(_subject(s)) > _LONGEST_WRAPPED:
         raise SecurityError("the text to wrap is too long")
     between = [each for each in (*args, *kwargs.values()) if isinstance(each, str)]
@@ -172,18 +177,18 @@ def _rows(name: str) -> Callable[..., Any]:
     return rows
 
 
-def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(function: Callable[..., Any], paid: Callable[[Any], Any]) -> Callable[..., Any]:
     """A filter whose result is paid for; as it knows the context, it never runs early."""
     takes = getattr(function, "jinja_pass_arg", None)
 
     @pass_context
     @wraps(function)
-    def guarded(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
+    def filtered(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         known = {"context": context, "eval_context": context.eval_ctx}
         first = [known.get(takes.name, context.environment)] if takes else []
-        return made(function(*first, value, *args, **kwargs))
+        return paid(function(*first, value, *args, **kwargs))
 
-    return guarded
+    return filtered
 
 
 _KEYED = frozenset(["dictsort", "groupby", "sort", "unique"])
@@ -193,7 +198,6 @@ _UNCHANGED = (
     *("last", "length"),
 )
 _OWN: dict[str, Callable[..., Any]] = {
-    **{name: FILTERS[name] for name in _UNCHANGED},
     **{name: _changed(name) for name in ("capitalize", "lower", "upper")},
     **{name: _rows(name) for name in (*_KEYED, *_SELECTIONS)},
     "batch": _batch,
@@ -217,9 +221,11 @@ _OWN: dict[str, Callable[..., Any]] = {
     "truncate": _truncate,
     "wordwrap": _wordwrap,
 }
-CHAT_FILTERS = {name: _guarded(function) for name, function in _OWN.items()}
+CHAT_FILTERS = {name: guarded(FILTERS[name], made) for name in _UNCHANGED} | {
+    name: guarded(function, made) for name, function in _OWN.items()
+}
 
-CHAT_TESTS: dict[str, Callable[..., Any]] = {
+CHAT_TESTS: dict[str, Any] = {
     **TESTS,
     "lower": lambda value: text(value).islower(),
     "upper": lambda value: text(value).isupper(),

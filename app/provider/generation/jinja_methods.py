@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from string import Formatter
 from typing import Any
 
-from jinja2 import Environment, Undefined
+from jinja2 import Environment
 from jinja2.exceptions import SecurityError
 from jinja2.filters import _GroupTuple
 from jinja2.runtime import LoopContext, Macro
@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from app.provider.generation.jinja_values import (
     CELL,
+    ENTRY,
     LARGEST,
     OBJECT,
     allowance,
@@ -44,38 +45,45 @@ Price = Callable[[str, tuple[Any, ...], Mapping[str, Any]], int]
 
 def operate(operator: str, left: Any, right: Any) -> None:
     """Pay for what an operator is about to make."""
-    sequence = str | list | tuple
-    if operator == "+" and isinstance(left, sequence) and isinstance(right, sequence):
-        allowance.spend(_sequence(left) + _sequence(right, left))
-    elif operator == "*" and isinstance(left, int | sequence) and isinstance(right, int | sequence):
+    if operator == "+" and _is_row(left) and _is_row(right):
+        texts = isinstance(left, str) and isinstance(right, str)
+        allowance.spend(growth(left, right) if texts else _size(left) + _size(right))
+    elif operator == "*" and isinstance(right, int):
         _repeat(left, right)
+    elif operator == "*" and isinstance(left, int):
+        _repeat(right, left)
     elif operator == "%" and isinstance(left, str):
         allowance.spend(formatted(left, right))
     elif operator == "**" and isinstance(left, int) and isinstance(right, int):
-        if left.bit_length() * max(right, 0) > 2 * LARGEST.bit_length():
-            raise SecurityError("the number is too large")
+        _power(left, right)
 
 
-def _sequence(value: str | list[Any] | tuple[Any, ...], beside: Any = "") -> int:
-    if isinstance(value, str):
-        return growth(value, beside) if isinstance(beside, str) else price(value)
-    return OBJECT + CELL * len(value)
+def _is_row(value: Any) -> bool:
+    return isinstance(value, str | list | tuple)
 
 
-def _repeat(left: Any, right: Any) -> None:
-    value, times = (right, left) if isinstance(left, int) else (left, right)
-    if isinstance(times, int) and not isinstance(value, int):
-        allowance.spend(_sequence(value) * max(times, 0))
+def _size(row: Any) -> int:
+    return price(row) if isinstance(row, str) else OBJECT + CELL * len(row)
+
+
+def _repeat(value: Any, times: int) -> None:
+    if _is_row(value):
+        allowance.spend(OBJECT + (_size(value) - OBJECT) * max(times, 0))
+
+
+def _power(base: int, exponent: int) -> None:
+    if base.bit_length() * max(exponent, 0) > 2 * LARGEST.bit_length():
+        raise SecurityError("the number is too large")
 
 
 def formatted(form: str, values: Any) -> int:
     """Bytes of ``form % values``, at most: every place as wide as the widest."""
     arguments = list(values.values()) if isinstance(values, dict) else values
     arguments = arguments if isinstance(arguments, list | tuple) else [values]
-    widths = [abs(each) for each in arguments if isinstance(each, int)]
-    widths += map(int, _DIGITS.findall(form))
+    stars = max((abs(each) for each in arguments if isinstance(each, int)), default=0)
+    width = max((int(found[0]) for found in _DIGITS.finditer(form)), default=0)
     longest = max((growth(text(each)) for each in arguments), default=0)
-    place = 4 * (_NUMBER_TEXT + max(widths, default=0)) + longest * _QUOTED
+    place = 4 * (_NUMBER_TEXT + stars + width) + longest * _QUOTED
     return growth(form) * 4 + form.count("%") * place
 
 
@@ -84,13 +92,14 @@ class _PaidFormatter(SandboxedFormatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """Write one field."""
-        width = sum(map(int, _DIGITS.findall(format_spec)))
+        width = sum(int(found[0]) for found in _DIGITS.finditer(format_spec))
         allowance.spend(_NUMBER_TEXT + 4 * width + price(text(value)))
-        return Formatter.format_field(self, value, format_spec)
+        field: str = Formatter.format_field(self, value, format_spec)
+        return field
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         """Apply ``!r`` or ``!s``."""
-        allowance.spend(weigh(value) * 10)
+        allowance.spend(weigh(value) * _QUOTED)
         return Formatter.convert_field(self, value, conversion)
 
 
@@ -126,7 +135,7 @@ def _split(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> in
     if isinstance(separator, str):
         pieces = subject.count(separator) if separator else 0
     else:
-        pieces = sum(map(subject.count, _SPACES))
+        pieces = gaps(subject)
     return price(subject) + OBJECT * (pieces + 1)
 
 
@@ -135,7 +144,12 @@ def _split_backwards(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, A
 
 
 def _lines(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    return price(subject) + OBJECT * (sum(map(subject.count, _SPACES)) + 1)
+    return price(subject) + OBJECT * (gaps(subject) + 1)
+
+
+def gaps(subject: str) -> int:
+    """How often a text may be split into words or lines."""
+    return sum(map(subject.count, _SPACES))
 
 
 def _padding(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
@@ -144,7 +158,7 @@ def _padding(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
 
 
 def _tabs(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    size = args[0] if args else kwargs.get("tabsize", 8)
+    size: int = args[0] if args else kwargs.get("tabsize", 8)
     return price(subject) + 4 * subject.count("\t") * max(size, 0)
 
 
@@ -153,7 +167,8 @@ def replaced(subject: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     old, new = (*args, "", "")[:2]
     if not isinstance(old, str) or not isinstance(new, str):
         return OBJECT
-    wide = growth(subject, new) // price(subject, new) * (1 if subject.isascii() and new.isascii() else 4)
+    wide = growth(subject, new) // price(subject, new)
+    wide *= 1 if subject.isascii() and new.isascii() else 4
     return wide * (OBJECT + len(subject) + subject.count(old) * len(new))
 
 
@@ -211,13 +226,11 @@ def has(value: Any, name: str) -> bool:
 
 def owner_of(function: Any) -> str | dict[Any, Any] | list[Any] | tuple[Any, ...] | None:
     """Whose method a function is; None when it is of no value."""
-    owner = None if isinstance(function, Undefined) else getattr(function, "__self__", None)
+    owner = getattr(function, "__self__", None)
     return owner if isinstance(owner, str | dict | list | tuple) else None
 
 
-def pay(
-    owner: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-) -> tuple[Any, ...]:
+def pay(owner: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
     """Pay for a method of a value that is about to be called; gives its arguments."""
     if isinstance(owner, str) and name == "join":
         args = tuple(listed(each) for each in args)
@@ -226,7 +239,7 @@ def pay(
     if isinstance(owner, str):
         allowance.spend(_TEXT[name](owner, args, kwargs))
     elif name == "copy":
-        allowance.spend(OBJECT + 2 * OBJECT * len(owner))
+        allowance.spend(OBJECT + ENTRY * len(owner))
     return args
 
 
@@ -237,7 +250,7 @@ def formatter(environment: Environment, function: Any) -> Callable[..., str] | N
         return None
 
     def fill(*args: Any, **kwargs: Any) -> str:
-        allowance.spend(2 * price(owner))
+        allowance.spend(2 * price(owner) + OBJECT * (owner.count("{") + owner.count("}")))
         given, named = ((), args[0]) if name == "format_map" else (args, kwargs)
         return _PaidFormatter(environment).vformat(owner, given, named)
 

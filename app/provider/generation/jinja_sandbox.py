@@ -6,10 +6,11 @@ runs away: see jinja_limits.py and jinja_values.py.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
-from jinja2 import Template
+from jinja2 import Template, TemplateSyntaxError
 from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
@@ -31,7 +32,7 @@ __all__ = ["SandboxedTemplate", "TemplateFailed", "TemplateRefused"]
 
 LONGEST_TEXT = 2**20
 """Characters a template may write beyond four times those that it is given."""
-LONGEST_SOURCE = 512 * 1024
+LONGEST_SOURCE = 256 * 1024
 """Characters of a template; real ones have up to 30,000."""
 
 _SECONDS = 2.0
@@ -43,7 +44,7 @@ _UNENDING = 2**62
 
 
 class _ChatEnvironment(ImmutableSandboxedEnvironment):
-    """See the module."""
+    """Jinja's sandbox, where every operation that makes something is paid for."""
 
     code_generator_class = Generator
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
@@ -82,13 +83,16 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
         jinja_methods.operate(operator, left, right)
         return combined(super().call_binop(context, operator, left, right))
 
+    def handle_exception(self, source: str | None = None) -> NoReturn:
+        """Raise on; Jinja would write a traceback, which keeps the template's values."""
+        raise sys.exc_info()[1] or RuntimeError
+
     def wrap_str_format(self, value: Any) -> Any:
         """Give templates a ``str.format`` that is paid for."""
         return jinja_methods.formatter(self, value)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        safe = super().is_safe_attribute(obj, attr, value)
-        return safe and jinja_methods.has(obj, attr)
+        return jinja_methods.has(obj, attr)
 
 
 @pass_context
@@ -106,14 +110,12 @@ class SandboxedTemplate:
 
     def __init__(self, source: str) -> None:
         if len(source) > LONGEST_SOURCE:
-            raise TemplateFailed(
-                f"The template is broken: it has {len(source)} characters, "
-                f"and {LONGEST_SOURCE} are the most."
-            )
+            length = f"{len(source)} characters, and {LONGEST_SOURCE} are the most"
+            raise TemplateFailed(f"The template is broken: it has {length}.")
         try:
             self._template = bounded(_SECONDS, lambda: _compiled(source))
         except TemplateFailed as failure:
-            raise TemplateFailed(f"The template is broken: {_cause(failure)}") from failure
+            raise TemplateFailed(f"The template is broken: {_reason(failure)}") from failure
 
     def render(self, **variables: Any) -> str:
         """Render within the limits; raises TemplateFailed, or TemplateRefused."""
@@ -130,7 +132,10 @@ def _compiled(source: str) -> Template:
     return _environment.from_string(tree)
 
 
-def _cause(failure: TemplateFailed) -> str:
-    if isinstance(failure.__cause__, RecursionError):
+def _reason(failure: TemplateFailed) -> str:
+    cause = failure.__cause__
+    if isinstance(cause, RecursionError):
         return "it is nested too deeply"
+    if isinstance(cause, TemplateSyntaxError):
+        return clipped(f"{cause.message} (line {cause.lineno})")
     return clipped(failure)

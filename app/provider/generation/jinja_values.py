@@ -3,7 +3,7 @@
 Text and lists may be shared: a list that holds a list twice, which holds a list twice, and so on,
 is small in memory and endless when it is written, compared or sorted, which C does in one piece.
 So what puts values together is weighed, shared parts as often as they are reached, and may not
-weigh more than the whole allowance. Lists and dicts cannot be changed afterwards, and a part of
+weigh more than a part of the allowance. Lists and dicts cannot be changed afterwards, and a part of
 one weighs less than the whole: nothing else has to be weighed.
 """
 
@@ -23,12 +23,16 @@ LARGEST = 2**64
 
 CELL = 8
 """Bytes of a place in a list."""
+ENTRY = 100
+"""Bytes of an entry of a dict."""
 OBJECT = 80
 """Bytes of a small object: a text of one letter, a list that is empty."""
 
-_NODE = 16
+NODE = 16
 """What weighs a value that is no text."""
 _DEEPEST = 100
+_LIGHT = 8
+"""This part of the allowance is the most that one value may weigh."""
 _WIDE = 4
 """Bytes of a character, in a text that has any beyond ASCII."""
 _ESCAPED = 10
@@ -57,14 +61,14 @@ def growth(*texts: str) -> int:
 
 def weigh(value: Any, limit: int | None = None) -> int:
     """Bytes of all that is reached from a value; raises TemplateFailed beyond the limit."""
-    limit = allowance.granted if limit is None else limit
+    limit = allowance.granted // _LIGHT if limit is None else limit
     weight = 0
     stack = [iter((value,))]
     while stack:
         for item in stack[-1]:
-            weight += price(item) if isinstance(item, str) else _NODE
+            weight += price(item) if isinstance(item, str) else NODE
             if weight > limit or len(stack) > _DEEPEST:
-                raise TemplateFailed("The template makes too much of lists within lists.")
+                raise TemplateFailed("The template puts more together than is allowed.")
             if inner := _inner(item):
                 stack.append(inner)
                 break
@@ -91,7 +95,8 @@ def made(value: Any) -> Any:
         # iterator: those are true where an empty list is false.
         return iter(pulled(value))
     elif isinstance(value, (dict, *_ROWS)):
-        allowance.spend(OBJECT + CELL * len(value))
+        each = ENTRY if isinstance(value, dict | set) else CELL
+        allowance.spend(OBJECT + each * len(value))
     return value
 
 

@@ -26,7 +26,6 @@ from app.provider.gguf.header import CUT_OFF, TEMPLATE, Header, read_header
 from app.provider.gguf.kinds import is_companion, is_embedding, why_no_chat
 from app.provider.headers.content import BEGINNING, what_it_is
 
-_MOST_PARTS = 1000
 _SUFFIX = ".gguf"
 _PIECE = re.compile(
     r"(?i)(.+\.gguf)[-._]?(?:part|split|chunk|piece)?[-._]?"
@@ -51,7 +50,8 @@ def describe(path: Path) -> ModelCard | None:
         return None
     others = [*_read_parts(path, names[1:])] if header.whole else []
     found = [(path.stat().st_size, header), *(part for part in others if part)]
-    return _card(path, found, _problem(header, names, others))
+    refusal = why_no_chat(header) if header.whole else None
+    return _card(path, found, _problem(header, names, others) or refusal, chats=not refusal)
 
 
 def unreadable(path: Path, problem: str) -> ModelCard:
@@ -72,7 +72,7 @@ def unreadable(path: Path, problem: str) -> ModelCard:
 def _earlier_part(path: Path, names: list[str]) -> bool:
     """Whether an earlier part of the model is there, which has its card."""
     before = names[: names.index(path.name)]
-    return any(path.with_name(name).exists() for name in reversed(before[-_MOST_PARTS:]))
+    return any(path.with_name(name).exists() for name in before)
 
 
 def _without_first(path: Path, first: str) -> ModelCard | None:
@@ -91,7 +91,7 @@ def _broken(path: Path) -> ModelCard:
 
 def _read_parts(path: Path, names: list[str]) -> Iterator[tuple[int, Header] | None]:
     """Size and header of each further part, up to the first that is missing or cut off."""
-    for name in names[:_MOST_PARTS]:
+    for name in names:
         part = _part(path.with_name(name))
         yield part
         if part is None or not part[1].whole:
@@ -115,9 +115,7 @@ def _problem(
     for name, part in zip(names[1:], others, strict=False):
         if part is None or not part[1].whole:
             return _incomplete(name, "cut off" if part else "missing")
-    if len(others) < len(names) - 1:
-        return "The file is damaged: its name counts more parts than any model has."
-    return why_no_chat(header) or _template_problem(header)
+    return _template_problem(header)
 
 
 def _incomplete(name: str, what: str) -> str:
@@ -141,11 +139,13 @@ def _template_problem(header: Header) -> str | None:
     return TEMPLATE_TOO_LONG if too_long else None
 
 
-def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> ModelCard:
+def _card(
+    path: Path, files: list[tuple[int, Header]], problem: str | None, *, chats: bool
+) -> ModelCard:
     header = files[0][1]
     facts, architecture = header.metadata, text(header.metadata, "general.architecture")
     eye = find(path, architecture, number(facts, f"{architecture}.embedding_length"))
-    tasks = _tasks(header, eye)
+    tasks = _tasks(header, eye) if chats or is_embedding(facts) else ()
     return ModelCard(
         id=model_id(path),
         format="gguf",
@@ -179,8 +179,6 @@ def _aliases(path: Path) -> tuple[str, ...]:
 def _tasks(header: Header, eye: Eye | None) -> tuple[Task, ...]:
     if is_embedding(header.metadata):
         return ("embedding",)
-    if header.whole and why_no_chat(header):
-        return ()
     return ("chat", "vision") if eye else ("chat",)
 
 

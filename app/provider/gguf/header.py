@@ -143,7 +143,7 @@ def _version_fault(*raw: int) -> str:
             "It is written in GGUF version 1, which llama.cpp does not read any more: "
             "download a newer file of the model."
         )
-    if int.from_bytes(raw, "big") <= max(_VERSIONS):
+    if 0 < int.from_bytes(raw, "big") <= max(_VERSIONS):
         return (
             "It is a big-endian GGUF file, for other computers than this one: "
             "download the little-endian file of the model."

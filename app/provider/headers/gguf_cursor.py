@@ -14,7 +14,7 @@ _MAGIC = 4
 _LONGEST_STRING = 2**30
 """Bytes."""
 _MOST_STRINGS = 2**32
-_BLOCK = 2**20
+_BLOCK = 2**18
 _EVERY = 4096
 """Texts of a list between two looks at the budget."""
 
@@ -74,11 +74,13 @@ class Cursor:
         while left:
             budget.check()
             at, data = self._at, self._data
+            last = len(data) - U64.size
             for _ in range(min(left, _EVERY)):
-                if at + 8 > len(data):
+                if at > last:
                     self.skip(at - self._at)
-                    self._fill(8)
+                    self._fill(U64.size)
                     at, data = self._at, self._data
+                    last = len(data) - U64.size
                 at += 8 + unpack(data, at)[0]
             self.skip(at - self._at)
             left -= min(left, _EVERY)

@@ -30,6 +30,10 @@ _EVERY = 512
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _KEY = re.compile(rb'[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
+_PAIR = re.compile(
+    rb'"([^"\\\x00-\x1f]{0,1024})"[ \t\n\r]*:[ \t\n\r]*"([^"\\\x00-\x1f]{0,1024})"'
+    rb"[ \t\n\r]*,[ \t\n\r]*"
+)
 _COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
 _TEXT = re.compile(rb'"([^"\\\x00-\x1f]*)"')
 _AFTER = re.compile(rb"[ \t\n\r]*([,}\]])[ \t\n\r]*")
@@ -100,11 +104,28 @@ class _Reader:
         if self._closes(b"}"):
             return found
         while True:
+            self._pairs(found)
             key = self._key()
             found[key] = self._value(depth)
             budget.take(80)
             if self._ends(b"}"):
                 return found
+
+    def _pairs(self, found: dict[str, Any]) -> None:
+        """Names with short plain texts, as the index of a large model has by the hundred thousand.
+
+        Another member must follow, so the last one is left.
+        """
+        match = _PAIR.match(self._data, self._at)
+        while match:
+            key = match[1].decode()
+            found[key] = self._shared(match[2].decode())
+            budget.take(140 + len(key))
+            self._at = match.end()
+            self._values += 1
+            if self._values % _EVERY == 0:
+                budget.check()
+            match = _PAIR.match(self._data, self._at)
 
     def _list(self, depth: int) -> list[Any]:
         self._enter(depth)

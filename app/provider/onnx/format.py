@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
+from app.provider.catalogue.onnx_export import describe as exported
 from app.provider.engine import EngineLimits
 from app.provider.errors import ModelNotLoadable
 from app.provider.memory import Need
@@ -34,9 +35,12 @@ _LOOK = 136
 
 
 def read(path: Path) -> ModelCard | None:
-    """Describe a folder with a genai_config.json; None for anything else."""
-    card = describe(path) if path.is_dir() else None
-    return replace(card, problem=_refusal(path)) if card and not card.problem else card
+    """Describe a folder with a genai_config.json or of an export; None for anything else."""
+    if not path.is_dir():
+        return None
+    if card := describe(path):
+        return card if card.problem else replace(card, problem=_refusal(path))
+    return exported(path)
 
 
 def _refusal(path: Path) -> str | None:

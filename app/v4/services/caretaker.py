@@ -41,6 +41,7 @@ class Caretaker:
     async def _go_round(self) -> None:
         while True:
             await asyncio.to_thread(self._presence.keep)
+            await self._database.keep_up()
             try:
                 if await self._database.read(turns.any_abandoned):
                     await self._database.write(turns.repair, all_of_them=False)

@@ -55,7 +55,7 @@ async def _searched(
         raise InvalidRequest("/query", "A query needs a letter or a digit.")
     scope = ("search", owner, query)
     before = paging.place(cursor, *scope)
-    hits = await database.read(lists.found, owner, query, limit + 1, before.at if before else None)
+    hits = await database.scan(lists.found, owner, query, limit + 1, before.at if before else None)
     page = hits[:limit]
     last = Place(page[-1].seq, "") if len(hits) > limit else None
     return ConversationPage(
@@ -167,4 +167,4 @@ async def change(
 
 async def remove(database: Database, owner: str, conversation_id: str) -> None:
     """Delete a conversation and all of its messages; raises ConversationNotFound."""
-    await database.write(store.remove, owner, conversation_id)
+    await database.delete(store.remove, owner, conversation_id)

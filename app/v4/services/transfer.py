@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from sqlalchemy.orm import Session
+
+from app.conversations.store import removal
 from app.database import Database
-from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
+from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest, StorageUnavailable
 from app.v3.models.template import Template
 from app.v3.services.rendering import compiled
 from app.v4.models.conversations import ConversationDetail
@@ -30,6 +34,9 @@ from app.v4.store.ids import new_id, now
 from app.v4.tables import Conversation, Message
 
 Format = Literal["json", "markdown"]
+
+LARGEST_PIECE, MOST_ROWS = 1_000_000, 200
+"""Bytes and messages that an import stores in one transaction."""
 
 LONGEST_NAME = 150
 """Bytes of a file name without its ending; most systems take 255 in all."""
@@ -50,10 +57,10 @@ class Download:
 async def exported(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
     """A conversation as a file; raises ConversationNotFound."""
     if form == "markdown":
-        found, rows = await database.read(conversations.branch, owner, conversation_id, None, None)
+        found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
         return Download(f"{file_name(found.title)}.md", "text/markdown", text)
-    found, rows = await database.read(transfer.everything, owner, conversation_id)
+    found, rows = await database.scan(transfer.everything, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
     return Download(f"{file_name(found.title)}.json", "application/json", text)
 
@@ -116,17 +123,74 @@ class Made:
 async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
     """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
     made = await prepared(owner, file)
-    await database.write(transfer.put, made.conversation, made.messages)
+    await stored(database, made)
     return detail(made.conversation)
+
+
+Add = Callable[[Session, Conversation, Sequence[Message]], None]
+"""Stores some messages of a new conversation, parents first."""
+
+
+async def stored(
+    database: Database,
+    made: Made,
+    add: Add = transfer.add,
+    size: Callable[[Message], int] = lambda row: len(row.content),
+) -> None:
+    """Store an import: at once or, where it is large, hidden until all of its pieces are there.
+
+    ``size`` is that of a message in bytes, about. Raises StorageUnavailable.
+    """
+    found, pieces = made.conversation, list(_pieces(made.messages, size))
+    if len(pieces) <= 1:
+        await database.write(_whole, made, add)
+        return
+    await database.write(removal.begin_hidden, found)
+    try:
+        for piece in pieces:
+            await database.write(_piece, found, piece, add)
+        await database.write(removal.show, found.id)
+    except BaseException:
+        with suppress(StorageUnavailable):  # it is given up later, then
+            await database.write(removal.give_up, found.id)
+        raise
+
+
+def _pieces(rows: Sequence[Message], size: Callable[[Message], int]) -> Iterator[list[Message]]:
+    """Runs of messages that one short transaction stores."""
+    piece: list[Message] = []
+    room = LARGEST_PIECE
+    for row in rows:
+        room -= size(row)
+        if piece and (room < 0 or len(piece) == MOST_ROWS):
+            yield piece
+            piece, room = [], LARGEST_PIECE - size(row)
+        piece.append(row)
+    if piece:
+        yield piece
+
+
+def _whole(session: Session, made: Made, add: Add) -> None:
+    session.add(made.conversation)
+    session.flush()
+    add(session, made.conversation, made.messages)
+
+
+def _piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
+    removal.renew(session, found.id)
+    add(session, found, rows)
 
 
 async def prepared(owner: str, file: Transfer) -> Made:
     """Check the file and make its rows; raises InvalidRequest, with every mistake."""
-    told = file.conversation
+    return await asyncio.to_thread(_prepared, owner, file.conversation)
+
+
+def _prepared(owner: str, told: TransferredConversation) -> Made:
     if mistakes := list(islice(_mistakes(told), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
     if told.setup.template:
-        await asyncio.to_thread(_check, told.setup.template)
+        _check(told.setup.template)
     names = {message.id: new_id() for message in told.messages}
     made = _conversation(owner, told, names)
     rows = [_row(made.id, message, names) for message in told.messages]

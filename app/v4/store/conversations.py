@@ -89,16 +89,6 @@ def first_line(question: str) -> str:
     return f"{cut}…"
 
 
-def rename(session: Session, found: Conversation, title: str) -> None:
-    """Change the title, in the index too: there the first questions carry it."""
-    first = select(Message).where(
-        Message.conversation_id == found.id,
-        Message.parent_id.is_(None),
-        Message.status != "generating",
-    )
-    search.retitle(session, found, title, session.scalars(first).all())
-
-
 def change(
     session: Session, owner: str, conversation_id: str, title: str | None, leaf_id: str | None
 ) -> Conversation:
@@ -108,7 +98,7 @@ def change(
         _require_idle(session, found)
         found.active_leaf_id = tree.message(session, found.id, leaf_id).id
     if title is not None:
-        rename(session, found, title)
+        search.retitle(session, found, title)
     return found
 
 

@@ -7,14 +7,24 @@ index. A tag of the owner is one more gram, so that a search costs what its owne
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
-from sqlalchemy import Row, TextClause, insert, select, text
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    TextClause,
+    exists,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy.orm import Session
 
+from app.conversations.store.index_dialects import dialect_of
 from app.v4.store.grams import (
     conversation_tag,
     document,
@@ -23,7 +33,7 @@ from app.v4.store.grams import (
     required,
     words,
 )
-from app.v4.tables import Conversation, IndexBacklog, Message
+from app.v4.tables import HIDDEN, Conversation, IndexBacklog, Message
 
 INDEX = "message_grams"
 """The table of the index."""
@@ -58,73 +68,11 @@ AT_ONCE = 20_000
 Entry = tuple[int, list[str]]
 """A message, by its ``seq``, and grams of it."""
 
+OVERHEAD = 100
+"""Letters that take as long as a statement without any."""
+
 MOST_NUMBERS = 500
 """Values of one statement; SQLite has a limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """The statements of one database, and how grams are handed to them.
-
-    ``in_pieces``: the grams of one message can come and go in several transactions.
-    """
-
-    add: TextClause
-    drop: TextClause
-    candidates: TextClause
-    upkeep: TextClause | None
-    in_pieces: bool
-    indexed: Callable[[Iterable[str]], Any]
-    sought: Callable[[Iterable[str]], Any]
-
-
-def _hashes(grams: Iterable[str]) -> list[int]:
-    return [crc32(gram.encode()) - 2**31 for gram in grams]
-
-
-def _all_of(grams: Iterable[str]) -> str:
-    return " AND ".join(f'"{gram}"' for gram in grams)
-
-
-# The grams of a conversation's title are indexed with its first questions.
-_CANDIDATES = """
-    SELECT m.seq, m.id, m.conversation_id, m.content, m.parent_id, c.title
-    FROM message_grams g
-    JOIN messages m ON m.seq = g.{key}
-    JOIN conversations c ON c.id = m.conversation_id
-    WHERE {matches} AND g.{key} < :before AND g.{key} >= :since AND c.owner = :owner
-    ORDER BY g.{key} DESC
-"""
-
-SQLITE = Dialect(
-    add=text("INSERT INTO message_grams(rowid, grams) VALUES (:seq, :grams)"),
-    drop=text(
-        "INSERT INTO message_grams(message_grams, rowid, grams) VALUES ('delete', :seq, :grams)"
-    ),
-    candidates=text(_CANDIDATES.format(key="rowid", matches="g.message_grams MATCH :grams")),
-    # FTS5 merges its segments in small steps here instead of in large ones now and then.
-    upkeep=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', :pages)"),
-    # Without content, an entry is no more than its pairs of gram and number. FTS5 counts how often
-    # something was added and taken out, which must come out even: an empty text does nothing else.
-    in_pieces=True,
-    indexed=" ".join,
-    sought=_all_of,
-)
-
-POSTGRESQL = Dialect(
-    add=text("INSERT INTO message_grams(seq, grams) VALUES (:seq, :grams)"),
-    drop=text("DELETE FROM message_grams WHERE seq = :seq"),
-    candidates=text(_CANDIDATES.format(key="seq", matches="g.grams @> CAST(:grams AS integer[])")),
-    upkeep=None,
-    in_pieces=False,
-    indexed=_hashes,
-    sought=_hashes,
-)
-
-
-def dialect_of(session: Session) -> Dialect:
-    """The statements for the database of a session."""
-    return SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL
 
 
 # ---------------------------------------------------------------- upkeep
@@ -132,7 +80,8 @@ def dialect_of(session: Session) -> Dialect:
 
 def add(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
     """Index messages that are stored and have their final text: now, or soon where it is long."""
-    now, later = _divided(rows)
+    # As long as a conversation is hidden, its owner's tag is not known.
+    now, later = _divided(rows) if found.owner != HIDDEN else ([], list(rows))
     if now:
         write(session, [(row.seq, grams(found, row)) for row in now])
     _postpone(session, found, later, indexed=0)
@@ -153,14 +102,38 @@ def drop(session: Session, found: Conversation, rows: Sequence[Message]) -> None
     session.flush()
 
 
-def retitle(session: Session, found: Conversation, title: str, rows: Sequence[Message]) -> None:
-    """Change the title of a conversation, also with ``rows``, those that are indexed with it."""
-    waiting = jobs(session, [row.seq for row in rows])
-    now, later = _divided([row for row in rows if row.seq not in waiting])
-    erase(session, [(row.seq, grams(found, row)) for row in now])
-    _postpone(session, found, later, indexed=None)
+def retitle(session: Session, found: Conversation, title: str) -> None:
+    """Change the title of a conversation, also with its first questions, which carry it."""
+    first = (
+        Message.conversation_id == found.id,
+        Message.parent_id.is_(None),
+        Message.status != "generating",
+        ~exists().where(IndexBacklog.seq == Message.seq),  # the others' work takes care of it
+    )
+    now = _short_enough(session, first)
+    later = select(Message.seq, null(), literal(found.title)).where(*first, Message.seq.not_in(now))
+    columns = ["seq", "indexed", "title"]
+    session.execute(insert(IndexBacklog).from_select(columns, later, include_defaults=False))
+    rows = session.scalars(select(Message).where(Message.seq.in_(now))).all()
+    if rows:
+        erase(session, [(row.seq, grams(found, row)) for row in rows])
     found.title = title
-    write(session, [(row.seq, grams(found, row)) for row in now])
+    if rows:
+        write(session, [(row.seq, grams(found, row)) for row in rows])
+
+
+def _short_enough(session: Session, which: Sequence[ColumnElement[bool]]) -> list[int]:
+    """Those that can be indexed at once; what is long is not even read."""
+    room, numbers = AT_ONCE, []
+    sizes = select(Message.seq, func.length(Message.content)).where(*which).order_by(Message.seq)
+    found = session.execute(sizes, execution_options={"yield_per": 16})
+    for seq, size in found:
+        room -= size + OVERHEAD
+        if room < 0:
+            break
+        numbers.append(seq)
+    found.close()
+    return numbers
 
 
 def lock(session: Session, numbers: Sequence[int]) -> None:
@@ -218,7 +191,7 @@ def _divided(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
     now: list[Message] = []
     later: list[Message] = []
     for row in rows:
-        room -= len(row.content) + 100  # a statement takes its time, however short the text
+        room -= len(row.content) + OVERHEAD
         (now if room >= 0 else later).append(row)
     return now, later
 

@@ -20,13 +20,6 @@ def everything(
     return found, session.scalars(mine.order_by(Message.seq)).all()
 
 
-def put(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
-    """Store a new conversation; the messages stand parents first."""
-    session.add(made)
-    session.flush()
-    add(session, made, messages)
-
-
 def add(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
     """Store messages of a new conversation."""
     session.add_all(messages)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.provider.types import ImageNotes, SeenImage
 from app.v4.models.conversations import ConversationDetail
 from app.v4.services import transfer as v4
 from app.v4.services.conversations import detail
-from app.v4.services.transfer import Download, Made
+from app.v4.services.transfer import Download
 from app.v4.store import images, transfer
 from app.v4.store.images import Attached, Original, Use
 from app.v4.tables import Conversation, Message
@@ -27,9 +28,9 @@ from app.v5.models.transfer import (
     MOST_IMAGES,
     ExportQuery,
     Transfer,
-    TransferredConversation,
     TransferredImage,
     TransferredMessage,
+    TransferredSeen,
 )
 from app.v5.services.images import attached
 
@@ -60,7 +61,7 @@ async def exported(
     """
     if query.format == "markdown" or not query.images:
         return await v4.exported(database, owner, conversation_id, query.format)
-    whole = await database.read(_everything, owner, conversation_id, largest - ROOM)
+    whole = await database.scan(_everything, owner, conversation_id, largest - ROOM)
     text = await asyncio.to_thread(_json, whole)
     name = v4.file_name(whole.conversation.title)
     return Download(f"{name}.json", "application/json", text)
@@ -119,7 +120,9 @@ async def imported(
     for picture in file.conversation.images:
         whole = await intake.take(GivenImage(base64=picture.base64))
         taken[picture.sha256] = attached(whole, ImageNotes())
-    await database.write(_put, made, file.conversation, taken)
+    told = {made.names[one.id]: one for one in file.conversation.messages}
+    add = partial(_add, told=told, taken=taken)
+    await v4.stored(database, made, add, lambda row: len(row.content) + _bytes(told[row.id], taken))
     return detail(made.conversation)
 
 
@@ -147,21 +150,27 @@ def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[Fi
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _put(
+def _bytes(told: TransferredMessage, taken: dict[str, Attached]) -> int:
+    """Of the pictures of a message."""
+    return sum(taken[one.sha256].size for one in told.images)
+
+
+def _add(
     session: Session,
-    made: Made,
-    told: TransferredConversation,
+    found: Conversation,
+    rows: Sequence[Message],
+    *,
+    told: dict[str, TransferredMessage],
     taken: dict[str, Attached],
 ) -> None:
-    transfer.put(session, made.conversation, made.messages)
-    name = made.conversation.id
-    used = {one.sha256 for message in told.messages for one in message.images}
-    images.keep(session, [picture for name, picture in taken.items() if name in used])
-    for message in told.messages:
-        place = (session, name, made.names[message.id])
-        images.refer(*place, _attached(message, taken))
-        if message.seen:
-            images.see(*place, _seen(message, taken))
+    """Store messages with their pictures."""
+    transfer.add(session, found, rows)
+    used = {one.sha256 for row in rows for one in told[row.id].images}
+    images.keep(session, [taken[name] for name in used])
+    for row in rows:
+        images.refer(session, found.id, row.id, _attached(told[row.id], taken))
+        if seen := told[row.id].seen:
+            images.see(session, found.id, row.id, _seen(seen, taken))
 
 
 def _attached(message: TransferredMessage, taken: dict[str, Attached]) -> list[Attached]:
@@ -182,8 +191,5 @@ def _as_told(picture: Attached, told: TransferredImage) -> Attached:
     )
 
 
-def _seen(message: TransferredMessage, taken: dict[str, Attached]) -> list[SeenImage]:
-    return [
-        SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens)
-        for one in message.seen
-    ]
+def _seen(seen: Sequence[TransferredSeen], taken: dict[str, Attached]) -> list[SeenImage]:
+    return [SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen]

@@ -1,0 +1,1 @@
+"""Keeping data: the database and its files."""
