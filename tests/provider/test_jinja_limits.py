@@ -139,6 +139,7 @@ SOURCES = [
             ("namespace(a=n.x, b=n.x)", "1"),
             ("cycler(n.x, n.x).items", "()"),
             ("[n.x, n.x] | batch(2) | list", "[]"),
+            ("[(1, n.x)] | groupby(1)", "()"),
             ("[{}, {}] | map(attribute='q', default=n.x) | list", "[]"),
         )
     ),

@@ -172,7 +172,7 @@ def _rows(name: str) -> Callable[..., Any]:
             if isinstance(each, str) or (isinstance(each, Sized) and name in _KEYED):
                 allowance.spend(OBJECT * len(each))
         result = function(*args, **kwargs)
-        return combined(result) if name == "map" else result
+        return combined(result) if name in _COMBINING else result
 
     return rows
 
@@ -191,6 +191,7 @@ def guarded(function: Callable[..., Any], paid: Callable[[Any], Any]) -> Callabl
     return filtered
 
 
+_COMBINING = frozenset(["groupby", "map"])
 _KEYED = frozenset(["dictsort", "groupby", "sort", "unique"])
 _SELECTIONS = ("map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr")
 _UNCHANGED = (

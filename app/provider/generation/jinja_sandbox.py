@@ -41,6 +41,8 @@ _ALLOWANCE = 48 * 2**20
 _WORK = 32
 """A template may handle so many times what it is given."""
 _UNENDING = 2**62
+_OWN_ARGUMENTS = ("_loop_vars", "_block_vars")
+"""What Jinja adds to a call: all the variables of the loop."""
 
 
 class _ChatEnvironment(ImmutableSandboxedEnvironment):
@@ -76,7 +78,7 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             args = jinja_methods.pay(owner, __obj.__name__, args, kwargs)
         elif not isinstance(__obj, Macro) or __obj.catch_varargs or __obj.catch_kwargs:
             combined(args)
-            combined(kwargs)
+            combined({name: kwargs[name] for name in kwargs if name not in _OWN_ARGUMENTS})
         return combined(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
