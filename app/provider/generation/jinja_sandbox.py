@@ -36,6 +36,9 @@ LONGEST_SOURCE = 256 * 1024
 """Characters of a template; real ones have up to 30,000."""
 
 _SECONDS = 2.0
+"""Time for rendering once."""
+_COMPILING = 10.0
+"""The same for compiling: half a second of a core at most, but a busy machine breaks no template."""
 _ALLOWANCE = 48 * 2**20
 """Bytes that a template may make while it renders, beyond those for what it is given."""
 _WORK = 32
@@ -115,7 +118,7 @@ class SandboxedTemplate:
             length = f"{len(source)} characters, and {LONGEST_SOURCE} are the most"
             raise TemplateFailed(f"The template is broken: it has {length}.")
         try:
-            self._template = bounded(_SECONDS, lambda: _compiled(source))
+            self._template = bounded(_COMPILING, lambda: _compiled(source))
         except TemplateFailed as failure:
             raise TemplateFailed(f"The template is broken: {_reason(failure)}") from failure
 
