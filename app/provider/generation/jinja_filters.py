@@ -38,8 +38,11 @@ from app.provider.generation.jinja_values import (
 )
 
 _MOST_ROWS = 100_000
+"""As many as the sandbox allows a range."""
 _LONGEST_WRAPPED = 100_000
+"""Characters; wrapping searches by regular expressions."""
 _MOST_DIGITS = 300
+"""Before and after the point; no number has more."""
 _MARKUP = Markup()
 _TITLED = 64
 """Bytes for a letter where a list of the words is made."""
@@ -126,10 +129,14 @@ def _replace(s: Any, old: Any, new: Any, count: int | None = None) -> str:
 
 @pass_environment
 def _join(environment: Environment, value: Any, d: Any = "", attribute: Any = None) -> str:
-    items = listed(value)
-    if attribute is not None:
-        items = list(map(make_attrgetter(environment, attribute), items))
+    items = map(_taking(environment, attribute), listed(value))
     return joined([text(each) for each in items], text(d))
+
+
+def _taking(environment: Environment, attribute: Any) -> Callable[[Any], Any]:
+    """How an attribute is looked up, along a path; without one, the value itself."""
+    allowance.spend(OBJECT * len(attribute) if isinstance(attribute, str) else 0)
+    return make_attrgetter(environment, attribute)
 
 
 def _string(value: Any) -> str:
@@ -152,7 +159,7 @@ def _slice(value: Any, slices: int, fill_with: Any = None) -> Any:
 def _sum(environment: Environment, iterable: Any, attribute: Any = None, start: Any = 0) -> Any:
     if isinstance(start, str):
         raise TypeError("sum takes no text: use join")
-    for item in map(make_attrgetter(environment, attribute), listed(iterable)):
+    for item in map(_taking(environment, attribute), listed(iterable)):
         operate("+", start, item)
         start = combined(start + item)
     return start
@@ -172,7 +179,7 @@ def _rows(name: str) -> Callable[..., Any]:
             if isinstance(each, str) or (isinstance(each, Sized) and name in _KEYED):
                 allowance.spend(OBJECT * len(each))
         result = function(*args, **kwargs)
-        return combined(result) if name == "map" else result
+        return combined(result) if name in _COMBINING else result
 
     return rows
 
@@ -191,6 +198,7 @@ def guarded(function: Callable[..., Any], paid: Callable[[Any], Any]) -> Callabl
     return filtered
 
 
+_COMBINING = frozenset(["groupby", "map"])
 _KEYED = frozenset(["dictsort", "groupby", "sort", "unique"])
 _SELECTIONS = ("map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr")
 _UNCHANGED = (

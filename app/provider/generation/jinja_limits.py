@@ -12,7 +12,6 @@ import math
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,22 +70,12 @@ def bounded(seconds: float, work: Callable[[], T]) -> T:
     try:
         with _watchdog.limit(seconds):
             return work()
-    except _OutOfTime as error:
-        _release(error)
+    except _OutOfTime:
         raise TemplateFailed(f"The template took longer than {seconds:g} s.") from None
-    except TemplateFailed as failure:
-        _release(failure)
+    except TemplateFailed:
         raise
     except Exception as error:  # a template can raise anything that Python can
-        _release(error)
         raise TemplateFailed(clipped(error)) from error
-
-
-def _release(error: BaseException | None) -> None:
-    """Let go of the values of a template that failed, which the traceback would keep."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__cause__ or error.__context__
 
 
 def limited(pieces: Iterable[str], longest: int) -> Iterator[str]:

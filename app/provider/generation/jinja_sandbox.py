@@ -36,11 +36,16 @@ LONGEST_SOURCE = 256 * 1024
 """Characters of a template; real ones have up to 30,000."""
 
 _SECONDS = 2.0
+"""Time for rendering once."""
+_COMPILING = 10.0
+"""The same for compiling: half a second of a core at most, but a busy machine breaks no template."""
 _ALLOWANCE = 48 * 2**20
 """Bytes that a template may make while it renders, beyond those for what it is given."""
 _WORK = 32
 """A template may handle so many times what it is given."""
 _UNENDING = 2**62
+_OWN_ARGUMENTS = ("_loop_vars", "_block_vars")
+"""What Jinja adds to a call: all the variables of the loop."""
 
 
 class _ChatEnvironment(ImmutableSandboxedEnvironment):
@@ -76,7 +81,7 @@ class _ChatEnvironment(ImmutableSandboxedEnvironment):
             args = jinja_methods.pay(owner, __obj.__name__, args, kwargs)
         elif not isinstance(__obj, Macro) or __obj.catch_varargs or __obj.catch_kwargs:
             combined(args)
-            combined(kwargs)
+            combined({name: kwargs[name] for name in kwargs if name not in _OWN_ARGUMENTS})
         return combined(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -113,7 +118,7 @@ class SandboxedTemplate:
             length = f"{len(source)} characters, and {LONGEST_SOURCE} are the most"
             raise TemplateFailed(f"The template is broken: it has {length}.")
         try:
-            self._template = bounded(_SECONDS, lambda: _compiled(source))
+            self._template = bounded(_COMPILING, lambda: _compiled(source))
         except TemplateFailed as failure:
             raise TemplateFailed(f"The template is broken: {_reason(failure)}") from failure
 

@@ -55,7 +55,7 @@ def price(*texts: str) -> int:
 
 def growth(*texts: str) -> int:
     """Bytes of these texts in one, where operations on markup escape them."""
-    escaped = any(isinstance(text, Markup) for text in texts)
+    escaped = any(isinstance(each, Markup) for each in texts)
     return price(*texts) * (_MARKED_UP * _WIDE if escaped else 1)
 
 
