@@ -69,7 +69,7 @@ def test_links_that_lead_nowhere_are_named(tmp_path: Path, write: Callable[[Path
     for name in os.listdir(tmp_path / "blobs"):
         (folder / name).symlink_to(tmp_path / "blobs" / name)
     linked = problem(folder.parent)  # as in the cache of a hub
-    assert ("inside the folder" in linked) if write is write_onnx else not linked
+    assert ("copy the file into it" in linked) if write is write_onnx else not linked
     shutil.rmtree(tmp_path / "blobs")
     assert "is a link to a file that is not there" in problem(folder.parent)
 

@@ -264,7 +264,7 @@ def named(part: str, key: str, value: str) -> Callable[[Path], None]:
         (named("inputs", "past_key_names", "past.%d.k"), "cannot be batched"),
         (named("inputs", "past_key_names", "past.key"), "lacks what this engine needs"),
         (named("inputs", "past_key_names", "past.%d.%s"), "lacks what this engine needs"),
-        (renamed("/etc/passwd"), "a graph inside the folder"),
+        (renamed("/etc/passwd"), "leads out of the model"),
         (named("inputs", "block_table", "block_table"), "paged attention"),
     ],
 )

@@ -174,9 +174,12 @@ _FORMATS = {"pytorch": "hf"}
 
 
 def _failed(path: Path, engine: str, problem: str) -> ModelCard:
-    """The card of what cannot be described; that is logged once for each state of its files."""
+    """The card of what cannot be described; that is logged once for each state of its files.
+
+    A folder that MLX asks about first is one of Hugging Face until more is known.
+    """
     log.warning("%s: %s", _sayable_name(path.name), problem)
-    return _empty(path, engine, problem)
+    return _empty(path, "pytorch" if engine == "mlx" else engine, problem)
 
 
 def _empty(path: Path, engine: str, problem: str) -> ModelCard:

@@ -54,7 +54,7 @@ def read_settings(folder: Path) -> Settings:
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"a graph inside the folder instead of {name}")
+        raise ModelNotLoadable(f"{name} leads out of the model's folder: copy the file into it.")
     return path
 
 
