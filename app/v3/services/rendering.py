@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from app.errors import FieldError, InvalidRequest, RenderFailed, pointer
+from app.provider.generation.jinja_limits import TemplateFailed
 from app.provider.prompt import PromptTemplate
 from app.provider.prompt import compiled as compiled_source
-from app.provider.generation.jinja_limits import TemplateFailed
 from app.v1.models.base import Plain
 from app.v3.models.template import PHRASES, Template, Value, Variable, has_type
 
