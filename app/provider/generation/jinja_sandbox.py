@@ -38,7 +38,7 @@ LONGEST_SOURCE = 256 * 1024
 _SECONDS = 2.0
 """Time for rendering once."""
 _COMPILING = 10.0
-"""The same for compiling: half a second of a core at most, but a busy machine breaks no template."""
+"""Time for compiling: it takes half a second of a core at most, but the machine may be busy."""
 _ALLOWANCE = 48 * 2**20
 """Bytes that a template may make while it renders, beyond those for what it is given."""
 _WORK = 32
