@@ -128,7 +128,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server with one model that no engine can load, and one that is half a file."""
     folder = tmp_path_factory.mktemp("models")
     whole = STARTER.read_bytes()
-    (folder / "broken.gguf").write_bytes(whole.replace(b"qwen2", b"qwenX"))
+    (folder / "broken.gguf").write_bytes(whole.replace(b"output_norm", b"output_nOrm"))
     (folder / "half.gguf").write_bytes(whole[: len(whole) // 2])
     with serving(models_dir=folder, enable_echo=False) as client:
         yield client

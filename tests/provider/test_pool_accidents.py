@@ -47,7 +47,7 @@ async def test_a_model_that_is_leaving_comes_back_only_when_its_bytes_are_free(
 
 def spoil(path: Path) -> None:
     """A whole file that no engine can load."""
-    path.write_bytes(STARTER.read_bytes().replace(b"qwen2", b"qwenX"))
+    path.write_bytes(STARTER.read_bytes().replace(b"output_norm", b"output_nOrm"))
 
 
 async def test_what_failed_leaves_before_what_works(tmp_path: Path) -> None:
