@@ -179,7 +179,7 @@ def test_an_engine_killed_before_its_first_word(
 
 
 def test_a_model_that_cannot_be_loaded(tmp_path: Path, url: str) -> None:
-    broken = STARTER.read_bytes().replace(b"qwen2", b"qwenX")
+    broken = STARTER.read_bytes().replace(b"output_norm", b"output_nOrm")
     (tmp_path / "broken.gguf").write_bytes(broken)
     with serving(models_dir=tmp_path, database_url=url) as client:
         name = said(client, "one two", model="echo")["conversation_id"]
