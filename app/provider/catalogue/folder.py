@@ -15,11 +15,11 @@ from app.provider.catalogue.files import (
     optional_json,
     read_json,
 )
+from app.provider.errors import ModelNotLoadable
+from app.provider.generation.folder_templates import chat_templates
 from app.provider.headers.content import BEGINNING, what_it_is
 
 _LONGEST_README = 2**16
-_LONGEST_TEMPLATE_FILE = 2**18
-_TEMPLATE = "chat_template.jinja"
 _SETTINGS = ("chat_template.json", "tokenizer_config.json")
 _OTHER_TOKENIZERS = ("tokenizer.model", "vocab.json", "vocab.txt", "tiktoken.model")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -41,7 +41,7 @@ def tokenizer_problem(folder: Path, files: Mapping[str, int]) -> str | None:
     return (
         _tokenizer_fault(folder / "tokenizer.json")
         or _settings_fault(folder, files)
-        or _template_fault(folder, files)
+        or _template_fault(folder)
     )
 
 
@@ -81,33 +81,27 @@ def _settings_fault(folder: Path, files: Mapping[str, int]) -> str | None:
     return None
 
 
-def _template_fault(folder: Path, files: Mapping[str, int]) -> str | None:
-    if files.get(_TEMPLATE, 0) > _LONGEST_TEMPLATE_FILE or is_too_long(_template(folder)):
-        return TEMPLATE_TOO_LONG
-    if _TEMPLATE in files:
-        try:
-            _bytes(folder / _TEMPLATE, _LONGEST_TEMPLATE_FILE).decode("utf-8")
-        except UnicodeDecodeError:
-            return f"Its {_TEMPLATE} is not UTF-8: save it in that encoding, or download it again."
-    return None
+def _template_fault(folder: Path) -> str | None:
+    """What the engines would say of the template's files."""
+    try:
+        source = _template(folder)
+    except ModelNotLoadable as error:
+        return str(error)
+    return TEMPLATE_TOO_LONG if is_too_long(source) else None
 
 
 def chat_template(folder: Path) -> str:
-    """The template of a folder's tokenizer; empty if it has none."""
-    return template(_template(folder))
-
-
-def _template(folder: Path) -> object:
+    """The template of a folder's tokenizer; empty if it has none that can be read."""
     try:
-        return _text(folder / _TEMPLATE, _LONGEST_TEMPLATE_FILE)
-    except OSError:
-        # Models that are shown pictures have a second one, which writes their places.
-        found = (optional_json(folder / name).get("chat_template") for name in _SETTINGS)
-        stated = next(filter(None, found), None)
-    if isinstance(stated, list):
-        named = [entry for entry in stated if isinstance(entry, dict)]
-        stated = next((e.get("template") for e in named if e.get("name") == "default"), None)
-    return stated
+        return template(_template(folder))
+    except ModelNotLoadable:
+        return ""
+
+
+def _template(folder: Path) -> str:
+    """The default one, else the first; raises ModelNotLoadable."""
+    named = chat_templates(folder, optional_json(folder / "tokenizer_config.json"))
+    return named.get("default") or next(iter(named.values()), "")
 
 
 def licence(folder: Path) -> str:
@@ -130,9 +124,5 @@ def _stated(front: str, key: str) -> str:
 
 
 def _text(path: Path, longest: int) -> str:
-    return _bytes(path, longest).decode("utf-8", errors="replace")
-
-
-def _bytes(path: Path, longest: int) -> bytes:
     with open_regular(path) as file:
-        return file.read(longest)
+        return file.read(longest).decode("utf-8", errors="replace")

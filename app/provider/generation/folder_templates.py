@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from app.provider.catalogue.facts import TEMPLATE_TOO_LONG
 from app.provider.catalogue.files import open_regular, optional_json
 from app.provider.errors import ModelNotLoadable
 
-_LONGEST = 2**20
+_LONGEST = 2**18
 """Bytes of a template's file."""
 
 
@@ -34,13 +35,11 @@ def _named(stated: object) -> dict[str, str]:
         return {"default": stated}
     if isinstance(stated, list):
         entries = [entry for entry in stated if isinstance(entry, dict)]
-        stated = {entry.get("name"): entry.get("template") for entry in entries}
-    if not isinstance(stated, dict):
-        return {}
+        pairs = [(entry.get("name"), entry.get("template")) for entry in entries]
+    else:
+        pairs = list(stated.items()) if isinstance(stated, dict) else []
     return {
-        name: source
-        for name, source in stated.items()
-        if isinstance(name, str) and isinstance(source, str)
+        name: source for name, source in pairs if isinstance(name, str) and isinstance(source, str)
     }
 
 
@@ -48,8 +47,10 @@ def _read(path: Path) -> str:
     with open_regular(path) as file:
         content = file.read(_LONGEST + 1)
     if len(content) > _LONGEST:
-        raise ModelNotLoadable(f"{path.name} is longer than {_LONGEST} bytes.")
+        raise ModelNotLoadable(TEMPLATE_TOO_LONG)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ModelNotLoadable(f"{path.name} is not valid UTF-8.") from error
+        raise ModelNotLoadable(
+            f"Its {path.name} is not UTF-8: save it in that encoding, or download it again."
+        ) from error
