@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 
 import httpx
 import pytest
 
 from app.v4.services import caretaker
 from tests.conftest import serving
-from tests.http.stored import MOMENT
+from tests.http.events import parsed
+from tests.http.stored import MOMENT, being_answered
 from tests.store import audit
 from tests.store.databases import file_of
 
@@ -43,7 +43,7 @@ def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -74,10 +74,10 @@ def require_well(client: httpx.Client) -> None:
 # ---------------------------------------------------------------- a full disk
 
 
-def fill(client: httpx.Client, random: Random) -> httpx.Response:
+def fill(client: httpx.Client) -> httpx.Response:
     """Import conversations until it is refused; returns the refusal."""
     while True:
-        content = random.randbytes(200_000).hex()
+        content = "." * 400_000
         message = {"role": "user", "content": content, "created_at": MOMENT}
         conversation = {
             "title": "large",
@@ -109,15 +109,14 @@ def occupy(disk: Path) -> None:
     assert os.statvfs(disk).f_bfree == 0
 
 
-def test_a_full_disk_is_said_read_and_emptied(small_disk: Path) -> None:
+def test_a_full_disk_is_said_read_and_emptied(small_disk: Path, empty_models: Path) -> None:
     url = f"sqlite:///{small_disk}/sllm.db"
     reserve = small_disk / "sllm.db-reserve"
-    random = Random(1)
-    with serving(database_url=url) as client:
+    with serving(database_url=url, models_dir=empty_models) as client:
         until(reserve.exists)
         kept = client.post(CHAT, json={"message": "keep this"}).json()["conversation_id"]
         for _ in range(2):
-            require_unavailable(fill(client, random), "disk of the database is full")
+            require_unavailable(fill(client), "disk of the database is full")
             occupy(small_disk)
             require_unwell(client, "disk of the database is full")
             before = names(client)
@@ -140,13 +139,13 @@ def test_a_full_disk_is_said_read_and_emptied(small_disk: Path) -> None:
     assert len(audit.messages(url)) == 2
 
 
-def test_a_server_starts_on_a_full_disk(small_disk: Path) -> None:
+def test_a_server_starts_on_a_full_disk(small_disk: Path, empty_models: Path) -> None:
     url = f"sqlite:///{small_disk}/sllm.db"
-    with serving(database_url=url) as client:
+    with serving(database_url=url, models_dir=empty_models) as client:
         until((small_disk / "sllm.db-reserve").exists)
         kept = client.post(CHAT, json={"message": "keep this"}).json()["conversation_id"]
     occupy(small_disk)
-    with serving(database_url=url) as client:
+    with serving(database_url=url, models_dir=empty_models) as client:
         assert names(client) == [kept]
         assert client.delete(f"{CONVERSATIONS}/{kept}").status_code == 204
 
@@ -186,9 +185,9 @@ def moved_away(file: Path) -> Iterator[None]:
     ],
 )
 def test_a_file_that_is_gone_takes_nothing_more(
-    database_url: str, accident: Callable[[Path], None], sentence: str
+    database_url: str, empty_models: Path, accident: Callable[[Path], None], sentence: str
 ) -> None:
-    with serving(database_url=database_url) as client:
+    with serving(database_url=database_url, models_dir=empty_models) as client:
         stored = client.post(CHAT, json={"message": "before"}).json()["conversation_id"]
         require_well(client)
         accident(file_of(database_url))
@@ -197,14 +196,31 @@ def test_a_file_that_is_gone_takes_nothing_more(
         require_unavailable(client.get(f"{CONVERSATIONS}/{stored}"), sentence)
         require_unavailable(client.delete(f"{CONVERSATIONS}/{stored}"), sentence)
         assert client.post("/api/v1/chat", json={"message": "unstored"}).status_code == 200
-    with serving(database_url=database_url) as client:
+    with serving(database_url=database_url, models_dir=empty_models) as client:
         require_well(client)
         assert client.post(CHAT, json={"message": "anew"}).status_code == 200
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_file_that_comes_back_is_used_again(database_url: str) -> None:
-    with serving(database_url=database_url) as client:
+def test_an_answer_that_cannot_be_stored_is_not_called_done(
+    database_url: str, empty_models: Path
+) -> None:
+    with serving(
+        database_url=database_url,
+        models_dir=empty_models,
+        context_length=10**7,
+        default_max_tokens=10**7,
+    ) as client:
+        with being_answered(client) as rest:
+            gone(file_of(database_url))
+            text = "".join(rest)
+        last = parsed(text[text.index("event: ") :])[-1]
+    assert (last.name, last.data["code"]) == ("error", "storage-unavailable")
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_file_that_comes_back_is_used_again(database_url: str, empty_models: Path) -> None:
+    with serving(database_url=database_url, models_dir=empty_models) as client:
         stored = client.post(CHAT, json={"message": "before"}).json()["conversation_id"]
         with moved_away(file_of(database_url)):
             require_unwell(client, "has been deleted or moved")
