@@ -28,6 +28,7 @@ from app.v5.services.fingerprints import Fingerprints
 from app.v5.services.pull import Puller
 from app.v5.services.sight import Sight
 from app.web.bounds import BOUND_BY_SERVER
+from app.web.lingering_close import LingeringClose
 
 log = logging.getLogger(__name__)
 
@@ -154,3 +155,4 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> 
             expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
         )
     app.add_middleware(logs.RequestLog, traffic=traffic)
+    app.add_middleware(LingeringClose, seconds=settings.body_window_seconds)
