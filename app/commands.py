@@ -14,7 +14,6 @@ import typer
 if TYPE_CHECKING:
     from app.config import Settings
     from app.provider.card import ModelCard
-    from app.provider.curated import Recommended
     from app.provider.hub.plan import Plan
     from app.provider.hub.update import News
 
@@ -251,7 +250,7 @@ def _recommend() -> None:
     from app.provider.curated import RECOMMENDED
 
     rows = [
-        (model.name, _size(model.size), model.licence, model.languages, _source(model))
+        (model.name, _size(model.size), model.licence, model.languages, model.source)
         for model in RECOMMENDED
     ]
     _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
@@ -271,10 +270,6 @@ def _describe(model: str, cards: list[ModelCard]) -> None:
         width = max(map(len, facts))
         lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
         typer.echo("\n".join(lines))
-
-
-def _source(model: Recommended) -> str:
-    return f"pypi:{model.repo}" if model.version else model.repo
 
 
 def _settings() -> Settings:

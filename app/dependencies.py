@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 
 from app.config import Settings
 from app.database import Database
-from app.errors import AdminKeyRequired, MediaTypeNotSupported
+from app.errors import MediaTypeNotSupported
 from app.logs import Traffic
 from app.provider.pool import ModelPool
 from app.v3.services.templates import TemplateLibrary
@@ -17,6 +17,7 @@ from app.v4.services.desk import Desk
 from app.v5.services.fingerprints import Fingerprints
 from app.v5.services.pull import Puller
 from app.v5.services.sight import Sight
+from app.web.errors import AdminKeyRequired
 
 
 class State(TypedDict):

@@ -15,7 +15,6 @@ Exception                      anything not below: our bug, answered 500 without
     ├── TooManyTemplates       the owner has as many as there can be
     ├── PreconditionFailed     If-Match names another state than the present one
     ├── KeyRequired            no API key, or a wrong one
-    ├── AdminKeyRequired       only ADMIN_API_KEYS may load, unload and download models
     ├── OpenBindRefused        reached from outside this machine although there are no keys
     ├── HostNotAllowed         the Host header names another site (DNS rebinding)
     ├── OriginNotAllowed       a web page of another site tries to change something
@@ -33,8 +32,7 @@ Exception                      anything not below: our bug, answered 500 without
     ├── UploadsBusy            too much of what clients send is being read
     ├── ModelCannotSee         pictures for a model that takes none
     ├── NoVisionModel          no model here sees pictures
-    ├── MalformedRequest       what was sent is not HTTP; no route has seen it
-    ├── ServerFull             there are as many connections as there can be
+    ├── web.errors             what the edge refuses
     └── ClientGone             the client hung up; nobody reads the answer
 
 Every answer that is an error is a problem object (RFC 9457) with a stable ``code``.
@@ -145,16 +143,6 @@ class KeyRequired(ApiError):
     """No API key was sent, or one that is not among API_KEYS."""
 
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
-
-class AdminKeyRequired(ApiError):
-    """The key that was sent, if any, is not among ADMIN_API_KEYS."""
-
-    def __str__(self) -> str:
-        return (
-            "Only the administrators of this server may load, unload and download models: send "
-            "one of ADMIN_API_KEYS as Authorization: Bearer <key>, or X-API-Key: <key>."
-        )
 
 
 class OpenBindRefused(ApiError):
@@ -288,22 +276,6 @@ class TurnFailed(Exception):
 def cause_of(error: Exception) -> Exception:
     """What went wrong, in a stored turn or elsewhere."""
     return error.cause if isinstance(error, TurnFailed) else error
-
-
-class MalformedRequest(ApiError):
-    """The bytes of a request break the rules of HTTP/1.1."""
-
-
-class ServerFull(ApiError):
-    """All connections that there can be are being answered."""
-
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
-
-    def __str__(self) -> str:
-        return (
-            "The server is answering as many connections as it can (the setting "
-            "MAX_CONNECTIONS): try again in a moment."
-        )
 
 
 class ClientGone(ApiError):

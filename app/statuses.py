@@ -7,7 +7,6 @@ from typing import NamedTuple
 from fastapi.exceptions import RequestValidationError
 
 from app.errors import (
-    AdminKeyRequired,
     ClientGone,
     ConversationBusy,
     ConversationNotFound,
@@ -16,7 +15,6 @@ from app.errors import (
     ImageNotFound,
     InvalidRequest,
     KeyRequired,
-    MalformedRequest,
     MediaTypeNotSupported,
     MessageNotFound,
     ModelCannotSee,
@@ -27,7 +25,6 @@ from app.errors import (
     PullNotAllowed,
     PullNotFound,
     RenderFailed,
-    ServerFull,
     StorageUnavailable,
     TemplateBuiltIn,
     TemplateExists,
@@ -67,6 +64,7 @@ from app.provider.hub.errors import (
     NotAllowed,
     NotOnHub,
 )
+from app.web.errors import AdminKeyRequired, MalformedRequest, ServerFull
 
 
 class Kind(NamedTuple):

@@ -22,6 +22,11 @@ class Recommended:
     version: str = ""
     sha256: str = ""
 
+    @property
+    def source(self) -> str:
+        """Where it comes from, as it can be typed."""
+        return f"pypi:{self.repo}" if self.version else self.repo
+
 
 _HYPERCLOVA = "HyperCLOVA X SEED Model License"
 

@@ -17,10 +17,10 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 from app import problems
-from app.errors import MalformedRequest, ServerFull
 from app.web import h11_patterns
 from app.web.bounds import ConnectionBounds
 from app.web.connection import Connection
+from app.web.errors import MalformedRequest, ServerFull
 from app.web.waiting import Waiting
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
 from app.statuses import TABLE
+from app.web import errors as edge
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
@@ -22,7 +23,7 @@ SAMPLES: list[Exception] = [
     provider.ContextOverflow(5000, 4096),
     provider.UnsupportedInput("No."),
     errors.KeyRequired("Send a key."),
-    errors.AdminKeyRequired(),
+    edge.AdminKeyRequired(),
     errors.OpenBindRefused("No."),
     errors.OriginNotAllowed("No."),
     provider.ModelNotFound("nobody"),
@@ -43,8 +44,8 @@ SAMPLES: list[Exception] = [
     errors.MediaTypeNotSupported("No."),
     errors.HostNotAllowed("No."),
     provider.EngineBusy("Full.", 0.2),
-    errors.MalformedRequest("No."),
-    errors.ServerFull(),
+    edge.MalformedRequest("No."),
+    edge.ServerFull(),
     errors.ClientGone("Gone."),
     provider.EngineUnavailable("Down.", 2.5),
     hub.HubError("It ended."),
