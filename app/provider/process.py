@@ -85,9 +85,7 @@ class EngineProcess:
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        code = await asyncio.to_thread(self._popen.wait)
-        log.error("engine process %d %s", self.pid, how_it_ended(code))
-        return code
+        return await asyncio.to_thread(self._popen.wait)
 
 
 def how_it_ended(code: int) -> str:

@@ -20,7 +20,7 @@ from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotLoadable, ProviderError
 from app.provider.host_request import Request
 from app.provider.meters import AnswerMeter, Meters
-from app.provider.process import END_SECONDS, EngineProcess, why_it_ended
+from app.provider.process import END_SECONDS, EngineProcess, how_it_ended, why_it_ended
 from app.provider.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
 
@@ -233,6 +233,7 @@ class EngineHost:
             watchdog.cancel()
             self._process = None
             code = await asyncio.shield(process.reap(grace))
+        log.error("engine process %d %s", process.pid, how_it_ended(code))
         was_ready = self._state == "ready"
         self._problem = self._problem or why_it_ended(code, loading=not was_ready)
         return was_ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -163,11 +164,13 @@ CARETAKER = "messages.lease_until <"
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What is asked of any database of this process."""
+    """What requests ask of any database of this process; the work in the background writes."""
     seen: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
-        if statement.split(maxsplit=1)[0] in {"SELECT", "WITH"} and CARETAKER not in statement:
+        asks = statement.split(maxsplit=1)[0] in {"SELECT", "WITH"}
+        background = CARETAKER in statement or "index_backlog" in statement
+        if asks and not background and not threading.current_thread().name.startswith("writes"):
             seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)

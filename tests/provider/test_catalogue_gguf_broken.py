@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,19 +64,18 @@ def test_a_link_to_a_model_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert [(card.id, card.problem) for card in scan(tmp_path)] == [("gone", None)]
 
 
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
-    path = write_gguf(tmp_path / "m.gguf")
-    path.chmod(0)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    before = os.geteuid()
-    try:
-        if before == 0:
-            os.seteuid(65534)
-        assert problem(tmp_path) == "It cannot be read: Permission denied."
-    finally:
-        os.seteuid(before)
+def test_a_file_that_may_not_be_read_says_so() -> None:
+    with tempfile.TemporaryDirectory() as name:  # others may not enter pytest's folders
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_gguf(folder / "m.gguf").chmod(0)
+        before = os.geteuid()
+        try:
+            if before == 0:
+                os.seteuid(65534)
+            assert problem(folder) == "It cannot be read: Permission denied."
+        finally:
+            os.seteuid(before)
 
 
 def test_old_and_foreign_versions_are_named(tmp_path: Path) -> None:
