@@ -169,7 +169,7 @@ def statements() -> Iterator[list[str]]:
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
         asks = statement.split(maxsplit=1)[0] in {"SELECT", "WITH"}
-        background = CARETAKER in statement or "index_backlog" in statement
+        background = any(name in statement for name in (CARETAKER, "index_backlog", "removals"))
         if asks and not background and not threading.current_thread().name.startswith("writes"):
             seen.append(statement)
 
