@@ -233,7 +233,8 @@ class EngineHost:
             watchdog.cancel()
             self._process = None
             code = await asyncio.shield(process.reap(grace))
-        log.error("engine process %d %s", process.pid, how_it_ended(code))
+        if self._problem is None:  # else it has been said why
+            log.error("engine process %d %s", process.pid, how_it_ended(code))
         was_ready = self._state == "ready"
         self._problem = self._problem or why_it_ended(code, loading=not was_ready)
         return was_ready
