@@ -16,7 +16,7 @@ Given = tuple[Role, str]
 """A text of a message, and whose it is."""
 
 _MOST_KNOWN = 4096
-_NAMES = {"system": "system text", "user": "question", "assistant": "answer"}
+_NAMES = {"system": "a system text", "user": "a question", "assistant": "an answer"}
 
 _FLAGS = 64
 """Characters that a template may take out of a text: switches such as /no_think."""
@@ -71,7 +71,7 @@ class ShownMessages:
             what = _NAMES[messages[missing].role]
             raise UnsupportedInput(
                 f"The model's chat template leaves out message {missing + 1} of "
-                f"{len(messages)} (a {what}): it cannot be shown this conversation."
+                f"{len(messages)} ({what}): it cannot be shown this conversation."
             )
         end = max((text.rfind(mark) + len(mark) for mark in marked.marks), default=0)
         return Usual(text[end:], self._count(text))
