@@ -36,6 +36,8 @@ CASES = [
     (OPENED, "no end", "", True),
     (CONTROLS, "yes[THINK]hm[/THINK] no", "yes no", False),
     (CONTROLS, "a[/THINK]b[/THINK]c", "bc", False),
+    (NO_THINKING, "use <think> and </think> tags", "use <think> and </think> tags", False),
+    (NO_THINKING, "a <think> b[/THINK]c", "c", False),
     (SILENT, "the tag </think> ends it", "the tag </think> ends it", False),
     (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", False),
 ]
