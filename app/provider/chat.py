@@ -142,7 +142,8 @@ class Chat:
 
     def _choose(self, contents: Sequence[frozenset[Role]]) -> None:
         """Take the default template, or else the first that can show a question."""
-        sources = dict(self._vocabulary.chat_templates) or self._built_in()
+        given = self._vocabulary.chat_templates.items()
+        sources = {name: source for name, source in given if source.strip()} or self._built_in()
         problems = {}
         for name in sorted(sources, key=lambda name: name != "default"):
             try:

@@ -43,6 +43,7 @@ class HubVocabulary:
         self.chat_templates = chat_templates(folder, settings)
         older = optional_json(folder / "special_tokens_map.json")
         self.special_tokens = self._special_tokens(older) | self._special_tokens(settings)
+        self._add_ends_of_texts()
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {number for number, token in added.items() if token.special}
         self._added = added.keys() - self._control
@@ -53,6 +54,13 @@ class HubVocabulary:
         self._decode = _decoder(self._tokenizer)
         self.prefix = _prefix(self._tokenizer)
         self._pieces: dict[int, bytes | None] = {}
+
+    def _add_ends_of_texts(self) -> None:
+        """Have the tokens that begin and end texts found in texts, as transformers does."""
+        known = {one.content for one in self._tokenizer.get_added_tokens_decoder().values()}
+        named = {self.special_tokens.get(name, "") for name in ("bos_token", "eos_token")}
+        words = sorted(text for text in named - known if len(text) > 1)
+        self._tokenizer.add_special_tokens(words)
 
     def tokenize(self, text: str) -> list[int]:
         """Text → token ids, none before or after; special tokens in ``text`` are recognised."""

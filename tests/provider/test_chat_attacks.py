@@ -222,6 +222,24 @@ def test_a_token_that_the_vocabulary_lacks_is_none(tmp_path: Path) -> None:
     assert list(spelled) == ["<s>", "H", "i", "?"]
 
 
+def test_the_ends_of_texts_are_tokens_although_no_list_names_them(tmp_path: Path) -> None:
+    words = ["<s>", "</s>", *map(chr, range(32, 127))]
+    tokenizer = Tokenizer(models.BPE({word: at for at, word in enumerate(words)}, []))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    source = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
+    settings = {"bos_token": "<s>", "eos_token": "</s>", "chat_template": source}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    vocabulary = HubVocabulary(tmp_path)
+    spelled = [vocabulary.spelling(token) for token in tokens_of(Chat(vocabulary), said("a</s>"))]
+    assert spelled == ["<s>", "a", "<", "/", "s", ">", "</s>"]
+    assert (vocabulary.piece(0), vocabulary.piece(1)) == (b"", None)
+
+
+@pytest.mark.parametrize("source", ["", " \n"])
+def test_an_empty_template_is_none(tmp_path: Path, source: str) -> None:
+    assert "the format 'chatml' is used" in Chat(gguf(tmp_path, source)).notes[0]
+
+
 # -------------------------------------------------------------------- answers
 
 
