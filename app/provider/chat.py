@@ -70,7 +70,6 @@ class Chat:
         self._vocabulary = vocabulary
         self._image_text = image_text
         self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
-        self._control = [*vocabulary.control_texts, *filter(None, [image_text])]
         self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
         self._shown = ShownMessages(
@@ -169,15 +168,21 @@ class Chat:
         self._source = source
         self._template = SandboxedTemplate(source)
         try:
-            self._given: dict[str, None] = {"tools": None, "documents": None}
-            probe = TemplateProbe(self._fill, self._image_text)
-            self._form = probe.form(contents)
-        except TemplateUnusable:
-            self._given = {}  # some walk over tools without asking whether there are any
-            probe = TemplateProbe(self._fill, self._image_text)
-            self._form = probe.form(contents)
+            missing = self._find_form(contents, ("tools", "documents"))
+        except TemplateUnusable:  # some walk over tools without asking whether there are any
+            missing = self._find_form(contents, ())
         self.notes += self._form.adaptations()
-        self.notes += [f"It cannot be made to show {what}." for what in probe.missing]
+        self.notes += [f"It cannot be made to show {what}." for what in missing]
+
+    def _find_form(self, contents: Sequence[frozenset[Role]], absent: Sequence[str]) -> list[str]:
+        """Find out how the template shows the most; return what it cannot be made to show.
+
+        ``absent`` are variables that it is given as None.
+        """
+        self._given: dict[str, None] = dict.fromkeys(absent)
+        probe = TemplateProbe(self._fill, self._image_text)
+        self._form = probe.form(contents)
+        return probe.missing
 
     def _learn_tokens(self) -> None:
         """Find the special tokens that the template writes, and the one that ends an answer."""
@@ -190,7 +195,7 @@ class Chat:
         added = (
             one for one in vocabulary.added_texts if {one, vocabulary.normalized(one)} & written
         )
-        spellings = [*self._control, *added]
+        spellings = [*vocabulary.control_texts, *added, self._image_text]
         self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
         after_answer = text.partition(marked.marks[1])[2].partition(marked.marks[2])[0]
         self._learn_end(vocabulary.tokenize(after_answer.strip()))

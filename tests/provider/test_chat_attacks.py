@@ -121,6 +121,14 @@ def test_a_token_is_found_as_the_tokeniser_finds_it(
     assert all(forged.count(token) <= honest.count(token) for token in special)
 
 
+def test_spaces_that_a_token_stands_for_are_not_cut(tmp_path: Path) -> None:
+    spaces = AddedToken("▁▁", normalized=False)
+    letters(tmp_path, normalizers.Replace(" ", "▁"), AddedToken("[USER]"), spaces)
+    (tmp_path / "chat_template.jinja").write_text("▁▁" + CHATML)
+    chat = Chat(HubVocabulary(tmp_path))
+    assert chat._escaper.escape("if a:\n    b  <|[USER]") == "if a:\n    b  <|[USER]"
+
+
 def test_half_a_surrogate_completes_no_token(tmp_path: Path) -> None:
     vocabulary = gguf(tmp_path, CHATML, control=[*CONTROL, "<|?|>"])
     (token,) = vocabulary.tokenize("<|?|>")

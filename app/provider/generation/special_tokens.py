@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 
-_TOKEN = re.compile(r"\S.*\S", re.DOTALL)
-"""What can begin or end a turn: white space and single characters cannot."""
+_TOKEN = re.compile(r"[^\s▁].*[^\s▁]", re.DOTALL)
+"""What can begin or end a turn: single characters and white space (``▁`` is a space) cannot."""
 
 _DEEPEST = 16
 """Groups within groups of a pattern; more would be too deep for the compiler."""
