@@ -129,6 +129,19 @@ def test_spaces_that_a_token_stands_for_are_not_cut(tmp_path: Path) -> None:
     assert chat._escaper.escape("if a:\n    b  <|[USER]") == "if a:\n    b  <|[USER]"
 
 
+@pytest.mark.parametrize("attack", [" <sep>", "\n<sep>", "x  <sep>\u3000<sep>"])
+def test_white_space_before_a_piece_completes_no_token(tmp_path: Path, attack: str) -> None:
+    added = (AddedToken(text, normalized=True) for text in ("[USER]", " <sep>"))
+    letters(tmp_path, normalizers.Nmt(), *added)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "chat_template.jinja").write_text(CHATML.replace("<|im_end|>", " <sep>"))
+    vocabulary = HubVocabulary(tmp_path)
+    (separator,) = vocabulary.tokenize(" <sep>")
+    assert tokens_of(Chat(vocabulary), said(attack)).count(separator) == 1
+
+
 def test_half_a_surrogate_completes_no_token(tmp_path: Path) -> None:
     vocabulary = gguf(tmp_path, CHATML, control=[*CONTROL, "<|?|>"])
     (token,) = vocabulary.tokenize("<|?|>")
@@ -138,7 +151,7 @@ def test_half_a_surrogate_completes_no_token(tmp_path: Path) -> None:
 def test_every_spelling_is_found_however_many_there_are() -> None:
     dice = random.Random(1)
     spellings = {"".join(dice.choices("<|a\n[", k=dice.randrange(2, 9))) for _ in range(600)}
-    spellings = {text for text in spellings if len(text.split()) == 1 and len(text.strip()) > 1}
+    spellings = {text for text in spellings if len(text.strip()) == len(text) > 1}
     spellings |= {"x" * length + "y" for length in range(1, 200)}
     escaper = SpecialTokenEscaper(spellings, str)
     for _ in range(200):

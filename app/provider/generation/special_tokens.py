@@ -33,8 +33,9 @@ class SpecialTokenEscaper:
     ) -> None:
         raw = set(spellings)
         texts = [text for text in {*raw, *map(normalized, raw)} if _TOKEN.search(text)]
-        # The first character only, so that overlapping spellings are all found.
-        pattern = f"(?=(?:{_any_of(_prefix_free(texts))}))." if texts else "(?!)"
+        # The first character only, so that overlapping spellings are all found. The cut is not
+        # beside white space, which a tokeniser may add or change where a piece begins.
+        pattern = rf"(?=(?:{_any_of(_prefix_free(texts))}))[\s▁]*." if texts else "(?!)"
         self._first = re.compile(pattern, re.DOTALL)
         edges = {character for text in texts for character in (text[0], text[-1])}
         self._edges = {ord(edge): _NEUTRAL for edge in edges if not edge.isalnum()}
