@@ -169,7 +169,7 @@ class Writing:
     def push(self, piece: bytes | None) -> list[Event]:
         """Add a token's bytes (None: the model ends here); the last event may be the End."""
         text, reason = self._add(piece)
-        events: list[Event] = [Delta(text)] if text else []
+        events: list[Event] = [Delta(text, self._text.retracted)] if text else []
         if reason:
             usage = Usage(self._prompt_tokens, self._written, self._cached)
             events.append(End(reason, usage, self._text.retracted))
@@ -177,14 +177,14 @@ class Writing:
 
     def _add(self, piece: bytes | None) -> tuple[str, FinishReason | None]:
         if piece is None:
-            return self._text.flush(), "length" if self._text.thinks else "stop"
+            text = self._text.flush()
+            return text, "length" if self._text.thinks and not self._text.stopped else "stop"
         self._written += 1
         text = self._text.push(piece)
-        if self._text.stopped:
-            return text, "stop"
-        if self._written >= self._limit:
-            return text + self._text.flush(), "length"
-        return text, None
+        full = self._written >= self._limit
+        if full and not self._text.stopped:
+            text += self._text.flush()
+        return text, "stop" if self._text.stopped else "length" if full else None
 
 
 class Reading(Protocol):

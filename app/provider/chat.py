@@ -11,20 +11,22 @@ import datetime
 import logging
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import chain, dropwhile
+from typing import Any
 
 from app.provider.answer import PreparedPrompt, prepared
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
-from app.provider.generation.message_form import MessageForm
-from app.provider.generation.shown import ShownMessages
+from app.provider.generation.message_form import MessageForm, changed, whole
+from app.provider.generation.shown import ShownMessages, answer_header, without_thinking
 from app.provider.generation.special_tokens import SpecialTokenEscaper
 from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
 from app.provider.generation.thinking import ThinkingStart
+from app.provider.generation.vocabulary import Vocabulary
 from app.provider.types import ImagePart, Message, Prompt, Role, TextPart
 
 log = logging.getLogger(__name__)
@@ -38,45 +40,6 @@ _CONTENTS: tuple[frozenset[Role], ...] = (
     frozenset({"user", "system"}),
 )
 """Roles whose content a template may want as a list of parts."""
-
-
-class Vocabulary(Protocol):
-    """The tokeniser of a model and what its files say of conversations."""
-
-    @property
-    def chat_templates(self) -> Mapping[str, str]:
-        """Jinja sources by name, as far as the model brings any."""
-
-    @property
-    def special_tokens(self) -> Mapping[str, str]:
-        """What templates call a token (``bos_token`` …) → its spelling."""
-
-    @property
-    def control_texts(self) -> Sequence[str]:
-        """How the control tokens are spelled."""
-
-    @property
-    def added_texts(self) -> Sequence[str]:
-        """How other tokens are spelled that are found in texts before these are cut up."""
-
-    @property
-    def prefix(self) -> Sequence[int]:
-        """Tokens that begin every prompt."""
-
-    def tokenize(self, text: str) -> list[int]:
-        """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
-
-    def normalized(self, text: str) -> str:
-        """Text as it is searched for special tokens."""
-
-    def spelling(self, token: int) -> str:
-        """How a token is written in a prompt."""
-
-    def piece(self, token: int) -> bytes | None:
-        """Bytes of a token as they appear in an answer; None ends the answer."""
-
-    def end_with(self, text: str) -> None:
-        """Let the token that is spelled so end answers as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +70,11 @@ class Chat:
         self._vocabulary = vocabulary
         self._image_text = image_text
         self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
-        self._control = [*vocabulary.control_texts, *filter(None, [image_text])]
         self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
-        self._shown = ShownMessages(lambda messages: self._fill(messages, self._form))
+        self._shown = ShownMessages(
+            lambda messages: self._fill(messages, self._form), self._count_special
+        )
         self.notes: list[str] = []
         """Sentences on which template is used and what is done so that it shows everything."""
         self._choose(contents)
@@ -130,22 +94,27 @@ class Chat:
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """Tokens and pictures of a conversation; raises UnsupportedInput."""
+        messages = [whole(message) for message in messages]
         text, header = self._render(messages)
         pictures = [picture for message in messages for picture in message.images]
         runs = text.split(self._image_text or self._mark)
         if len(runs) != len(pictures) + 1:
             raise UnsupportedInput("The model's chat template has no place for these pictures.")
-        parts: list[list[int] | ImagePart] = [self._with_prefix(self._tokens(runs[0]))]
+        parts: list[list[int] | ImagePart] = [self._begun(runs[0])]
         for picture, run in zip(pictures, runs[1:], strict=True):
             parts += [picture, self._tokens(run)]
         return ChatPrompt(parts, self._thinking(messages, header))
 
-    def _with_prefix(self, tokens: list[int]) -> list[int]:
-        """Begin with what begins every prompt, exactly once, whoever writes it."""
+    def _begun(self, text: str) -> list[int]:
+        """Begin with what begins every prompt, exactly once, whoever writes it.
+
+        A template may write only a part of that, or white space before it.
+        """
         prefix = list(self._vocabulary.prefix)
-        while prefix and tokens[: len(prefix)] == prefix:
-            tokens = tokens[len(prefix) :]
-        return prefix + tokens
+        spelled = tuple(filter(None, map(self._vocabulary.spelling, prefix)))
+        bare = text.lstrip()
+        tokens = self._tokens(bare if bare.startswith(spelled) else text)
+        return prefix + list(dropwhile(lambda token: token in prefix, tokens))
 
     def _tokens(self, text: str) -> list[int]:
         first, *others = self._escaper.pieces(text)
@@ -172,7 +141,8 @@ class Chat:
 
     def _choose(self, contents: Sequence[frozenset[Role]]) -> None:
         """Take the default template, or else the first that can show a question."""
-        sources = dict(self._vocabulary.chat_templates) or self._built_in()
+        given = self._vocabulary.chat_templates.items()
+        sources = {name: source for name, source in given if source.strip()} or self._built_in()
         problems = {}
         for name in sorted(sources, key=lambda name: name != "default"):
             try:
@@ -198,30 +168,44 @@ class Chat:
         self._source = source
         self._template = SandboxedTemplate(source)
         try:
-            self._given: dict[str, None] = {"tools": None, "documents": None}
-            probe = TemplateProbe(self._fill, self._image_text)
-            self._form = probe.form(contents)
-        except TemplateUnusable:
-            self._given = {}  # some walk over tools without asking whether there are any
-            probe = TemplateProbe(self._fill, self._image_text)
-            self._form = probe.form(contents)
+            missing = self._find_form(contents, ("tools", "documents"))
+        except TemplateUnusable:  # some walk over tools without asking whether there are any
+            missing = self._find_form(contents, ())
         self.notes += self._form.adaptations()
-        self.notes += [f"It cannot be made to show {what}." for what in probe.missing]
+        self.notes += [f"It cannot be made to show {what}." for what in missing]
+
+    def _find_form(self, contents: Sequence[frozenset[Role]], absent: Sequence[str]) -> list[str]:
+        """Find out how the template shows the most; return what it cannot be made to show.
+
+        ``absent`` are variables that it is given as None.
+        """
+        self._given: dict[str, None] = dict.fromkeys(absent)
+        probe = TemplateProbe(self._fill, self._image_text)
+        self._form = probe.form(contents)
+        return probe.missing
 
     def _learn_tokens(self) -> None:
         """Find the special tokens that the template writes, and the one that ends an answer."""
         marked = Marked.of(("user", "assistant", "user"))
-        try:
-            text = self._fill(marked.messages, self._form)
-        except TemplateFailed:
-            text = ""
-        vocabulary, added = self._vocabulary, set(self._vocabulary.added_texts)
-        written = (*vocabulary.tokenize(text), *vocabulary.tokenize(self._source))
-        special = added & {vocabulary.spelling(token) for token in written}
-        spellings = [*self._control, *special]
+        text = self._filled(marked.messages)
+        begun = self._filled(Marked.of(("system", "user")).messages)
+        vocabulary = self._vocabulary
+        tokens = chain(*map(vocabulary.tokenize, (text, begun, self._source)))
+        written = {vocabulary.spelling(token) for token in tokens}  # some are spelled normalised
+        added = (
+            one for one in vocabulary.added_texts if {one, vocabulary.normalized(one)} & written
+        )
+        spellings = [*vocabulary.control_texts, *added, self._image_text]
         self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
         after_answer = text.partition(marked.marks[1])[2].partition(marked.marks[2])[0]
         self._learn_end(vocabulary.tokenize(after_answer.strip()))
+
+    def _filled(self, messages: Sequence[Message]) -> str:
+        """What the template makes of other texts; empty where it refuses them."""
+        try:
+            return self._fill(messages, self._form)
+        except TemplateFailed:
+            return ""
 
     def _learn_end(self, after_answer: Sequence[int]) -> None:
         """Let the control token after an answer end it, where the files name no end that follows.
@@ -244,13 +228,35 @@ class Chat:
             text = self._escaper.settle(self._fill(messages, self._form))
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
-        given = (
-            (message.role, self._escaper.escape(part.text))
-            for message in messages
-            for part in message.parts
-            if isinstance(part, TextPart)
-        )
-        return text, self._shown.header(messages, given, text)
+        usual = self._shown.usual(messages)
+        header = answer_header(usual, self._given_texts(messages), text)
+        if self._escaper.count(text) > usual.tokens:
+            self._refuse_forged(messages, text)
+        return text, header
+
+    def _count_special(self, text: str) -> int:
+        return self._escaper.count(text)
+
+    def _given_texts(self, messages: Sequence[Message]) -> Iterator[tuple[Role, str]]:
+        """The texts as the template was given them, but for the thinking that it may take out."""
+        for message in messages:
+            for part in message.parts:
+                if isinstance(part, TextPart):
+                    text = without_thinking(part.text) if message.role == "assistant" else part.text
+                    yield message.role, self._escaper.escape(text)
+
+    def _refuse_forged(self, messages: Sequence[Message], text: str) -> None:
+        """Raise UnsupportedInput where a template makes a special token of what was said.
+
+        One that takes words out of a text or writes it in small letters may do that. What only
+        the template writes is there as well when the texts lack the brackets of such tokens.
+        """
+        neutral = [changed(message, self._escaper.neutral) for message in messages]
+        usual = self._filled(neutral)
+        if usual and self._escaper.count(text) > self._escaper.count(self._escaper.settle(usual)):
+            raise UnsupportedInput(
+                "The model's chat template would make a special token of a part of these texts."
+            )
 
     def _fill(self, messages: Sequence[Message], form: MessageForm) -> str:
         return self._template.render(

@@ -21,21 +21,24 @@ class TextAssembler:
         self._thinking = ThinkingFilter(thinking) if thinking else None
         self._stop = stop
         self._held = ""
+        self._released = 0
         self.stopped = False
 
     def push(self, piece: bytes) -> str:
         """Add a token's bytes; return what can be sent now. Sets ``stopped`` at a stop string."""
         text = self._decoder.decode(piece)
         self._held += self._thinking.push(text) if self._thinking else text
-        if not self._stop:
-            return self._release(len(self._held))
-        ends = [at for at in map(self._held.find, self._stop) if at >= 0]
-        if ends:
-            self.stopped = True
-            text = self._release(min(ends))
-            self._held = ""
-            return text
-        return self._release(len(self._held) - self._doubtful())
+        return self._stopped_text() or self._release(len(self._held) - self._doubtful())
+
+    def _stopped_text(self) -> str:
+        """What stands before a stop string that is held, if any. Sets ``stopped``."""
+        begin = max(0, self.retracted - self._released)  # what was taken back was no answer
+        ends = [at for stop in self._stop if (at := self._held.find(stop, begin)) >= 0]
+        if not ends:
+            return ""
+        self.stopped = True
+        text, self._held = self._held[: min(ends)], ""
+        return text
 
     @property
     def thinks(self) -> bool:
@@ -48,18 +51,23 @@ class TextAssembler:
         return self._thinking.retracted if self._thinking else 0
 
     def flush(self) -> str:
-        """Return what was held back, at the end of the answer; half a character is dropped."""
+        """Return what was held back, at the end of the answer; half a character is dropped.
+
+        Sets ``stopped`` at a stop string.
+        """
         if self._thinking:
             self._held += self._thinking.flush()
-        return self._release(len(self._held))
+        return self._stopped_text() or self._release(len(self._held))
 
     def _release(self, length: int) -> str:
         text, self._held = self._held[:length], self._held[length:]
+        self._released += length
         return text
 
     def _doubtful(self) -> int:
         """Length of the longest tail that could grow into a stop string."""
-        longest = min(len(self._held), max(map(len, self._stop)) - 1)
+        known = max(0, self.retracted - self._released)
+        longest = min(len(self._held) - known, max(map(len, self._stop), default=1) - 1)
         for length in range(longest, 0, -1):
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):
                 return length

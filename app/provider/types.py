@@ -152,9 +152,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of the answer, always whole characters."""
+    """A piece of the answer, always whole characters.
+
+    ``retracted`` as in ``End``, as far as that has turned out: a stored answer may break off here.
+    """
 
     text: str
+    retracted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,9 +42,11 @@ class HubVocabulary:
         settings = optional_json(folder / "tokenizer_config.json")
         self.chat_templates = chat_templates(folder, settings)
         older = optional_json(folder / "special_tokens_map.json")
-        self.special_tokens = _special_tokens(older) | _special_tokens(settings)
+        self.special_tokens = self._special_tokens(older) | self._special_tokens(settings)
+        self._add_ends_of_texts()
         added = self._tokenizer.get_added_tokens_decoder()
         self._control = {number for number, token in added.items() if token.special}
+        self._added = added.keys() - self._control
         self.control_texts = tuple(added[number].content for number in sorted(self._control))
         self.added_texts = tuple(one.content for one in added.values() if not one.special)
         spelled = {number for number in self._control if self.spelling(number) in end_texts}
@@ -52,6 +54,13 @@ class HubVocabulary:
         self._decode = _decoder(self._tokenizer)
         self.prefix = _prefix(self._tokenizer)
         self._pieces: dict[int, bytes | None] = {}
+
+    def _add_ends_of_texts(self) -> None:
+        """Have the tokens that begin and end texts found in texts, as transformers does."""
+        known = {one.content for one in self._tokenizer.get_added_tokens_decoder().values()}
+        named = {self.special_tokens.get(name, "") for name in ("bos_token", "eos_token")}
+        words = sorted(text for text in named - known if len(text) > 1)
+        self._tokenizer.add_special_tokens(words)
 
     def tokenize(self, text: str) -> list[int]:
         """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
@@ -87,7 +96,15 @@ class HubVocabulary:
         text = self._tokenizer.id_to_token(token)
         if text is None or (token in self._control and text not in MARKER_TEXTS):
             return b""
-        return self._decode(text)
+        # Byte-level vocabularies write only what they have learnt in letters for bytes.
+        plain = token in self._added and self._decode is _from_letters
+        return text.encode() if plain else self._decode(text)
+
+    def _special_tokens(self, settings: dict[str, Any]) -> dict[str, str]:
+        """What templates call a token (``bos_token`` …) → its spelling, if it exists."""
+        named = {key: _spelling(value) for key, value in settings.items() if key.endswith("_token")}
+        known = self._tokenizer.token_to_id
+        return {key: text for key, text in named.items() if text and known(text) is not None}
 
     def _named_ends(self, folder: Path) -> frozenset[int]:
         """Ids of the end of an answer: the eos token, and those of the generation settings."""
@@ -105,12 +122,6 @@ def _prefix(tokenizer: Tokenizer) -> tuple[int, ...]:
     framed: list[int] = tokenizer.encode("a", add_special_tokens=True).ids
     starts = (at for at in range(len(framed)) if framed[at : at + len(alone)] == alone)
     return tuple(framed[: next(starts, 0)])
-
-
-def _special_tokens(settings: dict[str, Any]) -> dict[str, str]:
-    """What templates call a token (``bos_token`` …) → its spelling."""
-    named = {key: _spelling(value) for key, value in settings.items() if key.endswith("_token")}
-    return {key: spelling for key, spelling in named.items() if spelling}
 
 
 def _spelling(token: object) -> str:

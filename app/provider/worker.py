@@ -149,7 +149,7 @@ class Outbox:
         for job, event in self._events:
             told = joined.setdefault(job, [])
             if told and isinstance(event, Delta) and isinstance(told[-1], Delta):
-                told[-1] = Delta(told[-1].text + event.text)
+                told[-1] = Delta(told[-1].text + event.text, event.retracted)
             else:
                 told.append(event)
         self._events, self._urgent, self._sent_at = [], False, time.monotonic()

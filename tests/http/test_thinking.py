@@ -17,6 +17,7 @@ SCRIPTS = {
     "marked": ["<think>", *PLAN, "</think>", *YES],
     "lone": [*PLAN, "</think>", *YES],
     "endless": ["<think>", *PLAN, "<|im_end|>"],
+    "talks": [*PLAN, "</think>", "y", "y"],  # for ever
 }
 
 
@@ -25,8 +26,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("models")
     for name, script in SCRIPTS.items():
         file = folder / f"{name}.gguf"
-        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>")
-    with serving(models_dir=folder, enable_echo=False, kv_cache_mb=1) as client:
+        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>", ctx=2**14)
+    with serving(models_dir=folder, enable_echo=False, kv_cache_mb=64) as client:
         yield client
 
 
@@ -64,3 +65,17 @@ def test_a_conversation_keeps_the_answer(client: httpx.Client, model: str) -> No
     conversation = parsed(streamed)[0].data["conversation_id"]
     kept = client.get(f"/api/v4/conversations/{conversation}").json()
     assert [message["content"] for message in kept["messages"]] == ["hi", "yes"]
+
+
+def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.Client) -> None:
+    told = ""
+    with client.stream("POST", "/api/v4/chat/stream", json=asked("talks")) as answer:
+        pieces = answer.iter_text()
+        while "y" not in told.rpartition('"text":')[2]:
+            told += next(pieces)
+        conversation = parsed(told[: told.index("event: delta")])[0].data["conversation_id"]
+        client.post(f"/api/v4/conversations/{conversation}/stop")
+        told += "".join(pieces)
+    assert parsed(told)[-1].data["finish_reason"] == "cancelled"
+    kept = client.get(f"/api/v4/conversations/{conversation}").json()["messages"][-1]["content"]
+    assert set(kept) == {"y"}

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.provider.answer import Writing, prepared
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
+from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
 from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.seeing import Driver
@@ -34,6 +36,8 @@ CASES = [
     (OPENED, "no end", "", True),
     (CONTROLS, "yes[THINK]hm[/THINK] no", "yes no", False),
     (CONTROLS, "a[/THINK]b[/THINK]c", "bc", False),
+    (NO_THINKING, "use <think> and </think> tags", "use <think> and </think> tags", False),
+    (NO_THINKING, "a <think> b[/THINK]c", "c", False),
     (SILENT, "the tag </think> ends it", "the tag </think> ends it", False),
     (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", False),
 ]
@@ -105,3 +109,35 @@ def test_no_stop_string_is_looked_for_in_thinking(tmp_path: Path) -> None:
     driver = say(tmp_path, "user", ["<think>", "h", "m", "</think>", "y", "e", "s", "<|im_end|>"])
     assert driver.ask(prompt("hi", stop=("m",))).text == "yes"
     assert driver.ask(prompt("hi", stop=("s",))).text == "ye"
+
+
+STOPS = [
+    ("\n\n\n", ("\n",), "", "stop"),  # white space is held until it is told from thinking
+    ("a</thi", ("</",), "a", "stop"),
+    ("hms</think>yes", ("sy", "e"), "y", "stop"),  # does not stand across the end of thinking
+    ("hms</think>yes", ("es",), "y", "stop"),
+    ("a <thi", ("<",), "a ", "stop"),
+    ("<think>a b", ("b",), "", "length"),
+]
+
+
+@pytest.mark.parametrize(("said", "stop", "answer", "reason"), STOPS)
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_stop_string_is_found_whatever_is_held_back(
+    said: str, stop: tuple[str, ...], answer: str, reason: str, ends: bool
+) -> None:
+    for size in (1, 2, len(said)):
+        asked = prepared([1], prompt("hi", stop=stop), 512)
+        pieces: list[bytes | None] = [
+            said[at : at + size].encode() for at in range(0, len(said), size)
+        ]
+        writing = Writing(asked, 512 if ends else len(pieces), 0)
+        events: list[Event] = []
+        for piece in [*pieces, None] if ends else pieces:
+            events += writing.push(piece)
+            if isinstance(events[-1:] and events[-1], End):
+                break
+        end = events[-1]
+        assert isinstance(end, End)
+        text = "".join(event.text for event in events if isinstance(event, Delta))
+        assert (text[end.retracted :], end.reason) == (answer, reason)

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from app.provider.catalogue.files import optional_json
-from app.provider.chat import Chat, Vocabulary
+from app.provider.chat import Chat
 from app.provider.errors import ProviderError
+from app.provider.generation.vocabulary import Vocabulary
 from app.provider.hyperclovax.config import MODEL_TYPE
 from app.provider.hyperclovax.conversation import TEMPLATE
 from app.provider.vocabulary import HubVocabulary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -60,4 +60,22 @@ def _one(role: Role, messages: Sequence[Message]) -> Message:
     parts: list[TextPart | ImagePart] = list(messages[0].parts)
     for message in messages[1:]:
         parts += [_BETWEEN, *message.parts]
-    return Message(role, tuple(parts))
+    return whole(Message(role, tuple(parts)))
+
+
+def whole(message: Message) -> Message:
+    """The same message with neighbouring texts in one part: a token may be spelled across them."""
+    parts: list[TextPart | ImagePart] = []
+    for is_text, run in groupby(message.parts, key=lambda part: isinstance(part, TextPart)):
+        same = tuple(run)
+        parts += [TextPart(Message(message.role, same).text)] if is_text else same
+    return Message(message.role, tuple(parts))
+
+
+def changed(message: Message, change: Callable[[str], str]) -> Message:
+    """The same message with other texts."""
+    parts = (
+        TextPart(change(part.text)) if isinstance(part, TextPart) else part
+        for part in message.parts
+    )
+    return Message(message.role, tuple(parts))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.thinking import MARKERS
@@ -14,10 +16,23 @@ Given = tuple[Role, str]
 """A text of a message, and whose it is."""
 
 _MOST_KNOWN = 4096
-_NAMES = {"system": "system text", "user": "question", "assistant": "answer"}
+_NAMES = {"system": "a system text", "user": "a question", "assistant": "an answer"}
 
 _FLAGS = 64
 """Characters that a template may take out of a text: switches such as /no_think."""
+
+_MOST_MISSED = 256
+"""Words that are looked for in vain; the other ones of that text are not looked for."""
+
+
+class Usual(NamedTuple):
+    """What a template writes around messages of certain roles, as far as that is known.
+
+    ``tokens`` are special tokens.
+    """
+
+    header: str = ""
+    tokens: int = 0
 
 
 class ShownMessages:
@@ -25,80 +40,95 @@ class ShownMessages:
 
     Which message a template drops depends on the roles before it, so every order of roles is
     tried once with marked texts. What it cuts off a text shows in the prompt itself.
+    ``count`` counts special tokens.
     """
 
-    def __init__(self, fill: Callable[[Sequence[Message]], str]) -> None:
+    def __init__(
+        self, fill: Callable[[Sequence[Message]], str], count: Callable[[str], int]
+    ) -> None:
         self._fill = fill
-        self._known: dict[tuple[object, ...], str] = {}
+        self._count = count
+        self._known: dict[tuple[object, ...], Usual] = {}
 
-    def header(self, messages: Sequence[Message], given: Iterable[Given], rendered: str) -> str:
-        """What follows the messages in a prompt, which is the header of the answer.
-
-        ``given`` are their texts, in order, as the template was given them. Raises
-        UnsupportedInput when something of them is missing.
-        """
+    def usual(self, messages: Sequence[Message]) -> Usual:
+        """What the template writes around other texts; raises UnsupportedInput if it drops any."""
         roles = tuple((message.role, bool(message.images)) for message in messages)
         if roles not in self._known:
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[roles] = self._try(messages)
-        given = list(given)
-        if lost := _lost(given, rendered):
-            raise UnsupportedInput(
-                f"The model's chat template leaves out {lost} characters of what was said."
-            )
-        usual, last = self._known[roles], given[-1][1].strip() if given else ""
-        if usual and rendered.endswith(usual):
-            return usual
-        return rendered.rpartition(last)[2] if last else rendered
+        return self._known[roles]
 
-    def _try(self, messages: Sequence[Message]) -> str:
-        """Render marked texts; return what follows them, empty where that cannot be told."""
+    def _try(self, messages: Sequence[Message]) -> Usual:
         pictured = [index for index, message in enumerate(messages) if message.images]
         marked = Marked.of((message.role for message in messages), pictured)
         try:
             text = self._fill(marked.messages)
         except TemplateFailed:
-            return ""  # it takes only the real texts; these are checked in any case
+            return Usual()  # it takes only the real texts; these are checked in any case
         missing = marked.first_missing(text)
         if missing is not None:
             what = _NAMES[messages[missing].role]
             raise UnsupportedInput(
                 f"The model's chat template leaves out message {missing + 1} of "
-                f"{len(messages)} (a {what}): it cannot be shown this conversation."
+                f"{len(messages)} ({what}): it cannot be shown this conversation."
             )
-        return text[max((text.rfind(mark) + len(mark) for mark in marked.marks), default=0) :]
+        end = max((text.rfind(mark) + len(mark) for mark in marked.marks), default=0)
+        return Usual(text[end:], self._count(text))
 
 
-def _kept(text: str) -> str:
-    """What of a text templates show: they take the thinking out of earlier answers."""
+def answer_header(usual: Usual, given: Iterable[Given], rendered: str) -> str:
+    """What follows the messages in a prompt, which is the header of the answer.
+
+    ``given`` are their texts, in order, as the template was given them. Raises
+    UnsupportedInput when something of them is missing.
+    """
+    lost, end = _lost(given, rendered)
+    if lost:
+        raise UnsupportedInput(
+            f"The model's chat template leaves out {lost} characters of what was said."
+        )
+    if usual.header and rendered.endswith(usual.header):
+        return usual.header
+    return rendered[end:]
+
+
+def without_thinking(text: str) -> str:
+    """What of an earlier answer templates show, at least."""
     for markers in MARKERS:
         text = text.rpartition(markers.close)[2]
-    return text.strip()
+    return text
 
 
-def _lost(given: Iterable[Given], rendered: str) -> int:
-    """Characters of the texts that are not in the prompt, in order; 0 where a few are switches.
+def _lost(given: Iterable[Given], rendered: str) -> tuple[int, int]:
+    """Characters of the texts that are not in the prompt, in order, and where the last text ends.
 
-    A system text may stand anywhere.
+    0 where a few are switches. A system text may stand anywhere.
     """
     position = lost = 0
     for role, text in given:
-        missing, after = _lost_words(_kept(text), rendered, 0 if role == "system" else position)
-        position = position if role == "system" else after
+        begin = 0 if role == "system" else position
+        missing, after = _lost_words(text.strip(), rendered, begin)
+        position = max(position, after) if role != "system" else position
         lost += missing if missing > _FLAGS else 0
-    return lost
+    return lost, position
 
 
 def _lost_words(text: str, rendered: str, position: int) -> tuple[int, int]:
-    """The same of one text, word by word if need be, and where it ends in the prompt."""
+    """The same of one text, word by word if need be, and where it ends in the prompt.
+
+    What a template does to punctuation and to capitals loses nothing.
+    """
     if (found := rendered.find(text, position)) >= 0:
         return 0, found + len(text)
-    lost = 0
-    for word in text.split():
-        found = rendered.find(word, position)
+    lowered = rendered.lower()
+    rendered = lowered if len(lowered) == len(rendered) else rendered
+    words = re.findall(r"\w+", text.lower()) or text.split()
+    lost = missed = 0
+    for word in words:
+        found = rendered.find(word, position) if missed < _MOST_MISSED else -1
         if found < 0:
-            lost += len(word)
+            lost, missed = lost + len(word), missed + 1
         else:
             position = found + len(word)
     return lost, position

@@ -109,7 +109,8 @@ class ThinkingFilter:
         return ""
 
     def _answer(self) -> str | None:
-        marks = [*self._opening, *self._lone, *self._control_closing]
+        spoken = [opening for opening, closing in _CLOSING.items() if closing in self._lone]
+        marks = [*self._opening, *spoken, *self._lone, *self._control_closing]
         places = [(at, mark) for mark in marks if (at := self._text.find(mark)) >= 0]
         if places:
             return self._at_mark(*min(places))
@@ -120,9 +121,13 @@ class ThinkingFilter:
     def _at_mark(self, at: int, mark: str) -> str:
         """Thinking begins here, or has ended here although nothing had opened it."""
         before, rest = self._text[:at], self._text[at + len(mark) :]
-        if mark in _CLOSING:
+        if mark in self._opening:
             self._think_until(_CLOSING[mark], rest)
             return before
+        if mark in _CLOSING:  # the answer speaks of markers, and the closing one will follow
+            self._lone.remove(_CLOSING[mark])
+            self._text = rest
+            return before + mark
         if mark not in self._lone:
             self._text = rest
             return before

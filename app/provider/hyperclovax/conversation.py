@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.provider.chat import Chat, Vocabulary
+from app.provider.chat import Chat
 from app.provider.generation.message_form import MessageForm
+from app.provider.generation.vocabulary import Vocabulary
 from app.provider.types import ImagePart, Message, Role, TextPart
 
 TEMPLATE = """

@@ -86,6 +86,7 @@ class Turn:
     _said: list[Said] = field(default_factory=list)
     _beginning: Beginning = field(default_factory=Beginning)
     _text: list[str] = field(default_factory=list)
+    _retracted: int = 0
     _context: Context | None = None
     _started: Started | None = None
     _begun: bool = False
@@ -123,8 +124,8 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The answer so far."""
-        return "".join(self._text)
+        """The answer so far, without what turned out to be thinking."""
+        return "".join(self._text)[self._retracted :]
 
     # ---------------------------------------------------------------- its beginning
 
@@ -185,13 +186,14 @@ class Turn:
 
     async def _recorded(self, event: Event) -> Event:
         match event:
-            case Delta(text=text):
-                event = Delta(text.replace("\0", "\ufffd"))  # no database keeps a NUL
-                self._text.append(event.text)
+            case Delta():
+                event = replace(event, text=event.text.replace("\0", "\ufffd"))
+                self._text.append(event.text)  # no database keeps a NUL
+                self._retracted = event.retracted
             case Started():
                 self._started = event
             case End(reason=reason, usage=usage):
-                self._text = [self.text[event.retracted :]]
+                self._retracted = event.retracted
                 await self._end(Ending("complete", self.text, reason, asdict(usage)))
                 return TurnEnd(reason, usage, context=self.context)
         return event
