@@ -79,3 +79,12 @@ def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.C
     assert parsed(told)[-1].data["finish_reason"] == "cancelled"
     kept = client.get(f"/api/v4/conversations/{conversation}").json()["messages"][-1]["content"]
     assert set(kept) == {"y"}
+
+
+def test_a_summary_that_is_all_thinking_loses_nothing(client: httpx.Client) -> None:
+    long = asked("marked", message="x " * 700, overflow="summarise")
+    first = client.post("/api/v4/chat", json=long).json()
+    next_turn = {"model": "endless", "conversation_id": first["conversation_id"]}
+    again = client.post("/api/v4/chat", json=long | next_turn)
+    assert again.status_code == 400
+    assert "wrote no summary" in again.json()["detail"]

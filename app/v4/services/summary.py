@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.provider.errors import UnsupportedInput
 from app.provider.types import Message, Prompt, Sampling, Size
 from app.v1.services.chat import collected
 from app.v4.services.stage import Stage
@@ -18,7 +19,8 @@ TASK = (
 async def summarise(stage: Stage, said: Sequence[Said], before: str | None, goal: Size) -> str:
     """Condense ``said`` and the summary of what came ``before`` it into ``goal.tokens`` at most.
 
-    A part that is too long for the context is condensed piece by piece.
+    A part that is too long for the context is condensed piece by piece. Raises UnsupportedInput
+    when the model writes nothing: what was said must not be lost.
     """
     summary = before or ""
     sampling = Sampling(temperature=0.0, max_tokens=goal.tokens)
@@ -45,4 +47,9 @@ def _prompt(summary: str, piece: str, sampling: Sampling, owner: str) -> Prompt:
 
 async def _written(stage: Stage, made: Prompt) -> str:
     text, _ = await collected(stage.pool.stream(stage.model, made))
+    if not text.strip():  # a model that thinks for all of its tokens, for example
+        raise UnsupportedInput(
+            "The model wrote no summary of the earlier messages: use the overflow drop_oldest, "
+            "or another model."
+        )
     return text.strip()
