@@ -82,9 +82,9 @@ def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.C
 
 
 def test_a_summary_that_is_all_thinking_loses_nothing(client: httpx.Client) -> None:
-    long = asked("marked", message="x " * 700, overflow="summarise")
+    long = asked("marked", message="x " * 4500, overflow="summarise")
     first = client.post("/api/v4/chat", json=long).json()
     next_turn = {"model": "endless", "conversation_id": first["conversation_id"]}
     again = client.post("/api/v4/chat", json=long | next_turn)
-    assert again.status_code == 400
+    assert again.status_code == 400, again.text
     assert "wrote no summary" in again.json()["detail"]
