@@ -103,7 +103,7 @@ def models(
 ) -> None:
     """List the models on this machine, or describe one."""
     from app.provider.catalogue.scan import notices, pending
-    from app.provider.pool import ModelPool
+    from app.provider.pool.pool import ModelPool
 
     settings = _settings()
     pool = ModelPool(settings.pool())

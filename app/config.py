@@ -12,7 +12,7 @@ from app.media.policy import MediaPolicy
 from app.provider.engine import EngineLimits
 from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
-from app.provider.pool import PoolConfig
+from app.provider.pool.pool import PoolConfig
 from app.provider.status import HostPolicy
 from app.web.bounds import HELD_BYTES, BodyPace, ConnectionBounds, connection_limit
 

@@ -11,7 +11,7 @@ from app.config import Settings
 from app.database import Database
 from app.errors import MediaTypeNotSupported
 from app.logs import Traffic
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.v3.services.templates import TemplateLibrary
 from app.v4.services.desk import Desk
 from app.v5.services.fingerprints import Fingerprints

@@ -19,7 +19,7 @@ from app.dependencies import State
 from app.limits import BodyLimit, Reading
 from app.media.intake import Intake
 from app.provider.errors import ProviderError
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.security import Guard
 from app.v3.services.templates import TemplateLibrary, load
 from app.v4.services.caretaker import Caretaker

@@ -13,7 +13,7 @@ from app.database import Database
 from app.logs import Traffic
 from app.provider.ledger import Entry
 from app.provider.meters import Meters
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.provider.status import HostStatus
 
 

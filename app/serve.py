@@ -17,7 +17,7 @@ from app.config import InvalidSetting, Settings, read
 from app.database import DatabaseRefused
 from app.errors import OpenBindRefused
 from app.provider.errors import ModelConflict, ModelNotFound
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.security import require_safe_bind
 from app.v3.services.templates import BrokenTemplate
 from app.web.bounds import raise_descriptor_limit

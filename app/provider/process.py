@@ -12,7 +12,7 @@ from typing import Any
 from app.provider import child, wire
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineUnavailable, ProviderError
-from app.provider.load_errors import crash
+from app.provider.runtime.load_errors import crash
 
 log = logging.getLogger(__name__)
 

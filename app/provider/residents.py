@@ -21,9 +21,9 @@ from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.ledger import Entry, Tenant, Verdict, admit
 from app.provider.machine import held_by
 from app.provider.meters import Meters
-from app.provider.refusals import Refusals
+from app.provider.pool.refusals import Refusals
 from app.provider.rooms import Rooms, Wish
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.status import HostPolicy
 
 PATIENCE = 5.0

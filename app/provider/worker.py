@@ -23,7 +23,7 @@ from typing import Any
 from app.provider import wire
 from app.provider.engine import UNWANTED, Engine, EngineSpec, load
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
-from app.provider.load_errors import refusal, sentence
+from app.provider.runtime.load_errors import refusal, sentence
 from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, format_of
 from app.provider.errors import ModelNotLoadable
-from app.provider.pool import ModelPool, PoolConfig
-from app.provider.runtime import EngineHost
+from app.provider.pool.pool import ModelPool, PoolConfig
+from app.provider.runtime.host import EngineHost
 from tests.conftest import serving
 from tests.docs.test_readme import run
 from tests.http.events import parsed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.status import HostPolicy
 from app.provider.types import (
     Delta,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.engine import missing_library
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from tests.provider.asking import host_of
 from tests.provider.paged_model import write_paged
 

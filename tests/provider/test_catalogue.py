@@ -13,7 +13,7 @@ from app.provider.card import Shape
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotFound, ModelNotLoadable
 from app.provider.gguf.header import CUT_OFF, TENSOR_TYPES, read_header
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.asking import STARTER, prompt
 from tests.provider.model_files import write_gguf
 

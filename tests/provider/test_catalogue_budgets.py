@@ -23,7 +23,7 @@ from app.provider.catalogue.scan import READ_SECONDS, notices, pending, scan
 from app.provider.gguf.header import read_header
 from app.provider.headers.budget import FILE_SECONDS, TooExpensive, read_budget
 from app.provider.headers.json_reader import read_object
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
 

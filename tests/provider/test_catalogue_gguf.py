@@ -16,7 +16,7 @@ from app.provider.gguf import facts
 from app.provider.gguf.header import Header
 from app.provider.gguf.kinds import is_known, why_no_chat
 from app.provider.gguf.model import LlamaModel
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from app.v5.services.models import listed as listed_by_v5
 from tests.provider.gguf_bytes import (
     LIST,

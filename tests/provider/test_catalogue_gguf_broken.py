@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.catalogue.scan import scan
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.gguf_bytes import SAMPLES, TOKENIZER, header, pair, words, write
 from tests.provider.model_files import write_gguf
 

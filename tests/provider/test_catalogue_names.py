@@ -17,7 +17,7 @@ from app.provider.catalogue.fingerprint import fingerprint
 from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotLoadable
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.asking import prompt
 from tests.provider.model_files import write_gguf, write_hf, write_mlx
 

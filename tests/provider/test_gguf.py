@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.errors import ModelNotLoadable
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.types import Message, Prompt, Sampling
 from tests.provider.asking import STARTER, Reply, ask, host_of, prompt, size
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.bounds import check_folder, check_tokens
 from app.provider.errors import ContextOverflow, ModelNotLoadable
-from app.provider.load_errors import crash, refusal, sentence
+from app.provider.headers.bounds import check_folder, check_tokens
+from app.provider.runtime.load_errors import crash, refusal, sentence
 
 
 def test_paths_of_this_machine_are_cut_to_names(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from app.provider.backoff import LONGEST_SECONDS, BackOff
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable, ModelNotLoadable
 from app.provider.meters import BOUNDS, RECENT, Histogram, Meters
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.status import HostPolicy
 from app.provider.types import Delta
 from tests.provider.asking import ask, host_of, prompt, size

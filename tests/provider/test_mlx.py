@@ -13,7 +13,7 @@ import pytest
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
 from app.provider.machine import held_by
 from app.provider.mlx.format import need, read
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Started
 from tests.provider.asking import MODELS, STARTERS, ask, host_of, prompt, size
 

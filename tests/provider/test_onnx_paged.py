@@ -19,7 +19,7 @@ from app.provider.errors import (
     ModelNotLoadable,
     UnsupportedInput,
 )
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End
 from tests.provider.asking import Reply, ask, host_of, prompt, size
 from tests.provider.paged_asking import PROMPT, Spoken, admit, build

@@ -17,7 +17,7 @@ from app.provider import residents
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.machine import held_by
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
 from tests.provider.asking import STARTER, collect, prompt

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.provider import pool as pool_module
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotFound, ModelNotLoadable
-from app.provider.pool import ModelPool
-from app.provider.runtime import EngineHost
+from app.provider.pool import pool as pool_module
+from app.provider.pool.pool import ModelPool
+from app.provider.runtime.host import EngineHost
 from app.provider.status import HostPolicy
 from tests.provider.asking import STARTER, collect, host_of, prompt
 from tests.provider.scripted import make

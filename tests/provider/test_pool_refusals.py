@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from app.provider.errors import EngineUnavailable, ModelNotLoadable
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from tests.provider.asking import STARTER, collect, prompt
 from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.test_pool import SMALL, pool_of, until

@@ -10,7 +10,7 @@ import pytest
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.errors import ModelNotLoadable
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.real_models import MINILM, MINILM_ONNX, SMOLLM2, file_of_package, real_model
 
 SETTINGS = ("config.json", "tokenizer.json", "tokenizer_config.json")

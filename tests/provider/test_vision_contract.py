@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from app.provider.engine import missing_library
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, ImagePart, Message, Progress, Prompt, Sampling, TextPart
 from scripts.vision_starter.conversations import Case, held_out_cases
 from scripts.vision_starter.drawing import scene

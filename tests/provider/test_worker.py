@@ -9,7 +9,7 @@ import pytest
 
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.errors import EngineUnavailable, ProviderError, UnsupportedInput
-from app.provider.runtime import EngineHost
+from app.provider.runtime.host import EngineHost
 from app.provider.status import HostPolicy
 from app.provider.types import Prompt
 from tests.provider.asking import ask, prompt, size

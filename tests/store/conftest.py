@@ -8,7 +8,7 @@ import pytest
 
 from app.database import Database
 from app.provider.engine import EngineLimits
-from app.provider.pool import ModelPool, PoolConfig
+from app.provider.pool.pool import ModelPool, PoolConfig
 from app.v3.services.templates import TemplateLibrary
 from app.v4.services import turn
 from app.v4.services.desk import Desk

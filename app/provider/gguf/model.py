@@ -10,10 +10,10 @@ from functools import cache
 
 import llama_cpp
 
-from app.provider.bounds import MOST_TOKENS, check_number, check_tokens
 from app.provider.errors import ModelNotLoadable
 from app.provider.gguf import metadata
 from app.provider.gguf.vocabulary import LlamaVocabulary
+from app.provider.headers.bounds import MOST_TOKENS, check_number, check_tokens
 
 log = logging.getLogger(__name__)
 

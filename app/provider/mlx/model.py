@@ -16,9 +16,9 @@ import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
 from app.provider.answer import PreparedPrompt
-from app.provider.bounds import check_folder
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.bounds import check_folder
 from app.provider.mlx.places import Seen
 from app.provider.types import Sampling
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.provider.bounds import MOST_TOKENS, check_number, check_tokens
 from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.bounds import MOST_TOKENS, check_number, check_tokens
 
 FILE = "genai_config.json"
 

@@ -20,12 +20,12 @@ from transformers import (
 )
 from transformers.utils import logging as hub_logging
 
-from app.provider.bounds import check_folder
 from app.provider.catalogue.files import optional_json, read_json
 from app.provider.catalogue.safetensors import NotWholeError, main_type, read_weights
 from app.provider.chat import Chat
 from app.provider.engine import EngineLimits
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.bounds import check_folder
 from app.provider.hyperclovax import config as hyperclovax
 from app.provider.hyperclovax import loading
 from app.provider.hyperclovax.conversation import PLACEHOLDER, TEMPLATE, Conversation

@@ -10,7 +10,7 @@ from typing import cast
 
 from app.errors import InvalidRequest
 from app.provider.errors import EngineUnavailable, UnsupportedInput
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.provider.types import Delta, End, Event, Message, Prompt, Sampling
 from app.v1.models.chat import (
     AnswerMessage,

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, get_args
 
 from app.provider.card import ModelCard
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.v1.models.models import Model, ModelList
 
 FORMATS = frozenset(get_args(Model.model_fields["format"].annotation))

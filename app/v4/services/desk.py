@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from app.database import Database
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.v3.services.templates import TemplateLibrary
 from app.v4.services.turn import Bells
 

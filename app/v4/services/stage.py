@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.provider.types import Sampling
 
 

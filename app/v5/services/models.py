@@ -10,7 +10,7 @@ from app.provider.card import ModelCard
 from app.provider.engine import EngineLimits
 from app.provider.ledger import Entry
 from app.provider.memory import Need
-from app.provider.pool import ModelPool
+from app.provider.pool.pool import ModelPool
 from app.v1.services import models as v1
 from app.v5.models.models import (
     Memory,

@@ -18,9 +18,9 @@ from app.provider import wire
 from app.provider.backoff import BackOff
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotLoadable, ProviderError
-from app.provider.host_request import Request
 from app.provider.meters import AnswerMeter, Meters
 from app.provider.process import END_SECONDS, EngineProcess, how_it_ended, why_it_ended
+from app.provider.runtime.request import Request
 from app.provider.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
 

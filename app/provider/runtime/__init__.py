@@ -1,0 +1,1 @@
+"""One engine process: started, asked, watched, restarted."""
