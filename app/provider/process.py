@@ -85,7 +85,9 @@ class EngineProcess:
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-        return await asyncio.to_thread(self._popen.wait)
+        code = await asyncio.to_thread(self._popen.wait)
+        log.debug("engine process %d %s", self.pid, how_it_ended(code))
+        return code
 
 
 def how_it_ended(code: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -41,10 +42,12 @@ class Starts:
 
     def __init__(self, log: pytest.LogCaptureFixture) -> None:
         self._log = log
+        log.set_level(logging.DEBUG, "app.provider.process")
 
     @property
     def ended(self) -> int:
-        return sum("engine process" in record.getMessage() for record in self._log.records)
+        ours = (one for one in self._log.records if one.name == "app.provider.process")
+        return sum("engine process" in record.getMessage() for record in ours)
 
 
 @pytest.fixture
