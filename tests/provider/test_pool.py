@@ -215,9 +215,10 @@ def is_engine(child: psutil.Process) -> bool:
 
 
 async def watch(pool: ModelPool, most: list[int]) -> None:
-    """Measure the engine processes together, again and again."""
+    """Measure the pool's engine processes together, again and again, from before the first."""
+    others = set(psutil.Process().children())
     while True:
-        engines = filter(is_engine, psutil.Process().children())
+        engines = filter(is_engine, set(psutil.Process().children()) - others)
         most[0] = max(most[0], sum(held_by(engine.pid) for engine in engines))
         await asyncio.sleep(0.02)
 
