@@ -97,11 +97,11 @@ class _Timely:
 
 
 def _too_slow(pace: BodyPace) -> HTTPException:
-    told = (
+    detail = (
         f"The body came slower than {pace.least} bytes a second over {pace.seconds:g} s (the "
         "settings MIN_BODY_BYTES_PER_SECOND and BODY_WINDOW_SECONDS)."
     )
-    return HTTPException(408, told, {"Connection": "close"})
+    return HTTPException(408, detail, {"Connection": "close"})
 
 
 def _too_large(limit: int, setting: str) -> HTTPException:

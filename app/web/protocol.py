@@ -236,8 +236,8 @@ class BoundedProtocol(H11Protocol):
 def _error(fault: h11.RemoteProtocolError | None, bounds: ConnectionBounds) -> Exception:
     match fault.error_status_hint if fault else 400:
         case 431:
-            told = f"The headers are larger than {bounds.header_bytes} bytes (MAX_HEADER_BYTES)."
-            return HTTPException(431, told)
+            detail = f"The headers are larger than {bounds.header_bytes} bytes (MAX_HEADER_BYTES)."
+            return HTTPException(431, detail)
         case 501:
             return HTTPException(501, "Send the body as it is, or in chunks: no other coding.")
         case 505:
@@ -246,8 +246,8 @@ def _error(fault: h11.RemoteProtocolError | None, bounds: ConnectionBounds) -> E
 
 
 def _too_slow(bounds: ConnectionBounds) -> Exception:
-    told = f"The headers did not come within {bounds.header_seconds:g} s (HEADER_TIMEOUT_SECONDS)."
-    return HTTPException(408, told)
+    seconds = f"{bounds.header_seconds:g} s (HEADER_TIMEOUT_SECONDS)"
+    return HTTPException(408, f"The headers did not come within {seconds}.")
 
 
 def protocol(bounds: ConnectionBounds) -> Callable[..., BoundedProtocol]:

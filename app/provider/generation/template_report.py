@@ -1,4 +1,4 @@
-"""What is done with a model's chat template, told without loading its weights."""
+"""What is done with a model's chat template, found out without loading its weights."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def template_report(card: ModelCard) -> str:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
     except subprocess.SubprocessError:
-        return "It cannot be told: the library that reads the model's files crashed."
+        return "It is not known: the library that reads the model's files crashed."
     return done.stdout.decode().strip()

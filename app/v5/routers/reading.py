@@ -158,8 +158,8 @@ def _as_framework(model: type[T], body: bytearray | bytes) -> T:
         raise _not_json(0, "no text in Unicode, or too much in it") from error
 
 
-def _not_json(place: int, told: str) -> RequestValidationError:
-    broken = {"type": "json_invalid", "loc": ("body", place), "msg": "", "ctx": {"error": told}}
+def _not_json(place: int, reason: str) -> RequestValidationError:
+    broken = {"type": "json_invalid", "loc": ("body", place), "msg": "", "ctx": {"error": reason}}
     return RequestValidationError([broken])
 
 
