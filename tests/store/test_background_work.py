@@ -12,6 +12,7 @@ from random import Random
 
 import httpx
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from app.conversations.store import index_backlog, removal
@@ -20,7 +21,7 @@ from app.v4.services import transfer
 from app.v4.store import conversations, search
 from app.v4.store import transfer as store
 from app.v4.store.grams import document, words
-from app.v4.tables import Conversation, Message
+from app.v4.tables import Conversation, Message, Removal
 from tests.store import audit
 from tests.store.servers import server
 
@@ -202,8 +203,6 @@ async def test_deleted_while_it_is_being_indexed(
 async def test_an_import_that_broke_off_is_not_seen_and_goes_away(
     database: Database, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(removal, "IMPORT_LEASE", 300)
-
     def broken(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
         if rows[0].id == "m200":
             raise ConnectionAbortedError
@@ -215,6 +214,7 @@ async def test_an_import_that_broke_off_is_not_seen_and_goes_away(
         await brought(database, *["short"] * 300)
     assert len(audit.messages(store_url)) == 200
     assert await database.read(search.find, OWNER, "short", 10, None) == []
+    await database.write(lambda session: session.execute(update(Removal).values(after=1)))
     require_equal(store_url)
     assert audit.messages(store_url) == []
     assert audit.conversations(store_url) == []
