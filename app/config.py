@@ -13,7 +13,7 @@ from app.provider.engine import EngineLimits
 from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
 from app.provider.pool.pool import PoolConfig
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from app.web.bounds import HELD_BYTES, BodyPace, ConnectionBounds, connection_limit
 
 READ_AT_ONCE = 4

@@ -8,16 +8,16 @@ from typing import Annotated, TypedDict
 from fastapi import Depends, Request
 
 from app.config import Settings
-from app.database import Database
+from app.conversations.ask_with_images import Sight
+from app.conversations.services import Desk
+from app.downloads.jobs import Puller
 from app.errors import MediaTypeNotSupported
-from app.logs import Traffic
+from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.pool.pool import ModelPool
-from app.v3.services.templates import TemplateLibrary
-from app.v4.services.desk import Desk
-from app.v5.services.fingerprints import Fingerprints
-from app.v5.services.pull import Puller
-from app.v5.services.sight import Sight
+from app.storage.database import Database
+from app.templates.library import TemplateLibrary
 from app.web.errors import AdminKeyRequired
+from app.web.request_log import Traffic
 
 
 class State(TypedDict):

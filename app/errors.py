@@ -1,4 +1,4 @@
-"""What a client can be told went wrong; ``app/statuses.py`` says with which status.
+"""What a client can be told went wrong; ``app/web/error_codes.py`` says with which status.
 
 Exception                      anything not below: our bug, answered 500 without its message
 ├── TurnFailed                 a stored turn failed: tells of its cause, and where it is kept

@@ -12,21 +12,25 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from app import health, logs, metrics, migrate, pages, problems, versions
+from app import versions
 from app.config import Settings
-from app.database import Database
+from app.conversations.ask_with_images import Sight
+from app.conversations.janitor import Caretaker
+from app.conversations.services import Desk
 from app.dependencies import State
-from app.limits import BodyLimit, Reading
+from app.downloads.jobs import Puller
 from app.media.intake import Intake
+from app.monitoring import health, metrics
+from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
-from app.security import Guard
-from app.v3.services.templates import TemplateLibrary, load
-from app.v4.services.caretaker import Caretaker
-from app.v4.services.desk import Desk
-from app.v5.services.fingerprints import Fingerprints
-from app.v5.services.pull import Puller
-from app.v5.services.sight import Sight
+from app.reference import pages
+from app.storage import migrate
+from app.storage.database import Database
+from app.templates.library import TemplateLibrary, load
+from app.web import problem_details, request_log
+from app.web.auth import Guard
+from app.web.body_limit import BodyLimit, Reading
 from app.web.bounds import BOUND_BY_SERVER
 from app.web.lingering_close import LingeringClose
 
@@ -41,11 +45,11 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
     """
     settings = settings or Settings()
     templates = _templates(settings)
-    traffic = logs.Traffic()
+    traffic = request_log.Traffic()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        logs.configure(settings.log_level)
+        request_log.configure(settings.log_level)
         if not bounded:
             log.warning(
                 "started without ./run.sh serve, so nothing keeps %s: put a proxy in front that "
@@ -98,13 +102,13 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
     )
     _add_routes(app)
     _add_middleware(app, settings, traffic)
-    for kind in problems.HANDLED:
-        app.add_exception_handler(kind, problems.handle)
+    for kind in problem_details.HANDLED:
+        app.add_exception_handler(kind, problem_details.handle)
     return app
 
 
 def bounded_app() -> FastAPI:
-    """Build the application for ``app.serve``, whose server keeps the bounds."""
+    """Build the application for ``app.cli.serve``, whose server keeps the bounds."""
     return create_app(bounded=True)
 
 
@@ -131,7 +135,7 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(metrics.router)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, traffic: request_log.Traffic) -> None:
     """The last one added is the first to see a request."""
     public = [
         route.path
@@ -154,5 +158,5 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: logs.Traffic) -> 
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
         )
-    app.add_middleware(logs.RequestLog, traffic=traffic)
+    app.add_middleware(request_log.RequestLog, traffic=traffic)
     app.add_middleware(LingeringClose, seconds=settings.body_window_seconds)

@@ -16,7 +16,6 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.routing import compile_path
 
-from app import documents
 from app.v1.routers import chat as v1_chat
 from app.v1.routers import models as v1_models
 from app.v2.models.events import EVENTS
@@ -41,6 +40,7 @@ from app.v5.routers import pull as v5_pull
 from app.v5.routers import transfer as v5_transfer
 from app.v5.routers import turns as v5_turns
 from app.v5.routers import vision as v5_vision
+from app.web import openapi
 
 
 @dataclass(frozen=True)
@@ -177,4 +177,4 @@ def document(name: str) -> dict[str, Any]:
     bodies = [body for release in releases for body in release.bodies]
     router = APIRouter()
     add(name, router)
-    return documents.document(name, router.routes, [*schemas.values()], bodies)
+    return openapi.document(name, router.routes, [*schemas.values()], bodies)

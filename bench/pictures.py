@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.provider.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl import Scaling
 from bench.prompts import Messages, words
 from scripts.vision_starter.conversations import held_out_cases
 

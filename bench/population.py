@@ -20,16 +20,16 @@ from zlib import crc32
 
 from sqlalchemy import Connection, insert
 
-from app import migrate
+from app.conversations.defaults import Setup
+from app.conversations.store.conversations import first_line
 from app.conversations.store.index_dialects import SQLITE
-from app.database import open_engine, parsed
+from app.conversations.store.ngrams import conversation_tag, document, owner_tag
+from app.conversations.turn import Context
 from app.provider.types import Usage
-from app.security import LOCAL
-from app.v4.services.setup import Setup
-from app.v4.services.turn import Context
-from app.v4.store.conversations import first_line
-from app.v4.store.grams import conversation_tag, document, owner_tag
-from app.v4.tables import Conversation, Message
+from app.storage import migrate
+from app.storage.database import open_engine, parsed
+from app.storage.tables import Conversation, Message
+from app.web.auth import LOCAL
 from bench.process import ROOT
 from bench.texts import texts
 
@@ -104,7 +104,7 @@ def ensure(folder: Path, messages: int) -> Path:
 
 def _key() -> int:
     """Changes with everything that decides what is in the file."""
-    here, index = Path(__file__), ROOT / "app" / "v4" / "store" / "grams.py"
+    here, index = Path(__file__), ROOT / "app" / "conversations" / "store" / "ngrams.py"
     sources = [here, here.with_name("texts.py"), index, *(ROOT / "migrations").rglob("*.py")]
     return crc32(b"".join(path.read_bytes() for path in sorted(sources)))
 

@@ -15,8 +15,8 @@ import mlx.core as mx
 import numpy as np
 from PIL import Image
 
-from app.provider.qwen_patches import patches
-from app.provider.qwen_vl import SETTINGS, Scaling
+from app.provider.architectures.qwen_vl import SETTINGS, Scaling
+from app.provider.architectures.qwen_vl_pixels import patches
 from bench.direct import serve
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from app.v4.store.grams import (
+from app.conversations.store.ngrams import (
     conversation_tag,
     document,
     holds,

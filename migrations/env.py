@@ -4,9 +4,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 from app.config import Settings
-from app.database import Table, open_engine, parsed
-from app.v4 import tables  # noqa: F401 — fills Table.metadata
-from app.v4.store.search import INDEX
+from app.conversations.store.search import INDEX
+from app.storage import tables  # noqa: F401 — fills Table.metadata
+from app.storage.database import Table, open_engine, parsed
 
 
 def modelled(name: str | None, kind: str, _: object) -> bool:

@@ -15,9 +15,9 @@ import pytest
 import uvicorn
 from fastapi import APIRouter
 
-from app import migrate
 from app.config import Settings
 from app.main import create_app
+from app.storage import migrate
 from app.web.bounds import raise_descriptor_limit
 from app.web.server import uvicorn_config
 from tests.postgres import Cluster, NotInstalled, programs

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from app.media.errors import ImagesBusy, ImageUnreadable
 from app.media.header import Header, SizeUnknown, read
 from app.media.policy import MediaPolicy
-from app.provider import child as processes
-from app.provider.process import how_it_ended
+from app.provider.runtime import child_process as processes
+from app.provider.runtime.engine_process import how_it_ended
 
 log = logging.getLogger(__name__)
 

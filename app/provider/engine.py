@@ -23,11 +23,11 @@ from app.provider.memory import Need
 from app.provider.types import Event, Prompt
 
 ENGINES = {
-    "echo": "app.provider.echo",
-    "gguf": "app.provider.gguf",
-    "onnx": "app.provider.onnx",
-    "mlx": "app.provider.mlx",
-    "pytorch": "app.provider.pytorch",
+    "echo": "app.provider.engines.echo",
+    "gguf": "app.provider.engines.gguf",
+    "onnx": "app.provider.engines.onnx",
+    "mlx": "app.provider.engines.mlx",
+    "pytorch": "app.provider.engines.pytorch",
 }
 """Engine name → its package."""
 

@@ -16,8 +16,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
-from app import problems
-from app.web import h11_patterns
+from app.web import h11_patterns, problem_details
 from app.web.bounds import ConnectionBounds
 from app.web.connection import Connection
 from app.web.errors import MalformedRequest, ServerFull
@@ -204,7 +203,7 @@ class BoundedProtocol(H11Protocol):
 
     def _response(self, error: Exception) -> bytes:
         request_id = uuid.uuid4().hex
-        answer = problems.response(error, request_id)
+        answer = problem_details.response(error, request_id)
         self._count(answer.status_code, request_id)
         headers = [
             *self.server_state.default_headers,

@@ -21,12 +21,12 @@ from statistics import median, quantiles
 from typing import ParamSpec
 from urllib.parse import urlencode
 
-from app.database import Database
-from app.security import LOCAL
-from app.v4.models import paging
-from app.v4.store import conversations, lists, turns
-from app.v4.store.ids import new_id
-from app.v4.store.turns import Ending, Ids, Opening, Question
+from app.conversations.store import conversations, listing, turns
+from app.conversations.store.turns import Ending, Ids, Opening, Question
+from app.storage.database import Database
+from app.storage.ids import new_id
+from app.web import paging
+from app.web.auth import LOCAL
 from bench import population, process
 from bench.connection import ask, connect, get, post
 from bench.plan import Plan
@@ -169,17 +169,18 @@ async def _call(database: Database, tasks: Tasks) -> Times:
     read = database.read
     return {
         "list": [
-            await waited(read(lists.newest, LOCAL, PAGE + 1, place)) for place in tasks.places
+            await waited(read(listing.newest, LOCAL, PAGE + 1, place)) for place in tasks.places
         ],
         "open": [
             await waited(read(conversations.branch, LOCAL, name, LONGEST, None))
             for name in tasks.conversations
         ],
         "search": [
-            await waited(read(lists.found, LOCAL, query, PAGE + 1, None)) for query in tasks.queries
+            await waited(read(listing.found, LOCAL, query, PAGE + 1, None))
+            for query in tasks.queries
         ],
         "scattered": [
-            await waited(read(lists.found, LOCAL, query, PAGE + 1, None))
+            await waited(read(listing.found, LOCAL, query, PAGE + 1, None))
             for query in tasks.scattered
         ],
         **_appended([await _turn(database, *turn) for turn in tasks.turns]),

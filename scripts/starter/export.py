@@ -40,7 +40,7 @@ def write_card(folder: Path) -> None:
 def write_mlx(folder: Path, target: Path) -> None:
     """Convert the Hugging Face files in a folder with the server's own converter, as they are."""
     shutil.rmtree(target, ignore_errors=True)
-    command = [sys.executable, "-m", "app.provider.mlx.convert", str(folder), str(target)]
+    command = [sys.executable, "-m", "app.provider.engines.mlx.convert", str(folder), str(target)]
     subprocess.run([*command, "0", "-"], check=True)
 
 

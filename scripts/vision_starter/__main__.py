@@ -8,7 +8,7 @@ from random import Random
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from app.provider.hyperclovax.loading import load
+from app.provider.architectures.hyperclovax.loading import load
 from scripts.vision_starter import evaluate, hyperclovax, train
 from scripts.vision_starter.export import install, write_all
 from scripts.vision_starter.hyperclovax_files import FOLDER, write_hyperclovax

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from app.provider.hyperclovax.loading import load
-from app.provider.hyperclovax.pixels import tiles
+from app.provider.architectures.hyperclovax.loading import load
+from app.provider.architectures.hyperclovax.pixels import tiles
 from scripts.vision_starter.conversations import Case
 from scripts.vision_starter.hyperclovax_files import FOLDER
 from scripts.vision_starter.hyperclovax_prompt import END_OF_TEXT, IM_END, IMAGE

@@ -1,6 +1,6 @@
 """Trains a tiny model in the layout of HyperCLOVA X SEED Vision on the same pictures and questions.
 
-The modules are the server's own (`app.provider.hyperclovax`), so what is trained is what is run.
+The modules are the server's own (`app.provider.architectures.hyperclovax`): what is trained is run.
 """
 
 import time
@@ -15,10 +15,10 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
-from app.provider.hyperclovax.config import parse_config
-from app.provider.hyperclovax.model import HyperClovaX
-from app.provider.hyperclovax.pixels import tiles
-from app.provider.hyperclovax.tiling import Tiling, fitted, squared
+from app.provider.architectures.hyperclovax.config import parse_config
+from app.provider.architectures.hyperclovax.model import HyperClovaX
+from app.provider.architectures.hyperclovax.pixels import tiles
+from app.provider.architectures.hyperclovax.tiling import Tiling, fitted, squared
 from scripts.vision_starter.batches import BATCH
 from scripts.vision_starter.comparing import Comparing
 from scripts.vision_starter.conversations import conversation

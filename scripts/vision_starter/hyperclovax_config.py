@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from app.provider.hyperclovax.tiling import resolutions
+from app.provider.architectures.hyperclovax.tiling import resolutions
 from scripts.vision_starter.chatml import CONTEXT
 from scripts.vision_starter.hyperclovax_prompt import END_OF_TEXT, IM_END, IMAGE, VIDEO
 

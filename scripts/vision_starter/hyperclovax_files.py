@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import PreTrainedTokenizerFast, SiglipVisionConfig, SiglipVisionModel
 
-from app.provider.hyperclovax.model import HyperClovaX
+from app.provider.architectures.hyperclovax.model import HyperClovaX
 from scripts import files
 from scripts.vision_starter.hyperclovax_config import settings
 from scripts.vision_starter.hyperclovax_prompt import END_OF_TEXT, IM_END

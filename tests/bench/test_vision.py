@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.provider.gguf.header import read_header
+from app.provider.headers.gguf import read_header
 from bench import shapes_vision, vision_models
 from bench.client import Client, Reply
 from bench.figures import GOALS

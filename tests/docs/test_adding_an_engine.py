@@ -26,7 +26,7 @@ from tests.provider.asking import ask, host_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "adding-an-engine.md").read_text(encoding="utf-8")
-FOLDER = "app/provider/markov"
+FOLDER = "app/provider/engines/markov"
 NAME = FOLDER.replace("/", ".")
 
 
@@ -170,10 +170,11 @@ def checked(*command: str, cwd: Path, **environment: str) -> None:
 
 def test_the_code_is_written_as_the_project_is(tmp_path: Path) -> None:
     """In a tree like this one: ruff looks at what lies beside a module to sort its imports."""
-    provider = tmp_path / "app" / "provider"
-    provider.mkdir(parents=True)
-    for one in (ROOT / "app" / "provider").iterdir():
-        (provider / one.name).symlink_to(one)
+    for folder in ("app/provider", "app/provider/engines"):
+        (tmp_path / folder).mkdir(parents=True)
+        for one in (ROOT / folder).iterdir():
+            if one.name != "engines":
+                (tmp_path / folder / one.name).symlink_to(one)
     (tmp_path / "pyproject.toml").symlink_to(ROOT / "pyproject.toml")
     for name, code in blocks().items():
         if name.startswith(FOLDER):

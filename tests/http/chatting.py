@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from app.v4.tables import Message
+from app.storage.tables import Message
 from tests.http.events import SentEvent, parsed
 from tests.store import audit
 

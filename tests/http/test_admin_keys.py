@@ -8,10 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app import contracts, versions
+from app import versions
 from app.config import Settings
 from app.errors import OpenBindRefused
-from app.security import require_safe_bind
+from app.reference import export
+from app.web.auth import require_safe_bind
 from tests.conftest import serving
 
 ADMIN, USER = {"X-API-Key": "admin"}, {"X-API-Key": "user"}
@@ -127,4 +128,4 @@ def test_the_contract_lists_the_status() -> None:
     for method, path in ADMINISTER:
         pattern = path.replace("echo", "{model}").replace("p1", "{job}")
         assert "403" in paths[f"/api/v5{pattern}"][method.lower()]["responses"]
-    assert "admin-key-required" not in contracts.contents()["v5.json"]
+    assert "admin-key-required" not in export.contents()["v5.json"]

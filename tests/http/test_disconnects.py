@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from app import sse
+from app.web import sse
 from tests.conftest import serving
 
 LONG = "a " * 400_000

@@ -9,12 +9,13 @@ import pytest
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from app import errors, problems
+from app import errors
 from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
-from app.statuses import TABLE
 from app.web import errors as edge
+from app.web import problem_details
+from app.web.error_codes import TABLE
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
@@ -76,7 +77,7 @@ SAMPLES: list[Exception] = [
 
 
 def told(error: Exception) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(bytes(problems.response(error, "r1").body))
+    body: dict[str, Any] = json.loads(bytes(problem_details.response(error, "r1").body))
     return body
 
 
@@ -97,7 +98,7 @@ def test_every_row_has_its_sample() -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
 def test_every_row_becomes_a_problem(sample: Exception) -> None:
     status, code, _ = TABLE.get(type(sample), TABLE[Exception])
-    answer = problems.response(sample, "r1")
+    answer = problem_details.response(sample, "r1")
     assert answer.status_code == status
     assert answer.media_type == "application/problem+json"
     body = told(sample)
@@ -107,10 +108,10 @@ def test_every_row_becomes_a_problem(sample: Exception) -> None:
     assert body["detail"]
 
 
-@pytest.mark.parametrize("status", problems.FRAMEWORK)
+@pytest.mark.parametrize("status", problem_details.FRAMEWORK)
 def test_errors_of_the_framework_have_codes_too(status: int) -> None:
     body = told(HTTPException(status, "x"))
-    assert (body["status"], body["code"]) == (status, problems.FRAMEWORK[status])
+    assert (body["status"], body["code"]) == (status, problem_details.FRAMEWORK[status])
 
 
 def test_context_overflow_tells_both_numbers() -> None:
@@ -123,7 +124,7 @@ def test_context_overflow_tells_both_numbers() -> None:
     [(provider.EngineBusy("Full.", 0.2), "1"), (provider.EngineUnavailable("Down.", 2.5), "3")],
 )
 def test_busy_says_when_to_come_back(error: Exception, seconds: str) -> None:
-    assert problems.response(error, "r1").headers["retry-after"] == seconds
+    assert problem_details.response(error, "r1").headers["retry-after"] == seconds
 
 
 def test_our_bugs_keep_their_message() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from app.v1.models.base import WireModel
+from app.web.schema import WireModel
 from tests.conftest import serving
 
 ROUTES = ["/api/v1/chat", "/api/v2/chat", "/api/v2/chat/stream"]

@@ -86,7 +86,7 @@ def ask(client: httpx.Client, route: str, model: str, message: str = "hi") -> ht
 
 def ended(log: pytest.LogCaptureFixture) -> int:
     """Engine processes that have ended, by what the log says of each."""
-    ours = (one for one in log.records if one.name == "app.provider.process")
+    ours = (one for one in log.records if one.name == "app.provider.runtime.engine_process")
     return sum("engine process" in record.getMessage() for record in ours)
 
 
@@ -94,7 +94,7 @@ def ended(log: pytest.LogCaptureFixture) -> int:
 def test_it_is_refused_with_a_reason_and_tried_once(
     client: httpx.Client, folder: Path, model: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "app.provider.process")
+    caplog.set_level(logging.DEBUG, "app.provider.runtime.engine_process")
     refusals = [ask(client, route, model) for route in (*CHATS, *STREAMS)]
     for refused in refusals:
         assert (refused.status_code, refused.json()["code"]) == (409, "model-not-loadable")
@@ -119,7 +119,7 @@ def test_it_is_refused_with_a_reason_and_tried_once(
 def test_to_load_a_refused_model_is_to_try_it_once_more(
     client: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "app.provider.process")
+    caplog.set_level(logging.DEBUG, "app.provider.runtime.engine_process")
     for tries in (1, 2):
         refused = client.post("/api/v5/models/abort/load")
         assert (refused.status_code, refused.json()["code"]) == (409, "model-not-loadable")

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from app import versions
-from app.provider.curated import RECOMMENDED
-from app.reference import address
+from app.provider.hub.recommended import RECOMMENDED
+from app.reference.html import address
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -68,7 +68,7 @@ def test_no_engine_library_comes_into_the_server(empty_models: Path, tmp_path: P
         timeout=60,
     )
     loaded = set(done.stdout.split())
-    assert "app.sse" in loaded
+    assert "app.web.sse" in loaded
     assert loaded & HEAVY == set()
 
 
@@ -116,7 +116,7 @@ def served(models: Path, folder: Path, soft: int, hard: int) -> Iterator[tuple[h
     """A process that may open so many files, and its log."""
     log = folder / "log"
     limited = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, ({soft}, {hard}))"
-    script = f"{limited}; from app.serve import main; main()"
+    script = f"{limited}; from app.cli.serve import main; main()"
     with (
         log.open("w") as said,
         subprocess.Popen(

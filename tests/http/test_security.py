@@ -10,10 +10,11 @@ import httpx
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from app import security, versions
+from app import versions
 from app.config import Settings
 from app.errors import OpenBindRefused
 from app.main import create_app
+from app.web import auth
 from tests.conftest import serving
 from tests.http import wire
 
@@ -296,15 +297,15 @@ def test_no_page_may_read_by_default(echo: httpx.Client) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost"])
 def test_loopback_needs_no_key(host: str) -> None:
-    security.require_safe_bind(Settings(_env_file=None), host)
+    auth.require_safe_bind(Settings(_env_file=None), host)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "box.lan"])  # noqa: S104
 def test_the_whole_network_needs_one(host: str) -> None:
     with pytest.raises(OpenBindRefused, match=r"API_KEYS=.*HOST=127\.0\.0\.1.*ALLOW_OPEN_BIND"):
-        security.require_safe_bind(Settings(_env_file=None), host)
-    security.require_safe_bind(Settings(_env_file=None, api_keys=("k",)), host)
-    security.require_safe_bind(Settings(_env_file=None, allow_open_bind=True), host)
+        auth.require_safe_bind(Settings(_env_file=None), host)
+    auth.require_safe_bind(Settings(_env_file=None, api_keys=("k",)), host)
+    auth.require_safe_bind(Settings(_env_file=None, allow_open_bind=True), host)
 
 
 def own_address() -> str:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from app.errors import TurnFailed
 from app.provider.types import Event, Progress
-from app.sse import EventStream
+from app.web.sse import EventStream
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.test_errors import SAMPLES

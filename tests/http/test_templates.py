@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from app.templates.library import BrokenTemplate, load, read
 from app.v3.models.examples import TEMPLATE_EXAMPLES
 from app.v3.models.template import LONGEST_SOURCE, Localised, Template
-from app.v3.services.templates import BrokenTemplate, load, read
 from tests.conftest import serving
 from tests.http.events import parsed
 

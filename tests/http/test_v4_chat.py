@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from app.v4.services import turn
+from app.conversations import turn
 from tests.conftest import serving
 from tests.http.chatting import CHAT, LONG, STREAM, refused, said, shown_tokens, streamed, wait_for
 from tests.http.events import parsed

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from app.database import Database
-from app.v4.services.editing import MOST
-from app.v4.store.ids import now
-from app.v4.tables import Template
+from app.storage.database import Database
+from app.storage.ids import now
+from app.storage.tables import Template
+from app.templates.editing import MOST
 from tests.conftest import serving
 from tests.http.editing import ADDED, MINE, PATH, made, names, problem, said
 from tests.http.owners import Owner

@@ -163,8 +163,8 @@ def test_two_run_and_others_wait(hub: Hub, client: httpx.Client) -> None:
 def test_downloads_are_bounded(
     hub: Hub, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.v5.services.pull.MOST_OPEN", 2)
-    monkeypatch.setattr("app.v5.services.pull.MOST_KEPT", 2)
+    monkeypatch.setattr("app.downloads.jobs.MOST_OPEN", 2)
+    monkeypatch.setattr("app.downloads.jobs.MOST_KEPT", 2)
     hub.files = {f"m{number}.gguf": LARGE for number in range(3)}
     hub.hold_after = HELD
     first, second = [begun(client, f"{REPO}:m{n}.gguf") for n in range(2)]
@@ -234,7 +234,7 @@ def test_pulling_may_be_switched_off(hub: Hub, tmp_path: Path) -> None:
 def test_silent_hub_is_given_up(
     hub: Hub, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.v5.services.pull.LOOK_SECONDS", 1.5)
+    monkeypatch.setattr("app.downloads.jobs.LOOK_SECONDS", 1.5)
     hub.stall_listing = True
     begun_at = time.monotonic()
     assert refusal(ask(client)) == (502, "hub-unreachable")

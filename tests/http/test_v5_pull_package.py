@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from app.provider.curated import RECOMMENDED
+from app.provider.hub.recommended import RECOMMENDED
 from tests.conftest import serving
 from tests.provider.package_index import Index, wheel, wheel_name
 from tests.provider.package_index import serving as index_serving

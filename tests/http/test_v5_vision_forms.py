@@ -12,7 +12,7 @@ import pytest
 
 from app import versions
 from app.v5.models.chat import ChatRequest
-from app.v5.routers.reading import FORM_FIELDS
+from app.v5.routers.bodies import FORM_FIELDS
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown

@@ -80,7 +80,7 @@ def test_versions_import_downwards_only(path: Path) -> None:
         if found := re.match(r"app\.v(\d+)\.", name):
             assert int(found[1]) <= own, name
         assert not name.startswith(
-            ("app.main", "app.versions", "app.pages", "app.cli", "app.commands")
+            ("app.main", "app.versions", "app.reference.pages", "app.cli", "app.cli.commands")
         ), name
 
 

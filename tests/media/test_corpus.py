@@ -18,7 +18,7 @@ from app.media.errors import (
     ImageTypeNotSupported,
     ImageUnreadable,
 )
-from app.statuses import kind_of
+from app.web.error_codes import kind_of
 from tests.media.conftest import Take
 from tests.media.corpus import CORPUS, POLYGLOTS, Outcome
 from tests.media.files import bmp, drawing, gif, jpeg, saved, webp

@@ -26,7 +26,7 @@ from app.media.fetch import Fetcher
 from app.media.given import GivenImage
 from app.media.intake import Intake
 from app.media.policy import MediaPolicy
-from app.statuses import kind_of
+from app.web.error_codes import kind_of
 from tests.media.files import drawing, jpeg, saved
 from tests.media.web import Serve, Web, endless, page, raw, redirect, silent, web
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.runtime.host import EngineHost
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import (
     Delta,
     End,

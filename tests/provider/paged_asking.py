@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app.provider.answer import PreparedPrompt
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load
 from app.provider.errors import ProviderError
+from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Sampling
-from app.provider.vocabulary import HubVocabulary
 from tests.provider.asking import Reply
 from tests.provider.paged_model import likeliest
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
-from app.provider.pytorch.engine import PytorchEngine, build
+from app.provider.engines.pytorch.engine import PytorchEngine, build
 from app.provider.types import Delta, End, Event, ImagePart, Prompt, Started
 from tests.provider.pictures import noise, part, shown
 

@@ -12,10 +12,10 @@ import llama_cpp
 import numpy as np
 from llama_cpp import mtmd_cpp as mtmd
 
+from app.provider.architectures.qwen_vl_pixels import scaled
 from app.provider.engine import EngineLimits, EngineSpec
+from app.provider.engines.gguf.engine import GgufEngine
 from app.provider.errors import ProviderError
-from app.provider.gguf.engine import GgufEngine
-from app.provider.qwen_patches import scaled
 from app.provider.types import End, Event, Prompt, Started
 from tests.provider.asking import Reply
 
@@ -32,7 +32,7 @@ class Driver:
     @classmethod
     def of(cls, path: Path, **limits: Any) -> Driver:
         """Load a model into this process."""
-        spec = EngineSpec("app.provider.gguf", str(path), EngineLimits(**limits))
+        spec = EngineSpec("app.provider.engines.gguf", str(path), EngineLimits(**limits))
         driver = cls(GgufEngine(spec, lambda _: None))
         if driver.engine._sight:
             projector = driver.engine._sight._projector

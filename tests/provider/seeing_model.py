@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.provider.answer import ImageSize, PlacedImage
-from app.provider.qwen_patches import patches, positions, scaled
-from app.provider.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl_pixels import patches, positions, scaled
+from app.provider.generation.prepared import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 from tests.provider.asking import STARTERS
 from tests.provider.graph_files import FLOAT, INT64, GraphWriter

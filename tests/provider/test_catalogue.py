@@ -12,7 +12,7 @@ import pytest
 from app.provider.card import Shape
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotFound, ModelNotLoadable
-from app.provider.gguf.header import CUT_OFF, TENSOR_TYPES, read_header
+from app.provider.headers.gguf import CUT_OFF, TENSOR_TYPES, read_header
 from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.asking import STARTER, prompt
 from tests.provider.model_files import write_gguf

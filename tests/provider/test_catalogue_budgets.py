@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from app.provider.catalogue import walk as walks
-from app.provider.catalogue.files import MOST_ENTRIES
 from app.provider.catalogue.huggingface import describe
 from app.provider.catalogue.scan import READ_SECONDS, notices, pending, scan
-from app.provider.gguf.header import read_header
 from app.provider.headers.budget import FILE_SECONDS, TooExpensive, read_budget
+from app.provider.headers.files import MOST_ENTRIES
+from app.provider.headers.gguf import read_header
 from app.provider.headers.json_reader import read_object
 from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
@@ -127,8 +127,8 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     program = f"""
 import resource, sys
 from pathlib import Path
-from app.provider.gguf.header import read_header
-from app.provider.catalogue.files import read_json
+from app.provider.headers.gguf import read_header
+from app.provider.headers.files import read_json
 from app.provider.headers.budget import TooExpensive, read_budget
 base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sorted(Path({str(tmp_path)!r}).glob("*.bin")):

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from app.provider.catalogue.runners import refusal
+from app.provider.catalogue.engine_choice import refusal
 from app.provider.catalogue.scan import scan
+from app.provider.engines.onnx.settings import read_settings
 from app.provider.errors import ModelNotLoadable
-from app.provider.onnx.settings import read_settings
-from app.provider.vocabulary import HubVocabulary
+from app.provider.generation.tokenizer import HubVocabulary
 from tests.provider.model_files import GENAI, write_hf, write_mlx, write_onnx
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 98362432\n" % (

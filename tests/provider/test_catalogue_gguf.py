@@ -11,11 +11,11 @@ import gguf
 import pytest
 
 from app.provider.catalogue.scan import scan
+from app.provider.engines.gguf import facts
+from app.provider.engines.gguf.kinds import is_known, why_no_chat
+from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable
-from app.provider.gguf import facts
-from app.provider.gguf.header import Header
-from app.provider.gguf.kinds import is_known, why_no_chat
-from app.provider.gguf.model import LlamaModel
+from app.provider.headers.gguf import Header
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.v5.services.models import listed as listed_by_v5
 from tests.provider.gguf_bytes import (

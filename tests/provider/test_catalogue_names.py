@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
-from app.provider.catalogue import fingerprint as fingerprints
-from app.provider.catalogue.fingerprint import fingerprint
+from app.provider.catalogue import checksum as fingerprints
+from app.provider.catalogue.checksum import fingerprint
 from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotLoadable

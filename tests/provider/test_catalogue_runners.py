@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.eyesight import NOTICE
-from app.provider.catalogue.runners import NEITHER, runner
+from app.provider.catalogue.engine_choice import NEITHER, runner
 from app.provider.catalogue.scan import scan
+from app.provider.catalogue.vision_folder import NOTICE
 from tests.provider.model_files import CONFIG, write_hf, write_mlx
 
 HYPERCLOVAX: dict[str, Any] = {

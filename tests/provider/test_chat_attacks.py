@@ -19,11 +19,11 @@ from tokenizers import (
 )
 from tokenizers.normalizers import Normalizer
 
-from app.provider.chat import Chat
 from app.provider.errors import UnsupportedInput
+from app.provider.generation.chat_template import Chat
 from app.provider.generation.special_tokens import SpecialTokenEscaper
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import ImagePart, Message, TextPart
-from app.provider.vocabulary import HubVocabulary
 from tests.provider.chat_templates import FAMILIES
 from tests.provider.scripted import CHATML, CONTROL
 from tests.provider.test_chat_prompts import HI, STRIPS, gguf, hub, text_of, tokens_of

@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.answer import ImageSize, PreparedPrompt, common_prefix, placed, prepared
-from app.provider.chat import Chat
 from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.generation.chat_template import Chat
+from app.provider.generation.prepared import (
+    ImageSize,
+    PreparedPrompt,
+    common_prefix,
+    placed,
+    prepared,
+)
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
-from app.provider.vocabulary import HubVocabulary
 
 STARTER = Path(__file__).parents[2] / "models" / "starter-hf"
 SIZE = ImageSize(width=56, height=84, tokens=6, positions=3)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from app.provider.chat import Chat
+from app.provider.engines.gguf.model import open_vocabulary
+from app.provider.engines.gguf.vocabulary import LlamaVocabulary
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
+from app.provider.generation.chat_template import Chat
 from app.provider.generation.message_form import MessageForm
-from app.provider.gguf.model import open_vocabulary
-from app.provider.gguf.vocabulary import LlamaVocabulary
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import Message, TextPart
-from app.provider.vocabulary import HubVocabulary
 from tests.provider.chat_templates import FAMILIES, Family
 from tests.provider.scripted import CHATML, CONTROL, make
 

@@ -14,7 +14,7 @@ import pytest
 
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable
 from app.provider.runtime.host import EngineHost
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, End, Started
 from tests.provider.asking import ask, host_of, prompt, size
 

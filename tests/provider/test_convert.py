@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.commands import app
-from app.provider import convert as module
-from app.provider.convert import CannotConvert, Conversion, convert, find_source
+from app.cli.commands import app
+from app.provider.conversion import convert as module
+from app.provider.conversion.convert import CannotConvert, Conversion, convert, find_source
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load, missing_library
 from app.provider.types import Delta, End
 from tests.provider.asking import MODELS, prompt
@@ -134,7 +134,7 @@ def test_a_full_disk_is_noticed_first(tmp_path: Path, monkeypatch: pytest.Monkey
 KILLED = """
 import sys
 from pathlib import Path
-from app.provider.convert import Conversion, convert
+from app.provider.conversion.convert import Conversion, convert
 from app.provider.engine import EngineLimits
 convert(Conversion(Path(sys.argv[1]), "mlx"), Path(sys.argv[2]), EngineLimits(threads=1))
 """

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from app.provider.answer import ImageSize, PlacedImage
-from app.provider.features import FeatureCache, FeatureKey
+from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 
 Rows = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]

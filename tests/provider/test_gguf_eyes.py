@@ -10,8 +10,8 @@ import pytest
 from app.provider.card import Vision
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
-from app.provider.gguf.eyes import find, find_of
-from app.provider.gguf.format import need, read
+from app.provider.engines.gguf.format import need, read
+from app.provider.engines.gguf.mmproj import find, find_of
 from tests.provider.model_files import write_gguf
 from tests.provider.vision_files import write_plain, write_seeing
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.provider import pace
 from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError, UnsupportedInput
+from app.provider.generation import prefill_budget
 from app.provider.types import Delta, ImagePart, Progress, Prompt, Started
 from tests.provider.pictures import Said, from_bytes, noise, shown
 from tests.provider.seeing import Driver, by_mtmd, started
@@ -91,7 +91,7 @@ def test_a_large_picture_is_read_in_pieces_beside_an_answer(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """625 vectors over several steps; the answer beside it goes on in each of them."""
-    monkeypatch.setattr(pace, "BATCH_TOKENS", 64)
+    monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 64)
     question = shown((LARGE, "What is it?"))
     alone = driver.ask(fresh(question, "alone")).text
     beside = driver.start(shown("Tell me something long.", max_tokens=4000))
@@ -114,7 +114,7 @@ def test_a_picture_that_is_read_at_once_is_not_cut_beside_an_answer(
     driver = Driver.of(write_plain(tmp_path, "gemma3"))
     question = shown((WIDE, "What is it?"))
     alone = driver.ask(fresh(question, "alone")).text
-    monkeypatch.setattr(pace, "BATCH_TOKENS", 9)
+    monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 9)
     beside = driver.start(shown("Tell me something long.", max_tokens=4000))
     driver.until(beside, Delta)
     (reply,) = driver.finish([driver.start(question)])
@@ -176,7 +176,7 @@ def test_pictures_that_begin_alike_are_told_apart(driver: Driver) -> None:
 def test_a_cancelled_picture_leaves_no_half_of_it(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "BATCH_TOKENS", 64)
+    monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 64)
     question = shown((LARGE, "What is it?"))
     alone = driver.ask(fresh(question, "alone")).text
     beside = driver.start(shown("Tell me something long.", max_tokens=4000))
@@ -196,7 +196,7 @@ def test_half_a_picture_does_not_come_back_from_ram(
     seeing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = Driver.of(seeing, slots=2, context_length=768, kv_cache_bytes=1)
-    monkeypatch.setattr(pace, "BATCH_TOKENS", 32)
+    monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 32)
     question = shown((noise(392, 392), "What is it?"))
     job = driver.start(question)
     while not any(isinstance(one, Progress) and one.done > 100 for one in driver.events(job)):
@@ -221,7 +221,7 @@ def test_a_picture_still_being_looked_at_can_be_cancelled(driver: Driver) -> Non
 def test_whoever_shows_the_same_picture_meanwhile_shares_it(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pace, "BATCH_TOKENS", 40)
+    monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 40)
     jobs = [driver.start(shown((LARGE, f"What is {n}?"))) for n in range(3)]
     replies = driver.finish(jobs)
     assert driver.looked == [LARGE.sha256]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from app.provider.curated import RECOMMENDED
 from app.provider.hub.errors import NotOnHub
 from app.provider.hub.names import Wanted, parse
+from app.provider.hub.recommended import RECOMMENDED
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from app.provider.curated import Recommended
 from app.provider.hub import names, package, record
-from app.provider.hub.choice import choose
 from app.provider.hub.download import fetch, find, find_in_package, preflight
 from app.provider.hub.errors import (
     Damaged,
@@ -29,6 +27,8 @@ from app.provider.hub.errors import (
 )
 from app.provider.hub.names import Hubs, Wanted, parse, parse_command
 from app.provider.hub.package import Inspected
+from app.provider.hub.recommended import Recommended
+from app.provider.hub.select import choose
 from app.provider.hub.wheel import listing
 from tests.provider.package_index import PACKAGE, Index, serving, use, wheel, wheel_name
 from tests.provider.pulling import CHUNK, ignore, left_over, tiny_disk

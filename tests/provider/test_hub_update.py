@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.errors import ModelNotLoadable
-from app.provider.hub import place, record
+from app.provider.hub import record, staging
 from app.provider.hub.errors import NameTaken, NotOnHub
 from app.provider.hub.plan import INCOMING
 from app.provider.hub.update import News, news, records, renew
@@ -132,7 +132,7 @@ def test_folder_is_swapped_and_only_what_changed_is_downloaded(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool
 ) -> None:
     if not atomic:
-        monkeypatch.setattr(place, "_exchange", lambda *_: False)
+        monkeypatch.setattr(staging, "_exchange", lambda *_: False)
     hub.files = dict(FOLDER)
     folder = pull(hub, tmp_path)
     hub.commit, hub.downloads = SECOND, []
@@ -197,7 +197,7 @@ def test_kill_leaves_one_whole_version(
     atomic: bool,
 ) -> None:
     if not atomic:
-        monkeypatch.setattr(place, "_exchange", lambda *_: False)
+        monkeypatch.setattr(staging, "_exchange", lambda *_: False)
     old, name = ({"small.gguf": b"1" * 1000}, "small.gguf") if kind == "file" else (FOLDER, "")
     hub.files = dict(old)
     target = pull(hub, tmp_path, name)
@@ -243,5 +243,5 @@ def test_swap_is_atomic_here(tmp_path: Path) -> None:
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    assert place._exchange(tmp_path / "one", tmp_path / "other")
+    assert staging._exchange(tmp_path / "one", tmp_path / "other")
     assert os.listdir(tmp_path / "one") == ["other"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.provider.hyperclovax import video
-from app.provider.hyperclovax.config import Video, parse_config
-from app.provider.hyperclovax.tiling import Tiling, resolutions
+from app.provider.architectures.hyperclovax import video
+from app.provider.architectures.hyperclovax.config import Video, parse_config
+from app.provider.architectures.hyperclovax.tiling import Tiling, resolutions
 
 torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
@@ -19,9 +19,9 @@ torch.set_num_threads(1)  # several wait for each other where other programs com
 
 from safetensors.numpy import load_file, save_file
 
-from app.provider.hyperclovax.loading import load
-from app.provider.hyperclovax.model import HyperClovaX, mapped
-from app.provider.hyperclovax.pixels import tiles
+from app.provider.architectures.hyperclovax.loading import load
+from app.provider.architectures.hyperclovax.model import HyperClovaX, mapped
+from app.provider.architectures.hyperclovax.pixels import tiles
 from tests.provider.hyperclovax_files import (
     CANVASES,
     IMAGE,

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.hyperclovax.conversation import PLACEHOLDER, TEMPLATE, Conversation, file_name
+from app.provider.architectures.hyperclovax.conversation import (
+    PLACEHOLDER,
+    TEMPLATE,
+    Conversation,
+    file_name,
+)
 from app.provider.types import ImageNotes, ImagePart, Message, TextPart
 
 pytest.importorskip("safetensors", reason="pytorch: safetensors is not installed")
 
-from app.provider.vocabulary import HubVocabulary
+from app.provider.generation.tokenizer import HubVocabulary
 from tests.provider.hyperclovax_files import TEMPLATES, Layout, write_hyperclovax
 
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>", "<|not_there|>")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.provider.architectures.hyperclovax.config import parse_config
 from app.provider.errors import ModelNotLoadable
-from app.provider.hyperclovax.config import parse_config
 
 torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
@@ -17,7 +17,7 @@ torch.set_num_threads(1)  # several wait for each other where other programs com
 
 from safetensors.numpy import save_file
 
-from app.provider.hyperclovax.loading import load
+from app.provider.architectures.hyperclovax.loading import load
 from tests.provider.hyperclovax_files import (
     MAIN,
     OLD,

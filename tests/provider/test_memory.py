@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.provider.ledger import Budget, Tenant, Verdict, admit
 from app.provider.memory import GpuPolicy, Need, place
+from app.provider.pool.eviction import Budget, Tenant, Verdict, admit
 
 MODEL = Need(runtime=10, weights=800, kv=160, compute=40, prefix_cache=100, layers=24)
 """Each layer takes 40 bytes of weights, keys and values."""

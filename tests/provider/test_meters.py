@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.backoff import LONGEST_SECONDS, BackOff
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable, ModelNotLoadable
-from app.provider.meters import BOUNDS, RECENT, Histogram, Meters
+from app.provider.runtime.backoff import LONGEST_SECONDS, BackOff
 from app.provider.runtime.host import EngineHost
-from app.provider.status import HostPolicy
+from app.provider.runtime.metrics import BOUNDS, RECENT, Histogram, Meters
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta
 from tests.provider.asking import ask, host_of, prompt, size
 from tests.provider.test_contract import LONG, QUESTION, signal_engine, until_idle

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
-from app.provider.machine import held_by
-from app.provider.mlx.format import need, read
+from app.provider.engines.mlx.format import need, read
+from app.provider.pool.hardware import held_by
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Started
 from tests.provider.asking import MODELS, STARTERS, ask, host_of, prompt, size

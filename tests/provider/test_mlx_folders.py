@@ -69,7 +69,7 @@ def test_rotary_settings_of_transformers_5_reach_mlx_lm(tmp_path: Path) -> None:
     del settings["rope_theta"]
     settings["rope_parameters"]["rope_theta"] = 500.0
     (folder / "config.json").write_text(json.dumps(settings))
-    module = importlib.import_module("app.provider.mlx.model")
+    module = importlib.import_module("app.provider.engines.mlx.model")
     model, config = module.load(folder, module.settings(folder))
     assert config["rope_theta"] == 500.0
     assert model.args.rope_theta == 500.0
@@ -78,7 +78,7 @@ def test_rotary_settings_of_transformers_5_reach_mlx_lm(tmp_path: Path) -> None:
 def test_sampling_filters_mean_what_llama_cpp_means() -> None:
     import mlx.core as mx  # noqa: PLC0415
 
-    sampler = importlib.import_module("app.provider.mlx.sampler")
+    sampler = importlib.import_module("app.provider.engines.mlx.sampler")
     likely = mx.log(mx.array([[0.02, 0.5, 0.25, 0.13, 0.1]]))
     neutral = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 1}
     for options, kept in (
@@ -97,7 +97,7 @@ def test_sampling_filters_mean_what_llama_cpp_means() -> None:
 def test_penalties_count_the_answer_and_never_the_prompt() -> None:
     import mlx.core as mx  # noqa: PLC0415
 
-    sampler = importlib.import_module("app.provider.mlx.sampler")
+    sampler = importlib.import_module("app.provider.engines.mlx.sampler")
     options = Sampling(repeat_penalty=2.0, presence_penalty=0.5, frequency_penalty=0.25)
     (penalise,) = sampler.penalising(options)
     logits = mx.array([[4.0, -4.0, 1.0]])

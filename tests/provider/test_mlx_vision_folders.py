@@ -16,12 +16,12 @@ import pytest
 from app.provider.card import Vision
 from app.provider.catalogue.folder import chat_template
 from app.provider.catalogue.scan import scan
-from app.provider.convert import Conversion, convert
+from app.provider.conversion.convert import Conversion, convert
 from app.provider.engine import EngineLimits
+from app.provider.engines.mlx.format import need, read
 from app.provider.errors import ModelNotLoadable
-from app.provider.machine import held_by
-from app.provider.mlx.format import need, read
-from app.provider.vocabulary import HubVocabulary
+from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.pool.hardware import held_by
 from tests.provider.asking import MODELS, ask, collect, host_of
 from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
 from tests.provider.pictures import noise, shown
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def converted(folder: Path) -> Path:
     """The same model as MLX writes it."""
     made = folder.parent / "by-mlx"
-    importlib.import_module("app.provider.mlx.convert").convert(folder, made)
+    importlib.import_module("app.provider.engines.mlx.convert").convert(folder, made)
     return made
 
 
@@ -137,7 +137,9 @@ def test_what_was_converted_answers_like_the_original(converted: Path, mlx: Driv
 
 
 def test_eight_bits_see_too(folder: Path, tmp_path: Path) -> None:
-    importlib.import_module("app.provider.mlx.convert").convert(folder, tmp_path / "made", 8)
+    importlib.import_module("app.provider.engines.mlx.convert").convert(
+        folder, tmp_path / "made", 8
+    )
     assert packed(tmp_path / "made")
     mlx = driver(tmp_path / "made")
     assert len({mlx.ask((noise(112, 84, seed), WHAT)).text for seed in range(3)}) == 3

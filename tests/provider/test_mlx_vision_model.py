@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.provider.answer import PreparedPrompt, placed
-from app.provider.qwen_patches import measure, patches, scaled
-from app.provider.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl_pixels import measure, patches, scaled
+from app.provider.generation.prepared import PreparedPrompt, placed
 from app.provider.types import (
     ImagePart,
     Sampling,
@@ -75,7 +75,7 @@ def logits(model: Any, prompt: PreparedPrompt, piece: int, answer: array[int] = 
     """All logits of a prompt that is read in pieces, or those of the answer to it."""
     import mlx.core as mx  # noqa: PLC0415
 
-    places = importlib.import_module("app.provider.mlx.places")
+    places = importlib.import_module("app.provider.engines.mlx.mrope_positions")
     seen = [places.Seen(one.start, one.end, looked(model, one)) for one in prompt.images]
     cache, tokens = model.placed(model.new_cache(), prompt, 0, seen), prompt.tokens.tolist()
     parts = [
@@ -116,7 +116,7 @@ def test_qwen2_vl_sees_the_same_way() -> None:
         model_type="qwen2_vl", depth=2, embed_dim=48, hidden_size=64, num_heads=3, mlp_ratio=2.0
     )
     model = SimpleNamespace(vision_tower=code.VisionModel(config), scaling=Scaling(frames=1))
-    model.tower = importlib.import_module("app.provider.mlx.tower").Tower(model)
+    model.tower = importlib.import_module("app.provider.engines.mlx.vision_tower").Tower(model)
     (one,) = laid_out(model, [noise(300, 200)]).images
     whole = patches(scaled(one.part, one.size.width, one.size.height), Scaling())
     grid = [[1, one.size.height // 14, one.size.width // 14]]

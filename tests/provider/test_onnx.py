@@ -17,7 +17,7 @@ import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, format_of, load, missing_library
 from app.provider.errors import ModelNotLoadable
-from app.provider.machine import held_by
+from app.provider.pool.hardware import held_by
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Message, Prompt, Sampling, Started
 from tests.provider.asking import STARTERS, Reply, ask, host_of, prompt, size

@@ -15,11 +15,11 @@ from tests.provider.asking import STARTERS
 pytest.importorskip("onnxruntime")
 og = pytest.importorskip("onnxruntime_genai")
 
-from app.provider.onnx.arena import Arena
-from app.provider.onnx.graph import Graph, Reader, Writer
-from app.provider.onnx.rows import Row, Rows
-from app.provider.onnx.settings import read_settings
-from app.provider.prefix import PrefixStore
+from app.provider.engines.onnx.graph import Graph, Reader, Writer
+from app.provider.engines.onnx.kv_arena import Arena
+from app.provider.engines.onnx.rows import Row, Rows
+from app.provider.engines.onnx.settings import read_settings
+from app.provider.generation.prefix_cache import PrefixStore
 
 FOLDER = STARTERS["onnx"]
 TOLERANCE = 2e-5

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from app.provider.answer import PreparedPrompt
 from app.provider.engine import Engine, missing_library
-from app.provider.onnx.settings import read_settings
+from app.provider.engines.onnx.settings import read_settings
+from app.provider.generation.prepared import PreparedPrompt
 from app.provider.types import Sampling
 from tests.provider.paged_asking import PROMPT, Spoken, admit, build, continued, replies
 from tests.provider.paged_model import CONTEXT, PAGE, likeliest, write_paged
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
-GENAI = pytest.importorskip("app.provider.onnx.genai")
+GENAI = pytest.importorskip("app.provider.engines.onnx.genai")
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load, missing_library
+from app.provider.engines.onnx.settings import read_settings
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
-from app.provider.onnx.settings import read_settings
 from app.provider.types import Delta, End, Message, Prompt, Sampling, Started
 from tests.provider.asking import STARTERS, Reply, prompt
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
-PAGED = pytest.importorskip("app.provider.onnx.paged")
+PAGED = pytest.importorskip("app.provider.engines.onnx.paged")
 
 QUESTION = "How do I stream an answer?"
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}

@@ -17,11 +17,11 @@ from PIL import Image
 
 from app.provider.card import ModelCard, Vision
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load
+from app.provider.engines.onnx.format import need, read
 from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError, UnsupportedInput
-from app.provider.onnx.format import need, read
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
-from app.provider.vocabulary import HubVocabulary
 from tests.provider.asking import Reply, ask, collect, host_of
 from tests.provider.seeing_model import CONTEXT, likeliest, write_seeing
 

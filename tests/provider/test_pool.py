@@ -13,12 +13,12 @@ from typing import Any
 import psutil
 import pytest
 
-from app.provider import residents
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
-from app.provider.machine import held_by
+from app.provider.pool import loaded_models
+from app.provider.pool.hardware import held_by
 from app.provider.pool.pool import ModelPool, PoolConfig
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
 from tests.provider.asking import STARTER, collect, prompt
 
@@ -90,7 +90,7 @@ async def test_a_second_one_in_line_is_told_how_many_are_ahead(pool: ModelPool) 
 async def test_a_busy_model_does_not_keep_another_out_for_ever(
     pool: ModelPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(residents, "PATIENCE", 0.3)
+    monkeypatch.setattr(loaded_models, "PATIENCE", 0.3)
     done = asyncio.Event()
 
     async def busy(model: str) -> None:
@@ -209,7 +209,7 @@ async def test_the_budget_is_never_exceeded(tmp_path: Path) -> None:
 def is_engine(child: psutil.Process) -> bool:
     """Whether it runs an engine; not what other tests left, nor a child that has just begun."""
     try:
-        return "app.provider.worker" in child.cmdline()
+        return "app.provider.runtime.worker" in child.cmdline()
     except psutil.Error:
         return False  # it has ended
 

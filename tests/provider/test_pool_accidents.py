@@ -13,7 +13,7 @@ from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotFound, Mo
 from app.provider.pool import pool as pool_module
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.host import EngineHost
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import STARTER, collect, host_of, prompt
 from tests.provider.scripted import make
 from tests.provider.test_pool import SMALL, in_use, pool_of, until

@@ -42,11 +42,13 @@ class Starts:
 
     def __init__(self, log: pytest.LogCaptureFixture) -> None:
         self._log = log
-        log.set_level(logging.DEBUG, "app.provider.process")
+        log.set_level(logging.DEBUG, "app.provider.runtime.engine_process")
 
     @property
     def ended(self) -> int:
-        ours = (one for one in self._log.records if one.name == "app.provider.process")
+        ours = (
+            one for one in self._log.records if one.name == "app.provider.runtime.engine_process"
+        )
         return sum("engine process" in record.getMessage() for record in ours)
 
 

@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from app.provider.generation.jinja_limits import TemplateFailed
-from app.provider.prompt import LONGEST_TEXT, PromptTemplate
+from app.templates.language import LONGEST_TEXT, PromptTemplate
 
 TWICE = "{% set n = namespace(x='x') %}{% for i in range(60) %}"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from app.provider.engine import EngineLimits
-from app.provider.machine import held_by
-from app.provider.pytorch.format import need, read
+from app.provider.engines.pytorch.format import need, read
+from app.provider.pool.hardware import held_by
 from app.provider.types import Delta, End
 from tests.provider.asking import STARTERS, ask, host_of, prompt, size
 
@@ -16,10 +16,10 @@ torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 transformers = pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
 
 
-from app.provider.pytorch import device
-from app.provider.pytorch.cache import BLOCK, KeyValues
-from app.provider.pytorch.engine import PytorchEngine
-from app.provider.pytorch.pausable import Pausable, pause
+from app.provider.engines.pytorch import device
+from app.provider.engines.pytorch.cache import BLOCK, KeyValues
+from app.provider.engines.pytorch.engine import PytorchEngine
+from app.provider.engines.pytorch.resumable import Pausable, pause
 from tests.provider.pytorch_asking import (
     answer_to,
     engine_of,

@@ -18,8 +18,8 @@ transformers = pytest.importorskip("transformers", reason="pytorch: transformers
 
 from safetensors.numpy import load_file, save_file
 
-from app.provider.qwen_patches import patches, scaled
-from app.provider.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl_pixels import patches, scaled
 from tests.provider.hyperclovax_files import write_hyperclovax
 from tests.provider.pytorch_asking import (
     answer_to,

@@ -18,9 +18,9 @@ torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 transformers = pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
 
 
-from app.provider.pytorch.engine import PytorchEngine
-from app.provider.qwen_patches import patches, scaled
-from app.provider.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl_pixels import patches, scaled
+from app.provider.engines.pytorch.engine import PytorchEngine
 from tests.provider.hyperclovax_files import CANVASES, MAIN, write_hyperclovax
 from tests.provider.hyperclovax_numpy import Reference
 from tests.provider.pytorch_asking import (

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.provider.answer import placed
+from app.provider.architectures.qwen_vl import LONGEST, Scaling
+from app.provider.architectures.qwen_vl_pixels import measure, patches, positions, scaled
 from app.provider.errors import UnsupportedInput
-from app.provider.qwen_patches import measure, patches, positions, scaled
-from app.provider.qwen_vl import LONGEST, Scaling
+from app.provider.generation.prepared import placed
 from app.provider.types import ImagePart
 from tests.provider.pictures import from_bytes, noise, part
 

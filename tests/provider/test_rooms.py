@@ -12,10 +12,10 @@ import pytest
 
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
-from app.provider.ledger import Tenant
-from app.provider.machine import gpu_memory, held_by, physical_cores, ram
 from app.provider.memory import GpuPolicy
-from app.provider.rooms import Rooms
+from app.provider.pool.eviction import Tenant
+from app.provider.pool.hardware import gpu_memory, held_by, physical_cores, ram
+from app.provider.pool.sizing import Rooms
 from tests.provider.asking import STARTER
 
 MB = 2**20
@@ -69,9 +69,9 @@ int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
 
 
 LOADING = """
-from app.provider.ledger import Tenant
+from app.provider.pool.eviction import Tenant
 from app.provider.memory import GpuPolicy
-from app.provider.rooms import Rooms
+from app.provider.pool.sizing import Rooms
 from tests.provider.test_rooms import CARD, LIMITS
 tenants = [Tenant("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
 print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in tenants])
@@ -83,7 +83,7 @@ print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in 
     ("probe", "told"),
     [
         pytest.param(
-            "from app.provider.machine import gpu_memory; print(gpu_memory())",
+            "from app.provider.pool.hardware import gpu_memory; print(gpu_memory())",
             "GpuMemory(total=48000, free=40000)",
             id="it is asked",
         ),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.engine import missing_library
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import STARTERS, ask, host_of
 
 ANSWERS = Path(__file__).parents[2] / "scripts" / "starter" / "answers"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.provider.sampling import Sampler, draw_all
+from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.types import Sampling
 
 WORDS = 400

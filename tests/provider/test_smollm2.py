@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.provider import convert
+from app.provider.conversion import convert
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load, missing_library
 from app.provider.types import Delta, End, Started
 from tests.provider.real_models import SMOLLM2, real_model, skip

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.provider.text import TextAssembler
+from app.provider.generation.detokenizer import TextAssembler
 
 
 def say(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], TextAssembler]:

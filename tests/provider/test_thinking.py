@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.answer import Writing, prepared
+from app.provider.generation.prepared import Writing, prepared
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt

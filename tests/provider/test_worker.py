@@ -10,7 +10,7 @@ import pytest
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.errors import EngineUnavailable, ProviderError, UnsupportedInput
 from app.provider.runtime.host import EngineHost
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Prompt
 from tests.provider.asking import ask, prompt, size
 from tests.provider.failing.engine import Unreadable
@@ -66,7 +66,7 @@ async def test_a_reply_that_cannot_be_read_ends_the_process(
     def broken(_reader: object) -> Prompt:
         raise ValueError("no such thing")
 
-    monkeypatch.setattr("app.provider.wire.read", broken)
+    monkeypatch.setattr("app.provider.runtime.messages.read", broken)
     with pytest.raises(ProviderError):
         await ask(host, "one")
     monkeypatch.undo()

@@ -77,8 +77,8 @@ def make_project(folder: Path, index: Path) -> Project:
     (folder / "poetry.lock").write_text(
         '[[package]]\nname = "llama-cpp-python"\nversion = "0.3.36"\n'
     )
-    (folder / "app").mkdir()
-    (folder / "app" / "cli.py").write_text(CLI)
+    (folder / "app" / "cli").mkdir(parents=True)
+    (folder / "app" / "cli" / "__main__.py").write_text(CLI)
     return Project(folder, index)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.commands import app
+from app.cli.commands import app
 from tests.provider.scripted import CHATML, CONTROL, make
 
 runner = CliRunner()
@@ -57,7 +57,7 @@ def test_unknown_recommendation() -> None:
 
 def test_importing_the_command_line_imports_nothing_heavy() -> None:
     heavy = {"fastapi", "uvicorn", "huggingface_hub", "llama_cpp"}
-    program = f"import sys, app.commands; print({heavy} & set(sys.modules))"
+    program = f"import sys, app.cli.commands; print({heavy} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
+from app.cli.serve import watch
 from app.config import Settings
 from app.main import create_app
-from app.serve import watch
 from tests.provider.asking import STARTER
 from tests.setup.project import ROOT
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from app.conversations.services import Desk
+from app.conversations.start import ask
+from app.conversations.turn import Turn
 from app.provider.types import Delta, Event
 from app.v4.models.chat import ChatRequest
-from app.v4.services.asking import ask
-from app.v4.services.desk import Desk
-from app.v4.services.turn import Turn
 
 OWNER = "tester"
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store.index_dialects import POSTGRESQL
-from app.database import Database, Table, open_engine, parsed
-from app.v4.store.grams import conversation_tag, document, owner_tag
-from app.v4.tables import Conversation, Cut, Message
+from app.conversations.store.ngrams import conversation_tag, document, owner_tag
+from app.storage.database import Database, Table, open_engine, parsed
+from app.storage.tables import Conversation, Cut, Message
 
 FINAL = {"complete", "stopped", "failed"}
 

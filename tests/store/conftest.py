@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from app.database import Database
+from app.conversations import turn
+from app.conversations.services import Desk
 from app.provider.engine import EngineLimits
 from app.provider.pool.pool import ModelPool, PoolConfig
-from app.v3.services.templates import TemplateLibrary
-from app.v4.services import turn
-from app.v4.services.desk import Desk
+from app.storage.database import Database
+from app.templates.library import TemplateLibrary
 from tests.store import counting
 from tests.store.databases import execute
 

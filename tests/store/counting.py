@@ -8,8 +8,8 @@ from itertools import chain
 
 from sqlalchemy.orm import Session
 
-from app.database import Database
-from app.v4.tables import Conversation
+from app.storage.database import Database
+from app.storage.tables import Conversation
 from tests.store.databases import contents
 
 MAKE = (

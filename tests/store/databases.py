@@ -15,8 +15,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, make_url, text
 
-from app.database import open_engine, parsed
-from app.v4.store.search import INDEX
+from app.conversations.store.search import INDEX
+from app.storage.database import open_engine, parsed
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")

@@ -15,13 +15,12 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from app.conversations.store import index_backlog, removal
-from app.database import Database
+from app.conversations.store import conversations, index_backlog, removal, search
+from app.conversations.store import transfer as store
+from app.conversations.store.ngrams import document, words
+from app.storage.database import Database
+from app.storage.tables import Conversation, Message, Removal
 from app.v4.services import transfer
-from app.v4.store import conversations, search
-from app.v4.store import transfer as store
-from app.v4.store.grams import document, words
-from app.v4.tables import Conversation, Message, Removal
 from tests.store import audit
 from tests.store.servers import server
 

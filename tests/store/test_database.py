@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.database import READERS, Database
+from app.storage.database import READERS, Database
 from tests.store.counting import Slow, count, count_on, stored
 from tests.store.databases import execute, file_of, process
 
@@ -40,7 +40,7 @@ def test_nor_do_two_processes(counted: Database, store_url: str) -> None:
 
 _COUNT = """
 import asyncio, sys
-from app.database import Database
+from app.storage.database import Database
 from tests.store.counting import count_on
 print(*asyncio.run(count_on(Database(sys.argv[1]), 4)))
 """

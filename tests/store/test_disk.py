@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.v4.services import caretaker
+from app.conversations import janitor
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.stored import MOMENT, being_answered
@@ -39,7 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(caretaker, "ROUND", 0.1)
+    monkeypatch.setattr(janitor, "ROUND", 0.1)
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from app.database import Database
+from app.conversations.store import conversations, images, tree
+from app.conversations.store.images import Attached, Original
+from app.conversations.store.tree import Said
 from app.errors import StorageUnavailable
 from app.provider.types import ImageNotes, SeenImage
-from app.v4.store import conversations, images, tree
-from app.v4.store.ids import new_id, now
-from app.v4.store.images import Attached, Original
-from app.v4.store.tree import Said
-from app.v4.tables import Message
+from app.storage.database import Database
+from app.storage.ids import new_id, now
+from app.storage.tables import Message
 from tests.store import audit
 
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.v4.store import turns
+from app.conversations.store import turns
 from tests.conftest import serving
 from tests.http.chatting import CHAT, LONG, STREAM, said, shown_tokens, streamed, wait_for
 from tests.http.events import parsed

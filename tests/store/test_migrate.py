@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from app.database import Database, DatabaseRefused
-from app.migrate import HEAD, LOCK, prepare
-from app.v4.store.search import INDEX
-from app.v4.tables import Conversation, Message
+from app.conversations.store.search import INDEX
+from app.storage.database import Database, DatabaseRefused
+from app.storage.migrate import HEAD, LOCK, prepare
+from app.storage.tables import Conversation, Message
 from tests.store.databases import (
     REVISIONS,
     SCRIPTS,
@@ -224,7 +224,7 @@ def _both_prepare(url: str) -> list[str]:
 _PREPARE = """
 import sys
 import alembic.command
-from app.migrate import prepare
+from app.storage.migrate import prepare
 print("ready", flush=True)
 input()
 print(prepare(sys.argv[1]) or "nothing")

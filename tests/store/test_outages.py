@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.orm import Session
 
-from app.database import READERS, Database
 from app.errors import StorageUnavailable
+from app.storage.database import READERS, Database
 from app.storage.failures import READ_ONLY
 from tests.postgres import Cluster
 from tests.store.counting import Slow, count, count_on, stored
@@ -25,7 +25,7 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 async def test_one_that_hangs_is_said_without_making_it_worse(
     counted: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.HEALTH_SECONDS", 0.1)
+    monkeypatch.setattr("app.storage.database.HEALTH_SECONDS", 0.1)
     assert await counted.problem() is None
     asked: list[object] = []
     event.listen(counted.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
@@ -64,7 +64,7 @@ async def test_a_disk_that_fails_is_said(counted: Database, store_url: str) -> N
 _WRITE_BEYOND_THE_LIMIT = """
 import asyncio, resource, sys
 from sqlalchemy import text
-from app.database import Database
+from app.storage.database import Database
 from app.errors import StorageUnavailable
 from app.storage.failures import READ_ONLY
 statement = text("UPDATE conversations SET title = hex(zeroblob(1000000))")
@@ -89,7 +89,7 @@ async def test_a_file_without_the_right_to_write_can_still_be_read(store_url: st
 async def test_a_file_that_another_program_keeps_locked(
     counted: Database, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database.BUSY_SECONDS", 0)
+    monkeypatch.setattr("app.storage.database.BUSY_SECONDS", 0)
     with (
         closing(Database(store_url)) as impatient,
         closing(_locked(store_url)),

@@ -10,15 +10,15 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from app.database import READERS, WRITERS, Database
-from app.presence import Presence
+from app.storage.database import READERS, WRITERS, Database
+from app.storage.process_lock import Presence
 from tests.postgres import Cluster
 from tests.store.databases import connected, process
 
 _ENTER = """
 import sys
-from app.database import open_engine, parsed
-from app.presence import Presence
+from app.storage.database import open_engine, parsed
+from app.storage.process_lock import Presence
 
 def alone():
     print("alone", flush=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.database import DatabaseRefused, parsed, shown
-from app.migrate import HEAD, prepare
+from app.storage.database import DatabaseRefused, parsed, shown
+from app.storage.migrate import HEAD, prepare
 from tests.postgres import Cluster
 from tests.store.databases import (
     ROOT,
@@ -141,8 +141,8 @@ def test_a_disk_too_full_for_the_copy(database_url: str) -> None:
 
 _PREPARE_WITH_LITTLE_ROOM = """
 import resource, sys
-from app.database import DatabaseRefused
-from app.migrate import prepare
+from app.storage.database import DatabaseRefused
+from app.storage.migrate import prepare
 resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))  # bytes in one file
 try:
     prepare(sys.argv[1])

@@ -8,13 +8,13 @@ import signal
 
 import pytest
 
+from app.conversations.services import Desk
+from app.conversations.store import conversations, turns
+from app.conversations.turn import TurnEnd
 from app.errors import ConversationNotFound, TurnFailed
 from app.provider.errors import EngineUnavailable
 from app.provider.types import End
-from app.v4.services.desk import Desk
-from app.v4.services.turn import TurnEnd
-from app.v4.store import conversations, turns
-from app.v4.tables import Message
+from app.storage.tables import Message
 from tests.store import audit
 from tests.store.asking import LONG, OWNER, asked, read, until_text
 from tests.store.databases import execute

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from app.conversations.store import conversations, search
 from app.conversations.store.index_dialects import dialect_of
-from app.v4.store import conversations, search
-from app.v4.tables import HIDDEN, Conversation, IndexBacklog, Message
+from app.storage.tables import HIDDEN, Conversation, IndexBacklog, Message
 
 MOST_PLANS = 200
 """Messages of one round."""

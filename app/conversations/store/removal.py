@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
+from app.conversations.store import images, search
 from app.conversations.store.index_dialects import dialect_of
 from app.errors import StorageUnavailable
-from app.v4.store import images, search
-from app.v4.store.ids import now
-from app.v4.tables import (
+from app.storage.ids import now
+from app.storage.tables import (
     HIDDEN,
     Conversation,
     Cut,

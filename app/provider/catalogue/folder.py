@@ -7,17 +7,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.provider.catalogue.facts import TEMPLATE_TOO_LONG, is_too_long, template
-from app.provider.catalogue.files import (
-    fault,
-    lacking,
-    open_regular,
-    optional_json,
-    read_json,
-)
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.folder_templates import chat_templates
 from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.fields import TEMPLATE_TOO_LONG, is_too_long, template
+from app.provider.headers.files import fault, lacking, open_regular, optional_json, read_json
 
 _LONGEST_README = 2**16
 _SETTINGS = ("chat_template.json", "tokenizer_config.json")

@@ -7,13 +7,13 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task
-from app.provider.catalogue.facts import number, section, text
-from app.provider.catalogue.files import dead_links, fault, lacking, read_json, sizes
+from app.provider.catalogue.engine_choice import NO_ENGINE
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.genai_vision import scaling, vision
-from app.provider.catalogue.onnx_graph import Graph, read_graph
-from app.provider.catalogue.runners import NO_ENGINE
 from app.provider.headers.content import BEGINNING
+from app.provider.headers.fields import number, section, text
+from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes
+from app.provider.headers.onnx_graph import Graph, read_graph
 
 CONFIG = "genai_config.json"
 _GRAPHS = 32

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from app.provider.architectures.qwen_vl import Scaling
 from app.provider.card import Vision
-from app.provider.catalogue.facts import section, text
-from app.provider.catalogue.files import optional_json
-from app.provider.qwen_vl import Scaling
+from app.provider.headers.fields import section, text
+from app.provider.headers.files import optional_json
 
 PROCESSOR = "processor_config.json"
 _TYPES = ("fara", "qwen2_5_vl")

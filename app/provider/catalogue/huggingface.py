@@ -10,28 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.eyesight import vision
-from app.provider.catalogue.facts import number, section, text, texts, unicode
-from app.provider.catalogue.files import (
-    dead_links,
-    fault,
-    lacking,
-    read_json,
-    sizes,
-    unfinished,
-)
+from app.provider.catalogue.engine_choice import NO_ENGINE, refusal, runner
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
-from app.provider.catalogue.runners import NO_ENGINE, refusal, runner
-from app.provider.catalogue.safetensors import (
+from app.provider.catalogue.vision_folder import vision
+from app.provider.errors import ModelNotLoadable
+from app.provider.headers.budget import once
+from app.provider.headers.fields import number, section, text, texts, unicode
+from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes, unfinished
+from app.provider.headers.safetensors import (
     NotWholeError,
     Weights,
     main_type,
     parameters,
     read_weights,
 )
-from app.provider.errors import ModelNotLoadable
-from app.provider.headers.budget import once
 
 CONFIG = "config.json"
 _WEIGHTS = "model*.safetensors"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Task
-from app.provider.catalogue.facts import number, text, texts
-from app.provider.catalogue.files import optional_json, sizes
 from app.provider.catalogue.folder import licence
+from app.provider.headers.fields import number, text, texts
+from app.provider.headers.files import optional_json, sizes
 
 _SETTINGS = ("genai_config.json", "config.json")
 _NOT_GENAI = (

@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import Any
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.facts import unicode
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
-from app.provider.catalogue.records import Pulled, pulled
+from app.provider.catalogue.pull_records import Pulled, pulled
 from app.provider.catalogue.walk import Place, Stamp, look, walk
 from app.provider.engine import ENGINES, format_of, missing_library
 from app.provider.headers.budget import TooExpensive, read_budget
+from app.provider.headers.fields import unicode
 
 log = logging.getLogger(__name__)
 

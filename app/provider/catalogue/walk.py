@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.provider.catalogue.files import MOST_ENTRIES, unfinished
 from app.provider.catalogue.parts import group
+from app.provider.headers.files import MOST_ENTRIES, unfinished
 
 Stamp = tuple[Any, ...]
 """Names, sizes and times of files, nested as the folders are; compared as a whole."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.provider.catalogue.facts import TEMPLATE_TOO_LONG
-from app.provider.catalogue.files import open_regular, optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.fields import TEMPLATE_TOO_LONG
+from app.provider.headers.files import open_regular, optional_json
 
 _LONGEST = 2**18
 """Bytes of a template's file."""

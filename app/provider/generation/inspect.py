@@ -6,13 +6,13 @@ import logging
 import sys
 from pathlib import Path
 
-from app.provider.catalogue.files import optional_json
-from app.provider.chat import Chat
+from app.provider.architectures.hyperclovax.config import MODEL_TYPE
+from app.provider.architectures.hyperclovax.conversation import TEMPLATE
 from app.provider.errors import ProviderError
+from app.provider.generation.chat_template import Chat
+from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.generation.vocabulary import Vocabulary
-from app.provider.hyperclovax.config import MODEL_TYPE
-from app.provider.hyperclovax.conversation import TEMPLATE
-from app.provider.vocabulary import HubVocabulary
+from app.provider.headers.files import optional_json
 
 
 def main(engine: str, path: Path) -> None:
@@ -28,7 +28,7 @@ def main(engine: str, path: Path) -> None:
 def _vocabulary(engine: str, path: Path) -> Vocabulary:
     """What the engine would open; raises ModelNotLoadable."""
     if engine == "gguf":
-        from app.provider.gguf.model import open_vocabulary  # noqa: PLC0415 folders do not need it
+        from app.provider.engines.gguf.model import open_vocabulary  # noqa: PLC0415 folders do not need it
 
         return open_vocabulary(str(path))
     vocabulary = HubVocabulary(path)

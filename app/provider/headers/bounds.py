@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from app.provider.catalogue.files import optional_json
 from app.provider.errors import ModelNotLoadable
+from app.provider.headers.files import optional_json
 
 MOST_TOKENS = 2**31 - 1
 """Longer contexts, and larger token ids, fit no library."""

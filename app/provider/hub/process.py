@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from app.provider import child
 from app.provider.hub.errors import HubError, HubUnreachable
 from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
+from app.provider.runtime import child_process
 
 _LONGEST_LINE = 2**24
 """Bytes; a plan names every file of a model."""
@@ -56,7 +56,7 @@ async def _told(
     hubs: Hubs, models_dir: Path, request: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Start the process and pass on what it tells; raises the HubError it tells of."""
-    started = await child.start("app.provider.hub", os.environ, longest=_LONGEST_LINE)
+    started = await child_process.start("app.provider.hub", os.environ, longest=_LONGEST_LINE)
     try:
         given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}
         started.writer.write(json.dumps(given).encode() + b"\n")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.provider.hub import check, place
+from app.provider.hub import check, staging
 from app.provider.hub.plan import Plan
 
 SOURCES = ".sources"
@@ -69,7 +69,7 @@ def settle(models_dir: Path, found: Record) -> Record:
         return found
     new = check.is_all_of(models_dir / found.plan.name, found.plan)
     if new:
-        place.forget(models_dir, found.plan)
+        staging.forget(models_dir, found.plan)
     there = found.plan if new else found.previous
     write(models_dir, there, found.endpoint)
     return Record(there, found.endpoint, found.pulled_at)

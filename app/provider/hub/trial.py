@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.provider import trial
 from app.provider.card import ModelCard
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.errors import ProviderError
-from app.provider.status import HostPolicy
+from app.provider.pool import smoke_test
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Message, Prompt, Sampling
 
 QUESTION = Prompt((Message.of("user", "Hello"),), Sampling(max_tokens=4), "")
@@ -26,7 +26,7 @@ def why_not(model: Path, limits: EngineLimits, policy: HostPolicy) -> str:
     if card is None or card.problem:
         return (card and card.problem) or "It is no model that this server knows."
     try:
-        trial.answer(card.engine, card.path, limits, policy, QUESTION)
+        smoke_test.answer(card.engine, card.path, limits, policy, QUESTION)
     except ProviderError as error:
         return str(error)
     return ""

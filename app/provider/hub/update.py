@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.provider.errors import ModelNotLoadable
-from app.provider.hub import place, record
+from app.provider.hub import record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, located
 from app.provider.hub.download import Report, bring, find
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Hubs, Wanted
-from app.provider.hub.place import Bay
 from app.provider.hub.plan import Plan
 from app.provider.hub.record import Record
+from app.provider.hub.staging import Bay
 from app.provider.hub.trial import card_of
 
 Trial = Callable[[Path], str]
@@ -42,7 +42,7 @@ class News:
 
 def records(models_dir: Path, model: str = "") -> list[Record]:
     """Read the records of all pulled models, or of one; raises NotOnHub if it was not pulled."""
-    place.repair(models_dir)
+    staging.repair(models_dir)
     found = [one for one in record.every(models_dir) if model in {"", one.plan.id}]
     if model and not found:
         raise NotOnHub(f"{model!r} was not pulled to this machine: its source is not known.")
@@ -72,7 +72,7 @@ def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Repor
     target, endpoint = models_dir / old.name, hubs.endpoint(new.hub)
     if not is_all_of(target, old):
         raise NameTaken(CHANGED.format(old.name))
-    with place.bay(models_dir, new) as bay:
+    with staging.bay(models_dir, new) as bay:
         _reuse(old, new, target, bay)
         bring(hubs, new, bay, report)
         if _worked(target) and (problem := trial(bay.model)):
@@ -81,9 +81,9 @@ def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Repor
                 f"The new {new.name} does not load and was deleted; the old one stays. {problem}"
             )
         record.write(models_dir, new, endpoint, previous=old)
-        place.swap(bay, target)
+        staging.swap(bay, target)
         record.write(models_dir, new, endpoint)
-    place.forget(models_dir, new)
+    staging.forget(models_dir, new)
 
 
 def _worked(target: Path) -> bool:

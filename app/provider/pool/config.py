@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
-from app.provider.status import HostPolicy
+from app.provider.runtime.status import HostPolicy
 
 
 @dataclass(frozen=True, slots=True)

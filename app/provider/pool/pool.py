@@ -14,16 +14,16 @@ from pathlib import Path
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import find, model_id
 from app.provider.catalogue.scan import NOT_READ_YET, scan
-from app.provider.echo.format import ECHO, ECHO_VISION
 from app.provider.engine import EngineLimits
+from app.provider.engines.echo.format import ECHO, ECHO_VISION
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
-from app.provider.ledger import Entry, Verdict
-from app.provider.meters import Meters
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.default_model import default_chat, default_vision, problem_of, seeing
-from app.provider.residents import Resident, Residents
-from app.provider.rooms import Rooms, Wish
-from app.provider.status import HostStatus, State, failed_status
+from app.provider.pool.eviction import Entry, Verdict
+from app.provider.pool.loaded_models import Resident, Residents
+from app.provider.pool.sizing import Rooms, Wish
+from app.provider.runtime.metrics import Meters
+from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
 __all__ = ["ModelPool", "PoolConfig"]

@@ -14,14 +14,19 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import nullcontext
 from typing import TypeVar
 
-from app.provider import wire
-from app.provider.backoff import BackOff
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotLoadable, ProviderError
-from app.provider.meters import AnswerMeter, Meters
-from app.provider.process import END_SECONDS, EngineProcess, how_it_ended, why_it_ended
+from app.provider.runtime import messages
+from app.provider.runtime.backoff import BackOff
+from app.provider.runtime.engine_process import (
+    END_SECONDS,
+    EngineProcess,
+    how_it_ended,
+    why_it_ended,
+)
+from app.provider.runtime.metrics import AnswerMeter, Meters
 from app.provider.runtime.request import Request
-from app.provider.status import HostPolicy, HostStatus, State
+from app.provider.runtime.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
@@ -71,8 +76,8 @@ class EngineHost:
         """
         with nullcontext(outer) if outer else self.meters.answer() as meter:
             number = next(self._numbers)
-            request = self._enter(number, Request(wire.Submit(number, prompt), meter))
-            outcome: wire.Outcome | None = None
+            request = self._enter(number, Request(messages.Submit(number, prompt), meter))
+            outcome: messages.Outcome | None = None
             try:
                 while not isinstance(outcome, End):
                     outcome = await self._next(request)
@@ -86,7 +91,7 @@ class EngineHost:
 
         Gives the progress of loading, then the size. Raises what ``stream`` raises.
         """
-        return self._asked(wire.Count(next(self._numbers), prompt), Size)
+        return self._asked(messages.Count(next(self._numbers), prompt), Size)
 
     def load(self) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model, if it is not; gives the progress, then Loaded.
@@ -96,10 +101,10 @@ class EngineHost:
         """
         if self._state == "failed":
             self._back_off = BackOff()
-        return self._asked(wire.Greet(next(self._numbers)), Loaded)
+        return self._asked(messages.Greet(next(self._numbers)), Loaded)
 
     async def _asked(
-        self, message: wire.Count | wire.Greet, last: type[L]
+        self, message: messages.Count | messages.Greet, last: type[L]
     ) -> AsyncGenerator[Progress | L, None]:
         """Give what comes, up to an outcome of the type ``last``."""
         request = self._enter(message.job, Request(message))
@@ -181,7 +186,7 @@ class EngineHost:
     def _leave(self, number: int, request: Request, *, finished: bool) -> None:
         self._requests.pop(number, None)
         if request.sent and not finished and self._process:
-            self._process.send(wire.Cancel(number))
+            self._process.send(messages.Cancel(number))
 
     def _send_unsent(self) -> None:
         if self._state != "ready" or self._process is None:
@@ -194,7 +199,7 @@ class EngineHost:
 
     def _send_threads(self) -> None:
         if self._process and self._state == "ready":
-            self._process.send(wire.Threads(self._threads))
+            self._process.send(messages.Threads(self._threads))
 
     # ---------------------------------------------------------------- the supervisor
 
@@ -248,12 +253,12 @@ class EngineHost:
             case list():
                 for number, outcome in message:
                     self._deliver(number, outcome)
-            case wire.Loading(percent=percent):
+            case messages.Loading(percent=percent):
                 for number in self._requests:
                     self._deliver(number, Progress("loading", percent, 100))
-            case wire.Refused(error=error):
+            case messages.Refused(error=error):
                 self._problem = error
-            case wire.Ready(info=info):
+            case messages.Ready(info=info):
                 self._slots = info.slots
                 self._state = "ready"
                 self._problem = None
@@ -261,7 +266,7 @@ class EngineHost:
                 self._send_threads()
                 self._send_unsent()
 
-    def _deliver(self, number: int, outcome: wire.Outcome) -> None:
+    def _deliver(self, number: int, outcome: messages.Outcome) -> None:
         if request := self._requests.get(number):
             if request.meter:
                 request.meter.note(outcome)

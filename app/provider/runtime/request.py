@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from app.provider import wire
-from app.provider.meters import AnswerMeter
+from app.provider.runtime import messages
+from app.provider.runtime.metrics import AnswerMeter
 
 
 @dataclass(slots=True)
 class Request:
     """One stream or count in progress: what to send, and where its outcomes go."""
 
-    message: wire.Submit | wire.Count | wire.Greet
+    message: messages.Submit | messages.Count | messages.Greet
     meter: AnswerMeter | None = None
-    outcomes: asyncio.Queue[wire.Outcome] = field(default_factory=asyncio.Queue)
+    outcomes: asyncio.Queue[messages.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
     started: bool = False

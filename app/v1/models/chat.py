@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from app.provider.types import Sampling
-from app.v1.models.base import LONGEST_TEXT, WHOLE, Plain, Text, WireModel
+from app.web.schema import LONGEST_TEXT, WHOLE, Plain, Text, WireModel
 
 DEFAULT = Sampling()
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.chat.completion import chat_model, prompt_of, whole_answer
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
-from app.documents import CHAT_ERRORS, problems
-from app.hangup import unless_hangup
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
-from app.v1.services.chat import chat_model, prompt_of, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import CHAT_ERRORS, problems
 
 router = APIRouter(tags=["chat"])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from app.dependencies import Pool
-from app.documents import COMMON_ERRORS, problems
 from app.v1.models.models import ModelList
 from app.v1.services.models import list_models
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["models"])
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from app.problems import Problem
-from app.v1.models.base import WireModel
 from app.v1.models.chat import FinishReason, Usage
+from app.web.problem_details import Problem
+from app.web.schema import WireModel
 
 
 class MessageEvent(WireModel):

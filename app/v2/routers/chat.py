@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
+from app.chat.completion import chat_model, new_id, prompt_of
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
-from app.documents import CHAT_ERRORS, problems
-from app.sse import EventStream
 from app.v1.models.chat import EXAMPLES, ChatRequest
-from app.v1.services.chat import chat_model, new_id, prompt_of
 from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
+from app.web.openapi import CHAT_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, JsonValue
 
 from app.v1.models import chat as v1
-from app.v1.models.base import LONGEST_TEXT, Plain
 from app.v3.models.template import Value
+from app.web.schema import LONGEST_TEXT, Plain
 
 _NO_VARIABLES: JsonValue = {"properties": {"variables": {"maxProperties": 0}}}
 _A_TEMPLATE: JsonValue = {"required": ["template"], "properties": {"template": {"type": "string"}}}

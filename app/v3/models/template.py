@@ -1,7 +1,7 @@
 """A prompt template, as it stands in a file and on the wire.
 
 What needs Jinja, such as whether every name is declared, is checked by
-``app.v3.services.rendering.compiled``: a template is valid when both have passed it.
+``app.templates.rendering.compiled``: a template is valid when both have passed it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from app.v1.models.base import Plain, Text, WireModel
 from app.v1.models.chat import SamplingFields
+from app.web.schema import Plain, Text, WireModel
 
 LONGEST_SOURCE = 32 * 1024
 """Characters of a template's system or user text."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.v1.models.base import WireModel
 from app.v3.models.template import Template
+from app.web.schema import WireModel
 
 
 class TemplateList(WireModel):

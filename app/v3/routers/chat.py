@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.chat.completion import chat_model, new_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
-from app.documents import CHAT_ERRORS, problems
-from app.hangup import unless_hangup
-from app.sse import EventStream
-from app.v1.services.chat import chat_model, new_id
 from app.v3.models.chat import ChatAnswer, ChatRequest
 from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v3.models.examples import EXAMPLES
 from app.v3.services.chat import prompt_of, wanted, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import CHAT_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

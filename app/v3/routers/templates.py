@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from app.dependencies import Templates
-from app.documents import COMMON_ERRORS, problems
 from app.v3.models.template import Template
 from app.v3.models.templates import TemplateList
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["templates"])
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from app.chat import completion as v1
 from app.provider.types import Event, Prompt
-from app.v1.services import chat as v1
+from app.templates.apply import Framing, frame
+from app.templates.library import TemplateLibrary
+from app.templates.rendering import CompiledTemplate
 from app.v3.models.chat import ChatAnswer, ChatRequest
-from app.v3.services.framing import Framing, frame
-from app.v3.services.rendering import CompiledTemplate
-from app.v3.services.templates import TemplateLibrary
 
 
 def wanted(request: ChatRequest, library: TemplateLibrary) -> CompiledTemplate | None:

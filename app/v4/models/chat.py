@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.v1.models.base import Plain, WireModel
 from app.v1.models.chat import AnswerMessage, SamplingFields, Usage
 from app.v3.models import chat as v3
+from app.web.schema import Plain, WireModel
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
-from app.problems import StoredProblem
-from app.v1.models.base import WireModel
 from app.v1.models.chat import Usage
 from app.v2.models import events as v2
 from app.v4.models.chat import Context, FinishReason
+from app.web.problem_details import StoredProblem
+from app.web.schema import WireModel
 
 
 class StoredMessageEvent(WireModel):

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.v1.models.base import WireModel
 from app.v3.models.template import Template, TemplateName
-from app.v4.models.paging import PageQuery
-from app.v4.models.times import Moment
+from app.web.paging import PageQuery
+from app.web.schema import WireModel
+from app.web.timestamps import Moment
 
 LARGEST_PAGE = 100
 """Templates or versions of one page: each may be as long as a request."""

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.v1.models.base import LONGEST_TEXT, WHOLE, Plain, WireModel
 from app.v3.models.template import Template, Value
 from app.v4.models.chat import FinishReason, Id
 from app.v4.models.conversations import Status, Title
-from app.v4.models.times import Moment
+from app.web.schema import LONGEST_TEXT, WHOLE, Plain, WireModel
+from app.web.timestamps import Moment
 
 FORMAT = "sllm-conversation"
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.v1.models.base import WireModel
+from app.web.schema import WireModel
 
 
 class Stopped(WireModel):

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.conversations.start import ask
 from app.dependencies import JSON_ONLY, Owner, TurnDesk
-from app.documents import CHAT_ERRORS, problems
-from app.hangup import unless_hangup
-from app.sse import EventStream
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
-from app.v4.services.asking import ask
-from app.v4.services.telling import done, head, whole_answer
+from app.v4.services.answers import done, head, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import CHAT_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Response
 
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Store
-from app.documents import COMMON_ERRORS, problems
 from app.v4.models.conversations import (
     CHANGE_EXAMPLES,
     ConversationChange,
@@ -18,6 +17,7 @@ from app.v4.models.conversations import (
     MessagesQuery,
 )
 from app.v4.services import conversations as service
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["conversations"])
 

@@ -7,11 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from app.dependencies import JSON_ONLY, AppSettings, Owner, TurnDesk
-from app.documents import Responses, problems
-from app.v1.models.base import Plain
+from app.templates.editing import Editor
+from app.templates.user_templates import NAMES, VERSIONS, Shelf
 from app.v3.models.template import Template
-from app.v4.models import etags
-from app.v4.models.paging import place
 from app.v4.models.templates import (
     EDIT_EXAMPLES,
     NEW_EXAMPLES,
@@ -21,8 +19,10 @@ from app.v4.models.templates import (
     TemplatesQuery,
     VersionPage,
 )
-from app.v4.services.editing import Editor
-from app.v4.services.templates import NAMES, VERSIONS, Shelf
+from app.web import etags
+from app.web.openapi import Responses, problems
+from app.web.paging import place
+from app.web.schema import Plain
 
 router = APIRouter(tags=["templates"])
 

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from app.dependencies import JSON_ONLY, Owner, Store
-from app.documents import COMMON_ERRORS, problems
 from app.v4.models.conversations import ConversationDetail
 from app.v4.models.transfer import IMPORT_EXAMPLES, ExportQuery, Transfer
 from app.v4.services import transfer as service
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["conversations"])
 

@@ -7,18 +7,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Request, Response
 
+from app.conversations.start import ask_again
+from app.conversations.stop import stop
+from app.conversations.titles import titled
+from app.conversations.token_count import count
 from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, TurnDesk
-from app.documents import CHAT_ERRORS, problems
-from app.hangup import unless_hangup
-from app.sse import EventStream
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest, RegenerateRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.models.turns import Stopped, Titled, TokenCount
-from app.v4.services.asking import ask_again
-from app.v4.services.stopping import stop
-from app.v4.services.telling import done, head, whole_answer
-from app.v4.services.titles import titled
-from app.v4.services.tokens import count
+from app.v4.services.answers import done, head, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import CHAT_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.database import Database
+from app.conversations.defaults import Setup
+from app.conversations.store import conversations as store
+from app.conversations.store import listing
+from app.conversations.store.listing import Head
+from app.conversations.store.ngrams import words
 from app.errors import InvalidRequest
+from app.storage.database import Database
+from app.storage.tables import Conversation, Message
 from app.v1.models.chat import Usage
-from app.v4.models import paging
 from app.v4.models.chat import Context
 from app.v4.models.conversations import (
     ConversationChange,
@@ -20,14 +25,9 @@ from app.v4.models.conversations import (
     MessagesQuery,
     StoredMessage,
 )
-from app.v4.models.paging import Place
-from app.v4.models.times import shown
-from app.v4.services.setup import Setup
-from app.v4.store import conversations as store
-from app.v4.store import lists
-from app.v4.store.grams import words
-from app.v4.store.lists import Head
-from app.v4.tables import Conversation, Message
+from app.web import paging
+from app.web.paging import Place
+from app.web.timestamps import shown
 
 
 async def listed(
@@ -39,7 +39,7 @@ async def listed(
         return await _searched(database, owner, query.query, query.cursor, limit)
     scope = ("conversations", owner)
     before = paging.place(query.cursor, *scope)
-    heads = await database.read(lists.newest, owner, limit + 1, before)
+    heads = await database.read(listing.newest, owner, limit + 1, before)
     page = heads[:limit]
     last = Place(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
     return ConversationPage(
@@ -55,7 +55,9 @@ async def _searched(
         raise InvalidRequest("/query", "A query needs a letter or a digit.")
     scope = ("search", owner, query)
     before = paging.place(cursor, *scope)
-    hits = await database.scan(lists.found, owner, query, limit + 1, before.at if before else None)
+    hits = await database.scan(
+        listing.found, owner, query, limit + 1, before.at if before else None
+    )
     page = hits[:limit]
     last = Place(page[-1].seq, "") if len(hits) > limit else None
     return ConversationPage(

@@ -13,13 +13,15 @@ from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
-from app.conversations.store import removal
-from app.database import Database
+from app.conversations import markdown
+from app.conversations.store import conversations, removal, transfer
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest, StorageUnavailable
+from app.storage.database import Database
+from app.storage.ids import new_id, now
+from app.storage.tables import Conversation, Message
+from app.templates.rendering import compiled
 from app.v3.models.template import Template
-from app.v3.services.rendering import compiled
 from app.v4.models.conversations import ConversationDetail
-from app.v4.models.times import milliseconds, shown
 from app.v4.models.transfer import (
     FORMAT,
     Transfer,
@@ -27,11 +29,8 @@ from app.v4.models.transfer import (
     TransferredConversation,
     TransferredMessage,
 )
-from app.v4.services import markdown
 from app.v4.services.conversations import detail
-from app.v4.store import conversations, transfer
-from app.v4.store.ids import new_id, now
-from app.v4.tables import Conversation, Message
+from app.web.timestamps import milliseconds, shown
 
 Format = Literal["json", "markdown"]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.media.given import GivenImage
-from app.v1.models.base import Plain, WireModel
+from app.web.schema import Plain, WireModel
 
 Note = Annotated[Plain, Field(max_length=20_000)]
 

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from app.problems import Problem
-from app.v1.models.base import WHOLE, WireModel
 from app.v1.models.models import Model
 from app.v2.models.events import LoadingEvent, QueuedEvent, stream_documentation
+from app.web.problem_details import Problem
+from app.web.schema import WHOLE, WireModel
 
 
 class Memory(WireModel):

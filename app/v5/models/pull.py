@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from app.provider.hub.names import LONGEST, check
-from app.v1.models.base import Plain, WireModel
-from app.v4.models.times import Moment
+from app.web.schema import Plain, WireModel
+from app.web.timestamps import Moment
 
 PullState = Literal["queued", "running", "done", "failed", "cancelled"]
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.v1.models.base import Plain, WireModel
 from app.v4.models import transfer as v4
 from app.v4.models.transfer import IMPORT_EXAMPLES, Count
 from app.v5.models.chat import RED_CIRCLE
 from app.v5.models.images import Note
+from app.web.schema import Plain, WireModel
 
 MOST_IMAGES = 256
 """Different pictures of one file."""

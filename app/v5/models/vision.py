@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from app.v1.models.base import WireModel
+from app.web.schema import WireModel
 
 
 class VisionModel(WireModel):

@@ -6,16 +6,16 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.conversations.ask_with_images import any_model
 from app.dependencies import Eyes, Owner
-from app.documents import CHAT_ERRORS, problems
-from app.hangup import unless_hangup
-from app.sse import EventStream
-from app.v4.services.telling import head
+from app.v4.services.answers import head
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
-from app.v5.routers.reading import json_body, turn_of
-from app.v5.services.sight import any_model
-from app.v5.services.telling import done, whole_answer
+from app.v5.routers.bodies import json_body, turn_of
+from app.v5.services.answers import done, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import CHAT_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

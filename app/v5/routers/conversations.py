@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Response
 
 from app.dependencies import AppSettings, Owner, Store
-from app.documents import COMMON_ERRORS, problems
-from app.v1.models.base import Plain
-from app.v4.models import etags
 from app.v4.models.conversations import MessagesQuery
-from app.v4.models.paging import PageQuery
 from app.v4.routers.conversations import ConversationId
 from app.v4.routers.templates import IfNoneMatch
 from app.v5.models.conversations import ConversationMessages
 from app.v5.models.images import ImagePage
 from app.v5.services import conversations as service
 from app.v5.services import images
+from app.web import etags
+from app.web.openapi import COMMON_ERRORS, problems
+from app.web.paging import PageQuery
+from app.web.schema import Plain
 
 router = APIRouter(tags=["conversations"])
 

@@ -7,8 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Response
 
 from app.dependencies import ADMIN_ONLY, JSON_OR_NOTHING, Hashes, Pool
-from app.documents import CHAT_ERRORS, COMMON_ERRORS, problems
-from app.sse import EventStream
 from app.v5.models.models import (
     LOAD_DOCUMENTATION,
     PLAN_EXAMPLES,
@@ -19,6 +17,8 @@ from app.v5.models.models import (
     PlanRequest,
 )
 from app.v5.services import models as service
+from app.web.openapi import CHAT_ERRORS, COMMON_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["models"])
 

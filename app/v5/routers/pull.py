@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Request, Response
 
 from app.dependencies import ADMIN_ONLY, JSON_ONLY, AppSettings, Pulls
-from app.documents import COMMON_ERRORS, problems
 from app.errors import PullNotAllowed
-from app.hangup import unless_hangup
 from app.v5.models.pull import EXAMPLES, PullJob, PullJobs, PullRequest
+from app.web.disconnect import unless_hangup
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["models"])
 

@@ -7,13 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.dependencies import AppSettings, Eyes, Owner, Store
-from app.documents import COMMON_ERRORS, problems
-from app.hangup import unless_hangup
 from app.v4.models.conversations import ConversationDetail
 from app.v4.routers.transfer import FILE, MADE, attachment
 from app.v5.models.transfer import EXAMPLES, ExportQuery, Transfer
-from app.v5.routers.reading import json_body, whole
+from app.v5.routers.bodies import json_body, whole
 from app.v5.services import transfer as service
+from app.web.disconnect import unless_hangup
+from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["conversations"])
 

@@ -6,21 +6,21 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.conversations.ask_with_images import Asked, Sight, any_model
+from app.conversations.start import ask_again
+from app.conversations.token_count import count
 from app.dependencies import JSON_OR_NOTHING, Eyes, Owner, TurnDesk
-from app.hangup import unless_hangup
-from app.sse import EventStream
 from app.v4.models.chat import RegenerateRequest
 from app.v4.models.turns import TokenCount
 from app.v4.routers.turns import Again, ConversationId, MessageId
-from app.v4.services.asking import ask_again
-from app.v4.services.telling import head
-from app.v4.services.tokens import count
+from app.v4.services.answers import head
 from app.v5.models.chat import ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
+from app.v5.routers.bodies import question
 from app.v5.routers.chat import BODY, SEEING_PROBLEMS
-from app.v5.routers.reading import question
-from app.v5.services.sight import Asked, Sight, any_model
-from app.v5.services.telling import done, whole_answer
+from app.v5.services.answers import done, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 

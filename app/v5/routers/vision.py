@@ -6,19 +6,19 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
+from app.conversations.ask_with_images import seeing_model
 from app.dependencies import AppSettings, Eyes, Owner, Pool
-from app.documents import COMMON_ERRORS, problems
-from app.hangup import unless_hangup
-from app.sse import EventStream
-from app.v4.services.telling import head
+from app.v4.services.answers import head
 from app.v5.models.chat import EXAMPLES, ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.models.vision import VisionInfo
+from app.v5.routers.bodies import either_body, turn_of
 from app.v5.routers.chat import SEEING_PROBLEMS
-from app.v5.routers.reading import either_body, turn_of
 from app.v5.services import vision as service
-from app.v5.services.sight import seeing_model
-from app.v5.services.telling import done, whole_answer
+from app.v5.services.answers import done, whole_answer
+from app.web.disconnect import unless_hangup
+from app.web.openapi import COMMON_ERRORS, problems
+from app.web.sse import EventStream
 
 router = APIRouter(tags=["vision"])
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.database import Database
+from app.conversations.store import images as store
+from app.conversations.store.images import Use
 from app.provider.types import SeenImage
+from app.storage.database import Database
 from app.v4.models.conversations import MessagesQuery
 from app.v4.services import conversations as v4
-from app.v4.store import images as store
-from app.v4.store.images import Use
 from app.v5.models.conversations import ConversationMessages
 from app.v5.services.images import seen_image, stored_image
 

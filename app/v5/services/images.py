@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from app.database import Database
+from app.conversations.store import conversations
+from app.conversations.store import images as store
+from app.conversations.store.images import Attached, Original, Place, Use
 from app.errors import ImageNotFound
 from app.media.errors import TooManyImages
 from app.media.given import Detail
@@ -14,11 +16,7 @@ from app.media.intake import Intake
 from app.media.picture import Picture
 from app.provider import types
 from app.provider.types import ImageNotes
-from app.v4.models import paging
-from app.v4.models.paging import PageQuery
-from app.v4.store import conversations
-from app.v4.store import images as store
-from app.v4.store.images import Attached, Original, Place, Use
+from app.storage.database import Database
 from app.v5.models.images import (
     ConversationImage,
     ImagePage,
@@ -27,7 +25,9 @@ from app.v5.models.images import (
     SentImage,
     StoredImage,
 )
-from app.v5.services.form import Upload
+from app.web import paging
+from app.web.multipart import Upload
+from app.web.paging import PageQuery
 
 
 async def taken(

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.engine import EngineLimits
-from app.provider.ledger import Entry
 from app.provider.memory import Need
+from app.provider.pool.eviction import Entry
 from app.provider.pool.pool import ModelPool
 from app.v1.services import models as v1
 from app.v5.models.models import (
@@ -20,7 +21,6 @@ from app.v5.models.models import (
     PlanRequest,
     Residence,
 )
-from app.v5.services.fingerprints import Fingerprints
 
 HASHING_SECONDS = 2.0
 """How long an answer waits for a fingerprint that is not known yet."""

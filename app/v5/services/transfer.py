@@ -12,18 +12,18 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.database import Database
+from app.conversations.store import images, transfer
+from app.conversations.store.images import Attached, Original, Use
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.media.given import GivenImage
 from app.media.intake import Intake
 from app.provider.types import ImageNotes, SeenImage
+from app.storage.database import Database
+from app.storage.tables import Conversation, Message
 from app.v4.models.conversations import ConversationDetail
 from app.v4.services import transfer as v4
 from app.v4.services.conversations import detail
 from app.v4.services.transfer import Download
-from app.v4.store import images, transfer
-from app.v4.store.images import Attached, Original, Use
-from app.v4.tables import Conversation, Message
 from app.v5.models.transfer import (
     MOST_IMAGES,
     ExportQuery,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+from app.conversations.context_window import most_images
 from app.media.header import MIMES
 from app.media.policy import MediaPolicy
 from app.provider.card import ModelCard, Vision
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
 from app.v1.services.models import described
-from app.v4.services.view import most_images
 from app.v5.models.vision import ImageRules, VisionInfo, VisionModel
 
 

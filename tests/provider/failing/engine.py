@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from app.provider.echo.engine import EchoEngine, EchoJob
 from app.provider.engine import EngineSpec
+from app.provider.engines.echo.engine import EchoEngine, EchoJob
 from app.provider.errors import UnsupportedInput
 from app.provider.types import Event, Prompt
 

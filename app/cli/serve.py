@@ -1,0 +1,151 @@
+"""One process that listens: checks first whether it may and can, then says where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import socket
+import sys
+import time
+
+import uvicorn
+
+from app.config import InvalidSetting, Settings, read
+from app.errors import OpenBindRefused
+from app.provider.errors import ModelConflict, ModelNotFound
+from app.provider.pool.pool import ModelPool
+from app.storage import migrate
+from app.storage.database import DatabaseRefused
+from app.templates.library import BrokenTemplate
+from app.web.auth import require_safe_bind
+from app.web.bounds import raise_descriptor_limit
+from app.web.server import uvicorn_config
+
+log = logging.getLogger(__name__)
+
+
+BACKLOG = 2048
+"""Connections that the system keeps until they are accepted."""
+
+ACCEPTED_AT_ONCE = 16
+"""asyncio accepts as many as its backlog, before any of them can be refused: far fewer than
+SPARE_DESCRIPTORS."""
+
+
+class CannotListen(Exception):
+    """The address is taken, forbidden or not one of this machine; ``str()`` says which."""
+
+
+def main() -> None:
+    """Serve with the settings; what stands in the way is one sentence and exit code 1."""
+    try:
+        run(read())
+    except (
+        InvalidSetting,
+        OpenBindRefused,
+        DatabaseRefused,
+        BrokenTemplate,
+        CannotListen,
+    ) as error:
+        sys.exit(str(error))
+    except KeyboardInterrupt:  # the server has shut down in good order and raises it again
+        sys.exit(128 + signal.SIGINT)
+
+
+def run(settings: Settings) -> None:
+    """Serve until interrupted; raises what stands in the way before anything starts.
+
+    That is OpenBindRefused, DatabaseRefused, BrokenTemplate or CannotListen.
+    """
+    require_safe_bind(settings, settings.host)
+    bounds = settings.connections(raise_descriptor_limit())
+    config = uvicorn_config("app.main:bounded_app", bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
+    with bind(settings.host, settings.port) as listener:
+        # Not before: whoever has the port may be using the database.
+        if told := migrate.prepare(settings.database_url):
+            say(told)
+        Server(config, url(settings.host, listener), bounds.connections).run([listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port before the slow part of the start; raises CannotListen."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CannotListen(_why(error, host, port)) from error
+    return listener
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} is in use: stop the other program or choose another port, PORT=8001."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs more rights: choose one above 1023, like PORT=8001."
+    return f"HOST={host} is not an address of this machine: {error.strerror}."
+
+
+def url(host: str, listener: socket.socket) -> str:
+    """Where a browser on this machine finds the server."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104
+    shown = here or (f"[{host}]" if ":" in host else host)
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+class Server(uvicorn.Server):
+    """Says what there is to open once it listens, and when the first model is ready."""
+
+    def __init__(self, config: uvicorn.Config, root: str, connections: int) -> None:
+        super().__init__(config)
+        self._root = root
+        self._connections = connections
+        self._watch: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then speak."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
+        say(addresses(self._root))
+        log.info("%d connections may be open at the same time", self._connections)
+        state = self.lifespan.state
+        self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
+
+
+def addresses(root: str) -> str:
+    """The four addresses worth opening."""
+    return (
+        f"\n  Start here    {root}/\n"
+        f"  Try the API   {root}/docs\n"
+        f"  Read the API  {root}/redoc\n"
+        f"  Health        {root}/health\n\n"
+        "Ctrl-C stops the server."
+    )
+
+
+async def watch(pool: ModelPool, preloading: asyncio.Task[None]) -> None:
+    """Report on the default model, once it loads, until it is ready or has failed."""
+    await asyncio.wait([preloading])
+    try:
+        model = (await pool.find(None)).id
+    except (ModelNotFound, ModelConflict):
+        return  # the log has said so
+    began = shown = time.monotonic()
+    while (state := pool.state(model)) in {"loading", "restarting"}:
+        if time.monotonic() - shown >= 5:
+            shown = time.monotonic()
+            say(f"Loading {model} … {shown - began:.0f} s")
+        await asyncio.sleep(0.05)
+    if state == "unloaded":
+        return  # it was not loaded, and the log has said why; or somebody has unloaded it
+    problem = pool.health()[model].problem if model in pool.health() else None
+    say(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)  # noqa: T201

@@ -1,0 +1,58 @@
+"""Ends the answers whose makers died, and does the work that was put off, while a server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from app.conversations.background_work import BackgroundWork
+from app.conversations.store import turns
+from app.errors import StorageUnavailable
+from app.storage.database import Database
+from app.storage.process_lock import Presence
+
+log = logging.getLogger(__name__)
+
+ROUND = 5.0
+"""Seconds between two looks for answers of other servers that died."""
+
+
+class Caretaker:
+    """Looks after the database for one server process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._presence = Presence(database.engine)
+        self._work = BackgroundWork(database)
+        self._rounds: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Repair what is left from before; everything, where no other server is running."""
+        await asyncio.to_thread(self._presence.enter, self._repair_all)
+        self._rounds = asyncio.create_task(self._go_round())
+        self._work.start()
+
+    def _repair_all(self) -> None:
+        ended = self._database.transact(partial(turns.repair, all_of_them=True), writes=True)
+        if ended:
+            log.warning("%d answers were left unfinished and are kept as failed", ended)
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.to_thread(self._presence.keep)
+            await self._database.keep_up()
+            try:
+                if await self._database.read(turns.any_abandoned):
+                    await self._database.write(turns.repair, all_of_them=False)
+            except StorageUnavailable as error:
+                log.warning("unfinished answers could not be looked for: %s", error)
+            await asyncio.sleep(ROUND)
+
+    async def close(self) -> None:
+        """Stop, and tell other servers that this one has gone."""
+        await self._work.close()
+        if self._rounds:
+            self._rounds.cancel()
+            await asyncio.gather(self._rounds, return_exceptions=True)
+        self._presence.close()

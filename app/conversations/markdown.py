@@ -1,0 +1,54 @@
+"""A conversation as a Markdown document, in which no message can pass itself off as another.
+
+Each message stands in a quote, every line of it marked, so that its own headings stay inside. HTML
+could close the quote: a message that may hold some stands in a code block, as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from app.storage.tables import Conversation, Message
+from app.web.timestamps import shown
+
+NAMES = {"user": "User", "assistant": "Assistant"}
+
+NOTES = {
+    "generating": "This answer is still being made.",
+    "stopped": "This answer was stopped.",
+    "failed": "This answer failed",
+}
+"""What is said below an answer that is not complete."""
+
+_HTML = re.compile(r"<[A-Za-z/!?]")
+_FENCE = re.compile(r"`{3,}")
+_MARKUP = re.compile(r"[\\`*_\[\]<>&~#|$]")
+
+
+def document(found: Conversation, branch: Sequence[Message]) -> str:
+    """Title and messages, oldest first."""
+    parts = [f"# {_line(found.title)}", *(part for row in branch for part in _turn(row))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _turn(row: Message) -> Iterator[str]:
+    model = f" ({_line(row.model)})" if row.model else ""
+    yield f"## {NAMES[row.role]}{model}, {shown(row.created_at)}"
+    if row.content:
+        yield _kept_apart(row.content)
+    if note := NOTES.get(row.status):
+        yield f"*{note}: {_line(row.error)}*" if row.error else f"*{note.rstrip('.')}.*"
+
+
+def _kept_apart(text: str) -> str:
+    if _HTML.search(text):
+        fence = max(["``", *_FENCE.findall(text)], key=len) + "`"
+        return f"{fence}text\n{text}\n{fence}"
+    # Not only at \n: renderers differ in what else they take for the end of a line.
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
+def _line(text: str) -> str:
+    """Text as it is, in one line."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

@@ -1,0 +1,1 @@
+"""Model downloads as jobs that outlive their request."""

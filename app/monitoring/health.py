@@ -1,0 +1,59 @@
+"""``/health``: whether the server lives, and whether its models and its database do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from app.dependencies import Pool, Store
+from app.provider.pool.eviction import Entry
+from app.provider.runtime.metrics import Meters
+from app.provider.runtime.status import HostStatus
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/health/live", methods=["GET", "HEAD"])
+async def live() -> JSONResponse:
+    """The process answers; says nothing of models."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.api_route("/health", methods=["GET", "HEAD"])
+async def health(pool: Pool, database: Store) -> JSONResponse:
+    """503 while the database or an engine is down or hangs; a model that is not loaded is well.
+
+    So is one that cannot be loaded, unless a setting names it.
+    """
+    problem = await database.problem()
+    await pool.look_at_defaults()
+    ledger, meters = await pool.measured(), pool.meters()
+    well = pool.well() and not problem
+    told = {
+        "status": "ok" if well else "unhealthy",
+        "database": problem or "ok",
+        "models": {
+            model: _shown(status, meters.get(model) or Meters(), ledger.get(model))
+            for model, status in (pool.broken_defaults() | pool.health()).items()
+        },
+    }
+    return JSONResponse(told, 200 if well else 503)
+
+
+def _shown(status: HostStatus, meters: Meters, entry: Entry | None) -> dict[str, Any]:
+    """Status and recent figures; None where there is nothing to tell yet."""
+    shown = asdict(status)
+    del shown["pid"]  # anybody may ask; process numbers are for the one who runs the server
+    return shown | {
+        "tokens_per_second": _rounded(meters.tokens_per_second),
+        "time_to_first_token_seconds": _rounded(meters.time_to_first_token),
+        "cache_hit_rate": _rounded(meters.cache_hit_rate),
+        "memory_bytes": (entry and entry.measured) or None,
+    }
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 4)

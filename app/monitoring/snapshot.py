@@ -1,0 +1,77 @@
+"""What ``/health`` and ``/metrics`` measure at the moment they are asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+
+from app.provider.pool.eviction import Entry
+from app.provider.pool.pool import ModelPool
+from app.provider.runtime.metrics import Meters
+from app.provider.runtime.status import HostStatus
+from app.storage.database import Database
+from app.web.request_log import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReading:
+    """The API process: bytes in RAM, CPU seconds so far, open files, Unix time of its start."""
+
+    resident_bytes: int
+    cpu_seconds: float
+    open_files: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything that is exported, at one moment.
+
+    ``meters`` has every model that was asked for, ``statuses`` those that have an engine now;
+    ``ledger`` is what was set aside for each, and what it holds now. ``lag`` is the time in
+    seconds that a task waited for its turn on the event loop.
+    """
+
+    meters: Mapping[str, Meters]
+    statuses: Mapping[str, HostStatus]
+    ledger: Mapping[str, Entry]
+    traffic: Traffic
+    database_up: bool
+    lag: float
+    process: ProcessReading
+
+
+async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading:
+    """Measure now."""
+    return Reading(
+        lag=await _lag(),
+        database_up=not await database.problem(),
+        process=await asyncio.to_thread(_own),
+        ledger=await pool.measured(),
+        meters=pool.meters(),
+        statuses=pool.health(),
+        traffic=traffic,
+    )
+
+
+def _own() -> ProcessReading:
+    process = psutil.Process()
+    with process.oneshot():
+        times = process.cpu_times()
+        return ProcessReading(
+            resident_bytes=process.memory_info().rss,
+            cpu_seconds=times.user + times.system,
+            open_files=process.num_fds(),
+            started_at=process.create_time(),
+        )
+
+
+async def _lag() -> float:
+    """One turn of the event loop: what any other task would have to wait now."""
+    asked = time.perf_counter()
+    await asyncio.sleep(0)
+    return time.perf_counter() - asked

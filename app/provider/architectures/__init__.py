@@ -1,0 +1,1 @@
+"""Model families that several engines share."""

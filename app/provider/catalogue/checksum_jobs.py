@@ -1,0 +1,61 @@
+"""Checksums of models, computed in the background: gigabytes take longer than an answer may."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from app.provider.card import ModelCard
+from app.provider.catalogue.checksum import fingerprint
+
+Key = tuple[Path, str]
+
+
+class Fingerprints:
+    """Computes each one once, one after the other. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Key, asyncio.Task[str | None]] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    async def of(self, card: ModelCard, seconds: float) -> str | None:
+        """The checksum of the files as they are.
+
+        None if it takes longer than ``seconds``, and for a model without readable files.
+        """
+        key = card.path, card.stamp
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(self._compute(card))
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        return task.result() if done else None
+
+    async def _compute(self, card: ModelCard) -> str | None:
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[str | None] = loop.create_future()
+
+        def compute() -> None:
+            sha256 = None
+            with suppress(OSError):
+                sha256 = fingerprint(card) or None
+            with suppress(RuntimeError):  # the server has stopped meanwhile
+                loop.call_soon_threadsafe(_settle, found, sha256)
+
+        async with self._one_at_a_time:
+            # A daemon: a server that stops does not wait for a long file to be read.
+            threading.Thread(target=compute, name="fingerprint", daemon=True).start()
+            return await found
+
+    async def close(self) -> None:
+        """Give up what is being computed."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def _settle(found: asyncio.Future[str | None], sha256: str | None) -> None:
+    if not found.done():
+        found.set_result(sha256)

@@ -1,0 +1,89 @@
+"""What the records of pulled models, ``models/.sources/<id>.json``, tell the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from app.provider.headers.fields import number, section, text
+from app.provider.headers.files import optional_json
+
+_SOURCES = ".sources"
+_UNKNOWN_LICENCE = "not stated"
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """A revision of a repository that became the file or folder ``name``.
+
+    ``files`` are path, bytes and SHA-256 of each; the path is empty where ``name`` is the file.
+    """
+
+    name: str
+    repo: str
+    revision: str
+    licence: str
+    files: tuple[tuple[str, int, str], ...]
+
+    def is_at(self, place: Path) -> bool:
+        """Whether all files are there with the sizes that were pulled."""
+        try:
+            agree = [(place / name).stat().st_size == size for name, size, _ in self.files]
+        except (OSError, ValueError):
+            return False
+        return bool(agree) and all(agree)
+
+
+def pulled(models_dir: Path) -> dict[Path, Pulled]:
+    """What was pulled and is still there, by its place."""
+    found: dict[Path, Pulled] = {}
+    for path, changed, size in _records(models_dir):
+        for record in _read(path, changed, size):
+            place = models_dir / record.name
+            if place not in found and record.is_at(place):
+                found[place] = record
+    return found
+
+
+def _records(models_dir: Path) -> Iterator[tuple[str, int, int]]:
+    """Path, time and size of each record."""
+    try:
+        with os.scandir(models_dir / _SOURCES) as entries:
+            names = [entry for entry in entries if entry.name.endswith(".json")]
+            states = [(entry.path, entry.stat()) for entry in names]
+    except OSError:
+        return
+    for path, state in states:
+        yield path, state.st_mtime_ns, state.st_size
+
+
+@lru_cache(maxsize=1024)
+def _read(path: str, _changed: int, _size: int) -> tuple[Pulled, ...]:
+    """The revision that a record names, and the one before while it is being replaced."""
+    values = optional_json(Path(path))
+    plans = [section(values, key) for key in ("plan", "previous")]
+    return tuple(_pulled(plan) for plan in plans if text(plan, "name") and text(plan, "repo"))
+
+
+def _pulled(plan: dict[str, Any]) -> Pulled:
+    licence, listed = text(plan, "licence"), plan.get("files")
+    root = text(plan, "root") if plan.get("folder") is True else None
+    entries = listed if isinstance(listed, list) else []
+    return Pulled(
+        name=PurePosixPath(text(plan, "name")).name,
+        repo=text(plan, "repo"),
+        revision=text(plan, "revision"),
+        licence="" if licence == _UNKNOWN_LICENCE else licence,
+        files=tuple(_file(entry, root) for entry in entries if isinstance(entry, dict)),
+    )
+
+
+def _file(entry: dict[str, Any], root: str | None) -> tuple[str, int, str]:
+    """A file of a folder of the repository; without ``root`` it is the whole model."""
+    path = PurePosixPath(text(entry, "path"))
+    inner = path.relative_to(root) if root and path.is_relative_to(root) else path
+    return "" if root is None else str(inner), number(entry, "size"), text(entry, "sha256")

@@ -1,0 +1,1 @@
+"""Making MLX and ONNX folders of Hugging Face folders."""

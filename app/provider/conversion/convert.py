@@ -1,0 +1,205 @@
+"""Hugging Face folder → MLX or ONNX folder, tried before it appears among the models.
+
+The work is done by a process of its own in a hidden folder; what is there then is loaded and
+asked a question, and only what answers is renamed into place. Code that a model brings is never
+run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from app.provider.catalogue.scan import scan
+from app.provider.engine import EngineLimits, format_of
+from app.provider.errors import ProviderError
+from app.provider.hub.plan import INCOMING
+from app.provider.hub.staging import claimed
+from app.provider.pool import smoke_test
+from app.provider.runtime.child_process import import_path
+from app.provider.runtime.status import HostPolicy
+from app.provider.types import ImagePart, Message, Prompt, Sampling, TextPart
+
+Target = Literal["mlx", "onnx"]
+Dtype = Literal["float16", "bfloat16", "float32"]
+Bits = Literal[0, 4, 8]
+"""Of a weight; 0 does not quantise."""
+
+PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
+"""Files that go along with the weights, whatever their format."""
+
+_NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
+    "mlx": ("mlx", ("mlx", "mlx_lm")),
+    "onnx": ("onnx-builder", ("onnxruntime_genai", "onnx_ir", "torch", "transformers")),
+}
+"""Target → the extra that brings what converts, and its modules."""
+_PRECISION = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
+_GREY = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoEqv9KrYsQQMkB6LQCAQ"
+    "CAQCgUAg+BIMLd4AWwUPN68AAAAASUVORK5CYII="
+)
+_PICTURE = ImagePart(_GREY, hashlib.sha256(_GREY).hexdigest(), 32, 32)
+"""A grey one."""
+
+
+class CannotConvert(Exception):
+    """``str()`` is one sentence fit for the user; nothing has changed in the models folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What shall become of a Hugging Face folder.
+
+    ``dtype`` None keeps that of the weights; ONNX for CPUs has float32 then.
+    """
+
+    source: Path
+    target: Target
+    bits: Bits = 4
+    dtype: Dtype | None = None
+    name: str = ""
+
+    @property
+    def result(self) -> str:
+        """The name of the new folder, as it was asked for or made of what it holds."""
+        kind = f"{self.bits}bit" if self.bits else self.dtype
+        return self.name or "-".join(filter(None, [self.source.name, self.target, kind]))
+
+
+def find_source(models_dir: Path, name: str) -> Path:
+    """The folder of that path, or of that id in the models folder; raises CannotConvert."""
+    path = Path(name).expanduser()
+    named = [card.path for card in scan(models_dir) if card.id == name and card.path.is_dir()]
+    for folder in (path, *named):
+        if folder.is_dir():
+            return folder.resolve()
+    raise CannotConvert(f"There is no folder {name}, and no folder of that name in {models_dir}.")
+
+
+def convert(wanted: Conversion, models_dir: Path, limits: EngineLimits) -> Path:
+    """Make the new folder in ``models_dir`` and return it; raises CannotConvert."""
+    result = models_dir / wanted.result
+    _check(wanted, result, models_dir)
+    with _draft(models_dir, wanted.result) as draft:
+        _run(_command(wanted, draft), wanted)
+        for pattern in PAPERS:
+            for paper in wanted.source.glob(pattern):
+                shutil.copyfile(paper, draft / paper.name)
+        _try(wanted.target, draft, limits)
+        if result.exists():
+            raise CannotConvert(f"{result} has appeared meanwhile and stays as it is.")
+        draft.rename(result)
+    return result
+
+
+def missing(target: Target) -> str:
+    """The extra that must be installed before anything becomes a ``target``; empty if none."""
+    extra, modules = _NEEDS[target]
+    return extra if any(importlib.util.find_spec(module) is None for module in modules) else ""
+
+
+def _check(wanted: Conversion, result: Path, models_dir: Path) -> None:
+    """Refuse what cannot succeed before anything is computed."""
+    if wanted.target == "onnx" and wanted.bits and wanted.dtype:
+        raise CannotConvert("A quantised ONNX model computes in float32: leave --dtype out.")
+    if extra := missing(wanted.target):
+        raise CannotConvert(f"A library is missing: ./run.sh install {extra}")
+    if not (wanted.source / "config.json").is_file():
+        raise CannotConvert(f"{wanted.source} is no Hugging Face folder: it has no config.json.")
+    weights = sum(file.stat().st_size for file in wanted.source.glob("*.safetensors"))
+    if not weights:
+        raise CannotConvert(f"{wanted.source} has no weights (*.safetensors).")
+    if Path(wanted.result).name != wanted.result or wanted.result.startswith("."):
+        raise CannotConvert(f"{wanted.result!r} cannot be the name of a folder.")
+    if result.exists():
+        raise CannotConvert(f"{result} is there already: choose another --name or delete it.")
+    free, needed = shutil.disk_usage(models_dir).free, _space(wanted, weights)
+    if needed > free:
+        sizes = f"{needed / 1e6:,.0f} MB of disk, but only {free / 1e6:,.0f} MB are free"
+        raise CannotConvert(f"This needs up to {sizes}.")
+
+
+def _space(wanted: Conversion, weights: int) -> int:
+    """Bytes that the new folder may take.
+
+    A source has at least eight bits for a weight; quantising keeps the scales of 64 weights
+    beside them, and some layers whole.
+    """
+    widest = 2 if wanted.dtype == "float32" or wanted.target == "onnx" else 1
+    return weights if wanted.bits and wanted.target == "mlx" else widest * weights
+
+
+def _command(wanted: Conversion, draft: Path) -> list[str]:
+    python = [sys.executable, "-m"]
+    source, target = str(wanted.source), str(draft)
+    if wanted.target == "mlx":
+        how = [str(wanted.bits), wanted.dtype or "-"]
+        return [*python, "app.provider.engines.mlx.convert", source, target, *how]
+    precision = f"int{wanted.bits}" if wanted.bits else _PRECISION[wanted.dtype or "float32"]
+    builder = [*python, "onnxruntime_genai.models.builder", "-m", source, "-o", target]
+    return [*builder, "-p", precision, "-e", "cpu", "-c", str(draft.parent / "cache")]
+
+
+def _run(command: list[str], wanted: Conversion) -> None:
+    """Run a converter, which reaches no network; its last words are the reason of a failure."""
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONPATH": import_path()}
+    done = subprocess.run(
+        command,
+        env=os.environ | offline,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise CannotConvert(f"{wanted.source.name} cannot be converted: {words[-1]}")
+
+
+def _try(engine: str, folder: Path, limits: EngineLimits) -> None:
+    """Load the result in an engine process and ask it something; raises CannotConvert."""
+    try:
+        question = _question(engine, folder)
+        text = smoke_test.answer(engine, folder, replace(limits, slots=1), HostPolicy(), question)
+    except ProviderError as error:
+        raise CannotConvert(f"The result cannot be used and was deleted: {error}") from error
+    if not text.strip():
+        raise CannotConvert("The result says nothing to a greeting and was deleted.")
+
+
+def _question(engine: str, folder: Path) -> Prompt:
+    """A greeting, with a picture for models that are shown some."""
+    card = format_of(engine).read(folder)
+    shown = (_PICTURE,) if card and "vision" in card.tasks else ()
+    message = Message("user", (*shown, TextPart("Hello")))
+    return Prompt((message,), Sampling(temperature=0.0, max_tokens=16))
+
+
+@contextmanager
+def _draft(models_dir: Path, name: str) -> Iterator[Path]:
+    """A folder to be, hidden in the models folder; what is left of it goes in the end.
+
+    A killed conversion leaves it behind, and the next one of that name begins by deleting it.
+    """
+    folder = models_dir / INCOMING / f"convert-{name}"
+    descriptor = claimed(folder)
+    if descriptor is None:
+        raise CannotConvert(f"Another process is just making {name}.")
+    try:
+        shutil.rmtree(folder / name, ignore_errors=True)
+        try:
+            yield folder / name
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)

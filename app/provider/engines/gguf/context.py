@@ -1,0 +1,114 @@
+"""The llama.cpp context: one batch for all sequences, and the memory of keys and values."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+
+import llama_cpp
+import numpy as np
+
+from app.provider.engines.gguf.llama_batch import Places, TokenRows, VectorRows, Vectors
+from app.provider.engines.gguf.model import LlamaModel
+from app.provider.errors import ModelNotLoadable
+from app.provider.generation.prefill_budget import BATCH_TOKENS
+
+
+class LlamaContext:
+    """Runs batches. ``cells`` keys and values are shared by up to ``sequences`` sequences.
+
+    The memory is unified: sequences share the cells of a common prefix, copying one costs
+    nothing, and one batch may hold tokens of any mixture of sequences.
+    """
+
+    def __init__(self, model: LlamaModel, *, cells: int, sequences: int, threads: int) -> None:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = cells
+        params.n_batch = params.n_ubatch = BATCH_TOKENS
+        params.n_seq_max = params.n_outputs_max = sequences
+        params.n_threads = params.n_threads_batch = threads
+        params.kv_unified = True
+        self._handle = llama_cpp.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise ModelNotLoadable(
+                f"There is not enough memory for a context of {cells} tokens; "
+                "set CONTEXT_LENGTH or KV_CACHE_MB lower."
+            )
+        self._memory = llama_cpp.llama_get_memory(self._handle)
+        self._vocabulary_size = model.vocabulary.size
+        self._rows = TokenRows(BATCH_TOKENS)
+        self._vectors = VectorRows()
+
+    # ---------------------------------------------------------------- batches
+
+    def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
+        """Put tokens of a sequence into the next batch; return the row of the last one."""
+        return self._rows.add(sequence, position, tokens, output=output)
+
+    def decode(self) -> None:
+        """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
+        self._decode(self._rows.take())
+
+    def add_vectors(self, sequence: int, places: Places, vectors: Vectors, *, output: bool) -> int:
+        """Put vectors of a picture into the next batch of such; return the row of the last one."""
+        return self._vectors.add(sequence, places, vectors, output=output)
+
+    def decode_vectors(self, *, causal: bool) -> None:
+        """Compute the batch of vectors; without ``causal`` each looks at all others of it."""
+        if not causal:
+            llama_cpp.llama_set_causal_attn(self._handle, False)
+        self._decode(self._vectors.take())
+        llama_cpp.llama_set_causal_attn(self._handle, True)
+
+    def _decode(self, batch: llama_cpp.llama_batch) -> None:
+        code = llama_cpp.llama_decode(self._handle, batch)
+        if code != 0:
+            raise RuntimeError(f"llama_decode returned {code}")
+
+    def is_number(self, row: int) -> bool:
+        """Whether the logits of an output row are; when one is not, none is."""
+        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, row)[0])
+
+    def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
+        """Draw a token from the logits of an output row."""
+        return int(llama_cpp.llama_sampler_sample(sampler, self._handle, row))
+
+    def likeliest(self, row: int) -> int:
+        """Return the token with the largest logit of an output row, the first of equal ones."""
+        logits = llama_cpp.llama_get_logits_ith(self._handle, row)
+        return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many threads for the next batches."""
+        llama_cpp.llama_set_n_threads(self._handle, threads, threads)
+
+    # ---------------------------------------------------------------- memory
+
+    def copy(self, source: int, target: int, position: int) -> None:
+        """Let ``target`` share the cells of ``source`` before ``position``."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, position)
+
+    def trim(self, sequence: int, position: int) -> bool:
+        """Cut a sequence off at ``position``; False when this kind of memory cannot."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, position, -1))
+
+    def clear(self) -> None:
+        """Forget every sequence."""
+        llama_cpp.llama_memory_clear(self._memory, True)
+
+    def save(self, sequence: int) -> bytes:
+        """Copy the keys and values of a sequence out of the context."""
+        size = llama_cpp.llama_state_seq_get_size(self._handle, sequence)
+        buffer = (ctypes.c_uint8 * size)()
+        written = llama_cpp.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        return bytes(memoryview(buffer)[:written])
+
+    def restore(self, sequence: int, state: bytes) -> bool:
+        """Put saved keys and values back; False when there is no room in one piece."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        read = llama_cpp.llama_state_seq_set_data(self._handle, buffer, len(state), sequence)
+        return bool(read)
+
+    def close(self) -> None:
+        """Free the context."""
+        llama_cpp.llama_free(self._handle)

@@ -1,0 +1,74 @@
+"""What a GGUF file says of itself, and how many bytes its model will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.provider.card import ModelCard, Vision
+from app.provider.catalogue.names import is_named_gguf
+from app.provider.engine import EngineLimits
+from app.provider.engines.gguf.context_plan import IDLE_SEQUENCES, plan
+from app.provider.engines.gguf.facts import describe, unreadable
+from app.provider.generation.prefill_budget import BATCH_TOKENS
+from app.provider.memory import Need
+
+LIBRARIES = ("llama_cpp",)
+
+_RUNTIME = 53 * 2**20
+"""Python, numpy and llama.cpp without a model."""
+
+_EYE_RUNTIME = 12 * 2**20
+"""libmtmd and Pillow."""
+
+DEAD_LINK = "It is a link to a file that is not there: copy the file, or delete the link."
+
+_PATCHES_PER_TOKEN = 4
+_USUAL_PATCHES = 4096
+"""Of a picture, where the file does not say how large one may be."""
+
+_PATCH, _MASK = 40_000, 6
+"""Bytes of scratch memory for a patch, and for a pair of patches; measured with the shape of
+Qwen2.5-VL's eye on a CPU."""
+
+
+def read(path: Path) -> ModelCard | None:
+    """Describe a GGUF file, whatever its name; None for anything else."""
+    if path.is_symlink() and not path.exists() and is_named_gguf(path):
+        return unreadable(path, DEAD_LINK)
+    return describe(path) if path.is_file() else None
+
+
+def need(card: ModelCard, limits: EngineLimits) -> Need:
+    """Bytes of the process: the mapped weights count, and all cells are taken at once.
+
+    Scratch memory is a row of logits for each sequence, the tables of the vocabulary and the
+    activations of a batch; measured with llama.cpp on CPUs.
+    """
+    vocabulary, hidden = card.shape.vocabulary, card.shape.hidden
+    cell = 2 * card.shape.kv_numbers  # float16
+    _, cells = plan(card.context_length, cell, limits)
+    logits = 4 * vocabulary * (limits.slots + IDLE_SEQUENCES)
+    return Need(
+        runtime=_RUNTIME,
+        weights=card.size_bytes,
+        kv=cells * cell,
+        compute=logits + 128 * vocabulary + 16 * hidden * BATCH_TOKENS,
+        prefix_cache=limits.prefix_cache_bytes + _features(card.vision, limits),
+        vision=_vision(card.vision, limits),
+        layers=card.shape.layers,
+    )
+
+
+def _features(vision: Vision | None, limits: EngineLimits) -> int:
+    """What is kept of pictures fills as conversations go on, like the prefix cache."""
+    return limits.vision_cache_bytes if vision else 0
+
+
+def _vision(vision: Vision | None, limits: EngineLimits) -> int:
+    """The eye with what it takes to look at the largest picture."""
+    if vision is None:
+        return 0
+    most = min(filter(None, (vision.max_tokens, limits.image_tokens)), default=0)
+    patches = _PATCHES_PER_TOKEN * most or _USUAL_PATCHES
+    mask = _MASK * patches**2 if vision.max_tokens else 0
+    return _EYE_RUNTIME + vision.size_bytes + _PATCH * patches + mask

@@ -1,0 +1,109 @@
+"""mlx-lm's ``BatchGenerator`` with its rows named by jobs. Belongs to one thread, as MLX does.
+
+One ``step`` is one token for every running row and then a piece of every prompt that is being
+read. mlx-lm computes one token ahead: a token is reported while the next one is computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import math
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+
+from app.provider.engines.mlx.model import MlxModel
+from app.provider.engines.mlx.sampler import drawing, penalising
+from app.provider.generation.prepared import NO_TOKEN
+from app.provider.types import Sampling
+
+_NEVER = 2**30
+"""Tokens after which mlx-lm would end an answer by itself."""
+
+
+Cache = list[Any]
+"""Keys and values of one sequence: an object of mlx-lm for each layer."""
+
+
+class Batch:
+    """Rows of ``model`` that are read and written together, at most ``rows``."""
+
+    def __init__(self, model: MlxModel, rows: int) -> None:
+        generate = importlib.import_module("mlx_lm.generate")  # a function has the same name
+        self._model = model
+        self._generator = generate.BatchGenerator(
+            model, completion_batch_size=rows, prefill_batch_size=rows
+        )
+        self._rows: dict[int, int] = {}  # job → mlx-lm's number
+        self._jobs: dict[int, int] = {}
+        self._begun: set[int] = set()  # mlx-lm's numbers of answers that have a token
+
+    def add(
+        self, job: int, known: array[int], cache: Cache, unread: array[int], sampling: Sampling
+    ) -> None:
+        """Begin to read ``unread`` after what is ``known``, whose keys and values ``cache`` has."""
+        (row,) = self._generator.insert(
+            [unread.tolist()],
+            max_tokens=[_NEVER],
+            caches=[cache],
+            all_tokens=[known.tolist()],
+            samplers=[drawing(sampling)],
+            logits_processors=[penalising(sampling)],
+        )
+        self._rows[job], self._jobs[row] = row, job
+
+    def step(self, piece: int) -> tuple[dict[int, int], dict[int, int]]:
+        """Advance all rows; at most ``piece`` tokens of each prompt.
+
+        Returns how many unread tokens of each prompt have been read, and the tokens drawn, both
+        by job; NO_TOKEN where an answer begins with NaN (to look every time would cost a wait for
+        the device).
+        """
+        self._generator.prefill_step_size = piece
+        prompts, answers = self._generator.next()
+        read = {self._jobs[one.uid]: one.progress[0] for one in prompts}
+        return read, {self._jobs[one.uid]: self._token(one) for one in answers}
+
+    def _token(self, answer: Any) -> int:
+        if answer.uid in self._begun:
+            return int(answer.token)
+        self._begun.add(answer.uid)
+        return NO_TOKEN if math.isnan(answer.logprobs[0].item()) else int(answer.token)
+
+    def cache_of(self, job: int) -> tuple[array[int], Cache]:
+        """What has been computed of a job: its tokens, and a cache that must be ``settle``d."""
+        row = self._rows[job]
+        with mx.stream(self._generator.stream):
+            cache, tokens = self._generator.extract_cache([row])[row]
+        return array("i", tokens), self._model.computed(cache)
+
+    def settle(self, cache: Cache) -> Cache:
+        """Copy a row out of the arrays of the whole batch, or it would keep them alive."""
+        with mx.stream(self._generator.stream):
+            mx.eval([one.state for one in cache])
+        return cache
+
+    def remove(self, jobs: Sequence[int]) -> None:
+        """Take jobs out of the batch."""
+        rows = [self._rows.pop(job) for job in jobs]
+        for row in rows:
+            del self._jobs[row]
+            self._begun.discard(row)
+        with mx.stream(self._generator.stream):
+            self._generator.remove(rows)
+
+    def close(self) -> None:
+        """Give back what mlx-lm has set for the whole process."""
+        self._generator.close()
+
+
+def shortened(cache: Cache, tokens: int) -> Cache:
+    """The same without its last ``tokens``; the arrays are shared, ``cache`` stays as it is."""
+    shorter = copy.deepcopy(cache)
+    if tokens:
+        for layer in shorter:
+            layer.trim(tokens)
+    return shorter

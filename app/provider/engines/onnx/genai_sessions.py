@@ -1,0 +1,100 @@
+"""Requests that the library keeps after an answer, so that the next turn need not be computed anew.
+
+A kept request holds its pages of keys and values, so the ones not used for longest are closed when
+others need the room. It can be continued at its end, or at the beginning of one of its turns.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+
+import onnxruntime_genai as og
+
+from app.provider.generation.prefix_cache import SHORTEST
+from app.provider.generation.prepared import common_prefix
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """A request of the library, all its ``tokens``, and how many stood before each of its turns.
+
+    ``whole``: its last token is computed as well, which is so when the model ended the answer.
+    """
+
+    request: og.Request
+    owner: str
+    tokens: array[int] = field(default_factory=lambda: array("i"))
+    turns: list[tuple[int, int]] = field(default_factory=list)
+    whole: bool = False
+
+    def shared(self, prompt: array[int]) -> int:
+        """Tokens of the prompt after which it can be continued; never all of them."""
+        common = common_prefix(self.tokens, prompt[:-1])
+        if common == len(self.tokens):
+            return common
+        return max((start for _, start in self.turns if start <= common), default=0)
+
+    def cut(self, length: int) -> int:
+        """Go back to that many tokens, and return how many of them are computed."""
+        if length == len(self.tokens):
+            return length if self.whole else max(0, length - 1)
+        turn = next(number for number, start in self.turns if start == length)
+        self.request.rewind_to_start_of_turn(turn)
+        self.tokens = self.tokens[:length]
+        self.turns = [(number, start) for number, start in self.turns if start < length]
+        self.whole = True
+        return length
+
+    def begin(self, turn: int, prompt: array[int]) -> None:
+        """Note a turn that makes it the whole prompt, and an answer to come."""
+        self.turns.append((turn, len(self.tokens)))
+        self.tokens = prompt[:]
+        self.whole = False
+
+
+class Sessions:
+    """The kept ones, the least used first. ``page`` tokens are held or freed together."""
+
+    def __init__(self, page: int) -> None:
+        self._page = page
+        self._kept: list[Session] = []
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def cells(self) -> int:
+        """Tokens that all pages held could have."""
+        return sum(self.whole_pages(len(one.tokens)) for one in self._kept)
+
+    def whole_pages(self, tokens: int) -> int:
+        """Tokens, rounded up to pages."""
+        return -(-tokens // self._page) * self._page
+
+    def keep(self, session: Session) -> None:
+        """Keep it for the next turn, if computing it again would take any time."""
+        if len(session.tokens) < SHORTEST:
+            session.request.close()
+        else:
+            self._kept.append(session)
+
+    def take(self, owner: str, prompt: array[int]) -> tuple[Session, int] | None:
+        """The owner's session that begins most like the prompt, and its computed tokens."""
+        own = [one for one in self._kept if one.owner == owner]
+        best = max(own, key=lambda one: one.shared(prompt), default=None)
+        if best is None or (length := best.shared(prompt)) < SHORTEST:
+            return None
+        self._kept.remove(best)
+        try:
+            return best, best.cut(length)
+        except RuntimeError:  # some models cannot go back
+            best.request.close()
+            return None
+
+    def let_go(self) -> bool:
+        """Close the least used one; False when there is none."""
+        if self._kept:
+            self._kept.pop(0).request.close()
+            return True
+        return False

@@ -1,0 +1,270 @@
+"""The ONNX engine for GPUs: onnxruntime-genai's own one behind our contract.
+
+It runs models on cuda, webgpu and dml, and those built with paged attention. These join and leave
+a running batch at any token; others wait until all that run have ended. ``turns`` says what can
+be drawn.
+
+The library would share computed prefixes between all requests, but owners must never share, so
+that is switched off. Instead a paged conversation stays with its pages after an answer, and the
+owner's next turn continues it; without paging nothing is reused.
+
+Developed without a GPU. The tests run both kinds on a CPU: a real model in static batches, and
+paging, admission, turns and seeds in dynamic ones with a graph that stands in for the GPU's
+operator. Execution providers other than cpu, and the real operator, have never run here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime_genai as og
+
+from app.provider.engine import EngineInfo, EngineSpec, Events
+from app.provider.engines.onnx.context_plan import plan
+from app.provider.engines.onnx.cpu_affinity import Cores
+from app.provider.engines.onnx.genai import Genai, Heard, Room
+from app.provider.engines.onnx.genai_sampling import check
+from app.provider.engines.onnx.genai_sessions import Session, Sessions
+from app.provider.engines.onnx.settings import Settings
+from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
+from app.provider.generation.chat_template import Chat
+from app.provider.generation.prepared import PreparedPrompt, Writing
+from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.types import End, Event, Prompt, Sampling, Started
+
+log = logging.getLogger(__name__)
+
+_FAILED_IN_A_ROW = 3
+"""Runs; the library takes back a run that failed, and it can be tried again."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """A turn that the library has in hand; ``room`` is what its session may grow to, in tokens."""
+
+    number: int
+    session: Session
+    writing: Writing
+    room: int
+    begun: bool = False
+
+
+class PagedEngine:
+    """See the module. Raises ModelNotLoadable when the library cannot run the model."""
+
+    def __init__(
+        self,
+        spec: EngineSpec,
+        settings: Settings,
+        provider: str,
+        progress: Callable[[int], None],
+    ) -> None:
+        limits, folder = spec.limits, Path(spec.path)
+        self._vocabulary = HubVocabulary(folder, settings.ends)
+        self._chat = Chat(self._vocabulary)
+        progress(10)
+        self._dynamic = settings.paged
+        length, self._cells = plan(settings.context_length, _cell_bytes(settings, provider), limits)
+        # Sessions that wait for their next turn take rows as well.
+        self._rows = limits.slots * 2 if self._dynamic else limits.slots
+        room = Room(self._rows, length, self._cells)
+        self._genai = Genai(folder, settings, provider, limits.threads, room)
+        progress(90)
+        self._cores = Cores()
+        self.info = EngineInfo(limits.slots, self._genai.longest)
+        self._default_max_tokens = limits.default_max_tokens
+        self._admitted: dict[int, PreparedPrompt] = {}
+        self._answers: dict[og.Request, Answer] = {}
+        self._leaving: dict[og.Request, Answer] = {}  # cancelled, the library has yet to agree
+        self._sessions = Sessions(self._genai.page)
+        self._failures = 0
+        self._seeds = True
+        self._warm_up()
+
+    # ---------------------------------------------------------------- the contract
+
+    def prepare(self, prompt: Prompt) -> PreparedPrompt:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        check(prompt.sampling, seeds=self._seeds)
+        return self._chat.prepare(prompt, self.info.context_length)
+
+    def admit(self, job: int, prepared: PreparedPrompt) -> bool:
+        """Take the job while a slot is free."""
+        if len(self._admitted) + len(self._answers) >= self.info.slots:
+            return False
+        self._admitted[job] = prepared
+        return True
+
+    def step(self) -> Events:
+        """A token for every running answer, then hand in what there is room for."""
+        said: Events = []
+        for heard in self._genai.run():
+            said += self._hear(heard)
+        return said + self._start_admitted()
+
+    def drop(self, job: int) -> None:
+        """Forget the job; without paging its row stays in the batch till that ends."""
+        self._admitted.pop(job, None)
+        for answer in list(self._answers.values()):
+            if answer.number == job:
+                self._leave(answer)
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU cores."""
+        self._cores.use(threads)
+
+    def close(self) -> None:
+        """Close what is open; the model goes with its last reference."""
+        for request in (*self._answers, *self._leaving):
+            request.close()
+        while self._sessions.let_go():
+            pass
+
+    # ---------------------------------------------------------------- admission
+
+    def _start_admitted(self) -> Events:
+        """Hand admitted jobs to the library, in order, as far as there is room."""
+        said: Events = []
+        for job, prompt in list(self._admitted.items()):
+            limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+            room = self._sessions.whole_pages(len(prompt.tokens) + limit)
+            known = self._sessions.take(prompt.owner, prompt.tokens)
+            if not self._make_room(room):
+                if known:
+                    self._sessions.keep(known[0])
+                break
+            del self._admitted[job]
+            session, cached = known or (self._new_session(prompt, limit), 0)
+            answer = Answer(job, session, Writing(prompt, limit, cached), room)
+            said.append((job, self._start(answer, prompt, limit, cached)))
+        return said
+
+    def _new_session(self, prompt: PreparedPrompt, limit: int) -> Session:
+        longest = self.info.context_length if self._dynamic else len(prompt.tokens) + limit
+        return Session(self._genai.request(longest), prompt.owner)
+
+    def _start(
+        self, answer: Answer, prompt: PreparedPrompt, limit: int, cached: int
+    ) -> Event | ProviderError:
+        session = answer.session
+        start = len(session.tokens)
+        try:
+            turn = self._genai.begin(session.request, prompt.tokens[start:], prompt.sampling, limit)
+        except RuntimeError as error:  # of this request alone
+            session.request.close()
+            return UnsupportedInput(f"onnxruntime-genai refuses this request: {error}")
+        session.begin(turn, prompt.tokens)
+        self._answers[session.request] = answer
+        return Started(len(prompt.tokens), cached)
+
+    def _make_room(self, room: int) -> bool:
+        """Let go of kept sessions until there is room for one more answer; False when in vain."""
+        while not self._has_room(room):
+            if not self._sessions.let_go():
+                return not (self._answers or self._leaving)
+        return True
+
+    def _has_room(self, room: int) -> bool:
+        taken = [one.room for one in (*self._answers.values(), *self._leaving.values())]
+        rooms = [room, *taken]
+        # Without paging every row of a batch is as long as the longest one.
+        cells = sum(rooms) if self._dynamic else len(rooms) * max(rooms)
+        rows = len(rooms) + len(self._sessions)
+        return rows <= self._rows and cells + self._sessions.cells <= self._cells
+
+    # ---------------------------------------------------------------- one step
+
+    def _hear(self, heard: Heard) -> Events:
+        if heard.failure:
+            return self._fail(heard)
+        self._failures = 0
+        if left := self._leaving.get(heard.request):
+            self._note(left, heard)
+            if heard.over:
+                del self._leaving[heard.request]
+                self._sessions.keep(left.session)
+            return []
+        answer = self._answers.get(heard.request)
+        return self._write(answer, heard) if answer else []
+
+    def _write(self, answer: Answer, heard: Heard) -> Events:
+        """Turn a token, or the end of the turn, into events."""
+        self._note(answer, heard)
+        events: list[Event] = []
+        if heard.token is not None:
+            events = answer.writing.push(self._vocabulary.piece(heard.token))
+        ended = any(isinstance(event, End) for event in events)
+        if heard.over:
+            events += [] if ended else answer.writing.push(None)
+            self._finish(answer)
+        elif ended:
+            self._leave(answer)
+        return [(answer.number, event) for event in events]
+
+    def _note(self, answer: Answer, heard: Heard) -> None:
+        answer.begun = True
+        if heard.token is not None:
+            answer.session.tokens.append(heard.token)
+        elif heard.by_model:
+            answer.session.whole = True
+
+    def _finish(self, answer: Answer) -> None:
+        """The turn is over for the library as well."""
+        del self._answers[answer.session.request]
+        if self._dynamic:
+            self._sessions.keep(answer.session)
+        else:
+            answer.session.request.close()
+
+    def _leave(self, answer: Answer) -> None:
+        """End a turn that the library would go on with."""
+        session = answer.session
+        del self._answers[session.request]
+        if self._dynamic and answer.begun:
+            session.request.cancel_turn(session.turns[-1][0])
+            self._leaving[session.request] = answer
+        else:
+            session.request.close()
+
+    def _fail(self, heard: Heard) -> Events:
+        """A request that cannot be served fails alone; a run that failed is tried again.
+
+        Raises RuntimeError when the library's engine is beyond repair, which ends the process.
+        """
+        if heard.failure.startswith("ENGINE"):
+            raise RuntimeError(f"onnxruntime-genai failed: {heard.failure}")
+        answer = self._answers.get(heard.request)
+        if answer and heard.over:
+            self._answers.pop(heard.request).session.request.close()
+            sentence = f"onnxruntime-genai could not finish this answer ({heard.failure})."
+            return [(answer.number, ProviderError(sentence))]
+        self._failures += 1
+        log.warning("a run of onnxruntime-genai failed: %s", heard.failure)
+        if self._failures >= _FAILED_IN_A_ROW:
+            raise RuntimeError(f"onnxruntime-genai failed {self._failures} times: {heard.failure}")
+        return []
+
+    def _warm_up(self) -> None:
+        """Compute once what every request needs, and learn whether a turn may have a seed."""
+        request = self._genai.request(4)
+        try:
+            try:
+                self._genai.begin(request, [0, 0], Sampling(seed=0), 2)
+            except RuntimeError:
+                self._seeds = False
+                self._genai.begin(request, [0, 0], Sampling(), 2)
+            while heard := list(self._genai.run()):
+                if failure := heard[-1].failure:
+                    raise RuntimeError(failure)
+        except RuntimeError as error:
+            raise ModelNotLoadable(f"onnxruntime-genai cannot run this model: {error}") from error
+        request.close()
+
+
+def _cell_bytes(settings: Settings, provider: str) -> int:
+    """Bytes of the keys and values of a token: GPUs hold them in 16 bits."""
+    numbers = 2 * settings.layers * settings.kv_heads * settings.head_width
+    return numbers * (4 if provider == "cpu" else 2)

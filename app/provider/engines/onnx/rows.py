@@ -1,0 +1,118 @@
+"""Who is in which row of the arena, what is known of a prompt already, and how much is promised.
+
+Rows of running answers come first, without a gap, because one call computes the first rows.
+Prompts are read in the rows behind them. A row whose answer ended is copied to the prefix store.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.provider.engines.onnx.kv_arena import Arena, State
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
+from app.provider.generation.prepared import common_prefix
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A sequence in the arena. ``tokens`` are computed, ``room`` is what they may grow to."""
+
+    index: int
+    owner: str
+    room: int
+    tokens: array[int]
+
+
+class Rows:
+    """Hands out rows that hold as much of a prompt as is known. ``cells`` tokens fit into all."""
+
+    def __init__(self, arena: Arena, cells: int, store: PrefixStore[State]) -> None:
+        self._arena = arena
+        self._cells = cells
+        self._store = store
+        self._rows: list[Row | None] = [None] * len(arena.touched)
+        self.running = 0
+
+    def claim(self, owner: str, prompt: array[int], room: int) -> Row | None:
+        """A row with a prefix of ``prompt``, without its last token; None when there is no room."""
+        taken = sum(row.room for row in self._taken())
+        if taken and taken + room > self._cells:
+            return None
+        index = self._rows.index(None, self.running)
+        row = Row(index, owner, room, array("i"))
+        self._make_real(row)
+        self._take_over(row, prompt[:-1])
+        self._rows[index] = row
+        return row
+
+    def start(self, row: Row) -> None:
+        """Put a row whose prompt is read behind those that run."""
+        target = self.running
+        other = self._rows[target]
+        if other is None:
+            self._move(row, target)
+        elif other is not row:
+            self._arena.swap(row.index, target, max(len(row.tokens), len(other.tokens)))
+            self._rows[row.index], other.index = other, row.index
+            self._rows[target], row.index = row, target
+        self.running += 1
+
+    def release(self, row: Row) -> None:
+        """Keep what is computed for the next prompt, and close the gap."""
+        self._arena.note(row.index, len(row.tokens))
+        self._keep(row)
+        self._rows[row.index] = None
+        if row.index < self.running:
+            self.running -= 1
+            last = self._rows[self.running]
+            if last is not None:
+                self._move(last, row.index)
+
+    def _keep(self, row: Row) -> None:
+        length = len(row.tokens)
+        size = length * self._arena.cell_bytes
+        self._store.keep(row.owner, row.tokens, size, lambda: self._arena.save(row.index, length))
+
+    def _take_over(self, row: Row, wanted: array[int]) -> None:
+        """Copy the longest prefix of ``wanted`` that the owner has, here or in the store."""
+        source, shared = None, 0
+        for other in self._taken():
+            if other.owner == row.owner:
+                length = common_prefix(other.tokens, wanted)
+                if length > shared:
+                    source, shared = other, length
+        # A few tokens that all prompts begin with must not make an old state look used.
+        least = max(shared, SHORTEST - 1)
+        kept, length = self._store.find(row.owner, wanted, more_than=least)
+        if kept is not None:
+            self._arena.restore(row.index, kept.state, length)
+            shared = length
+        elif source is not None:
+            self._arena.copy(source.index, row.index, shared)
+        row.tokens = wanted[:shared]
+
+    def _move(self, row: Row, target: int) -> None:
+        if row.index != target:
+            self._forget_more_than(row.room, target)
+            self._arena.copy(row.index, target, len(row.tokens))
+            self._rows[row.index], self._rows[target] = None, row
+            row.index = target
+
+    def _make_real(self, row: Row) -> None:
+        """Give back the memory of free rows when that of all rows would be too much."""
+        self._forget_more_than(row.room, row.index)
+        free = {index for index, other in enumerate(self._rows) if other is None} - {row.index}
+        held = sum(self._arena.touched[index] for index in free)
+        if held + row.room + sum(one.room for one in self._taken()) > self._cells:
+            for index in free:
+                self._arena.give_back(index)
+
+    def _forget_more_than(self, room: int, index: int) -> None:
+        """A free row that once held more than it will be used for is not to keep it."""
+        if self._arena.touched[index] > room:
+            self._arena.give_back(index)
+
+    def _taken(self) -> Iterator[Row]:
+        return (row for row in self._rows if row is not None)

@@ -1,0 +1,161 @@
+"""The ONNX engine for models that see pictures: onnxruntime-genai's generator, one at a time.
+
+The library looks at the pictures with the processor of the model's folder and counts positions as
+the model wants; it keeps no conversation, so that every prompt is read from its beginning. Which
+types of models are taken is said in ``catalogue/genai_vision``. They run on the CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from app.provider.architectures.qwen_vl import Scaling
+from app.provider.architectures.qwen_vl_pixels import measure
+from app.provider.catalogue.genai_vision import PROCESSOR, scaling
+from app.provider.engine import EngineInfo, EngineSpec, Events
+from app.provider.engines.onnx.context_plan import plan
+from app.provider.engines.onnx.cpu_affinity import Cores
+from app.provider.engines.onnx.settings import FILE, Settings
+from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generation, Seeing
+from app.provider.errors import ModelNotLoadable, ProviderError
+from app.provider.generation.chat_template import Chat
+from app.provider.generation.prepared import PreparedPrompt, Writing, placed, prepared
+from app.provider.generation.sampler import Sampler, draw_all
+from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.headers.files import optional_json
+from app.provider.types import End, Event, ImagePart, Prompt, Started
+
+_NUMBER = 4
+"""Bytes of a float32."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The one prompt in hand, and its answer once the prompt has been read."""
+
+    number: int
+    prompt: PreparedPrompt
+    limit: int
+    sampler: Sampler
+    writing: Writing
+    started: bool = False
+    generation: Generation | None = None
+
+
+class VisionEngine:
+    """See the module. Raises ModelNotLoadable when the folder is unusable."""
+
+    def __init__(
+        self, spec: EngineSpec, settings: Settings, progress: Callable[[int], None]
+    ) -> None:
+        limits, folder = spec.limits, Path(spec.path)
+        self._vocabulary = HubVocabulary(folder, settings.ends)
+        self._chat = Chat(self._vocabulary)
+        self._scaling = _scaling(folder).limited(limits.image_tokens)
+        self._before, self._place, self._after = map(self._token, (BEFORE, PLACE, AFTER))
+        progress(10)
+        self._seeing = Seeing(folder, limits.threads)
+        progress(90)
+        cell = _NUMBER * 2 * settings.layers * settings.kv_heads * settings.head_width
+        length, _ = plan(settings.context_length, cell, replace(limits, slots=1))
+        self.info = EngineInfo(1, length)
+        self._default_max_tokens = limits.default_max_tokens
+        self._cores = Cores()
+        self._answer: Answer | None = None
+        self._warm_up()
+
+    # ---------------------------------------------------------------- the contract
+
+    def prepare(self, prompt: Prompt) -> PreparedPrompt:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        made, limit = self._chat.prompt(prompt.messages), self.info.context_length
+        tokens, images = placed(self._framed(made.parts), partial(measure, self._scaling))
+        return prepared(tokens, prompt, limit, images, made.thinking)
+
+    def admit(self, job: int, prepared: PreparedPrompt) -> bool:
+        """Take the job unless there is another one."""
+        if self._answer:
+            return False
+        limit = prepared.longest_answer(self._default_max_tokens, self.info.context_length)
+        writing = Writing(prepared, limit, 0)
+        self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), writing)
+        return True
+
+    def step(self) -> Events:
+        """Tell that the prompt is taken, then read it, then a token in every step."""
+        answer = self._answer
+        if answer is None:
+            return []
+        try:
+            events: list[Event | ProviderError] = list(self._advance(answer))
+        except ProviderError as error:
+            events = [error]
+        if events and isinstance(events[-1], End | ProviderError):
+            self._answer = None
+        return [(answer.number, event) for event in events]
+
+    def drop(self, job: int) -> None:
+        """Forget the job."""
+        if self._answer and self._answer.number == job:
+            self._answer = None
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU cores."""
+        self._cores.use(threads)
+
+    def close(self) -> None:
+        """Let go of the answer; the model goes with its last reference."""
+        self._answer = None
+
+    # ---------------------------------------------------------------- one step
+
+    def _advance(self, answer: Answer) -> Iterator[Event | ProviderError]:
+        if not answer.started:
+            answer.started = True
+            yield Started(len(answer.prompt.tokens), 0, answer.prompt.seen)
+            return
+        if answer.generation is None:
+            answer.generation = self._read(answer.prompt, answer.limit)
+        (token,) = draw_all(answer.generation.logits(), [answer.sampler])
+        events = answer.writing.take(token, self._vocabulary.piece)
+        yield from events
+        if not any(isinstance(event, End | ProviderError) for event in events):
+            answer.generation.append(token)
+
+    def _read(self, prompt: PreparedPrompt, limit: int) -> Generation:
+        tokens = [token if token >= 0 else self._place for token in prompt.tokens]
+        return self._seeing.begin(tokens, prompt.images, len(tokens) + limit)
+
+    def _warm_up(self) -> None:
+        """Read a prompt without pictures, so that a graph that cannot run fails now."""
+        try:
+            self._seeing.begin([self._before], [], 2).logits()
+        except ProviderError as error:
+            raise ModelNotLoadable(str(error)) from error
+
+    # ---------------------------------------------------------------- pictures in a prompt
+
+    def _framed(self, parts: Sequence[list[int] | ImagePart]) -> Iterator[list[int] | ImagePart]:
+        """The control tokens before and after every picture."""
+        for part in parts:
+            if isinstance(part, ImagePart):
+                yield from ([self._before], part, [self._after])
+            else:
+                yield part
+
+    def _token(self, text: str) -> int:
+        """The one token that a control text is."""
+        tokens = self._vocabulary.tokenize(text)
+        if len(tokens) != 1:
+            raise ModelNotLoadable(f"The tokeniser of this model knows no {text}.")
+        return tokens[0]
+
+
+def _scaling(folder: Path) -> Scaling:
+    found = scaling(folder, optional_json(folder / FILE).get("model", {}))
+    if found is None:
+        raise ModelNotLoadable(f"{FILE} and {PROCESSOR} describe no model that this engine knows.")
+    return found

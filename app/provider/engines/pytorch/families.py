@@ -1,0 +1,155 @@
+"""Loads what a folder holds: the language model, what looks at pictures, the conversation's form.
+
+The code of an architecture is always that of transformers, or ours for HyperCLOVA X vision; files
+that bring their own are never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    HyperCLOVAXVisionV2Config,
+)
+from transformers.utils import logging as hub_logging
+
+from app.provider.architectures.hyperclovax import config as hyperclovax
+from app.provider.architectures.hyperclovax import loading
+from app.provider.architectures.hyperclovax.conversation import PLACEHOLDER, TEMPLATE, Conversation
+from app.provider.architectures.qwen_vl import SETTINGS, Scaling
+from app.provider.engine import EngineLimits
+from app.provider.engines.pytorch.decoder import Decoder, layers_of
+from app.provider.engines.pytorch.device import device_for, put, type_for
+from app.provider.engines.pytorch.vision_towers import Eyes, HyperClovaXEyes, QwenEyes
+from app.provider.errors import ModelNotLoadable
+from app.provider.generation.chat_template import Chat
+from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.headers.bounds import check_folder
+from app.provider.headers.files import optional_json, read_json
+from app.provider.headers.safetensors import NotWholeError, main_type, read_weights
+
+ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
+"""Tokens that end an answer wherever a vocabulary has them; some folders name none."""
+
+_QWEN = "qwen2_5_vl"
+_THINK = ("hyperclovax_vision_v2", "vlm")
+"""HyperCLOVA X Think 32B, under its native name and that of the Hub."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A loaded model. ``eyes`` is None where it reads text only.
+
+    ``image_token`` stands in for visual tokens, whose input rows are replaced.
+    """
+
+    decoder: Decoder
+    eyes: Eyes | None
+    vocabulary: HubVocabulary
+    chat: Chat
+    image_token: int = 0
+
+
+def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> Family:
+    """Load a folder as its ``model_type`` wants it; raises ModelNotLoadable."""
+    hub_logging.disable_progress_bar()
+    try:
+        config = read_json(folder / "config.json")
+    except (OSError, ValueError) as error:
+        raise ModelNotLoadable("The folder has no config.json that can be read.") from error
+    check_folder(folder, config)
+    device = device_for(limits.gpu_layers)
+    kind = type_for(_stored(folder), device, limits.torch_dtype)
+    progress(0)
+    if config.get("model_type") == hyperclovax.MODEL_TYPE:
+        return _hyperclovax(folder, device, kind, limits)
+    if config.get("model_type") in (_QWEN, *_THINK) and config.get("vision_config"):
+        return _qwen(folder, config, device, kind, limits)
+    return _text(folder, device, kind, limits)
+
+
+def _stored(folder: Path) -> str:
+    """The type of most weights; raises ModelNotLoadable."""
+    try:
+        weights = read_weights(sorted(folder.glob("model*.safetensors")))
+    except (OSError, NotWholeError) as error:
+        raise ModelNotLoadable(f"The weights cannot be read: {error}") from error
+    return main_type(weights.tensors.values())
+
+
+def _hyperclovax(
+    folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
+) -> Family:
+    model = loading.load(folder, kind)
+    put(model, layers_of(model.language_model), device, limits.gpu_layers)
+    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    spelled = vocabulary.spelling(model.config.image_token)
+    if not vocabulary.chat_templates:
+        vocabulary.chat_templates, spelled = {"default": TEMPLATE}, PLACEHOLDER
+    if not spelled:
+        raise ModelNotLoadable("The tokenizer does not know the placeholder of pictures.")
+    chat = Conversation(vocabulary, spelled, list_content=model.config.list_content)
+    decoder = Decoder(model.language_model)
+    eyes = HyperClovaXEyes(model, limits.image_tokens)
+    return Family(decoder, eyes, vocabulary, chat, model.config.image_token)
+
+
+def _qwen(
+    folder: Path,
+    config: dict[str, Any],
+    device: torch.device,
+    kind: torch.dtype,
+    limits: EngineLimits,
+) -> Family:
+    # The Hub calls the type by a name that transformers does not look up by itself.
+    source = HyperCLOVAXVisionV2Config if config["model_type"] in _THINK else AutoConfig
+    model = _loaded(AutoModelForImageTextToText, folder, kind, source)
+    put(model, layers_of(model), device, limits.gpu_layers)
+    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    token = model.config.image_token_id
+    scaling = Scaling.of(optional_json(folder / SETTINGS)).limited(limits.image_tokens)
+    axes = 3 if config["model_type"] == _QWEN else 1
+    tower = model.model.visual if axes == 3 else model.model.vision_model
+    eyes = QwenEyes(model, tower, scaling, axes)
+    chat = Chat(vocabulary, vocabulary.spelling(token))
+    return Family(Decoder(model, axes), eyes, vocabulary, chat, token)
+
+
+def _text(folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits) -> Family:
+    model = _loaded(AutoModelForCausalLM, folder, kind)
+    put(model, layers_of(model), device, limits.gpu_layers)
+    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    return Family(Decoder(model), None, vocabulary, Chat(vocabulary))
+
+
+def _loaded(kind_of_model: Any, folder: Path, kind: torch.dtype, source: Any = AutoConfig) -> Any:
+    """A model of transformers with all its weights; raises ModelNotLoadable."""
+    try:
+        config = source.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if getattr(config, "quantization_config", None):
+            raise ModelNotLoadable("Its weights are packed: take the original model.")
+        model, report = kind_of_model.from_pretrained(
+            folder,
+            config=config,
+            dtype=kind,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except ModelNotLoadable:
+        raise
+    except Exception as error:  # whatever transformers stumbles over
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ModelNotLoadable(f"transformers cannot load this model: {reason}") from error
+    if missing := [*report["missing_keys"], *report["mismatched_keys"]]:
+        raise ModelNotLoadable(f"The weights lack or misshape {sorted(map(str, missing))[0]}.")
+    model.eval().requires_grad_(False)
+    return model

@@ -1,0 +1,106 @@
+"""Computed prefixes of conversations that are not running, in RAM, the least used leave first.
+
+An engine puts a compact copy of its keys and values here when a request ends, and copies it back
+when the same owner comes with a prompt that begins alike. What a state is only the engine knows.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from app.provider.generation.prepared import common_prefix
+
+SHORTEST = 64
+"""Tokens; computing fewer again is as cheap as copying them."""
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[State]):
+    """The state after ``tokens`` of a conversation of ``owner``; it takes ``size`` bytes."""
+
+    owner: str
+    tokens: array[int]
+    state: State
+    size: int
+
+
+class PrefixStore(Generic[State]):
+    """Keeps states of at most ``capacity`` bytes together. Owners never share.
+
+    ``whole_only``: a state can only be continued at its end, not cut back to a shorter prefix.
+    """
+
+    def __init__(self, capacity: int, *, whole_only: bool = False) -> None:
+        self._capacity = capacity
+        self._whole_only = whole_only
+        self._kept: OrderedDict[int, Kept[State]] = OrderedDict()
+        self._size = 0
+        self._next = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes of all states kept."""
+        return self._size
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(
+        self, owner: str, wanted: array[int], more_than: int = 0
+    ) -> tuple[Kept[State] | None, int]:
+        """The state that shares the longest prefix with ``wanted``, and that length in tokens.
+
+        None and ``more_than`` when nothing shares more than that. What is found counts as used.
+        """
+        best, shared = None, more_than
+        for number, kept in self._kept.items():
+            length = self._usable(kept, owner, wanted, shared)
+            if length > shared:
+                best, shared = number, length
+        if best is None:
+            return None, more_than
+        self._kept.move_to_end(best)
+        return self._kept[best], shared
+
+    def keep(self, owner: str, tokens: array[int], size: int, copy: Callable[[], State]) -> None:
+        """Keep the state after ``tokens``, which ``copy`` makes and which takes ``size`` bytes.
+
+        Nothing is copied when it is too short, too large or known already. It replaces the
+        states that it continues.
+        """
+        if len(tokens) < SHORTEST or size > self._capacity:
+            return
+        for number, kept in list(self._kept.items()):
+            if kept.owner != owner or kept.tokens[0] != tokens[0]:
+                continue
+            shared = common_prefix(kept.tokens, tokens)
+            if shared == len(tokens) and not (self._whole_only and shared < len(kept.tokens)):
+                self._kept.move_to_end(number)
+                return
+            if shared == len(kept.tokens) and not self._whole_only:
+                self._forget(number)
+        while self._size + size > self._capacity:
+            self._forget(next(iter(self._kept)))
+        self._kept[self._next] = Kept(owner, tokens, copy(), size)
+        self._next += 1
+        self._size += size
+
+    def _usable(self, kept: Kept[State], owner: str, wanted: array[int], more_than: int) -> int:
+        """Length of the prefix to be had from ``kept``; 0 unless ``more_than`` that."""
+        tokens = kept.tokens
+        # One token tells most of the thousands of states apart.
+        if kept.owner != owner or min(len(tokens), len(wanted)) <= more_than:
+            return 0
+        if tokens[more_than] != wanted[more_than]:
+            return 0
+        length = common_prefix(tokens, wanted)
+        return 0 if self._whole_only and length < len(tokens) else length
+
+    def _forget(self, number: int) -> None:
+        self._size -= self._kept.pop(number).size

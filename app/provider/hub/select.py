@@ -1,0 +1,179 @@
+"""Which models a repository holds, and which one is meant.
+
+A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, or a folder
+of safetensors with their configuration (MLX, Hugging Face). A GGUF model that sees comes with the
+"mmproj" file that fits it best, in a folder of its own. Only data is taken: no Python, no pickles.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from app.provider.engines.gguf.mmproj import MARK, rank
+from app.provider.hub.errors import NotOnHub
+from app.provider.hub.plan import HubFile, Listing, Plan
+
+_PART = re.compile(r"(?P<base>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+_TEXTS = {".json", ".jinja", ".txt", ".model", ".tiktoken"}
+_WEIGHTS_OF_ONNX = {".onnx", ".data", ".onnx_data"}
+_PAPERS = ("LICENSE", "LICENCE", "NOTICE", "README.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model in a repository. ``path`` names it: a file, or a folder with ``.`` for the top."""
+
+    path: str
+    kind: str
+    files: tuple[HubFile, ...]
+    folder: bool
+    name: str
+    root: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+def choose(listing: Listing, wanted: str) -> Plan:
+    """Find the model by its path, by a part of it that fits only one, or as the only one there is.
+
+    Raises NotOnHub, naming what there is.
+    """
+    found = list(_candidates(listing, wanted))
+    chosen = _only(found, wanted)
+    if chosen is None:
+        raise NotOnHub(_question(listing, found, wanted))
+    return Plan(
+        hub=listing.hub,
+        repo=listing.repo,
+        revision=listing.revision,
+        licence=listing.licence,
+        path=chosen.path,
+        name=chosen.name,
+        folder=chosen.folder,
+        root=chosen.root,
+        files=chosen.files,
+    )
+
+
+def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
+    exact = [one for one in found if one.path == wanted]
+    inside = [one for one in found if wanted in {file.path for file in one.files}]
+    near = [one for one in found if wanted.lower() in one.path.lower() or not wanted]
+    for some in (exact, inside, near):
+        if len(some) == 1:
+            return some[0]
+    return None
+
+
+def _question(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
+    repo = listing.place
+    if not found:
+        return f"{repo} has no GGUF file, and no folder for ONNX or of safetensors, that is whole."
+    some = f"Nothing in {repo} is called {wanted!r}." if wanted else f"{repo} has several models."
+    names = "".join(
+        f"\n  {repo}:{one.path}  ({one.kind}, {one.size / 1e6:,.0f} MB)" for one in found
+    )
+    return f"{some} Name one of:{names}"
+
+
+def _candidates(listing: Listing, wanted: str) -> Iterator[Candidate]:
+    yield from _whole_gguf(listing, wanted)
+    yield from _split_gguf(listing)
+    for folder, files in sorted(_folders(listing).items()):
+        if kind := _kind(files):
+            taken = tuple(_of_onnx(listing, folder) if kind == "ONNX" else _of_tensors(files))
+            yield Candidate(folder, kind, taken, True, _folder_name(listing.repo, folder), folder)
+
+
+def _whole_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:
+    """Models of one file, in a folder where an eye belongs to them; an eye itself by its path."""
+    for file in listing.files:
+        path = PurePosixPath(file.path)
+        if path.suffix != ".gguf" or _PART.match(file.path):
+            continue
+        if MARK in path.name and file.path != wanted:
+            continue
+        eyes = _eyes(listing, path)
+        name = path.stem if eyes else path.name
+        yield Candidate(file.path, "GGUF", (file, *eyes), bool(eyes), name, str(path.parent))
+
+
+def _eyes(listing: Listing, model: PurePosixPath) -> tuple[HubFile, ...]:
+    """The mmproj file that fits a model best: beside it, else at the top of the repository."""
+    if MARK in model.name:
+        return ()
+    for folder in (model.parent, PurePosixPath(".")):
+        eyes = [file for file in listing.files if _is_eye(PurePosixPath(file.path), folder)]
+        if eyes:
+            return (min(eyes, key=lambda eye: rank(PurePosixPath(eye.path).name, model.name)),)
+    return ()
+
+
+def _is_eye(path: PurePosixPath, folder: PurePosixPath) -> bool:
+    return path.parent == folder and path.suffix == ".gguf" and MARK in path.name
+
+
+def _split_gguf(listing: Listing) -> Iterator[Candidate]:
+    """Models of several files; one whose parts are not all there is none."""
+    models: dict[tuple[str, int], list[HubFile]] = {}
+    for file in listing.files:
+        if part := _PART.match(file.path):
+            models.setdefault((part["base"], int(part["count"])), []).append(file)
+    for (base, count), files in models.items():
+        if len(files) == count:
+            path = PurePosixPath(base)
+            all_files = (*files, *_eyes(listing, path))
+            yield Candidate(files[0].path, "GGUF", all_files, True, path.name, str(path.parent))
+
+
+def _folders(listing: Listing) -> dict[str, list[HubFile]]:
+    found: dict[str, list[HubFile]] = {}
+    for file in listing.files:
+        found.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
+    return found
+
+
+def _kind(files: Sequence[HubFile]) -> str:
+    """What kind of model a folder with these files is; empty: none."""
+    names = {PurePosixPath(file.path).name for file in files}
+    if "genai_config.json" in names and any(name.endswith(".onnx") for name in names):
+        return "ONNX"
+    if "config.json" in names and any(name.endswith(".safetensors") for name in names):
+        return "safetensors"
+    return ""
+
+
+def _of_onnx(listing: Listing, folder: str) -> Iterator[HubFile]:
+    """Of the folder and those below it: a model may keep its parts apart."""
+    for file in listing.files:
+        path = PurePosixPath(file.path)
+        inside = folder == "." or path.is_relative_to(folder)
+        # Some builders write model.onnx.data, others model.onnx_data_1.
+        weights = path.suffix in _WEIGHTS_OF_ONNX or ".onnx_data" in path.name
+        if inside and (weights or _is_text(path)):
+            yield file
+
+
+def _of_tensors(files: Sequence[HubFile]) -> Iterator[HubFile]:
+    """Some repositories hold the same weights twice, under their maker's own name as well."""
+    paths = [PurePosixPath(file.path) for file in files]
+    usual = any(path.match("model*.safetensors") for path in paths)
+    for file, path in zip(files, paths, strict=True):
+        weights = path.match("model*.safetensors" if usual else "*.safetensors")
+        if weights or _is_text(path):
+            yield file
+
+
+def _is_text(path: PurePosixPath) -> bool:
+    return path.suffix in _TEXTS or path.name.startswith(_PAPERS)
+
+
+def _folder_name(repo: str, folder: str) -> str:
+    name = repo.rpartition("/")[2]
+    return name if folder == "." else f"{name}-{folder.replace('/', '-')}"

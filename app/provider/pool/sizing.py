@@ -1,0 +1,91 @@
+"""What a model would take on this machine, with the settings of this server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from app.provider.card import ModelCard
+from app.provider.engine import EngineLimits, format_of
+from app.provider.memory import GpuPolicy, Need, Placement, place
+from app.provider.pool import hardware
+from app.provider.pool.eviction import Budget, Tenant
+
+_SHARE = 0.8
+"""Of the machine's RAM that models may take by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A model's need and place, the limits to start it with, and the budget it must fit into."""
+
+    need: Need
+    placement: Placement
+    limits: EngineLimits
+    budget: Budget
+
+    @property
+    def ram(self) -> int:
+        """Bytes of RAM."""
+        return self.placement.ram_bytes
+
+    @property
+    def gpu(self) -> int:
+        """Bytes of GPU memory."""
+        return self.placement.gpu_bytes
+
+
+class Rooms:
+    """Measures models against the machine.
+
+    ``ram_budget`` 0 means a share of the RAM. ``gpu`` None keeps everything off the GPU; its
+    ``available`` 0 means what the driver reports.
+    """
+
+    def __init__(
+        self, limits: EngineLimits, per_kind: int, ram_budget: int, gpu: GpuPolicy | None
+    ) -> None:
+        self._limits = replace(limits, threads=limits.threads or hardware.physical_cores())
+        self._per_kind = per_kind
+        self._ram = ram_budget or int(_SHARE * hardware.ram())
+        self._gpu = gpu
+        self.threads = self._limits.threads
+
+    def wish(
+        self, card: ModelCard, tenants: Sequence[Tenant], limits: EngineLimits | None = None
+    ) -> Wish:
+        """Say what ``card`` takes beside ``tenants``. May ask the GPU's driver: blocks shortly."""
+        limits = limits or self._limits
+        need = format_of(card.engine).need(card, limits)
+        policy, gpu_budget = self._gpu_room(tenants)
+        placement = place(need, policy)
+        layers = self._gpu_layers(placement)
+        budget = Budget(self._ram, gpu_budget, self._per_kind)
+        return Wish(need, placement, replace(limits, gpu_layers=layers), budget)
+
+    @property
+    def limits(self) -> EngineLimits:
+        """What each engine is started with, before its layers are placed."""
+        return self._limits
+
+    def _gpu_room(self, tenants: Sequence[Tenant]) -> tuple[GpuPolicy | None, int | None]:
+        """What the model may use if every idle one leaves, and what all may use together."""
+        if self._gpu is None:
+            return None, None
+        held = sum(tenant.gpu for tenant in tenants)
+        total = self._gpu.available
+        if not total:
+            memory = hardware.gpu_memory()
+            # What is still being loaded is free as well as held.
+            total = min(memory.free + held, memory.total) if memory else 0
+        in_use = sum(tenant.gpu for tenant in tenants if not tenant.idle)
+        return replace(self._gpu, available=max(0, total - in_use)), total
+
+    def _gpu_layers(self, placement: Placement) -> int:
+        """As engines count: -1 is everything, what stands before and after the layers as well."""
+        if self._gpu is None:
+            return 0
+        if not placement.layers:
+            return self._gpu.layers
+        whole = placement.gpu_layers == placement.layers
+        return -1 if whole else placement.gpu_layers

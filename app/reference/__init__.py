@@ -1,0 +1,1 @@
+"""The API reference: OpenAPI export, Swagger UI, ReDoc and an offline page."""

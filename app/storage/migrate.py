@@ -1,0 +1,193 @@
+"""Brings the database to the tables that this version of the server knows.
+
+Every start does it, and most starts find nothing to do. An SQLite file is copied aside before it is
+changed; an upgrade is one transaction, so that it happens wholly or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from app.conversations.store.search import INDEX
+from app.storage import tables
+from app.storage.database import DatabaseRefused, Table, open_engine, parsed, shown
+from app.storage.database_file import DatabaseFile
+from app.storage.failures import first_line
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0005"
+"""The newest revision in ``migrations/versions``; known here, so that a start need not look."""
+
+LOCK = 0x534C4C4D
+"""Number of the advisory lock that keeps two replicas from upgrading PostgreSQL at once."""
+
+OURS = {table.__tablename__ for table in (tables.Conversation, tables.Message)}
+"""Tables of the first revision: where they are, there should be a revision too."""
+
+ROOT = Path(__file__).parents[2]
+
+
+def prepare(url: str) -> str | None:
+    """Create or upgrade the database; say in a sentence what was done, None if nothing.
+
+    Raises DatabaseRefused where it cannot be reached, is newer than this server or was left
+    half-way by something else.
+    """
+    engine = open_engine(parsed(url))
+    _make_private(engine)
+    _make_room(engine)
+    try:
+        with engine.connect() as connection:
+            if revision(connection) == HEAD:
+                _require_complete(connection)
+                return None
+        return _upgrade(engine)
+    except DBAPIError as error:
+        raise DatabaseRefused(
+            f"The database {shown(engine.url)} cannot be used: {first_line(error)}."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _make_private(engine: Engine) -> None:
+    """A new SQLite file is its owner's alone, for conversations are; SQLite would use the umask."""
+    if engine.dialect.name == "sqlite":
+        with suppress(OSError):  # it is there, or cannot be made: connecting tells
+            os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _make_room(engine: Engine) -> None:
+    """SQLite needs some room even to be read, which a full disk gets from the reserve."""
+    if engine.dialect.name == "sqlite":
+        file = DatabaseFile(Path(str(engine.url.database)))
+        if file.is_full():
+            file.give_reserve()
+
+
+def revision(connection: Connection) -> str | None:
+    """Which revision the tables have; None where there are none. Raises DatabaseRefused."""
+    names = set(inspect(connection).get_table_names())
+    rows = []
+    if "alembic_version" in names:
+        rows = list(connection.scalars(text("SELECT version_num FROM alembic_version")))
+    if len(rows) > 1 or (not rows and names & OURS):
+        raise _half_way(connection, "The tables of the database carry no single revision")
+    return rows[0] if rows else None
+
+
+def _require_complete(connection: Connection) -> None:
+    """Look whether every table and column is there; raises DatabaseRefused."""
+    inspector = inspect(connection)
+    names = set(inspector.get_table_names())
+    missing = [name for name in (*Table.metadata.tables, INDEX) if name not in names]
+    for table in Table.metadata.sorted_tables:
+        if table.name in names:
+            there = {column["name"] for column in inspector.get_columns(table.name)}
+            missing += [str(column) for column in table.columns if column.name not in there]
+    if missing:
+        raise _half_way(
+            connection, f"The database says it is at revision {HEAD} but {missing[0]} is missing"
+        )
+
+
+def _half_way(connection: Connection, seen: str) -> DatabaseRefused:
+    cure = (
+        "restore it from a backup."
+        if connection.dialect.name == "postgresql"
+        else "stop all servers that use it, delete its files ending in -wal and -shm, and put the "
+        "newest copy in its place, a file ending in .bak beside it."
+    )
+    return DatabaseRefused(f"{seen}: something changed it half-way. To go on, {cure}")
+
+
+def _upgrade(engine: Engine) -> str | None:
+    from alembic import command  # noqa: PLC0415 — most starts need none of it
+
+    copy = None
+    try:
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            # Asked again: another process may have upgraded while this one waited for its turn.
+            if (found := revision(connection)) == HEAD:
+                return None
+            config = _config(connection)
+            _require_known(config, found)
+            copy = _copy_aside(engine, found) if found else None
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        if copy:
+            copy.unlink()  # of no use, and each new try would leave one more
+        raise DatabaseRefused(
+            f"The database {shown(engine.url)} could not be brought to revision {HEAD} and is as "
+            f"it was: {first_line(error)}."
+        ) from error
+    return _done(found, copy)
+
+
+def _done(found: str | None, copy: Path | None) -> str:
+    if found is None:
+        return f"A new database was made at revision {HEAD}."
+    aside = f" A copy of the old one is {copy}." if copy else ""
+    return f"The database was upgraded from revision {found} to {HEAD}.{aside}"
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config(toml_file=ROOT / "pyproject.toml")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _require_known(config: Config, found: str | None) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in known:
+        raise DatabaseRefused(
+            f"The database is at revision {found}, which this version of the server does not know "
+            f"(it knows up to {HEAD}): it was made by a newer one. Start that one, or name another "
+            "database in DATABASE_URL."
+        )
+
+
+def _copy_aside(engine: Engine, found: str) -> Path | None:
+    """Copy an SQLite file, whatever else is using it; raises DatabaseRefused when that fails."""
+    if engine.dialect.name != "sqlite":
+        return None
+    source = Path(str(engine.url.database))
+    copy = source.with_name(f"{source.name}.{found}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
+    try:
+        copy.touch(mode=stat.S_IMODE(source.stat().st_mode))  # as private as the original
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
+        _sync(copy)
+        _sync(copy.parent)
+    except (sqlite3.Error, OSError) as error:
+        copy.unlink(missing_ok=True)
+        copy.with_name(f"{copy.name}-journal").unlink(missing_ok=True)
+        raise DatabaseRefused(
+            f"The database needs an upgrade, but the copy {copy} could not be made first: {error}."
+        ) from error
+    return copy
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

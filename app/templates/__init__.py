@@ -1,0 +1,1 @@
+"""Prompt templates: their language, the built-in ones, and those that users store."""

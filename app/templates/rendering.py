@@ -1,0 +1,111 @@
+"""Templates that can be used: checked, compiled, filled in.
+
+What a template prints depends on what people write into it, so a mistake here is theirs to mend:
+each becomes an error with a pointer to the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from app.errors import FieldError, InvalidRequest, RenderFailed, pointer
+from app.provider.generation.jinja_limits import TemplateFailed
+from app.templates.language import PromptTemplate
+from app.templates.language import compiled as compiled_source
+from app.v3.models.template import PHRASES, Template, Value, Variable, has_type
+from app.web.schema import Plain
+
+MESSAGE = "message"
+"""The name under which a template's user text knows what the user said."""
+
+_PLAIN: TypeAdapter[str] = TypeAdapter(Plain)
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class CompiledTemplate:
+    """A template that has passed every check, and its sources ready to render."""
+
+    template: Template
+    system: PromptTemplate
+    user: PromptTemplate | None
+
+    def render_system(self, values: Values) -> str:
+        """The instructions for the model; raises RenderFailed. It may take half a second."""
+        return self._render(self.system, values).strip()
+
+    def render_user(self, values: Values, message: str) -> str:
+        """What the model reads as the user's text; raises RenderFailed, like the other."""
+        if self.user is None:
+            return message
+        text = self._render(self.user, {**values, MESSAGE: message})
+        if not text:
+            raise RenderFailed(f"The template {self.template.name} leaves nothing of the message.")
+        return text
+
+    def _render(self, source: PromptTemplate, values: Values) -> str:
+        try:
+            return _PLAIN.validate_python(source.render(values))
+        except TemplateFailed as failure:
+            raise RenderFailed(f"The template {self.template.name} failed: {failure}") from failure
+        except ValidationError as error:
+            told = f"The template {self.template.name} makes text that is not valid Unicode."
+            raise RenderFailed(told) from error
+
+
+def compiled(template: Template) -> CompiledTemplate:
+    """Check all that the shape alone cannot; raises InvalidRequest with a pointer.
+
+    A source may take half a second to compile, so call this off the event loop. Sources that
+    were compiled lately are remembered.
+    """
+    declared = set(template.variables)
+    system = _source("system", template.system, declared)
+    user = _source("user", template.user, declared | {MESSAGE}) if template.user else None
+    if user and MESSAGE not in user.names:
+        raise InvalidRequest("/user", "The text of user must use {{ message }}.")
+    if template.example:
+        filled(template, template.example.variables, "/example/variables")
+    return CompiledTemplate(template, system, user)
+
+
+def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
+    try:
+        found = compiled_source(source)
+    except TemplateFailed as failure:
+        raise InvalidRequest(f"/{field}", f"The text of {field} is broken: {failure}.") from failure
+    if missing := sorted(found.names - declared):
+        told = f"The text of {field} uses {', '.join(missing)}, which variables does not declare."
+        raise InvalidRequest(f"/{field}", told)
+    return found
+
+
+def filled(template: Template, given: Values, where: str = "/variables") -> dict[str, Value]:
+    """A value for every variable; raises one InvalidRequest that names all that is wrong."""
+    errors = list(_mistakes(template, given, where))
+    if errors:
+        raise InvalidRequest.of(errors)
+    return {name: _value(each, given.get(name)) for name, each in template.variables.items()}
+
+
+def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldError]:
+    for name, variable in template.variables.items():
+        at = where + pointer(name)
+        if name not in given and variable.required:
+            yield FieldError(pointer=at, detail=f"{template.name} needs the variable {name}")
+        elif name in given and not has_type(given[name], variable.type):
+            yield FieldError(pointer=at, detail=f"{name} must be {PHRASES[variable.type]}")
+    for name in given.keys() - template.variables.keys():
+        told = f"{template.name} has no variable {name}"
+        yield FieldError(pointer=where + pointer(name), detail=told)
+
+
+def _value(variable: Variable, given: Value | None) -> Value:
+    value = variable.default if given is None else given
+    if value is None:
+        return ""
+    return int(value) if variable.type == "integer" else value

@@ -1,0 +1,78 @@
+"""Versions of users' prompt templates; the highest of a name is in force.
+
+Two writers that see the same version add the same number; the second gets an IntegrityError.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, and_, collate, func, select
+from sqlalchemy.orm import Session
+
+from app.storage.ids import now
+from app.storage.tables import Template
+
+T = TypeVar("T")
+
+
+def newest(session: Session, owner: str, name: str) -> Template | None:
+    """The last version, which may say that the template is deleted; None if there never was one."""
+    versions = select(Template).where(Template.owner == owner, Template.name == name)
+    return session.scalar(versions.order_by(Template.version.desc()).limit(1))
+
+
+def version(session: Session, owner: str, name: str, number: int) -> Template | None:
+    """One version; None if there is no such."""
+    named = (Template.owner == owner, Template.name == name)
+    return session.scalar(select(Template).where(*named, Template.version == number))
+
+
+def versions(
+    session: Session, owner: str, name: str, limit: int, before: int | None
+) -> list[Template]:
+    """A page of versions, newest first; ``before`` is the last one seen."""
+    page = select(Template).where(Template.owner == owner, Template.name == name)
+    if before is not None:
+        page = page.where(Template.version < before)
+    return list(session.scalars(page.order_by(Template.version.desc()).limit(limit)))
+
+
+def in_force(session: Session, owner: str, limit: int, after: str | None) -> list[Template]:
+    """A page of what the owner has, by name; ``after`` is the last one seen."""
+    # Byte by byte, as the program sorts them: PostgreSQL may pass over "-" and "_" otherwise.
+    order = "C" if session.get_bind().dialect.name == "postgresql" else "BINARY"
+    name = collate(Template.name, order)
+    page = _in_force(select(Template), owner)
+    if after is not None:
+        page = page.where(name > after)
+    return list(session.scalars(page.order_by(name).limit(limit)))
+
+
+def count(session: Session, owner: str) -> int:
+    """How many the owner has."""
+    return session.scalar(_in_force(select(func.count()).select_from(Template), owner)) or 0
+
+
+def _in_force(statement: Select[T], owner: str) -> Select[T]:
+    """Only the last version of each name, and none that says that it is deleted."""
+    named = select(Template.name, func.max(Template.version).label("version"))
+    last = named.where(Template.owner == owner).group_by(Template.name).subquery()
+    same = and_(Template.name == last.c.name, Template.version == last.c.version)
+    return statement.join(last, same).where(Template.owner == owner, Template.body.is_not(None))
+
+
+def add(
+    session: Session, owner: str, name: str, last: Template | None, body: dict[str, Any] | None
+) -> Template:
+    """Add the version after ``last``; without a body it says that the template is deleted."""
+    row = Template(
+        owner=owner,
+        name=name,
+        version=last.version + 1 if last else 1,
+        body=body,
+        created_at=now(),
+    )
+    session.add(row)
+    session.flush()
+    return row

@@ -1,1 +1,0 @@
-"""What v4 reads and writes: functions that take a session and run inside one transaction."""
