@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.errors import InvalidRequest, TemplateNotFound
+from app.errors import InvalidRequest
+from app.templates.errors import TemplateNotFound
 from app.templates.rendering import CompiledTemplate, compiled
 from app.v3.models.template import Template
 from app.v3.services.lines import line_of, repeated_key

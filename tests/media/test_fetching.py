@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ApiError
+from app.errors import AppError
 from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
@@ -63,9 +63,9 @@ def fetch(web: Web, path: str = "/", names: Names | None = None, **more: object)
     return asyncio.run(fetcher.fetch(f"http://pictures.example:{web.port}{path}"))
 
 
-def refusal(web: Web, path: str = "/", names: Names | None = None) -> ApiError:
+def refusal(web: Web, path: str = "/", names: Names | None = None) -> AppError:
     begun = time.monotonic()
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(AppError) as raised:
         fetch(web, path, names)
     assert time.monotonic() - begun < 5
     return raised.value
@@ -114,7 +114,7 @@ def test_redirects_are_followed_three_times() -> None:
         assert len(server.requests) == 4 + 4
 
 
-SERVERS: dict[str, tuple[Serve, type[ApiError]]] = {
+SERVERS: dict[str, tuple[Serve, type[AppError]]] = {
     "endless": (endless(OK + b"\r\n", b"x" * 10_000), ImageTooLarge),
     "endless in chunks": (endless(CHUNKED, b"1000\r\n" + bytes(4096) + b"\r\n"), ImageTooLarge),
     "chunks of one byte": (endless(CHUNKED, b"1\r\nx\r\n" * 2000), ImageUnreachable),
@@ -161,7 +161,7 @@ SERVERS: dict[str, tuple[Serve, type[ApiError]]] = {
 
 
 @pytest.mark.parametrize(("serve", "kind"), SERVERS.values(), ids=SERVERS)
-def test_a_hostile_server(serve: Serve, kind: type[ApiError]) -> None:
+def test_a_hostile_server(serve: Serve, kind: type[AppError]) -> None:
     with web({"/": serve}) as server:
         error = refusal(server)
     assert type(error) is kind, error
@@ -203,12 +203,12 @@ def test_a_redirect_to_a_private_address_is_refused(private: Web) -> None:
     assert type(error) is ImageUrlRefused
 
 
-def refusal_at_both(server: Web, private: Web, names: Names) -> ApiError:
+def refusal_at_both(server: Web, private: Web, names: Names) -> AppError:
     ports = (server.port, private.port)
     fetcher = Fetcher(
         limits(server, url_ports=ports), names.look_up, lambda address: address == HERE
     )
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(AppError) as raised:
         asyncio.run(fetcher.fetch(f"http://pictures.example:{server.port}/"))
     return raised.value
 
