@@ -36,7 +36,7 @@ _FULL = (
 
 
 @dataclass(slots=True)
-class Resident:
+class LoadedModel:
     """A loaded model with its host. ``leases`` are the requests that use it."""
 
     card: ModelCard
@@ -51,7 +51,7 @@ class Resident:
         return self.host.status().state == "failed"
 
 
-class Residents:
+class LoadedModels:
     """See the module. Lives on one event loop. ``meters`` count on when a model leaves.
 
     ``refusals`` are the models that were tried and cannot be loaded.
@@ -62,7 +62,7 @@ class Residents:
         self._policy = policy
         self._auto_unload = auto_unload
         self._ttl = ttl
-        self._residents: dict[str, Resident] = {}  # least recently used first
+        self._loaded: dict[str, LoadedModel] = {}  # least recently used first
         self._leaving: dict[asyncio.Task[None], Tenant] = {}
         self.meters: defaultdict[str, Meters] = defaultdict(Meters)
         self.refusals = Refusals()
@@ -72,13 +72,13 @@ class Residents:
         self._freed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
-    def all(self) -> Iterable[Resident]:
+    def all(self) -> Iterable[LoadedModel]:
         """Every loaded model, the least recently used first."""
-        return self._residents.values()
+        return self._loaded.values()
 
-    def get(self, model: str) -> Resident | None:
+    def get(self, model: str) -> LoadedModel | None:
         """The model, if it is loaded, loading, or was tried."""
-        return self._residents.get(model)
+        return self._loaded.get(model)
 
     def verdict(self, card: ModelCard, wish: Wish) -> Verdict:
         """Say what loading ``card`` would take now; a loaded model makes room for itself."""
@@ -96,7 +96,7 @@ class Residents:
         others.sort(key=lambda one: not one.failed)
         return [*self._leaving.values(), *map(self._tenant, others)]
 
-    def _tenant(self, one: Resident) -> Tenant:
+    def _tenant(self, one: LoadedModel) -> Tenant:
         """The same as the ledger sees it."""
         may_leave = not one.leases and (self._auto_unload or one.failed)
         gpu = one.entry.placement.gpu_bytes
@@ -116,36 +116,36 @@ class Residents:
         """
         if refused := self.refusals.of(card):
             raise ModelNotLoadable(refused)
-        resident = self._at_hand(card)
-        resident = self._use(resident) if resident else await self._bring(card)
+        loaded = self._at_hand(card)
+        loaded = self._use(loaded) if loaded else await self._bring(card)
         try:
-            yield resident.host
+            yield loaded.host
         finally:
-            self._release(resident)
+            self._release(loaded)
 
-    def _at_hand(self, card: ModelCard) -> Resident | None:
+    def _at_hand(self, card: ModelCard) -> LoadedModel | None:
         """The loaded model, where its files have not changed and nobody has waited too long."""
-        resident = self._residents.get(card.id)
+        loaded = self._loaded.get(card.id)
         waited = 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
-        if resident is None or waited > PATIENCE or self._outdated(resident, card):
+        if loaded is None or waited > PATIENCE or self._outdated(loaded, card):
             return None
-        return resident
+        return loaded
 
-    def _outdated(self, resident: Resident, card: ModelCard) -> bool:
-        return resident.card.stamp != card.stamp and not resident.leases
+    def _outdated(self, loaded: LoadedModel, card: ModelCard) -> bool:
+        return loaded.card.stamp != card.stamp and not loaded.leases
 
-    def _use(self, resident: Resident) -> Resident:
-        model = resident.card.id
-        self._residents[model] = self._residents.pop(model)  # to the end: most recently used
-        resident.leases += 1
-        if resident.leases == 1:
+    def _use(self, loaded: LoadedModel) -> LoadedModel:
+        model = loaded.card.id
+        self._loaded[model] = self._loaded.pop(model)  # to the end: most recently used
+        loaded.leases += 1
+        if loaded.leases == 1:
             self._share_threads()
-        return resident
+        return loaded
 
-    def _release(self, resident: Resident) -> None:
-        resident.leases -= 1
-        resident.used_at = time.monotonic()
-        if not resident.leases:
+    def _release(self, loaded: LoadedModel) -> None:
+        loaded.leases -= 1
+        loaded.used_at = time.monotonic()
+        if not loaded.leases:
             self._share_threads()
             self._freed.set()
             self._watch_idle()
@@ -158,7 +158,7 @@ class Residents:
 
     # ---------------------------------------------------------------- coming
 
-    async def _bring(self, card: ModelCard) -> Resident:
+    async def _bring(self, card: ModelCard) -> LoadedModel:
         if card.problem:
             raise ModelNotLoadable(f"{card.id}: {card.problem}")
         if self._in_line > self._policy.max_waiting:  # the first one does not wait in line
@@ -166,22 +166,22 @@ class Residents:
         self._in_line += 1
         try:
             async with self._moving:
-                resident = self._residents.get(card.id)
-                if resident and self._outdated(resident, card):
+                loaded = self._loaded.get(card.id)
+                if loaded and self._outdated(loaded, card):
                     await self._unload([card.id])
-                    resident = None
-                return self._use(resident or await self._settle(card))
+                    loaded = None
+                return self._use(loaded or await self._settle(card))
         finally:
             self._in_line -= 1
 
-    async def _settle(self, card: ModelCard) -> Resident:
+    async def _settle(self, card: ModelCard) -> LoadedModel:
         wish = await self._make_room(card)
         spec = EngineSpec(ENGINES[card.engine], str(card.path), wish.limits)
         refused = partial(self.refusals.note, card)
         host = EngineHost(spec, self._policy, self.meters[card.id], refused)
-        resident = Resident(card, host, Entry(wish.need, wish.placement))
-        self._residents[card.id] = resident
-        return resident
+        loaded = LoadedModel(card, host, Entry(wish.need, wish.placement))
+        self._loaded[card.id] = loaded
+        return loaded
 
     async def _make_room(self, card: ModelCard) -> Wish:
         """Let others leave, or wait until they may; raises ModelNotLoadable, EngineBusy."""
@@ -228,9 +228,9 @@ class Residents:
 
     async def leave(self, model: str) -> None:
         """Unload a model; nothing happens when it is not loaded. Raises ModelInUse."""
-        resident = self._residents.get(model)
-        if resident and resident.leases:
-            raise ModelInUse(model, resident.leases)
+        loaded = self._loaded.get(model)
+        if loaded and loaded.leases:
+            raise ModelInUse(model, loaded.leases)
         await self._unload([model])
 
     async def _unload(self, models: Iterable[str]) -> None:
@@ -239,9 +239,9 @@ class Residents:
         From here on nobody finds them, and whoever waits may be cancelled: they still leave.
         """
         ending = []
-        for resident in [self._residents.pop(one) for one in models if one in self._residents]:
-            task = asyncio.create_task(resident.host.stop())
-            self._leaving[task] = replace(self._tenant(resident), idle=False)
+        for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
+            task = asyncio.create_task(loaded.host.stop())
+            self._leaving[task] = replace(self._tenant(loaded), idle=False)
             task.add_done_callback(self._left)
             ending.append(task)
         if ending:
@@ -269,6 +269,6 @@ class Residents:
         if self._sweeper:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self._unload(list(self._residents))
+        await self._unload(list(self._loaded))
         if self._leaving:  # whoever began it was cancelled
             await asyncio.wait(self._leaving)

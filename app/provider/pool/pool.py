@@ -20,7 +20,7 @@ from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.default_model import default_chat, default_vision, problem_of, seeing
 from app.provider.pool.eviction import Entry, Verdict
-from app.provider.pool.loaded_models import Resident, Residents
+from app.provider.pool.loaded_models import LoadedModel, LoadedModels
 from app.provider.pool.sizing import Rooms, Wish
 from app.provider.runtime.metrics import Meters
 from app.provider.runtime.status import HostStatus, State, failed_status
@@ -48,7 +48,7 @@ class ModelPool:
         self._scanned_at = float("-inf")
         self._scanning: asyncio.Task[list[ModelCard]] | None = None
         self._rooms = Rooms(config.limits, config.max_loaded, config.memory_budget, config.gpu)
-        self._residents = Residents(
+        self._loaded = LoadedModels(
             self._rooms, config.policy, auto_unload=config.auto_unload, ttl=config.ttl
         )
 
@@ -64,7 +64,7 @@ class ModelPool:
 
     def _known(self) -> list[ModelCard]:
         """The cards of the last look, with what loading them has shown."""
-        return list(map(self._residents.refusals.noted, self._cards))
+        return list(map(self._loaded.refusals.noted, self._cards))
 
     def card(self, model: str | None) -> ModelCard:
         """Find a model by id or alias, or the default one; raises ModelNotFound, ModelConflict."""
@@ -88,7 +88,7 @@ class ModelPool:
         if model is None and self._config.default_model:
             model = self._default_id()
         known = self._cards if model is None else find(self._cards, model)
-        refused = model is not None and any(map(self._residents.refusals.of, known))
+        refused = model is not None and any(map(self._loaded.refusals.of, known))
         await self._look(known=bool(known), urgent=refused)
         return await self._read(model)
 
@@ -146,21 +146,21 @@ class ModelPool:
 
     def state(self, model: str) -> State:
         """Say what the model's engine is doing."""
-        resident = self._residents.get(model)
-        if resident and not self._replaced(resident):
-            return resident.host.status().state
-        refused = any(map(self._residents.refusals.of, find(self._cards, model)))
+        loaded = self._loaded.get(model)
+        if loaded and not self._replaced(loaded):
+            return loaded.host.status().state
+        refused = any(map(self._loaded.refusals.of, find(self._cards, model)))
         return "failed" if refused else "unloaded"
 
     def health(self) -> dict[str, HostStatus]:
         """Status of every model that is loaded or was asked for, least recently used first."""
-        there = [one for one in self._residents.all() if not self._replaced(one)]
+        there = [one for one in self._loaded.all() if not self._replaced(one)]
         return {one.card.id: one.host.status() for one in there}
 
-    def _replaced(self, resident: Resident) -> bool:
+    def _replaced(self, loaded: LoadedModel) -> bool:
         """Whether what failed has made way for other files, as the last look found them."""
-        stamps = [card.stamp for card in self._cards if card.path == resident.card.path]
-        return resident.failed and stamps != [resident.card.stamp]
+        stamps = [card.stamp for card in self._cards if card.path == loaded.card.path]
+        return loaded.failed and stamps != [loaded.card.stamp]
 
     def broken_defaults(self) -> dict[str, HostStatus]:
         """Status of the models that a setting names and that cannot be used: none stands in."""
@@ -173,16 +173,16 @@ class ModelPool:
 
     async def measured(self) -> dict[str, Entry]:
         """``ledger``, with what the processes hold now."""
-        await self._residents.measure()
+        await self._loaded.measure()
         return self.ledger()
 
     def ledger(self) -> dict[str, Entry]:
         """Bytes of every loaded model: what was predicted, and what was measured last."""
-        return {one.card.id: one.entry for one in self._residents.all()}
+        return {one.card.id: one.entry for one in self._loaded.all()}
 
     def meters(self) -> Mapping[str, Meters]:
         """What was counted of every model that was asked for since this server started."""
-        return self._residents.meters
+        return self._loaded.meters
 
     def well(self) -> bool:
         """Whether every engine does its work.
@@ -213,11 +213,11 @@ class ModelPool:
         ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
         """
         card = await self.find(model)
-        with self._residents.meters[card.id].answer() as meter:
-            if (ahead := self._residents.ahead(card)) is not None:
+        with self._loaded.meters[card.id].answer() as meter:
+            if (ahead := self._loaded.ahead(card)) is not None:
                 yield Progress("queued", ahead)
             async with (
-                self._residents.lease(card) as host,
+                self._loaded.lease(card) as host,
                 aclosing(host.stream(prompt, meter)) as events,
             ):
                 async for event in events:
@@ -226,7 +226,7 @@ class ModelPool:
     async def measure(self, model: str, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` for that model; see ``EngineHost.measure``."""
         card = await self.find(model)
-        async with self._residents.lease(card) as host, aclosing(host.measure(prompt)) as events:
+        async with self._loaded.lease(card) as host, aclosing(host.measure(prompt)) as events:
             async for event in events:
                 yield event
 
@@ -245,19 +245,19 @@ class ModelPool:
 
         One that was refused is tried once more.
         """
-        self._residents.refusals.forget(await self.find(model))
+        self._loaded.refusals.forget(await self.find(model))
         card = self.card(model)
-        if (ahead := self._residents.ahead(card)) is not None:
+        if (ahead := self._loaded.ahead(card)) is not None:
             yield Progress("queued", ahead)
-        async with self._residents.lease(card) as host, aclosing(host.load()) as events:
+        async with self._loaded.lease(card) as host, aclosing(host.load()) as events:
             async for event in events:
                 if isinstance(event, Loaded):
-                    await self._residents.measure()
+                    await self._loaded.measure()
                 yield event
 
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""
-        async with self._residents.lease(await self.find(model)) as host:
+        async with self._loaded.lease(await self.find(model)) as host:
             host.start()
 
     async def unload(self, model: str) -> None:
@@ -265,8 +265,8 @@ class ModelPool:
 
         A loaded one is found by its id even when its files are gone.
         """
-        loaded = self._residents.get(model)
-        await self._residents.leave(model if loaded else (await self.find(model)).id)
+        loaded = self._loaded.get(model)
+        await self._loaded.leave(model if loaded else (await self.find(model)).id)
 
     @property
     def limits(self) -> EngineLimits:
@@ -275,8 +275,8 @@ class ModelPool:
 
     async def plan(self, model: str, limits: EngineLimits) -> tuple[Wish, Verdict]:
         """Say what loading the model would take and who would leave, and change nothing."""
-        return await self._residents.plan(await self.find(model), limits)
+        return await self._loaded.plan(await self.find(model), limits)
 
     async def close(self) -> None:
         """Unload everything."""
-        await self._residents.close()
+        await self._loaded.close()
