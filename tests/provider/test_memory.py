@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.provider.memory import GpuPolicy, Need, place
-from app.provider.pool.eviction import Budget, Tenant, Verdict, admit
+from app.provider.pool.eviction import Budget, MemoryClaim, Verdict, admit
 
 MODEL = Need(runtime=10, weights=800, kv=160, compute=40, prefix_cache=100, layers=24)
 """Each layer takes 40 bytes of weights, keys and values."""
@@ -44,19 +44,19 @@ def test_a_model_that_cannot_be_divided_stays_in_ram() -> None:
     assert place(whole, GpuPolicy(available=10**6)).ram_bytes == 970
 
 
-def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> Tenant:
-    return Tenant(name, "chat", ram, gpu, idle)
+def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> MemoryClaim:
+    return MemoryClaim(name, "chat", ram, gpu, idle)
 
 
-def eye(name: str, ram: int, *, idle: bool = True) -> Tenant:
-    return Tenant(name, "vision", ram, 0, idle)
+def eye(name: str, ram: int, *, idle: bool = True) -> MemoryClaim:
+    return MemoryClaim(name, "vision", ram, 0, idle)
 
 
 WANTED = chat("new", 40, gpu=4)
 
 
 @pytest.mark.parametrize(
-    ("tenants", "expected"),
+    ("claims", "expected"),
     [
         pytest.param([], Verdict(), id="nobody is there"),
         pytest.param([chat("a", 60)], Verdict(), id="both fit"),
@@ -89,8 +89,8 @@ WANTED = chat("new", 40, gpu=4)
         ),
     ],
 )
-def test_who_leaves(tenants: list[Tenant], expected: Verdict) -> None:
-    assert admit(WANTED, tenants, Budget(ram=100, gpu=10, per_kind=2)) == expected
+def test_who_leaves(claims: list[MemoryClaim], expected: Verdict) -> None:
+    assert admit(WANTED, claims, Budget(ram=100, gpu=10, per_kind=2)) == expected
 
 
 def test_what_can_never_fit_says_so() -> None:

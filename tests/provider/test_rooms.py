@@ -13,7 +13,7 @@ import pytest
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
-from app.provider.pool.eviction import Tenant
+from app.provider.pool.eviction import MemoryClaim
 from app.provider.pool.hardware import gpu_memory, held_by, physical_cores, ram
 from app.provider.pool.sizing import Rooms
 from tests.provider.asking import STARTER
@@ -21,11 +21,14 @@ from tests.provider.asking import STARTER
 MB = 2**20
 LIMITS = EngineLimits(threads=0, kv_cache_bytes=8 * MB, prefix_cache_bytes=8 * MB)
 CARD = next(card for card in scan(STARTER.parent) if card.id == "starter")
-IDLE, BUSY = Tenant("a", "chat", 0, 6 * MB, idle=True), Tenant("b", "chat", 0, 6 * MB, idle=False)
+IDLE, BUSY = (
+    MemoryClaim("a", "chat", 0, 6 * MB, idle=True),
+    MemoryClaim("b", "chat", 0, 6 * MB, idle=False),
+)
 
 
 @pytest.mark.parametrize(
-    ("available", "tenants", "layers"),
+    ("available", "claims", "layers"),
     [
         pytest.param(64, [], -1, id="all of it"),
         pytest.param(9, [], 2, id="half of it"),
@@ -34,9 +37,9 @@ IDLE, BUSY = Tenant("a", "chat", 0, 6 * MB, idle=True), Tenant("b", "chat", 0, 6
         pytest.param(6, [BUSY], 0, id="nothing is left"),
     ],
 )
-def test_layers_for_the_gpu(available: int, tenants: list[Tenant], layers: int) -> None:
+def test_layers_for_the_gpu(available: int, claims: list[MemoryClaim], layers: int) -> None:
     rooms = Rooms(LIMITS, 2, 0, GpuPolicy(available * MB))
-    wish = rooms.wish(CARD, tenants)
+    wish = rooms.wish(CARD, claims)
     assert wish.limits.gpu_layers == layers
     assert wish.gpu <= available * MB
     assert wish.budget.gpu == available * MB
@@ -69,12 +72,12 @@ int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
 
 
 LOADING = """
-from app.provider.pool.eviction import Tenant
+from app.provider.pool.eviction import MemoryClaim
 from app.provider.memory import GpuPolicy
 from app.provider.pool.sizing import Rooms
 from tests.provider.test_rooms import CARD, LIMITS
-tenants = [Tenant("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
-print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in tenants])
+claims = [MemoryClaim("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
+print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in claims])
 """
 
 

@@ -29,7 +29,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
+class MemoryClaim:
     """A loaded model, as the ledger sees it. An idle one may leave."""
 
     id: str
@@ -64,48 +64,50 @@ class Verdict:
     refused: str | None = None
 
 
-def admit(wanted: Tenant, tenants: Sequence[Tenant], budget: Budget) -> Verdict:
-    """Decide who leaves, the least recently used of ``tenants`` first, and no more than needed."""
+def admit(wanted: MemoryClaim, claims: Sequence[MemoryClaim], budget: Budget) -> Verdict:
+    """Decide who leaves, the least recently used of ``claims`` first, and no more than needed."""
     if wanted.ram > budget.ram:
         return Verdict(never=_too_large("RAM", wanted.ram, budget.ram))
     if budget.gpu is not None and wanted.gpu > budget.gpu:
         return Verdict(never=_too_large("GPU memory", wanted.gpu, budget.gpu))
-    staying = list(tenants)
-    for tenant in tenants:
+    staying = list(claims)
+    for claim in claims:
         if _fits(wanted, staying, budget):
             break
-        if tenant.idle and _helps(tenant, wanted, staying, budget):
-            staying.remove(tenant)
+        if claim.idle and _helps(claim, wanted, staying, budget):
+            staying.remove(claim)
     if not _fits(wanted, staying, budget):
         return Verdict(wait=True)
-    leaving = [tenant for tenant in tenants if tenant not in staying]
+    leaving = [claim for claim in claims if claim not in staying]
     return Verdict(leave=_spare(wanted, leaving, staying, budget))
 
 
 def _spare(
-    wanted: Tenant, leaving: list[Tenant], staying: list[Tenant], budget: Budget
+    wanted: MemoryClaim, leaving: list[MemoryClaim], staying: list[MemoryClaim], budget: Budget
 ) -> tuple[str, ...]:
     """Let those stay that turned out not to matter, the most recently used first."""
-    for tenant in reversed(leaving[:]):
-        if _fits(wanted, [*staying, tenant], budget):
-            leaving.remove(tenant)
-            staying.append(tenant)
-    return tuple(tenant.id for tenant in leaving)
+    for claim in reversed(leaving[:]):
+        if _fits(wanted, [*staying, claim], budget):
+            leaving.remove(claim)
+            staying.append(claim)
+    return tuple(claim.id for claim in leaving)
 
 
-def _helps(tenant: Tenant, wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
+def _helps(
+    claim: MemoryClaim, wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget
+) -> bool:
     """While only the number of a kind is too high, models of other kinds stay."""
-    return tenant.kind == wanted.kind or not _bytes_fit(wanted, staying, budget)
+    return claim.kind == wanted.kind or not _bytes_fit(wanted, staying, budget)
 
 
-def _fits(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
-    of_kind = sum(tenant.kind == wanted.kind for tenant in staying)
+def _fits(wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget) -> bool:
+    of_kind = sum(claim.kind == wanted.kind for claim in staying)
     return of_kind < budget.per_kind and _bytes_fit(wanted, staying, budget)
 
 
-def _bytes_fit(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
-    ram = wanted.ram + sum(tenant.ram for tenant in staying)
-    gpu = wanted.gpu + sum(tenant.gpu for tenant in staying)
+def _bytes_fit(wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget) -> bool:
+    ram = wanted.ram + sum(claim.ram for claim in staying)
+    gpu = wanted.gpu + sum(claim.gpu for claim in staying)
     return ram <= budget.ram and (budget.gpu is None or gpu <= budget.gpu)
 
 

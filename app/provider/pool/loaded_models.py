@@ -18,7 +18,7 @@ from functools import partial
 from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
-from app.provider.pool.eviction import Entry, Tenant, Verdict, admit
+from app.provider.pool.eviction import Entry, MemoryClaim, Verdict, admit
 from app.provider.pool.hardware import held_by
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.sizing import Rooms, Wish
@@ -63,7 +63,7 @@ class LoadedModels:
         self._auto_unload = auto_unload
         self._ttl = ttl
         self._loaded: dict[str, LoadedModel] = {}  # least recently used first
-        self._leaving: dict[asyncio.Task[None], Tenant] = {}
+        self._leaving: dict[asyncio.Task[None], MemoryClaim] = {}
         self.meters: defaultdict[str, Meters] = defaultdict(Meters)
         self.refusals = Refusals()
         self._moving = asyncio.Lock()
@@ -82,25 +82,25 @@ class LoadedModels:
 
     def verdict(self, card: ModelCard, wish: Wish) -> Verdict:
         """Say what loading ``card`` would take now; a loaded model makes room for itself."""
-        wanted = Tenant(card.id, card.kind, wish.ram, wish.gpu, idle=False)
+        wanted = MemoryClaim(card.id, card.kind, wish.ram, wish.gpu, idle=False)
         verdict = admit(wanted, self.beside(card), wish.budget)
         in_vain = verdict.wait and not self._auto_unload and not self._leaving
         return Verdict(refused=_FULL) if in_vain else verdict
 
-    def beside(self, card: ModelCard) -> list[Tenant]:
+    def beside(self, card: ModelCard) -> list[MemoryClaim]:
         """Who else holds bytes, in the order in which they leave: what has failed comes first.
 
         Processes that have not ended yet hold theirs, be they of this very model.
         """
         others = [one for one in self.all() if one.card.id != card.id]
         others.sort(key=lambda one: not one.failed)
-        return [*self._leaving.values(), *map(self._tenant, others)]
+        return [*self._leaving.values(), *map(self._claim, others)]
 
-    def _tenant(self, one: LoadedModel) -> Tenant:
+    def _claim(self, one: LoadedModel) -> MemoryClaim:
         """The same as the ledger sees it."""
         may_leave = not one.leases and (self._auto_unload or one.failed)
         gpu = one.entry.placement.gpu_bytes
-        return Tenant(one.card.id, one.card.kind, one.entry.held, gpu, may_leave)
+        return MemoryClaim(one.card.id, one.card.kind, one.entry.held, gpu, may_leave)
 
     def ahead(self, card: ModelCard) -> int | None:
         """How many requests wait for room before one to this model; None if it need not wait."""
@@ -241,7 +241,7 @@ class LoadedModels:
         ending = []
         for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
             task = asyncio.create_task(loaded.host.stop())
-            self._leaving[task] = replace(self._tenant(loaded), idle=False)
+            self._leaving[task] = replace(self._claim(loaded), idle=False)
             task.add_done_callback(self._left)
             ending.append(task)
         if ending:

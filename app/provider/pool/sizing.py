@@ -9,7 +9,7 @@ from app.provider.card import ModelCard
 from app.provider.engine import EngineLimits, format_of
 from app.provider.memory import GpuPolicy, Need, Placement, place
 from app.provider.pool import hardware
-from app.provider.pool.eviction import Budget, Tenant
+from app.provider.pool.eviction import Budget, MemoryClaim
 
 _SHARE = 0.8
 """Of the machine's RAM that models may take by default."""
@@ -52,12 +52,12 @@ class Rooms:
         self.threads = self._limits.threads
 
     def wish(
-        self, card: ModelCard, tenants: Sequence[Tenant], limits: EngineLimits | None = None
+        self, card: ModelCard, claims: Sequence[MemoryClaim], limits: EngineLimits | None = None
     ) -> Wish:
-        """Say what ``card`` takes beside ``tenants``. May ask the GPU's driver: blocks shortly."""
+        """Say what ``card`` takes beside ``claims``. May ask the GPU's driver: blocks shortly."""
         limits = limits or self._limits
         need = format_of(card.engine).need(card, limits)
-        policy, gpu_budget = self._gpu_room(tenants)
+        policy, gpu_budget = self._gpu_room(claims)
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
@@ -68,17 +68,17 @@ class Rooms:
         """What each engine is started with, before its layers are placed."""
         return self._limits
 
-    def _gpu_room(self, tenants: Sequence[Tenant]) -> tuple[GpuPolicy | None, int | None]:
+    def _gpu_room(self, claims: Sequence[MemoryClaim]) -> tuple[GpuPolicy | None, int | None]:
         """What the model may use if every idle one leaves, and what all may use together."""
         if self._gpu is None:
             return None, None
-        held = sum(tenant.gpu for tenant in tenants)
+        held = sum(claim.gpu for claim in claims)
         total = self._gpu.available
         if not total:
             memory = hardware.gpu_memory()
             # What is still being loaded is free as well as held.
             total = min(memory.free + held, memory.total) if memory else 0
-        in_use = sum(tenant.gpu for tenant in tenants if not tenant.idle)
+        in_use = sum(claim.gpu for claim in claims if not claim.idle)
         return replace(self._gpu, available=max(0, total - in_use)), total
 
     def _gpu_layers(self, placement: Placement) -> int:
