@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.dependencies import Pool, Store
-from app.provider.pool.eviction import Entry
+from app.provider.pool.eviction import LedgerEntry
 from app.provider.runtime.metrics import Meters
 from app.provider.runtime.status import HostStatus
 
@@ -43,7 +43,7 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
     return JSONResponse(told, 200 if well else 503)
 
 
-def _shown(status: HostStatus, meters: Meters, entry: Entry | None) -> dict[str, Any]:
+def _shown(status: HostStatus, meters: Meters, entry: LedgerEntry | None) -> dict[str, Any]:
     """Status and recent figures; None where there is nothing to tell yet."""
     shown = asdict(status)
     del shown["pid"]  # anybody may ask; process numbers are for the one who runs the server

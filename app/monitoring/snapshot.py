@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from app.provider.pool.eviction import Entry
+from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.metrics import Meters
 from app.provider.runtime.status import HostStatus
@@ -38,7 +38,7 @@ class Reading:
 
     meters: Mapping[str, Meters]
     statuses: Mapping[str, HostStatus]
-    ledger: Mapping[str, Entry]
+    ledger: Mapping[str, LedgerEntry]
     traffic: Traffic
     database_up: bool
     lag: float

@@ -18,10 +18,10 @@ from functools import partial
 from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
-from app.provider.pool.eviction import Entry, MemoryClaim, Verdict, admit
+from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
 from app.provider.pool.hardware import held_by
 from app.provider.pool.refusals import Refusals
-from app.provider.pool.sizing import Rooms, Wish
+from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.metrics import Meters
 from app.provider.runtime.status import HostPolicy
@@ -41,7 +41,7 @@ class LoadedModel:
 
     card: ModelCard
     host: EngineHost
-    entry: Entry
+    entry: LedgerEntry
     leases: int = 0
     used_at: float = field(default_factory=time.monotonic)
 
@@ -57,8 +57,10 @@ class LoadedModels:
     ``refusals`` are the models that were tried and cannot be loaded.
     """
 
-    def __init__(self, rooms: Rooms, policy: HostPolicy, *, auto_unload: bool, ttl: float) -> None:
-        self._rooms = rooms
+    def __init__(
+        self, sizing: Sizing, policy: HostPolicy, *, auto_unload: bool, ttl: float
+    ) -> None:
+        self._sizing = sizing
         self._policy = policy
         self._auto_unload = auto_unload
         self._ttl = ttl
@@ -80,12 +82,12 @@ class LoadedModels:
         """The model, if it is loaded, loading, or was tried."""
         return self._loaded.get(model)
 
-    def verdict(self, card: ModelCard, wish: Wish) -> Verdict:
+    def decision(self, card: ModelCard, estimate: SizeEstimate) -> AdmissionDecision:
         """Say what loading ``card`` would take now; a loaded model makes room for itself."""
-        wanted = MemoryClaim(card.id, card.kind, wish.ram, wish.gpu, idle=False)
-        verdict = admit(wanted, self.beside(card), wish.budget)
-        in_vain = verdict.wait and not self._auto_unload and not self._leaving
-        return Verdict(refused=_FULL) if in_vain else verdict
+        wanted = MemoryClaim(card.id, card.kind, estimate.ram, estimate.gpu, idle=False)
+        decision = admit(wanted, self.beside(card), estimate.budget)
+        in_vain = decision.wait and not self._auto_unload and not self._leaving
+        return AdmissionDecision(refused=_FULL) if in_vain else decision
 
     def beside(self, card: ModelCard) -> list[MemoryClaim]:
         """Who else holds bytes, in the order in which they leave: what has failed comes first.
@@ -154,7 +156,7 @@ class LoadedModels:
         """Divide the cores among the models in use, so that their threads never exceed them."""
         used = [one.host for one in self.all() if one.leases]
         for host in used:
-            host.set_threads(max(1, self._rooms.threads // len(used)))
+            host.set_threads(max(1, self._sizing.threads // len(used)))
 
     # ---------------------------------------------------------------- coming
 
@@ -175,22 +177,22 @@ class LoadedModels:
             self._in_line -= 1
 
     async def _settle(self, card: ModelCard) -> LoadedModel:
-        wish = await self._make_room(card)
-        spec = EngineSpec(ENGINES[card.engine], str(card.path), wish.limits)
+        estimate = await self._make_room(card)
+        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
         refused = partial(self.refusals.note, card)
         host = EngineHost(spec, self._policy, self.meters[card.id], refused)
-        loaded = LoadedModel(card, host, Entry(wish.need, wish.placement))
+        loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
         self._loaded[card.id] = loaded
         return loaded
 
-    async def _make_room(self, card: ModelCard) -> Wish:
+    async def _make_room(self, card: ModelCard) -> SizeEstimate:
         """Let others leave, or wait until they may; raises ModelNotLoadable, EngineBusy."""
         try:
             async with asyncio.timeout(self._policy.load_seconds):
                 while True:
                     self._freed.clear()
-                    wish, verdict = await self._look(card)
-                    if not verdict.wait and not (verdict.leave and self._leaving):
+                    estimate, decision = await self._look(card)
+                    if not decision.wait and not (decision.evict and self._leaving):
                         break  # nobody leaves while those who are leaving may suffice
                     self._waits_since = self._waits_since or time.monotonic()
                     await self._freed.wait()
@@ -198,24 +200,24 @@ class LoadedModels:
             raise EngineBusy("The models that are loaded stayed in use.", 5.0) from None
         finally:
             self._waits_since = None
-        await self._unload(verdict.leave)
-        return wish
+        await self._unload(decision.evict)
+        return estimate
 
-    async def _look(self, card: ModelCard) -> tuple[Wish, Verdict]:
-        wish, verdict = await self.plan(card)
-        if verdict.never:
-            raise ModelNotLoadable(f"{card.id}: {verdict.never}")
-        if verdict.refused:
-            raise EngineBusy(verdict.refused, retry_after=5.0)
-        return wish, verdict
+    async def _look(self, card: ModelCard) -> tuple[SizeEstimate, AdmissionDecision]:
+        estimate, decision = await self.plan(card)
+        if decision.impossible:
+            raise ModelNotLoadable(f"{card.id}: {decision.impossible}")
+        if decision.refused:
+            raise EngineBusy(decision.refused, retry_after=5.0)
+        return estimate, decision
 
     async def plan(
         self, card: ModelCard, limits: EngineLimits | None = None
-    ) -> tuple[Wish, Verdict]:
+    ) -> tuple[SizeEstimate, AdmissionDecision]:
         """Say what loading ``card`` takes, by default with the limits of this server."""
         await self.measure()
-        wish = await asyncio.to_thread(self._rooms.wish, card, self.beside(card), limits)
-        return wish, self.verdict(card, wish)
+        estimate = await asyncio.to_thread(self._sizing.estimate, card, self.beside(card), limits)
+        return estimate, self.decision(card, estimate)
 
     async def measure(self) -> None:
         """Note what each process really holds."""

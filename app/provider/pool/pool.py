@@ -19,9 +19,9 @@ from app.provider.engines.echo.format import ECHO, ECHO_VISION
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.default_model import default_chat, default_vision, problem_of, seeing
-from app.provider.pool.eviction import Entry, Verdict
+from app.provider.pool.eviction import AdmissionDecision, LedgerEntry
 from app.provider.pool.loaded_models import LoadedModel, LoadedModels
-from app.provider.pool.sizing import Rooms, Wish
+from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.metrics import Meters
 from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
@@ -47,9 +47,9 @@ class ModelPool:
         self._cards: list[ModelCard] = []
         self._scanned_at = float("-inf")
         self._scanning: asyncio.Task[list[ModelCard]] | None = None
-        self._rooms = Rooms(config.limits, config.max_loaded, config.memory_budget, config.gpu)
+        self._sizing = Sizing(config.limits, config.max_loaded, config.memory_budget, config.gpu)
         self._loaded = LoadedModels(
-            self._rooms, config.policy, auto_unload=config.auto_unload, ttl=config.ttl
+            self._sizing, config.policy, auto_unload=config.auto_unload, ttl=config.ttl
         )
 
     # ---------------------------------------------------------------- what there is
@@ -171,12 +171,12 @@ class ModelPool:
         """Ids of the models that settings name."""
         return [model_id(path) for path in self._config.named]
 
-    async def measured(self) -> dict[str, Entry]:
+    async def measured(self) -> dict[str, LedgerEntry]:
         """``ledger``, with what the processes hold now."""
         await self._loaded.measure()
         return self.ledger()
 
-    def ledger(self) -> dict[str, Entry]:
+    def ledger(self) -> dict[str, LedgerEntry]:
         """Bytes of every loaded model: what was predicted, and what was measured last."""
         return {one.card.id: one.entry for one in self._loaded.all()}
 
@@ -271,9 +271,11 @@ class ModelPool:
     @property
     def limits(self) -> EngineLimits:
         """What every engine is started with."""
-        return self._rooms.limits
+        return self._sizing.limits
 
-    async def plan(self, model: str, limits: EngineLimits) -> tuple[Wish, Verdict]:
+    async def plan(
+        self, model: str, limits: EngineLimits
+    ) -> tuple[SizeEstimate, AdmissionDecision]:
         """Say what loading the model would take and who would leave, and change nothing."""
         return await self._loaded.plan(await self.find(model), limits)
 

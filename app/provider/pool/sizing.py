@@ -16,7 +16,7 @@ _SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SizeEstimate:
     """A model's need and place, the limits to start it with, and the budget it must fit into."""
 
     need: Need
@@ -35,7 +35,7 @@ class Wish:
         return self.placement.gpu_bytes
 
 
-class Rooms:
+class Sizing:
     """Measures models against the machine.
 
     ``ram_budget`` 0 means a share of the RAM. ``gpu`` None keeps everything off the GPU; its
@@ -51,9 +51,9 @@ class Rooms:
         self._gpu = gpu
         self.threads = self._limits.threads
 
-    def wish(
+    def estimate(
         self, card: ModelCard, claims: Sequence[MemoryClaim], limits: EngineLimits | None = None
-    ) -> Wish:
+    ) -> SizeEstimate:
         """Say what ``card`` takes beside ``claims``. May ask the GPU's driver: blocks shortly."""
         limits = limits or self._limits
         need = format_of(card.engine).need(card, limits)
@@ -61,7 +61,7 @@ class Rooms:
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
-        return Wish(need, placement, replace(limits, gpu_layers=layers), budget)
+        return SizeEstimate(need, placement, replace(limits, gpu_layers=layers), budget)
 
     @property
     def limits(self) -> EngineLimits:

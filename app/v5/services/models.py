@@ -10,7 +10,7 @@ from app.provider.card import ModelCard
 from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
-from app.provider.pool.eviction import Entry
+from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.v1.services import models as v1
 from app.v5.models.models import (
@@ -50,23 +50,23 @@ async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
     """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
     limits = _limits(pool.limits, request)
     card = await pool.find(model)
-    wish, verdict = await pool.plan(card.id, limits)
-    reason = card.problem or verdict.never or verdict.refused
+    estimate, decision = await pool.plan(card.id, limits)
+    reason = card.problem or decision.impossible or decision.refused
     others = [entry for one, entry in pool.ledger().items() if one != card.id]
     return ModelPlan(
         model=card.id,
         fits=reason is None,
         reason=reason,
         loaded=pool.state(card.id) == "ready",
-        evict=list(verdict.leave),
-        wait=verdict.wait,
-        parts=_parts(wish.need),
-        ram_bytes=wish.ram,
-        ram_budget_bytes=wish.budget.ram,
+        evict=list(decision.evict),
+        wait=decision.wait,
+        parts=_parts(estimate.need),
+        ram_bytes=estimate.ram,
+        ram_budget_bytes=estimate.budget.ram,
         ram_taken_bytes=sum(entry.held for entry in others),
-        gpu_bytes=wish.gpu,
-        gpu_layers=wish.placement.gpu_layers,
-        layers=wish.placement.layers,
+        gpu_bytes=estimate.gpu,
+        gpu_layers=estimate.placement.gpu_layers,
+        layers=estimate.placement.layers,
     )
 
 
@@ -86,7 +86,7 @@ def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
     return [_detail(pool, card, entries.get(card.id)) for card in cards]
 
 
-def _detail(pool: ModelPool, card: ModelCard, entry: Entry | None) -> ModelDetail:
+def _detail(pool: ModelPool, card: ModelCard, entry: LedgerEntry | None) -> ModelDetail:
     return ModelDetail(
         **v1.described(card, pool),
         name=card.name,
@@ -103,7 +103,7 @@ def _detail(pool: ModelPool, card: ModelCard, entry: Entry | None) -> ModelDetai
     )
 
 
-def _residence(entry: Entry) -> Residence:
+def _residence(entry: LedgerEntry) -> Residence:
     return Residence(
         predicted_bytes=entry.predicted,
         measured_bytes=entry.measured,

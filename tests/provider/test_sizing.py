@@ -15,7 +15,7 @@ from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
 from app.provider.pool.eviction import MemoryClaim
 from app.provider.pool.hardware import gpu_memory, held_by, physical_cores, ram
-from app.provider.pool.sizing import Rooms
+from app.provider.pool.sizing import Sizing
 from tests.provider.asking import STARTER
 
 MB = 2**20
@@ -38,18 +38,18 @@ IDLE, BUSY = (
     ],
 )
 def test_layers_for_the_gpu(available: int, claims: list[MemoryClaim], layers: int) -> None:
-    rooms = Rooms(LIMITS, 2, 0, GpuPolicy(available * MB))
-    wish = rooms.wish(CARD, claims)
-    assert wish.limits.gpu_layers == layers
-    assert wish.gpu <= available * MB
-    assert wish.budget.gpu == available * MB
+    sizing = Sizing(LIMITS, 2, 0, GpuPolicy(available * MB))
+    estimate = sizing.estimate(CARD, claims)
+    assert estimate.limits.gpu_layers == layers
+    assert estimate.gpu <= available * MB
+    assert estimate.budget.gpu == available * MB
 
 
 def test_without_a_gpu_policy_nothing_goes_there() -> None:
-    wish = Rooms(LIMITS, 2, 0, None).wish(CARD, [])
-    assert (wish.limits.gpu_layers, wish.gpu, wish.budget.gpu) == (0, 0, None)
-    assert wish.budget.ram == int(0.8 * ram())
-    assert wish.limits.threads == physical_cores()
+    estimate = Sizing(LIMITS, 2, 0, None).estimate(CARD, [])
+    assert (estimate.limits.gpu_layers, estimate.gpu, estimate.budget.gpu) == (0, 0, None)
+    assert estimate.budget.ram == int(0.8 * ram())
+    assert estimate.limits.threads == physical_cores()
 
 
 def test_the_machine_has_memory_and_this_process_holds_some() -> None:
@@ -74,10 +74,10 @@ int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
 LOADING = """
 from app.provider.pool.eviction import MemoryClaim
 from app.provider.memory import GpuPolicy
-from app.provider.pool.sizing import Rooms
-from tests.provider.test_rooms import CARD, LIMITS
+from app.provider.pool.sizing import Sizing
+from tests.provider.test_sizing import CARD, LIMITS
 claims = [MemoryClaim("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
-print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in claims])
+print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for one in claims])
 """
 
 
