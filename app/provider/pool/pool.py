@@ -64,7 +64,7 @@ class ModelPool:
 
     def _known(self) -> list[ModelCard]:
         """The cards of the last look, with what loading them has shown."""
-        return list(map(self._loaded.refusals.noted, self._cards))
+        return list(map(self._loaded.refusals.with_problem, self._cards))
 
     def card(self, model: str | None) -> ModelCard:
         """Find a model by id or alias, or the default one; raises ModelNotFound, ModelConflict."""
@@ -88,7 +88,7 @@ class ModelPool:
         if model is None and self._config.default_model:
             model = self._default_id()
         known = self._cards if model is None else find(self._cards, model)
-        refused = model is not None and any(map(self._loaded.refusals.of, known))
+        refused = model is not None and any(map(self._loaded.refusals.reason_for, known))
         await self._look(known=bool(known), urgent=refused)
         return await self._read(model)
 
@@ -149,7 +149,7 @@ class ModelPool:
         loaded = self._loaded.get(model)
         if loaded and not self._replaced(loaded):
             return loaded.host.status().state
-        refused = any(map(self._loaded.refusals.of, find(self._cards, model)))
+        refused = any(map(self._loaded.refusals.reason_for, find(self._cards, model)))
         return "failed" if refused else "unloaded"
 
     def health(self) -> dict[str, HostStatus]:
@@ -214,7 +214,7 @@ class ModelPool:
         """
         card = await self.find(model)
         with self._loaded.meters[card.id].answer() as meter:
-            if (ahead := self._loaded.ahead(card)) is not None:
+            if (ahead := self._loaded.queue_length(card)) is not None:
                 yield Progress("queued", ahead)
             async with (
                 self._loaded.lease(card) as host,
@@ -247,7 +247,7 @@ class ModelPool:
         """
         self._loaded.refusals.forget(await self.find(model))
         card = self.card(model)
-        if (ahead := self._loaded.ahead(card)) is not None:
+        if (ahead := self._loaded.queue_length(card)) is not None:
             yield Progress("queued", ahead)
         async with self._loaded.lease(card) as host, aclosing(host.load()) as events:
             async for event in events:
@@ -266,7 +266,7 @@ class ModelPool:
         A loaded one is found by its id even when its files are gone.
         """
         loaded = self._loaded.get(model)
-        await self._loaded.leave(model if loaded else (await self.find(model)).id)
+        await self._loaded.unload(model if loaded else (await self.find(model)).id)
 
     @property
     def limits(self) -> EngineLimits:
