@@ -90,7 +90,7 @@ async def seeing_model(desk: Desk, owner: str, asked: Asked) -> str | None:
     if card.vision:
         return None
     if asked.request.model:
-        raise ModelCannotSee(card.id, desk.pool.seeing())
+        raise ModelCannotSee(card.id, desk.pool.vision_models())
     return (await _default(desk)).id
 
 
@@ -103,7 +103,7 @@ async def _chosen(desk: Desk, owner: str, asked: Asked) -> str | None:
 
 def _require_sight(desk: Desk, card: ModelCard) -> ModelCard:
     if card.vision is None:
-        raise ModelCannotSee(card.id, desk.pool.seeing())
+        raise ModelCannotSee(card.id, desk.pool.vision_models())
     return card
 
 

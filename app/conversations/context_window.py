@@ -111,7 +111,7 @@ def most_images(card: ModelCard, most: int) -> int:
 def require_sight(stage: Stage, said: Sequence[Said]) -> None:
     """Raise ModelCannotSee, or UnsupportedInput for a question with too many pictures."""
     if _images(said) and not stage.images:
-        raise ModelCannotSee(stage.model, stage.pool.seeing())
+        raise ModelCannotSee(stage.model, stage.pool.vision_models())
     if (count := len(said[-1].images)) > stage.images:
         raise UnsupportedInput(
             f"The question has {count} images; {stage.model} takes {stage.images} at most."

@@ -29,9 +29,9 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
     So is one that cannot be loaded, unless a setting names it.
     """
     problem = await database.problem()
-    await pool.look_at_defaults()
+    await pool.rescan_defaults()
     ledger, meters = await pool.measured(), pool.meters()
-    well = pool.well() and not problem
+    well = pool.is_healthy() and not problem
     told = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",

@@ -14,7 +14,7 @@ from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
 from app.provider.pool.eviction import MemoryClaim
-from app.provider.pool.hardware import gpu_memory, held_by, physical_cores, ram
+from app.provider.pool.hardware import gpu_memory, physical_cores, ram, resident_bytes
 from app.provider.pool.sizing import Sizing
 from tests.provider.asking import STARTER
 
@@ -54,8 +54,8 @@ def test_without_a_gpu_policy_nothing_goes_there() -> None:
 
 def test_the_machine_has_memory_and_this_process_holds_some() -> None:
     assert 2**28 < ram() <= psutil.virtual_memory().total
-    assert 2**20 < held_by(os.getpid()) < ram()
-    assert held_by(2**22 + 1) == 0
+    assert 2**20 < resident_bytes(os.getpid()) < ram()
+    assert resident_bytes(2**22 + 1) == 0
 
 
 DRIVER = """

@@ -19,7 +19,7 @@ from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.host import EngineHost
@@ -226,7 +226,9 @@ class LoadedModels:
     async def measure(self) -> None:
         """Measure the memory of each engine process."""
         pids = [(one, one.host.status().pid) for one in self.all()]
-        held = await asyncio.to_thread(lambda: [held_by(pid) if pid else 0 for _, pid in pids])
+        held = await asyncio.to_thread(
+            lambda: [resident_bytes(pid) if pid else 0 for _, pid in pids]
+        )
         for (one, _), measured in zip(pids, held, strict=True):
             one.entry = replace(one.entry, measured=measured)
 
