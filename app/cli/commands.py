@@ -211,8 +211,8 @@ def _renew(settings: Settings, found: News) -> bool:
     """Say whether it went well; the others are updated in any case."""
     from app.provider.errors import ProviderError
     from app.provider.hub.progress_bar import Bar
-    from app.provider.hub.trial import why_not
     from app.provider.hub.update import renew
+    from app.provider.pool import smoke_test
 
     limits, policy = settings.pool().limits, settings.pool().policy
     try:
@@ -221,7 +221,7 @@ def _renew(settings: Settings, found: News) -> bool:
                 settings.hubs(),
                 settings.models_dir,
                 found,
-                lambda model: why_not(model, limits, policy),
+                lambda model: smoke_test.failure(model, limits, policy),
                 bar,
             )
     except (ProviderError, OSError) as error:

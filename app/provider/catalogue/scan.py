@@ -82,6 +82,11 @@ def scan(
     return sorted(named, key=lambda card: (card.id, str(card.path)))
 
 
+def card_at(path: Path) -> ModelCard | None:
+    """Describe the model in a file or folder; None when there is none."""
+    return next((card for card in scan(path.parent) if card.path.is_relative_to(path)), None)
+
+
 def notices(models_dir: Path) -> list[str]:
     """What the last scan of a folder left out, as sentences."""
     return list(_state(models_dir).notices)

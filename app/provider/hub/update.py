@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.provider.catalogue.scan import card_at
 from app.provider.errors import ModelNotLoadable
 from app.provider.hub import record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, located
@@ -17,10 +18,9 @@ from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
 from app.provider.hub.record import Record
 from app.provider.hub.staging import Bay
-from app.provider.hub.trial import card_of
 
-Trial = Callable[[Path], str]
-"""Says why a model does not work; empty: it does."""
+SmokeTest = Callable[[Path], str]
+"""Returns why a model does not work; an empty text where it works."""
 
 CHANGED = "{} is not as it was pulled: rename it, or it cannot be updated."
 
@@ -63,7 +63,7 @@ def news(hubs: Hubs, have: Plan, models_dir: Path) -> News:
     return News(have, newest, "up to date" if same else "newer revision")
 
 
-def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Report) -> None:
+def renew(hubs: Hubs, models_dir: Path, found: News, smoke_test: SmokeTest, report: Report) -> None:
     """Replace a model by its newer revision once that has loaded.
 
     The old one stays in its place until then. Raises any HubError, and ModelNotLoadable.
@@ -75,7 +75,7 @@ def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Repor
     with staging.bay(models_dir, new) as bay:
         _reuse(old, new, target, bay)
         bring(hubs, new, bay, report)
-        if _worked(target) and (problem := trial(bay.model)):
+        if _worked(target) and (problem := smoke_test(bay.model)):
             bay.clear()
             raise ModelNotLoadable(
                 f"The new {new.name} does not load and was deleted; the old one stays. {problem}"
@@ -88,7 +88,7 @@ def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Repor
 
 def _worked(target: Path) -> bool:
     """Whether the old one could be loaded: one that never could proves nothing of the new one."""
-    card = card_of(target)
+    card = card_at(target)
     return card is not None and card.problem is None
 
 
