@@ -101,10 +101,10 @@ class EngineHost:
         """
         if self._state == "failed":
             self._back_off = BackOff()
-        return self._asked(messages.Greet(next(self._numbers)), Loaded)
+        return self._asked(messages.Ping(next(self._numbers)), Loaded)
 
     async def _asked(
-        self, message: messages.Count | messages.Greet, last: type[L]
+        self, message: messages.Count | messages.Ping, last: type[L]
     ) -> AsyncGenerator[Progress | L, None]:
         """Give what comes, up to an outcome of the type ``last``."""
         request = self._enter(message.job, Request(message))

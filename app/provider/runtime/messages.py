@@ -37,7 +37,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Greet:
+class Ping:
     """Host → engine: say Loaded, as soon as there is somebody to say it."""
 
     job: int

@@ -13,7 +13,7 @@ from app.provider.runtime.metrics import AnswerMeter
 class Request:
     """One stream or count in progress: what to send, and where its outcomes go."""
 
-    message: messages.Submit | messages.Count | messages.Greet
+    message: messages.Submit | messages.Count | messages.Ping
     meter: AnswerMeter | None = None
     outcomes: asyncio.Queue[messages.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
