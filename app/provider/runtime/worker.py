@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 FRAME_SECONDS = 1 / 60
 
 
-class Line:
+class Connection:
     """The socket to the host; both threads may send."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -67,9 +67,9 @@ Work = Waiting | messages.Cancel | messages.Threads
 class Intake:
     """Turns messages into work for the decode thread."""
 
-    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+    def __init__(self, engine: Engine, connection: Connection, work: SimpleQueue[Work]) -> None:
         self._engine = engine
-        self._line = line
+        self._connection = connection
         self._work = work
 
     def run(self) -> None:
@@ -82,20 +82,20 @@ class Intake:
 
     def _run(self) -> None:
         while True:
-            message = self._line.receive()
+            message = self._connection.receive()
             if isinstance(message, messages.Submit):
                 self._prepare(message.job, message.prompt)
             elif isinstance(message, messages.Count):
-                self._line.send([(message.job, self._count(message.prompt))])
-            elif isinstance(message, messages.Greet):
-                self._line.send([(message.job, Loaded())])
+                self._connection.send([(message.job, self._count(message.prompt))])
+            elif isinstance(message, messages.Ping):
+                self._connection.send([(message.job, Loaded())])
             else:
                 self._work.put(message)
 
     def _prepare(self, job: int, prompt: Prompt) -> None:
         prepared = self._prepared(prompt)
         if isinstance(prepared, ProviderError):
-            self._line.send([(job, prepared)])
+            self._connection.send([(job, prepared)])
         else:
             self._work.put(Waiting(job, prepared))
 
@@ -159,13 +159,13 @@ class Outbox:
 class Decode:
     """Owns the engine: admits waiting jobs in order of arrival and steps until all are done."""
 
-    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+    def __init__(self, engine: Engine, connection: Connection, work: SimpleQueue[Work]) -> None:
         self._engine = engine
-        self._line = line
+        self._connection = connection
         self._work = work
         self._waiting: deque[Waiting] = deque()
         self._active: set[int] = set()
-        self._line_moved = False
+        self._queue_moved = False
         self._outbox = Outbox()
 
     def run(self) -> None:
@@ -182,7 +182,7 @@ class Decode:
             work = self._work.get()
             if isinstance(work, Waiting):
                 self._waiting.append(work)
-                self._line_moved = True
+                self._queue_moved = True
             elif isinstance(work, messages.Cancel):
                 self._cancel(work.job)
             else:
@@ -194,16 +194,16 @@ class Decode:
             self._engine.drop(job)
         else:
             self._waiting = deque(one for one in self._waiting if one.job != job)
-            self._line_moved = True
+            self._queue_moved = True
 
     def _admit(self) -> None:
         while self._waiting and self._engine.admit(self._waiting[0].job, self._waiting[0].prepared):
             self._active.add(self._waiting.popleft().job)
-            self._line_moved = True
-        if self._line_moved and self._waiting:
-            line = enumerate(self._waiting)
-            self._line.send([(one.job, Progress("queued", ahead)) for ahead, one in line])
-        self._line_moved = False
+            self._queue_moved = True
+        if self._queue_moved and self._waiting:
+            queue = enumerate(self._waiting)
+            self._connection.send([(one.job, Progress("queued", ahead)) for ahead, one in queue])
+        self._queue_moved = False
 
     def _step(self) -> None:
         events = self._engine.step()
@@ -212,29 +212,29 @@ class Decode:
         )
         self._outbox.add(events)
         if self._outbox.due():
-            self._line.send(self._outbox.take())
+            self._connection.send(self._outbox.take())
 
 
 def serve(sock: socket.socket) -> None:
     """Load the engine that the first message names, then answer until the host goes."""
-    line = Line(sock)
-    spec: EngineSpec = line.receive()
+    connection = Connection(sock)
+    spec: EngineSpec = connection.receive()
     for library in UNWANTED.get(spec.package, ()):
         sys.modules[library] = None  # type: ignore[assignment]
     try:
-        engine = load(spec, lambda percent: line.send(messages.Loading(percent)))
+        engine = load(spec, lambda percent: connection.send(messages.Loading(percent)))
     except (BrokenPipeError, ConnectionResetError):
         raise  # the host has gone
     except BaseException as error:  # a panic of a library written in Rust is no Exception
         surprise = error.__cause__ or not isinstance(error, ProviderError)
         log.error("the model cannot be loaded: %s", error, exc_info=surprise)
-        line.send(messages.Refused(refusal(error, spec.path)))
+        connection.send(messages.Refused(refusal(error, spec.path)))
         return
     work: SimpleQueue[Work] = SimpleQueue()
-    intake = Intake(engine, line, work)
+    intake = Intake(engine, connection, work)
     threading.Thread(target=intake.run, name="intake", daemon=True).start()
-    line.send(messages.Ready(engine.info))
-    Decode(engine, line, work).run()
+    connection.send(messages.Ready(engine.info))
+    Decode(engine, connection, work).run()
 
 
 def main() -> None:
