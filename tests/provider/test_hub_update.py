@@ -161,7 +161,7 @@ def test_trial_sees_the_new_one_while_the_old_one_is_in_its_place(hub: Hub, tmp_
 KILLED = """
 import os, sys
 from pathlib import Path
-from app.provider.hub import place, record, update
+from app.provider.hub import record, staging, update
 from app.provider.hub.names import Hubs
 
 def die(*_):
@@ -169,17 +169,17 @@ def die(*_):
 
 endpoint, models, where, atomic = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 if atomic == "False":
-    place._exchange = lambda *_: False
+    staging._exchange = lambda *_: False
 hubs = Hubs("huggingface", {"huggingface": endpoint, "modelscope": endpoint})
 (known,) = update.records(models)
 found = update.news(hubs, known.plan, models)
-rename, swap, write = Path.rename, place.swap, record.write
+rename, swap, write = Path.rename, staging.swap, record.write
 if where == "before the swap":
-    place.swap = die
+    staging.swap = die
 elif where == "within the swap":
     Path.rename = lambda path, to: (rename(path, to), die())
 elif where == "after the swap":
-    place.swap = lambda *given: (swap(*given), die())
+    staging.swap = lambda *given: (swap(*given), die())
 update.renew(hubs, models, found, lambda _: "", lambda _: None)
 """
 
