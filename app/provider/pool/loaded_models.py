@@ -23,7 +23,7 @@ from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.host import EngineHost
-from app.provider.runtime.metrics import Meters
+from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
 
 PATIENCE = 5.0
@@ -54,7 +54,7 @@ class LoadedModel:
 class LoadedModels:
     """Loads, lends and unloads models. Belongs to one event loop.
 
-    ``meters`` keep counting after a model is unloaded. ``refusals`` are the models that were tried
+    ``metrics`` keep counting after a model is unloaded. ``refusals`` are the models that were tried
     and cannot be loaded.
     """
 
@@ -67,7 +67,7 @@ class LoadedModels:
         self._ttl = ttl
         self._loaded: dict[str, LoadedModel] = {}  # least recently used first
         self._unloading: dict[asyncio.Task[None], MemoryClaim] = {}
-        self.meters: defaultdict[str, Meters] = defaultdict(Meters)
+        self.metrics: defaultdict[str, ModelMetrics] = defaultdict(ModelMetrics)
         self.refusals = Refusals()
         self._admission = asyncio.Lock()
         self._queued = 0
@@ -182,7 +182,7 @@ class LoadedModels:
         estimate = await self._make_room(card)
         spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
         refused = partial(self.refusals.note, card)
-        host = EngineHost(spec, self._policy, self.meters[card.id], refused)
+        host = EngineHost(spec, self._policy, self.metrics[card.id], refused)
         loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
         self._loaded[card.id] = loaded
         return loaded

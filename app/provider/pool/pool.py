@@ -22,7 +22,7 @@ from app.provider.pool.default_model import default_chat, default_vision, proble
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry
 from app.provider.pool.loaded_models import LoadedModel, LoadedModels
 from app.provider.pool.sizing import SizeEstimate, Sizing
-from app.provider.runtime.metrics import Meters
+from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Event, Loaded, Progress, Prompt, Size
 
@@ -185,9 +185,9 @@ class ModelPool:
         """Bytes of every loaded model: what was predicted, and what was measured last."""
         return {one.card.id: one.entry for one in self._loaded.all()}
 
-    def meters(self) -> Mapping[str, Meters]:
+    def metrics(self) -> Mapping[str, ModelMetrics]:
         """Metrics of every model that was asked for since this server started."""
-        return self._loaded.meters
+        return self._loaded.metrics
 
     def is_healthy(self) -> bool:
         """Whether every engine works.
@@ -218,12 +218,12 @@ class ModelPool:
         ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
         """
         card = await self.find(model)
-        with self._loaded.meters[card.id].answer() as meter:
+        with self._loaded.metrics[card.id].begin_request() as request_metrics:
             if (waiting := self._loaded.queue_length(card)) is not None:
                 yield Progress("queued", waiting)
             async with (
                 self._loaded.lease(card) as host,
-                aclosing(host.stream(prompt, meter)) as events,
+                aclosing(host.stream(prompt, request_metrics)) as events,
             ):
                 async for event in events:
                     yield event

@@ -24,7 +24,7 @@ from app.provider.runtime.engine_process import (
     how_it_ended,
     why_it_ended,
 )
-from app.provider.runtime.metrics import AnswerMeter, Meters
+from app.provider.runtime.metrics import ModelMetrics, RequestMetrics
 from app.provider.runtime.request import Request
 from app.provider.runtime.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
@@ -35,7 +35,7 @@ L = TypeVar("L", Size, Loaded)
 
 
 class EngineHost:
-    """Supervises one engine process. Lives on one event loop; ``meters`` may outlive it.
+    """Supervises one engine process. Lives on one event loop; ``metrics`` may outlive it.
 
     ``refused`` is called when the model turns out not to be loadable.
     """
@@ -44,10 +44,10 @@ class EngineHost:
         self,
         spec: EngineSpec,
         policy: HostPolicy,
-        meters: Meters | None = None,
+        metrics: ModelMetrics | None = None,
         refused: Callable[[ModelNotLoadable], None] = lambda _: None,
     ) -> None:
-        self.meters = meters or Meters()
+        self.metrics = metrics or ModelMetrics()
         self._refused = refused
         self._spec = spec
         self._policy = policy
@@ -66,7 +66,7 @@ class EngineHost:
     # ---------------------------------------------------------------- for requests
 
     async def stream(
-        self, prompt: Prompt, outer: AnswerMeter | None = None
+        self, prompt: Prompt, outer: RequestMetrics | None = None
     ) -> AsyncGenerator[Event, None]:
         """Answer ``prompt``; closing the generator cancels it in whatever phase it is.
 
@@ -74,9 +74,9 @@ class EngineHost:
         Raises EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started,
         and EngineUnavailable at any time.
         """
-        with nullcontext(outer) if outer else self.meters.answer() as meter:
+        with nullcontext(outer) if outer else self.metrics.begin_request() as request_metrics:
             number = next(self._numbers)
-            request = self._enter(number, Request(messages.Submit(number, prompt), meter))
+            request = self._enter(number, Request(messages.Submit(number, prompt), request_metrics))
             outcome: messages.Outcome | None = None
             try:
                 while not isinstance(outcome, End):
@@ -210,7 +210,7 @@ class EngineHost:
                 delay = self._back_off.failed(time.monotonic() - self._born)
                 self._state = "restarting"
                 self._restarts += 1
-                self.meters.restarts += 1
+                self.metrics.restarts += 1
                 self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
                 await asyncio.sleep(delay)
         except Exception:  # our own mistake must not leave requests waiting for ever
@@ -262,14 +262,14 @@ class EngineHost:
                 self._slots = info.slots
                 self._state = "ready"
                 self._problem = None
-                self.meters.loaded(time.monotonic() - self._born)
+                self.metrics.loaded(time.monotonic() - self._born)
                 self._send_threads()
                 self._send_unsent()
 
     def _deliver(self, number: int, outcome: messages.Outcome) -> None:
         if request := self._requests.get(number):
-            if request.meter:
-                request.meter.note(outcome)
+            if request.metrics:
+                request.metrics.note(outcome)
             request.outcomes.put_nowait(outcome)
 
     def _give_up(self) -> None:

@@ -53,7 +53,7 @@ class Histogram:
         return found
 
 
-class Meters:
+class ModelMetrics:
     """The figures of one model. They only grow, and outlive its engine process.
 
     ``requests`` are counted by how they ended and by the class of the error, if it was one.
@@ -74,9 +74,9 @@ class Meters:
         self._recent_first: deque[float] = deque(maxlen=RECENT)
         self._recent_pace: deque[tuple[int, float]] = deque(maxlen=RECENT)
 
-    def answer(self) -> AnswerMeter:
+    def begin_request(self) -> RequestMetrics:
         """Begin to measure one request."""
-        return AnswerMeter(self)
+        return RequestMetrics(self)
 
     def loaded(self, seconds: float) -> None:
         """Count that the model was loaded."""
@@ -119,17 +119,17 @@ class Meters:
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
 
 
-class AnswerMeter:
+class RequestMetrics:
     """Measures one request: told of its events as they arrive, closed when nobody reads it.
 
     As a context manager it counts how the request ended. An answer that has no End counts as
     many tokens as pieces of text arrived, which is a lower bound.
     """
 
-    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_meters", "_pieces")
+    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_model", "_pieces")
 
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: ModelMetrics) -> None:
+        self._model = metrics
         self._begun = time.monotonic()
         self._first_at = 0.0
         self._ended_at = 0.0
@@ -141,14 +141,14 @@ class AnswerMeter:
         if isinstance(outcome, Delta):
             if not self._pieces:
                 self._first_at = time.monotonic()
-                self._meters.first_text(self._first_at - self._begun)
+                self._model.first_text(self._first_at - self._begun)
             self._pieces += 1
         elif isinstance(outcome, Started):
-            self._meters.started(outcome.prompt_tokens, outcome.cached_tokens)
+            self._model.started(outcome.prompt_tokens, outcome.cached_tokens)
         elif isinstance(outcome, End):
             self._end, self._ended_at = outcome, time.monotonic()
 
-    def __enter__(self) -> AnswerMeter:
+    def __enter__(self) -> RequestMetrics:
         return self
 
     def __exit__(
@@ -158,7 +158,7 @@ class AnswerMeter:
         tokens = self._end.usage.completion_tokens if self._end else self._pieces
         ended_at = self._ended_at or time.monotonic()
         seconds = ended_at - self._first_at if self._pieces else 0.0
-        self._meters.ended(outcome, reason, tokens, seconds)
+        self._model.ended(outcome, reason, tokens, seconds)
 
     def _outcome(self, kind: Error) -> tuple[Outcome, Error]:
         if self._end:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from app.provider.runtime import messages
-from app.provider.runtime.metrics import AnswerMeter
+from app.provider.runtime.metrics import RequestMetrics
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class Request:
     """One stream or count in progress: what to send, and where its outcomes go."""
 
     message: messages.Submit | messages.Count | messages.Ping
-    meter: AnswerMeter | None = None
+    metrics: RequestMetrics | None = None
     outcomes: asyncio.Queue[messages.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
     started: bool = False
