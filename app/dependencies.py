@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from app.config import Settings
 from app.conversations.ask_with_images import Sight
 from app.conversations.services import Desk
-from app.downloads.jobs import Puller
+from app.downloads.jobs import DownloadJobs
 from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
@@ -28,7 +28,7 @@ class State(TypedDict):
     database: Database
     desk: Desk
     fingerprints: Fingerprints
-    puller: Puller
+    downloads: DownloadJobs
     sight: Sight
     traffic: Traffic
     preloading: asyncio.Task[None]
@@ -72,9 +72,9 @@ async def _fingerprints(request: Request) -> Fingerprints:
     return fingerprints
 
 
-async def _puller(request: Request) -> Puller:
-    puller: Puller = request.state.puller
-    return puller
+async def _downloads(request: Request) -> DownloadJobs:
+    downloads: DownloadJobs = request.state.downloads
+    return downloads
 
 
 async def _sight(request: Request) -> Sight:
@@ -110,7 +110,7 @@ Templates = Annotated[TemplateLibrary, Depends(_templates)]
 TurnDesk = Annotated[Desk, Depends(_desk)]
 Counted = Annotated[Traffic, Depends(_traffic)]
 Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
-Pulls = Annotated[Puller, Depends(_puller)]
+Pulls = Annotated[DownloadJobs, Depends(_downloads)]
 Eyes = Annotated[Sight, Depends(_sight)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]

@@ -18,7 +18,7 @@ from app.conversations.ask_with_images import Sight
 from app.conversations.janitor import Caretaker
 from app.conversations.services import Desk
 from app.dependencies import State
-from app.downloads.jobs import Puller
+from app.downloads.jobs import DownloadJobs
 from app.media.intake import Intake
 from app.monitoring import health, metrics
 from app.provider.catalogue.checksum_jobs import Fingerprints
@@ -72,8 +72,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             images=settings.max_images,
         )
         fingerprints = Fingerprints()
-        puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
-        await puller.start()
+        downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
+        await downloads.start()
         intake = Intake(settings.media())
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
@@ -84,14 +84,14 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "database": database,
             "desk": desk,
             "fingerprints": fingerprints,
-            "puller": puller,
+            "downloads": downloads,
             "sight": Sight(desk, intake, Reading(settings.read_at_once())),
             "traffic": traffic,
             "preloading": preloading,
         }
         preloading.cancel()
         await intake.close()
-        await puller.close()
+        await downloads.close()
         await fingerprints.close()
         await pool.close()
         await caretaker.close()
