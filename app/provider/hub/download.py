@@ -12,10 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from huggingface_hub import constants
-from huggingface_hub.file_download import http_get
 
 from app.provider.catalogue.scan import scan
 from app.provider.hub import huggingface, modelscope, package, record, staging
@@ -24,6 +20,7 @@ from app.provider.hub.error_text import plain_words
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
 from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
+from app.provider.hub.resumable_download import download_rest
 from app.provider.hub.select import choose
 from app.provider.hub.staging import Bay
 
@@ -31,9 +28,6 @@ CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope
 
 Report = Callable[[int], None]
 """Is told how many bytes of the plan have arrived, often."""
-
-# A killed download loses what is not written yet: a chunk. The client's own are of 10 MB.
-constants.DOWNLOAD_CHUNK_SIZE = 2**20
 
 
 def find(hubs: Hubs, wanted: Wanted) -> Plan:
@@ -118,41 +112,12 @@ def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Rep
         path.unlink(missing_ok=True)  # more than the whole file: no part of it
     with path.open("ab") as sink:
         url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, file)
-        http_get(
-            url,
-            sink,
-            resume_size=sink.tell(),
-            # A compressed answer could not be gone on with.
-            headers={"accept-encoding": "identity", **headers},
-            expected_size=file.size,
-            displayed_filename=file.path,
-            tqdm_class=_bar(report),
-        )
+        download_rest(url, headers, sink, file.size, report)
         sink.flush()
         os.fsync(sink.fileno())
     if not is_whole(path, file):
         path.unlink()
         raise Damaged(f"{file.path} arrived damaged and was deleted: try again.")
-
-
-def _bar(report: Report) -> Any:
-    """A stand-in for the client's progress bar, which knows only one file."""
-
-    class Bar:
-        def __init__(self, *, initial: int = 0, **_: object) -> None:
-            self.arrived = initial
-
-        def update(self, more: int) -> None:
-            self.arrived += more
-            report(self.arrived)
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Bar
 
 
 def _arrived(plan: Plan, model: Path) -> int:
