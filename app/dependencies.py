@@ -11,7 +11,7 @@ from app.config import Settings
 from app.conversations.ask_with_images import Sight
 from app.conversations.services import Desk
 from app.downloads.jobs import DownloadJobs
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
@@ -27,7 +27,7 @@ class State(TypedDict):
     templates: TemplateLibrary
     database: Database
     desk: Desk
-    fingerprints: Fingerprints
+    checksums: ChecksumJobs
     downloads: DownloadJobs
     sight: Sight
     traffic: Traffic
@@ -67,9 +67,9 @@ async def _traffic(request: Request) -> Traffic:
     return traffic
 
 
-async def _fingerprints(request: Request) -> Fingerprints:
-    fingerprints: Fingerprints = request.state.fingerprints
-    return fingerprints
+async def _checksums(request: Request) -> ChecksumJobs:
+    checksums: ChecksumJobs = request.state.checksums
+    return checksums
 
 
 async def _downloads(request: Request) -> DownloadJobs:
@@ -109,7 +109,7 @@ Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 TurnDesk = Annotated[Desk, Depends(_desk)]
 Counted = Annotated[Traffic, Depends(_traffic)]
-Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
+Checksums = Annotated[ChecksumJobs, Depends(_checksums)]
 Pulls = Annotated[DownloadJobs, Depends(_downloads)]
 Eyes = Annotated[Sight, Depends(_sight)]
 AppSettings = Annotated[Settings, Depends(_settings)]

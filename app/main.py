@@ -21,7 +21,7 @@ from app.dependencies import State
 from app.downloads.jobs import DownloadJobs
 from app.media.intake import Intake
 from app.monitoring import health, metrics
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
 from app.reference import pages
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             answer_tokens=settings.default_max_tokens,
             images=settings.max_images,
         )
-        fingerprints = Fingerprints()
+        checksums = ChecksumJobs()
         downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
         await downloads.start()
         intake = Intake(settings.media())
@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "templates": templates,
             "database": database,
             "desk": desk,
-            "fingerprints": fingerprints,
+            "checksums": checksums,
             "downloads": downloads,
             "sight": Sight(desk, intake, Reading(settings.read_at_once())),
             "traffic": traffic,
@@ -92,7 +92,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
         preloading.cancel()
         await intake.close()
         await downloads.close()
-        await fingerprints.close()
+        await checksums.close()
         await pool.close()
         await caretaker.close()
         database.close()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
 from app.provider.pool.eviction import LedgerEntry
@@ -23,20 +23,20 @@ from app.v5.models.models import (
 )
 
 HASHING_SECONDS = 2.0
-"""How long an answer waits for a fingerprint that is not known yet."""
+"""How long an answer waits for a checksum that is not known yet."""
 
 
 async def listed(pool: ModelPool) -> ModelDetailList:
-    """Everything on disk, with what its engine is doing; without fingerprints."""
+    """Everything on disk, with what its engine is doing; without checksums."""
     cards = await asyncio.to_thread(pool.cards)
     await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
-async def detail(pool: ModelPool, fingerprints: Fingerprints, model: str) -> ModelDetail:
+async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
     """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
-    sha256 = await fingerprints.of(card, HASHING_SECONDS)
+    sha256 = await checksums.of(card, HASHING_SECONDS)
     await pool.measured()
     return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
 
