@@ -20,7 +20,7 @@ from typing import Any
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
 from app.provider.catalogue.pull_records import Pulled, pulled
-from app.provider.catalogue.walk import Place, Stamp, look, walk
+from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
 from app.provider.engine import ENGINES, format_of, missing_library
 from app.provider.headers.budget import TooExpensive, read_budget
 from app.provider.headers.fields import unicode
@@ -68,11 +68,11 @@ def scan(
     what they stand for. Raises nothing.
     """
     closed = {str(path) for path in untouched}
-    places = [place for path in extra for place in look(path, closed)]
+    found_paths = [found_path for path in extra for found_path in walk_path(path, closed)]
     found = walk(models_dir, closed)
-    places += sorted(found.places, key=_preference)
+    found_paths += sorted(found.paths, key=_preference)
     state = _state(models_dir)
-    merged = _merged(_read_all(places, models_dir, state))
+    merged = _merged(_read_all(found_paths, models_dir, state))
     _notify(state, found.notices)
     cards = _loadable(distinct(merged))
     records = pulled(models_dir)
@@ -105,30 +105,33 @@ def _notify(state: _State, found: list[str]) -> None:
     state.notices = found
 
 
-def _preference(place: Place) -> tuple[bool, bool]:
+def _preference(found_path: FoundPath) -> tuple[bool, bool]:
     """Which of two names for one file is its id: no checksum of a cache, no link."""
-    return not os.path.splitext(place.path)[1], place.linked
+    return not os.path.splitext(found_path.path)[1], found_path.linked
 
 
 def _read_all(
-    places: Iterable[Place], models_dir: Path, state: _State
+    found_paths: Iterable[FoundPath], models_dir: Path, state: _State
 ) -> list[tuple[str, ModelCard]]:
     """The models with their real paths; what is unchanged is remembered from the last time."""
     seen: dict[str, tuple[Stamp, ModelCard | None]] = {}
     found: list[tuple[str, ModelCard | None]] = []
     started = time.thread_time()
     state.pending = False
-    for place in places:
-        before = state.known.get(place.path)
+    for found_path in found_paths:
+        before = state.known.get(found_path.path)
         try:
-            if before is None or before[0] != place.stamp:
-                before = place.stamp, _read(place, models_dir, time.thread_time() - started)
+            if before is None or before[0] != found_path.stamp:
+                before = (
+                    found_path.stamp,
+                    _read(found_path, models_dir, time.thread_time() - started),
+                )
         except TooExpensive:
             state.pending = True
-            found.append((place.real, _postponed(place, models_dir)))
+            found.append((found_path.real, _postponed(found_path, models_dir)))
             continue
-        seen[place.path] = before
-        found.append((place.real, before[1]))
+        seen[found_path.path] = before
+        found.append((found_path.real, before[1]))
     state.known = seen
     return [(real, card) for real, card in found if card]
 
@@ -138,14 +141,14 @@ def _state(_models_dir: Path) -> _State:
     return _State()
 
 
-def _read(place: Place, models_dir: Path, spent: float) -> ModelCard | None:
+def _read(found_path: FoundPath, models_dir: Path, spent: float) -> ModelCard | None:
     """Describe a file or folder; raises TooExpensive where that is left to the next scan."""
     whole = spent < _NOTHING_READ
     if spent > READ_SECONDS / 2:
         raise TooExpensive("There is no time left.", final=False)
     with read_budget(READ_SECONDS if whole else READ_SECONDS - spent, whole=whole):
-        card = _described(Path(place.path))
-    stamp = hashlib.blake2b(repr(place.stamp).encode(), digest_size=12).hexdigest()
+        card = _described(Path(found_path.path))
+    stamp = hashlib.blake2b(repr(found_path.stamp).encode(), digest_size=12).hexdigest()
     return card and _sayable(replace(card, stamp=stamp, found_in=models_dir))
 
 
@@ -200,9 +203,9 @@ def _empty(path: Path, engine: str, problem: str) -> ModelCard:
     )
 
 
-def _postponed(place: Place, models_dir: Path) -> ModelCard | None:
+def _postponed(found_path: FoundPath, models_dir: Path) -> ModelCard | None:
     """A card for what looks like a model and could not be read in this scan."""
-    path = Path(place.path)
+    path = Path(found_path.path)
     if not _promises_model(path):
         return None
     engine = "pytorch" if path.is_dir() else "gguf"
@@ -263,7 +266,10 @@ def _needs(library: str) -> str:
 def _source(card: ModelCard, records: Mapping[Path, Pulled]) -> Pulled | None:
     """The revision that a model is, or lies in."""
     path = f"{card.path}/"
-    return next((record for place, record in records.items() if path.startswith(f"{place}/")), None)
+    return next(
+        (record for root, record in records.items() if path.startswith(f"{root}/")),
+        None,
+    )
 
 
 def _with_source(card: ModelCard, record: Pulled | None) -> ModelCard:
