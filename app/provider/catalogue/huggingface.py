@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, refusal, runner
+from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
 from app.provider.catalogue.vision_folder import vision
@@ -109,7 +109,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
     """What the library that would run the model says of it."""
     architecture = text(config, "model_type")
-    engine, _ = runner(architecture, by_mlx=_is_mlx(config, weights))
+    engine, _ = engine_for(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
 
 
@@ -157,7 +157,7 @@ def _card(
     by_mlx = _is_mlx(config, weights)
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, not_installed = runner(architecture, by_mlx=by_mlx)
+    engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
     sees, unclear = _sight(folder, config) if engine == "pytorch" else (None, None)
     tasks = _tasks(folder, config)
     return ModelCard(
