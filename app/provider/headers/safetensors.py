@@ -54,7 +54,7 @@ class Weights:
 
 
 def read_weights(files: Iterable[Path]) -> Weights:
-    """Read the headers; raises OSError, and NotWholeError for a file that is cut off."""
+    """Read the headers; raises OSError, and IncompleteFileError for a file that is cut off."""
     tensors: dict[str, Tensor] = {}
     by_mlx = False
     for path in files:
@@ -83,7 +83,7 @@ def _header(path: Path) -> dict[str, Any]:
 
 
 def _checked(name: str, content: bytes, room: int) -> dict[str, Any]:
-    """Decode a header; raises NotWholeError unless its tensors end within ``room`` bytes."""
+    """Decode a header; raises IncompleteFileError unless its tensors end within ``room`` bytes."""
     try:
         header = read_object(content)
         ends = [_end(entry) for key, entry in header.items() if key != "__metadata__"]

