@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.provider.card import ModelCard
     from app.provider.hub.plan import Plan
-    from app.provider.hub.update import News
+    from app.provider.hub.update import UpdateStatus
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -187,37 +187,42 @@ def _find(settings: Settings, name: str) -> Plan:
 
 
 def _update(model: str, *, only_tell: bool) -> None:
-    from app.provider.hub.update import news, records
+    from app.provider.hub.update import check_for_update, records
 
     settings = _settings()
     with _hub_problems():
         known = records(settings.models_dir, model)
-        found = [news(settings.hubs(), one.plan, settings.models_dir) for one in known]
+        found = [check_for_update(settings.hubs(), one.plan, settings.models_dir) for one in known]
     if not found:
         typer.echo(f"No model in {settings.models_dir} was pulled by this version: pull one.")
         return
     rows = [
-        (one.have.id, one.have.revision[:8], (one.newest or one.have).revision[:8], one.state)
+        (
+            one.installed.id,
+            one.installed.revision[:8],
+            (one.newest or one.installed).revision[:8],
+            one.state,
+        )
         for one in found
     ]
     _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
     newer = [] if only_tell else [one for one in found if one.newer]
-    went_well = [_renew(settings, one) for one in newer]
+    went_well = [_replace(settings, one) for one in newer]
     if not all(went_well):
         raise typer.Exit(1)
 
 
-def _renew(settings: Settings, found: News) -> bool:
+def _replace(settings: Settings, found: UpdateStatus) -> bool:
     """Say whether it went well; the others are updated in any case."""
     from app.provider.errors import ProviderError
     from app.provider.hub.progress_bar import ProgressBar
-    from app.provider.hub.update import renew
+    from app.provider.hub.update import replace_model
     from app.provider.pool import smoke_test
 
     limits, policy = settings.pool().limits, settings.pool().policy
     try:
-        with ProgressBar(found.have.name, (found.newer or found.have).size) as bar:
-            renew(
+        with ProgressBar(found.installed.name, (found.newer or found.installed).size) as bar:
+            replace_model(
                 settings.hubs(),
                 settings.models_dir,
                 found,
@@ -229,7 +234,7 @@ def _renew(settings: Settings, found: News) -> bool:
         return False
     except KeyboardInterrupt:
         _fail("\nStopped; the same command goes on from here.")
-    typer.echo(f"{found.have.id} is now the newer revision.")
+    typer.echo(f"{found.installed.id} is now the newer revision.")
     return True
 
 
