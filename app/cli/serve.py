@@ -64,8 +64,8 @@ def run(settings: Settings) -> None:
     config = uvicorn_config("app.main:bounded_app", bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     with bind(settings.host, settings.port) as listener:
         # Not before: whoever has the port may be using the database.
-        if told := migrate.prepare(settings.database_url):
-            say(told)
+        if message := migrate.prepare(settings.database_url):
+            announce(message)
         Server(config, url(settings.host, listener), bounds.connections).run([listener])
 
 
@@ -110,7 +110,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(BACKLOG)
-        say(addresses(self._root))
+        announce(addresses(self._root))
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state
         self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
@@ -138,14 +138,14 @@ async def watch(pool: ModelPool, preloading: asyncio.Task[None]) -> None:
     while (state := pool.state(model)) in {"loading", "restarting"}:
         if time.monotonic() - shown >= 5:
             shown = time.monotonic()
-            say(f"Loading {model} … {shown - began:.0f} s")
+            announce(f"Loading {model} … {shown - began:.0f} s")
         await asyncio.sleep(0.05)
     if state == "unloaded":
         return  # it was not loaded, and the log has said why; or somebody has unloaded it
     problem = pool.health()[model].problem if model in pool.health() else None
-    say(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
+    announce(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
 
 
-def say(text: str) -> None:
+def announce(text: str) -> None:
     """Print at once, also into a pipe."""
     print(text, flush=True)  # noqa: T201

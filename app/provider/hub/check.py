@@ -10,25 +10,25 @@ from app.provider.hub.plan import HubFile, Plan
 _BLOCK = 2**20
 
 
-def is_all_of(target: Path, plan: Plan) -> bool:
+def matches_plan(target: Path, plan: Plan) -> bool:
     """Whether the model at ``target`` is this plan's, byte by byte."""
-    return has_sizes_of(target, plan) and all(
-        is_whole(located(target, plan, file), file) for file in plan.files
+    return sizes_match(target, plan) and all(
+        is_intact(file_path(target, plan, file), file) for file in plan.files
     )
 
 
-def has_sizes_of(target: Path, plan: Plan) -> bool:
+def sizes_match(target: Path, plan: Plan) -> bool:
     """Whether every file is there with its size."""
-    paths = [(located(target, plan, file), file.size) for file in plan.files]
+    paths = [(file_path(target, plan, file), file.size) for file in plan.files]
     return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
 
-def located(model: Path, plan: Plan, file: HubFile) -> Path:
+def file_path(model: Path, plan: Plan, file: HubFile) -> Path:
     """Where a file of the plan is when the model is ``model``."""
     return model / plan.within(file) if plan.folder else model
 
 
-def is_whole(path: Path, file: HubFile) -> bool:
+def is_intact(path: Path, file: HubFile) -> bool:
     """Whether size and checksum are right."""
     if path.stat().st_size != file.size:
         return False

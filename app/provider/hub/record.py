@@ -56,18 +56,18 @@ def read(models_dir: Path, model: str) -> Record | None:
     return found if (models_dir / found.plan.name).exists() else None
 
 
-def every(models_dir: Path) -> Iterator[Record]:
+def all_records(models_dir: Path) -> Iterator[Record]:
     """Read the records of all models that are there, by id."""
     for path in sorted((models_dir / SOURCES).glob("[!.]*.json")):
         if found := read(models_dir, path.name.removesuffix(".json")):
             yield found
 
 
-def settle(models_dir: Path, found: Record) -> Record:
+def resolve_interrupted(models_dir: Path, found: Record) -> Record:
     """Find out which revision is there after a replacement was cut short; reads all of it."""
     if found.previous is None:
         return found
-    new = check.is_all_of(models_dir / found.plan.name, found.plan)
+    new = check.matches_plan(models_dir / found.plan.name, found.plan)
     if new:
         staging.forget(models_dir, found.plan)
     there = found.plan if new else found.previous

