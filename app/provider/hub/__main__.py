@@ -1,6 +1,7 @@
-"""The process that looks at a hub or downloads, on the socket whose number it is given.
+"""The process that lists or downloads from a hub: ``python -m app.provider.hub FD``.
 
-It reads one request, writes lines of JSON, and ends with them, or at once when its parent does.
+It reads one request from the socket FD, answers in lines of JSON and ends. It ends at once when
+its parent does.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _REPORT_SECONDS = 0.2
 
 
 class _ProgressWriter:
-    """Tells the parent how many bytes have arrived, a few times a second."""
+    """Writes messages to the parent, and the bytes that have arrived a few times a second."""
 
     def __init__(self, lines: BufferedRWPair) -> None:
         self._lines = lines
@@ -53,12 +54,12 @@ def _work(request: dict[str, Any], writer: _ProgressWriter) -> None:
 
 
 def _end_with_parent(lines: BufferedRWPair) -> None:
-    lines.read()  # nothing more is sent: this returns when the parent has closed, or died
+    lines.read()  # nothing more is sent: this returns when the parent has closed the socket or died
     os._exit(1)
 
 
 def main() -> None:
-    """Do what the parent asks for."""
+    """Read the parent's request and carry it out."""
     lines = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
     request = json.loads(lines.readline())
     writer = _ProgressWriter(lines)
@@ -69,7 +70,7 @@ def main() -> None:
         writer.write(problem=[type(error).__name__, str(error)])
     except OSError as error:
         writer.write(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
-    os._exit(0)  # not waiting for the thread that reads
+    os._exit(0)  # without waiting for the thread that reads
 
 
 if __name__ == "__main__":

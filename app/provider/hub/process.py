@@ -1,4 +1,4 @@
-"""The process that pulls, as the API process sees it: light, killable, and gone with its parent."""
+"""Runs hub listings and downloads in a child process, which can be killed at any time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KINDS: dict[str, type[HubError]] = {kind.__name__: kind for kind in HubError.__
 
 
 async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> Plan:
-    """Ask the hub what is meant and whether there is room for it.
+    """Ask the hub for the wanted model, and check that it fits onto the disk.
 
     Raises NotOnHub, NotAllowed, HubUnreachable, NameTaken or NoSpace.
     """
@@ -43,9 +43,9 @@ async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> 
 
 
 async def fetch(hubs: Hubs, plan: Plan, models_dir: Path) -> AsyncGenerator[int, None]:
-    """Download the plan, telling how many bytes have arrived; ends when the model is in its place.
+    """Download the plan and yield the bytes that have arrived; ends when the model is installed.
 
-    Closing the generator ends the download; what has arrived stays. Raises any HubError.
+    Closing the generator stops the download and keeps what has arrived. Raises any HubError.
     """
     request = {"wanted": None, "plan": plan.values()}
     async with aclosing(_messages(hubs, models_dir, request)) as lines:
@@ -58,7 +58,7 @@ async def fetch(hubs: Hubs, plan: Plan, models_dir: Path) -> AsyncGenerator[int,
 async def _messages(
     hubs: Hubs, models_dir: Path, request: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Start the process and pass on what it tells; raises the HubError it tells of."""
+    """Start the process and yield its messages; raises the HubError that it reports."""
     started = await child_process.start("app.provider.hub", os.environ, longest=_LONGEST_LINE)
     try:
         given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}

@@ -1,7 +1,7 @@
-"""Which models a repository holds, and which one is meant.
+"""Finds the models in a repository, and the one that a name means.
 
 A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, or a folder
-of safetensors with their configuration (MLX, Hugging Face). A GGUF model that sees comes with the
+of safetensors with their configuration (MLX, Hugging Face). A GGUF vision model comes with the
 "mmproj" file that fits it best, in a folder of its own. Only data is taken: no Python, no pickles.
 """
 
@@ -94,7 +94,7 @@ def _candidates(listing: Listing, wanted: str) -> Iterator[Candidate]:
 
 
 def _single_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:
-    """Models of one file, in a folder where an eye belongs to them; an eye itself by its path."""
+    """Models of one file, with their mmproj file; such a file itself only by its whole path."""
     for file in listing.files:
         path = PurePosixPath(file.path)
         if path.suffix != ".gguf" or _PART.match(file.path):
@@ -124,7 +124,7 @@ def _is_mmproj(path: PurePosixPath, folder: PurePosixPath) -> bool:
 
 
 def _split_gguf(listing: Listing) -> Iterator[Candidate]:
-    """Models of several files; one whose parts are not all there is none."""
+    """Models of several files, if all parts are there."""
     models: dict[tuple[str, int], list[HubFile]] = {}
     for file in listing.files:
         if part := _PART.match(file.path):
@@ -144,7 +144,7 @@ def _folders(listing: Listing) -> dict[str, list[HubFile]]:
 
 
 def _kind(files: Sequence[HubFile]) -> str:
-    """What kind of model a folder with these files is; empty: none."""
+    """The kind of model that these files of a folder make; empty: none."""
     names = {PurePosixPath(file.path).name for file in files}
     if "genai_config.json" in names and any(name.endswith(".onnx") for name in names):
         return "ONNX"
@@ -154,7 +154,7 @@ def _kind(files: Sequence[HubFile]) -> str:
 
 
 def _onnx_files(listing: Listing, folder: str) -> Iterator[HubFile]:
-    """Of the folder and those below it: a model may keep its parts apart."""
+    """Files of the folder and the folders below it, as a model may keep its parts there."""
     for file in listing.files:
         path = PurePosixPath(file.path)
         inside = folder == "." or path.is_relative_to(folder)
@@ -165,7 +165,7 @@ def _onnx_files(listing: Listing, folder: str) -> Iterator[HubFile]:
 
 
 def _safetensors_files(files: Sequence[HubFile]) -> Iterator[HubFile]:
-    """Some repositories hold the same weights twice, under their maker's own name as well."""
+    """Files of the folder; of weights that it holds twice, those with the usual name."""
     paths = [PurePosixPath(file.path) for file in files]
     usual = any(path.match("model*.safetensors") for path in paths)
     for file, path in zip(files, paths, strict=True):

