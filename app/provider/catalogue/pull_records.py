@@ -1,4 +1,4 @@
-"""What the records of pulled models, ``models/.sources/<id>.json``, tell the catalogue."""
+"""Reads the records of pulled models, ``models/.sources/<id>.json``, for the catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNKNOWN_LICENCE = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class PullRecord:
-    """A revision of a repository that became the file or folder ``name``.
+    """A revision of a repository that was pulled as the file or folder ``name``.
 
     ``files`` are path, bytes and SHA-256 of each; the path is empty where ``name`` is the file.
     """
@@ -39,7 +39,7 @@ class PullRecord:
 
 
 def pull_records(models_dir: Path) -> dict[Path, PullRecord]:
-    """What was pulled and is still there, by its place."""
+    """Records of the models that are still there, by their path."""
     found: dict[Path, PullRecord] = {}
     for path, changed, size in _records(models_dir):
         for record in _read(path, changed, size):
@@ -63,7 +63,7 @@ def _records(models_dir: Path) -> Iterator[tuple[str, int, int]]:
 
 @lru_cache(maxsize=1024)
 def _read(path: str, _changed: int, _size: int) -> tuple[PullRecord, ...]:
-    """The revision that a record names, and the one before while it is being replaced."""
+    """The revision of a record, and the previous one while it is being replaced."""
     values = optional_json(Path(path))
     plans = [section(values, key) for key in ("plan", "previous")]
     return tuple(_record(plan) for plan in plans if text(plan, "name") and text(plan, "repo"))
