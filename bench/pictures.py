@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.provider.architectures.qwen_vl import Scaling
 from bench.prompts import Messages, words
-from scripts.vision_starter.conversations import held_out_cases
+from training.vision_starter.conversations import held_out_cases
 
 _SPOTS = (20, 15)
 
