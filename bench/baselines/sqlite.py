@@ -124,10 +124,10 @@ class RawStore:
             self._connection.execute("BEGIN IMMEDIATE")
             (found,) = self._all(CONVERSATION, (conversation_id, self._owner))
             self._all(RUNNING, (conversation_id,))
-            row = (asked, conversation_id, found[4], "user", "complete", question, None)
-            self._index(self._insert((*row, moment, None)), conversation_id, question)
-            row = (answer, conversation_id, asked, "assistant", "generating", "", "echo")
-            self._insert((*row, moment, moment + 15_000))
+            row = (asked, conversation_id, found[4], "user", "complete", question, None, moment)
+            self._index(self._insert((*row, None)), conversation_id, question)
+            opened = (answer, conversation_id, asked, "assistant", "generating", "", "echo", moment)
+            self._insert((*opened, moment + 15_000))
             self._connection.execute(POINT, (answer, moment, conversation_id))
             self._all(SAID, {"conversation": conversation_id, "leaf": asked})
         return conversation_id, answer
@@ -139,8 +139,8 @@ class RawStore:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._all(CONVERSATION, (conversation_id, self._owner))
-            told = (answer, json.dumps(usage), json.dumps(context), moment)
-            ((seq,),) = self._all(ANSWER, (*told, conversation_id, answer_id))
+            row = (answer, json.dumps(usage), json.dumps(context), moment)
+            ((seq,),) = self._all(ANSWER, (*row, conversation_id, answer_id))
             self._index(seq, conversation_id, answer)
             self._connection.execute(TOUCH, (moment, conversation_id))
 

@@ -85,7 +85,8 @@ class Scene:
         if self.background[0] == self.background[1]:
             return Image.new("RGB", size, self.background[0])
         slope = Image.linear_gradient("L").rotate(self.angle).resize(size)
-        return Image.composite(*(Image.new("RGB", size, c) for c in self.background), slope)
+        one, other = (Image.new("RGB", size, colour) for colour in self.background)
+        return Image.composite(one, other, slope)
 
     def _with_noise(self, picture: Image.Image) -> Image.Image:
         size = (self.width, self.height)

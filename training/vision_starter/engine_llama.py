@@ -40,7 +40,7 @@ class Mtmd:
         self.place = mtmd_cpp.mtmd_default_marker().decode()
 
     def _quiet(self) -> None:
-        @llama_cpp.llama_log_callback
+        @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore]
         def nothing(level: int, text: bytes, user: object) -> None:
             pass
 

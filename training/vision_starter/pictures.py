@@ -35,7 +35,12 @@ def stretched(picture: Image.Image) -> tuple[Image.Image, Frame]:
     """Resize a picture to whole tokens, as Hugging Face's processor does."""
     rows, columns = grid_of(*picture.size)
     size = (columns * CELL, rows * CELL)
-    return picture.resize(size, Image.Resampling.BICUBIC), (0.0, 0.0, *map(float, size))
+    return picture.resize(size, Image.Resampling.BICUBIC), (
+        0.0,
+        0.0,
+        float(size[0]),
+        float(size[1]),
+    )
 
 
 def padded(picture: Image.Image, random: Random) -> tuple[Image.Image, Frame]:
@@ -55,5 +60,5 @@ def patches(picture: Image.Image) -> np.ndarray:
     values = (np.asarray(picture, dtype=np.float32) / 255 - MEAN) / np.array(DEVIATION)
     rows, columns = picture.height // CELL, picture.width // CELL
     cells = values.reshape(rows, MERGE, PATCH, columns, MERGE, PATCH, 3)
-    ordered = cells.transpose(0, 3, 1, 4, 6, 2, 5)
+    ordered: np.ndarray = cells.transpose(0, 3, 1, 4, 6, 2, 5)
     return ordered.reshape(-1, 3 * PATCH * PATCH).astype(np.float32)
