@@ -1,4 +1,4 @@
-"""The application: ``create_app`` puts the parts together. Nothing is made at import."""
+"""The application: ``create_app`` puts the parts together. Importing this module makes none."""
 
 from __future__ import annotations
 
@@ -110,6 +110,13 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
 def bounded_app() -> FastAPI:
     """Build the application for ``app.cli.serve``, whose server keeps the bounds."""
     return create_app(bounded=True)
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make ``app`` when it is first asked for, so that ``uvicorn app.main:app`` works too."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, create_app())  # type: ignore[no-any-return]
 
 
 def _templates(settings: Settings) -> TemplateLibrary:
