@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from app.downloads.jobs import DownloadJob
 from app.provider.hub.errors import HubError
+from app.storage.timestamps import isoformat
 from app.v5.models.pull import PullJob, PullJobs, PullProblem
 from app.web.error_codes import kind_of
-from app.web.timestamps import shown
 
 
 def pull_jobs(jobs: Iterable[DownloadJob]) -> PullJobs:
@@ -32,7 +32,7 @@ def pull_job(job: DownloadJob) -> PullJob:
         bytes_total=plan.size,
         speed=round(speed, 1),
         seconds_left=round((plan.size - job.arrived) / speed, 1) if speed else None,
-        created_at=shown(int(job.created_at * 1000)),
+        created_at=isoformat(int(job.created_at * 1000)),
         problem=_problem(job.error),
     )
 
