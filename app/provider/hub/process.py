@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.hub.errors import HubError, HubUnreachable
-from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.names import Hubs, ModelReference
 from app.provider.hub.plan import Plan
 from app.provider.runtime import child_process
 
@@ -22,7 +22,7 @@ _LONGEST_LINE = 2**24
 _KINDS: dict[str, type[HubError]] = {kind.__name__: kind for kind in HubError.__subclasses__()}
 
 
-async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> Plan:
+async def find(hubs: Hubs, wanted: ModelReference, models_dir: Path, seconds: float) -> Plan:
     """Ask the hub for the wanted model, and check that it fits onto the disk.
 
     Raises NotOnHub, NotAllowed, HubUnreachable, NameTaken or NoSpace.

@@ -14,7 +14,7 @@ from app.provider.hub import record, staging
 from app.provider.hub.check import file_path, matches_plan, sizes_match
 from app.provider.hub.download import Report, download_files, find
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
-from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.names import Hubs, ModelReference
 from app.provider.hub.plan import Plan
 from app.provider.hub.record import Record
 from app.provider.hub.staging import StagingFolder
@@ -54,7 +54,7 @@ def check_for_update(hubs: Hubs, installed: Plan, models_dir: Path) -> UpdateSta
     if not sizes_match(models_dir / installed.name, installed):
         return UpdateStatus(installed, None, CHANGED.format(installed.name))
     try:
-        newest = find(hubs, Wanted(installed.hub, installed.repo, installed.path))
+        newest = find(hubs, ModelReference(installed.hub, installed.repo, installed.path))
     except HubError as error:
         return UpdateStatus(installed, None, str(error).partition("\n")[0])
     if newest.folder and not installed.folder:
