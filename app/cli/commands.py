@@ -160,7 +160,7 @@ def _pull(name: str) -> None:
     hubs = settings.hubs()
     with _hub_problems():
         plan = _find(settings, name)
-        typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
+        typer.echo(f"{plan.reference}, {_size(plan.size)}, licence: {plan.licence}")
         with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")

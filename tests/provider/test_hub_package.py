@@ -98,7 +98,7 @@ def test_where_it_came_from_is_kept(tmp_path: Path) -> None:
     kept = record.read(tmp_path, "tiny")
     assert kept is not None
     assert (kept.plan.hub, kept.plan.repo, kept.plan.revision) == ("pypi", PACKAGE, "1.0")
-    assert kept.plan.place == f"pypi:{PACKAGE}==1.0:{FILE}"
+    assert kept.plan.reference == f"pypi:{PACKAGE}==1.0:{FILE}"
     assert kept.endpoint == "the package index"
 
 

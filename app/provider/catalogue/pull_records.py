@@ -29,10 +29,10 @@ class PullRecord:
     licence: str
     files: tuple[tuple[str, int, str], ...]
 
-    def is_at(self, place: Path) -> bool:
+    def is_at(self, path: Path) -> bool:
         """Whether all files are there with the sizes that were pulled."""
         try:
-            agree = [(place / name).stat().st_size == size for name, size, _ in self.files]
+            agree = [(path / name).stat().st_size == size for name, size, _ in self.files]
         except (OSError, ValueError):
             return False
         return bool(agree) and all(agree)
@@ -41,11 +41,11 @@ class PullRecord:
 def pull_records(models_dir: Path) -> dict[Path, PullRecord]:
     """Records of the models that are still there, by their path."""
     found: dict[Path, PullRecord] = {}
-    for path, changed, size in _records(models_dir):
-        for record in _read(path, changed, size):
-            place = models_dir / record.name
-            if place not in found and record.is_at(place):
-                found[place] = record
+    for record_file, changed, size in _records(models_dir):
+        for record in _read(record_file, changed, size):
+            path = models_dir / record.name
+            if path not in found and record.is_at(path):
+                found[path] = record
     return found
 
 

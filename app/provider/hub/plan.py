@@ -40,9 +40,9 @@ class Listing:
     files: tuple[HubFile, ...]
 
     @property
-    def place(self) -> str:
+    def reference(self) -> str:
         """The name to ask for it by."""
-        return _place(self.hub, self.repo, self.revision)
+        return _reference(self.hub, self.repo, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Plan:
         return sum(file.size for file in self.files)
 
     @property
-    def place(self) -> str:
+    def reference(self) -> str:
         """The name to ask for exactly this model by."""
-        return f"{_place(self.hub, self.repo, self.revision)}:{self.path}"
+        return f"{_reference(self.hub, self.repo, self.revision)}:{self.path}"
 
     @property
     def contents(self) -> dict[str, tuple[int, str, str]]:
@@ -115,5 +115,5 @@ class Plan:
         return cls(**{**values, "files": files})
 
 
-def _place(hub: SourceName, repo: str, revision: str) -> str:
+def _reference(hub: SourceName, repo: str, revision: str) -> str:
     return f"pypi:{repo}=={revision}" if hub == "pypi" else repo

@@ -72,7 +72,7 @@ def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
 
 
 def _choices(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
-    repo = listing.place
+    repo = listing.reference
     if not found:
         return f"{repo} has no GGUF file, and no folder for ONNX or of safetensors, that is whole."
     some = f"Nothing in {repo} is called {wanted!r}." if wanted else f"{repo} has several models."
