@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import versions
 from app.config import Settings
-from app.conversations.janitor import Caretaker
+from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import State, VisionServices
 from app.downloads.jobs import DownloadJobs
@@ -60,8 +60,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             log.warning("there are no prompt templates in %s", settings.prompts_dir)
         migrate.prepare(settings.database_url)
         database = Database(settings.database_url)
-        caretaker = Caretaker(database)
-        await caretaker.start()
+        janitor = AbandonedTurnJanitor(database)
+        await janitor.start()
         pool = ModelPool(replace(settings.pool(), untouched=database.files()))
         services = ConversationServices(
             database,
@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
         await downloads.close()
         await checksums.close()
         await pool.close()
-        await caretaker.close()
+        await janitor.close()
         database.close()
 
     app = FastAPI(

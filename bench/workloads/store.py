@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 
 from app.chat.request import TurnRequest
 from app.conversations.store import conversations, listing, turns
-from app.conversations.store.turns import Ending
+from app.conversations.store.turns import TurnEnding
 from app.conversations.target import GenerationTarget
 from app.provider.engines.echo.format import ECHO
 from app.provider.pool.pool import ModelPool, PoolConfig
@@ -227,7 +227,7 @@ async def _turn(
     target = _target(conversation_id, question)
     asked = await waited(database.write(turns.begin, request, target))
     ids = (conversation_id, target.answer_id)
-    ending = Ending("complete", answer, "stop", USAGE)
+    ending = TurnEnding("complete", answer, "stop", USAGE)
     return asked, await waited(database.write(turns.end, *ids, ending, CONTEXT))
 
 

@@ -42,7 +42,7 @@ async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelD
 
 
 def loaded(pool: ModelPool, card: ModelCard) -> dict[str, object]:
-    """The same as the last event of a load tells it."""
+    """The same as data of the last event of a load."""
     return _details(pool, [card])[0].model_dump()
 
 
