@@ -1,4 +1,4 @@
-"""What a model's meters say, against what really happened to its requests."""
+"""What a model's metrics say, against what really happened to its requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable, ModelNotLoadable
 from app.provider.runtime.backoff import LONGEST_SECONDS, BackOff
 from app.provider.runtime.host import EngineHost
-from app.provider.runtime.metrics import BOUNDS, RECENT, Histogram, Meters
+from app.provider.runtime.metrics import BOUNDS, RECENT, Histogram, ModelMetrics
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta
 from tests.provider.asking import ask, host_of, prompt, size
@@ -23,23 +23,23 @@ from tests.provider.test_contract import LONG, QUESTION, signal_engine, until_id
 
 async def test_tokens_are_those_of_the_usage(host: EngineHost) -> None:
     replies = [await ask(host, QUESTION), await ask(host, LONG, max_tokens=7)]
-    meters = host.meters
+    metrics = host.metrics
     usages = [reply.end.usage for reply in replies]
-    assert meters.prompt_tokens == sum(usage.prompt_tokens for usage in usages)
-    assert meters.cached_tokens == sum(usage.cached_tokens for usage in usages)
-    assert meters.completion_tokens == sum(usage.completion_tokens for usage in usages)
-    assert meters.requests == Counter((reply.end.reason, None) for reply in replies)
-    assert meters.decode_seconds > 0
+    assert metrics.prompt_tokens == sum(usage.prompt_tokens for usage in usages)
+    assert metrics.cached_tokens == sum(usage.cached_tokens for usage in usages)
+    assert metrics.completion_tokens == sum(usage.completion_tokens for usage in usages)
+    assert metrics.requests == Counter((reply.end.reason, None) for reply in replies)
+    assert metrics.decode_seconds > 0
 
 
 async def test_a_cached_prompt_shows_in_the_hit_rate(gguf: EngineHost) -> None:
-    assert gguf.meters.cache_hit_rate is None
+    assert gguf.metrics.cache_hit_rate is None
     await ask(gguf, QUESTION)
-    assert gguf.meters.cache_hit_rate == 0
+    assert gguf.metrics.cache_hit_rate == 0
     again = await ask(gguf, QUESTION)
     usage = again.end.usage
     assert usage.cached_tokens
-    assert gguf.meters.cache_hit_rate == usage.cached_tokens / (2 * usage.prompt_tokens)
+    assert gguf.metrics.cache_hit_rate == usage.cached_tokens / (2 * usage.prompt_tokens)
 
 
 async def test_a_cancelled_answer_counts_the_text_that_came() -> None:
@@ -51,9 +51,9 @@ async def test_a_cancelled_answer_counts_the_text_that_came() -> None:
             if read == 3:
                 break
     await until_idle(host)
-    assert host.meters.requests == {("cancelled", None): 1}
-    assert 3 <= host.meters.completion_tokens < 200 * 2000
-    assert host.meters.prompt_tokens == 200 * 2000
+    assert host.metrics.requests == {("cancelled", None): 1}
+    assert 3 <= host.metrics.completion_tokens < 200 * 2000
+    assert host.metrics.prompt_tokens == 200 * 2000
     await host.stop()
 
 
@@ -63,8 +63,8 @@ async def test_one_that_is_cancelled_while_it_waits_counts_no_tokens() -> None:
     await asyncio.sleep(0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
-    assert host.meters.requests == {("cancelled", None): 1}
-    assert host.meters.completion_tokens == host.meters.prompt_tokens == 0
+    assert host.metrics.requests == {("cancelled", None): 1}
+    assert host.metrics.completion_tokens == host.metrics.prompt_tokens == 0
     await host.stop()
 
 
@@ -73,7 +73,7 @@ async def test_what_is_refused_is_no_failure() -> None:
     with pytest.raises(ContextOverflow):
         await ask(host, "word " * 5000)
     await asyncio.gather(*(ask(host, LONG) for _ in range(3)), return_exceptions=True)
-    assert host.meters.requests == {
+    assert host.metrics.requests == {
         ("refused", ContextOverflow): 1,
         ("refused", EngineBusy): 2,
         ("length", None): 1,
@@ -90,9 +90,9 @@ async def test_a_crash_counts_as_failure_and_restart() -> None:
     signal_engine(host, signal.SIGKILL)
     await asyncio.gather(*running, return_exceptions=True)
     await ask(host, QUESTION)
-    assert host.meters.requests["failed", EngineUnavailable] == 3
-    assert (host.meters.restarts, host.meters.loads) == (1, 2)
-    assert host.meters.load_seconds > 0
+    assert host.metrics.requests["failed", EngineUnavailable] == 3
+    assert (host.metrics.restarts, host.metrics.loads) == (1, 2)
+    assert host.metrics.load_seconds > 0
     await host.stop()
 
 
@@ -102,55 +102,55 @@ async def test_a_model_that_cannot_be_loaded_fails_its_requests(tmp_path: Path) 
     host = host_of("gguf", path=broken)
     with pytest.raises(ModelNotLoadable):
         await ask(host, QUESTION)
-    assert host.meters.requests == {("failed", ModelNotLoadable): 1}
-    assert (host.meters.loads, host.meters.restarts) == (0, 0)
+    assert host.metrics.requests == {("failed", ModelNotLoadable): 1}
+    assert (host.metrics.loads, host.metrics.restarts) == (0, 0)
     await host.stop()
 
 
 async def test_counting_is_not_asking() -> None:
     host = host_of("echo")
     await size(host, prompt(QUESTION))
-    assert not host.meters.requests
-    assert host.meters.prompt_tokens == 0
+    assert not host.metrics.requests
+    assert host.metrics.prompt_tokens == 0
     await host.stop()
 
 
 async def test_the_first_token_waits_for_loading_and_for_others() -> None:
     host = host_of("echo")
     await ask(host, QUESTION)
-    loading = host.meters.time_to_first_token
+    loading = host.metrics.time_to_first_token
     assert loading
-    assert loading > host.meters.load_seconds
+    assert loading > host.metrics.load_seconds
     for _ in range(RECENT):
         await ask(host, QUESTION)
-    recent = host.meters.time_to_first_token
+    recent = host.metrics.time_to_first_token
     assert recent
     assert recent < loading
-    assert host.meters.first_token_seconds.cumulative()[-1][1] == RECENT + 1
+    assert host.metrics.first_token_seconds.cumulative()[-1][1] == RECENT + 1
     await host.stop()
 
 
 async def test_meters_outlive_the_host() -> None:
-    meters = Meters()
+    metrics = ModelMetrics()
     for _ in range(2):
         spec = EngineSpec(ENGINES["echo"], "", EngineLimits())
-        host = EngineHost(spec, HostPolicy(), meters)
+        host = EngineHost(spec, HostPolicy(), metrics)
         await ask(host, QUESTION)
         await host.stop()
-    assert meters.requests == {("stop", None): 2}
-    assert meters.loads == 2
+    assert metrics.requests == {("stop", None): 2}
+    assert metrics.loads == 2
 
 
 def test_speed_is_that_of_recent_answers_without_their_first_token() -> None:
-    meters = Meters()
-    assert meters.tokens_per_second is None
-    meters.ended("stop", None, tokens=1, seconds=0.0)
-    assert meters.tokens_per_second is None
-    meters.ended("stop", None, tokens=101, seconds=100.0)
-    assert meters.tokens_per_second == 1.0
+    metrics = ModelMetrics()
+    assert metrics.tokens_per_second is None
+    metrics.ended("stop", None, tokens=1, seconds=0.0)
+    assert metrics.tokens_per_second is None
+    metrics.ended("stop", None, tokens=101, seconds=100.0)
+    assert metrics.tokens_per_second == 1.0
     for _ in range(RECENT):
-        meters.ended("stop", None, tokens=11, seconds=0.5)
-    assert meters.tokens_per_second == 20.0
+        metrics.ended("stop", None, tokens=11, seconds=0.5)
+    assert metrics.tokens_per_second == 20.0
 
 
 def test_a_histogram_counts_up_to_each_bound() -> None:

@@ -13,19 +13,22 @@ import pytest
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
-from app.provider.pool.eviction import Tenant
-from app.provider.pool.hardware import gpu_memory, held_by, physical_cores, ram
-from app.provider.pool.sizing import Rooms
+from app.provider.pool.eviction import MemoryClaim
+from app.provider.pool.hardware import gpu_memory, physical_cores, ram, resident_bytes
+from app.provider.pool.sizing import Sizing
 from tests.provider.asking import STARTER
 
 MB = 2**20
 LIMITS = EngineLimits(threads=0, kv_cache_bytes=8 * MB, prefix_cache_bytes=8 * MB)
 CARD = next(card for card in scan(STARTER.parent) if card.id == "starter")
-IDLE, BUSY = Tenant("a", "chat", 0, 6 * MB, idle=True), Tenant("b", "chat", 0, 6 * MB, idle=False)
+IDLE, BUSY = (
+    MemoryClaim("a", "chat", 0, 6 * MB, idle=True),
+    MemoryClaim("b", "chat", 0, 6 * MB, idle=False),
+)
 
 
 @pytest.mark.parametrize(
-    ("available", "tenants", "layers"),
+    ("available", "claims", "layers"),
     [
         pytest.param(64, [], -1, id="all of it"),
         pytest.param(9, [], 2, id="half of it"),
@@ -34,25 +37,25 @@ IDLE, BUSY = Tenant("a", "chat", 0, 6 * MB, idle=True), Tenant("b", "chat", 0, 6
         pytest.param(6, [BUSY], 0, id="nothing is left"),
     ],
 )
-def test_layers_for_the_gpu(available: int, tenants: list[Tenant], layers: int) -> None:
-    rooms = Rooms(LIMITS, 2, 0, GpuPolicy(available * MB))
-    wish = rooms.wish(CARD, tenants)
-    assert wish.limits.gpu_layers == layers
-    assert wish.gpu <= available * MB
-    assert wish.budget.gpu == available * MB
+def test_layers_for_the_gpu(available: int, claims: list[MemoryClaim], layers: int) -> None:
+    sizing = Sizing(LIMITS, 2, 0, GpuPolicy(available * MB))
+    estimate = sizing.estimate(CARD, claims)
+    assert estimate.limits.gpu_layers == layers
+    assert estimate.gpu <= available * MB
+    assert estimate.budget.gpu == available * MB
 
 
 def test_without_a_gpu_policy_nothing_goes_there() -> None:
-    wish = Rooms(LIMITS, 2, 0, None).wish(CARD, [])
-    assert (wish.limits.gpu_layers, wish.gpu, wish.budget.gpu) == (0, 0, None)
-    assert wish.budget.ram == int(0.8 * ram())
-    assert wish.limits.threads == physical_cores()
+    estimate = Sizing(LIMITS, 2, 0, None).estimate(CARD, [])
+    assert (estimate.limits.gpu_layers, estimate.gpu, estimate.budget.gpu) == (0, 0, None)
+    assert estimate.budget.ram == int(0.8 * ram())
+    assert estimate.limits.threads == physical_cores()
 
 
 def test_the_machine_has_memory_and_this_process_holds_some() -> None:
     assert 2**28 < ram() <= psutil.virtual_memory().total
-    assert 2**20 < held_by(os.getpid()) < ram()
-    assert held_by(2**22 + 1) == 0
+    assert 2**20 < resident_bytes(os.getpid()) < ram()
+    assert resident_bytes(2**22 + 1) == 0
 
 
 DRIVER = """
@@ -69,12 +72,12 @@ int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
 
 
 LOADING = """
-from app.provider.pool.eviction import Tenant
+from app.provider.pool.eviction import MemoryClaim
 from app.provider.memory import GpuPolicy
-from app.provider.pool.sizing import Rooms
-from tests.provider.test_rooms import CARD, LIMITS
-tenants = [Tenant("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
-print([Rooms(LIMITS, 2, 0, GpuPolicy()).wish(CARD, [one]).budget.gpu for one in tenants])
+from app.provider.pool.sizing import Sizing
+from tests.provider.test_sizing import CARD, LIMITS
+claims = [MemoryClaim("a", "chat", 0, held, idle=False) for held in (6_000, 30_000)]
+print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for one in claims])
 """
 
 
