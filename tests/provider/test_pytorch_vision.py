@@ -104,7 +104,7 @@ def test_a_picture_of_the_conversation_is_looked_at_once(
 def test_half_a_picture_is_not_used_again(seeing: PytorchEngine) -> None:
     asked = prompt_of(question("What is it?", soft(1, 200, 90)))
     (image,) = seeing.prepare(asked).images
-    seeing._pace.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
+    seeing._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
     assert seeing.admit(0, seeing.prepare(asked))
     seeing.step()
     while len(seeing._rows.reading[0].tokens) <= image.start:
@@ -140,7 +140,7 @@ def test_a_running_answer_goes_on_while_a_picture_is_looked_at(seeing: PytorchEn
 
 def one_piece_a_step(engine: PytorchEngine) -> None:
     """Look at one layer of one tile in each step, however fast this machine is."""
-    engine._pace.spare = lambda running: 0.0  # type: ignore[method-assign]
+    engine._prefill_budget.spare_seconds = lambda running: 0.0  # type: ignore[method-assign]
 
 
 def test_a_cancelled_look_is_given_up(seeing: PytorchEngine) -> None:

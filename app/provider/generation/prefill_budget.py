@@ -22,7 +22,7 @@ _SMALLEST_PIECE = 8
 _WEIGHT = 0.3  # of a new measurement
 
 
-class Pace:
+class PrefillBudget:
     """Learns from measured steps what a token costs on this machine with this model."""
 
     def __init__(self) -> None:
@@ -38,14 +38,14 @@ class Pace:
         seconds = self._beside_seconds if running else self._alone_seconds
         if seconds is None:
             return _FIRST_PIECE if not running else _FIRST_PIECE // 2
-        tokens = int(self._allowance(running, longest) / seconds)
+        tokens = int(self._seconds_for_prompts(running, longest) / seconds)
         return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
 
-    def spare(self, running: int) -> float:
+    def spare_seconds(self, running: int) -> float:
         """Seconds that work of another kind may add to the next step."""
-        return self._allowance(running, BATCH_TOKENS)
+        return self._seconds_for_prompts(running, BATCH_TOKENS)
 
-    def _allowance(self, running: int, longest: int) -> float:
+    def _seconds_for_prompts(self, running: int, longest: int) -> float:
         """Seconds that the prompts may add to the step."""
         if not running:
             return LONGEST_STEP - min(self._decode_seconds or 0.0, LONGEST_STEP / 2)

@@ -15,7 +15,7 @@ import numpy as np
 
 from app.provider.errors import ContextOverflow, ProviderError
 from app.provider.generation.detokenizer import TextAssembler
-from app.provider.generation.prefill_budget import Pace
+from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import (
     Delta,
@@ -202,14 +202,14 @@ class Reading(Protocol):
 R = TypeVar("R", bound=Reading)
 
 
-def share_out(reading: Sequence[R], pace: Pace, running: int) -> list[tuple[R, int]]:
+def share_out(reading: Sequence[R], budget: PrefillBudget, running: int) -> list[tuple[R, int]]:
     """Sizes of the pieces to read in this step, beside ``running`` answers.
 
     Half goes to the oldest prompt, the rest to the shortest ones.
     """
     if not reading:
         return []
-    tokens = pace.prompt_tokens(running, max(one.to_read for one in reading))
+    tokens = budget.prompt_tokens(running, max(one.to_read for one in reading))
     oldest, *others = reading
     pieces = [(oldest, min(oldest.unread, tokens // 2 if others else tokens))]
     for one in sorted(others, key=lambda other: other.unread):

@@ -1,7 +1,7 @@
 """The GGUF engine: every active sequence in one batch per step.
 
 A step computes one token for each running answer and a piece of the prompts that are still
-being read; ``Pace`` bounds that piece. Pictures are looked at by another thread, while their own
+being read; ``PrefillBudget`` bounds that piece. Pictures are looked at by another thread, while their own
 prompt waits: both need all cores, and two that share them lose more than they gain. What it finds
 is read like text, in a batch of its own because llama.cpp mixes tokens and vectors in none. It
 knows nothing of queues or HTTP.
@@ -34,7 +34,7 @@ from app.provider.engines.gguf.prefill import (
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.errors import ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
+from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prepared import (
     PreparedPrompt,
     Writing,
@@ -80,7 +80,7 @@ class GgufEngine:
         self._batch = Batch(self._context, self._cache)
         self._sight = _sight(self._model, spec, length)
         self._causal = self._sight is None or self._sight.causal
-        self._pace = Pace()
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
         self._answers: dict[int, Answer] = {}
         self._warm_up()
@@ -112,7 +112,7 @@ class GgufEngine:
             if not events:
                 wait(self._looking(), _LOOK_SECONDS, FIRST_COMPLETED)
             return events
-        pieces = share_out(stretches, self._pace, len(running))
+        pieces = share_out(stretches, self._prefill_budget, len(running))
         text = [(stretch, size) for stretch, size in pieces if isinstance(stretch, TextStretch)]
         shown = [(stretch, size) for stretch, size in pieces if isinstance(stretch, ImageStretch)]
         shown = shown if self._causal else [(piece, piece.unread) for piece, _ in shown[:1]]
@@ -121,7 +121,7 @@ class GgufEngine:
         events += self._after(self._batch.vectors(shown, causal=self._causal))
         if not looking:  # beside that a step takes several times as long
             read = sum(size for _, size in (*text, *shown))
-            self._pace.record(time.perf_counter() - begun, len(running), read)
+            self._prefill_budget.record(time.perf_counter() - begun, len(running), read)
         return events
 
     def drop(self, job: int) -> None:

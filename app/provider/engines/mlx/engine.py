@@ -25,7 +25,7 @@ from app.provider.engines.mlx.mrope_positions import Seen
 from app.provider.engines.mlx.vision_model import SeeingModel, opened
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
+from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
 from app.provider.generation.prepared import (
     PreparedPrompt,
@@ -89,7 +89,7 @@ class MlxEngine:
         self._store: PrefixStore[Cache] = PrefixStore(
             limits.prefix_cache_bytes, whole_only=self._model.stateful
         )
-        self._pace = Pace()
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
         self._answers: dict[int, Answer] = {}
         self._looking: set[int] = set()  # admitted, their pictures are being looked at
@@ -123,14 +123,14 @@ class MlxEngine:
         reading = [one for one in self._answers.values() if one.unread]
         running = len(self._answers) - len(reading)
         if self._sight:
-            self._sight.work(self._pace.spare(running), alone=not self._answers)
+            self._sight.work(self._prefill_budget.spare_seconds(running), alone=not self._answers)
         if not self._answers:
             return events
         begun = time.perf_counter()
         read, drawn = self._batch.step(self._piece(reading, running))
         computed = sum(done - self._answers[job].read for job, done in read.items())
         events += self._note_read(read)
-        self._pace.record(time.perf_counter() - begun, running, computed)
+        self._prefill_budget.record(time.perf_counter() - begun, running, computed)
         return events + self._write(drawn)
 
     def drop(self, job: int) -> None:
@@ -231,7 +231,7 @@ class MlxEngine:
         """Tokens that each unread prompt may advance by."""
         if not reading:
             return 1
-        tokens = self._pace.prompt_tokens(running, max(one.to_read for one in reading))
+        tokens = self._prefill_budget.prompt_tokens(running, max(one.to_read for one in reading))
         return max(1, tokens // len(reading))
 
     def _note_read(self, read: dict[int, int]) -> Events:

@@ -1,7 +1,7 @@
 """The ONNX engine: one call computes a token for every running answer.
 
 Prompts are read in pieces of one prompt each, up to their last token; that one is computed with
-the running answers. ``Pace`` bounds the pieces of a step.
+the running answers. ``PrefillBudget`` bounds the pieces of a step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
+from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared import PreparedPrompt, Writing, is_being_read, share_out
 from app.provider.generation.sampler import Sampler, draw_all
@@ -83,7 +83,7 @@ class OnnxEngine:
         self._reader = Reader(graph, settings, self._arena)
         scores = 4 * settings.heads * self._arena.length
         self._largest_piece = max(1, SCORE_BYTES // scores)
-        self._pace = Pace()
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
         self._reading: list[Answer] = []
         self._running: list[Answer] = []  # in the order of their rows
@@ -108,7 +108,7 @@ class OnnxEngine:
         events = self._start_admitted() if self._admitted else []
         begun = time.perf_counter()
         running, read = len(self._running), 0
-        for answer, size in share_out(self._reading, self._pace, running):
+        for answer, size in share_out(self._reading, self._prefill_budget, running):
             read += self._read(answer, min(size, self._largest_piece))
             events += self._after_reading(answer)
         between = time.perf_counter()
@@ -224,9 +224,9 @@ class OnnxEngine:
 
     def _learn(self, reading: float, writing: float, running: int, read: int) -> None:
         if read:
-            self._pace.record(reading + (writing if running else 0.0), running, read)
+            self._prefill_budget.record(reading + (writing if running else 0.0), running, read)
         if self._running and not read:
-            self._pace.record(writing, running, 0)
+            self._prefill_budget.record(writing, running, 0)
 
     def _warm_up(self) -> None:
         """Compute once what every request needs, so that the first one does not wait."""

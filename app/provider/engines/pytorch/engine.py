@@ -21,7 +21,7 @@ from app.provider.engines.pytorch.families import load
 from app.provider.engines.pytorch.image_encoder import Sight
 from app.provider.engines.pytorch.rows import Answer, Rows
 from app.provider.errors import ProviderError, UnsupportedInput
-from app.provider.generation.prefill_budget import Pace
+from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared import (
     PreparedPrompt,
@@ -53,7 +53,7 @@ class PytorchEngine:
         self._sight = Sight(family.eyes, limits.vision_cache_bytes) if family.eyes else None
         store: PrefixStore[KeyValues] = PrefixStore(limits.prefix_cache_bytes)
         self._rows = Rows(family, store, cache)
-        self._pace = Pace()
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
         progress(100)
 
@@ -85,7 +85,7 @@ class PytorchEngine:
         """A piece of the unread prompts, a token for every running answer, a look at pictures."""
         events = self._start_admitted() + self._take_seen() + self._compute()
         if self._sight is not None and self._sight.busy:
-            self._sight.work(self._pace.spare(len(self._rows.running)))
+            self._sight.work(self._prefill_budget.spare_seconds(len(self._rows.running)))
         return events
 
     def drop(self, job: int) -> None:
@@ -167,7 +167,7 @@ class PytorchEngine:
         begun = time.perf_counter()
         running, read = len(self._rows.running), 0
         readable = [answer for answer in self._rows.reading if answer.seen is not None]
-        for answer, size in share_out(readable, self._pace, running):
+        for answer, size in share_out(readable, self._prefill_budget, running):
             self._rows.read(answer, size)
             read += size
             events += self._after_reading(answer)
@@ -203,9 +203,9 @@ class PytorchEngine:
 
     def _learn(self, reading: float, writing: float, running: int, read: int) -> None:
         if read:
-            self._pace.record(reading + (writing if running else 0.0), running, read)
+            self._prefill_budget.record(reading + (writing if running else 0.0), running, read)
         if self._rows.running and not read:
-            self._pace.record(writing, running, 0)
+            self._prefill_budget.record(writing, running, 0)
 
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine:
