@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.generation.prepared import Writing, prepared
+from app.provider.generation.prepared import OutputStream, prepared
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
@@ -131,10 +131,10 @@ def test_a_stop_string_is_found_whatever_is_held_back(
         pieces: list[bytes | None] = [
             said[at : at + size].encode() for at in range(0, len(said), size)
         ]
-        writing = Writing(asked, 512 if ends else len(pieces), 0)
+        output = OutputStream(asked, 512 if ends else len(pieces), 0)
         events: list[Event] = []
         for piece in [*pieces, None] if ends else pieces:
-            events += writing.push(piece)
+            events += output.push(piece)
             if isinstance(events[-1:] and events[-1], End):
                 break
         end = events[-1]

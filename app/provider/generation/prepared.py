@@ -149,7 +149,7 @@ def _stand_ins(sha256: str, size: ImageSize) -> list[int]:
     return stand_ins
 
 
-class Writing:
+class OutputStream:
     """An answer being written: whole characters, stop strings, its limit and its usage.
 
     One that ends within its thinking was cut off, whatever ended it: nothing of it is an answer.
@@ -162,7 +162,9 @@ class Writing:
         self._cached = cached
         self._written = 0
 
-    def take(self, token: int, piece: Callable[[int], bytes | None]) -> list[Event | ProviderError]:
+    def push_token(
+        self, token: int, piece: Callable[[int], bytes | None]
+    ) -> list[Event | ProviderError]:
         """Add a token that was drawn; the last of what it gives may be the End, or an error."""
         return [ProviderError(NO_NUMBERS)] if token == NO_TOKEN else [*self.push(piece(token))]
 

@@ -1,10 +1,10 @@
 """The GGUF engine: every active sequence in one batch per step.
 
-A step computes one token for each running answer and a piece of the prompts that are still
-being read; ``PrefillBudget`` bounds that piece. Pictures are looked at by another thread, while their own
-prompt waits: both need all cores, and two that share them lose more than they gain. What it finds
-is read like text, in a batch of its own because llama.cpp mixes tokens and vectors in none. It
-knows nothing of queues or HTTP.
+A step computes one token for each running answer and a chunk of the prompts that are still in
+prefill; ``PrefillBudget`` bounds that chunk. Another thread encodes images while their prompt
+waits: encoding and decoding both need all cores, and sharing them costs more than it gains. The
+image vectors are then prefilled like text, but in a batch of their own, because a llama.cpp batch
+holds either tokens or vectors. The engine knows nothing of queues or HTTP.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from app.provider.errors import ProviderError
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prepared import (
+    OutputStream,
     PreparedPrompt,
-    Writing,
     is_being_read,
     placed,
     prepared,
@@ -173,7 +173,7 @@ class GgufEngine:
             prompt=prompt,
             sequence=sequence,
             sampler=Sampler(prompt.sampling, self._model.vocabulary.size, limit),
-            writing=Writing(prompt, limit, cached),
+            output=OutputStream(prompt, limit, cached),
             to_read=len(prompt.tokens) - cached,
             unseen=tuple(image for image in prompt.images if image.start >= cached),
         )
@@ -220,7 +220,7 @@ class GgufEngine:
         if answer.unread:
             return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
         answer.pending = answer.sampler.draw(self._context, row)
-        events = answer.writing.take(answer.pending, self._model.vocabulary.piece)
+        events = answer.output.push_token(answer.pending, self._model.vocabulary.piece)
         if events and isinstance(events[-1], End | ProviderError):
             del self._answers[answer.number]
             self._finish(answer)

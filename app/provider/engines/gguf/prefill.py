@@ -9,7 +9,7 @@ from app.provider.engines.gguf.cache import Sequence
 from app.provider.engines.gguf.layout import Layout
 from app.provider.engines.gguf.llama_batch import Places, Vectors
 from app.provider.engines.gguf.sampler import Sampler
-from app.provider.generation.prepared import PlacedImage, PreparedPrompt, Writing
+from app.provider.generation.prepared import OutputStream, PlacedImage, PreparedPrompt
 from app.provider.types import Started
 
 
@@ -34,7 +34,7 @@ class Answer:
     prompt: PreparedPrompt
     sequence: Sequence
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     to_read: int
     unseen: tuple[PlacedImage, ...] = ()
     looks: dict[int, Look] = field(default_factory=dict)

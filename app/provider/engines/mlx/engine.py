@@ -28,8 +28,8 @@ from app.provider.generation.chat_template import Chat
 from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
 from app.provider.generation.prepared import (
+    OutputStream,
     PreparedPrompt,
-    Writing,
     common_prefix,
     is_being_read,
     placed,
@@ -49,7 +49,7 @@ class Answer:
     """A prompt being read, then its answer being written, in one row of the batch."""
 
     prompt: PreparedPrompt
-    writing: Writing
+    output: OutputStream
     cached: int
     read: int = 0
 
@@ -180,7 +180,7 @@ class MlxEngine:
         if pictures is None:
             return None
         limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
-        self._answers[job] = Answer(prompt, Writing(prompt, limit, cached), cached)
+        self._answers[job] = Answer(prompt, OutputStream(prompt, limit, cached), cached)
         known, unread = prompt.tokens[:cached], prompt.tokens[cached:]
         rows = self._model.placed(cache(), prompt, cached, pictures)
         self._batch.add(job, known, rows, unread, prompt.sampling)
@@ -247,7 +247,7 @@ class MlxEngine:
         events: Events = []
         ended: list[int] = []
         for job, token in drawn.items():
-            said = self._answers[job].writing.take(token, self._vocabulary.piece)
+            said = self._answers[job].output.push_token(token, self._vocabulary.piece)
             events += [(job, event) for event in said]
             if said and isinstance(said[-1], End | ProviderError):
                 ended.append(job)

@@ -28,7 +28,7 @@ from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import PrefixStore
-from app.provider.generation.prepared import PreparedPrompt, Writing, is_being_read, share_out
+from app.provider.generation.prepared import OutputStream, PreparedPrompt, is_being_read, share_out
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Progress, Prompt, Started
@@ -47,7 +47,7 @@ class Answer:
     prompt: PreparedPrompt
     row: Row
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     to_read: int
     pending: int = -1  # known, not yet computed
 
@@ -114,7 +114,7 @@ class OnnxEngine:
         between = time.perf_counter()
         if self._running:
             events += self._write()
-        self._learn(between - begun, time.perf_counter() - between, running, read)
+        self._record_step(between - begun, time.perf_counter() - between, running, read)
         return events
 
     def drop(self, job: int) -> None:
@@ -160,7 +160,7 @@ class OnnxEngine:
             prompt=prompt,
             row=row,
             sampler=Sampler(prompt.sampling),
-            writing=Writing(prompt, limit, cached),
+            output=OutputStream(prompt, limit, cached),
             to_read=len(prompt.tokens) - cached,
             pending=prompt.tokens[-1],
         )
@@ -204,7 +204,7 @@ class OnnxEngine:
         events: Events = []
         for answer, token in zip(tuple(running), drawn, strict=True):
             answer.pending = token
-            for event in answer.writing.take(token, self._vocabulary.piece):
+            for event in answer.output.push_token(token, self._vocabulary.piece):
                 events.append((answer.number, event))
                 if isinstance(event, End | ProviderError):
                     self._finish(answer)
@@ -222,11 +222,14 @@ class OnnxEngine:
             self._running[at] = last
         self._arranged = False
 
-    def _learn(self, reading: float, writing: float, running: int, read: int) -> None:
+    def _record_step(
+        self, prefill_seconds: float, decode_seconds: float, running: int, read: int
+    ) -> None:
         if read:
-            self._prefill_budget.record(reading + (writing if running else 0.0), running, read)
+            seconds = prefill_seconds + (decode_seconds if running else 0.0)
+            self._prefill_budget.record(seconds, running, read)
         if self._running and not read:
-            self._prefill_budget.record(writing, running, 0)
+            self._prefill_budget.record(decode_seconds, running, 0)
 
     def _warm_up(self) -> None:
         """Compute once what every request needs, so that the first one does not wait."""

@@ -31,7 +31,7 @@ from app.provider.engines.onnx.genai_sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import PreparedPrompt, Writing
+from app.provider.generation.prepared import OutputStream, PreparedPrompt
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Event, Prompt, Sampling, Started
 
@@ -47,7 +47,7 @@ class Answer:
 
     number: int
     session: Session
-    writing: Writing
+    output: OutputStream
     room: int
     begun: bool = False
 
@@ -138,7 +138,7 @@ class PagedEngine:
                 break
             del self._admitted[job]
             session, cached = known or (self._new_session(prompt, limit), 0)
-            answer = Answer(job, session, Writing(prompt, limit, cached), room)
+            answer = Answer(job, session, OutputStream(prompt, limit, cached), room)
             said.append((job, self._start(answer, prompt, limit, cached)))
         return said
 
@@ -195,10 +195,10 @@ class PagedEngine:
         self._note(answer, heard)
         events: list[Event] = []
         if heard.token is not None:
-            events = answer.writing.push(self._vocabulary.piece(heard.token))
+            events = answer.output.push(self._vocabulary.piece(heard.token))
         ended = any(isinstance(event, End) for event in events)
         if heard.over:
-            events += [] if ended else answer.writing.push(None)
+            events += [] if ended else answer.output.push(None)
             self._finish(answer)
         elif ended:
             self._leave(answer)

@@ -22,7 +22,7 @@ from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generation, Seeing
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import PreparedPrompt, Writing, placed, prepared
+from app.provider.generation.prepared import OutputStream, PreparedPrompt, placed, prepared
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.headers.files import optional_json
@@ -40,7 +40,7 @@ class Answer:
     prompt: PreparedPrompt
     limit: int
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     started: bool = False
     generation: Generation | None = None
 
@@ -80,8 +80,8 @@ class VisionEngine:
         if self._answer:
             return False
         limit = prepared.longest_answer(self._default_max_tokens, self.info.context_length)
-        writing = Writing(prepared, limit, 0)
-        self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), writing)
+        output = OutputStream(prepared, limit, 0)
+        self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), output)
         return True
 
     def step(self) -> Events:
@@ -120,7 +120,7 @@ class VisionEngine:
         if answer.generation is None:
             answer.generation = self._read(answer.prompt, answer.limit)
         (token,) = draw_all(answer.generation.logits(), [answer.sampler])
-        events = answer.writing.take(token, self._vocabulary.piece)
+        events = answer.output.push_token(token, self._vocabulary.piece)
         yield from events
         if not any(isinstance(event, End | ProviderError) for event in events):
             answer.generation.append(token)

@@ -24,8 +24,8 @@ from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.prefill_budget import PrefillBudget
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared import (
+    OutputStream,
     PreparedPrompt,
-    Writing,
     is_being_read,
     placed,
     prepared,
@@ -125,7 +125,7 @@ class PytorchEngine:
             prompt=prompt,
             positions=self._positions(prompt),
             sampler=Sampler(prompt.sampling),
-            writing=Writing(prompt, limit, cached),
+            output=OutputStream(prompt, limit, cached),
             tokens=array("i", prompt.tokens[:cached]),
             cache=cache,
             seen=None if prompt.images else [],
@@ -174,7 +174,7 @@ class PytorchEngine:
         between = time.perf_counter()
         if self._rows.running:
             events += self._write()
-        self._learn(between - begun, time.perf_counter() - between, running, read)
+        self._record_step(between - begun, time.perf_counter() - between, running, read)
         return events
 
     def _after_reading(self, answer: Answer) -> Events:
@@ -193,7 +193,7 @@ class PytorchEngine:
         ended: list[Answer] = []
         for answer, token in zip(running, drawn, strict=True):
             answer.pending = token
-            for event in answer.writing.take(token, self._family.vocabulary.piece):
+            for event in answer.output.push_token(token, self._family.vocabulary.piece):
                 events.append((answer.number, event))
                 if isinstance(event, End | ProviderError):
                     ended.append(answer)
@@ -201,11 +201,14 @@ class PytorchEngine:
             self._rows.remove(ended)
         return events
 
-    def _learn(self, reading: float, writing: float, running: int, read: int) -> None:
+    def _record_step(
+        self, prefill_seconds: float, decode_seconds: float, running: int, read: int
+    ) -> None:
         if read:
-            self._prefill_budget.record(reading + (writing if running else 0.0), running, read)
+            seconds = prefill_seconds + (decode_seconds if running else 0.0)
+            self._prefill_budget.record(seconds, running, read)
         if self._rows.running and not read:
-            self._prefill_budget.record(writing, running, 0)
+            self._prefill_budget.record(decode_seconds, running, 0)
 
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine:

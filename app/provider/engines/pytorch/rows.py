@@ -15,7 +15,7 @@ from app.provider.engines.pytorch.cache import KeyValues
 from app.provider.engines.pytorch.families import Family
 from app.provider.engines.pytorch.image_encoder import Seen
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import PreparedPrompt, Writing, common_prefix
+from app.provider.generation.prepared import OutputStream, PreparedPrompt, common_prefix
 from app.provider.generation.sampler import Sampler
 
 
@@ -31,7 +31,7 @@ class Answer:
     prompt: PreparedPrompt
     positions: torch.Tensor
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     tokens: array[int]
     cache: KeyValues
     seen: Seen | None
