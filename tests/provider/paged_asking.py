@@ -9,7 +9,7 @@ from typing import Any
 
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load
 from app.provider.errors import ProviderError
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Sampling
 from tests.provider.asking import Reply

@@ -8,13 +8,8 @@ import pytest
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import (
-    ImageSize,
-    PreparedPrompt,
-    common_prefix,
-    placed,
-    prepared,
-)
+from app.provider.generation.prefix_cache import common_prefix
+from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt, placed, prepared
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 

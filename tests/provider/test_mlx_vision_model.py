@@ -16,7 +16,7 @@ import pytest
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, scaled
-from app.provider.generation.prepared import PreparedPrompt, placed
+from app.provider.generation.prepared_prompt import PreparedPrompt, placed
 from app.provider.types import (
     ImagePart,
     Sampling,

@@ -15,7 +15,7 @@ import pytest
 
 from app.provider.engine import Engine, missing_library
 from app.provider.engines.onnx.settings import read_settings
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.types import Sampling
 from tests.provider.paged_asking import PROMPT, Spoken, admit, build, continued, replies
 from tests.provider.paged_model import CONTEXT, PAGE, likeliest, write_paged

@@ -14,7 +14,7 @@ from PIL import Image
 from app.provider.architectures.qwen_vl import LONGEST, Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, positions, scaled
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import placed
+from app.provider.generation.prepared_prompt import placed
 from app.provider.types import ImagePart
 from tests.provider.pictures import from_bytes, noise, part
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.generation.prepared import OutputStream, prepared
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import prepared
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt

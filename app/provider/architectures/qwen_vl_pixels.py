@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 
 Pixels = NDArray[np.uint8]

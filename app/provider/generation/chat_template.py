@@ -21,7 +21,7 @@ from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.message_form import MessageForm, changed, whole
-from app.provider.generation.prepared import PreparedPrompt, prepared
+from app.provider.generation.prepared_prompt import PreparedPrompt, prepared
 from app.provider.generation.shown import ShownMessages, answer_header, without_thinking
 from app.provider.generation.special_tokens import SpecialTokenEscaper
 from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable

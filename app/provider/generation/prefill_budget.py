@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
 BATCH_TOKENS = 512
 """Most tokens of one step; a longer prompt is computed in several."""
 
@@ -66,3 +69,35 @@ class PrefillBudget:
 
 def _blend(old: float | None, new: float) -> float:
     return new if old is None else old + _WEIGHT * (new - old)
+
+
+class Reading(Protocol):
+    """A prompt of which a part is not computed yet."""
+
+    @property
+    def unread(self) -> int:
+        """Tokens still to compute."""
+
+    @property
+    def to_read(self) -> int:
+        """Tokens that were to compute when it began."""
+
+
+R = TypeVar("R", bound=Reading)
+
+
+def share_out(reading: Sequence[R], budget: PrefillBudget, running: int) -> list[tuple[R, int]]:
+    """Sizes of the pieces to read in this step, beside ``running`` answers.
+
+    Half goes to the oldest prompt, the rest to the shortest ones.
+    """
+    if not reading:
+        return []
+    tokens = budget.prompt_tokens(running, max(one.to_read for one in reading))
+    oldest, *others = reading
+    pieces = [(oldest, min(oldest.unread, tokens // 2 if others else tokens))]
+    for one in sorted(others, key=lambda other: other.unread):
+        tokens -= pieces[-1][1]
+        if tokens > 0:
+            pieces.append((one, min(one.unread, tokens)))
+    return pieces

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from app.provider.generation.prepared import common_prefix
+import numpy as np
+
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 SHORTEST = 64
 """Tokens; computing fewer again is as cheap as copying them."""
+
+WORTH_WAITING = 64
+"""Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 State = TypeVar("State")
 
@@ -104,3 +109,26 @@ class PrefixStore(Generic[State]):
 
     def _forget(self, number: int) -> None:
         self._size -= self._kept.pop(number).size
+
+
+def is_being_read(prompt: PreparedPrompt, reading: Iterable[tuple[PreparedPrompt, int]]) -> bool:
+    """Whether another prompt is just being computed that this one could share a prefix with soon.
+
+    ``reading`` are prompts and how many of their tokens are computed. Owners never share.
+    """
+    for other, computed in reading:
+        if other.owner != prompt.owner:
+            continue
+        if common_prefix(other.tokens, prompt.tokens) - computed >= WORTH_WAITING:
+            return True
+    return False
+
+
+def common_prefix(one: array[int], other: array[int]) -> int:
+    """Length of the longest common prefix, in tokens."""
+    length = min(len(one), len(other))
+    if length == 0:
+        return 0
+    different = np.frombuffer(one, np.int32, length) != np.frombuffer(other, np.int32, length)
+    first = int(different.argmax())
+    return first if different[first] else length

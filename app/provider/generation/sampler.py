@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 Logits = npt.NDArray[Any]

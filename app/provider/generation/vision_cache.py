@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 
 
 class Features(Protocol):

@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.generation.prepared import PreparedPrompt, common_prefix
+from app.provider.generation.prefix_cache import common_prefix
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 MOST_IDLE_CELLS = 1024
 """Attention passes over the cells of idle sequences too; more of them leave for RAM.

@@ -34,15 +34,10 @@ from app.provider.engines.gguf.prefill import (
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.errors import ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import PrefillBudget
-from app.provider.generation.prepared import (
-    OutputStream,
-    PreparedPrompt,
-    is_being_read,
-    placed,
-    prepared,
-    share_out,
-)
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget, share_out
+from app.provider.generation.prefix_cache import is_being_read
+from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
 from app.provider.types import End, Event, Progress, Prompt
 
 log = logging.getLogger(__name__)

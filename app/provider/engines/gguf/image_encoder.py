@@ -9,7 +9,7 @@ from app.provider.engines.gguf.layout import Layout
 from app.provider.engines.gguf.llama_batch import Vectors
 from app.provider.engines.gguf.mtmd import Projector
 from app.provider.engines.gguf.prefill import Look
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.provider.engines.gguf.llama_batch import Places
-from app.provider.generation.prepared import ImageSize
+from app.provider.generation.prepared_prompt import ImageSize
 
 
 @dataclass(frozen=True, slots=True)

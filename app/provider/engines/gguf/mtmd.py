@@ -20,7 +20,7 @@ from app.provider.engines.gguf.mmproj import Eye
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.prefill_budget import BATCH_TOKENS
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 from app.provider.types import ImagePart
 
 _SIZES = 256

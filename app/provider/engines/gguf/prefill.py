@@ -9,7 +9,8 @@ from app.provider.engines.gguf.cache import Sequence
 from app.provider.engines.gguf.layout import Layout
 from app.provider.engines.gguf.llama_batch import Places, Vectors
 from app.provider.engines.gguf.sampler import Sampler
-from app.provider.generation.prepared import OutputStream, PlacedImage, PreparedPrompt
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
 from app.provider.types import Started
 
 

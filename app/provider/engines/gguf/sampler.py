@@ -5,7 +5,7 @@ from __future__ import annotations
 import llama_cpp
 
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: draws a seed of its own

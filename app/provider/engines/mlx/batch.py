@@ -17,7 +17,7 @@ import mlx.core as mx
 
 from app.provider.engines.mlx.model import MlxModel
 from app.provider.engines.mlx.sampler import drawing, penalising
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 _NEVER = 2**30

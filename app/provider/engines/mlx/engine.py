@@ -25,16 +25,10 @@ from app.provider.engines.mlx.mrope_positions import Seen
 from app.provider.engines.mlx.vision_model import SeeingModel, opened
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
+from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import (
-    OutputStream,
-    PreparedPrompt,
-    common_prefix,
-    is_being_read,
-    placed,
-    prepared,
-)
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix, is_being_read
+from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Progress, Prompt, Started
 

@@ -13,7 +13,7 @@ from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import Pixels, measure, patches, scaled
 from app.provider.engines.mlx.mrope_positions import Seen
 from app.provider.engines.mlx.vision_tower import Tower
-from app.provider.generation.prepared import ImageSize, PlacedImage, PreparedPrompt
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage, PreparedPrompt
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 

@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten, tree_map_with_path
 
 from app.provider.engines.mlx.mrope_positions import Seen
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json
 from app.provider.types import Sampling

@@ -15,7 +15,7 @@ import mlx.core as mx
 import numpy as np
 
 from app.provider.architectures.qwen_vl_pixels import Positions, positions
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from app.provider.engines.mlx.model import MlxModel, load, settings
 from app.provider.engines.mlx.mrope_positions import TEXT, Layout, Places, Seen
 from app.provider.engines.mlx.vision_tower import Tower
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.headers.files import optional_json
 
 

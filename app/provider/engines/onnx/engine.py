@@ -26,9 +26,10 @@ from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import PrefillBudget
-from app.provider.generation.prefix_cache import PrefixStore
-from app.provider.generation.prepared import OutputStream, PreparedPrompt, is_being_read, share_out
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget, share_out
+from app.provider.generation.prefix_cache import PrefixStore, is_being_read
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Progress, Prompt, Started

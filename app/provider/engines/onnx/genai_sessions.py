@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 import onnxruntime_genai as og
 
-from app.provider.generation.prefix_cache import SHORTEST
-from app.provider.generation.prepared import common_prefix
+from app.provider.generation.prefix_cache import SHORTEST, common_prefix
 
 
 @dataclass(slots=True, eq=False)

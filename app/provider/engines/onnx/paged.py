@@ -31,7 +31,8 @@ from app.provider.engines.onnx.genai_sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import OutputStream, PreparedPrompt
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Event, Prompt, Sampling, Started
 

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.provider.engines.onnx.kv_arena import Arena, State
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import common_prefix
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
 
 
 @dataclass(slots=True, eq=False)

@@ -22,7 +22,8 @@ from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generation, Seeing
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import OutputStream, PreparedPrompt, placed, prepared
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.headers.files import optional_json

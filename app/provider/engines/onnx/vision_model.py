@@ -16,7 +16,7 @@ from PIL import Image
 from app.provider.architectures.qwen_vl_pixels import scaled
 from app.provider.engines.onnx.settings import FILE
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 from app.provider.headers.files import optional_json
 
 Logits = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from torch import nn
 
 from app.provider.engines.pytorch.cache import KeyValues
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.prepared import NO_NUMBERS
+from app.provider.generation.output_stream import NO_NUMBERS
 
 _TRIED = 6
 """Tokens that are computed at once and in pieces."""

@@ -21,16 +21,10 @@ from app.provider.engines.pytorch.families import load
 from app.provider.engines.pytorch.image_encoder import Sight
 from app.provider.engines.pytorch.rows import Answer, Rows
 from app.provider.errors import ProviderError, UnsupportedInput
-from app.provider.generation.prefill_budget import PrefillBudget
-from app.provider.generation.prefix_cache import PrefixStore
-from app.provider.generation.prepared import (
-    OutputStream,
-    PreparedPrompt,
-    is_being_read,
-    placed,
-    prepared,
-    share_out,
-)
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget, share_out
+from app.provider.generation.prefix_cache import PrefixStore, is_being_read
+from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.types import End, Progress, Prompt, Started
 

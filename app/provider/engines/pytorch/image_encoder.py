@@ -10,7 +10,7 @@ import torch
 
 from app.provider.engines.pytorch.resumable import Pausable
 from app.provider.engines.pytorch.vision_towers import Eyes
-from app.provider.generation.prepared import ImageSize, PlacedImage, PreparedPrompt
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage, PreparedPrompt
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 

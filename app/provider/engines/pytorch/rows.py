@@ -14,8 +14,9 @@ import torch
 from app.provider.engines.pytorch.cache import KeyValues
 from app.provider.engines.pytorch.families import Family
 from app.provider.engines.pytorch.image_encoder import Seen
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import OutputStream, PreparedPrompt, common_prefix
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler
 
 

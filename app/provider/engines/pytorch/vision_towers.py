@@ -18,7 +18,7 @@ from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, positions, scaled
 from app.provider.engines.pytorch.resumable import pause
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 
 
