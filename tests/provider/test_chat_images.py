@@ -9,7 +9,12 @@ import pytest
 from app.provider.errors import ContextOverflow, UnsupportedInput
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.prefix_cache import common_prefix
-from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt, placed, prepared
+from app.provider.generation.prepared_prompt import (
+    ImageSize,
+    PreparedPrompt,
+    place_images,
+    prepare_prompt,
+)
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 
@@ -90,8 +95,8 @@ def prompt(*names: str, tail: int = 3) -> PreparedPrompt:
     parts: list[list[int] | ImagePart] = [[5, 6]]
     for name in names:
         parts += [picture(name), [7, 8]]
-    tokens, images = placed([*parts, [9] * tail], lambda _: SIZE)
-    return prepared(tokens, Prompt((), Sampling(), "me"), 1000, images)
+    tokens, images = place_images([*parts, [9] * tail], lambda _: SIZE)
+    return prepare_prompt(tokens, Prompt((), Sampling(), "me"), 1000, images)
 
 
 def test_pictures_take_places_that_only_the_same_picture_has() -> None:
@@ -106,8 +111,8 @@ def test_pictures_take_places_that_only_the_same_picture_has() -> None:
 
 def test_the_same_picture_at_another_size_is_another() -> None:
     smaller = ImageSize(width=28, height=84, tokens=6, positions=3)
-    at_one, _ = placed([[5], picture("1")], lambda _: SIZE)
-    at_other, _ = placed([[5], picture("1")], lambda _: smaller)
+    at_one, _ = place_images([[5], picture("1")], lambda _: SIZE)
+    at_other, _ = place_images([[5], picture("1")], lambda _: smaller)
     assert at_one[0] == at_other[0]
     assert at_one[1] != at_other[1]
 
@@ -119,11 +124,11 @@ def test_a_picture_moves_the_position_by_less_than_its_tokens() -> None:
 
 def test_a_prefix_ends_in_no_picture() -> None:
     one = prompt("1")
-    assert [one.whole_images(length) for length in (1, 2, 3, 7, 8, 9)] == [1, 2, 2, 2, 8, 9]
+    assert [one.cut_before_image(length) for length in (1, 2, 3, 7, 8, 9)] == [1, 2, 2, 2, 8, 9]
 
 
 def test_pictures_count_for_the_context() -> None:
-    tokens, images = placed([[1], picture("1"), [2]], lambda _: SIZE)
+    tokens, images = place_images([[1], picture("1"), [2]], lambda _: SIZE)
     with pytest.raises(ContextOverflow):
-        prepared(tokens, Prompt((), Sampling(), "me"), 8, images)
-    assert prepared(tokens, Prompt((), Sampling(), "me"), 9, images).prompt_tokens == 8
+        prepare_prompt(tokens, Prompt((), Sampling(), "me"), 8, images)
+    assert prepare_prompt(tokens, Prompt((), Sampling(), "me"), 9, images).prompt_tokens == 8

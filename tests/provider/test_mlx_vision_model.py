@@ -16,7 +16,7 @@ import pytest
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, scaled
-from app.provider.generation.prepared_prompt import PreparedPrompt, placed
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images
 from app.provider.types import (
     ImagePart,
     Sampling,
@@ -67,7 +67,7 @@ def laid_out(model: Any, pictures: list[ImagePart]) -> PreparedPrompt:
     parts: list[list[int] | ImagePart] = [[10, 11, 12, 259]]
     for one in pictures:
         parts += [one, [260, 20, 21, 259]]
-    tokens, images = placed(parts, partial(measure, model.scaling))
+    tokens, images = place_images(parts, partial(measure, model.scaling))
     return PreparedPrompt(array("i", tokens), "", Sampling(), images)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prepared_prompt import prepared
+from app.provider.generation.prepared_prompt import prepare_prompt
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
@@ -128,7 +128,7 @@ def test_a_stop_string_is_found_whatever_is_held_back(
     said: str, stop: tuple[str, ...], answer: str, reason: str, ends: bool
 ) -> None:
     for size in (1, 2, len(said)):
-        asked = prepared([1], prompt("hi", stop=stop), 512)
+        asked = prepare_prompt([1], prompt("hi", stop=stop), 512)
         pieces: list[bytes | None] = [
             said[at : at + size].encode() for at in range(0, len(said), size)
         ]

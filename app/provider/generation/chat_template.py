@@ -21,7 +21,7 @@ from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.message_form import MessageForm, changed, whole
-from app.provider.generation.prepared_prompt import PreparedPrompt, prepared
+from app.provider.generation.prepared_prompt import PreparedPrompt, prepare_prompt
 from app.provider.generation.shown import ShownMessages, answer_header, without_thinking
 from app.provider.generation.special_tokens import SpecialTokenEscaper
 from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
@@ -88,9 +88,9 @@ class Chat:
         """The prompt of a model that reads text only; raises ContextOverflow, UnsupportedInput."""
         if any(message.images for message in prompt.messages):
             raise UnsupportedInput("This model reads text only: it cannot be shown pictures.")
-        made = self.prompt(prompt.messages)
-        tokens = [token for part in made.parts if isinstance(part, list) for token in part]
-        return prepared(tokens, prompt, context_length, thinking=made.thinking)
+        chat_prompt = self.prompt(prompt.messages)
+        tokens = [token for part in chat_prompt.parts if isinstance(part, list) for token in part]
+        return prepare_prompt(tokens, prompt, context_length, thinking=chat_prompt.thinking)
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """Tokens and pictures of a conversation; raises UnsupportedInput."""

@@ -71,33 +71,35 @@ def _blend(old: float | None, new: float) -> float:
     return new if old is None else old + _WEIGHT * (new - old)
 
 
-class Reading(Protocol):
+class PrefillState(Protocol):
     """A prompt of which a part is not computed yet."""
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Tokens still to compute."""
 
     @property
-    def to_read(self) -> int:
+    def prefill_tokens(self) -> int:
         """Tokens that were to compute when it began."""
 
 
-R = TypeVar("R", bound=Reading)
+Prompt = TypeVar("Prompt", bound=PrefillState)
 
 
-def share_out(reading: Sequence[R], budget: PrefillBudget, running: int) -> list[tuple[R, int]]:
+def split_prefill(
+    prompts: Sequence[Prompt], budget: PrefillBudget, running: int
+) -> list[tuple[Prompt, int]]:
     """Sizes of the pieces to read in this step, beside ``running`` answers.
 
     Half goes to the oldest prompt, the rest to the shortest ones.
     """
-    if not reading:
+    if not prompts:
         return []
-    tokens = budget.prompt_tokens(running, max(one.to_read for one in reading))
-    oldest, *others = reading
-    pieces = [(oldest, min(oldest.unread, tokens // 2 if others else tokens))]
-    for one in sorted(others, key=lambda other: other.unread):
+    tokens = budget.prompt_tokens(running, max(one.prefill_tokens for one in prompts))
+    oldest, *others = prompts
+    pieces = [(oldest, min(oldest.prefill_left, tokens // 2 if others else tokens))]
+    for one in sorted(others, key=lambda other: other.prefill_left):
         tokens -= pieces[-1][1]
         if tokens > 0:
-            pieces.append((one, min(one.unread, tokens)))
+            pieces.append((one, min(one.prefill_left, tokens)))
     return pieces

@@ -19,7 +19,7 @@ from app.provider.generation.prepared_prompt import PreparedPrompt
 SHORTEST = 64
 """Tokens; computing fewer again is as cheap as copying them."""
 
-WORTH_WAITING = 64
+MIN_SHARED_PREFIX = 64
 """Tokens. A prompt waits for another one that is just computing that much of the same prefix."""
 
 State = TypeVar("State")
@@ -111,15 +111,17 @@ class PrefixStore(Generic[State]):
         self._size -= self._kept.pop(number).size
 
 
-def is_being_read(prompt: PreparedPrompt, reading: Iterable[tuple[PreparedPrompt, int]]) -> bool:
+def shares_running_prefill(
+    prompt: PreparedPrompt, prompts: Iterable[tuple[PreparedPrompt, int]]
+) -> bool:
     """Whether another prompt is just being computed that this one could share a prefix with soon.
 
-    ``reading`` are prompts and how many of their tokens are computed. Owners never share.
+    ``prompts`` are prompts and how many of their tokens are computed. Owners never share.
     """
-    for other, computed in reading:
+    for other, computed in prompts:
         if other.owner != prompt.owner:
             continue
-        if common_prefix(other.tokens, prompt.tokens) - computed >= WORTH_WAITING:
+        if common_prefix(other.tokens, prompt.tokens) - computed >= MIN_SHARED_PREFIX:
             return True
     return False
 

@@ -73,7 +73,7 @@ class PreparedPrompt:
         """Length of the prompt in tokens."""
         return len(self.tokens)
 
-    def longest_answer(self, default: int, context_length: int) -> int:
+    def max_answer_tokens(self, default: int, context_length: int) -> int:
         """Tokens the answer may have: what was asked for or else ``default``, where it fits."""
         return min(self.sampling.max_tokens or default, context_length - len(self.tokens))
 
@@ -87,13 +87,13 @@ class PreparedPrompt:
         passed = (one.size for one in self.images if one.end <= token)
         return token - sum(size.tokens - size.positions for size in passed)
 
-    def whole_images(self, length: int) -> int:
+    def cut_before_image(self, length: int) -> int:
         """The longest prefix of at most ``length`` tokens that ends in no picture."""
         cut = (one.start for one in self.images if one.start < length < one.end)
         return next(cut, length)
 
 
-def prepared(
+def prepare_prompt(
     tokens: Sequence[int],
     prompt: Prompt,
     context_length: int,
@@ -106,7 +106,7 @@ def prepared(
     return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
 
 
-def placed(
+def place_images(
     parts: Iterable[list[int] | ImagePart], measure: Callable[[ImagePart], ImageSize]
 ) -> tuple[list[int], tuple[PlacedImage, ...]]:
     """The tokens of a prompt with those that stand for its pictures, and the pictures' places."""
@@ -115,15 +115,15 @@ def placed(
     for part in parts:
         if isinstance(part, ImagePart):
             images.append(PlacedImage(part, len(tokens), measure(part)))
-            tokens += _stand_ins(part.sha256, images[-1].size)
+            tokens += _image_tokens(part.sha256, images[-1].size)
         else:
             tokens += part
     return tokens, tuple(images)
 
 
-def _stand_ins(sha256: str, size: ImageSize) -> list[int]:
+def _image_tokens(sha256: str, size: ImageSize) -> list[int]:
     """Negative numbers that no other picture has, nor the same one at another size."""
     name = f"{sha256} {size.width} {size.height}".encode()
     digest = np.frombuffer(hashlib.shake_128(name).digest(4 * size.tokens), np.int32)
-    stand_ins: list[int] = (digest | np.int32(-(2**31))).tolist()
-    return stand_ins
+    tokens: list[int] = (digest | np.int32(-(2**31))).tolist()
+    return tokens

@@ -157,7 +157,7 @@ class PrefixCache:
             return 0
         if tokens[last] != wanted[last]:
             return 0
-        length = prompt.whole_images(common_prefix(tokens, wanted))
+        length = prompt.cut_before_image(common_prefix(tokens, wanted))
         return 0 if self._whole_only and length < len(tokens) else length
 
     # ---------------------------------------------------------------- claiming
@@ -211,7 +211,7 @@ class PrefixCache:
 
         A memory that cannot cut starts from nothing.
         """
-        length = prompt.whole_images(length)
+        length = prompt.cut_before_image(length)
         if length == len(sequence.tokens):
             return
         if not self._context.trim(sequence.id, prompt.position(length)):

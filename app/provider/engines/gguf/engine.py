@@ -25,8 +25,8 @@ from app.provider.engines.gguf.llama_batch import Vectors
 from app.provider.engines.gguf.mmproj import find_of
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.engines.gguf.prefill import (
-    Answer,
     ImageStretch,
+    SequenceState,
     Stretch,
     TextStretch,
     next_stretch,
@@ -35,9 +35,9 @@ from app.provider.engines.gguf.sampler import Sampler
 from app.provider.errors import ProviderError
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prefill_budget import PrefillBudget, share_out
-from app.provider.generation.prefix_cache import is_being_read
-from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
+from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
+from app.provider.generation.prefix_cache import shares_running_prefill
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.types import End, Event, Progress, Prompt
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class GgufEngine:
         self._causal = self._sight is None or self._sight.causal
         self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, SequenceState] = {}
         self._warm_up()
 
     # ---------------------------------------------------------------- the contract
@@ -87,9 +87,9 @@ class GgufEngine:
         limit = self.info.context_length
         if self._sight is None:
             return self._chat.prepare(prompt, limit)
-        made = self._chat.prompt(prompt.messages)
-        tokens, images = placed(self._sight.framed(made.parts), self._sight.measure)
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt = self._chat.prompt(prompt.messages)
+        tokens, images = place_images(self._sight.framed(chat_prompt.parts), self._sight.measure)
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
@@ -101,16 +101,16 @@ class GgufEngine:
     def step(self) -> Events:
         """One batch: a token for every running answer, a piece of the unread prompts."""
         events = self._start_admitted() + self._settle()
-        running = [answer for answer in self._answers.values() if not answer.unread]
+        running = [answer for answer in self._answers.values() if not answer.prefill_left]
         stretches = self._stretches()
         if not running and not stretches:
             if not events:
                 wait(self._looking(), _LOOK_SECONDS, FIRST_COMPLETED)
             return events
-        pieces = share_out(stretches, self._prefill_budget, len(running))
+        pieces = split_prefill(stretches, self._prefill_budget, len(running))
         text = [(stretch, size) for stretch, size in pieces if isinstance(stretch, TextStretch)]
         shown = [(stretch, size) for stretch, size in pieces if isinstance(stretch, ImageStretch)]
-        shown = shown if self._causal else [(piece, piece.unread) for piece, _ in shown[:1]]
+        shown = shown if self._causal else [(piece, piece.prefill_left) for piece, _ in shown[:1]]
         begun, looking = time.perf_counter(), self._looking()
         events += self._after(self._batch.tokens(running, text))
         events += self._after(self._batch.vectors(shown, causal=self._causal))
@@ -144,7 +144,7 @@ class GgufEngine:
         """Give sequences to admitted jobs, in order, as far as there is room."""
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
             sequence = self._cache.claim(prompt, len(prompt.tokens) + self._limit(prompt))
             if sequence is None:
@@ -153,23 +153,23 @@ class GgufEngine:
             self._answers[job] = self._begin(job, prompt, sequence)
         return events
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        reading = [one for one in self._answers.values() if one.unread]
-        return is_being_read(prompt, ((one.prompt, one.computed) for one in reading))
+        reading = [one for one in self._answers.values() if one.prefill_left]
+        return shares_running_prefill(prompt, ((one.prompt, one.computed) for one in reading))
 
     def _limit(self, prompt: PreparedPrompt) -> int:
-        return prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+        return prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
 
-    def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> Answer:
+    def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> SequenceState:
         limit, cached = self._limit(prompt), len(sequence.tokens)
-        return Answer(
+        return SequenceState(
             number=job,
             prompt=prompt,
             sequence=sequence,
             sampler=Sampler(prompt.sampling, self._model.vocabulary.size, limit),
             output=OutputStream(prompt, limit, cached),
-            to_read=len(prompt.tokens) - cached,
+            prefill_tokens=len(prompt.tokens) - cached,
             unseen=tuple(image for image in prompt.images if image.start >= cached),
         )
 
@@ -190,7 +190,7 @@ class GgufEngine:
                 events.append((answer.number, answer.beginning))
         return events
 
-    def _look(self, answer: Answer) -> None:
+    def _look(self, answer: SequenceState) -> None:
         """Have the pictures looked at once the text before them is read."""
         if self._sight and answer.at_picture and not answer.looks:
             owner = answer.prompt.owner
@@ -204,15 +204,15 @@ class GgufEngine:
 
     def _stretches(self) -> list[Stretch]:
         """What can be read of the prompts that are not read yet."""
-        reading = [answer for answer in self._answers.values() if answer.unread]
+        reading = [answer for answer in self._answers.values() if answer.prefill_left]
         return [stretch for one in reading if (stretch := next_stretch(one))]
 
-    def _after(self, rows: list[tuple[Answer, int]]) -> Events:
+    def _after(self, rows: list[tuple[SequenceState, int]]) -> Events:
         """Draw the next token of each answer, or report how far its prompt has been read."""
         return [(answer.number, event) for answer, row in rows for event in self._next(answer, row)]
 
-    def _next(self, answer: Answer, row: int) -> list[Event | ProviderError]:
-        if answer.unread:
+    def _next(self, answer: SequenceState, row: int) -> list[Event | ProviderError]:
+        if answer.prefill_left:
             return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
         answer.pending = answer.sampler.draw(self._context, row)
         events = answer.output.push_token(answer.pending, self._model.vocabulary.piece)
@@ -221,7 +221,7 @@ class GgufEngine:
             self._finish(answer)
         return events
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: SequenceState) -> None:
         for look in answer.looks.values():
             look.vectors.cancel()
         answer.sampler.close()

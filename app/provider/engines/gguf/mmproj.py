@@ -103,9 +103,9 @@ def _fits(facts: dict[str, Any], architecture: str, width: int) -> bool:
     if facts.get("general.architecture") != "clip" or not _sees(facts):
         return False
     kind = _kind(facts)
-    made = number(facts, "clip.vision.projection_dim", "clip.projection_dim")
+    projected = number(facts, "clip.vision.projection_dim", "clip.projection_dim")
     fits = kind not in _UNEVEN and _ONLY_WITH.get(kind, architecture) == architecture
-    return fits and made == width > 0
+    return fits and projected == width > 0
 
 
 def _sees(facts: dict[str, Any]) -> bool:

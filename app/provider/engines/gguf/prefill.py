@@ -23,7 +23,7 @@ class Look:
 
 
 @dataclass(slots=True)
-class Answer:
+class SequenceState:
     """A prompt being read, then its answer being written, in one sequence of the context.
 
     ``unseen`` are the pictures that the sequence does not hold. Text before them is read first,
@@ -36,14 +36,14 @@ class Answer:
     sequence: Sequence
     sampler: Sampler
     output: OutputStream
-    to_read: int
+    prefill_tokens: int
     unseen: tuple[PlacedImage, ...] = ()
     looks: dict[int, Look] = field(default_factory=dict)
     started: bool = False
     pending: int = -1  # drawn, not yet computed
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens that are not computed yet."""
         return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
 
@@ -55,13 +55,13 @@ class Answer:
     @property
     def computed(self) -> int:
         """Prompt tokens that others can share: none of a half picture."""
-        return self.prompt.whole_images(len(self.sequence.tokens))
+        return self.prompt.cut_before_image(len(self.sequence.tokens))
 
     @property
     def beginning(self) -> Started:
         """What the client is told when nothing can be refused any more."""
         length = len(self.prompt.tokens)
-        return Started(length, length - self.to_read, self.prompt.seen)
+        return Started(length, length - self.prefill_tokens, self.prompt.seen)
 
     @property
     def position(self) -> int:
@@ -71,15 +71,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What can be read of a prompt in one go; ``unread`` tokens long."""
+    """What can be read of a prompt in one go; ``prefill_left`` tokens long."""
 
-    answer: Answer
-    unread: int
+    answer: SequenceState
+    prefill_left: int
 
     @property
-    def to_read(self) -> int:
+    def prefill_tokens(self) -> int:
         """Tokens of the whole prompt that were to compute when it began."""
-        return self.answer.to_read
+        return self.answer.prefill_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class ImageStretch(Stretch):
     vectors: Vectors
 
 
-def next_stretch(answer: Answer) -> Stretch | None:
+def next_stretch(answer: SequenceState) -> Stretch | None:
     """What can be read next; None while pictures are being looked at."""
     if answer.at_picture and not answer.started:
         return None
@@ -110,7 +110,7 @@ def next_stretch(answer: Answer) -> Stretch | None:
     return TextStretch(answer, end - done, answer.position, prompt.tokens[done:end].tolist())
 
 
-def _of_image(answer: Answer, image: PlacedImage) -> Stretch:
+def _of_image(answer: SequenceState, image: PlacedImage) -> Stretch:
     look = answer.looks[image.start]
     offset = len(answer.sequence.tokens) - image.start
     piece = look.layout.piece_at(offset)

@@ -14,12 +14,12 @@ _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: draws a seed of its own
 class Sampler:
     """One request's way to draw. Penalties see the tokens drawn from it: the answer so far."""
 
-    def __init__(self, sampling: Sampling, vocabulary_size: int, longest_answer: int) -> None:
+    def __init__(self, sampling: Sampling, vocabulary_size: int, max_answer_tokens: int) -> None:
         samplers = _drawing(sampling) if sampling.temperature > 0 else []
         if _penalises(sampling):
             penalties = llama_cpp.llama_sampler_init_penalties(
                 vocabulary_size,
-                longest_answer,
+                max_answer_tokens,
                 sampling.repeat_penalty,
                 sampling.frequency_penalty,
                 sampling.presence_penalty,

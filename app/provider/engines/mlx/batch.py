@@ -42,14 +42,19 @@ class Batch:
         self._begun: set[int] = set()  # mlx-lm's numbers of answers that have a token
 
     def add(
-        self, job: int, known: array[int], cache: Cache, unread: array[int], sampling: Sampling
+        self,
+        job: int,
+        cached_tokens: array[int],
+        cache: Cache,
+        new_tokens: array[int],
+        sampling: Sampling,
     ) -> None:
-        """Begin to read ``unread`` after what is ``known``, whose keys and values ``cache`` has."""
+        """Begin to prefill ``new_tokens``; ``cache`` holds the keys of ``cached_tokens``."""
         (row,) = self._generator.insert(
-            [unread.tolist()],
+            [new_tokens.tolist()],
             max_tokens=[_NEVER],
             caches=[cache],
-            all_tokens=[known.tolist()],
+            all_tokens=[cached_tokens.tolist()],
             samplers=[drawing(sampling)],
             logits_processors=[penalising(sampling)],
         )

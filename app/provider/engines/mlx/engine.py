@@ -27,8 +27,13 @@ from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix, is_being_read
-from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
+from app.provider.generation.prefix_cache import (
+    SHORTEST,
+    PrefixStore,
+    common_prefix,
+    shares_running_prefill,
+)
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.types import End, Progress, Prompt, Started
 
@@ -39,7 +44,7 @@ BLOCK = 256
 
 
 @dataclass(slots=True)
-class Answer:
+class SequenceState:
     """A prompt being read, then its answer being written, in one row of the batch."""
 
     prompt: PreparedPrompt
@@ -53,12 +58,12 @@ class Answer:
         return self.cached + self.read
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens that are not computed yet."""
         return len(self.prompt.tokens) - self.done
 
     @property
-    def to_read(self) -> int:
+    def prefill_tokens(self) -> int:
         """Prompt tokens that had to be computed when it began."""
         return len(self.prompt.tokens) - self.cached
 
@@ -85,7 +90,7 @@ class MlxEngine:
         )
         self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, SequenceState] = {}
         self._looking: set[int] = set()  # admitted, their pictures are being looked at
 
     # ---------------------------------------------------------------- the contract
@@ -95,9 +100,9 @@ class MlxEngine:
         limit = self.info.context_length
         if self._sight is None:
             return self._chat.prepare(prompt, limit)
-        made = self._chat.prompt(prompt.messages)
-        tokens, images = placed(made.parts, self._sight.measure)
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt = self._chat.prompt(prompt.messages)
+        tokens, images = place_images(chat_prompt.parts, self._sight.measure)
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""
@@ -114,7 +119,7 @@ class MlxEngine:
     def step(self) -> Events:
         """A token for every running answer, and a piece of every prompt that is not read."""
         events = self._start_admitted()
-        reading = [one for one in self._answers.values() if one.unread]
+        reading = [one for one in self._answers.values() if one.prefill_left]
         running = len(self._answers) - len(reading)
         if self._sight:
             self._sight.work(self._prefill_budget.spare_seconds(running), alone=not self._answers)
@@ -150,7 +155,7 @@ class MlxEngine:
     def _start_admitted(self) -> Events:
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
             if said := self._started(job, prompt):
                 del self._admitted[job]
@@ -173,11 +178,11 @@ class MlxEngine:
                 return error
         if pictures is None:
             return None
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
-        self._answers[job] = Answer(prompt, OutputStream(prompt, limit, cached), cached)
-        known, unread = prompt.tokens[:cached], prompt.tokens[cached:]
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+        self._answers[job] = SequenceState(prompt, OutputStream(prompt, limit, cached), cached)
+        known, prefill_left = prompt.tokens[:cached], prompt.tokens[cached:]
         rows = self._model.placed(cache(), prompt, cached, pictures)
-        self._batch.add(job, known, rows, unread, prompt.sampling)
+        self._batch.add(job, known, rows, prefill_left, prompt.sampling)
         return Started(len(prompt.tokens), cached, prompt.seen)
 
     def _known(self, prompt: PreparedPrompt) -> tuple[int, Callable[[], Cache]]:
@@ -191,9 +196,9 @@ class MlxEngine:
         least = max(common, SHORTEST - 1)
         kept, length = self._store.find(prompt.owner, wanted, more_than=least)
         if kept is not None:
-            whole = prompt.whole_images(length)
+            whole = prompt.cut_before_image(length)
             return whole, lambda: shortened(kept.state, len(kept.tokens) - whole)
-        whole = prompt.whole_images(common)
+        whole = prompt.cut_before_image(common)
         if running is not None and whole:
             tokens, cache = self._batch.cache_of(running)
             return whole, lambda: shortened(cache, len(tokens) - whole)
@@ -209,23 +214,25 @@ class MlxEngine:
                     best, longest = job, common
         return best, longest if best is not None else 0
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        reading = [one for one in self._answers.values() if one.unread]
-        return is_being_read(prompt, ((one.prompt, one.done) for one in reading))
+        reading = [one for one in self._answers.values() if one.prefill_left]
+        return shares_running_prefill(prompt, ((one.prompt, one.done) for one in reading))
 
     def _room(self, prompt: PreparedPrompt) -> int:
         """Tokens that a row of the prompt may come to hold."""
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
         return -(-(len(prompt.tokens) + limit) // BLOCK) * BLOCK
 
     # ---------------------------------------------------------------- one step
 
-    def _piece(self, reading: list[Answer], running: int) -> int:
+    def _piece(self, reading: list[SequenceState], running: int) -> int:
         """Tokens that each unread prompt may advance by."""
         if not reading:
             return 1
-        tokens = self._prefill_budget.prompt_tokens(running, max(one.to_read for one in reading))
+        tokens = self._prefill_budget.prompt_tokens(
+            running, max(one.prefill_tokens for one in reading)
+        )
         return max(1, tokens // len(reading))
 
     def _note_read(self, read: dict[int, int]) -> Events:
@@ -233,7 +240,7 @@ class MlxEngine:
         for job, done in read.items():
             answer = self._answers[job]
             answer.read = done
-            if answer.unread:
+            if answer.prefill_left:
                 events.append((job, Progress("prefill", answer.done, len(answer.prompt.tokens))))
         return events
 

@@ -27,8 +27,8 @@ from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prefill_budget import PrefillBudget, share_out
-from app.provider.generation.prefix_cache import PrefixStore, is_being_read
+from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
+from app.provider.generation.prefix_cache import PrefixStore, shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
@@ -41,7 +41,7 @@ SCORE_BYTES = 64 * 2**20
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
+class SequenceState:
     """A prompt being read, then its answer being written, in one row."""
 
     number: int
@@ -49,11 +49,11 @@ class Answer:
     row: Row
     sampler: Sampler
     output: OutputStream
-    to_read: int
+    prefill_tokens: int
     pending: int = -1  # known, not yet computed
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens before the last one that are not computed yet."""
         return max(0, len(self.prompt.tokens) - 1 - len(self.row.tokens))
 
@@ -86,8 +86,8 @@ class OnnxEngine:
         self._largest_piece = max(1, SCORE_BYTES // scores)
         self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._reading: list[Answer] = []
-        self._running: list[Answer] = []  # in the order of their rows
+        self._reading: list[SequenceState] = []
+        self._running: list[SequenceState] = []  # in the order of their rows
         self._arranged = False
         self._warm_up()
 
@@ -109,7 +109,7 @@ class OnnxEngine:
         events = self._start_admitted() if self._admitted else []
         begun = time.perf_counter()
         running, read = len(self._running), 0
-        for answer, size in share_out(self._reading, self._prefill_budget, running):
+        for answer, size in split_prefill(self._reading, self._prefill_budget, running):
             read += self._read(answer, min(size, self._largest_piece))
             events += self._after_reading(answer)
         between = time.perf_counter()
@@ -139,9 +139,9 @@ class OnnxEngine:
         """Give rows to admitted jobs, in order, as far as there is room."""
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
-            limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+            limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
             row = self._rows.claim(prompt.owner, prompt.tokens, len(prompt.tokens) + limit)
             if row is None:
                 break
@@ -150,43 +150,45 @@ class OnnxEngine:
             events.append((job, Started(len(prompt.tokens), len(row.tokens))))
         return events
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether an answer is just computing a prefix that this prompt could share soon."""
-        return is_being_read(prompt, ((one.prompt, len(one.row.tokens)) for one in self._reading))
+        return shares_running_prefill(
+            prompt, ((one.prompt, len(one.row.tokens)) for one in self._reading)
+        )
 
     def _begin(self, job: int, prompt: PreparedPrompt, row: Row, limit: int) -> None:
         cached = len(row.tokens)
-        answer = Answer(
+        answer = SequenceState(
             number=job,
             prompt=prompt,
             row=row,
             sampler=Sampler(prompt.sampling),
             output=OutputStream(prompt, limit, cached),
-            to_read=len(prompt.tokens) - cached,
+            prefill_tokens=len(prompt.tokens) - cached,
             pending=prompt.tokens[-1],
         )
         self._reading.append(answer)
-        if not answer.unread:
+        if not answer.prefill_left:
             self._start(answer)
 
     # ---------------------------------------------------------------- one step
 
-    def _read(self, answer: Answer, size: int) -> int:
+    def _read(self, answer: SequenceState, size: int) -> int:
         row, done = answer.row, len(answer.row.tokens)
         piece = answer.prompt.tokens[done : done + size]
         self._reader.read(row.index, done, np.array(piece, np.int64))
         row.tokens.extend(piece)
         return size
 
-    def _after_reading(self, answer: Answer) -> Events:
+    def _after_reading(self, answer: SequenceState) -> Events:
         """Let the answer begin, or report how far its prompt has been read."""
-        if not answer.unread:
+        if not answer.prefill_left:
             self._start(answer)
             return []
         read = Progress("prefill", len(answer.row.tokens), len(answer.prompt.tokens))
         return [(answer.number, read)]
 
-    def _start(self, answer: Answer) -> None:
+    def _start(self, answer: SequenceState) -> None:
         self._reading.remove(answer)
         self._rows.start(answer.row)
         self._running.append(answer)
@@ -211,7 +213,7 @@ class OnnxEngine:
                     self._finish(answer)
         return events
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: SequenceState) -> None:
         """Give up the row; that of the last running answer may take its place."""
         at = answer.row.index
         self._rows.release(answer.row)

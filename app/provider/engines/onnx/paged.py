@@ -43,7 +43,7 @@ _FAILED_IN_A_ROW = 3
 
 
 @dataclass(slots=True)
-class Answer:
+class SequenceState:
     """A turn that the library has in hand; ``room`` is what its session may grow to, in tokens."""
 
     number: int
@@ -78,8 +78,8 @@ class PagedEngine:
         self.info = EngineInfo(limits.slots, self._genai.longest)
         self._default_max_tokens = limits.default_max_tokens
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[og.Request, Answer] = {}
-        self._leaving: dict[og.Request, Answer] = {}  # cancelled, the library has yet to agree
+        self._answers: dict[og.Request, SequenceState] = {}
+        self._leaving: dict[og.Request, SequenceState] = {}  # cancelled, still in the batch
         self._sessions = Sessions(self._genai.page)
         self._failures = 0
         self._seeds = True
@@ -130,7 +130,7 @@ class PagedEngine:
         """Hand admitted jobs to the library, in order, as far as there is room."""
         said: Events = []
         for job, prompt in list(self._admitted.items()):
-            limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+            limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
             room = self._sessions.whole_pages(len(prompt.tokens) + limit)
             known = self._sessions.take(prompt.owner, prompt.tokens)
             if not self._make_room(room):
@@ -139,7 +139,7 @@ class PagedEngine:
                 break
             del self._admitted[job]
             session, cached = known or (self._new_session(prompt, limit), 0)
-            answer = Answer(job, session, OutputStream(prompt, limit, cached), room)
+            answer = SequenceState(job, session, OutputStream(prompt, limit, cached), room)
             said.append((job, self._start(answer, prompt, limit, cached)))
         return said
 
@@ -148,7 +148,7 @@ class PagedEngine:
         return Session(self._genai.request(longest), prompt.owner)
 
     def _start(
-        self, answer: Answer, prompt: PreparedPrompt, limit: int, cached: int
+        self, answer: SequenceState, prompt: PreparedPrompt, limit: int, cached: int
     ) -> Event | ProviderError:
         session = answer.session
         start = len(session.tokens)
@@ -191,7 +191,7 @@ class PagedEngine:
         answer = self._answers.get(heard.request)
         return self._write(answer, heard) if answer else []
 
-    def _write(self, answer: Answer, heard: Heard) -> Events:
+    def _write(self, answer: SequenceState, heard: Heard) -> Events:
         """Turn a token, or the end of the turn, into events."""
         self._note(answer, heard)
         events: list[Event] = []
@@ -205,14 +205,14 @@ class PagedEngine:
             self._leave(answer)
         return [(answer.number, event) for event in events]
 
-    def _note(self, answer: Answer, heard: Heard) -> None:
+    def _note(self, answer: SequenceState, heard: Heard) -> None:
         answer.begun = True
         if heard.token is not None:
             answer.session.tokens.append(heard.token)
         elif heard.by_model:
             answer.session.whole = True
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: SequenceState) -> None:
         """The turn is over for the library as well."""
         del self._answers[answer.session.request]
         if self._dynamic:
@@ -220,7 +220,7 @@ class PagedEngine:
         else:
             answer.session.request.close()
 
-    def _leave(self, answer: Answer) -> None:
+    def _leave(self, answer: SequenceState) -> None:
         """End a turn that the library would go on with."""
         session = answer.session
         del self._answers[session.request]

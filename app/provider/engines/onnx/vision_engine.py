@@ -23,7 +23,7 @@ from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generat
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.headers.files import optional_json
@@ -34,7 +34,7 @@ _NUMBER = 4
 
 
 @dataclass(slots=True)
-class Answer:
+class SequenceState:
     """The one prompt in hand, and its answer once the prompt has been read."""
 
     number: int
@@ -65,24 +65,26 @@ class VisionEngine:
         self.info = EngineInfo(1, length)
         self._default_max_tokens = limits.default_max_tokens
         self._cores = Cores()
-        self._answer: Answer | None = None
+        self._answer: SequenceState | None = None
         self._warm_up()
 
     # ---------------------------------------------------------------- the contract
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        made, limit = self._chat.prompt(prompt.messages), self.info.context_length
-        tokens, images = placed(self._framed(made.parts), partial(measure, self._scaling))
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt, limit = self._chat.prompt(prompt.messages), self.info.context_length
+        tokens, images = place_images(
+            self._framed(chat_prompt.parts), partial(measure, self._scaling)
+        )
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job unless there is another one."""
         if self._answer:
             return False
-        limit = prepared.longest_answer(self._default_max_tokens, self.info.context_length)
+        limit = prepared.max_answer_tokens(self._default_max_tokens, self.info.context_length)
         output = OutputStream(prepared, limit, 0)
-        self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), output)
+        self._answer = SequenceState(job, prepared, limit, Sampler(prepared.sampling), output)
         return True
 
     def step(self) -> Events:
@@ -113,7 +115,7 @@ class VisionEngine:
 
     # ---------------------------------------------------------------- one step
 
-    def _advance(self, answer: Answer) -> Iterator[Event | ProviderError]:
+    def _advance(self, answer: SequenceState) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
             yield Started(len(answer.prompt.tokens), 0, answer.prompt.seen)

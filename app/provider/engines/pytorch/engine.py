@@ -19,12 +19,12 @@ from app.provider.engines.pytorch.cache import BLOCK, KeyValues
 from app.provider.engines.pytorch.context_plan import plan
 from app.provider.engines.pytorch.families import load
 from app.provider.engines.pytorch.image_encoder import Sight
-from app.provider.engines.pytorch.rows import Answer, Rows
+from app.provider.engines.pytorch.rows import Rows, SequenceState
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prefill_budget import PrefillBudget, share_out
-from app.provider.generation.prefix_cache import PrefixStore, is_being_read
-from app.provider.generation.prepared_prompt import PreparedPrompt, placed, prepared
+from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
+from app.provider.generation.prefix_cache import PrefixStore, shares_running_prefill
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.types import End, Progress, Prompt, Started
 
@@ -58,9 +58,9 @@ class PytorchEngine:
         limit = self.info.context_length
         if self._family.eyes is None:
             return self._family.chat.prepare(prompt, limit)
-        made = self._family.chat.prompt(prompt.messages)
-        tokens, images = placed(made.parts, self._family.eyes.measure)
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt = self._family.chat.prompt(prompt.messages)
+        tokens, images = place_images(chat_prompt.parts, self._family.eyes.measure)
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""
@@ -105,7 +105,7 @@ class PytorchEngine:
         events: Events = []
         for job, prompt in list(self._admitted.items()):
             reading = ((one.prompt, len(one.tokens)) for one in self._rows.reading)
-            if is_being_read(prompt, reading):
+            if shares_running_prefill(prompt, reading):
                 continue
             del self._admitted[job]
             events.append((job, self._start(job, prompt)))
@@ -113,8 +113,8 @@ class PytorchEngine:
 
     def _start(self, job: int, prompt: PreparedPrompt) -> Started:
         cached, cache = self._rows.known(prompt)
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
-        answer = Answer(
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+        answer = SequenceState(
             number=job,
             prompt=prompt,
             positions=self._positions(prompt),
@@ -123,7 +123,7 @@ class PytorchEngine:
             tokens=array("i", prompt.tokens[:cached]),
             cache=cache,
             seen=None if prompt.images else [],
-            to_read=len(prompt.tokens) - cached,
+            prefill_tokens=len(prompt.tokens) - cached,
         )
         self._rows.reading.append(answer)
         return Started(len(prompt.tokens), cached, prompt.seen)
@@ -139,13 +139,13 @@ class PytorchEngine:
                     events.append((answer.number, error))
                     self.drop(answer.number)
                     continue
-            if answer.seen is not None and not answer.unread:
+            if answer.seen is not None and not answer.prefill_left:
                 self._rows.start(answer)
         return events
 
     def _room(self, prompt: PreparedPrompt) -> int:
         """Tokens that a row of the prompt may come to hold."""
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
         return -(-(len(prompt.tokens) + limit) // BLOCK) * BLOCK
 
     def _positions(self, prompt: PreparedPrompt) -> torch.Tensor:
@@ -161,7 +161,7 @@ class PytorchEngine:
         begun = time.perf_counter()
         running, read = len(self._rows.running), 0
         readable = [answer for answer in self._rows.reading if answer.seen is not None]
-        for answer, size in share_out(readable, self._prefill_budget, running):
+        for answer, size in split_prefill(readable, self._prefill_budget, running):
             self._rows.read(answer, size)
             read += size
             events += self._after_reading(answer)
@@ -171,9 +171,9 @@ class PytorchEngine:
         self._record_step(between - begun, time.perf_counter() - between, running, read)
         return events
 
-    def _after_reading(self, answer: Answer) -> Events:
+    def _after_reading(self, answer: SequenceState) -> Events:
         """Let the answer begin, or report how far its prompt has been read."""
-        if not answer.unread:
+        if not answer.prefill_left:
             self._rows.start(answer)
             return []
         read = Progress("prefill", len(answer.tokens), len(answer.prompt.tokens))
@@ -184,7 +184,7 @@ class PytorchEngine:
         logits = self._rows.write().numpy()
         drawn = draw_all(logits, [answer.sampler for answer in running])
         events: Events = []
-        ended: list[Answer] = []
+        ended: list[SequenceState] = []
         for answer, token in zip(running, drawn, strict=True):
             answer.pending = token
             for event in answer.output.push_token(token, self._family.vocabulary.piece):

@@ -21,7 +21,7 @@ from app.provider.generation.sampler import Sampler
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
+class SequenceState:
     """A prompt being read, then its answer being written.
 
     ``positions`` are those of the prompt ``[axes, length]``; ``tokens`` are computed. ``seen`` is
@@ -36,14 +36,14 @@ class Answer:
     tokens: array[int]
     cache: KeyValues
     seen: Seen | None
-    to_read: int
+    prefill_tokens: int
     pending: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.pending = self.prompt.tokens[-1]
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens before the last one that are not computed yet."""
         return max(0, len(self.prompt.tokens) - 1 - len(self.tokens))
 
@@ -61,22 +61,22 @@ class Rows:
         self._token_bytes = like.bytes_per_token
         self._devices = like.devices
         self._batch = KeyValues([])
-        self.reading: list[Answer] = []
-        self.running: list[Answer] = []  # in the order of the batch
+        self.reading: list[SequenceState] = []
+        self.running: list[SequenceState] = []  # in the order of the batch
 
     def known(self, prompt: PreparedPrompt) -> tuple[int, KeyValues]:
         """The longest computed prefix of a prompt, without its last token and no half picture."""
         wanted = prompt.tokens[:-1]
         source, shared = self._best_answer(prompt.owner, wanted)
         kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
-        if kept is not None and (length := prompt.whole_images(length)) > shared:
+        if kept is not None and (length := prompt.cut_before_image(length)) > shared:
             return length, kept.state.shortened(length, self._devices)
-        shared = prompt.whole_images(shared)
+        shared = prompt.cut_before_image(shared)
         if source is None or not shared:
             return 0, KeyValues()
         return shared, self._cache_of(source, shared).shortened(shared, self._devices)
 
-    def read(self, answer: Answer, count: int) -> None:
+    def read(self, answer: SequenceState, count: int) -> None:
         """Compute the next tokens of a prompt."""
         done = len(answer.tokens)
         piece = answer.prompt.tokens[done : done + count]
@@ -84,7 +84,7 @@ class Rows:
         self._decoder.compute(self._given(answer, piece), positions, answer.cache)
         answer.tokens.extend(piece)
 
-    def start(self, answer: Answer) -> None:
+    def start(self, answer: SequenceState) -> None:
         """Put an answer whose prompt is read into the batch."""
         self.reading.remove(answer)
         self._batch = self._batch.joined(answer.cache)
@@ -102,7 +102,7 @@ class Rows:
             answer.tokens.append(answer.pending)
         return logits
 
-    def remove(self, answers: Sequence[Answer]) -> None:
+    def remove(self, answers: Sequence[SequenceState]) -> None:
         """Take answers out; what they computed can be used again."""
         for answer in answers:
             self._keep(answer)
@@ -114,7 +114,7 @@ class Rows:
             self._batch = KeyValues([])
         self.running = [self.running[row] for row in rest]
 
-    def _given(self, answer: Answer, piece: array[int]) -> torch.Tensor:
+    def _given(self, answer: SequenceState, piece: array[int]) -> torch.Tensor:
         """Tokens ``[1, n]``, or input rows ``[1, n, hidden]`` where there is a picture."""
         tokens = torch.tensor(piece)
         if not (tokens < 0).any():
@@ -128,7 +128,7 @@ class Rows:
                 rows[start - first : end - first] = part.to(rows)
         return rows[None]
 
-    def _best_answer(self, owner: str, wanted: array[int]) -> tuple[Answer | None, int]:
+    def _best_answer(self, owner: str, wanted: array[int]) -> tuple[SequenceState | None, int]:
         """The answer in hand that shares the longest prefix, and how long that is."""
         best, longest = None, SHORTEST - 1
         for answer in (*self.reading, *self.running):
@@ -138,12 +138,12 @@ class Rows:
                     best, longest = answer, shared
         return best, longest
 
-    def _cache_of(self, answer: Answer, length: int) -> KeyValues:
+    def _cache_of(self, answer: SequenceState, length: int) -> KeyValues:
         if answer in self.running:
             return self._batch.taken(self.running.index(answer), length)
         return answer.cache.taken(0, length)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: SequenceState) -> None:
         length = len(answer.tokens)
         if length:
             self._store.keep(
