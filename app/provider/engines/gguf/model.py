@@ -35,17 +35,17 @@ class LibraryLog:
             self._lines = [*self._lines[-4:], line]
 
     def forget(self) -> None:
-        """Begin anew: what comes now belongs to another file."""
+        """Drop the errors of the file before."""
         self._lines = []
 
     def reason(self) -> str:
-        """Return what was said first among the last errors, without the name of the function."""
+        """Return the first of the last errors, without the name of the function."""
         return self._lines[0].split(": ", 1)[-1] if self._lines else "no reason was given"
 
 
 @cache
 def library_log() -> LibraryLog:
-    """The one log of this process: the library would call one that is gone."""
+    """The one log of this process: the library would call back an object that is freed."""
     return LibraryLog()
 
 
@@ -69,7 +69,7 @@ class LlamaModel:
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        """Refuse a context and tokens that cannot be, before memory is taken for them."""
+        """Refuse an impossible context length or token id before memory is taken for it."""
         context = self._stated(f"{self._architecture}.context_length")
         check_number("context_length", context, MOST_TOKENS, least=1)
         for name in ("bos_token_id", "eos_token_id"):
@@ -92,7 +92,7 @@ class LlamaModel:
 
     @property
     def embedding_width(self) -> int:
-        """Numbers in a vector that stands for a token at the model's entrance."""
+        """Width of the model's input embeddings."""
         return int(llama_cpp.llama_model_n_embd_inp(self.handle))
 
     @property
@@ -118,9 +118,9 @@ class LlamaModel:
 
 
 def open_vocabulary(path: str) -> LlamaVocabulary:
-    """Only the vocabulary and the metadata of a file, without its weights.
+    """Open only the vocabulary and the metadata of a file, without its weights.
 
-    It stays open as long as the process lives. Raises ModelNotLoadable.
+    The file stays open as long as the process lives. Raises ModelNotLoadable.
     """
     library_log().forget()
     params = llama_cpp.llama_model_default_params()
