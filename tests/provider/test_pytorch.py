@@ -17,9 +17,9 @@ transformers = pytest.importorskip("transformers", reason="pytorch: transformers
 
 
 from app.provider.engines.pytorch import device
-from app.provider.engines.pytorch.cache import BLOCK, KeyValues
+from app.provider.engines.pytorch.cache import BLOCK, KvCache
 from app.provider.engines.pytorch.engine import PytorchEngine
-from app.provider.engines.pytorch.resumable import Pausable, pause
+from app.provider.engines.pytorch.resumable import ResumableTask, pause
 from tests.provider.pytorch_asking import (
     answer_to,
     engine_of,
@@ -97,8 +97,8 @@ def test_rows_are_admitted_only_while_their_longest_answers_fit(starter: Pytorch
 
 
 def test_rows_come_and_go_without_touching_others() -> None:
-    def rows(*fills: float) -> KeyValues:
-        cache = KeyValues([0] * len(fills))
+    def rows(*fills: float) -> KvCache:
+        cache = KvCache([0] * len(fills))
         for layer in range(2):
             given = torch.tensor(fills)[:, None, None, None].expand(-1, 2, 3, 4) + layer
             cache.update(given, -given, layer)
@@ -163,13 +163,17 @@ def test_a_pausable_computation_stops_where_it_is_told() -> None:
             pause()
         return 7
 
-    computation = Pausable(work)
-    assert (computation.go_on(), done) == (False, [0])
-    assert (computation.go_on(), computation.go_on(), computation.go_on()) == (False, False, True)
-    assert computation.result() == 7
-    given_up = Pausable(work)
-    given_up.go_on()
-    given_up.abandon()
+    computation = ResumableTask(work)
+    computation.advance()
+    assert (computation.done, done) == (False, [0])
+    computation.advance()
+    computation.advance()
+    assert not computation.done
+    computation.advance()
+    assert (computation.done, computation.result()) == (True, 7)
+    given_up = ResumableTask(work)
+    given_up.advance()
+    given_up.cancel()
     assert (given_up.done, given_up.failed, done) == (True, True, [0, 1, 2, 0])
     pause()  # in any other thread it does nothing
 

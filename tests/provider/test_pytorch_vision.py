@@ -107,9 +107,9 @@ def test_half_a_picture_is_not_used_again(seeing: PytorchEngine) -> None:
     seeing._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
     assert seeing.admit(0, seeing.prepare(asked))
     seeing.step()
-    while len(seeing._rows.reading[0].tokens) <= image.start:
+    while len(seeing._rows.in_prefill[0].tokens) <= image.start:
         seeing.step()
-    assert len(seeing._rows.reading[0].tokens) < image.end
+    assert len(seeing._rows.in_prefill[0].tokens) < image.end
     seeing.drop(0)
     assert started(run(seeing, asked)[0]).cached_tokens == image.start
 

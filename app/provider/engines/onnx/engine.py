@@ -18,7 +18,6 @@ import numpy as np
 
 from app.provider.engine import Engine, EngineInfo, EngineSpec, Events
 from app.provider.engines.onnx import providers
-from app.provider.engines.onnx.context_plan import plan
 from app.provider.engines.onnx.cpu_affinity import Cores
 from app.provider.engines.onnx.graph import Graph, Reader, Writer
 from app.provider.engines.onnx.kv_arena import Arena
@@ -26,6 +25,7 @@ from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
 from app.provider.generation.prefix_cache import PrefixStore, shares_running_prefill
@@ -75,10 +75,11 @@ class OnnxEngine:
         graph = Graph(settings, provider, limits.threads)
         progress(90)
         self._cores = Cores()
-        length, cells = plan(settings.context_length, graph.cell_bytes, limits)
-        self.info = EngineInfo(limits.slots, length)
+        plan = ContextPlan.of(settings.context_length, graph.cell_bytes, limits)
+        self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
-        self._arena = Arena(graph.shapes, limits.slots, length, graph.kv_type)
+        self._arena = Arena(graph.shapes, limits.slots, plan.length, graph.kv_type)
+        cells = plan.cells_of_slots(limits.slots)
         self._rows = Rows(self._arena, cells, PrefixStore(limits.prefix_cache_bytes))
         self._writer = Writer(graph, settings, self._arena)
         self._reader = Reader(graph, settings, self._arena)

@@ -23,7 +23,6 @@ from pathlib import Path
 import onnxruntime_genai as og
 
 from app.provider.engine import EngineInfo, EngineSpec, Events
-from app.provider.engines.onnx.context_plan import plan
 from app.provider.engines.onnx.cpu_affinity import Cores
 from app.provider.engines.onnx.genai import Genai, Heard, Room
 from app.provider.engines.onnx.genai_sampling import check
@@ -31,6 +30,7 @@ from app.provider.engines.onnx.genai_sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import Chat
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubVocabulary
@@ -68,10 +68,12 @@ class PagedEngine:
         self._chat = Chat(self._vocabulary)
         progress(10)
         self._dynamic = settings.paged
-        length, self._cells = plan(settings.context_length, _cell_bytes(settings, provider), limits)
+        cell_bytes = _cell_bytes(settings, provider)
+        plan = ContextPlan.of(settings.context_length, cell_bytes, limits)
+        self._cells = plan.cells_of_slots(limits.slots)
         # Sessions that wait for their next turn take rows as well.
         self._rows = limits.slots * 2 if self._dynamic else limits.slots
-        room = Room(self._rows, length, self._cells)
+        room = Room(self._rows, plan.length, self._cells)
         self._genai = Genai(folder, settings, provider, limits.threads, room)
         progress(90)
         self._cores = Cores()

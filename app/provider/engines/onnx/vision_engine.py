@@ -8,7 +8,7 @@ types of models are taken is said in ``catalogue/genai_vision``. They run on the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure
 from app.provider.catalogue.genai_vision import PROCESSOR, scaling
 from app.provider.engine import EngineInfo, EngineSpec, Events
-from app.provider.engines.onnx.context_plan import plan
 from app.provider.engines.onnx.cpu_affinity import Cores
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generation, Seeing
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import Chat
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.sampler import Sampler, draw_all
@@ -61,8 +61,7 @@ class VisionEngine:
         self._seeing = Seeing(folder, limits.threads)
         progress(90)
         cell = _NUMBER * 2 * settings.layers * settings.kv_heads * settings.head_width
-        length, _ = plan(settings.context_length, cell, replace(limits, slots=1))
-        self.info = EngineInfo(1, length)
+        self.info = EngineInfo(1, ContextPlan.of(settings.context_length, cell, limits).length)
         self._default_max_tokens = limits.default_max_tokens
         self._cores = Cores()
         self._answer: SequenceState | None = None

@@ -17,7 +17,7 @@ Layer = tuple[torch.Tensor, torch.Tensor]
 """Keys and values ``[rows, heads, room, width]``."""
 
 
-class KeyValues:
+class KvCache:
     """``lengths`` tokens of each row are computed. Layers appear when they are first computed."""
 
     def __init__(self, lengths: Sequence[int] = (0,), layers: Sequence[Layer] = ()) -> None:
@@ -62,52 +62,52 @@ class KeyValues:
         """All layers have been given ``count`` tokens more of every row."""
         self.lengths = [length + count for length in self.lengths]
 
-    def taken(self, row: int, length: int) -> KeyValues:
+    def taken(self, row: int, length: int) -> KvCache:
         """A copy of the first ``length`` tokens of a row, without room."""
         layers = [
             (keys[row : row + 1, :, :length].clone(), values[row : row + 1, :, :length].clone())
             for keys, values in self._layers
         ]
-        return KeyValues([length], layers)
+        return KvCache([length], layers)
 
-    def in_ram(self) -> KeyValues:
+    def in_ram(self) -> KvCache:
         """The same in the RAM of the CPU."""
-        return KeyValues(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
+        return KvCache(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
 
-    def shortened(self, length: int, devices: Sequence[torch.device]) -> KeyValues:
+    def shortened(self, length: int, devices: Sequence[torch.device]) -> KvCache:
         """The first tokens of a single row, with room, on the devices of the layers."""
         layers = [
             tuple(_grown(one[:, :, :length].to(device), length + 1) for one in layer)
             for layer, device in zip(self._layers, devices, strict=True)
         ]
-        return KeyValues([length], [(keys, values) for keys, values in layers])
+        return KvCache([length], [(keys, values) for keys, values in layers])
 
-    def joined(self, other: KeyValues) -> KeyValues:
+    def joined(self, other: KvCache) -> KvCache:
         """The rows of both."""
         layers = [
             (_stacked(mine[0], theirs[0]), _stacked(mine[1], theirs[1]))
             for mine, theirs in zip(self._like(other), other._like(self), strict=True)
         ]
-        return KeyValues(self.lengths + other.lengths, layers)
+        return KvCache(self.lengths + other.lengths, layers)
 
-    def only(self, rows: Sequence[int]) -> KeyValues:
+    def only(self, rows: Sequence[int]) -> KvCache:
         """The rows that remain."""
         if not rows:
-            return KeyValues([])
+            return KvCache([])
         longest = max(self.lengths[row] for row in rows)
         layers = []
         for keys, values in self._layers:
             room = min(_rounded(longest), keys.shape[2])
             at = torch.tensor(rows, device=keys.device)
             layers.append((keys[at, :, :room], values[at, :, :room]))
-        return KeyValues([self.lengths[row] for row in rows], layers)
+        return KvCache([self.lengths[row] for row in rows], layers)
 
     @property
     def devices(self) -> list[torch.device]:
         """Where each layer is."""
         return [keys.device for keys, _ in self._layers]
 
-    def _like(self, other: KeyValues) -> Sequence[Layer]:
+    def _like(self, other: KvCache) -> Sequence[Layer]:
         """The layers; where nothing is computed yet, zeros in the form of the other's."""
         rows = len(self.lengths)
         return self._layers or [

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from app.provider.engines.pytorch.cache import KeyValues
+from app.provider.engines.pytorch.cache import KvCache
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.output_stream import NO_NUMBERS
 
@@ -45,9 +45,7 @@ class Decoder:
         self._check()
 
     @torch.inference_mode()
-    def compute(
-        self, given: torch.Tensor, positions: torch.Tensor, cache: KeyValues
-    ) -> torch.Tensor:
+    def compute(self, given: torch.Tensor, positions: torch.Tensor, cache: KvCache) -> torch.Tensor:
         """Logits ``[rows, vocabulary]`` in float32 after the last token; extends ``cache``.
 
         ``given`` are tokens ``[rows, n]`` or input rows ``[rows, n, hidden]``, ``positions``
@@ -113,11 +111,11 @@ class Decoder:
 
     def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = torch.arange(_TRIED)[None] % self.vocabulary
-        once = self.compute(tokens, self.counted(0, _TRIED), KeyValues())
-        cache = KeyValues()
+        once = self.compute(tokens, self.counted(0, _TRIED), KvCache())
+        cache = KvCache()
         self.compute(tokens[:, :2], self.counted(0, 2), cache)
         self.compute(tokens[:, 2:4], self.counted(2, 2), cache)
-        other = KeyValues()
+        other = KvCache()
         self.compute(tokens[:, :1], self.counted(0, 1), other)
         both = cache.joined(other)
         for at in (4, 5):

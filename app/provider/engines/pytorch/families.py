@@ -27,7 +27,11 @@ from app.provider.architectures.qwen_vl import SETTINGS, Scaling
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.decoder import Decoder, layers_of
 from app.provider.engines.pytorch.device import device_for, put, type_for
-from app.provider.engines.pytorch.vision_towers import Eyes, HyperClovaXEyes, QwenEyes
+from app.provider.engines.pytorch.vision_towers import (
+    HyperClovaXVisionTower,
+    QwenVisionTower,
+    VisionTower,
+)
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.chat_template import Chat
 from app.provider.generation.tokenizer import HubVocabulary
@@ -45,13 +49,13 @@ _THINK = ("hyperclovax_vision_v2", "vlm")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A loaded model. ``eyes`` is None where it reads text only.
+    """A loaded model. ``vision_tower`` is None where it reads text only.
 
     ``image_token`` stands in for visual tokens, whose input rows are replaced.
     """
 
     decoder: Decoder
-    eyes: Eyes | None
+    vision_tower: VisionTower | None
     vocabulary: HubVocabulary
     chat: Chat
     image_token: int = 0
@@ -97,8 +101,8 @@ def _hyperclovax(
         raise ModelNotLoadable("The tokenizer does not know the placeholder of pictures.")
     chat = Conversation(vocabulary, spelled, list_content=model.config.list_content)
     decoder = Decoder(model.language_model)
-    eyes = HyperClovaXEyes(model, limits.image_tokens)
-    return Family(decoder, eyes, vocabulary, chat, model.config.image_token)
+    vision_tower = HyperClovaXVisionTower(model, limits.image_tokens)
+    return Family(decoder, vision_tower, vocabulary, chat, model.config.image_token)
 
 
 def _qwen(
@@ -117,9 +121,9 @@ def _qwen(
     scaling = Scaling.of(optional_json(folder / SETTINGS)).limited(limits.image_tokens)
     axes = 3 if config["model_type"] == _QWEN else 1
     tower = model.model.visual if axes == 3 else model.model.vision_model
-    eyes = QwenEyes(model, tower, scaling, axes)
+    vision_tower = QwenVisionTower(model, tower, scaling, axes)
     chat = Chat(vocabulary, vocabulary.spelling(token))
-    return Family(Decoder(model, axes), eyes, vocabulary, chat, token)
+    return Family(Decoder(model, axes), vision_tower, vocabulary, chat, token)
 
 
 def _text(folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits) -> Family:

@@ -22,7 +22,7 @@ from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 
 
-class Eyes(Protocol):
+class VisionTower(Protocol):
     """The half of a model that looks at pictures. ``axes`` numbers are a position."""
 
     axes: int
@@ -30,14 +30,14 @@ class Eyes(Protocol):
     def measure(self, part: ImagePart) -> ImageSize:
         """What a picture becomes in a prompt; raises UnsupportedInput."""
 
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
         """Input rows ``[tokens, hidden]``; pauses between layers. Raises UnsupportedInput."""
 
     def positions(self, length: int, images: Sequence[PlacedImage]) -> torch.Tensor:
         """Positions ``[axes, length]`` of the tokens of a prompt."""
 
 
-class HyperClovaXEyes:
+class HyperClovaXVisionTower:
     """Tiles, SigLIP's tower, the projector; positions count on through pictures.
 
     A picture becomes at most ``most_tokens`` (0: the model's own bound), as far as it can.
@@ -60,7 +60,7 @@ class HyperClovaXEyes:
         return ImageSize(width, height, tokens, tokens)
 
     @torch.inference_mode()
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
         """One tile after the other: a canvas at once would take much memory."""
         config = self._model.config
         picture = _opened(part)
@@ -75,7 +75,7 @@ class HyperClovaXEyes:
         return torch.arange(length)[None]
 
 
-class QwenEyes:
+class QwenVisionTower:
     """Patches and Qwen2.5-VL's tower inside ``model``, which has ``get_image_features``.
 
     ``axes`` is 3 where positions have rows and columns (M-RoPE), else 1. ``tower`` has blocks.
@@ -95,7 +95,7 @@ class QwenEyes:
         return size if self.axes > 1 else ImageSize(size.width, size.height, *[size.tokens] * 2)
 
     @torch.inference_mode()
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
         """The picture as a whole."""
         values = patches(scaled(part, size.width, size.height), self._scaling)
         side = self._scaling.patch
