@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, refusal, runner
+from app.provider.catalogue.engine_choice import NO_ENGINE, choose, folder_engines, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
-from app.provider.catalogue.vision_folder import vision
-from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
 from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes, unfinished
@@ -109,7 +107,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
     """What the library that would run the model says of it."""
     architecture = text(config, "model_type")
-    engine, _ = runner(architecture, by_mlx=_is_mlx(config, weights))
+    engine, _ = choose(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
 
 
@@ -157,17 +155,17 @@ def _card(
     by_mlx = _is_mlx(config, weights)
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, not_installed = runner(architecture, by_mlx=by_mlx)
-    sees, unclear = _sight(folder, config) if engine == "pytorch" else (None, None)
-    tasks = _tasks(folder, config)
+    engine, not_installed = choose(architecture, by_mlx=by_mlx)
+    vision, unclear = folder_engines()[engine].vision(folder.path, config, licence(folder.path))
+    tasks = _tasks_here(_tasks(folder, config), vision)
     return ModelCard(
         id=folder.path.name,
         format="mlx" if by_mlx else "hf",
         engine=engine,
         path=folder.path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
-        tasks=_seeing(tasks, sees) if engine == "pytorch" else tasks,
-        vision=sees,
+        tasks=tasks,
+        vision=vision if "vision" in tasks else None,
         context_length=_context_length(config),
         architecture=architecture,
         parameters=parameters(weights.tensors, packing),
@@ -179,18 +177,10 @@ def _card(
     )
 
 
-def _sight(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
-    """What pictures PyTorch shows the model, and what is wrong with what its files say of that."""
-    try:
-        return vision(folder.path, config, licence(folder.path)), None
-    except ModelNotLoadable as error:
-        return None, str(error)
-
-
-def _seeing(tasks: tuple[Task, ...], sees: Vision | None) -> tuple[Task, ...]:
-    """What the model is for, pictures only where they can be shown to it."""
+def _tasks_here(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
+    """The tasks of the model in its engine, which may take text only."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
-    return (*others, "vision") if sees and "chat" in others else others
+    return (*others, "vision") if vision and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import Any
 
-from app.provider.engine import EngineSpec
+from app.provider.engine import EngineSpec, environment
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
 from app.provider.runtime.load_errors import crash
@@ -18,9 +18,6 @@ log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
-
-_QUIET = {"GGML_NO_BACKTRACE": "1"}
-# llama.cpp would hold a process that it aborts until a debugger has printed where it was.
 
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
 # OpenMP's threads spin at every barrier, by default for milliseconds: when another program has a
@@ -48,7 +45,7 @@ class EngineProcess:
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the child and tell it what to load."""
         started = await child_process.start(
-            "app.provider.runtime.worker", _SPIN | _QUIET | dict(os.environ)
+            "app.provider.runtime.worker", _SPIN | {**environment(spec.package), **os.environ}
         )
         process = cls(started.popen, started.reader, started.writer)
         process.send(spec)

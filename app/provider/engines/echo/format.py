@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.memory import Need
 
-LIBRARIES: tuple[str, ...] = ()
+LIBRARIES: dict[str, Library] = {}
 
 SQUARE = 28
 """Pixels of the side of what becomes one token of a picture."""

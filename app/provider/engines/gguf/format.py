@@ -6,14 +6,14 @@ from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.names import is_named_gguf
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
 from app.provider.engines.gguf.model_card import describe, unreadable
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("llama_cpp",)
+LIBRARIES = {"llama_cpp": Library("llama-cpp-python", "./run.sh install")}
 
 _RUNTIME = 53 * 2**20
 """Python, numpy and llama.cpp without a model."""

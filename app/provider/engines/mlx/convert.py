@@ -18,8 +18,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_map
 
-from app.provider.engine import ENGINES, UNWANTED
-from app.provider.engines.mlx import vlm
+from app.provider.engines.mlx import UNWANTED_LIBRARIES, vlm
 from app.provider.engines.mlx.model import load, settings
 from app.provider.errors import ModelNotLoadable
 
@@ -87,7 +86,7 @@ def _cast(weight: Any, dtype: str) -> Any:
 def main() -> None:
     """Convert what the arguments name."""
     source, target, bits, dtype = sys.argv[1:]
-    for library in UNWANTED[ENGINES["mlx"]]:
+    for library in UNWANTED_LIBRARIES:
         sys.modules[library] = None  # type: ignore[assignment]
     try:
         convert(Path(source), Path(target), int(bits), dtype.strip("-"))

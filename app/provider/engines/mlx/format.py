@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-from app.provider.architectures.qwen_vl import SETTINGS, Scaling
-from app.provider.card import ModelCard, Task, Vision
-from app.provider.catalogue.engine_choice import SEEN_BY_MLX
+from app.provider.card import ModelCard
 from app.provider.catalogue.huggingface import CONFIG, describe
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.headers.fields import number, section
 from app.provider.headers.files import optional_json
 from app.provider.memory import Need
 
-LIBRARIES = ("mlx", "mlx_lm")
+LIBRARIES = {
+    "mlx": Library("MLX", "./run.sh install mlx"),
+    "mlx_lm": Library("mlx-lm", "./run.sh install mlx"),
+}
 
 
 def read(path: Path) -> ModelCard | None:
     """Describe a folder with config.json and safetensors that MLX serves; None for any other."""
     card = describe(path) if path.is_dir() else None
-    return _with_vision(card) if card and card.engine == "mlx" else None
+    return card if card and card.engine == "mlx" else None
 
 
-def _with_vision(card: ModelCard) -> ModelCard:
-    """Add what images the model takes in this engine; other models take text only here."""
-    if card.architecture not in SEEN_BY_MLX or "vision" not in card.tasks:
-        tasks: tuple[Task, ...] = tuple(task for task in card.tasks if task != "vision")
-        return replace(card, tasks=tasks, vision=None)
-    scaling = Scaling.of(optional_json(card.path / SETTINGS))
-    vision = Vision(scaling.min_tokens, scaling.max_tokens, scaling.max_pixels)
-    lacking = None if importlib.util.find_spec("mlx_vlm") else _NEEDS_MLX_VLM
-    return replace(card, vision=vision, problem=card.problem or lacking)
-
-
-_NEEDS_MLX_VLM = "It needs mlx-vlm, which is not installed: run ./run.sh install mlx."
 _MB = 2**20
 _RUNTIME = 79 * _MB
 """Python, MLX, mlx-lm and what that imports."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from app.provider.catalogue.engine_choice import SEEN_BY_MLX
+from app.provider.engines.mlx.hf_folders import VISION_ARCHITECTURES
 from app.provider.errors import ModelNotLoadable
 
 _NAMES = (
@@ -30,7 +30,9 @@ _PATCHES = "vision_tower.patch_embed.proj.weight"
 
 def takes_images(config: Mapping[str, Any]) -> bool:
     """Whether this engine loads a folder with this configuration as a vision model."""
-    return config.get("model_type") in SEEN_BY_MLX and isinstance(config.get("vision_config"), dict)
+    return config.get("model_type") in VISION_ARCHITECTURES and isinstance(
+        config.get("vision_config"), dict
+    )
 
 
 def load(folder: Path, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.catalogue.onnx_export import describe as exported
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.engines.onnx.weights import weight_bytes
 from app.provider.errors import ModelNotLoadable
@@ -16,7 +16,10 @@ from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("onnxruntime", "tokenizers")
+LIBRARIES = {
+    "onnxruntime": Library("onnxruntime", "./run.sh install"),
+    "tokenizers": Library("tokenizers"),
+}
 
 _RUNTIME = 67 * 2**20
 """Bytes of the process with its libraries and no model."""

@@ -27,6 +27,7 @@ from app.provider.architectures.qwen_vl import SETTINGS, Scaling
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.decoder import Decoder, layers_of
 from app.provider.engines.pytorch.device import device_for, put, type_for
+from app.provider.engines.pytorch.hf_folders import QWEN, THINK
 from app.provider.engines.pytorch.vision_towers import (
     HyperClovaXVisionTower,
     QwenVisionTower,
@@ -41,10 +42,6 @@ from app.provider.headers.safetensors import NotWholeError, main_type, read_weig
 
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
 """Tokens that end an answer wherever a vocabulary has them; some folders name none."""
-
-_QWEN = "qwen2_5_vl"
-_THINK = ("hyperclovax_vision_v2", "vlm")
-"""HyperCLOVA X Think 32B, under its native name and that of the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) ->
     progress(0)
     if config.get("model_type") == hyperclovax.MODEL_TYPE:
         return _hyperclovax(folder, device, kind, limits)
-    if config.get("model_type") in (_QWEN, *_THINK) and config.get("vision_config"):
+    if config.get("model_type") in (QWEN, *THINK) and config.get("vision_config"):
         return _qwen(folder, config, device, kind, limits)
     return _text(folder, device, kind, limits)
 
@@ -113,13 +110,13 @@ def _qwen(
     limits: EngineLimits,
 ) -> Family:
     # The Hub calls the type by a name that transformers does not look up by itself.
-    source = HyperCLOVAXVisionV2Config if config["model_type"] in _THINK else AutoConfig
+    source = HyperCLOVAXVisionV2Config if config["model_type"] in THINK else AutoConfig
     model = _loaded(AutoModelForImageTextToText, folder, kind, source)
     put(model, layers_of(model), device, limits.gpu_layers)
     vocabulary = HubVocabulary(folder, end_texts=ENDS)
     token = model.config.image_token_id
     scaling = Scaling.of(optional_json(folder / SETTINGS)).limited(limits.image_tokens)
-    axes = 3 if config["model_type"] == _QWEN else 1
+    axes = 3 if config["model_type"] == QWEN else 1
     tower = model.model.visual if axes == 3 else model.model.vision_model
     vision_tower = QwenVisionTower(model, tower, scaling, axes)
     chat = Chat(vocabulary, vocabulary.spelling(token))

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.huggingface import describe
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("torch", "transformers", "safetensors")
+LIBRARIES = {
+    "torch": Library("PyTorch", "./run.sh install pytorch"),
+    "transformers": Library("transformers", "./run.sh install pytorch"),
+    "safetensors": Library("safetensors", "./run.sh install pytorch"),
+}
 
 _RUNTIME = 355 * 2**20
 """Python, PyTorch, transformers and what these import."""
