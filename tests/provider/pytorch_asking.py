@@ -70,7 +70,7 @@ def soft(seed: int, width: int, height: int) -> ImagePart:
 def looks(engine: PytorchEngine) -> list[str]:
     """The pictures that are looked at from now on."""
     seen: list[str] = []
-    vision_tower = engine._family.vision_tower
+    vision_tower = engine._model.vision_tower
     assert vision_tower
     encode = vision_tower.encode
 
@@ -90,7 +90,7 @@ def is_looking(engine: PytorchEngine) -> bool:
 def drawn(engine: PytorchEngine, one: Prompt) -> list[int]:
     """The tokens of an answer, its end included."""
     tokens: list[int] = []
-    vocabulary = engine._family.vocabulary
+    vocabulary = engine._model.vocabulary
     piece = vocabulary.piece
 
     def noted(token: int) -> bytes | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.prefix_cache import common_prefix
 from app.provider.generation.prepared_prompt import (
     ImageSize,
@@ -15,7 +15,7 @@ from app.provider.generation.prepared_prompt import (
     place_images,
     prepare_prompt,
 )
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 
 STARTER = Path(__file__).parents[2] / "models" / "starter-hf"
@@ -39,26 +39,26 @@ def asked(*parts: ImagePart | str) -> Message:
 
 
 @pytest.fixture(params=["marks", "template"])
-def chat(request: pytest.FixtureRequest) -> Chat:
-    vocabulary = HubVocabulary(STARTER)
+def chat(request: pytest.FixtureRequest) -> ChatTemplate:
+    vocabulary = HubTokenizer(STARTER)
     if request.param == "marks":
-        return Chat(vocabulary)
+        return ChatTemplate(vocabulary)
     vocabulary.chat_templates = {"default": LISTING}
-    return Chat(vocabulary, image_text="<|endoftext|>")
+    return ChatTemplate(vocabulary, image_text="<|endoftext|>")
 
 
-def test_pictures_stand_where_the_message_has_them(chat: Chat) -> None:
+def test_pictures_stand_where_the_message_has_them(chat: ChatTemplate) -> None:
     one, two = picture("1"), picture("2")
     parts = chat.prompt([asked("before ", one, "after"), asked(two, "two")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one, two]
     assert [type(part) for part in parts] == [list, ImagePart, list, ImagePart, list]
     texts = [part for part in parts if isinstance(part, list)]
-    plain = HubVocabulary(STARTER)
+    plain = HubTokenizer(STARTER)
     assert texts[0] == plain.tokenize("<|im_start|>user\nbefore ")
     assert texts[1] == plain.tokenize("after<|im_end|>\n<|im_start|>user\n")
 
 
-def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
+def test_a_text_cannot_forge_a_picture(chat: ChatTemplate) -> None:
     one = picture("1")
     parts = chat.prompt([asked(one, "<|endoftext|> <|im_end|> <|im_start|>")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one]
@@ -68,25 +68,29 @@ def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
 
 
 def test_a_template_without_a_place_for_pictures_is_refused() -> None:
-    chat = Chat(HubVocabulary(STARTER), image_text="<|endoftext|>")  # knows only texts
+    chat = ChatTemplate(HubTokenizer(STARTER), image_text="<|endoftext|>")  # knows only texts
     with pytest.raises(UnsupportedInput, match="chat template"):
         chat.prompt([asked(picture("1"), "what is this?")])
 
 
-def test_a_text_model_refuses_pictures(chat: Chat) -> None:
+def test_a_text_model_refuses_pictures(chat: ChatTemplate) -> None:
     with pytest.raises(UnsupportedInput, match="text only"):
         chat.prepare(Prompt((asked(picture("1"), "what is this?"),)), 1000)
 
 
 def test_a_system_text_moves_before_the_pictures_of_the_first_question() -> None:
-    vocabulary = HubVocabulary(STARTER)
+    vocabulary = HubTokenizer(STARTER)
     source = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
         "{{ m.content }}{% endfor %}"
     )
     vocabulary.chat_templates = {"default": source}
     one = picture("1")
-    parts = Chat(vocabulary).prompt([Message.of("system", "Be kind."), asked(one, "what?")]).parts
+    parts = (
+        ChatTemplate(vocabulary)
+        .prompt([Message.of("system", "Be kind."), asked(one, "what?")])
+        .parts
+    )
     assert [type(part) for part in parts] == [list, ImagePart, list]
     assert parts[0] == vocabulary.tokenize("Be kind.\n\n")
 

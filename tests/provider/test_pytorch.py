@@ -105,15 +105,15 @@ def test_rows_come_and_go_without_touching_others() -> None:
         cache.advance(3)
         return cache
 
-    joined = rows(1.0, 2.0).joined(rows(3.0))
+    joined = rows(1.0, 2.0).join(rows(3.0))
     assert joined.lengths == [3, 3, 3]
-    left = joined.only([0, 2])
+    left = joined.keep_rows([0, 2])
     new = torch.full((2, 2, 1, 4), 9.0)
     keys, values = left.update(new, new, 0)
     assert keys.shape == (2, 2, 4, 4)
     assert keys[:, 0, :, 0].tolist() == [[1, 1, 1, 9], [3, 3, 3, 9]]
     assert values[1, 1, :, 0].tolist() == [-3, -3, -3, 9]
-    assert left.taken(1, 2).update(new[:1], new[:1], 1)[0][0, 0, :, 0].tolist() == [4, 4, 9]
+    assert left.copy_row(1, 2).update(new[:1], new[:1], 1)[0][0, 0, :, 0].tolist() == [4, 4, 9]
 
 
 # ------------------------------------------------------------------ devices, types, memory

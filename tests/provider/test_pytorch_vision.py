@@ -166,7 +166,7 @@ def test_a_picture_that_cannot_be_read_ends_its_own_request(seeing: PytorchEngin
 def test_half_precision_answers_as_well(folder: Path) -> None:
     for kind in ("bfloat16", "float16"):
         engine = engine_of(folder, torch_dtype=kind)
-        assert str(engine._family.decoder.dtype) == f"torch.{kind}"
+        assert str(engine._model.decoder.dtype) == f"torch.{kind}"
         asked = prompt_of(question("What is it?", soft(1, 200, 90)), max_tokens=4)
         assert isinstance(run(engine, asked)[0][-1], End)
 

@@ -23,11 +23,11 @@ IMAGE_TEXT = "<|image_pad|>"
 LONGEST = 200
 """A picture may be that many times as long as wide, as in the models' own code."""
 
-Three = tuple[float, float, float]
+Rgb = tuple[float, float, float]
 """Numbers of red, green and blue."""
 
-_CLIP_MEAN: Three = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD: Three = (0.26862954, 0.26130258, 0.27577711)
+_CLIP_MEAN: Rgb = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD: Rgb = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class Scaling:
     frames: int = 2
     min_pixels: int = 56 * 56
     max_pixels: int = 28 * 28 * 1280
-    mean: Three = _CLIP_MEAN
-    std: Three = _CLIP_STD
+    mean: Rgb = _CLIP_MEAN
+    std: Rgb = _CLIP_STD
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Scaling:
@@ -59,8 +59,8 @@ class Scaling:
             merge=number(settings, "merge_size") or usual.merge,
             frames=number(settings, "temporal_patch_size") or usual.frames,
             min_pixels=least or usual.min_pixels,
-            mean=_three(settings.get("image_mean"), _CLIP_MEAN),
-            std=_three(settings.get("image_std"), _CLIP_STD),
+            mean=_rgb(settings.get("image_mean"), _CLIP_MEAN),
+            std=_rgb(settings.get("image_std"), _CLIP_STD),
         )
         return scaling._bounded(most or usual.max_pixels)
 
@@ -110,7 +110,7 @@ class Scaling:
         return replace(self, max_pixels=most, min_pixels=min(self.min_pixels, most))
 
 
-def _three(value: object, default: Three) -> Three:
+def _rgb(value: object, default: Rgb) -> Rgb:
     """Three positive numbers, or else ``default``."""
     if not isinstance(value, list) or len(value) != 3:
         return default

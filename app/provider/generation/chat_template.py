@@ -19,14 +19,18 @@ from typing import Any
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
+from app.provider.generation.completeness import CompletenessCheck, answer_header, without_thinking
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.message_form import MessageForm, changed, whole
+from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.generation.prepared_prompt import PreparedPrompt, prepare_prompt
-from app.provider.generation.shown import ShownMessages, answer_header, without_thinking
 from app.provider.generation.special_tokens import SpecialTokenEscaper
-from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
+from app.provider.generation.template_probe import (
+    MarkedConversation,
+    TemplateProbe,
+    TemplateUnusable,
+)
 from app.provider.generation.thinking import ThinkingStart
-from app.provider.generation.vocabulary import Vocabulary
 from app.provider.types import ImagePart, Message, Prompt, Role, TextPart
 
 log = logging.getLogger(__name__)
@@ -53,7 +57,7 @@ class ChatPrompt:
     thinking: ThinkingStart
 
 
-class Chat:
+class ChatTemplate:
     """The template and tokeniser of one model; raises ModelNotLoadable when they do not fit.
 
     ``image_text`` is what the template writes in the place of a picture that its message names as
@@ -63,7 +67,7 @@ class Chat:
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: ModelTokenizer,
         image_text: str = "",
         contents: Sequence[frozenset[Role]] = _CONTENTS,
     ) -> None:
@@ -72,13 +76,13 @@ class Chat:
         self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
         self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
-        self._shown = ShownMessages(
+        self._completeness = CompletenessCheck(
             lambda messages: self._fill(messages, self._form), self._count_special
         )
         self.notes: list[str] = []
         """Sentences on which template is used and what is done so that it shows everything."""
         self._choose(contents)
-        self._learn_tokens()
+        self._find_special_tokens()
         if self.notes:
             log.warning("chat template: %s", " ".join(self.notes))
 
@@ -100,12 +104,12 @@ class Chat:
         runs = text.split(self._image_text or self._mark)
         if len(runs) != len(pictures) + 1:
             raise UnsupportedInput("The model's chat template has no place for these pictures.")
-        parts: list[list[int] | ImagePart] = [self._begun(runs[0])]
+        parts: list[list[int] | ImagePart] = [self._with_prefix(runs[0])]
         for picture, run in zip(pictures, runs[1:], strict=True):
             parts += [picture, self._tokens(run)]
         return ChatPrompt(parts, self._thinking(messages, header))
 
-    def _begun(self, text: str) -> list[int]:
+    def _with_prefix(self, text: str) -> list[int]:
         """Begin with what begins every prompt, exactly once, whoever writes it.
 
         A template may write only a part of that, or white space before it.
@@ -120,10 +124,10 @@ class Chat:
         first, *others = self._escaper.pieces(text)
         tokens = self._vocabulary.tokenize(first)
         for piece in others:
-            tokens += self._continued(piece)
+            tokens += self._tokenize_continuation(piece)
         return tokens
 
-    def _continued(self, piece: str) -> list[int]:
+    def _tokenize_continuation(self, piece: str) -> list[int]:
         """Tokenise the second half of a word: many tokenisers put a space before a text."""
         before = self._vocabulary.tokenize("\n")
         tokens = self._vocabulary.tokenize(f"\n{piece}")
@@ -184,11 +188,11 @@ class Chat:
         self._form = probe.form(contents)
         return probe.missing
 
-    def _learn_tokens(self) -> None:
+    def _find_special_tokens(self) -> None:
         """Find the special tokens that the template writes, and the one that ends an answer."""
-        marked = Marked.of(("user", "assistant", "user"))
+        marked = MarkedConversation.of(("user", "assistant", "user"))
         text = self._filled(marked.messages)
-        begun = self._filled(Marked.of(("system", "user")).messages)
+        begun = self._filled(MarkedConversation.of(("system", "user")).messages)
         vocabulary = self._vocabulary
         tokens = chain(*map(vocabulary.tokenize, (text, begun, self._source)))
         written = {vocabulary.spelling(token) for token in tokens}  # some are spelled normalised
@@ -198,7 +202,7 @@ class Chat:
         spellings = [*vocabulary.control_texts, *added, self._image_text]
         self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
         after_answer = text.partition(marked.marks[1])[2].partition(marked.marks[2])[0]
-        self._learn_end(vocabulary.tokenize(after_answer.strip()))
+        self._find_end(vocabulary.tokenize(after_answer.strip()))
 
     def _filled(self, messages: Sequence[Message]) -> str:
         """What the template makes of other texts; empty where it refuses them."""
@@ -207,7 +211,7 @@ class Chat:
         except TemplateFailed:
             return ""
 
-    def _learn_end(self, after_answer: Sequence[int]) -> None:
+    def _find_end(self, after_answer: Sequence[int]) -> None:
         """Let the control token after an answer end it, where the files name no end that follows.
 
         In harmony answers have several parts, each with such a token.
@@ -228,9 +232,9 @@ class Chat:
             text = self._escaper.settle(self._fill(messages, self._form))
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
-        usual = self._shown.usual(messages)
-        header = answer_header(usual, self._given_texts(messages), text)
-        if self._escaper.count(text) > usual.tokens:
+        frame = self._completeness.frame(messages)
+        header = answer_header(frame, self._given_texts(messages), text)
+        if self._escaper.count(text) > frame.tokens:
             self._refuse_forged(messages, text)
         return text, header
 
@@ -252,8 +256,8 @@ class Chat:
         the template writes is there as well when the texts lack the brackets of such tokens.
         """
         neutral = [changed(message, self._escaper.neutral) for message in messages]
-        usual = self._filled(neutral)
-        if usual and self._escaper.count(text) > self._escaper.count(self._escaper.settle(usual)):
+        frame = self._filled(neutral)
+        if frame and self._escaper.count(text) > self._escaper.count(self._escaper.settle(frame)):
             raise UnsupportedInput(
                 "The model's chat template would make a special token of a part of these texts."
             )

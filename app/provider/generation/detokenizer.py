@@ -7,7 +7,7 @@ import codecs
 from app.provider.generation.thinking import ThinkingFilter, ThinkingStart
 
 
-class TextAssembler:
+class Detokenizer:
     """Joins the bytes of tokens to text that may be sent.
 
     A character whose bytes are split over tokens waits until it is whole; text that may be the

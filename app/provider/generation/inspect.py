@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import cast
 
 from app.provider.errors import ProviderError
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.vocabulary import Vocabulary
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.model_tokenizer import ModelTokenizer
 
 
 def main(package: str, path: Path) -> None:
@@ -23,7 +23,7 @@ def main(package: str, path: Path) -> None:
     logging.disable(logging.CRITICAL)
     open_vocabulary = importlib.import_module(f"{package}.inspection").open_vocabulary
     try:
-        notes = Chat(cast("Callable[[Path], Vocabulary]", open_vocabulary)(path)).notes
+        notes = ChatTemplate(cast("Callable[[Path], ModelTokenizer]", open_vocabulary)(path)).notes
     except ProviderError as error:
         notes = [str(error)]
     print(*notes or ["It takes messages as they are."])  # noqa: T201

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from app.provider.errors import ProviderError
-from app.provider.generation.detokenizer import TextAssembler
+from app.provider.generation.detokenizer import Detokenizer
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.types import Delta, End, Event, FinishReason, Usage
 
 NO_TOKEN = -1
-"""What is drawn where the model has computed no numbers (NaN)."""
+"""Stands for a token where the logits are NaN."""
 
 NO_NUMBERS = (
     "The model's arithmetic broke down on this prompt (NaN), so anything it said would be noise. "
@@ -23,14 +23,14 @@ NO_NUMBERS = (
 
 
 class OutputStream:
-    """An answer being written: whole characters, stop strings, its limit and its usage.
+    """Turns drawn tokens into events: whole characters, stop strings, the limit and the usage.
 
-    One that ends within its thinking was cut off, whatever ended it: nothing of it is an answer.
+    If the end comes while the model is thinking, the reason is ``length``, as no answer has begun.
     """
 
     def __init__(self, prompt: PreparedPrompt, limit: int, cached: int) -> None:
         self._prompt_tokens = len(prompt.tokens)
-        self._text = TextAssembler(prompt.sampling.stop, prompt.thinking)
+        self._text = Detokenizer(prompt.sampling.stop, prompt.thinking)
         self._limit = limit
         self._cached = cached
         self._written = 0
@@ -38,11 +38,11 @@ class OutputStream:
     def push_token(
         self, token: int, piece: Callable[[int], bytes | None]
     ) -> list[Event | ProviderError]:
-        """Add a token that was drawn; the last of what it gives may be the End, or an error."""
+        """Add a drawn token; the last event may be the End, or an error."""
         return [ProviderError(NO_NUMBERS)] if token == NO_TOKEN else [*self.push(piece(token))]
 
     def push(self, piece: bytes | None) -> list[Event]:
-        """Add a token's bytes (None: the model ends here); the last event may be the End."""
+        """Add the bytes of a token (None: the model ends here); the last event may be the End."""
         text, reason = self._add(piece)
         events: list[Event] = [Delta(text, self._text.retracted)] if text else []
         if reason:

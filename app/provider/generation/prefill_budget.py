@@ -1,4 +1,4 @@
-"""How much of a waiting prompt joins a step, so that running answers keep flowing."""
+"""How many prompt tokens a step may compute, so that running answers do not stall."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ BATCH_TOKENS = 512
 """Most tokens of one step; a longer prompt is computed in several."""
 
 LONGEST_GAP = 6.0
-"""A step with a piece of a long prompt may take that many times a step without."""
+"""A step with a chunk of a long prompt may take that many times a step without."""
 
 SHORT_PROMPT = 256
-"""Tokens. A prompt no longer than this is over so soon that it may cause a longer gap:"""
+"""Tokens. A prompt no longer than this ends so soon that it may cause a longer gap."""
 
 SHORT_GAP = 0.25
-"""seconds."""
+"""Seconds that short prompts may add to a step."""
 
 LONGEST_STEP = 1.0
 """Seconds a step may take when nobody is waiting for tokens; bounds cancel and admission."""
@@ -26,7 +26,7 @@ _WEIGHT = 0.3  # of a new measurement
 
 
 class PrefillBudget:
-    """Learns from measured steps what a token costs on this machine with this model."""
+    """Measures what a token costs on this machine with this model, and limits prefill by it."""
 
     def __init__(self) -> None:
         self._decode_seconds: float | None = None  # a step with running answers only
@@ -34,9 +34,9 @@ class PrefillBudget:
         self._beside_seconds: float | None = None  # or beside running ones: dearer, in small
 
     def prompt_tokens(self, running: int, longest: int) -> int:
-        """Tokens of prompts to compute in the next step beside ``running`` answers.
+        """Prompt tokens to compute in the next step, beside ``running`` answers.
 
-        ``longest`` is the most that one of the prompts has or had to be computed.
+        ``longest`` is the largest ``prefill_tokens`` of the prompts.
         """
         seconds = self._beside_seconds if running else self._alone_seconds
         if seconds is None:
@@ -45,7 +45,7 @@ class PrefillBudget:
         return max(_SMALLEST_PIECE, min(tokens, BATCH_TOKENS - running))
 
     def spare_seconds(self, running: int) -> float:
-        """Seconds that work of another kind may add to the next step."""
+        """Seconds that other work, such as encoding images, may add to the next step."""
         return self._seconds_for_prompts(running, BATCH_TOKENS)
 
     def _seconds_for_prompts(self, running: int, longest: int) -> float:
@@ -72,7 +72,7 @@ def _blend(old: float | None, new: float) -> float:
 
 
 class PrefillState(Protocol):
-    """A prompt of which a part is not computed yet."""
+    """A request whose prompt is not fully computed."""
 
     @property
     def prefill_left(self) -> int:
@@ -80,7 +80,7 @@ class PrefillState(Protocol):
 
     @property
     def prefill_tokens(self) -> int:
-        """Tokens that were to compute when it began."""
+        """Tokens that were not in the cache when it began."""
 
 
 Prompt = TypeVar("Prompt", bound=PrefillState)
@@ -89,7 +89,7 @@ Prompt = TypeVar("Prompt", bound=PrefillState)
 def split_prefill(
     prompts: Sequence[Prompt], budget: PrefillBudget, running: int
 ) -> list[tuple[Prompt, int]]:
-    """Sizes of the pieces to read in this step, beside ``running`` answers.
+    """Split the budget of a step over prompts: pairs of a prompt and its number of tokens.
 
     Half goes to the oldest prompt, the rest to the shortest ones.
     """

@@ -1,7 +1,4 @@
-"""What batching engines share of a request: its tokens, and the answer as it is written.
-
-Nothing here knows how tokens are computed.
-"""
+"""A tokenised prompt with its images, as all batching engines take it."""
 
 from __future__ import annotations
 
@@ -24,9 +21,9 @@ from app.provider.types import (
 
 @dataclass(frozen=True, slots=True)
 class ImageSize:
-    """What a picture becomes: pixels that are seen, tokens, and how far they move the position.
+    """An image in a prompt: scaled size in pixels, tokens, and how many positions it takes.
 
-    With positions in two dimensions (M-RoPE) a picture moves it by less than its tokens.
+    With M-RoPE an image takes fewer positions than tokens.
     """
 
     width: int
@@ -37,7 +34,7 @@ class ImageSize:
 
 @dataclass(frozen=True, slots=True)
 class PlacedImage:
-    """A picture in a prompt: ``size.tokens`` tokens from ``start`` on stand for it."""
+    """An image in a prompt, where ``size.tokens`` tokens from ``start`` on stand for it."""
 
     part: ImagePart
     start: int
@@ -50,16 +47,16 @@ class PlacedImage:
 
     @property
     def seen(self) -> SeenImage:
-        """What the client is told."""
+        """The image as reported to the client."""
         size = self.size
         return SeenImage(self.part.sha256, size.width, size.height, size.tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """A tokenised prompt. ``tokens`` are 32-bit integers, those of pictures negative.
+    """A tokenised prompt. ``tokens`` are 32-bit integers, those of images negative.
 
-    The negative ones are made of the picture's digest and size: equal tokens are equal pictures.
+    Image tokens are made of the image's digest and size: equal tokens mean equal images.
     """
 
     tokens: array[int]
@@ -79,16 +76,16 @@ class PreparedPrompt:
 
     @property
     def seen(self) -> tuple[SeenImage, ...]:
-        """Its pictures, as the client is told of them."""
+        """Its images, as reported to the client."""
         return tuple(image.seen for image in self.images)
 
     def position(self, token: int) -> int:
-        """The position of a token, which pictures before it move by less than their tokens."""
+        """The position of a token, after images that take fewer positions than tokens."""
         passed = (one.size for one in self.images if one.end <= token)
         return token - sum(size.tokens - size.positions for size in passed)
 
     def cut_before_image(self, length: int) -> int:
-        """The longest prefix of at most ``length`` tokens that ends in no picture."""
+        """The longest prefix of at most ``length`` tokens that ends inside no image."""
         cut = (one.start for one in self.images if one.start < length < one.end)
         return next(cut, length)
 
@@ -109,7 +106,7 @@ def prepare_prompt(
 def place_images(
     parts: Iterable[list[int] | ImagePart], measure: Callable[[ImagePart], ImageSize]
 ) -> tuple[list[int], tuple[PlacedImage, ...]]:
-    """The tokens of a prompt with those that stand for its pictures, and the pictures' places."""
+    """Put tokens in the place of images; returns all tokens, and the images with their starts."""
     tokens: list[int] = []
     images: list[PlacedImage] = []
     for part in parts:
@@ -122,7 +119,7 @@ def place_images(
 
 
 def _image_tokens(sha256: str, size: ImageSize) -> list[int]:
-    """Negative numbers that no other picture has, nor the same one at another size."""
+    """Negative numbers that differ for every other image, and for the same one at another size."""
     name = f"{sha256} {size.width} {size.height}".encode()
     digest = np.frombuffer(hashlib.shake_128(name).digest(4 * size.tokens), np.int32)
     tokens: list[int] = (digest | np.int32(-(2**31))).tolist()

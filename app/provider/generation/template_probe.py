@@ -28,14 +28,14 @@ _NEIGHBOURS: tuple[Role, ...] = ("user", "assistant", "assistant", "user")
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class MarkedConversation:
     """A conversation whose texts are found again in a rendering."""
 
     messages: tuple[Message, ...]
     marks: tuple[str, ...]
 
     @classmethod
-    def of(cls, roles: Iterable[Role], pictured: Iterable[int] = ()) -> Marked:
+    def of(cls, roles: Iterable[Role], pictured: Iterable[int] = ()) -> MarkedConversation:
         """A message for each role, with a text that no template knows.
 
         Those at the indices ``pictured`` begin with a picture.
@@ -114,7 +114,7 @@ class TemplateProbe:
 
     def _shows(self, form: MessageForm, *roles: Role, pictured: bool = False) -> bool:
         """Whether a conversation of these roles is rendered with all that was said."""
-        marked = Marked.of(roles, (0,) if pictured else ())
+        marked = MarkedConversation.of(roles, (0,) if pictured else ())
         begun = time.monotonic()
         try:
             text = self._fill(marked.messages, form)

@@ -62,8 +62,8 @@ class Tiling:
         whole = self.side * self.side
         if (canvas := self.canvas(width, height)) is None:
             return whole
-        seen = self.window(width, height, canvas)
-        return whole + seen.rows * (seen.columns + (1 if self.unpad else 0))
+        visible = self.window(width, height, canvas)
+        return whole + visible.rows * (visible.columns + (1 if self.unpad else 0))
 
     def limited(self, tokens: int) -> Tiling:
         """The same with canvases of which no picture exceeds so many tokens; 0 changes nothing."""

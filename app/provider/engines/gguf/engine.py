@@ -33,7 +33,7 @@ from app.provider.engines.gguf.prefill import (
 )
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.errors import ProviderError
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
@@ -56,7 +56,7 @@ class GgufEngine:
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits = spec.limits
         self._model = LlamaModel(spec.path, limits.gpu_layers, progress)
-        self._chat = Chat(self._model.vocabulary)
+        self._chat = ChatTemplate(self._model.vocabulary)
         if limits.context_length > self._model.trained_context:
             log.warning("the model was trained for %d tokens", self._model.trained_context)
         plan = ContextPlan.of(self._model.trained_context, self._model.bytes_per_cell(), limits)

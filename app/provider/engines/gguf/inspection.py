@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.provider.engines.gguf import model
-from app.provider.engines.gguf.vocabulary import LlamaVocabulary
+from app.provider.engines.gguf.tokenizer import LlamaTokenizer
 
 
-def open_vocabulary(path: Path) -> LlamaVocabulary:
+def open_vocabulary(path: Path) -> LlamaTokenizer:
     """The tokenizer that the engine would open; raises ModelNotLoadable."""
     return model.open_vocabulary(str(path))

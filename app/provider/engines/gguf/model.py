@@ -11,7 +11,7 @@ from functools import cache
 import llama_cpp
 
 from app.provider.engines.gguf import metadata
-from app.provider.engines.gguf.vocabulary import LlamaVocabulary
+from app.provider.engines.gguf.tokenizer import LlamaTokenizer
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.bounds import MOST_TOKENS, check_number, check_tokens
 
@@ -65,7 +65,7 @@ class LlamaModel:
             raise ModelNotLoadable(f"llama.cpp cannot load the file: {self.log.reason()}")
         if llama_cpp.llama_model_has_encoder(self.handle):
             raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
-        self.vocabulary = LlamaVocabulary(self.handle)
+        self.vocabulary = LlamaTokenizer(self.handle)
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -117,7 +117,7 @@ class LlamaModel:
         llama_cpp.llama_model_free(self.handle)
 
 
-def open_vocabulary(path: str) -> LlamaVocabulary:
+def open_vocabulary(path: str) -> LlamaTokenizer:
     """Open only the vocabulary and the metadata of a file, without its weights.
 
     The file stays open as long as the process lives. Raises ModelNotLoadable.
@@ -128,7 +128,7 @@ def open_vocabulary(path: str) -> LlamaVocabulary:
     handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not handle:
         raise ModelNotLoadable(f"llama.cpp cannot load the file: {library_log().reason()}")
-    return LlamaVocabulary(handle)
+    return LlamaTokenizer(handle)
 
 
 def _whole_percents(progress: Callable[[int], None]) -> Callable[[float, object], bool]:

@@ -23,7 +23,7 @@ from app.provider.engines.mlx.image_encoder import MlxImageEncoder
 from app.provider.engines.mlx.model import MlxModel
 from app.provider.engines.mlx.vision_model import VisionModel, open_model
 from app.provider.errors import ProviderError, UnsupportedInput
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.image_encoder import ImageFeatures
 from app.provider.generation.output_stream import OutputStream
@@ -35,7 +35,7 @@ from app.provider.generation.prefix_cache import (
     shares_running_prefill,
 )
 from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
@@ -74,11 +74,11 @@ class MlxEngine:
 
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder)
+        self._vocabulary = HubTokenizer(folder)
         progress(0)
         self._model = open_model(folder)
         self._image_encoder = _image_encoder(self._model, limits)
-        self._chat = Chat(self._vocabulary, IMAGE_TEXT if self._image_encoder else "")
+        self._chat = ChatTemplate(self._vocabulary, IMAGE_TEXT if self._image_encoder else "")
         mx.set_cache_limit(buffer_bytes(self._model.size))
         mx.clear_cache()
         progress(100)

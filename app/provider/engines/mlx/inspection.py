@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 
 
-def open_vocabulary(path: Path) -> HubVocabulary:
+def open_vocabulary(path: Path) -> HubTokenizer:
     """The tokenizer that the engine would open; raises ModelNotLoadable."""
-    return HubVocabulary(path)
+    return HubTokenizer(path)

@@ -24,14 +24,14 @@ from app.provider.engines.onnx.kv_arena import KvArena
 from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
 from app.provider.generation.prefix_cache import PrefixStore, shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler, draw_all
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,8 @@ class OnnxEngine:
         progress: Callable[[int], None],
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         progress(10)
         graph = Graph(settings, provider, limits.threads)
         progress(90)

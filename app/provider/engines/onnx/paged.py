@@ -29,11 +29,11 @@ from app.provider.engines.onnx.genai_sampling import check
 from app.provider.engines.onnx.genai_sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Event, Prompt, Sampling, Started
 
 log = logging.getLogger(__name__)
@@ -64,8 +64,8 @@ class PagedEngine:
         progress: Callable[[int], None],
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         progress(10)
         self._dynamic = settings.paged
         cell_bytes = _cell_bytes(settings, provider)

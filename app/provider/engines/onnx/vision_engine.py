@@ -20,12 +20,12 @@ from app.provider.engines.onnx.cpu_affinity import CpuAffinity
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.engines.onnx.vision_model import END, PAD, START, Generation, VisionModel
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.sampler import Sampler, draw_all
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
 from app.provider.types import End, Event, ImagePart, Prompt, Started
 
@@ -53,8 +53,8 @@ class VisionEngine:
         self, spec: EngineSpec, settings: Settings, progress: Callable[[int], None]
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         self._scaling = _scaling(folder).limited(limits.image_tokens)
         self._start, self._pad, self._end = map(self._token, (START, PAD, END))
         progress(10)

@@ -1,7 +1,7 @@
-"""Keys and values of rows that are computed together.
+"""The keys and values of rows that are computed together.
 
-transformers' attention layers call ``update``. Rows are of different lengths: what is beyond the
-length of a row is zeros, and hidden by the mask.
+The attention layers of transformers call ``update``. Rows have different lengths: beyond its
+length a row holds zeros, which the mask hides.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 
 BLOCK = 256
-"""Tokens by which the room grows."""
+"""Tokens by which the memory of rows grows."""
 
 Layer = tuple[torch.Tensor, torch.Tensor]
 """Keys and values ``[rows, heads, room, width]``."""
@@ -26,7 +26,7 @@ class KvCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all rows with their room."""
+        """Bytes of all rows with the memory they may grow into."""
         return sum(keys.nbytes + values.nbytes for keys, values in self._layers)
 
     @property
@@ -39,7 +39,7 @@ class KvCache:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
     ) -> Layer:
-        """Add ``[rows, heads, n, width]`` to a layer; what it holds now, up to the longest row."""
+        """Append ``[rows, heads, n, width]`` to a layer; return it, cut to the longest row."""
         count = keys.shape[2]
         longest = max(self.lengths) + count
         while layer_idx >= len(self._layers):
@@ -59,30 +59,30 @@ class KvCache:
     # ---------------------------------------------------------------- what the engine does
 
     def advance(self, count: int) -> None:
-        """All layers have been given ``count`` tokens more of every row."""
+        """Count ``count`` more tokens of every row, which all layers have received."""
         self.lengths = [length + count for length in self.lengths]
 
-    def taken(self, row: int, length: int) -> KvCache:
-        """A copy of the first ``length`` tokens of a row, without room."""
+    def copy_row(self, row: int, length: int) -> KvCache:
+        """Copy the first ``length`` tokens of a row, without memory to grow."""
         layers = [
             (keys[row : row + 1, :, :length].clone(), values[row : row + 1, :, :length].clone())
             for keys, values in self._layers
         ]
         return KvCache([length], layers)
 
-    def in_ram(self) -> KvCache:
-        """The same in the RAM of the CPU."""
+    def to_cpu(self) -> KvCache:
+        """Copy to the CPU."""
         return KvCache(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
 
-    def shortened(self, length: int, devices: Sequence[torch.device]) -> KvCache:
-        """The first tokens of a single row, with room, on the devices of the layers."""
+    def copy_prefix(self, length: int, devices: Sequence[torch.device]) -> KvCache:
+        """Copy the first tokens of a single row to the devices of the layers, ready to grow."""
         layers = [
             tuple(_grown(one[:, :, :length].to(device), length + 1) for one in layer)
             for layer, device in zip(self._layers, devices, strict=True)
         ]
         return KvCache([length], [(keys, values) for keys, values in layers])
 
-    def joined(self, other: KvCache) -> KvCache:
+    def join(self, other: KvCache) -> KvCache:
         """The rows of both."""
         layers = [
             (_stacked(mine[0], theirs[0]), _stacked(mine[1], theirs[1]))
@@ -90,8 +90,8 @@ class KvCache:
         ]
         return KvCache(self.lengths + other.lengths, layers)
 
-    def only(self, rows: Sequence[int]) -> KvCache:
-        """The rows that remain."""
+    def keep_rows(self, rows: Sequence[int]) -> KvCache:
+        """Keep only these rows."""
         if not rows:
             return KvCache([])
         longest = max(self.lengths[row] for row in rows)
@@ -108,7 +108,7 @@ class KvCache:
         return [keys.device for keys, _ in self._layers]
 
     def _like(self, other: KvCache) -> Sequence[Layer]:
-        """The layers; where nothing is computed yet, zeros in the form of the other's."""
+        """The layers; before anything is computed, zeros in the shape of the other's."""
         rows = len(self.lengths)
         return self._layers or [
             (keys.new_zeros((rows, *keys.shape[1:])), values.new_zeros((rows, *values.shape[1:])))

@@ -37,19 +37,19 @@ class PytorchEngine:
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits = spec.limits
         torch.set_num_threads(max(1, limits.threads))
-        self._family = family = load(Path(spec.path), limits, progress)
+        self._model = model = load(Path(spec.path), limits, progress)
         progress(90)
         cache = KvCache()
-        family.decoder.compute(
-            torch.zeros(1, 1, dtype=torch.long), family.decoder.counted(0, 1), cache
+        model.decoder.compute(
+            torch.zeros(1, 1, dtype=torch.long), model.decoder.counted(0, 1), cache
         )
-        plan = ContextPlan.of(family.decoder.trained_context, cache.bytes_per_token, limits)
+        plan = ContextPlan.of(model.decoder.trained_context, cache.bytes_per_token, limits)
         self._cells = plan.cells
         self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
-        self._image_encoder = _image_encoder(family.vision_tower, limits.vision_cache_bytes)
+        self._image_encoder = _image_encoder(model.vision_tower, limits.vision_cache_bytes)
         store: PrefixStore[KvCache] = PrefixStore(limits.prefix_cache_bytes)
-        self._rows = Rows(family, store, cache)
+        self._rows = Rows(model, store, cache)
         self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
         progress(100)
@@ -59,10 +59,10 @@ class PytorchEngine:
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         limit = self.info.context_length
-        if self._family.vision_tower is None:
-            return self._family.chat.prepare(prompt, limit)
-        chat_prompt = self._family.chat.prompt(prompt.messages)
-        tokens, images = place_images(chat_prompt.parts, self._family.vision_tower.measure)
+        if self._model.vision_tower is None:
+            return self._model.chat.prepare(prompt, limit)
+        chat_prompt = self._model.chat.prompt(prompt.messages)
+        tokens, images = place_images(chat_prompt.parts, self._model.vision_tower.measure)
         return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
@@ -154,9 +154,9 @@ class PytorchEngine:
         return -(-(len(prompt.tokens) + limit) // BLOCK) * BLOCK
 
     def _positions(self, prompt: PreparedPrompt) -> torch.Tensor:
-        if self._family.vision_tower is None:
+        if self._model.vision_tower is None:
             return torch.arange(len(prompt.tokens))[None]
-        return self._family.vision_tower.positions(len(prompt.tokens), prompt.images)
+        return self._model.vision_tower.positions(len(prompt.tokens), prompt.images)
 
     # ---------------------------------------------------------------- one step
 
@@ -192,7 +192,7 @@ class PytorchEngine:
         ended: list[SequenceState] = []
         for answer, token in zip(running, drawn, strict=True):
             answer.pending = token
-            for event in answer.output.push_token(token, self._family.vocabulary.piece):
+            for event in answer.output.push_token(token, self._model.vocabulary.piece):
                 events.append((answer.number, event))
                 if isinstance(event, End | ProviderError):
                     ended.append(answer)

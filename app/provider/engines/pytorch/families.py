@@ -1,7 +1,7 @@
-"""Loads what a folder holds: the language model, what looks at pictures, the conversation's form.
+"""Loads a folder: the language model, the vision tower and the chat template.
 
-The code of an architecture is always that of transformers, or ours for HyperCLOVA X vision; files
-that bring their own are never run.
+The code of an architecture is always that of transformers, or ours for HyperCLOVA X vision. Code
+that a folder brings is never run.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from app.provider.engines.pytorch.vision_towers import (
     VisionTower,
 )
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json, read_json
 from app.provider.headers.safetensors import NotWholeError, main_type, read_weights
@@ -45,20 +45,20 @@ ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """A loaded model. ``vision_tower`` is None where it reads text only.
+class LoadedModel:
+    """A loaded model. ``vision_tower`` is None where it takes text only.
 
-    ``image_token`` stands in for visual tokens, whose input rows are replaced.
+    ``image_token`` is the placeholder of image tokens, whose embeddings are replaced.
     """
 
     decoder: Decoder
     vision_tower: VisionTower | None
-    vocabulary: HubVocabulary
-    chat: Chat
+    vocabulary: HubTokenizer
+    chat: ChatTemplate
     image_token: int = 0
 
 
-def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> Family:
+def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> LoadedModel:
     """Load a folder as its ``model_type`` wants it; raises ModelNotLoadable."""
     hub_logging.disable_progress_bar()
     try:
@@ -87,10 +87,10 @@ def _stored(folder: Path) -> str:
 
 def _hyperclovax(
     folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
-) -> Family:
+) -> LoadedModel:
     model = loading.load(folder, kind)
     put(model, layers_of(model.language_model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
     spelled = vocabulary.spelling(model.config.image_token)
     if not vocabulary.chat_templates:
         vocabulary.chat_templates, spelled = {"default": TEMPLATE}, PLACEHOLDER
@@ -99,7 +99,7 @@ def _hyperclovax(
     chat = Conversation(vocabulary, spelled, list_content=model.config.list_content)
     decoder = Decoder(model.language_model)
     vision_tower = HyperClovaXVisionTower(model, limits.image_tokens)
-    return Family(decoder, vision_tower, vocabulary, chat, model.config.image_token)
+    return LoadedModel(decoder, vision_tower, vocabulary, chat, model.config.image_token)
 
 
 def _qwen(
@@ -108,26 +108,28 @@ def _qwen(
     device: torch.device,
     kind: torch.dtype,
     limits: EngineLimits,
-) -> Family:
+) -> LoadedModel:
     # The Hub calls the type by a name that transformers does not look up by itself.
     source = HyperCLOVAXVisionV2Config if config["model_type"] in THINK else AutoConfig
     model = _loaded(AutoModelForImageTextToText, folder, kind, source)
     put(model, layers_of(model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
     token = model.config.image_token_id
     scaling = Scaling.of(optional_json(folder / SETTINGS)).limited(limits.image_tokens)
     axes = 3 if config["model_type"] == QWEN else 1
     tower = model.model.visual if axes == 3 else model.model.vision_model
     vision_tower = QwenVisionTower(model, tower, scaling, axes)
-    chat = Chat(vocabulary, vocabulary.spelling(token))
-    return Family(Decoder(model, axes), vision_tower, vocabulary, chat, token)
+    chat = ChatTemplate(vocabulary, vocabulary.spelling(token))
+    return LoadedModel(Decoder(model, axes), vision_tower, vocabulary, chat, token)
 
 
-def _text(folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits) -> Family:
+def _text(
+    folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
+) -> LoadedModel:
     model = _loaded(AutoModelForCausalLM, folder, kind)
     put(model, layers_of(model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
-    return Family(Decoder(model), None, vocabulary, Chat(vocabulary))
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
+    return LoadedModel(Decoder(model), None, vocabulary, ChatTemplate(vocabulary))
 
 
 def _loaded(kind_of_model: Any, folder: Path, kind: torch.dtype, source: Any = AutoConfig) -> Any:

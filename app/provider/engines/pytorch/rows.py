@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 
 from app.provider.engines.pytorch.cache import KvCache
-from app.provider.engines.pytorch.families import Family
+from app.provider.engines.pytorch.families import LoadedModel
 from app.provider.generation.image_encoder import ImageFeatures
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
@@ -55,9 +55,9 @@ class Rows:
     ``like`` is a cache that holds a token: it shows the devices of layers and the bytes of a token.
     """
 
-    def __init__(self, family: Family, store: PrefixStore[KvCache], like: KvCache) -> None:
-        self._decoder = family.decoder
-        self._image_token = family.image_token
+    def __init__(self, model: LoadedModel, store: PrefixStore[KvCache], like: KvCache) -> None:
+        self._decoder = model.decoder
+        self._image_token = model.image_token
         self._store = store
         self._token_bytes = like.bytes_per_token
         self._devices = like.devices
@@ -71,11 +71,11 @@ class Rows:
         source, shared = self._best_answer(prompt.owner, wanted)
         kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
         if kept is not None and (length := prompt.cut_before_image(length)) > shared:
-            return length, kept.state.shortened(length, self._devices)
+            return length, kept.state.copy_prefix(length, self._devices)
         shared = prompt.cut_before_image(shared)
         if source is None or not shared:
             return 0, KvCache()
-        return shared, self._cache_of(source, shared).shortened(shared, self._devices)
+        return shared, self._cache_of(source, shared).copy_prefix(shared, self._devices)
 
     def prefill(self, answer: SequenceState, count: int) -> None:
         """Compute the next tokens of a prompt."""
@@ -88,7 +88,7 @@ class Rows:
     def start(self, answer: SequenceState) -> None:
         """Put an answer whose prefill is done into the batch."""
         self.in_prefill.remove(answer)
-        self._batch = self._batch.joined(answer.cache)
+        self._batch = self._batch.join(answer.cache)
         answer.cache = KvCache([])
         self.running.append(answer)
 
@@ -110,7 +110,9 @@ class Rows:
             if answer in self.in_prefill:
                 self.in_prefill.remove(answer)
         if rest := [row for row, one in enumerate(self.running) if one not in answers]:
-            self._batch = self._batch if len(rest) == len(self.running) else self._batch.only(rest)
+            self._batch = (
+                self._batch if len(rest) == len(self.running) else self._batch.keep_rows(rest)
+            )
         else:
             self._batch = KvCache([])
         self.running = [self.running[row] for row in rest]
@@ -142,8 +144,8 @@ class Rows:
 
     def _cache_of(self, answer: SequenceState, length: int) -> KvCache:
         if answer in self.running:
-            return self._batch.taken(self.running.index(answer), length)
-        return answer.cache.taken(0, length)
+            return self._batch.copy_row(self.running.index(answer), length)
+        return answer.cache.copy_row(0, length)
 
     def _keep(self, answer: SequenceState) -> None:
         length = len(answer.tokens)
@@ -152,5 +154,5 @@ class Rows:
                 answer.prompt.owner,
                 answer.tokens[:length],
                 length * self._token_bytes,
-                lambda: self._cache_of(answer, length).in_ram(),
+                lambda: self._cache_of(answer, length).to_cpu(),
             )

@@ -24,8 +24,8 @@ _SPECIAL = {
 _TEMPLATE = "tokenizer.chat_template"
 
 
-class LlamaVocabulary:
-    """Implements ``Vocabulary``; raises ModelNotLoadable for a chat template that is no text.
+class LlamaTokenizer:
+    """Implements ``ModelTokenizer``; raises ModelNotLoadable for a chat template that is no text.
 
     ``model`` is llama.cpp's handle. The file may be opened for its vocabulary alone.
     """

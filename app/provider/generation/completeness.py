@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.thinking import MARKERS
 from app.provider.generation.jinja_sandbox import TemplateFailed
-from app.provider.generation.template_probe import Marked
+from app.provider.generation.template_probe import MarkedConversation
 from app.provider.types import Message, Role
 
 Given = tuple[Role, str]
@@ -25,7 +25,7 @@ _MOST_MISSED = 256
 """Words that are looked for in vain; the other ones of that text are not looked for."""
 
 
-class Usual(NamedTuple):
+class TemplateFrame(NamedTuple):
     """What a template writes around messages of certain roles, as far as that is known.
 
     ``tokens`` are special tokens.
@@ -35,7 +35,7 @@ class Usual(NamedTuple):
     tokens: int = 0
 
 
-class ShownMessages:
+class CompletenessCheck:
     """Whether a template shows conversations whole. ``fill`` renders; raises TemplateFailed.
 
     Which message a template drops depends on the roles before it, so every order of roles is
@@ -48,9 +48,9 @@ class ShownMessages:
     ) -> None:
         self._fill = fill
         self._count = count
-        self._known: dict[tuple[object, ...], Usual] = {}
+        self._known: dict[tuple[object, ...], TemplateFrame] = {}
 
-    def usual(self, messages: Sequence[Message]) -> Usual:
+    def frame(self, messages: Sequence[Message]) -> TemplateFrame:
         """What the template writes around other texts; raises UnsupportedInput if it drops any."""
         roles = tuple((message.role, bool(message.images)) for message in messages)
         if roles not in self._known:
@@ -59,13 +59,13 @@ class ShownMessages:
             self._known[roles] = self._try(messages)
         return self._known[roles]
 
-    def _try(self, messages: Sequence[Message]) -> Usual:
-        pictured = [index for index, message in enumerate(messages) if message.images]
-        marked = Marked.of((message.role for message in messages), pictured)
+    def _try(self, messages: Sequence[Message]) -> TemplateFrame:
+        with_images = [index for index, message in enumerate(messages) if message.images]
+        marked = MarkedConversation.of((message.role for message in messages), with_images)
         try:
             text = self._fill(marked.messages)
         except TemplateFailed:
-            return Usual()  # it takes only the real texts; these are checked in any case
+            return TemplateFrame()  # it takes only the real texts; these are checked in any case
         missing = marked.first_missing(text)
         if missing is not None:
             what = _NAMES[messages[missing].role]
@@ -74,10 +74,10 @@ class ShownMessages:
                 f"{len(messages)} ({what}): it cannot be shown this conversation."
             )
         end = max((text.rfind(mark) + len(mark) for mark in marked.marks), default=0)
-        return Usual(text[end:], self._count(text))
+        return TemplateFrame(text[end:], self._count(text))
 
 
-def answer_header(usual: Usual, given: Iterable[Given], rendered: str) -> str:
+def answer_header(frame: TemplateFrame, given: Iterable[Given], rendered: str) -> str:
     """What follows the messages in a prompt, which is the header of the answer.
 
     ``given`` are their texts, in order, as the template was given them. Raises
@@ -88,8 +88,8 @@ def answer_header(usual: Usual, given: Iterable[Given], rendered: str) -> str:
         raise UnsupportedInput(
             f"The model's chat template leaves out {lost} characters of what was said."
         )
-    if usual.header and rendered.endswith(usual.header):
-        return usual.header
+    if frame.header and rendered.endswith(frame.header):
+        return frame.header
     return rendered[end:]
 
 
