@@ -7,21 +7,12 @@ import pytest
 from tests.layers import names
 
 NOT_YET_DONE = """
-app
-app/chat
 app/cli
 app/conversations
-app/downloads
 app/media
 app/monitoring
-app/provider/catalogue
 app/provider/hub
-app/provider/pool
-app/provider/runtime
 app/reference
-app/storage
-app/templates
-app/v4
 app/v5
 app/web
 """

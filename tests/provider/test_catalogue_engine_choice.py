@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.engine_choice import choose
+from app.provider.catalogue.engine_choice import engine_for
 from app.provider.catalogue.scan import scan
 from app.provider.engines.pytorch.hf_folders import NOTICE
 from tests.provider.model_files import CONFIG, write_hf, write_mlx
@@ -84,8 +84,8 @@ def test_an_engine_is_chosen_by_what_is_there(
     apple = "apple" in there
     monkeypatch.setattr(sys, "platform", "darwin" if apple else "linux")
     monkeypatch.setattr(platform, "machine", lambda: "arm64" if apple else "x86_64")
-    assert choose(architecture, by_mlx=False) == (engine, None)
-    assert choose(architecture, by_mlx=True) == ("mlx", None)
+    assert engine_for(architecture, by_mlx=False) == (engine, None)
+    assert engine_for(architecture, by_mlx=True) == ("mlx", None)
 
 
 def test_without_either_library_both_ways_are_named(with_libraries: Any, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ class Choice(NamedTuple):
     problem: str | None
 
 
-def choose(architecture: str, *, by_mlx: bool) -> Choice:
+def engine_for(architecture: str, *, by_mlx: bool) -> Choice:
     """The most suitable engine; among equals, the last one of ``ENGINES``."""
     engines = folder_engines()
     suited = [(one.suitability(architecture, by_mlx=by_mlx), name) for name, one in engines.items()]

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, choose, folder_engines, refusal
+from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, folder_engines, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
-from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes, unfinished
+from app.provider.headers.files import dead_links, fault, read_json, sizes, unfinished, why_missing
 from app.provider.headers.safetensors import (
-    NotWholeError,
+    IncompleteFileError,
     Weights,
     main_type,
     parameters,
@@ -72,7 +72,7 @@ def _described(path: Path) -> ModelCard | None:
     if not folder.has(CONFIG) or not folder.has_model():
         return None
     if CONFIG in folder.dead:
-        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {lacking(path / CONFIG)}"))
+        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {why_missing(path / CONFIG)}"))
     try:
         config = read_json(path / CONFIG)
     except ValueError:
@@ -81,7 +81,7 @@ def _described(path: Path) -> ModelCard | None:
         return None  # a part of a pipeline that makes images
     try:
         weights = read_weights(path / name for name in folder.weights)
-    except NotWholeError as error:
+    except IncompleteFileError as error:
         return _card(folder, config, Weights(), incomplete(str(error)))
     return _card(folder, config, weights, _problem(folder, config, weights))
 
@@ -89,11 +89,11 @@ def _described(path: Path) -> ModelCard | None:
 def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | None:
     """Why a folder with sound config and weights cannot be loaded."""
     try:
-        name = _lacking(folder)
+        name = _missing_file(folder)
     except ValueError:
         return incomplete(f"{_INDEX} {fault(folder.path / _INDEX)}")
     if name:
-        return incomplete(f"{name} {lacking(folder.path / name)}")
+        return incomplete(f"{name} {why_missing(folder.path / name)}")
     if not folder.weights:
         return "Its weights are pickled, which may hide programs: convert them to safetensors."
     tasks = _tasks(folder, config)
@@ -107,7 +107,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
     """What the library that would run the model says of it."""
     architecture = text(config, "model_type")
-    engine, _ = choose(architecture, by_mlx=_is_mlx(config, weights))
+    engine, _ = engine_for(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
 
 
@@ -115,7 +115,7 @@ def _is_mlx(config: dict[str, Any], weights: Weights) -> bool:
     return weights.by_mlx or bool(section(config, "quantization"))
 
 
-def _lacking(folder: Folder) -> str | None:
+def _missing_file(folder: Folder) -> str | None:
     """Name a file of weights that must be there and is not."""
     for name in (*_indexed(folder), *matching(folder.dead, _WEIGHTS)):
         if name not in folder.files:
@@ -139,11 +139,11 @@ def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
     names = texts(config, "architectures")
     if "modules.json" in folder.files:  # sentence-transformers
         return ("embedding",)
-    sees = bool(section(config, "vision_config"))
+    takes_pictures = bool(section(config, "vision_config"))
     generates = any(name.endswith("ForConditionalGeneration") for name in names)
-    talks = generates and (sees or bool(section(config, *_TEXT_PARTS)))
+    talks = generates and (takes_pictures or bool(section(config, *_TEXT_PARTS)))
     if talks or not names or any(name.endswith(_DECODERS) for name in names):
-        return ("chat", "vision") if sees else ("chat",)
+        return ("chat", "vision") if takes_pictures else ("chat",)
     embeds = all(name.endswith(("Model", "ForMaskedLM")) for name in names)
     return ("embedding",) if embeds else ()
 
@@ -155,9 +155,9 @@ def _card(
     by_mlx = _is_mlx(config, weights)
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, not_installed = choose(architecture, by_mlx=by_mlx)
+    engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
     vision, unclear = folder_engines()[engine].vision(folder.path, config, licence(folder.path))
-    tasks = _tasks_here(_tasks(folder, config), vision)
+    tasks = _with_vision(_tasks(folder, config), vision)
     return ModelCard(
         id=folder.path.name,
         format="mlx" if by_mlx else "hf",
@@ -177,7 +177,7 @@ def _card(
     )
 
 
-def _tasks_here(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
+def _with_vision(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
     """The tasks of the model in its engine, which may take text only."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
     return (*others, "vision") if vision and "chat" in others else others
