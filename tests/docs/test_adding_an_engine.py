@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache
 from importlib.machinery import ModuleSpec
 from itertools import pairwise
 from pathlib import Path
@@ -210,16 +211,21 @@ def test_no_module_outside_its_folder_names_a_library_of_an_engine(engine: str) 
     """Only the converters do: what makes a format is a library of its own."""
     formats = {*ENGINES, "safetensors"}
     libraries = format_of(engine).LIBRARIES.keys() - formats
-    own = ROOT / "app" / "provider" / "engines"
-    paths = [path for path in (ROOT / "app").rglob("*.py") if own not in path.parents]
-    sources = {path: ast.parse(path.read_text(encoding="utf-8")) for path in paths}
-    naming = {
-        path.relative_to(ROOT).as_posix()
-        for path, tree in sources.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Constant) and node.value in libraries
-    }
+    naming = {path for path, text in constants_outside() if text in libraries}
     assert naming <= {"app/provider/conversion/convert.py"}
+
+
+@cache
+def constants_outside() -> set[tuple[str, str]]:
+    """Paths and texts of all constants of ``app``, except those of the engines."""
+    own = ROOT / "app" / "provider" / "engines"
+    return {
+        (path.relative_to(ROOT).as_posix(), node.value)
+        for path in (ROOT / "app").rglob("*.py")
+        if own not in path.parents
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def checked(*command: str, cwd: Path, **environment: str) -> None:
