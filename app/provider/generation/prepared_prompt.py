@@ -46,7 +46,7 @@ class PlacedImage:
         return self.start + self.size.tokens
 
     @property
-    def seen(self) -> SeenImage:
+    def reported(self) -> SeenImage:
         """The image as reported to the client."""
         size = self.size
         return SeenImage(self.part.sha256, size.width, size.height, size.tokens)
@@ -75,9 +75,9 @@ class PreparedPrompt:
         return min(self.sampling.max_tokens or default, context_length - len(self.tokens))
 
     @property
-    def seen(self) -> tuple[SeenImage, ...]:
+    def reported_images(self) -> tuple[SeenImage, ...]:
         """Its images, as reported to the client."""
-        return tuple(image.seen for image in self.images)
+        return tuple(image.reported for image in self.images)
 
     def position(self, token: int) -> int:
         """The position of a token, after images that take fewer positions than tokens."""

@@ -1,4 +1,4 @@
-"""Draws tokens from logits in numpy, for engines whose library does not do it as we promise.
+"""Draws tokens from logits in numpy, for engines whose library samples differently.
 
 The order is that of the GGUF engine: penalties over the answer so far, top_k, top_p, min_p,
 temperature, draw. No vocabulary is sorted as a whole.
@@ -26,7 +26,7 @@ BLOCK = 64
 
 
 class Sampler:
-    """One request's way to draw. ``greedy``: it takes the likeliest token and nothing else."""
+    """The sampler of one request. ``greedy``: it always takes the likeliest token."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._options = sampling

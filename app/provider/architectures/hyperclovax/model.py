@@ -19,7 +19,7 @@ from app.provider.architectures.hyperclovax.tiling import Tiling
 
 
 class HyperClovaX(nn.Module):
-    """See the module. Built with random weights; ``loading.load`` reads those of a folder."""
+    """The whole model, built with random weights; ``loading.load`` reads those of a folder."""
 
     def __init__(self, config: HyperClovaXConfig) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class HyperClovaX(nn.Module):
         return rows
 
     def encode(self, tiles: torch.Tensor, width: int, height: int) -> torch.Tensor:
-        """The rows of a picture of so many pixels, in the type of the embeddings.
+        """Encode an image of so many pixels, in the type of the embeddings.
 
         ``tiles`` are those of ``pixels.tiles``. Returns ``[tokens, hidden]``.
         """
@@ -72,9 +72,9 @@ class HyperClovaX(nn.Module):
         return torch.cat([first, whole.flatten(0, 1)])
 
     def spliced(self, tokens: torch.Tensor, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Input rows ``[length, hidden]`` of a prompt with a placeholder for every visual token.
+        """Embeddings ``[length, hidden]`` of a prompt with a placeholder for every visual token.
 
-        ``pictures`` are what ``encode`` made of its pictures, in order.
+        ``pictures`` are the results of ``encode`` for its images, in order.
         """
         rows = self.embeddings(tokens)
         if not pictures:

@@ -89,15 +89,15 @@ class EchoEngine:
         images = [image for message in prompt.messages for image in message.images]
         if images and not self._takes_images:
             raise UnsupportedInput("The model echo cannot see images; echo-vision can.")
-        seen = tuple(map(_seen, images))
+        images_seen = tuple(map(_seen_image, images))
         tokens = sum(len(message.text.split()) for message in prompt.messages)
-        tokens += sum(image.tokens for image in seen)
+        tokens += sum(image.tokens for image in images_seen)
         if tokens > self.info.context_length:
             raise ContextOverflow(tokens, self.info.context_length)
         asked = [message.text for message in prompt.messages if message.role == "user"]
         words = [*map(_shown, images), *(_WORD.findall(asked[-1]) if asked else [])]
         limit = prompt.sampling.max_tokens or self._default_max_tokens
-        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), seen)
+        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), images_seen)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:
         """Take the job while a slot is free."""
@@ -129,7 +129,7 @@ def _shown(image: ImagePart) -> str:
     return f"[image {image.width}x{image.height} {image.sha256[:8]}] "
 
 
-def _seen(image: ImagePart) -> SeenImage:
+def _seen_image(image: ImagePart) -> SeenImage:
     share = min(1.0, LONGEST_SIDE / max(image.width, image.height))
     across, down = (math.ceil(side * share / SQUARE) for side in (image.width, image.height))
     return SeenImage(image.sha256, across * SQUARE, down * SQUARE, across * down)

@@ -61,7 +61,7 @@ class SequenceState:
     def started_event(self) -> Started:
         """The event for the client, sent when nothing can be refused any more."""
         length = len(self.prompt.tokens)
-        return Started(length, length - self.prefill_tokens, self.prompt.seen)
+        return Started(length, length - self.prefill_tokens, self.prompt.reported_images)
 
     @property
     def position(self) -> int:

@@ -12,7 +12,7 @@ _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: draws a seed of its own
 
 
 class Sampler:
-    """One request's way to draw. Penalties see the tokens drawn from it: the answer so far."""
+    """The sampler of one request. Penalties count the tokens that it has drawn."""
 
     def __init__(self, sampling: Sampling, vocabulary_size: int, max_answer_tokens: int) -> None:
         samplers = _drawing(sampling) if sampling.temperature > 0 else []

@@ -38,7 +38,7 @@ class TokenSampler:
         self._key = mx.random.key(seed)
 
     def __call__(self, logprobs: mx.array) -> mx.array:
-        """Draw the next token; see Draw."""
+        """Draw a token [1] from log-probabilities [1, vocabulary]."""
         tokens, values = self._candidates(logprobs[0])
         kept = self._kept(values)
         values = mx.where(kept, values, -math.inf) / self._sampling.temperature

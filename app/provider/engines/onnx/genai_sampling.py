@@ -6,7 +6,7 @@ It differs from the other engines in three ways:
 * It has no ``min_p``. The API's default of 0.05 is what a request gets that does not name it, so
   it is left out here: top_k 40 and top_p 0.95 have cut that tail before it. Any other ``min_p``
   is refused, as are ``presence_penalty`` and ``frequency_penalty``.
-* Its repetition penalty looks at the prompt as well as at the answer.
+* Its repetition penalty counts the prompt as well as the answer.
 * It applies the temperature before top_p, not after it.
 """
 

@@ -117,7 +117,7 @@ class VisionEngine:
     def _advance(self, answer: SequenceState) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
-            yield Started(len(answer.prompt.tokens), 0, answer.prompt.seen)
+            yield Started(len(answer.prompt.tokens), 0, answer.prompt.reported_images)
             return
         if answer.generation is None:
             answer.generation = self._prefill(answer.prompt, answer.limit)
