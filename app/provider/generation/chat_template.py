@@ -77,7 +77,8 @@ class ChatTemplate:
         self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
         self._completeness = CompletenessCheck(
-            lambda messages: self._fill(messages, self._form), self._count_special
+            lambda messages: self._fill(messages, self._form),
+            lambda text: self._escaper.count(text),
         )
         self.notes: list[str] = []
         """Sentences: which template is used, and what is done so that no message is left out."""
@@ -237,9 +238,6 @@ class ChatTemplate:
         if self._escaper.count(text) > frame.tokens:
             self._refuse_forged(messages, text)
         return text, header
-
-    def _count_special(self, text: str) -> int:
-        return self._escaper.count(text)
 
     def _given_texts(self, messages: Sequence[Message]) -> Iterator[tuple[Role, str]]:
         """The texts given to the template, without thinking, which it may take out."""
