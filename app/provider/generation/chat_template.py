@@ -78,7 +78,7 @@ class ChatTemplate:
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
         self._completeness = CompletenessCheck(
             lambda messages: self._fill(messages, self._form),
-            lambda text: self._escaper.count(text),
+            lambda text: self._escaper.count(text),  # noqa: PLW0108 the escaper is replaced
         )
         self.notes: list[str] = []
         """Sentences: which template is used, and what is done so that no message is left out."""
