@@ -14,8 +14,8 @@ import pytest
 from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation import prefill_budget
 from app.provider.types import Delta, ImagePart, Progress, Prompt, Started
+from tests.provider.gguf_driver import Driver, by_mtmd, started
 from tests.provider.pictures import Said, from_bytes, noise, shown
-from tests.provider.seeing import Driver, by_mtmd, started
 from tests.provider.vision_files import write_plain, write_seeing
 
 KINDS = ("qwen", "gemma3", "idefics3")

@@ -15,7 +15,7 @@ from app.provider.types import (
     Prompt,
     SeenImage,
 )
-from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
+from tests.provider.mlx_driver import LONG, WHAT, Driver, driver
 from tests.provider.pictures import from_bytes, noise, shown
 from tests.provider.qwen_vl_files import write_qwen_vl
 

@@ -23,7 +23,7 @@ from app.provider.errors import ModelNotLoadable
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.pool.hardware import resident_bytes
 from tests.provider.asking import MODELS, ask, collect, host_of
-from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
+from tests.provider.mlx_driver import LONG, WHAT, Driver, driver
 from tests.provider.pictures import noise, shown
 from tests.provider.qwen_vl_files import CONFIG, TEMPLATE, write_qwen_vl
 

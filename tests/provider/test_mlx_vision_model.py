@@ -22,7 +22,7 @@ from app.provider.types import (
     ImagePart,
     Sampling,
 )
-from tests.provider.mlx_seeing import NONE, Driver, driver
+from tests.provider.mlx_driver import NONE, Driver, driver
 from tests.provider.pictures import noise
 from tests.provider.qwen_vl_files import write_qwen_vl
 

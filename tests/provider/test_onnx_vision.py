@@ -23,7 +23,7 @@ from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 from tests.provider.asking import Reply, ask, collect, host_of
-from tests.provider.seeing_model import CONTEXT, likeliest, write_seeing
+from tests.provider.genai_vision_files import CONTEXT, likeliest, write_seeing
 
 for library in ("onnxruntime", "onnxruntime_genai"):
     pytest.importorskip(library)

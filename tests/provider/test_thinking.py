@@ -12,8 +12,8 @@ from app.provider.generation.prepared_prompt import prepare_prompt
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
+from tests.provider.gguf_driver import Driver
 from tests.provider.scripted import CHATML, CONTROL, make
-from tests.provider.seeing import Driver
 
 OPENED = ThinkingStart(closing="</think>")
 CONTROLS = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
