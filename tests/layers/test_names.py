@@ -7,11 +7,9 @@ import pytest
 from tests.layers import names
 
 NOT_YET_DONE = """
-app/cli
 app/conversations
 app/media
 app/monitoring
-app/provider/hub
 app/reference
 app/v5
 app/web
