@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, refusal
+from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, folder_engines, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
-from app.provider.catalogue.vision_folder import vision
-from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
 from app.provider.headers.files import dead_links, fault, read_json, sizes, unfinished, why_missing
@@ -158,16 +156,16 @@ def _card(
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
     engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
-    takes_pictures, unclear = _vision(folder, config) if engine == "pytorch" else (None, None)
-    tasks = _tasks(folder, config)
+    vision, unclear = folder_engines()[engine].vision(folder.path, config, licence(folder.path))
+    tasks = _with_vision(_tasks(folder, config), vision)
     return ModelCard(
         id=folder.path.name,
         format="mlx" if by_mlx else "hf",
         engine=engine,
         path=folder.path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
-        tasks=_with_vision(tasks, takes_pictures) if engine == "pytorch" else tasks,
-        vision=takes_pictures,
+        tasks=tasks,
+        vision=vision if "vision" in tasks else None,
         context_length=_context_length(config),
         architecture=architecture,
         parameters=parameters(weights.tensors, packing),
@@ -179,18 +177,10 @@ def _card(
     )
 
 
-def _vision(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
-    """What pictures the model takes in PyTorch, and what is wrong with its vision settings."""
-    try:
-        return vision(folder.path, config, licence(folder.path)), None
-    except ModelNotLoadable as error:
-        return None, str(error)
-
-
-def _with_vision(tasks: tuple[Task, ...], takes_pictures: Vision | None) -> tuple[Task, ...]:
-    """The tasks of the model, with ``vision`` only where the engine can show it pictures."""
+def _with_vision(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
+    """The tasks of the model in its engine, which may take text only."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
-    return (*others, "vision") if takes_pictures and "chat" in others else others
+    return (*others, "vision") if vision and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from app.provider.card import ModelCard
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
 from app.provider.catalogue.pull_records import PullRecord, pull_records
 from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
-from app.provider.engine import ENGINES, format_of, missing_library
+from app.provider.engine import ENGINES, Library, format_of, missing_library
 from app.provider.headers.budget import TooExpensive, read_budget
 from app.provider.headers.fields import unicode
 
@@ -42,18 +42,6 @@ class _FolderCache:
     known: dict[str, tuple[Stamp, ModelCard | None]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     pending: bool = False
-
-
-_INSTALL = {
-    "llama_cpp": "llama-cpp-python, which is not installed: run ./run.sh install",
-    "onnxruntime": "onnxruntime, which is not installed: run ./run.sh install",
-    "mlx": "MLX, which is not installed: run ./run.sh install mlx",
-    "mlx_lm": "mlx-lm, which is not installed: run ./run.sh install mlx",
-    "torch": "PyTorch, which is not installed: run ./run.sh install pytorch",
-    "transformers": "transformers, which is not installed: run ./run.sh install pytorch",
-    "safetensors": "safetensors, which is not installed: run ./run.sh install pytorch",
-}
-"""Library → how to say that it is missing."""
 
 
 def scan(
@@ -252,15 +240,16 @@ def _with_library_problems(cards: list[ModelCard]) -> list[ModelCard]:
     """Add a problem to models whose engine's library is missing."""
     missing = {engine: missing_library(engine) for engine in {card.engine for card in cards}}
     return [
-        replace(card, problem=_needs(library))
+        replace(card, problem=_needs(format_of(card.engine).LIBRARIES[library]))
         if (library := missing[card.engine]) and card.problem is None
         else card
         for card in cards
     ]
 
 
-def _needs(library: str) -> str:
-    return f"It needs {_INSTALL.get(library, f'{library}, which is not installed')}."
+def _needs(library: Library) -> str:
+    how = f": run {library.install}" if library.install else ""
+    return f"It needs {library.name}, which is not installed{how}."
 
 
 def _source(card: ModelCard, records: Mapping[Path, PullRecord]) -> PullRecord | None:
