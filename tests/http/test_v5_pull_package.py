@@ -77,7 +77,7 @@ def test_a_cancelled_download_ends_pip(index: Index, client: httpx.Client) -> No
         time.sleep(0.05)
     (pip,) = [one for one in psutil.Process().children(recursive=True) if _is_pip(one)]
     assert client.delete(location).json()["state"] == "cancelled"
-    pip.wait(10)
+    pip.wait(60)
     assert [job["state"] for job in client.get(PULL).json()["jobs"]] == ["cancelled"]
 
 

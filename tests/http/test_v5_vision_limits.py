@@ -49,7 +49,7 @@ def half_sent(client: httpx.Client, route: str, kind: str, content: bytes) -> It
     )
     address = client.base_url.host, client.base_url.port or 80
     with closing(socket.create_connection(address)) as raw:
-        raw.settimeout(20)
+        raw.settimeout(60)
         raw.sendall(head.encode() + content)
         yield raw
 
@@ -98,7 +98,7 @@ def test_all_together_take_no_more_memory_than_four(client: httpx.Client) -> Non
         assert b"uploads-busy" in told
         assert b"retry-after: 2" in told
         assert asked(client, "a short one", picture())
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while client.post(CHAT, content=padded(LARGE), headers={"Content-Type": JSON}).is_error:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -201,7 +201,7 @@ def test_who_hangs_up_while_a_picture_is_decoded_ends_the_decoder(
 
 def at_work() -> Any:
     """The process that decodes, once it does."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for child in decoders():
             if child.cpu_times().user > 0.3:

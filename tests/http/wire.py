@@ -30,7 +30,7 @@ def connected(client: httpx.Client, *, reads: int = 0) -> Iterator[socket.socket
     with socket.socket() as raw:
         if reads:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads)
-        raw.settimeout(20)
+        raw.settimeout(60)
         raw.connect((client.base_url.host, client.base_url.port or 80))
         yield raw
 

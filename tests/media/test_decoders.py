@@ -76,7 +76,7 @@ async def test_a_process_that_died_waiting_is_replaced(
         await asyncio.sleep(0.01)
     (spare,) = waiting
     spare.kill()
-    await asyncio.to_thread(psutil.wait_procs, [spare], 5)
+    await asyncio.to_thread(psutil.wait_procs, [spare], 60)
     assert (await intake.take_bytes(jpeg())).width == 40
 
 

@@ -24,7 +24,7 @@ LONG = "one two three four five six seven eight nine ten " * 20
 
 async def until_idle(host: EngineHost) -> None:
     """Wait until the host carries no request."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while host.status().active or host.status().waiting:
             await asyncio.sleep(0.01)
 
@@ -223,6 +223,6 @@ async def test_an_engine_does_not_outlive_a_killed_api_process() -> None:
     api.kill()
     api.wait()
     api.stdout.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while psutil.pid_exists(engine) and psutil.Process(engine).status() != "zombie":
             await asyncio.sleep(0.05)

@@ -145,7 +145,7 @@ def test_killed_half_way_nothing_is_seen_and_the_next_one_succeeds(tmp_path: Pat
     command = [sys.executable, "-c", KILLED, str(SOURCE), str(tmp_path)]
     process = subprocess.Popen(command)
     draft = tmp_path / ".incoming" / "convert-starter-hf-mlx-4bit" / "starter-hf-mlx-4bit"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not draft.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()

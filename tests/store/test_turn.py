@@ -35,7 +35,7 @@ async def signal_engine(desk: Desk, what: signal.Signals) -> None:
 
 
 async def until_stored(url: str, status: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not audit.answers(url, status):
             await asyncio.sleep(0.01)
 
@@ -146,7 +146,7 @@ async def test_another_server_stops_it(desk: Desk, store_url: str) -> None:
 async def test_what_has_been_said_so_far_is_stored_meanwhile(desk: Desk, store_url: str) -> None:
     events = (await asked(desk, LONG)).events()
     await until_text(events)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not only_answer(store_url).content:
             await asyncio.sleep(0.02)
     assert only_answer(store_url).status == "generating"
