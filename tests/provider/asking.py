@@ -69,6 +69,12 @@ def host_of(
     return EngineHost(spec, policy or HostPolicy())
 
 
+def change_policy(policy: HostPolicy, **seconds: float) -> None:
+    """Change the policy of a host that runs: so a short time bounds nothing but what is tested."""
+    for name, value in seconds.items():
+        object.__setattr__(policy, name, value)
+
+
 def prompt(*texts: str, system: str = "", owner: str = "", **sampling: Any) -> Prompt:
     """A prompt of alternating user and assistant texts, at temperature 0 unless told."""
     messages = [Message.of("system", system)] if system else []

@@ -16,7 +16,7 @@ from app.provider.errors import ContextOverflow, EngineBusy, EngineUnavailable
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, End, Started
-from tests.provider.asking import ask, host_of, prompt, size
+from tests.provider.asking import ask, change_policy, host_of, prompt, size
 
 QUESTION = "How do I call API version one?"
 LONG = "one two three four five six seven eight nine ten " * 20
@@ -163,12 +163,15 @@ async def test_an_engine_killed_in_mid_answer(gguf: EngineHost) -> None:
 
 
 async def test_a_hanging_engine_is_killed_and_comes_back() -> None:
-    host = host_of("echo", HostPolicy(stall_seconds=0.5))
+    policy = HostPolicy()
+    host = host_of("echo", policy)
     await ask(host, QUESTION)
     pid = host.status().pid
     signal_engine(host, signal.SIGSTOP)
+    change_policy(policy, stall_seconds=0.5)
     with pytest.raises(EngineUnavailable, match="hung"):
         await ask(host, QUESTION)
+    change_policy(policy, stall_seconds=120.0)
     assert (await ask(host, QUESTION)).text
     assert host.status().pid != pid
     await host.stop()

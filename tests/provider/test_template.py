@@ -10,6 +10,7 @@ import pytest
 
 from app.provider.generation.jinja_limits import TemplateFailed, TemplateRefused, bounded
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
+from tests.pace import unit
 
 
 def test_a_template_sees_its_variables() -> None:
@@ -76,11 +77,11 @@ def test_a_long_conversation_may_be_put_together_bit_by_bit() -> None:
     ),
 )
 def test_a_template_that_does_not_compile_says_why(source: str, reason: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(TemplateFailed, match=f"^The template is broken: .*{reason}") as caught:
         SandboxedTemplate(source)
     assert len(str(caught.value)) < 1000
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 200 * unit()
 
 
 def spin(end: float) -> None:
@@ -114,7 +115,7 @@ class Dying:
 def test_work_is_ended_although_the_limit_strikes_while_an_object_dies() -> None:
     def work() -> None:
         Dying()  # Python ignores what is raised in there
-        spin(time.monotonic() + 5)
+        spin(time.monotonic() + 60)
 
     with pytest.raises(TemplateFailed, match="longer than"):
         bounded(0.1, work)
