@@ -11,12 +11,11 @@ from app.config import Settings
 from app.conversations.ask_with_images import Sight
 from app.conversations.services import Desk
 from app.downloads.jobs import Puller
-from app.errors import MediaTypeNotSupported
 from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
-from app.web.errors import AdminKeyRequired
+from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.web.request_log import Traffic
 
 

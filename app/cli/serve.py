@@ -13,7 +13,6 @@ import time
 import uvicorn
 
 from app.config import InvalidSetting, Settings, read
-from app.errors import OpenBindRefused
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
 from app.storage import migrate
@@ -21,6 +20,7 @@ from app.storage.database import DatabaseRefused
 from app.templates.library import BrokenTemplate
 from app.web.auth import require_safe_bind
 from app.web.bounds import raise_descriptor_limit
+from app.web.errors import OpenBindRefused
 from app.web.server import uvicorn_config
 
 log = logging.getLogger(__name__)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from app.conversations.errors import ModelCannotSee, NoVisionModel
 from app.conversations.services import Desk
 from app.conversations.start import ask, setup_of
 from app.conversations.store.images import Attached
 from app.conversations.turn import Turn
-from app.errors import ModelCannotSee, NoVisionModel
 from app.media.given import Detail
 from app.media.intake import Intake
 from app.provider.card import ModelCard

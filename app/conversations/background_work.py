@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import IntegrityError
 
 from app.conversations.store import index_backlog, removal
-from app.errors import StorageUnavailable
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 

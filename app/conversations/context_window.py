@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from app.conversations.errors import HistoryTooLong, ModelCannotSee
 from app.conversations.store.images import Attached
 from app.conversations.store.tree import Said
 from app.conversations.store.truncation import Beginning
 from app.conversations.summarize import summarise
 from app.conversations.target import Stage
-from app.errors import HistoryTooLong, ModelCannotSee
 from app.provider.card import ModelCard
 from app.provider.errors import ContextOverflow, UnsupportedInput
 from app.provider.types import ImagePart, Message, Prompt, Size, TextPart

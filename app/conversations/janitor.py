@@ -8,8 +8,8 @@ from functools import partial
 
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store import turns
-from app.errors import StorageUnavailable
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 from app.storage.process_lock import Presence
 
 log = logging.getLogger(__name__)

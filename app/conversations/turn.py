@@ -17,22 +17,18 @@ from dataclasses import asdict, dataclass, field, replace
 from sqlalchemy.orm import Session
 
 from app.conversations.context_window import Overflow, View, fitted, prompt, require_sight
+from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
 from app.conversations.store import tree, truncation, turns
 from app.conversations.store.images import Attached
 from app.conversations.store.tree import Said
 from app.conversations.store.truncation import Beginning, CutKind
 from app.conversations.store.turns import Ending, Ids
 from app.conversations.target import Stage
-from app.errors import (
-    ApiError,
-    ConversationBusy,
-    ConversationNotFound,
-    StorageUnavailable,
-    TurnFailed,
-)
+from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Progress, SeenImage, Size, Started, Usage
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -243,7 +239,7 @@ class Turn:
         return TurnEnd("cancelled", usage, context=self.context)
 
     async def _failed(self, error: Exception) -> None:
-        known = isinstance(error, (ApiError, ProviderError))
+        known = isinstance(error, (AppError, ProviderError))
         told = str(error) if known else "The server made a mistake."
         with suppress(StorageUnavailable):  # what made the turn fail is told, and perhaps is this
             await self._end(Ending("failed", self.text, error=told))

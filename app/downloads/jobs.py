@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from app.errors import PullNotFound, TooManyPulls
+from app.downloads.errors import PullNotFound, TooManyPulls
 from app.provider.hub import process, staging
 from app.provider.hub.errors import HubError, NameTaken
 from app.provider.hub.names import Hubs, parse

@@ -1,6 +1,6 @@
 """What can be wrong with a picture that a client sends.
 
-ApiError                   app/errors.py
+AppError                   app/errors.py
 ├── ImageTooLarge          a picture has more bytes or pixels than may be
 ├── TooManyImages          more pictures in one request than may be
 ├── ImageTypeNotSupported  a file is none of the five types of pictures
@@ -17,36 +17,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from app.errors import ApiError
+from app.errors import AppError
 
 
-class ImageTooLarge(ApiError):
+class ImageTooLarge(AppError):
     """A picture is larger than one may be, in bytes or pixels."""
 
 
-class TooManyImages(ApiError):
+class TooManyImages(AppError):
     """One request brings more pictures than it may."""
 
     def __init__(self, count: int, most: int) -> None:
         super().__init__(f"The request has {count} images; {most} are the most (MAX_IMAGES).")
 
 
-class ImageTypeNotSupported(ApiError):
+class ImageTypeNotSupported(AppError):
     """A file's content is none of the types that are taken."""
 
 
-class ImageTypeMismatch(ApiError):
+class ImageTypeMismatch(AppError):
     """A file is not of the type that it was declared as."""
 
     def __init__(self, declared: str, found: str) -> None:
         super().__init__(f"The image is declared as {declared[:100]!r}, but it is {found}.")
 
 
-class ImageUnreadable(ApiError):
+class ImageUnreadable(AppError):
     """A picture cannot be decoded."""
 
 
-class ImagesBusy(ApiError):
+class ImagesBusy(AppError):
     """As many pictures wait to be decoded as may."""
 
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
@@ -55,7 +55,7 @@ class ImagesBusy(ApiError):
         super().__init__(f"{most} images are waiting to be decoded: try again in a moment.")
 
 
-class ImageUrlsOff(ApiError):
+class ImageUrlsOff(AppError):
     """Pictures are not fetched by this server."""
 
     def __str__(self) -> str:
@@ -65,9 +65,9 @@ class ImageUrlsOff(ApiError):
         )
 
 
-class ImageUrlRefused(ApiError):
+class ImageUrlRefused(AppError):
     """The address of a picture, or one that it leads on to, is not fetched from."""
 
 
-class ImageUnreachable(ApiError):
+class ImageUnreachable(AppError):
     """A picture could not be fetched."""

@@ -20,9 +20,9 @@ from sqlalchemy import URL, Connection, Engine, MetaData, create_engine, event, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from app.errors import StorageUnavailable
 from app.storage import failures, probes
 from app.storage.database_file import FULL, FULL_BELOW, RESERVE_BYTES, DatabaseFile
+from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 

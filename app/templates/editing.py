@@ -15,15 +15,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.conversations.services import Desk
-from app.errors import (
-    InvalidRequest,
+from app.errors import InvalidRequest
+from app.templates import store
+from app.templates.errors import (
     TemplateBuiltIn,
     TemplateExists,
     TemplateNotFound,
     TemplateVersionNotFound,
     TooManyTemplates,
 )
-from app.templates import store
 from app.templates.rendering import compiled
 from app.templates.user_templates import Held, Shelf, own_template
 from app.v3.models.template import Template

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.errors import FieldError, InvalidRequest, RenderFailed, pointer
+from app.errors import FieldError, InvalidRequest, pointer
 from app.provider.generation.jinja_limits import TemplateFailed
+from app.templates.errors import RenderFailed
 from app.templates.language import PromptTemplate
 from app.templates.language import compiled as compiled_source
 from app.v3.models.template import PHRASES, Template, Value, Variable, has_type

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.errors import TemplateNotFound
 from app.storage.database import Database
 from app.storage.tables import Template as Row
 from app.templates import store
+from app.templates.errors import TemplateNotFound
 from app.templates.library import TemplateLibrary
 from app.templates.rendering import CompiledTemplate, compiled
 from app.v3.models.template import Template

@@ -15,14 +15,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.config import Settings
-from app.errors import (
-    ApiError,
-    HostNotAllowed,
-    KeyRequired,
-    OpenBindRefused,
-    OriginNotAllowed,
-)
+from app.errors import AppError
 from app.web import problem_details
+from app.web.errors import HostNotAllowed, KeyRequired, OpenBindRefused, OriginNotAllowed
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing, so that any page may send them (but not to a stream)."""
@@ -80,7 +75,7 @@ class Guard:
             return await self.app(scope, receive, send)
         try:
             self._admit(scope)
-        except ApiError as error:
+        except AppError as error:
             refusal = problem_details.response(error, scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)

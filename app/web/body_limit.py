@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import UploadsBusy
 from app.web import problem_details
 from app.web.bounds import BodyPace
+from app.web.errors import UploadsBusy
 
 
 class BodyLimit:

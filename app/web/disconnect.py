@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
-from app.errors import ClientGone
+from app.web.errors import ClientGone
 
 T = TypeVar("T")
 

@@ -6,34 +6,17 @@ from typing import NamedTuple
 
 from fastapi.exceptions import RequestValidationError
 
-from app.errors import (
-    ClientGone,
+from app.conversations.errors import (
     ConversationBusy,
     ConversationNotFound,
     HistoryTooLong,
-    HostNotAllowed,
     ImageNotFound,
-    InvalidRequest,
-    KeyRequired,
-    MediaTypeNotSupported,
     MessageNotFound,
     ModelCannotSee,
     NoVisionModel,
-    OpenBindRefused,
-    OriginNotAllowed,
-    PreconditionFailed,
-    PullNotAllowed,
-    PullNotFound,
-    RenderFailed,
-    StorageUnavailable,
-    TemplateBuiltIn,
-    TemplateExists,
-    TemplateNotFound,
-    TemplateVersionNotFound,
-    TooManyPulls,
-    TooManyTemplates,
-    UploadsBusy,
 )
+from app.downloads.errors import PullNotAllowed, PullNotFound, TooManyPulls
+from app.errors import InvalidRequest
 from app.media.errors import (
     ImagesBusy,
     ImageTooLarge,
@@ -64,7 +47,27 @@ from app.provider.hub.errors import (
     NotAllowed,
     NotOnHub,
 )
-from app.web.errors import AdminKeyRequired, MalformedRequest, ServerFull
+from app.storage.errors import PreconditionFailed, StorageUnavailable
+from app.templates.errors import (
+    RenderFailed,
+    TemplateBuiltIn,
+    TemplateExists,
+    TemplateNotFound,
+    TemplateVersionNotFound,
+    TooManyTemplates,
+)
+from app.web.errors import (
+    AdminKeyRequired,
+    ClientGone,
+    HostNotAllowed,
+    KeyRequired,
+    MalformedRequest,
+    MediaTypeNotSupported,
+    OpenBindRefused,
+    OriginNotAllowed,
+    ServerFull,
+    UploadsBusy,
+)
 
 
 class Kind(NamedTuple):

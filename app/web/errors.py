@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from app.errors import ApiError
+from app.errors import AppError
 
 
-class MalformedRequest(ApiError):
+class MalformedRequest(AppError):
     """The bytes of a request break the rules of HTTP/1.1."""
 
 
-class ServerFull(ApiError):
+class ServerFull(AppError):
     """All connections that there can be are being answered."""
 
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
@@ -24,7 +24,7 @@ class ServerFull(ApiError):
         )
 
 
-class AdminKeyRequired(ApiError):
+class AdminKeyRequired(AppError):
     """The key that was sent, if any, is not among ADMIN_API_KEYS."""
 
     def __str__(self) -> str:
@@ -32,3 +32,38 @@ class AdminKeyRequired(ApiError):
             "Only the administrators of this server may load, unload and download models: send "
             "one of ADMIN_API_KEYS as Authorization: Bearer <key>, or X-API-Key: <key>."
         )
+
+
+class KeyRequired(AppError):
+    """No API key was sent, or one that is not among API_KEYS."""
+
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class OpenBindRefused(AppError):
+    """The server listens beyond this machine, without keys and without the opt-out."""
+
+
+class HostNotAllowed(AppError):
+    """The Host header names a host that this server does not answer for."""
+
+
+class OriginNotAllowed(AppError):
+    """A page of another origin sent a request that changes something."""
+
+
+class MediaTypeNotSupported(AppError):
+    """The body of a JSON route is not declared as JSON."""
+
+
+class UploadsBusy(AppError):
+    """As many bytes of large bodies are in memory as may."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+
+    def __str__(self) -> str:
+        return "The server is reading as many large requests as it can: try again in a moment."
+
+
+class ClientGone(AppError):
+    """The client hung up before its answer was ready."""

@@ -12,15 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from app.errors import (
-    MAX_FIELD_ERRORS,
-    ApiError,
-    FieldError,
-    InvalidRequest,
-    TurnFailed,
-    cause_of,
-    pointer,
-)
+from app.conversations.errors import TurnFailed, cause_of
+from app.errors import MAX_FIELD_ERRORS, AppError, FieldError, InvalidRequest, pointer
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -124,7 +117,7 @@ def _detail(error: Exception, errors: Sequence[FieldError] | None) -> str:
         return _FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
     if isinstance(error, RequestValidationError) and errors:
         return f"{errors[0].pointer or 'The body'}: {errors[0].detail}"
-    if isinstance(error, (ApiError, ProviderError)):
+    if isinstance(error, (AppError, ProviderError)):
         return str(error)
     return "The server made a mistake. Please report it with the request_id."
 
@@ -162,7 +155,7 @@ def response(error: Exception, request_id: str) -> Response:
     headers: dict[str, str] = {"Cache-Control": "no-store"}
     if isinstance(error, (EngineBusy, EngineUnavailable)):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, (ApiError, HTTPException)):
+    if isinstance(error, (AppError, HTTPException)):
         headers |= error.headers or {}
     body = told.model_dump_json(exclude_none=True)
     return Response(body, told.status, headers, MEDIA_TYPE)
@@ -176,7 +169,7 @@ async def handle(request: Request, error: Exception) -> Response:
 
 
 HANDLED: tuple[type[Exception], ...] = (
-    ApiError,
+    AppError,
     TurnFailed,
     ProviderError,
     RequestValidationError,

@@ -31,10 +31,12 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from app.errors import ApiError, ClientGone, cause_of
+from app.conversations.errors import cause_of
+from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Loaded, Progress, Started
 from app.web.disconnect import unless_hangup
+from app.web.errors import ClientGone
 from app.web.problem_details import problem
 
 log = logging.getLogger(__name__)
@@ -174,7 +176,7 @@ def _named(event: Progress | Delta | Exception, request_id: str) -> tuple[str, F
         case Progress():
             return event.phase, _progress(event)
         case Exception():
-            if not isinstance(cause_of(event), (ApiError, ProviderError)):
+            if not isinstance(cause_of(event), (AppError, ProviderError)):
                 log.error("a stream failed", exc_info=event)
             return "error", problem(event, request_id).model_dump(exclude_none=True)
     raise TypeError(f"{event!r} has no name on the wire")

@@ -10,9 +10,9 @@ import pytest
 
 from app import versions
 from app.config import Settings
-from app.errors import OpenBindRefused
 from app.reference import export
 from app.web.auth import require_safe_bind
+from app.web.errors import OpenBindRefused
 from tests.conftest import serving
 
 ADMIN, USER = {"X-API-Key": "admin"}, {"X-API-Key": "user"}

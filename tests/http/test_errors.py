@@ -10,9 +10,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app import errors
+from app.conversations import errors as conversations
+from app.downloads import errors as downloads
 from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
+from app.storage import errors as storage
+from app.templates import errors as templates
 from app.web import errors as edge
 from app.web import problem_details
 from app.web.error_codes import TABLE
@@ -20,34 +24,34 @@ from app.web.error_codes import TABLE
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
     errors.InvalidRequest("/history", "The history is too long."),
-    errors.RenderFailed("Too long."),
+    templates.RenderFailed("Too long."),
     provider.ContextOverflow(5000, 4096),
     provider.UnsupportedInput("No."),
-    errors.KeyRequired("Send a key."),
+    edge.KeyRequired("Send a key."),
     edge.AdminKeyRequired(),
-    errors.OpenBindRefused("No."),
-    errors.OriginNotAllowed("No."),
+    edge.OpenBindRefused("No."),
+    edge.OriginNotAllowed("No."),
     provider.ModelNotFound("nobody"),
-    errors.TemplateNotFound("nobody"),
-    errors.TemplateVersionNotFound("mine", 7),
-    errors.ConversationNotFound("c1"),
-    errors.MessageNotFound("m1"),
-    errors.ConversationBusy(),
-    errors.HistoryTooLong(200, 100),
-    errors.StorageUnavailable("The disk is full."),
-    errors.TemplateExists("mine"),
-    errors.TemplateBuiltIn("default"),
-    errors.TooManyTemplates(1000),
-    errors.PreconditionFailed('"2"'),
+    templates.TemplateNotFound("nobody"),
+    templates.TemplateVersionNotFound("mine", 7),
+    conversations.ConversationNotFound("c1"),
+    conversations.MessageNotFound("m1"),
+    conversations.ConversationBusy(),
+    conversations.HistoryTooLong(200, 100),
+    storage.StorageUnavailable("The disk is full."),
+    templates.TemplateExists("mine"),
+    templates.TemplateBuiltIn("default"),
+    templates.TooManyTemplates(1000),
+    storage.PreconditionFailed('"2"'),
     provider.ModelConflict("Two."),
     provider.ModelInUse("starter", 2),
     provider.ModelNotLoadable("Broken."),
-    errors.MediaTypeNotSupported("No."),
-    errors.HostNotAllowed("No."),
+    edge.MediaTypeNotSupported("No."),
+    edge.HostNotAllowed("No."),
     provider.EngineBusy("Full.", 0.2),
     edge.MalformedRequest("No."),
     edge.ServerFull(),
-    errors.ClientGone("Gone."),
+    edge.ClientGone("Gone."),
     provider.EngineUnavailable("Down.", 2.5),
     hub.HubError("It ended."),
     hub.NotOnHub("No."),
@@ -56,9 +60,9 @@ SAMPLES: list[Exception] = [
     hub.NoSpace("Full."),
     hub.Damaged("Wrong."),
     hub.NameTaken("There."),
-    errors.PullNotAllowed("No."),
-    errors.PullNotFound("p1"),
-    errors.TooManyPulls(20),
+    downloads.PullNotAllowed("No."),
+    downloads.PullNotFound("p1"),
+    downloads.TooManyPulls(20),
     media.ImageTooLarge("Too large."),
     media.TooManyImages(9, 8),
     media.ImageTypeNotSupported("No."),
@@ -68,10 +72,10 @@ SAMPLES: list[Exception] = [
     media.ImageUrlsOff(),
     media.ImageUrlRefused("No."),
     media.ImageUnreachable("Silent."),
-    errors.ImageNotFound("5e"),
-    errors.UploadsBusy(),
-    errors.ModelCannotSee("starter", ["starter-vision"]),
-    errors.NoVisionModel(),
+    conversations.ImageNotFound("5e"),
+    edge.UploadsBusy(),
+    conversations.ModelCannotSee("starter", ["starter-vision"]),
+    conversations.NoVisionModel(),
     ValueError("a secret"),
 ]
 
@@ -88,7 +92,7 @@ def kinds(root: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_kind_of_error_has_its_row() -> None:
-    assert {*kinds(errors.ApiError), *kinds(provider.ProviderError)} <= TABLE.keys()
+    assert {*kinds(errors.AppError), *kinds(provider.ProviderError)} <= TABLE.keys()
 
 
 def test_every_row_has_its_sample() -> None:

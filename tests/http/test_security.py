@@ -12,9 +12,9 @@ from fastapi.routing import iter_route_contexts
 
 from app import versions
 from app.config import Settings
-from app.errors import OpenBindRefused
 from app.main import create_app
 from app.web import auth
+from app.web.errors import OpenBindRefused
 from tests.conftest import serving
 from tests.http import wire
 

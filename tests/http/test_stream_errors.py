@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from app.errors import TurnFailed
+from app.conversations.errors import TurnFailed
 from app.provider.types import Event, Progress
 from app.web.sse import EventStream
 from tests.conftest import serving

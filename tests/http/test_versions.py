@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,32 +60,3 @@ def test_each_version_documents_its_own_paths_only() -> None:
         "/api/v3/prompt/templates",
         "/api/v3/prompt/templates/{name}",
     }
-
-
-def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-@pytest.mark.parametrize("path", sorted(APP.glob("v[0-9]/**/*.py")), ids=str)
-def test_versions_import_downwards_only(path: Path) -> None:
-    own = int(path.relative_to(APP).parts[0][1:])
-    for name in imports(path):
-        if found := re.match(r"app\.v(\d+)\.", name):
-            assert int(found[1]) <= own, name
-        assert not name.startswith(
-            ("app.main", "app.versions", "app.reference.pages", "app.cli", "app.cli.commands")
-        ), name
-
-
-WEB = re.compile(
-    r"(fastapi|starlette|uvicorn|pydantic\w*|sqlalchemy)(\.|$)|app\.(?!provider|__init__)\w"
-)
-
-
-@pytest.mark.parametrize("path", sorted(APP.glob("provider/**/*.py")), ids=str)
-def test_the_provider_knows_nothing_of_the_web(path: Path) -> None:
-    assert [name for name in imports(path) if WEB.match(name)] == []

@@ -100,7 +100,7 @@ def test_random_damage_ends_in_a_picture_or_a_sentence(name: str, take: Take) ->
 
 SURVIVE = """
 import asyncio, resource
-from app.errors import ApiError
+from app.errors import AppError
 from app.media.intake import Intake
 from app.media.policy import MediaPolicy
 from tests.media.corpus import BOMBS
@@ -115,7 +115,7 @@ async def main():
     for content in files:
         try:
             await intake.take_bytes(content)
-        except ApiError:
+        except AppError:
             pass
     await intake.close()
     print(rss(resource.RUSAGE_SELF) - before, rss(resource.RUSAGE_CHILDREN))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import ApiError
+from app.errors import AppError
 from app.media.errors import (
     ImageTooLarge,
     ImageTypeMismatch,
@@ -62,10 +62,8 @@ def fetch(web: Web, path: str = "/", names: Names | None = None, **more: object)
     return asyncio.run(fetcher.fetch(f"http://pictures.example:{web.port}{path}"))
 
 
-def refusal(
-    web: Web, path: str = "/", names: Names | None = None, **more: object
-) -> ApiError:
-    with pytest.raises(ApiError) as raised:
+def refusal(web: Web, path: str = "/", names: Names | None = None, **more: object) -> AppError:
+    with pytest.raises(AppError) as raised:
         fetch(web, path, names, **more)
     return raised.value
 
@@ -113,7 +111,7 @@ def test_redirects_are_followed_three_times() -> None:
         assert len(server.requests) == 4 + 4
 
 
-SERVERS: dict[str, tuple[Serve, type[ApiError]]] = {
+SERVERS: dict[str, tuple[Serve, type[AppError]]] = {
     "endless": (endless(OK + b"\r\n", b"x" * 10_000), ImageTooLarge),
     "endless in chunks": (endless(CHUNKED, b"1000\r\n" + bytes(4096) + b"\r\n"), ImageTooLarge),
     "chunks of one byte": (endless(CHUNKED, b"1\r\nx\r\n" * 2000), ImageUnreachable),
@@ -207,12 +205,12 @@ def test_a_redirect_to_a_private_address_is_refused(private: Web) -> None:
     assert type(error) is ImageUrlRefused
 
 
-def refusal_at_both(server: Web, private: Web, names: Names) -> ApiError:
+def refusal_at_both(server: Web, private: Web, names: Names) -> AppError:
     ports = (server.port, private.port)
     fetcher = Fetcher(
         limits(server, url_ports=ports), names.look_up, lambda address: address == HERE
     )
-    with pytest.raises(ApiError) as raised:
+    with pytest.raises(AppError) as raised:
         asyncio.run(fetcher.fetch(f"http://pictures.example:{server.port}/"))
     return raised.value
 

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 from app.conversations.store import conversations, images, tree
 from app.conversations.store.images import Attached, Original
 from app.conversations.store.tree import Said
-from app.errors import StorageUnavailable
 from app.provider.types import ImageNotes, SeenImage
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 from app.storage.ids import new_id, now
 from app.storage.tables import Message
 from tests.store import audit

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.orm import Session
 
-from app.errors import StorageUnavailable
 from app.storage.database import READERS, Database
+from app.storage.errors import StorageUnavailable
 from app.storage.failures import READ_ONLY
 from tests.postgres import Cluster
 from tests.store.counting import Slow, count, count_on, stored

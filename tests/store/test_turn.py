@@ -8,10 +8,10 @@ import signal
 
 import pytest
 
+from app.conversations.errors import ConversationNotFound, TurnFailed
 from app.conversations.services import Desk
 from app.conversations.store import conversations, turns
 from app.conversations.turn import TurnEnd
-from app.errors import ConversationNotFound, TurnFailed
 from app.provider.errors import EngineUnavailable
 from app.provider.types import End
 from app.storage.tables import Message

@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from app.conversations.errors import TurnFailed
 from app.conversations.services import Desk
 from app.conversations.store import turns
 from app.conversations.store.turns import Ending
 from app.conversations.turn import Turn
-from app.errors import StorageUnavailable, TurnFailed
 from app.provider.types import End, Event
+from app.storage.errors import StorageUnavailable
 from tests.postgres import Cluster
 from tests.store import audit
 from tests.store.asking import LONG, asked, read, until_text

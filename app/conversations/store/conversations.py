@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session, defer
 
+from app.conversations.errors import ConversationBusy, ConversationNotFound
 from app.conversations.store import images, removal, search, tree
-from app.errors import ConversationBusy, ConversationNotFound
 from app.storage.ids import now
 from app.storage.tables import HIDDEN, Conversation, Cut, Message
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.conversations.store import images, search
 from app.conversations.store.index_dialects import dialect_of
-from app.errors import StorageUnavailable
+from app.storage.errors import StorageUnavailable
 from app.storage.ids import now
 from app.storage.tables import (
     HIDDEN,

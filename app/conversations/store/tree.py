@@ -9,9 +9,9 @@ from typing import Any, cast
 from sqlalchemy import CTE, BindParameter, bindparam, func, literal, select
 from sqlalchemy.orm import Session, aliased, defer
 
+from app.conversations.errors import MessageNotFound
 from app.conversations.store import images
 from app.conversations.store.images import Attached
-from app.errors import MessageNotFound
 from app.provider.types import Role
 from app.storage.tables import Message
 

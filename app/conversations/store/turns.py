@@ -13,10 +13,11 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.conversations.errors import ConversationBusy
 from app.conversations.store import conversations, images, search, tree
 from app.conversations.store.images import Attached
 from app.conversations.store.tree import Said
-from app.errors import ConversationBusy, InvalidRequest
+from app.errors import InvalidRequest
 from app.provider.types import SeenImage
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message, Status

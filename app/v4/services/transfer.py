@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 
 from app.conversations import markdown
 from app.conversations.store import conversations, removal, transfer
-from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest, StorageUnavailable
+from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
 from app.templates.rendering import compiled

@@ -18,12 +18,13 @@ from starlette.requests import ClientDisconnect
 
 from app.conversations.ask_with_images import Asked, Choice, Sight
 from app.conversations.turn import Turn
-from app.errors import ClientGone, InvalidRequest, MediaTypeNotSupported
+from app.errors import InvalidRequest
 from app.media.given import Detail
 from app.media.policy import MediaPolicy
 from app.v5.models.chat import ChatRequest
 from app.web.body_limit import Reading
 from app.web.disconnect import unless_hangup
+from app.web.errors import ClientGone, MediaTypeNotSupported
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 
 T = TypeVar("T", bound=BaseModel)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Request, Response
 
 from app.dependencies import ADMIN_ONLY, JSON_ONLY, AppSettings, Pulls
-from app.errors import PullNotAllowed
+from app.downloads.errors import PullNotAllowed
 from app.v5.models.pull import EXAMPLES, PullJob, PullJobs, PullRequest
 from app.web.disconnect import unless_hangup
 from app.web.openapi import COMMON_ERRORS, problems

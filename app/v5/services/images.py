@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from app.conversations.errors import ImageNotFound
 from app.conversations.store import conversations
 from app.conversations.store import images as store
 from app.conversations.store.images import Attached, Original, Place, Use
-from app.errors import ImageNotFound
 from app.media.errors import TooManyImages
 from app.media.given import Detail
 from app.media.intake import Intake

@@ -1,0 +1,90 @@
+"""What can go wrong with stored conversations and their turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from app.errors import AppError
+
+
+class ConversationNotFound(AppError):
+    """No conversation of this owner has that id."""
+
+    def __init__(self, conversation_id: str) -> None:
+        super().__init__(
+            f"There is no conversation {conversation_id[:100]!r}; "
+            "GET /api/v4/conversations lists yours."
+        )
+
+
+class MessageNotFound(AppError):
+    """The conversation has no message of that id."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(f"There is no message {message_id[:100]!r} in this conversation.")
+
+
+class ConversationBusy(AppError):
+    """Two answers of one conversation are never made at once."""
+
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+    def __str__(self) -> str:
+        return (
+            "Another answer of this conversation is being made: wait for it, stop it, "
+            'or send "when_busy": "wait".'
+        )
+
+
+class HistoryTooLong(AppError):
+    """The branch has more messages than one request may carry."""
+
+    def __init__(self, length: int, longest: int) -> None:
+        super().__init__(
+            f"The conversation has {length} messages; a model is shown {longest} at most (the "
+            'setting MAX_HISTORY_LENGTH). Let "overflow" be "drop_oldest" or "summarise".'
+        )
+
+
+class ImageNotFound(AppError):
+    """The conversation has no picture of that hash."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(f"There is no image {sha256[:100]!r} in this conversation.")
+
+
+class ModelCannotSee(AppError):
+    """Pictures are to be shown to a model that takes none; ``seeing`` are models that do."""
+
+    def __init__(self, model: str, seeing: Sequence[str]) -> None:
+        cure = f"these can: {', '.join(seeing)}" if seeing else "and no model here can"
+        super().__init__(
+            f"{model} cannot see the images of the question or of the conversation; {cure}. "
+            'Name one as "model"; nothing was stored.'
+        )
+
+
+class NoVisionModel(AppError):
+    """There is no model that could be shown a picture."""
+
+    def __str__(self) -> str:
+        return (
+            "No model here sees images: put one into the models folder (./run.sh pull lists some) "
+            "or set VISION_MODEL_PATH."
+        )
+
+
+class TurnFailed(Exception):
+    """A stored turn went wrong: its question is kept, and this says where."""
+
+    def __init__(self, cause: Exception, conversation_id: str, message_id: str) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.conversation_id = conversation_id
+        self.message_id = message_id
+
+
+def cause_of(error: Exception) -> Exception:
+    """What went wrong, in a stored turn or elsewhere."""
+    return error.cause if isinstance(error, TurnFailed) else error
