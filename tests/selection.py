@@ -16,14 +16,15 @@ mark             what it says of a test                                         
 its module. A test of ``tests/http`` on PostgreSQL is ``matrix`` as well, unless its module is
 marked ``sql_differs``: the statements themselves are tested in ``tests/store``.
 
-``tests/clients`` is what ``--clients`` takes, and nothing else takes it. A test that is named on the
-command line, with ``::``, runs in any case.
+``tests/clients`` is what ``--clients`` takes, and nothing else takes it. A test that is named on
+the command line, with ``::``, runs in any case.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -45,6 +46,12 @@ MARKS = (
     "postgresql: runs on PostgreSQL",
     "sql_differs: this module of the HTTP tests runs on PostgreSQL every day",
 )
+
+
+def matrix(*values: Any) -> list[Any]:
+    """Parameters, or tuples of them, that only ``--all`` takes."""
+    sets = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*each, marks=pytest.mark.matrix) for each in sets]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -109,7 +116,7 @@ def marks_of(item: pytest.Item) -> Iterator[pytest.MarkDecorator]:
 
 
 def parameters(item: pytest.Item) -> set[str]:
-    """Its parameters that are words: a variant of an engine, like ``onnx-paged``, is that engine."""
+    """Its parameters that are words; a variant of an engine, like ``onnx-paged``, is the engine."""
     callspec = getattr(item, "callspec", None)
     values = callspec.params.values() if callspec else ()
     return {value.partition("-")[0] for value in values if isinstance(value, str)}

@@ -21,9 +21,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from app import versions
 from tests.conftest import serving
-from tests.selection import selection
+from tests.selection import matrix, selection
 
-matrix = pytest.mark.matrix
 pytestmark = pytest.mark.slow
 
 
@@ -34,9 +33,7 @@ def documented(version: str, config: pytest.Config) -> BaseSchema:
     return document
 
 
-@pytest.fixture(
-    params=[pytest.param("v1", marks=matrix), pytest.param("v2", marks=matrix), "v3"],
-)
+@pytest.fixture(params=[*matrix("v1", "v2"), "v3"])
 def before_v4(request: pytest.FixtureRequest) -> BaseSchema:
     return documented(request.param, request.config)
 
