@@ -19,9 +19,9 @@ from app.provider.engine import format_of
 from app.provider.headers.budget import FILE_SECONDS, TooExpensive, read_budget
 from tests.pace import REFERENCE_CLOCK, reference_time
 from tests.provider.model_files import write_gguf
+from tests.selection import matrix
 
 MODELS = Path(__file__).parents[2] / "models"
-_ROUNDS = 10_000
 _HEADER = 8192
 """Bytes of a real file that are changed most, with what follows cut to this length."""
 
@@ -61,8 +61,9 @@ def fits_an_answer(card: ModelCard | None) -> None:
         json.dumps(shown, ensure_ascii=False).encode()
 
 
+@pytest.mark.parametrize("rounds", [1000, *matrix(10_000)])
 def test_no_mutation_of_a_gguf_header_leaves_the_catalogue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rounds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.provider.headers.budget.time", REFERENCE_CLOCK)
     write_gguf(tmp_path / "made.gguf", tokenizer__chat_template="{{ messages }}")
@@ -70,7 +71,7 @@ def test_no_mutation_of_a_gguf_header_leaves_the_catalogue(
     originals = [path.read_bytes()[: 4 * _HEADER] for path in sources]
     chance, read, longest = random.Random(12), format_of("gguf").read, 0.0
     problems = set()
-    for turn in range(_ROUNDS):
+    for turn in range(rounds):
         path = tmp_path / chance.choice(["m.gguf", "mmproj-made.gguf", "m-00001-of-00002.gguf"])
         path.write_bytes(mutate(originals[turn % len(originals)], chance))
         os.truncate(path, chance.choice([*[path.stat().st_size, 2**22] * 100, 2**30]))
@@ -208,10 +209,15 @@ class Folder:
 @pytest.mark.parametrize(
     ("name", "rounds"),
     [
-        ("starter-hf", 2000),
-        ("starter-mlx", 1500),
-        ("starter-vision-hf", 1200),
-        ("starter-onnx", 300),
+        ("starter-hf", 200),
+        ("starter-vision-hf", 120),
+        ("starter-onnx", 30),
+        *matrix(
+            ("starter-hf", 2000),
+            ("starter-mlx", 1500),
+            ("starter-vision-hf", 1200),
+            ("starter-onnx", 300),
+        ),
     ],
 )
 def test_no_mutation_of_a_folder_leaves_the_catalogue(

@@ -170,7 +170,7 @@ async def test_penalties_change_a_repetitive_answer(host: EngineHost) -> None:
     assert penalised.text != plain.text
 
 
-@pytest.mark.parametrize("engine", ["gguf", "onnx", "mlx", "pytorch"])
+@pytest.mark.parametrize("engine", ["gguf", "onnx", *matrix("mlx", "pytorch")])
 async def test_max_tokens_beyond_the_context_ends_with_length(engine: str) -> None:
     if library := missing_library(engine):
         pytest.skip(f"{engine}: {library} is not installed")
@@ -192,13 +192,8 @@ async def test_many_conversations_in_a_small_context_all_end_well(engine: str) -
     """Random turns, branches and cancellations; cells run out all the time."""
     if library := missing_library(engine):
         pytest.skip(f"{engine}: {library} is not installed")
-    small: dict[str, Any] = {
-        "slots": 4,
-        "context_length": 512,
-        "kv_cache_bytes": 1,
-        "prefix_cache_bytes": 2**21,
-    }
-    host, lone = host_of(engine, **small), host_of(engine)
+    bytes_: dict[str, Any] = {"kv_cache_bytes": 1, "prefix_cache_bytes": 2**21}
+    host, lone = host_of(engine, slots=4, context_length=512, **bytes_), host_of(engine)
     answered: list[tuple[list[str], str]] = []
     dice, histories = random.Random(7), [list[str]() for _ in range(8)]
     for _ in range(6):
