@@ -7,6 +7,7 @@ import pytest
 
 from app.provider.engine import missing_library
 from app.provider.runtime.host import EngineHost
+from tests.pace import REFERENCE_CLOCK
 from tests.provider.asking import host_of
 from tests.provider.paged_model import write_paged
 
@@ -30,3 +31,10 @@ async def gguf() -> AsyncIterator[EngineHost]:
     host = host_of("gguf")
     yield host
     await host.stop()
+
+
+@pytest.fixture
+def reference_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the budgets be those of the reference machine, however fast this one is."""
+    for module in ("headers.budget", "catalogue.scan", "catalogue.walk"):
+        monkeypatch.setattr(f"app.provider.{module}.time", REFERENCE_CLOCK)

@@ -24,9 +24,11 @@ from app.provider.headers.files import MOST_ENTRIES
 from app.provider.headers.gguf import read_header
 from app.provider.headers.json_reader import read_object
 from app.provider.pool.pool import ModelPool, PoolConfig
-from tests.pace import REFERENCE_CLOCK, reference_time, unit
+from tests.pace import reference_time, unit
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
+
+pytestmark = pytest.mark.usefixtures("reference_clock")
 
 MANY = b'{"a":[%s[]]}'
 _NUMBERS = struct.pack("<IQ", 4, 256) + bytes(1024)
@@ -63,13 +65,6 @@ HEAVY = [lists_of_numbers, keys_without_end, brackets, objects, names]
 
 LONGEST_PAUSE = 100
 """Units of processor time, some seconds of the reference machine."""
-
-
-@pytest.fixture(autouse=True)
-def reference_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the budgets be those of the reference machine, however fast this one is."""
-    for module in ("headers.budget", "catalogue.scan", "catalogue.walk"):
-        monkeypatch.setattr(f"app.provider.{module}.time", REFERENCE_CLOCK)
 
 
 @pytest.fixture

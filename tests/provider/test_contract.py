@@ -22,6 +22,7 @@ from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, End, Started
 from tests.provider.asking import ask, host_of, prompt, size, until_idle
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
+from tests.selection import matrix
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -184,10 +185,7 @@ async def test_max_tokens_beyond_the_context_ends_with_length(engine: str) -> No
         assert usage.prompt_tokens + usage.completion_tokens == 256
 
 
-@pytest.mark.parametrize(
-    "engine",
-    ["gguf", *(pytest.param(e, marks=pytest.mark.matrix) for e in ("onnx", "mlx", "pytorch"))],
-)
+@pytest.mark.parametrize("engine", ["gguf", *matrix("onnx", "mlx", "pytorch")])
 async def test_many_conversations_in_a_small_context_all_end_well(engine: str) -> None:
     """Random turns, branches and cancellations; cells run out all the time."""
     if library := missing_library(engine):
