@@ -264,8 +264,8 @@ main() {
         install test
         ! mlx_exists || install mlx
         ! pytorch_exists || install pytorch
-        # Two at a time: half of the time a test waits. In order, as the long files stand in the middle.
-        exec "$PY" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+        # Three at a time: half of the time a test waits.
+        exec "$PY" -m pytest -n 3 --dist worksteal "$@"
         ;;
     check)
         install test
