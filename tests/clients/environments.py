@@ -44,7 +44,13 @@ def _skip_offline(name: str) -> None:
 
 def _make(folder: Path, requirements: Path) -> None:
     venv.create(folder, clear=True, with_pip=True)
-    command = [folder / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check"]
+    command: list[str | Path] = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+    ]
     done = subprocess.run(
         [*command, "--requirement", requirements], capture_output=True, text=True, check=False
     )
