@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
 from app.config import Settings
-from app.conversations.ask_with_images import Sight
-from app.conversations.services import Desk
-from app.downloads.jobs import Puller
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.conversations.services import ConversationServices
+from app.downloads.jobs import DownloadJobs
+from app.media.intake import Intake
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+from app.web.body_limit import Reading
 from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.web.request_log import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class VisionServices:
+    """Services that questions with images depend on."""
+
+    conversations: ConversationServices
+    intake: Intake
+    reading: Reading
 
 
 class State(TypedDict):
@@ -26,10 +37,10 @@ class State(TypedDict):
     pool: ModelPool
     templates: TemplateLibrary
     database: Database
-    desk: Desk
-    fingerprints: Fingerprints
-    puller: Puller
-    sight: Sight
+    services: ConversationServices
+    checksums: ChecksumJobs
+    downloads: DownloadJobs
+    vision: VisionServices
     traffic: Traffic
     preloading: asyncio.Task[None]
 
@@ -57,9 +68,9 @@ async def _templates(request: Request) -> TemplateLibrary:
     return templates
 
 
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.state.desk
-    return desk
+async def _services(request: Request) -> ConversationServices:
+    services: ConversationServices = request.state.services
+    return services
 
 
 async def _traffic(request: Request) -> Traffic:
@@ -67,19 +78,19 @@ async def _traffic(request: Request) -> Traffic:
     return traffic
 
 
-async def _fingerprints(request: Request) -> Fingerprints:
-    fingerprints: Fingerprints = request.state.fingerprints
-    return fingerprints
+async def _checksums(request: Request) -> ChecksumJobs:
+    checksums: ChecksumJobs = request.state.checksums
+    return checksums
 
 
-async def _puller(request: Request) -> Puller:
-    puller: Puller = request.state.puller
-    return puller
+async def _downloads(request: Request) -> DownloadJobs:
+    downloads: DownloadJobs = request.state.downloads
+    return downloads
 
 
-async def _sight(request: Request) -> Sight:
-    sight: Sight = request.state.sight
-    return sight
+async def _vision(request: Request) -> VisionServices:
+    vision: VisionServices = request.state.vision
+    return vision
 
 
 async def _owner(request: Request) -> str:
@@ -107,11 +118,11 @@ async def _json_if_any(request: Request) -> None:
 Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
-TurnDesk = Annotated[Desk, Depends(_desk)]
+Services = Annotated[ConversationServices, Depends(_services)]
 Counted = Annotated[Traffic, Depends(_traffic)]
-Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
-Pulls = Annotated[Puller, Depends(_puller)]
-Eyes = Annotated[Sight, Depends(_sight)]
+Checksums = Annotated[ChecksumJobs, Depends(_checksums)]
+Pulls = Annotated[DownloadJobs, Depends(_downloads)]
+Vision = Annotated[VisionServices, Depends(_vision)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""

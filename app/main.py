@@ -1,4 +1,4 @@
-"""The application: ``create_app`` puts the parts together. Nothing is made at import."""
+"""The application: ``create_app`` puts the parts together. Importing this module makes none."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import versions
 from app.config import Settings
-from app.conversations.ask_with_images import Sight
-from app.conversations.janitor import Caretaker
-from app.conversations.services import Desk
-from app.dependencies import State
-from app.downloads.jobs import Puller
+from app.conversations.janitor import AbandonedTurnJanitor
+from app.conversations.services import ConversationServices
+from app.dependencies import State, VisionServices
+from app.downloads.jobs import DownloadJobs
 from app.media.intake import Intake
 from app.monitoring import health, metrics
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
 from app.reference import pages
 from app.storage import migrate
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
+from app.v3.services.translate import parsed_template
 from app.web import problem_details, request_log
 from app.web.auth import Guard
 from app.web.body_limit import BodyLimit, Reading
@@ -60,20 +60,20 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             log.warning("there are no prompt templates in %s", settings.prompts_dir)
         migrate.prepare(settings.database_url)
         database = Database(settings.database_url)
-        caretaker = Caretaker(database)
-        await caretaker.start()
+        janitor = AbandonedTurnJanitor(database)
+        await janitor.start()
         pool = ModelPool(replace(settings.pool(), untouched=database.files()))
-        desk = Desk(
+        services = ConversationServices(
             database,
             pool,
             templates,
-            longest=settings.max_history_length,
+            max_messages=settings.max_history_length,
             answer_tokens=settings.default_max_tokens,
-            images=settings.max_images,
+            max_images=settings.max_images,
         )
-        fingerprints = Fingerprints()
-        puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
-        await puller.start()
+        checksums = ChecksumJobs()
+        downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
+        await downloads.start()
         intake = Intake(settings.media())
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
@@ -82,19 +82,19 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "pool": pool,
             "templates": templates,
             "database": database,
-            "desk": desk,
-            "fingerprints": fingerprints,
-            "puller": puller,
-            "sight": Sight(desk, intake, Reading(settings.read_at_once())),
+            "services": services,
+            "checksums": checksums,
+            "downloads": downloads,
+            "vision": VisionServices(services, intake, Reading(settings.read_at_once())),
             "traffic": traffic,
             "preloading": preloading,
         }
         preloading.cancel()
         await intake.close()
-        await puller.close()
-        await fingerprints.close()
+        await downloads.close()
+        await checksums.close()
         await pool.close()
-        await caretaker.close()
+        await janitor.close()
         database.close()
 
     app = FastAPI(
@@ -112,11 +112,18 @@ def bounded_app() -> FastAPI:
     return create_app(bounded=True)
 
 
+def __getattr__(name: str) -> FastAPI:
+    """Make ``app`` when it is first asked for, so that ``uvicorn app.main:app`` works too."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, create_app())  # type: ignore[no-any-return]
+
+
 def _templates(settings: Settings) -> TemplateLibrary:
     """Only a folder that was asked for has to be there; raises BrokenTemplate."""
     if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
         return TemplateLibrary(())
-    return load(settings.prompts_dir)
+    return load(settings.prompts_dir, parsed_template)
 
 
 async def _preload(pool: ModelPool) -> None:

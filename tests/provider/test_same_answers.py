@@ -15,7 +15,7 @@ from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import STARTERS, ask, host_of
 from tests.selection import matrix
 
-ANSWERS = Path(__file__).parents[2] / "scripts" / "starter" / "answers"
+ANSWERS = Path(__file__).parents[2] / "training" / "starter" / "answers"
 OTHERS = sorted(STARTERS.keys() - {"echo", "gguf"})
 
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from scripts.starter.corpus import LANGUAGES, held_out
 from tests.provider.asking import ask, host_of
 from tests.selection import matrix
+from training.starter.corpus import LANGUAGES, held_out
 
 ENOUGH = 0.9
 

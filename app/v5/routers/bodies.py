@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast, get_args
 
@@ -16,18 +16,24 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app.conversations.ask_with_images import Asked, Choice, Sight
+from app.chat.request import TurnRequest
+from app.conversations.ask_with_images import Choose, ask_with_images
 from app.conversations.turn import Turn
+from app.dependencies import VisionServices
 from app.errors import InvalidRequest
 from app.media.given import Detail
 from app.media.policy import MediaPolicy
 from app.v5.models.chat import ChatRequest
+from app.v5.services.translate import Question
 from app.web.body_limit import Reading
 from app.web.disconnect import unless_hangup
 from app.web.errors import ClientGone, MediaTypeNotSupported
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 
 T = TypeVar("T", bound=BaseModel)
+
+ChooseFor = Callable[[TurnRequest], Choose]
+"""How the model is chosen for a request."""
 
 JSON, FORM = "application/json", "multipart/form-data"
 
@@ -70,7 +76,7 @@ FORM_FIELDS = (
 @asynccontextmanager
 async def question(
     request: Request, reading: Reading, policy: MediaPolicy, *, forms: bool
-) -> AsyncIterator[Asked]:
+) -> AsyncIterator[Question]:
     """The question in a body, which counts as being in memory until the end of the context.
 
     Raises RequestValidationError, InvalidRequest, MediaTypeNotSupported, UploadsBusy, ClientGone,
@@ -87,7 +93,7 @@ async def question(
             yield _asked(reader.close())
         else:
             _require_json(kind, also=f" or as a form ({FORM})" if forms else "")
-            yield Asked(await _model(request, take, ChatRequest))
+            yield Question(await _model(request, take, ChatRequest))
 
 
 @asynccontextmanager
@@ -114,14 +120,16 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 async def turn_of(
-    request: Request, sight: Sight, owner: str, choose: Choice, *, forms: bool = False
+    request: Request, vision: VisionServices, owner: str, choose: ChooseFor, *, forms: bool = False
 ) -> Turn:
     """The turn that a body asks for; the client hanging up ends the work on its pictures.
 
-    Raises what ``question`` and ``Sight.ask`` raise.
+    Raises what ``question`` and ``ask_with_images`` raise.
     """
-    async with question(request, sight.reading, sight.intake.policy, forms=forms) as asked:
-        return await unless_hangup(request.receive, sight.ask(owner, asked, choose))
+    async with question(request, vision.reading, vision.intake.policy, forms=forms) as asked:
+        turn, take = asked.request, asked.take(vision.intake)
+        asking = ask_with_images(vision.conversations, owner, turn, take, choose(turn))
+        return await unless_hangup(request.receive, asking)
 
 
 # ---------------------------------------------------------------- JSON
@@ -167,7 +175,7 @@ def _not_json(place: int, reason: str) -> RequestValidationError:
 # ---------------------------------------------------------------- forms
 
 
-def _asked(form: Form) -> Asked:
+def _asked(form: Form) -> Question:
     texts = {name: text for name, text in form.fields.items() if text or name == "message"}
     detail = texts.pop("detail", "auto")
     if detail not in get_args(Detail):
@@ -176,7 +184,7 @@ def _asked(form: Form) -> Asked:
         raise InvalidRequest("/images", "takes files only; send JSON for anything else")
     values = {name: _value(name, text) for name, text in texts.items()}
     request = _validated(ChatRequest, json.dumps(values).encode())
-    return Asked(request, tuple(form.files), cast("Detail", detail))
+    return Question(request, tuple(form.files), cast("Detail", detail))
 
 
 def _value(name: str, text: str) -> object:
