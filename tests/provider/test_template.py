@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 
+from app.provider.generation import jinja_sandbox
 from app.provider.generation.jinja_limits import TemplateFailed, TemplateRefused, bounded
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
 from tests.pace import unit
@@ -35,6 +36,12 @@ def test_a_mark_before_a_template_is_no_text_of_it() -> None:
     assert SandboxedTemplate("\ufeff{{ 1 }}\ufeff").render() == "1\ufeff"
 
 
+@pytest.fixture
+def all_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jinja_sandbox, "_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("all_the_time_there_is")
 def test_what_a_template_is_given_may_be_long() -> None:
     content = "a🙂" * 2_000_000
     template = SandboxedTemplate("{{ '<|user|>' + messages[0].content | trim ~ '<|end|>' }}")
@@ -42,6 +49,7 @@ def test_what_a_template_is_given_may_be_long() -> None:
     assert rendered == f"<|user|>{content}<|end|>"
 
 
+@pytest.mark.usefixtures("all_the_time_there_is")
 def test_a_long_conversation_may_be_put_together_bit_by_bit() -> None:
     source = (
         "{% set ns = namespace(text='', seen=[]) %}{% for message in messages %}"
