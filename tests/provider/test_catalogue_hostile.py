@@ -20,6 +20,8 @@ from app.provider.engine import ENGINES, format_of
 from tests.pace import unit
 from tests.provider.model_files import write_gguf, write_hf, write_mlx, write_onnx, write_starter
 
+pytestmark = pytest.mark.slow
+
 
 def write_any_gguf(folder: Path) -> Path:
     write_gguf(

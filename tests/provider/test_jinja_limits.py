@@ -14,6 +14,8 @@ import pytest
 from app.provider.generation.jinja_limits import TemplateFailed
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
 
+pytestmark = pytest.mark.slow
+
 MEGABYTES = 100
 MOST_UNITS = 300
 """Of processor time: the 0.3 s that a template has are 12 on a fast machine, fewer on a slow one,

@@ -16,6 +16,8 @@ from tests.provider.paged_model import write_paged
 from tests.provider.scripted import make
 from tests.provider.seeing_model import write_seeing
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "{% if %}"
 
 

@@ -22,6 +22,8 @@ from app.provider.runtime.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
 from tests.provider.asking import STARTER, change_policy, collect, prompt
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def pool(tmp_path: Path) -> AsyncIterator[ModelPool]:

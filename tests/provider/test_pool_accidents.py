@@ -18,6 +18,8 @@ from tests.provider.asking import STARTER, collect, host_of, prompt
 from tests.provider.scripted import make
 from tests.provider.test_pool import SMALL, in_use, pool_of, until
 
+pytestmark = pytest.mark.slow
+
 
 def living() -> set[int]:
     """Child processes, those included that have ended and were not waited for."""

@@ -18,6 +18,8 @@ from tests.provider.asking import STARTER, collect, prompt
 from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.test_pool import SMALL, pool_of, until
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "{% if %}"
 
 

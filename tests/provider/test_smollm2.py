@@ -26,6 +26,8 @@ from tests.provider.smollm2 import (
 )
 from tests.selection import matrix
 
+pytestmark = pytest.mark.slow
+
 LIMITS = EngineLimits(slots=4, context_length=1024, threads=1)
 ASKED = {"pytorch": [HELLO, COPYING], "onnx": [HELLO, COPYING], "mlx": [HELLO]}
 """By engine of folders; on a Linux CPU, MLX takes a second for two tokens."""

@@ -63,7 +63,7 @@ WHAT = "What is in the picture?"
 WIDE = noise(196, 84, 1)
 
 
-@pytest.fixture(scope="module", params=SEERS)
+@pytest.fixture(scope="module", params=["gguf", "mlx", "pytorch", *matrix("hyperclovax")])
 def seer(request: pytest.FixtureRequest) -> Seer:
     seer = SEERS[request.param]
     if library := missing_library(seer.engine):

@@ -10,6 +10,8 @@ from tests.provider.asking import ask, host_of
 from tests.selection import matrix
 from training.starter.corpus import LANGUAGES, held_out
 
+pytestmark = pytest.mark.slow
+
 ENOUGH = 0.9
 
 

@@ -23,8 +23,11 @@ from app.conversations.store.ngrams import document, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
 from tests.pace import cpu_seconds, unit
+from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
+
+pytestmark = pytest.mark.slow
 
 CHAT, CONVERSATIONS = "/api/v4/chat", "/api/v4/conversations"
 OWNER = "tester"
@@ -160,7 +163,7 @@ def require_equal(url: str) -> None:
     assert audit.table(url, "index_backlog") == audit.table(url, "removals") == []
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 3])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 3)])
 async def test_what_was_begun_goes_on_after_a_kill(
     database: Database, store_url: str, pieces: int
 ) -> None:
@@ -169,7 +172,7 @@ async def test_what_was_begun_goes_on_after_a_kill(
     require_equal(store_url)
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 2, 9])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 2, 9)])
 async def test_a_new_title_while_it_is_being_indexed(
     database: Database, store_url: str, pieces: int
 ) -> None:
@@ -192,7 +195,7 @@ async def test_a_new_title_of_what_is_indexed(database: Database, store_url: str
     require_equal(store_url)
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 2, 9])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 2, 9)])
 async def test_deleted_while_it_is_being_indexed(
     database: Database, store_url: str, pieces: int
 ) -> None:

@@ -15,6 +15,8 @@ from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
 from tests.store.servers import Server, server
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 8
 
 LIVES = [("sqlite", 2), ("postgresql", 1), *matrix(("sqlite", 24), ("postgresql", 3))]

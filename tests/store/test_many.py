@@ -24,6 +24,8 @@ from tests.store import audit
 from tests.store.databases import connected
 from tests.store.servers import Server, server
 
+pytestmark = pytest.mark.slow
+
 THREADS = 8
 ANY_LENGTH: dict[str, Any] = {
     "context_length": 10**7,
