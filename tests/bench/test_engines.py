@@ -13,6 +13,8 @@ from bench.models import catalogue
 from bench.workloads.engines import RIVALS, talk
 from bench.workloads.switch import LOADS, Watch
 
+pytestmark = pytest.mark.slow
+
 QUESTIONS = [chatml(one) for one in talk(1, 5)]
 """Their answers are of different lengths and end by themselves."""
 

@@ -22,6 +22,8 @@ from bench.inputs import population
 from bench.inputs.texts import QUERIES, SCATTERED, texts
 from tests.store import audit
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = 1000
 
 

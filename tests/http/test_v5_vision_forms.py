@@ -163,7 +163,7 @@ def test_too_much_is_refused_while_it_comes_in(client: httpx.Client) -> None:
             "Content-Length: 100000\r\n\r\n"
         )
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as raw:
-            raw.settimeout(20)
+            raw.settimeout(60)
             raw.sendall(head.encode() + MESSAGE + content)
             told = b""
             while expected not in told and (more := raw.recv(65536)):

