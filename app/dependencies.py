@@ -15,6 +15,7 @@ from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+from app.web.error_rendering import ErrorRenderers
 from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.web.request_log import Traffic
 
@@ -31,6 +32,7 @@ class State(TypedDict):
     puller: Puller
     sight: Sight
     traffic: Traffic
+    errors: ErrorRenderers
     preloading: asyncio.Task[None]
 
 

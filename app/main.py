@@ -31,10 +31,14 @@ from app.templates.library import TemplateLibrary, load
 from app.web import problem_details, request_log
 from app.web.auth import Guard
 from app.web.body_limit import BodyLimit, Reading
-from app.web.bounds import BOUND_BY_SERVER
+from app.web.bounds import BOUND_BY_SERVER, BodyBounds
+from app.web.error_rendering import HANDLED, ErrorRenderer, ErrorRenderers
 from app.web.lingering_close import LingeringClose
 
 log = logging.getLogger(__name__)
+
+ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
+"""Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
 
 
 def create_app(settings: Settings | None = None, *, bounded: bool = False) -> FastAPI:
@@ -46,6 +50,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
     settings = settings or Settings()
     templates = _templates(settings)
     traffic = request_log.Traffic()
+    errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
@@ -87,6 +92,7 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "puller": puller,
             "sight": Sight(desk, intake, Reading(settings.read_at_once())),
             "traffic": traffic,
+            "errors": errors,
             "preloading": preloading,
         }
         preloading.cancel()
@@ -101,9 +107,9 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
         title="FastAPI SLLM API", openapi_url=None, redirect_slashes=False, lifespan=lifespan
     )
     _add_routes(app)
-    _add_middleware(app, settings, traffic)
-    for kind in problem_details.HANDLED:
-        app.add_exception_handler(kind, problem_details.handle)
+    _add_middleware(app, settings, traffic, errors)
+    for kind in HANDLED:
+        app.add_exception_handler(kind, errors.handle)
     return app
 
 
@@ -135,7 +141,9 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(metrics.router)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, traffic: request_log.Traffic) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, traffic: request_log.Traffic, errors: ErrorRenderers
+) -> None:
     """The last one added is the first to see a request."""
     public = [
         route.path
@@ -144,12 +152,21 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: request_log.Traff
     ]
     app.add_middleware(
         BodyLimit,
-        limit=settings.max_request_bytes,
-        pace=settings.body_pace(),
-        large=versions.large_paths(),
-        large_limit=settings.largest_request(),
+        bounds=BodyBounds(
+            limit=settings.max_request_bytes,
+            large_limit=settings.largest_request(),
+            large=versions.large_paths(),
+            pace=settings.body_pace(),
+        ),
+        errors=errors,
     )
-    app.add_middleware(Guard, settings=settings, public=public, streams=versions.streaming_paths())
+    app.add_middleware(
+        Guard,
+        settings=settings,
+        errors=errors,
+        public=public,
+        streams=versions.streaming_paths(),
+    )
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -158,5 +175,5 @@ def _add_middleware(app: FastAPI, settings: Settings, traffic: request_log.Traff
             allow_headers=["*"],
             expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
         )
-    app.add_middleware(request_log.RequestLog, traffic=traffic)
+    app.add_middleware(request_log.RequestLog, traffic=traffic, errors=errors)
     app.add_middleware(LingeringClose, seconds=settings.body_window_seconds)

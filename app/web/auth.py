@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import AppError
-from app.web import problem_details
+from app.web.error_rendering import ErrorRenderers
 from app.web.errors import HostNotAllowed, KeyRequired, OpenBindRefused, OriginNotAllowed
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -57,11 +57,13 @@ class Guard:
         self,
         app: ASGIApp,
         settings: Settings,
+        errors: ErrorRenderers,
         public: Collection[str],
         streams: Collection[re.Pattern[str]] = (),
     ) -> None:
         self.app = app
         self._settings = settings
+        self._errors = errors
         self._public = frozenset(public)
         self._streams = tuple(streams)
         self._admins = tuple(key.encode() for key in settings.admin_api_keys)
@@ -76,7 +78,7 @@ class Guard:
         try:
             self._admit(scope)
         except AppError as error:
-            refusal = problem_details.response(error, scope["state"]["request_id"])
+            refusal = self._errors.render(scope["path"], error, scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)
 

@@ -26,7 +26,6 @@ app.conversations.token_count -> app.v4.models.turns
 app.downloads.jobs -> app.v5.models.pull
 app.downloads.jobs -> app.web.error_codes
 app.downloads.jobs -> app.web.timestamps
-app.errors -> pydantic
 app.media.given -> pydantic
 app.reference.export -> app.versions
 app.reference.pages -> app.versions
