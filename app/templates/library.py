@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, pointer
 from app.templates.errors import TemplateNotFound
 from app.templates.rendering import CompiledTemplate, compiled
 from app.v3.models.template import Template
-from app.v3.services.lines import line_of, repeated_key
 
 
 class BrokenTemplate(Exception):
-    """A template file cannot be used; ``str()`` says which, where and why."""
+    """A template file cannot be used; ``str()`` names the file, the field and the mistake."""
 
 
 class TemplateLibrary:
@@ -47,21 +46,20 @@ def load(folder: Path) -> TemplateLibrary:
 
 def read(path: Path) -> CompiledTemplate:
     """Read one file; raises BrokenTemplate."""
-    text = _text(path)
-    data = _data(path, text)
+    data = _data(path, _text(path))
     try:
         template = Template.model_validate(data)
         if template.name != path.stem:
-            told = f"{template.name!r} is not what the file is called: {path.stem!r}."
-            raise InvalidRequest("/name", told)
+            detail = f"{template.name!r} is not what the file is called: {path.stem!r}."
+            raise InvalidRequest("/name", detail)
         return compiled(template)
     except ValidationError as error:
         first = error.errors()[0]
-        told = first["msg"].removeprefix("Value error, ")
-        raise _broken(path, text, first["loc"], told) from error
+        detail = first["msg"].removeprefix("Value error, ")
+        raise _broken(path, pointer(*first["loc"]), detail) from error
     except InvalidRequest as error:
         found = error.errors[0]
-        raise _broken(path, text, found.pointer.split("/")[1:], found.detail) from error
+        raise _broken(path, found.pointer, found.detail) from error
 
 
 def _text(path: Path) -> str:
@@ -76,17 +74,41 @@ def _text(path: Path) -> str:
 
 def _data(path: Path, text: str) -> Any:
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_object)
+        repeated = _find_repeated(data)
     except json.JSONDecodeError as error:
         raise BrokenTemplate(f"{path}, line {error.lineno}: {error.msg}.") from error
     except RecursionError as error:
         raise BrokenTemplate(f"{path}: it is nested too deeply.") from error
-    if repeated := repeated_key(text):
-        raise _broken(path, text, repeated, "this key stands here for the second time")
+    if repeated:
+        raise _broken(path, repeated, "this key stands twice in one object")
     return data
 
 
-def _broken(path: Path, text: str, steps: Sequence[object], told: str) -> BrokenTemplate:
-    where = f"{path}, line {line_of(text, steps)}: "
-    field = ".".join(str(step) for step in steps)
-    return BrokenTemplate(where + (f"{field}: " if field else "") + told.rstrip(".") + ".")
+_REPEATED = object()
+"""Stands in place of the values of a key that an object has more than once."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for key, value in pairs:
+        data[key] = _REPEATED if key in data else value
+    return data
+
+
+def _find_repeated(data: Any, where: str = "") -> str | None:
+    """The pointer to the first key that an object has more than once, if there is one."""
+    if data is _REPEATED:
+        return where
+    members: Iterable[tuple[object, Any]] = ()
+    if isinstance(data, dict):
+        members = data.items()
+    elif isinstance(data, list):
+        members = enumerate(data)
+    inner = (_find_repeated(value, where + pointer(step)) for step, value in members)
+    return next(filter(None, inner), None)
+
+
+def _broken(path: Path, where: str, detail: str) -> BrokenTemplate:
+    field = f"{where}: " if where else ""
+    return BrokenTemplate(f"{path}: {field}{detail.rstrip('.')}.")

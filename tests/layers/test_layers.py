@@ -35,7 +35,6 @@ app.templates.editing -> app.v3.models.template
 app.templates.editing -> app.v4.models.templates
 app.templates.editing -> app.web.etags
 app.templates.library -> app.v3.models.template
-app.templates.library -> app.v3.services.lines
 app.templates.library -> pydantic
 app.templates.rendering -> app.v3.models.template
 app.templates.rendering -> app.web.schema
