@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Request, Response
 from app.chat.completion import chat_model, prompt_of, whole_answer
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 
 router = APIRouter(tags=["chat"])
@@ -37,6 +37,8 @@ async def chat(
     """
     model = await chat_model(pool, body.model)
     prompt = prompt_of(body, owner, settings.max_history_length)
-    answer = await unless_hangup(request.receive, whole_answer(model, pool.stream(model, prompt)))
+    answer = await unless_disconnected(
+        request.receive, whole_answer(model, pool.stream(model, prompt))
+    )
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")

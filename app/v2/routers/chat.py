@@ -10,6 +10,7 @@ from app.chat.completion import chat_model, new_id, prompt_of
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatRequest
 from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
+from app.v2.services.events import EventEncoder
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -40,4 +41,4 @@ async def chat_stream(
     model = await chat_model(pool, body.model)
     prompt = prompt_of(body, owner, settings.max_history_length)
     head = MessageEvent(id=new_id(), model=model)
-    return EventStream(head.model_dump(), pool.stream(model, prompt))
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(model, prompt))

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.chat.completion import chat_model, new_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
+from app.v2.services.events import EventEncoder
 from app.v3.models.chat import ChatAnswer, ChatRequest
 from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v3.models.examples import EXAMPLES
 from app.v3.services.chat import prompt_of, wanted, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -45,7 +46,7 @@ async def chat(
     template = wanted(body, library)
     prompt = await prompt_of(body, template, owner, settings.max_history_length)
     answering = whole_answer(model, body.template, pool.stream(model, prompt))
-    answer = await unless_hangup(request.receive, answering)
+    answer = await unless_disconnected(request.receive, answering)
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -76,4 +77,4 @@ async def chat_stream(
     template = wanted(body, library)
     prompt = await prompt_of(body, template, owner, settings.max_history_length)
     head = MessageEvent(id=new_id(), model=model, template=body.template)
-    return EventStream(head.model_dump(), pool.stream(model, prompt))
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(model, prompt))

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.conversations.start import ask
 from app.dependencies import JSON_ONLY, Owner, TurnDesk
+from app.v2.services.events import EventEncoder
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.services.answers import done, head, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -37,7 +38,7 @@ async def chat(body: Question, desk: TurnDesk, owner: Owner, request: Request) -
     and what it has said so far is kept.
     """
     turn = await ask(desk, owner, body)
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -55,4 +56,4 @@ async def chat_stream(body: Question, desk: TurnDesk, owner: Owner) -> EventStre
     once all of it is stored.
     """
     turn = await ask(desk, owner, body)
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

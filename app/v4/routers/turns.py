@@ -12,11 +12,12 @@ from app.conversations.stop import stop
 from app.conversations.titles import titled
 from app.conversations.token_count import count
 from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, TurnDesk
+from app.v2.services.events import EventEncoder
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest, RegenerateRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.models.turns import Stopped, Titled, TokenCount
 from app.v4.services.answers import done, head, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -50,7 +51,7 @@ async def regenerate(
     The body may be left out; what it sets holds for this answer, `model` also for later ones.
     """
     turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -70,7 +71,7 @@ async def regenerate_stream(
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
     turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
 @router.post(
@@ -95,7 +96,7 @@ async def title(
     conversation_id: ConversationId, desk: TurnDesk, owner: Owner, request: Request
 ) -> Titled:
     """Replace the title, which is the beginning of the first question, by one the model makes."""
-    return await unless_hangup(request.receive, titled(desk, owner, conversation_id))
+    return await unless_disconnected(request.receive, titled(desk, owner, conversation_id))
 
 
 @router.post(
@@ -115,4 +116,4 @@ async def tokens(
     The body is that of `/chat`: its system text, template and history count, and with a
     `conversation_id` the stored messages of the branch.
     """
-    return await unless_hangup(request.receive, count(desk, owner, body))
+    return await unless_disconnected(request.receive, count(desk, owner, body))

@@ -23,7 +23,7 @@ from app.media.given import Detail
 from app.media.policy import MediaPolicy
 from app.v5.models.chat import ChatRequest
 from app.web.body_limit import Reading
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.errors import ClientGone, MediaTypeNotSupported
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 
@@ -121,7 +121,7 @@ async def turn_of(
     Raises what ``question`` and ``Sight.ask`` raise.
     """
     async with question(request, sight.reading, sight.intake.policy, forms=forms) as asked:
-        return await unless_hangup(request.receive, sight.ask(owner, asked, choose))
+        return await unless_disconnected(request.receive, sight.ask(owner, asked, choose))
 
 
 # ---------------------------------------------------------------- JSON

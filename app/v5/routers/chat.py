@@ -8,12 +8,13 @@ from fastapi import APIRouter, Request, Response
 
 from app.conversations.ask_with_images import any_model
 from app.dependencies import Eyes, Owner
+from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import json_body, turn_of
 from app.v5.services.answers import done, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -40,7 +41,7 @@ async def chat(request: Request, sight: Eyes, owner: Owner) -> Response:
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
     turn = await turn_of(request, sight, owner, any_model)
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -57,4 +58,4 @@ async def chat_stream(request: Request, sight: Eyes, owner: Owner) -> EventStrea
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
     turn = await turn_of(request, sight, owner, any_model)
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

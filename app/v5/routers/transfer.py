@@ -12,7 +12,7 @@ from app.v4.routers.transfer import FILE, MADE, attachment
 from app.v5.models.transfer import EXAMPLES, ExportQuery, Transfer
 from app.v5.routers.bodies import json_body, whole
 from app.v5.services import transfer as service
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["conversations"])
@@ -62,6 +62,6 @@ async def import_conversation(
     """
     async with whole(request, sight.reading, Transfer) as file:
         storing = service.imported(database, sight.intake, owner, file)
-        made = await unless_hangup(request.receive, storing)
+        made = await unless_disconnected(request.receive, storing)
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

@@ -10,6 +10,7 @@ from app.conversations.ask_with_images import Asked, Sight, any_model
 from app.conversations.start import ask_again
 from app.conversations.token_count import count
 from app.dependencies import JSON_OR_NOTHING, Eyes, Owner, TurnDesk
+from app.v2.services.events import EventEncoder
 from app.v4.models.chat import RegenerateRequest
 from app.v4.models.turns import TokenCount
 from app.v4.routers.turns import Again, ConversationId, MessageId
@@ -19,7 +20,7 @@ from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import question
 from app.v5.routers.chat import BODY, SEEING_PROBLEMS
 from app.v5.services.answers import done, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
@@ -47,7 +48,7 @@ async def regenerate(
     this answer, `model` also for later ones.
     """
     turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -67,7 +68,7 @@ async def regenerate_stream(
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
     turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
 @router.post(
@@ -83,7 +84,7 @@ async def tokens(request: Request, sight: Eyes, owner: Owner) -> TokenCount:
     `conversation_id` the stored messages of the branch with theirs.
     """
     async with question(request, sight.reading, sight.intake.policy, forms=False) as asked:
-        return await unless_hangup(request.receive, _counted(sight, owner, asked))
+        return await unless_disconnected(request.receive, _counted(sight, owner, asked))
 
 
 async def _counted(sight: Sight, owner: str, asked: Asked) -> TokenCount:
