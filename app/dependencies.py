@@ -18,6 +18,7 @@ from app.templates.library import TemplateLibrary
 from app.web.error_rendering import ErrorRenderers
 from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.web.request_log import Traffic
+from app.web.upload_budget import UploadBudget
 
 
 class State(TypedDict):
@@ -31,6 +32,7 @@ class State(TypedDict):
     fingerprints: Fingerprints
     puller: Puller
     sight: Sight
+    uploads: UploadBudget
     traffic: Traffic
     errors: ErrorRenderers
     preloading: asyncio.Task[None]

@@ -30,10 +30,11 @@ from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
 from app.web import problem_details, request_log
 from app.web.auth import Guard
-from app.web.body_limit import BodyLimit, Reading
+from app.web.body_limit import BodyLimit
 from app.web.bounds import BOUND_BY_SERVER, BodyBounds
 from app.web.error_rendering import HANDLED, ErrorRenderer, ErrorRenderers
 from app.web.lingering_close import LingeringClose
+from app.web.upload_budget import UploadBudget
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "desk": desk,
             "fingerprints": fingerprints,
             "puller": puller,
-            "sight": Sight(desk, intake, Reading(settings.read_at_once())),
+            "sight": Sight(desk, intake),
+            "uploads": UploadBudget(settings.read_at_once()),
             "traffic": traffic,
             "errors": errors,
             "preloading": preloading,

@@ -10,13 +10,12 @@ from app.conversations.services import Desk
 from app.conversations.start import ask, setup_of
 from app.conversations.store.images import Attached
 from app.conversations.turn import Turn
-from app.media.given import Detail
+from app.media.image_source import Detail
 from app.media.intake import Intake
+from app.media.picture import Upload
 from app.provider.card import ModelCard
 from app.v5.models.chat import ChatRequest
 from app.v5.services.images import taken
-from app.web.body_limit import Reading
-from app.web.multipart import Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,6 @@ class Sight:
 
     desk: Desk
     intake: Intake
-    reading: Reading
 
     async def ask(self, owner: str, asked: Asked, choose: Choice) -> Turn:
         """A turn; nothing is stored before its events are read.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -13,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.web.bounds import BodyBounds, BodyPace
 from app.web.error_rendering import ErrorRenderers
-from app.web.errors import UploadsBusy
 
 
 class BodyLimit:
@@ -100,31 +97,3 @@ def _too_slow(pace: BodyPace) -> HTTPException:
 def _too_large(limit: int, setting: str) -> HTTPException:
     # This class, because the framework lets nothing else out of its reading of the body.
     return HTTPException(413, f"The body is larger than {limit} bytes (the setting {setting}).")
-
-
-class Reading:
-    """Bytes of large bodies that are in memory at the same time, of all requests together."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-
-    @contextmanager
-    def counted(self) -> Iterator[Callable[[int], None]]:
-        """Count the bytes that come in until the body is not needed any more.
-
-        What is given raises UploadsBusy when there would be more than the most.
-        """
-        mine = 0
-
-        def take(size: int) -> None:
-            nonlocal mine
-            if self._held + size > self._most:
-                raise UploadsBusy
-            self._held += size
-            mine += size
-
-        try:
-            yield take
-        finally:
-            self._held -= mine

@@ -10,8 +10,6 @@ KNOWN_VIOLATIONS = """
 app.chat.completion -> app.v1.models.chat
 app.conversations.ask_with_images -> app.v5.models.chat
 app.conversations.ask_with_images -> app.v5.services.images
-app.conversations.ask_with_images -> app.web.body_limit
-app.conversations.ask_with_images -> app.web.multipart
 app.conversations.defaults -> app.v3.models.template
 app.conversations.defaults -> app.v4.models.chat
 app.conversations.defaults -> app.web.schema
@@ -26,7 +24,6 @@ app.conversations.token_count -> app.v4.models.turns
 app.downloads.jobs -> app.v5.models.pull
 app.downloads.jobs -> app.web.error_codes
 app.downloads.jobs -> app.web.timestamps
-app.media.given -> pydantic
 app.reference.export -> app.versions
 app.reference.pages -> app.versions
 app.templates.apply -> app.v1.models.chat

@@ -10,9 +10,10 @@ from app.conversations.ask_with_images import any_model
 from app.dependencies import Eyes, Owner
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
+from app.v5.models.bodies import json_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
-from app.v5.routers.bodies import json_body, turn_of
+from app.v5.routers.bodies import turn_of
 from app.v5.services.answers import done, whole_answer
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
@@ -21,7 +22,7 @@ from app.web.sse import EventStream
 router = APIRouter(tags=["chat"])
 
 SEEING_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
-BODY = json_body(ChatRequest, EXAMPLES)
+BODY = json_schema(ChatRequest, EXAMPLES)
 
 
 @router.post(

@@ -83,7 +83,7 @@ async def tokens(request: Request, sight: Eyes, owner: Owner) -> TokenCount:
     The body is that of `/chat`: its system text, template, history and pictures count, and with a
     `conversation_id` the stored messages of the branch with theirs.
     """
-    async with question(request, sight.reading, sight.intake.policy, forms=False) as asked:
+    async with question(request, sight.intake.policy, forms=False) as asked:
         return await unless_disconnected(request.receive, _counted(sight, owner, asked))
 
 

@@ -10,10 +10,11 @@ from app.conversations.ask_with_images import seeing_model
 from app.dependencies import AppSettings, Eyes, Owner, Pool
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
+from app.v5.models.bodies import json_or_form_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.models.vision import VisionInfo
-from app.v5.routers.bodies import either_body, turn_of
+from app.v5.routers.bodies import turn_of
 from app.v5.routers.chat import SEEING_PROBLEMS
 from app.v5.services import vision as service
 from app.v5.services.answers import done, whole_answer
@@ -23,7 +24,7 @@ from app.web.sse import EventStream
 
 router = APIRouter(tags=["vision"])
 
-BODY = either_body(EXAMPLES)
+BODY = json_or_form_schema(EXAMPLES)
 
 
 @router.post(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.conversations.store import images, transfer
 from app.conversations.store.images import Attached, Original, Use
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.provider.types import ImageNotes, SeenImage
 from app.storage.database import Database
@@ -118,7 +118,7 @@ async def imported(
         raise InvalidRequest.of(mistakes)
     taken: dict[str, Attached] = {}
     for picture in file.conversation.images:
-        whole = await intake.take(GivenImage(base64=picture.base64))
+        whole = await intake.take(ImageSource(base64=picture.base64))
         taken[picture.sha256] = attached(whole, ImageNotes())
     told = {made.names[one.id]: one for one in file.conversation.messages}
     add = partial(_add, told=told, taken=taken)
