@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from fastapi import Depends, Request
 
 from app.config import Settings
-from app.conversations.ask_with_images import Sight
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.downloads.jobs import Puller
+from app.media.intake import Intake
 from app.provider.catalogue.checksum_jobs import Fingerprints
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
@@ -21,6 +22,14 @@ from app.web.request_log import Traffic
 from app.web.upload_budget import UploadBudget
 
 
+@dataclass(frozen=True, slots=True)
+class VisionServices:
+    """Services that questions with images depend on."""
+
+    conversations: ConversationServices
+    intake: Intake
+
+
 class State(TypedDict):
     """What lives as long as the application; each request's state is a copy with more in it."""
 
@@ -28,10 +37,10 @@ class State(TypedDict):
     pool: ModelPool
     templates: TemplateLibrary
     database: Database
-    desk: Desk
+    services: ConversationServices
     fingerprints: Fingerprints
     puller: Puller
-    sight: Sight
+    vision: VisionServices
     uploads: UploadBudget
     traffic: Traffic
     errors: ErrorRenderers
@@ -61,9 +70,9 @@ async def _templates(request: Request) -> TemplateLibrary:
     return templates
 
 
-async def _desk(request: Request) -> Desk:
-    desk: Desk = request.state.desk
-    return desk
+async def _services(request: Request) -> ConversationServices:
+    services: ConversationServices = request.state.services
+    return services
 
 
 async def _traffic(request: Request) -> Traffic:
@@ -81,9 +90,9 @@ async def _puller(request: Request) -> Puller:
     return puller
 
 
-async def _sight(request: Request) -> Sight:
-    sight: Sight = request.state.sight
-    return sight
+async def _vision(request: Request) -> VisionServices:
+    vision: VisionServices = request.state.vision
+    return vision
 
 
 async def _owner(request: Request) -> str:
@@ -111,11 +120,11 @@ async def _json_if_any(request: Request) -> None:
 Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
-TurnDesk = Annotated[Desk, Depends(_desk)]
+Services = Annotated[ConversationServices, Depends(_services)]
 Counted = Annotated[Traffic, Depends(_traffic)]
 Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
 Pulls = Annotated[Puller, Depends(_puller)]
-Eyes = Annotated[Sight, Depends(_sight)]
+Vision = Annotated[VisionServices, Depends(_vision)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]
 """Who asks, as a key for caches: never the API key itself."""

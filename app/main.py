@@ -14,10 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import versions
 from app.config import Settings
-from app.conversations.ask_with_images import Sight
 from app.conversations.janitor import Caretaker
-from app.conversations.services import Desk
-from app.dependencies import State
+from app.conversations.services import ConversationServices
+from app.dependencies import State, VisionServices
 from app.downloads.jobs import Puller
 from app.media.intake import Intake
 from app.monitoring import health, metrics
@@ -28,6 +27,7 @@ from app.reference import pages
 from app.storage import migrate
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
+from app.v3.services.translate import parsed_template
 from app.web import problem_details, request_log
 from app.web.auth import Guard
 from app.web.body_limit import BodyLimit
@@ -69,13 +69,13 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
         caretaker = Caretaker(database)
         await caretaker.start()
         pool = ModelPool(replace(settings.pool(), untouched=database.files()))
-        desk = Desk(
+        services = ConversationServices(
             database,
             pool,
             templates,
-            longest=settings.max_history_length,
+            max_messages=settings.max_history_length,
             answer_tokens=settings.default_max_tokens,
-            images=settings.max_images,
+            max_images=settings.max_images,
         )
         fingerprints = Fingerprints()
         puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
@@ -88,10 +88,10 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "pool": pool,
             "templates": templates,
             "database": database,
-            "desk": desk,
+            "services": services,
             "fingerprints": fingerprints,
             "puller": puller,
-            "sight": Sight(desk, intake),
+            "vision": VisionServices(services, intake),
             "uploads": UploadBudget(settings.read_at_once()),
             "traffic": traffic,
             "errors": errors,
@@ -124,7 +124,7 @@ def _templates(settings: Settings) -> TemplateLibrary:
     """Only a folder that was asked for has to be there; raises BrokenTemplate."""
     if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
         return TemplateLibrary(())
-    return load(settings.prompts_dir)
+    return load(settings.prompts_dir, parsed_template)
 
 
 async def _preload(pool: ModelPool) -> None:

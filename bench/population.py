@@ -20,7 +20,6 @@ from zlib import crc32
 
 from sqlalchemy import Connection, insert
 
-from app.conversations.defaults import Setup
 from app.conversations.store.conversations import first_line
 from app.conversations.store.index_dialects import SQLITE
 from app.conversations.store.ngrams import conversation_tag, document, owner_tag
@@ -56,9 +55,9 @@ Four small ones at a time leave large segments on the level where years of messa
 on a low level the next few messages would have to be merged with all that there is.
 """
 
-SETUP = Setup(model=None, template=None, variables={}, system=None).stored()
-
 Row = dict[str, Any]
+
+SETUP: Row = {"model": None, "template": None, "variables": {}, "system": None}
 
 ANSWERED: Row = {
     "model": "echo",

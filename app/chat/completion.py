@@ -3,98 +3,76 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import cast
+from dataclasses import dataclass
 
+from app.chat.request import ChatRequest
 from app.errors import InvalidRequest
+from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.pool.pool import ModelPool
-from app.provider.types import Delta, End, Event, Message, Prompt, Sampling
-from app.v1.models.chat import (
-    AnswerMessage,
-    ChatAnswer,
-    ChatRequest,
-    FinishReason,
-    Question,
-    SamplingFields,
-    Usage,
-)
+from app.provider.types import Delta, End, Event, Message, Prompt
 
 
-async def chat_model(pool: ModelPool, model: str | None) -> str:
-    """The id of the model that shall answer; raises ModelNotFound, UnsupportedInput.
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer: its text, without what turned out to be thinking, and its end."""
 
-    One that can do nothing is refused when it is to be loaded, with the reason.
+    text: str
+    end: End
+
+
+async def chat_model(pool: ModelPool, model: str | None) -> ModelCard:
+    """The model that is to answer; raises ModelNotFound, ModelConflict, UnsupportedInput.
+
+    A model that can do nothing is refused when it is to be loaded, with the reason.
     """
     card = await pool.find(model)
+    require_chat(card)
+    return card
+
+
+def require_chat(card: ModelCard) -> None:
+    """Raise UnsupportedInput for a model of another kind."""
     if card.tasks and "chat" not in card.tasks:
         raise UnsupportedInput(f"{card.id} does not chat; it can: {', '.join(card.tasks)}.")
-    return card.id
 
 
 def prompt_of(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
-    """Everything the engine needs of a request; raises InvalidRequest for too long a history."""
-    earlier = earlier_turns(request, longest_history)
-    messages = conversation(request.system, earlier, request.message)
-    return Prompt(messages, sampling_of(request), owner)
+    """What the engine needs of a request without a template, or with its template applied.
+
+    Raises InvalidRequest for a history of more than ``longest_history`` messages.
+    """
+    require_history(request, longest_history)
+    system = request.system if isinstance(request.system, str) else ""
+    first = (Message.of("system", system),) if system else ()
+    messages = (*first, *request.history, Message.of("user", request.message))
+    return Prompt(messages, request.sampling.sampling(), owner)
 
 
-def earlier_turns(question: Question, longest: int) -> list[Message]:
-    """The history as messages; raises InvalidRequest when it holds more than ``longest``."""
-    if len(question.history) > longest:
-        told = f"holds {len(question.history)} messages; this server takes {longest}"
-        raise InvalidRequest("/history", f"The history {told} (the setting MAX_HISTORY_LENGTH).")
-    return [Message.of(turn.role, turn.content) for turn in question.history]
-
-
-def conversation(system: str | None, earlier: Sequence[Message], user: str) -> tuple[Message, ...]:
-    """All that the model reads, in its order; an empty system text is none."""
-    first = [Message.of("system", system)] if system else []
-    return (*first, *earlier, Message.of("user", user))
-
-
-def sampling_of(fields: SamplingFields) -> Sampling:
-    """The same as the engine knows it."""
-    return Sampling(
-        temperature=fields.temperature,
-        top_k=fields.top_k,
-        top_p=fields.top_p,
-        min_p=fields.min_p,
-        repeat_penalty=fields.repeat_penalty,
-        presence_penalty=fields.presence_penalty,
-        frequency_penalty=fields.frequency_penalty,
-        seed=fields.seed,
-        max_tokens=fields.max_tokens,
-        stop=tuple(fields.stop),
-    )
+def require_history(request: ChatRequest, longest: int) -> None:
+    """Raise InvalidRequest where the history holds more than ``longest`` messages."""
+    if len(request.history) > longest:
+        raise InvalidRequest(
+            "/history",
+            f"The history holds {len(request.history)} messages; this server takes {longest} "
+            "(the setting MAX_HISTORY_LENGTH).",
+        )
 
 
 def new_id() -> str:
-    """A name for one answer."""
+    """A name for one answer that is not stored."""
     return f"chat-{uuid.uuid4().hex}"
 
 
-async def collected(events: AsyncGenerator[Event, None]) -> tuple[str, End]:
-    """The text of a whole answer and its end; raises what the stream raises."""
+async def collect(events: AsyncGenerator[Event, None]) -> Completion:
+    """Read a stream to its end; raises what the stream raises."""
     pieces: list[str] = []
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Delta):
                 pieces.append(event.text)
             elif isinstance(event, End):
-                return "".join(pieces)[event.retracted :], event
+                return Completion("".join(pieces)[event.retracted :], event)
     raise EngineUnavailable("The answer broke off.", 1.0)
-
-
-async def whole_answer(model: str, events: AsyncGenerator[Event, None]) -> ChatAnswer:
-    """Collect a stream; raises what the stream raises."""
-    text, end = await collected(events)
-    return ChatAnswer(
-        id=new_id(),
-        model=model,
-        message=AnswerMessage(content=text),
-        finish_reason=cast("FinishReason", end.reason),  # engines never cancel by themselves
-        usage=Usage(**asdict(end.usage)),
-    )

@@ -1,112 +1,105 @@
-"""Questions with pictures: which model sees them, and the turn that they begin."""
+"""Questions with images: which vision model is asked, and the turn that they begin."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
+from app.chat.request import TurnRequest
 from app.conversations.errors import ModelCannotSee, NoVisionModel
-from app.conversations.services import Desk
-from app.conversations.start import ask, setup_of
-from app.conversations.store.images import Attached
+from app.conversations.services import ConversationServices
+from app.conversations.start import ResolvedRequest, begin_turn, resolve
+from app.conversations.store.images import Attachment
 from app.conversations.turn import Turn
-from app.media.image_source import Detail
-from app.media.intake import Intake
-from app.media.picture import Upload
 from app.provider.card import ModelCard
-from app.v5.models.chat import ChatRequest
-from app.v5.services.images import taken
+from app.provider.pool.pool import ModelPool
+
+TakeImages = Callable[[], Awaitable[tuple[Attachment, ...]]]
+"""Decodes the images of a question; None stands for a question without any."""
+
+
+Choose = Callable[[ModelPool, str | None, bool], Awaitable["Choice"]]
+"""Pool, the model that the request or the conversation names, whether there are images."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question as it was sent; ``detail`` is that of the uploads."""
+class Choice:
+    """The model, where it had to be looked up; ``instead``: of the one that was named, if any."""
 
-    request: ChatRequest
-    uploads: tuple[Upload, ...] = field(default=(), repr=False)
-    detail: Detail = "auto"
-
-    @property
-    def has_images(self) -> bool:
-        """Whether it brings pictures."""
-        return bool(self.request.images or self.uploads)
+    card: ModelCard | None = None
+    instead: bool = False
 
 
-Choice = Callable[[Desk, str, Asked], Awaitable[str | None]]
-"""Desk, owner, question → the model to name; None: what the conversation or the server says."""
+async def ask_with_images(
+    services: ConversationServices,
+    owner: str,
+    request: TurnRequest,
+    take: TakeImages | None,
+    choose: Choose,
+) -> Turn:
+    """A turn; nothing is stored before its events are read.
 
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """What a question with pictures needs of the server."""
-
-    desk: Desk
-    intake: Intake
-
-    async def ask(self, owner: str, asked: Asked, choose: Choice) -> Turn:
-        """A turn; nothing is stored before its events are read.
-
-        Raises what ``v4.services.asking.ask`` and ``Intake.take_all`` raise, ModelCannotSee and
-        NoVisionModel.
-        """
-        request, images = await self.prepared(owner, asked, choose)
-        return await ask(self.desk, owner, request, images)
-
-    async def prepared(
-        self, owner: str, asked: Asked, choose: Choice
-    ) -> tuple[ChatRequest, tuple[Attached, ...]]:
-        """The request, with the model that was chosen, and its pictures; raises the same."""
-        model = await choose(self.desk, owner, asked)  # a refusal here has cost nothing yet
-        request = asked.request.model_copy(update={"model": model} if model else {})
-        images = await taken(self.intake, request.images, asked.uploads, asked.detail)
-        return request.model_copy(update={"images": []}), images
-
-
-async def any_model(desk: Desk, owner: str, asked: Asked) -> str | None:
-    """For ``/chat``: pictures without a named model go to one that sees.
-
-    Raises ModelCannotSee, NoVisionModel, ModelNotFound, ConversationNotFound.
+    Raises what ``start.ask`` and ``take`` raise, ModelCannotSee and NoVisionModel.
     """
-    if not asked.has_images:
-        return None
-    if chosen := await _chosen(desk, owner, asked):
-        _require_sight(desk, await desk.pool.find(chosen))
-        return None
-    card = await desk.pool.find(None)
-    return card.id if card.vision else (await _default(desk)).id
+    resolved = await resolve_with_images(services, owner, request, take, choose)
+    return await begin_turn(services, owner, resolved)
 
 
-async def seeing_model(desk: Desk, owner: str, asked: Asked) -> str | None:
-    """For ``/vision/chat``: a model that sees, also where there is no picture yet; the same.
+async def resolve_with_images(
+    services: ConversationServices,
+    owner: str,
+    request: TurnRequest,
+    take: TakeImages | None,
+    choose: Choose,
+) -> ResolvedRequest:
+    """Choose the model, then decode the images: a refusal of the model costs nothing."""
+    resolved = await resolve(services, owner, request)
+    named = request.model or resolved.kept.get("model")
+    choice = await choose(services.pool, named, take is not None)
+    if choice.card and choice.instead:
+        request = replace(request, model=choice.card.id)
+    images = await take() if take else ()
+    return ResolvedRequest(request, resolved.kept, choice.card, images)
 
-    A conversation that keeps to a model without eyes goes on with one that has them.
+
+async def any_model(pool: ModelPool, named: str | None, has_images: bool) -> Choice:
+    """For ``/chat``: images without a named model go to a vision model.
+
+    Raises ModelCannotSee, NoVisionModel, ModelNotFound.
     """
-    chosen = await _chosen(desk, owner, asked)
-    if chosen is None:
-        return (await _default(desk)).id
-    card = await desk.pool.find(chosen)
-    if card.vision:
-        return None
-    if asked.request.model:
-        raise ModelCannotSee(card.id, desk.pool.seeing())
-    return (await _default(desk)).id
+    if not has_images:
+        return Choice()
+    card = await pool.find(named)
+    if named:
+        return Choice(_with_vision(pool, card))
+    return Choice(card if card.vision else await _default_vision_model(pool), instead=True)
 
 
-async def _chosen(desk: Desk, owner: str, asked: Asked) -> str | None:
-    """The model that the request names, or the conversation keeps to."""
-    if asked.request.model:
-        return asked.request.model
-    return (await setup_of(desk, owner, asked.request.conversation_id)).model
+def vision_model(request: TurnRequest) -> Choose:
+    """For ``/vision/chat``: a vision model, also where there is no image yet; raises the same.
+
+    If the conversation's model is text-only, a vision model is used instead.
+    """
+
+    async def choose(pool: ModelPool, named: str | None, _: bool) -> Choice:
+        if named is None:
+            return Choice(await _default_vision_model(pool), instead=True)
+        card = await pool.find(named)
+        if card.vision or request.model:
+            return Choice(_with_vision(pool, card))
+        return Choice(await _default_vision_model(pool), instead=True)
+
+    return choose
 
 
-def _require_sight(desk: Desk, card: ModelCard) -> ModelCard:
+def _with_vision(pool: ModelPool, card: ModelCard) -> ModelCard:
     if card.vision is None:
-        raise ModelCannotSee(card.id, desk.pool.seeing())
+        raise ModelCannotSee(card.id, pool.seeing())
     return card
 
 
-async def _default(desk: Desk) -> ModelCard:
-    card = await desk.pool.find_vision()
+async def _default_vision_model(pool: ModelPool) -> ModelCard:
+    card = await pool.find_vision()
     if card is None:
         raise NoVisionModel
-    return _require_sight(desk, card)
+    return _with_vision(pool, card)

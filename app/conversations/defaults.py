@@ -1,68 +1,72 @@
-"""What a conversation keeps to until a request says otherwise: model, template, system text."""
+"""What a conversation keeps to until a request says otherwise: model, template, system text.
+
+It is kept with the conversation as a JSON object. The template is a copy: later edits of it change
+nothing here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from pydantic import Field
-
-from app.conversations.services import Desk
+from app.chat.request import UNSET, TurnRequest
+from app.conversations.services import ConversationServices
+from app.conversations.store import conversations
 from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.template import Template
 from app.templates.user_templates import resolved
-from app.v3.models.template import Template, Value
-from app.v4.models.chat import ChatRequest
-from app.web.schema import WireModel
+
+Defaults = Mapping[str, Any]
+"""``model``, ``template`` (its body), ``variables``, ``system``; empty for a new conversation."""
 
 
-class Setup(WireModel):
-    """Kept with a conversation. The template is a copy: later edits of it change nothing here."""
-
-    model: str | None = None
-    template: Template | None = None
-    variables: dict[str, Value] = Field(default_factory=dict)
-    system: str | None = None
-
-    def stored(self) -> dict[str, Any]:
-        """As the database keeps it."""
-        return self.model_dump(mode="json", exclude_unset=True)
-
-    def changes(self, kept: Setup) -> dict[str, Any]:
-        """What is to be stored over ``kept``; what a turn did not touch, another may have."""
-        before = kept.stored().items()
-        return {key: value for key, value in self.stored().items() if (key, value) not in before}
+async def read(services: ConversationServices, owner: str, conversation_id: str | None) -> Defaults:
+    """What a conversation keeps to; raises ConversationNotFound."""
+    if conversation_id is None:
+        return {}
+    found = await services.database.read(conversations.owned, owner, conversation_id)
+    return found.setup
 
 
-async def agreed(
-    desk: Desk, owner: str, request: ChatRequest, kept: Setup
-) -> tuple[Setup, ChatRequest, CompiledTemplate | None]:
-    """What holds for this turn and those after it; the request with all of it filled in.
-
-    Null for the template or the system text takes it away. Raises TemplateNotFound.
-    """
-    given = request.model_fields_set
-    template = await _template(desk, owner, request, kept)
-    variables = request.variables
-    if template and "template" not in given:
-        variables = kept.variables | variables
-    system = request.system if "system" in given else kept.system
-    setup = Setup(
-        model=request.model or kept.model,
-        template=template.template if template else None,
-        variables=variables,
-        system=system,
-    )
-    filled: dict[str, Any] = {"system": system, "model": setup.model}
-    if template:
-        filled |= {"template": template.template.name, "variables": variables}
-    return setup, request.model_copy(update=filled), template
-
-
-async def _template(
-    desk: Desk, owner: str, request: ChatRequest, kept: Setup
+async def template_of(
+    services: ConversationServices, owner: str, request: TurnRequest, kept: Defaults
 ) -> CompiledTemplate | None:
-    if request.template is not None:
-        return await resolved(desk.database, desk.library, owner, request.template)
-    if "template" in request.model_fields_set or kept.template is None:
+    """The template that holds for the request; raises TemplateNotFound."""
+    if isinstance(request.template, str):
+        return await resolved(services.database, services.library, owner, request.template)
+    if request.template is None or kept.get("template") is None:
         return None
-    return await asyncio.to_thread(compiled, kept.template)
+    return await asyncio.to_thread(compiled, Template.of(kept["template"]))
+
+
+def completed(
+    request: TurnRequest, kept: Defaults, template: CompiledTemplate | None
+) -> TurnRequest:
+    """The request with what it does not name filled in.
+
+    None for the template or the system text takes away what the conversation kept.
+    """
+    variables = request.variables
+    if template and request.template is UNSET:
+        variables = {**kept.get("variables", {}), **variables}
+    return replace(
+        request,
+        model=request.model or kept.get("model"),
+        system=kept.get("system") if request.system is UNSET else request.system,
+        variables=variables,
+    )
+
+
+def changes(
+    completed: TurnRequest, kept: Defaults, template: CompiledTemplate | None
+) -> dict[str, Any]:
+    """What is to be stored over ``kept``; what a turn did not touch, another may have."""
+    now = {
+        "model": completed.model,
+        "template": template.template.body if template else None,
+        "variables": dict(completed.variables),
+        "system": completed.system,
+    }
+    return {key: value for key, value in now.items() if (key, value) not in kept.items()}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from app.storage.tables import Conversation, Message
-from app.web.timestamps import shown
+from app.storage.timestamps import isoformat
 
 NAMES = {"user": "User", "assistant": "Assistant"}
 
@@ -34,7 +34,7 @@ def document(found: Conversation, branch: Sequence[Message]) -> str:
 
 def _turn(row: Message) -> Iterator[str]:
     model = f" ({_line(row.model)})" if row.model else ""
-    yield f"## {NAMES[row.role]}{model}, {shown(row.created_at)}"
+    yield f"## {NAMES[row.role]}{model}, {isoformat(row.created_at)}"
     if row.content:
         yield _kept_apart(row.content)
     if note := NOTES.get(row.status):

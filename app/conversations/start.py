@@ -1,150 +1,129 @@
-"""From a request to a turn: what is asked, where in which tree, of whom and under what setup."""
+"""From a request to a turn: what is asked, where in which conversation, and of which model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.chat.completion import chat_model, earlier_turns
-from app.conversations.context_window import most_images
-from app.conversations.defaults import Setup, agreed
-from app.conversations.services import Desk
+from app.chat.completion import require_chat, require_history
+from app.chat.request import TurnRequest
+from app.conversations import defaults
+from app.conversations.context_window import max_images
+from app.conversations.defaults import Defaults
+from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree, turns
-from app.conversations.store.images import Attached
-from app.conversations.store.tree import Said
-from app.conversations.store.turns import Ids, Opening, Question, Start
-from app.conversations.target import Stage
-from app.conversations.turn import Begin, Turn
+from app.conversations.store.images import Attachment
+from app.conversations.target import GenerationTarget
+from app.conversations.turn import Turn
 from app.errors import InvalidRequest
+from app.provider.card import ModelCard
 from app.storage.ids import new_id
-from app.templates.apply import Framing, frame
-from app.v4.models.chat import ChatRequest, RegenerateRequest, StoringFields
+from app.templates.apply import apply
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """A request with all that the conversation adds to it, and what it changes of that."""
+class ResolvedRequest:
+    """A request with what has been looked up for it.
 
-    changes: dict[str, Any]
-    framing: Framing
-    stage: Stage
+    ``kept`` are the defaults of its conversation. ``card`` is None where the model has not been
+    looked up yet.
+    """
+
+    request: TurnRequest
+    kept: Defaults
+    card: ModelCard | None = None
+    images: tuple[Attachment, ...] = ()
 
 
-async def ask(
-    desk: Desk, owner: str, request: ChatRequest, images: tuple[Attached, ...] = ()
-) -> Turn:
+async def ask(services: ConversationServices, owner: str, request: TurnRequest) -> Turn:
     """A turn that puts a question; nothing is stored before its events are read.
 
     Raises InvalidRequest, RenderFailed, ConversationNotFound, TemplateNotFound, ModelNotFound.
     """
-    plan = await planned(desk, owner, request)
-    ids = Ids(request.conversation_id or new_id(), new_id())
-    begin = partial(
-        turns.begin,
-        opening=_opening(owner, ids, plan),
-        question=question_of(request, plan.framing, images),
-        start=None if request.conversation_id else _start(desk, request),
-    )
-    return _turn(desk, ids, plan, request, begin)
+    return await begin_turn(services, owner, await resolve(services, owner, request))
+
+
+async def resolve(
+    services: ConversationServices, owner: str, request: TurnRequest
+) -> ResolvedRequest:
+    """Read the conversation's defaults; raises InvalidRequest, ConversationNotFound."""
+    if request.conversation_id and request.history:
+        detail = "The history of a stored conversation is the stored one: leave this out."
+        raise InvalidRequest("/history", detail)
+    if isinstance(request.parent_id, str) and not request.conversation_id:
+        raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
+    require_history(request, services.max_messages)
+    kept = await defaults.read(services, owner, request.conversation_id)
+    return ResolvedRequest(request, kept)
+
+
+async def begin_turn(services: ConversationServices, owner: str, resolved: ResolvedRequest) -> Turn:
+    """The turn of a request that has been resolved; raises what ``ask`` raises."""
+    request, images = resolved.request, resolved.images
+    target = await target_of(services, owner, resolved)
+    begin = partial(turns.begin, request=request, target=target, attachments=images)
+    return Turn(services, target, request.overflow, request.waits, begin)
 
 
 async def ask_again(
-    desk: Desk, owner: str, conversation_id: str, message_id: str, request: RegenerateRequest
+    services: ConversationServices,
+    owner: str,
+    conversation_id: str,
+    message_id: str,
+    options: TurnRequest,
 ) -> Turn:
-    """A turn that answers a stored question once more; raises also MessageNotFound."""
-    question, said = await desk.database.read(_question, owner, conversation_id, message_id)
-    given = request.model_dump(exclude_unset=True)
-    whole = ChatRequest(message=said, conversation_id=conversation_id, **given)
-    plan = await planned(desk, owner, whole)
-    ids = Ids(conversation_id, question)
-    begin = partial(turns.begin_again, opening=_opening(owner, ids, plan))
-    return _turn(desk, ids, plan, request, begin)
+    """A turn that answers a stored question once more; raises also MessageNotFound.
+
+    ``options`` name the model, the sampling and how the conversation goes on; its message does
+    not count.
+    """
+    question_id, message, kept = await services.database.read(
+        _question, owner, conversation_id, message_id
+    )
+    request = replace(options, message=message, conversation_id=conversation_id)
+    target = await target_of(services, owner, ResolvedRequest(request, kept))
+    target = replace(target, question_id=question_id)
+    begin = partial(turns.begin_again, target=target)
+    return Turn(services, target, request.overflow, request.waits, begin)
 
 
-async def planned(desk: Desk, owner: str, request: ChatRequest) -> Plan:
+async def target_of(
+    services: ConversationServices, owner: str, resolved: ResolvedRequest
+) -> GenerationTarget:
     """Everything that can be known of a turn before it begins; raises what ``ask`` raises."""
-    _require_one_past(request)
-    kept = await setup_of(desk, owner, request.conversation_id)
-    setup, whole, template = await agreed(desk, owner, request, kept)
-    framing = await frame(whole, template)
-    model = await chat_model(desk.pool, setup.model)
-    stage = Stage(
-        pool=desk.pool,
-        model=model,
+    request, kept = resolved.request, resolved.kept
+    template = await defaults.template_of(services, owner, request, kept)
+    whole = defaults.completed(request, kept, template)
+    applied = await apply(whole, template)
+    card = resolved.card or await services.pool.find(whole.model)
+    require_chat(card)
+    sampling = applied.sampling.sampling()
+    return GenerationTarget(
         owner=owner,
-        system=framing.system,
-        sampling=framing.sampling,
-        answer_tokens=framing.sampling.max_tokens or desk.answer_tokens,
-        longest=desk.longest,
-        images=most_images(await desk.pool.find(model), desk.images),
+        pool=services.pool,
+        model=card,
+        system=applied.system if isinstance(applied.system, str) else None,
+        question=applied.message,
+        sampling=sampling,
+        template=template.template.name if template else None,
+        defaults=defaults.changes(whole, kept, template),
+        answer_tokens=sampling.max_tokens or services.answer_tokens,
+        max_messages=services.max_messages,
+        max_images=max_images(card, services.max_images),
+        conversation_id=request.conversation_id or new_id(),
     )
-    return Plan(setup.changes(kept), framing, stage)
-
-
-def question_of(
-    request: ChatRequest, framing: Framing, images: tuple[Attached, ...] = ()
-) -> Question:
-    """What is asked, and where in the tree."""
-    return Question(
-        content=request.message,
-        prompt=framing.user if framing.user != request.message else None,
-        parent=request.parent_id,
-        follows_leaf="parent_id" not in request.model_fields_set,
-        images=images,
-    )
-
-
-def _require_one_past(request: ChatRequest) -> None:
-    if request.conversation_id and request.history:
-        told = "The history of a stored conversation is the stored one: leave this out."
-        raise InvalidRequest("/history", told)
-    if request.parent_id and not request.conversation_id:
-        raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
-
-
-async def setup_of(desk: Desk, owner: str, conversation_id: str | None) -> Setup:
-    """What a conversation keeps to, a new one to nothing; raises ConversationNotFound."""
-    if conversation_id is None:
-        return Setup()
-    found = await desk.database.read(conversations.owned, owner, conversation_id)
-    return Setup.model_validate(found.setup)
 
 
 def _question(
     session: Session, owner: str, conversation_id: str, message_id: str
-) -> tuple[str, str]:
-    """The question that a message is or answers, with its text."""
-    conversations.owned(session, owner, conversation_id)
+) -> tuple[str, str, Defaults]:
+    """The question that a message is or answers: its id and text; what its conversation keeps."""
+    kept = conversations.owned(session, owner, conversation_id).setup
     found = tree.message(session, conversation_id, message_id)
     if found.role != "user":
         if found.parent_id is None:
             raise InvalidRequest("", "This message answers no question.")
         found = tree.message(session, conversation_id, found.parent_id)
-    return found.id, found.content
-
-
-def _opening(owner: str, ids: Ids, plan: Plan) -> Opening:
-    return Opening(owner, ids, plan.stage.model, plan.changes)
-
-
-def _start(desk: Desk, request: ChatRequest) -> Start:
-    earlier = earlier_turns(request, desk.longest)
-    told = tuple(Said(new_id(), one.role, one.text) for one in earlier)
-    first = next((said.text for said in told if said.role == "user"), request.message)
-    return Start(conversations.first_line(first), told)
-
-
-def _turn(desk: Desk, ids: Ids, plan: Plan, request: StoringFields, begin: Begin) -> Turn:
-    return Turn(
-        database=desk.database,
-        bells=desk.bells,
-        ids=ids,
-        stage=plan.stage,
-        template=plan.framing.template,
-        overflow=request.overflow,
-        waits=request.when_busy == "wait",
-        begin=begin,
-    )
+    return found.id, found.content, kept

@@ -1,32 +1,38 @@
-"""Stops the answer that a conversation is being given, whichever server gives it."""
+"""Stops the answer that a conversation is being given, whichever server makes it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.conversations.store import turns
-from app.conversations.store.turns import Ids
-from app.v4.models.turns import Stopped
 
 PATIENCE = 5.0
 """Seconds to wait for the maker of the answer to notice."""
 
 
-async def stop(desk: Desk, owner: str, conversation_id: str) -> Stopped:
-    """Stop it and wait until it is stored; raises ConversationNotFound."""
-    answer = await desk.database.write(turns.ask_to_stop, owner, conversation_id)
-    if answer is None:
-        return Stopped(conversation_id=conversation_id, message_id=None, status=None)
-    if bell := desk.bells.get(answer):
-        bell.set()
-    ids = Ids(conversation_id, "", answer)
+@dataclass(frozen=True, slots=True)
+class StoppedAnswer:
+    """The answer that was to be stopped, and its status now; None where none was being made."""
+
+    message_id: str | None = None
+    status: str | None = None
+
+
+async def stop(services: ConversationServices, owner: str, conversation_id: str) -> StoppedAnswer:
+    """Stop the running answer and wait until it is stored; raises ConversationNotFound."""
+    answer_id = await services.database.write(turns.ask_to_stop, owner, conversation_id)
+    if answer_id is None:
+        return StoppedAnswer()
+    if signal := services.stop_signals.get(answer_id):
+        signal.set()
     deadline = time.monotonic() + PATIENCE
-    while (status := await desk.database.read(turns.status, ids)) == "generating":
+    while (
+        status := await services.database.read(turns.status, conversation_id, answer_id)
+    ) == "generating":
         if time.monotonic() > deadline:
             break
         await asyncio.sleep(0.02)
-    return Stopped.model_validate(
-        {"conversation_id": conversation_id, "message_id": answer, "status": status}
-    )
+    return StoppedAnswer(answer_id, status)

@@ -1,26 +1,38 @@
-"""Where a branch is shown: to which model, under which system text, within which limits."""
+"""Which model answers a turn, what it is told and where the answer is stored."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Sampling
+from app.storage.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """See the module.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationTarget:
+    """A turn's model and limits, and the ids of its rows.
 
-    ``answer_tokens`` is the longest answer; ``longest`` the most messages before the question;
-    ``images`` the most pictures of a prompt, 0 for a model that cannot see.
+    The ids are made before the rows, so that a stream can begin with them. ``question`` is what
+    the model reads for the message, which a template may have changed. ``defaults`` are changes of
+    what the conversation keeps to. ``answer_tokens`` is the longest answer, ``max_messages`` the
+    most messages before the question, ``max_images`` the most images of a prompt (0: the model
+    takes none).
     """
 
-    pool: ModelPool
-    model: str
     owner: str
+    pool: ModelPool
+    model: ModelCard
     system: str | None
+    question: str
     sampling: Sampling
+    template: str | None
+    defaults: dict[str, Any]
     answer_tokens: int
-    longest: int
-    images: int = 0
+    max_messages: int
+    max_images: int
+    conversation_id: str
+    question_id: str = field(default_factory=new_id)
+    answer_id: str = field(default_factory=new_id)

@@ -6,13 +6,11 @@ import re
 
 from sqlalchemy.orm import Session
 
-from app.chat.completion import chat_model, collected
-from app.conversations.defaults import Setup
-from app.conversations.services import Desk
+from app.chat.completion import chat_model, collect
+from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree
+from app.conversations.store.conversations import LONGEST_TITLE
 from app.provider.types import Message, Prompt, Sampling
-from app.v4.models.conversations import LONGEST_TITLE
-from app.v4.models.turns import Titled
 
 TASK = (
     "Write a title of at most six words for this conversation, in its own language. "
@@ -24,26 +22,27 @@ SHOWN = 2000
 """Characters of the first question and of its answer that the model is shown."""
 
 
-async def titled(desk: Desk, owner: str, conversation_id: str) -> Titled:
-    """Give the conversation the model's title; the old one stays where the model says nothing.
+async def find_title(services: ConversationServices, owner: str, conversation_id: str) -> str:
+    """Give the conversation the model's title; the old one stays where the model writes nothing.
 
     Raises ConversationNotFound, and what asking a model raises.
     """
-    model, title, said = await desk.database.read(_opening, owner, conversation_id)
-    asked = (Message.of("system", TASK), Message.of("user", said))
-    prompt = Prompt(asked, Sampling(temperature=0.0, max_tokens=32), owner)
-    text, _ = await collected(desk.pool.stream(await chat_model(desk.pool, model), prompt))
-    title = _clean(text) or title
-    await desk.database.write(conversations.change, owner, conversation_id, title, None)
-    return Titled(id=conversation_id, title=title)
+    model, title, text = await services.database.read(_opening, owner, conversation_id)
+    card = await chat_model(services.pool, model)
+    messages = (Message.of("system", TASK), Message.of("user", text))
+    prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
+    completion = await collect(services.pool.stream(card, prompt))
+    title = _clean(completion.text) or title
+    await services.database.write(conversations.change, owner, conversation_id, title, None)
+    return title
 
 
 def _opening(session: Session, owner: str, conversation_id: str) -> tuple[str | None, str, str]:
-    """The conversation's model and title, and how it began."""
+    """The conversation's model and title, and its first messages."""
     found = conversations.owned(session, owner, conversation_id)
-    began = tree.history(session, found.id, found.active_leaf_id)[:2]
-    said = "\n\n".join(one.text[:SHOWN] for one in began)
-    return Setup.model_validate(found.setup).model, found.title, said
+    first = tree.history(session, found.id, found.active_leaf_id)[:2]
+    text = "\n\n".join(message.text[:SHOWN] for message in first)
+    return found.setup.get("model"), found.title, text
 
 
 def _clean(text: str) -> str:

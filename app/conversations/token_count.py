@@ -2,47 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy.orm import Session
 
-from app.chat.completion import earlier_turns
-from app.conversations.context_window import look, require_sight
-from app.conversations.services import Desk
-from app.conversations.start import planned, question_of
+from app.chat.request import TurnRequest
+from app.conversations.context_window import build_window, require_vision
+from app.conversations.services import ConversationServices
+from app.conversations.start import ResolvedRequest, target_of
 from app.conversations.store import tree, turns
-from app.conversations.store.images import Attached
-from app.conversations.store.tree import Said
-from app.conversations.store.truncation import Beginning
-from app.conversations.store.turns import Question
-from app.v4.models.chat import ChatRequest
-from app.v4.models.turns import TokenCount
+from app.conversations.store.tree import HistoryMessage
+from app.conversations.store.truncation import WindowStart
+from app.conversations.target import GenerationTarget
+from app.provider.types import Size
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """How many tokens of the model's context a request would take."""
+
+    model: str
+    size: Size
 
 
 async def count(
-    desk: Desk, owner: str, request: ChatRequest, images: tuple[Attached, ...] = ()
+    services: ConversationServices, owner: str, resolved: ResolvedRequest
 ) -> TokenCount:
-    """Count what the model would read; raises what ``asking.ask`` raises."""
-    plan = await planned(desk, owner, request)
-    question = question_of(request, plan.framing)
-    if request.conversation_id:
-        asked = (request.conversation_id, question)
-        room = max(0, plan.stage.images - len(images))
-        said = await desk.database.read(_before, owner, *asked, room)
-    else:
-        said = [Said("", one.role, one.text) for one in earlier_turns(request, desk.longest)]
-    said = [*said, Said("", "user", question.prompt or question.content, images)]
-    require_sight(plan.stage, said)
-    view = await look(plan.stage, said, Beginning())
-    return TokenCount(
-        model=plan.stage.model,
-        prompt_tokens=view.size.tokens,
-        limit=view.size.limit,
-        fits=view.size.tokens <= view.size.limit,
-    )
+    """Count what the model would read; raises what ``start.ask`` raises."""
+    images = resolved.images
+    target = await target_of(services, owner, resolved)
+    history = await _history(services, target, resolved.request, len(images))
+    question = HistoryMessage("", "user", target.question, images)
+    require_vision(target, [*history, question])
+    window = await build_window(target, [*history, question], WindowStart())
+    return TokenCount(target.model.id, window.size)
 
 
-def _before(
-    session: Session, owner: str, conversation_id: str, question: Question, most: int
-) -> list[Said]:
-    """What was said before the question, with the last ``most`` pictures."""
-    said = turns.before(session, owner, conversation_id, question)
-    return tree.pictured(session, conversation_id, said, most)
+async def _history(
+    services: ConversationServices, target: GenerationTarget, request: TurnRequest, images: int
+) -> list[HistoryMessage]:
+    """What precedes the question, with as many images as its own ones leave room for."""
+    if not request.conversation_id:
+        return [HistoryMessage("", each.role, each.text) for each in request.history]
+    room = max(0, target.max_images - images)
+    return await services.database.read(_stored, target.owner, request, room)
+
+
+def _stored(
+    session: Session, owner: str, request: TurnRequest, most_images: int
+) -> list[HistoryMessage]:
+    history = turns.before(session, owner, request)
+    return tree.with_images(session, request.conversation_id or "", history, most_images)

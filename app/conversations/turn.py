@@ -13,41 +13,42 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.conversations.context_window import Overflow, View, fitted, prompt, require_sight
+from app.chat.request import Overflow
+from app.conversations.context_window import ContextWindow, fit, prompt_of, require_vision
 from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
+from app.conversations.services import ConversationServices
 from app.conversations.store import tree, truncation, turns
-from app.conversations.store.images import Attached
-from app.conversations.store.tree import Said
-from app.conversations.store.truncation import Beginning, CutKind
-from app.conversations.store.turns import Ending, Ids
-from app.conversations.target import Stage
+from app.conversations.store.images import Attachment
+from app.conversations.store.tree import HistoryMessage
+from app.conversations.store.truncation import TruncationKind, WindowStart
+from app.conversations.store.turns import Ending
+from app.conversations.target import GenerationTarget
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Progress, SeenImage, Size, Started, Usage
-from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-BEAT = 1.0
-"""Seconds between two signs of life, which also store the text so far and see a wish to stop."""
+T = TypeVar("T")
+
+HEARTBEAT_SECONDS = 1.0
+"""Between two signs of life, which also store the text so far and see a request to stop."""
 
 PATIENCE = 60.0
 """Seconds that a turn waits for the one before it, when asked to."""
 
-LOOK_AGAIN = 0.1
-"""Seconds between two looks whether the conversation is free."""
+RETRY_SECONDS = 0.1
+"""Between two attempts to begin while the conversation is busy."""
 
-KINDS: dict[Overflow, CutKind] = {"drop_oldest": "dropped", "summarise": "summarised"}
+KINDS: dict[Overflow, TruncationKind] = {"drop_oldest": "dropped", "summarise": "summarised"}
 
-Begin = Callable[[Session], list[Said]]
-"""The first transaction of a turn: stores its rows, returns what was said, the question last."""
-
-Bells = dict[str, asyncio.Event]
-"""Answer id → what wakes its maker in this process, so that a stop need not wait for the beat."""
+Begin = Callable[[Session], list[HistoryMessage]]
+"""The first transaction of a turn: stores its rows, returns the branch, the question last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,13 @@ class TurnEnd(End):
 class Turn:
     """One turn in progress. ``begin`` is its first transaction."""
 
-    database: Database
-    bells: Bells
-    ids: Ids
-    stage: Stage
+    services: ConversationServices
+    target: GenerationTarget
     overflow: Overflow
     waits: bool
-    template: str | None
     begin: Begin
-    _said: list[Said] = field(default_factory=list)
-    _beginning: Beginning = field(default_factory=Beginning)
+    _history: list[HistoryMessage] = field(default_factory=list)
+    _start: WindowStart = field(default_factory=WindowStart)
     _text: list[str] = field(default_factory=list)
     _retracted: int = 0
     _context: Context | None = None
@@ -104,16 +102,16 @@ class Turn:
             if not self._ended:
                 yield await self._stopped()
         except (asyncio.CancelledError, GeneratorExit):
-            with suppress(StorageUnavailable):  # nobody is left to be told
+            with suppress(StorageUnavailable):  # nobody is left to hear of it
                 await self._end(Ending("stopped", self.text))
             raise
         except Exception as error:
             if not self._begun:
                 raise
             await self._failed(error)
-            raise TurnFailed(error, self.ids.conversation, self.ids.answer) from error
+            raise TurnFailed(error, self.target.conversation_id, self.target.answer_id) from error
         finally:
-            self.bells.pop(self.ids.answer, None)
+            self.services.stop_signals.pop(self.target.answer_id, None)
             if keeper:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
@@ -127,58 +125,59 @@ class Turn:
 
     async def _begin(self) -> AsyncGenerator[Progress, None]:
         deadline = time.monotonic() + PATIENCE
-        told = False
+        announced = False
         while not self._begun:
             try:
-                self._said, self._beginning = await self.database.write(self._open)
+                self._history, self._start = await self._write(self._open)
                 self._begun = True
-                self.begin = _spent  # it holds the pictures, which are stored now
+                self.begin = _spent  # it holds the images, which are stored now
             except ConversationBusy:
                 if not self.waits or time.monotonic() > deadline:
                     raise
-                if not told:
+                if not announced:
                     yield Progress("queued", 1)
-                told = True
-                await asyncio.sleep(LOOK_AGAIN)
+                announced = True
+                await asyncio.sleep(RETRY_SECONDS)
 
-    def _open(self, session: Session) -> tuple[list[Said], Beginning]:
-        said, kind, beginning = self.begin(session), KINDS.get(self.overflow), Beginning()
-        if kind and len(said) > 1:
-            beginning = truncation.beginning(session, self.ids.conversation, kind, said)
-        left_out, shown = said[: beginning.at], said[beginning.at :]
-        shown = tree.pictured(session, self.ids.conversation, shown, self.stage.images)
-        require_sight(self.stage, shown)  # nothing has been stored if it raises
-        return [*left_out, *shown], beginning
+    def _open(self, session: Session) -> tuple[list[HistoryMessage], WindowStart]:
+        target, kind, start = self.target, KINDS.get(self.overflow), WindowStart()
+        history = self.begin(session)
+        if kind and len(history) > 1:
+            start = truncation.window_start(session, target.conversation_id, kind, history)
+        left_out, shown = history[: start.at], history[start.at :]
+        shown = tree.with_images(session, target.conversation_id, shown, target.max_images)
+        require_vision(target, shown)  # nothing has been stored if it raises
+        return [*left_out, *shown], start
 
     # ---------------------------------------------------------------- the answer
 
     async def _answer(self) -> AsyncGenerator[Event, None]:
-        pool, model = self.stage.pool, self.stage.model
-        shown = prompt(self.stage, self._said, self._beginning)
-        async with aclosing(pool.measure(model, shown)) as measured:
+        pool, model = self.target.pool, self.target.model
+        prompt = prompt_of(self.target, self._history, self._start)
+        async with aclosing(pool.measure(model, prompt)) as measured:
             async for step in measured:
                 if isinstance(step, Size):
-                    whole = View(shown, step, self._beginning)
+                    whole = ContextWindow(prompt, step, self._start)
                 else:
                     yield step
-        view = await fitted(self.stage, self._said, self.overflow, whole)
-        await self._take(view)
-        async with aclosing(pool.stream(model, view.prompt)) as events:
+        window = await fit(self.target, self._history, self.overflow, whole)
+        await self._use(window)
+        async with aclosing(pool.stream(model, window.prompt)) as events:
             async for event in events:
                 yield event
                 if isinstance(event, End):
                     return
         raise EngineUnavailable("The answer broke off.", 1.0)
 
-    async def _take(self, view: View) -> None:
-        """Note what the view leaves out, for this answer and for the turns after it."""
-        at, kind = view.beginning.at, KINDS.get(self.overflow)
-        left_out = tuple(one.id for one in self._said[:at])
-        told = {kind: left_out} if kind else {}
-        self._context = Context(view.size.tokens, view.size.limit, **told)
-        if kind and at > self._beginning.at:
-            last, summary = left_out[-1], view.beginning.summary
-            await self.database.write(truncation.cut, self.ids.conversation, kind, last, summary)
+    async def _use(self, window: ContextWindow) -> None:
+        """Note what the window leaves out, for this answer and for the turns after it."""
+        at, kind = window.start.at, KINDS.get(self.overflow)
+        left_out = tuple(message.id for message in self._history[:at])
+        omitted = {kind: left_out} if kind else {}
+        self._context = Context(window.size.tokens, window.size.limit, **omitted)
+        if kind and at > self._start.at:
+            row = (self.target.conversation_id, kind, left_out[-1], window.start.summary)
+            await self._write(truncation.add, *row)
 
     async def _recorded(self, event: Event) -> Event:
         match event:
@@ -196,13 +195,13 @@ class Turn:
 
     @property
     def seen(self) -> tuple[SeenImage, ...]:
-        """The pictures of the prompt as the model saw them, once it has begun."""
+        """The images of the prompt as the model was shown them, once it has begun."""
         return self._started.images if self._started else ()
 
     @property
-    def images(self) -> tuple[Attached, ...]:
-        """The pictures of the question, once the turn has begun."""
-        return self._said[-1].images if self._said else ()
+    def images(self) -> tuple[Attachment, ...]:
+        """The images of the question, once the turn has begun."""
+        return self._history[-1].images if self._history else ()
 
     @property
     def context(self) -> Context:
@@ -212,15 +211,16 @@ class Turn:
     # ---------------------------------------------------------------- while it runs
 
     async def _keep(self) -> None:
-        """Show that the maker lives, store what there is, and see whether it is to stop."""
-        bell = self.bells[self.ids.answer] = asyncio.Event()
+        """Renew the lease, store the text so far, and see whether the answer is to stop."""
+        ids = (self.target.conversation_id, self.target.answer_id)
+        signal = self.services.stop_signals[self.target.answer_id] = asyncio.Event()
         while not self._stop.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(BEAT):
-                    await bell.wait()
-            bell.clear()
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    await signal.wait()
+            signal.clear()
             try:
-                stop = await self.database.write(turns.keep, self.ids, self.text)
+                stop = await self._write(turns.keep, *ids, self.text)
             except StorageUnavailable as error:
                 log.warning("an answer could not be saved so far: %s", error)
                 continue
@@ -232,7 +232,7 @@ class Turn:
 
     async def _stopped(self) -> End:
         if self._gone:
-            raise ConversationNotFound(self.ids.conversation)
+            raise ConversationNotFound(self.target.conversation_id)
         await self._end(Ending("stopped", self.text, "cancelled"))
         begun = self._started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)
@@ -240,27 +240,31 @@ class Turn:
 
     async def _failed(self, error: Exception) -> None:
         known = isinstance(error, (AppError, ProviderError))
-        told = str(error) if known else "The server made a mistake."
-        with suppress(StorageUnavailable):  # what made the turn fail is told, and perhaps is this
-            await self._end(Ending("failed", self.text, error=told))
+        reason = str(error) if known else "The server made a mistake."
+        with suppress(StorageUnavailable):  # the client hears why the turn failed, perhaps of this
+            await self._end(Ending("failed", self.text, error=reason))
 
     async def _end(self, ending: Ending) -> None:
         """Write the last word, unless it has been written; raises ConversationNotFound."""
         if self._ended:
             return
         self._ended = True
-        told = asdict(self._context) if self._context else None
         ending = replace(ending, seen=self.seen)
+        context = asdict(self._context) if self._context else None
+        ids = (self.target.conversation_id, self.target.answer_id)
         try:
-            stored = await self.database.write(turns.end, self.ids, ending, told)
+            stored = await self._write(turns.end, *ids, ending, context)
         except StorageUnavailable:
             self._ended = False  # perhaps it can be stored that it failed
             raise
         if not stored and ending.status == "complete":
-            raise ConversationNotFound(self.ids.conversation)
+            raise ConversationNotFound(self.target.conversation_id)
+
+    async def _write(self, work: Callable[..., T], *args: Any) -> T:
+        return await self.services.database.write(work, *args)
 
 
-def _spent(_: Session) -> list[Said]:
+def _spent(_: Session) -> list[HistoryMessage]:
     raise RuntimeError("A turn begins once.")
 
 

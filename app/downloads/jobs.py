@@ -17,9 +17,9 @@ from app.provider.hub import process, staging
 from app.provider.hub.errors import HubError, NameTaken
 from app.provider.hub.names import Hubs, parse
 from app.provider.hub.plan import Plan
+from app.storage.timestamps import isoformat
 from app.v5.models.pull import PullJob, PullJobs, PullProblem, PullState
 from app.web.error_codes import kind_of
-from app.web.timestamps import shown
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +193,7 @@ def told(job: Job) -> PullJob:
         bytes_total=plan.size,
         speed=round(speed, 1),
         seconds_left=round((plan.size - job.arrived) / speed, 1) if speed else None,
-        created_at=shown(int(job.created_at * 1000)),
+        created_at=isoformat(int(job.created_at * 1000)),
         problem=_problem(job.problem),
     )
 

@@ -125,7 +125,7 @@ class Removal(Table):
     after: Mapped[int] = mapped_column(BigInteger)
 
 
-class Cut(Table):
+class Truncation(Table):
     """Where the model's view of a branch begins: after ``message_id``.
 
     ``summary`` stands for everything up to that message; without one it is left out.

@@ -1,4 +1,4 @@
-"""What a request and a template make together: all that is said to the model, and how it answers.
+"""Puts a chat request into a prompt template.
 
 Where the template comes from is not known here: the caller has resolved its name.
 """
@@ -6,53 +6,37 @@ Where the template comes from is not known here: the caller has resolved its nam
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import TypeVar
 
-from app.chat.completion import sampling_of
+from app.chat.request import ChatRequest
 from app.errors import InvalidRequest
-from app.provider.types import Sampling
 from app.templates.rendering import CompiledTemplate, filled
-from app.v1.models.chat import SamplingFields
-from app.v3.models.chat import ChatRequest
+
+R = TypeVar("R", bound=ChatRequest)
 
 
-@dataclass(frozen=True)
-class Framing:
-    """A question as the model sees it. ``system`` is None where there is none to be said."""
+async def apply(request: R, template: CompiledTemplate | None) -> R:
+    """The request as the model reads it, made off the event loop.
 
-    template: str | None
-    system: str | None
-    user: str
-    sampling: Sampling
-
-
-async def frame(request: ChatRequest, template: CompiledTemplate | None) -> Framing:
-    """Put the request into the template, off the event loop; raises InvalidRequest, RenderFailed.
-
-    ``template`` is the one that the request names.
+    A system text of the request wins over that of the template, and each of its sampling options
+    over the template's. Raises InvalidRequest, RenderFailed.
     """
     if template is None:
         if request.variables:
             raise InvalidRequest("/variables", "Variables belong to a template: name one.")
-        return Framing(None, request.system, request.message, sampling_of(request))
-    return await asyncio.to_thread(_framed, request, template)
+        return request
+    return await asyncio.to_thread(_applied, request, template)
 
 
-def _framed(request: ChatRequest, compiled: CompiledTemplate) -> Framing:
+def _applied(request: R, compiled: CompiledTemplate) -> R:
     values = filled(compiled.template, request.variables)
     system = request.system
-    if system is None:
+    if not isinstance(system, str):
         system = compiled.render_system(values)
-    user = compiled.render_user(values, request.message)
-    sampling = merged_sampling(request, compiled.template.sampling)
-    return Framing(compiled.template.name, system or None, user, sampling)
-
-
-def merged_sampling(request: SamplingFields, template: SamplingFields | None) -> Sampling:
-    """What the request sets (to more than null) wins over the template, that over the defaults."""
-    asked = sampling_of(request)
-    if template is None:
-        return asked
-    given = request.model_fields_set & SamplingFields.model_fields.keys()
-    explicit = {name: getattr(asked, name) for name in given if getattr(request, name) is not None}
-    return replace(sampling_of(template), **explicit)
+    return replace(
+        request,
+        message=compiled.render_user(values, request.message),
+        system=system,
+        sampling=request.sampling.over(compiled.template.sampling),
+    )

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.conversations.services import Desk
-from app.errors import InvalidRequest
+from app.storage.database import Database
+from app.storage.etags import ETags
 from app.templates import store
 from app.templates.errors import (
     TemplateBuiltIn,
@@ -24,11 +24,15 @@ from app.templates.errors import (
     TemplateVersionNotFound,
     TooManyTemplates,
 )
+from app.templates.library import TemplateLibrary
 from app.templates.rendering import compiled
-from app.templates.user_templates import Held, Shelf, own_template
-from app.v3.models.template import Template
-from app.v4.models.templates import CurrentTemplate, TemplateEdit
-from app.web.etags import ETags
+from app.templates.template import Template
+from app.templates.user_templates import (
+    ActiveTemplate,
+    TemplateState,
+    UserTemplates,
+    own_template,
+)
 
 MOST = 1000
 """Own templates of one owner, so that the list has an end."""
@@ -43,50 +47,48 @@ T = TypeVar("T")
 class Editor:
     """Changes the templates of one owner. ``known`` is If-Match: what the client has seen."""
 
-    desk: Desk
+    database: Database
+    library: TemplateLibrary
     owner: str
     known: ETags | None = None
 
     @property
-    def _shelf(self) -> Shelf:
-        return Shelf(self.desk.library, self.owner)
+    def _templates(self) -> UserTemplates:
+        return UserTemplates(self.library, self.owner)
 
-    async def create(self, template: Template) -> CurrentTemplate:
+    async def create(self, template: Template) -> ActiveTemplate:
         """Add one; raises InvalidRequest, TemplateExists, TooManyTemplates."""
         await asyncio.to_thread(compiled, template)
         return await self._write(self._create, template)
 
-    def _create(self, session: Session, template: Template) -> CurrentTemplate:
-        held = self._shelf.held(session, template.name)
-        if held.own:
+    def _create(self, session: Session, template: Template) -> ActiveTemplate:
+        state = self._templates.state(session, template.name)
+        if state.own:
             raise TemplateExists(template.name)
-        return self._put(session, held, _stored(template))
+        return self._put(session, state, template.body)
 
-    async def replace(self, name: str, edit: TemplateEdit) -> CurrentTemplate:
+    async def replace(self, template: Template) -> ActiveTemplate:
         """Put another in its place; raises also TemplateNotFound, PreconditionFailed."""
-        if "name" in edit.model_fields_set and edit.name != name:
-            raise InvalidRequest("/name", f"The address says {name!r}: a template keeps its name.")
-        template = edit.model_copy(update={"name": name})
         await asyncio.to_thread(compiled, template)
         return await self._write(self._replace, template)
 
-    def _replace(self, session: Session, template: Template) -> CurrentTemplate:
-        held = self._present(session, template.name)
-        self._require_known(held)
-        return self._put(session, held, _stored(template))
+    def _replace(self, session: Session, template: Template) -> ActiveTemplate:
+        state = self._present(session, template.name)
+        self._require_known(state)
+        return self._put(session, state, template.body)
 
     async def remove(self, name: str) -> None:
         """Delete an own one; raises TemplateNotFound, TemplateBuiltIn, PreconditionFailed."""
         await self._write(self._remove, name)
 
     def _remove(self, session: Session, name: str) -> None:
-        held = self._present(session, name)
-        if not held.own:
+        state = self._present(session, name)
+        if not state.own:
             raise TemplateBuiltIn(name)
-        self._require_known(held)
-        store.add(session, self.owner, name, held.last, None)
+        self._require_known(state)
+        store.add(session, self.owner, name, state.last, None)
 
-    async def restore(self, name: str, version: int) -> CurrentTemplate:
+    async def restore(self, name: str, version: int) -> ActiveTemplate:
         """Put an earlier version in force; raises as ``replace``, and TemplateVersionNotFound.
 
         Version 0 is the built-in: it is in force when there is no own one.
@@ -95,22 +97,22 @@ class Editor:
             return await self._write(self._restore_built_in, name)
         return await self._write(self._restore, name, version)
 
-    def _restore(self, session: Session, name: str, version: int) -> CurrentTemplate:
-        held = self._shelf.recorded(session, name)
+    def _restore(self, session: Session, name: str, version: int) -> ActiveTemplate:
+        state = self._templates.recorded(session, name)
         old = store.version(session, self.owner, name, version)
         if old is None or old.body is None:
             raise TemplateVersionNotFound(name, version)
-        self._require_known(held)
-        return self._put(session, held, old.body)
+        self._require_known(state)
+        return self._put(session, state, old.body)
 
-    def _restore_built_in(self, session: Session, name: str) -> CurrentTemplate:
-        held = self._shelf.recorded(session, name)
-        built_in = self._shelf.built_in(name)
+    def _restore_built_in(self, session: Session, name: str) -> ActiveTemplate:
+        state = self._templates.recorded(session, name)
+        built_in = self._templates.built_in(name)
         if built_in is None:
             raise TemplateVersionNotFound(name, 0)
-        self._require_known(held)
-        if held.own:
-            store.add(session, self.owner, name, held.last, None)
+        self._require_known(state)
+        if state.own:
+            store.add(session, self.owner, name, state.last, None)
         return built_in
 
     # ---------------------------------------------------------------- what they share
@@ -119,27 +121,23 @@ class Editor:
         attempt = 1
         while True:
             try:
-                return await self.desk.database.write(work, *args)
+                return await self.database.write(work, *args)
             except IntegrityError:
                 if attempt == ATTEMPTS:
                     raise
             attempt += 1
 
-    def _present(self, session: Session, name: str) -> Held:
-        held = self._shelf.held(session, name)
-        if held.current is None:
+    def _present(self, session: Session, name: str) -> TemplateState:
+        state = self._templates.state(session, name)
+        if state.active is None:
             raise TemplateNotFound(name)
-        return held
+        return state
 
-    def _require_known(self, held: Held) -> None:
+    def _require_known(self, state: TemplateState) -> None:
         if self.known:
-            self.known.require(held.etag)
+            self.known.require(state.etag)
 
-    def _put(self, session: Session, held: Held, body: dict[str, Any]) -> CurrentTemplate:
-        if not held.own and store.count(session, self.owner) >= MOST:
+    def _put(self, session: Session, state: TemplateState, body: dict[str, Any]) -> ActiveTemplate:
+        if not state.own and store.count(session, self.owner) >= MOST:
             raise TooManyTemplates(MOST)
-        return own_template(store.add(session, self.owner, held.name, held.last, body), body)
-
-
-def _stored(template: Template) -> dict[str, Any]:
-    return template.model_dump(mode="json", exclude_unset=True)
+        return own_template(store.add(session, self.owner, state.name, state.last, body), body)

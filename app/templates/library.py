@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from app.errors import InvalidRequest, pointer
 from app.templates.errors import TemplateNotFound
 from app.templates.rendering import CompiledTemplate, compiled
-from app.v3.models.template import Template
+from app.templates.template import Template
 
 
 class BrokenTemplate(Exception):
@@ -37,26 +35,26 @@ class TemplateLibrary:
         return self._by_name[name]
 
 
-def load(folder: Path) -> TemplateLibrary:
+Parse = Callable[[Any], Template]
+"""Checks the shape of a JSON value and makes a template of it; raises InvalidRequest."""
+
+
+def load(folder: Path, parse: Parse) -> TemplateLibrary:
     """Read every JSON file of the folder; raises BrokenTemplate for the first that is wrong."""
     if not folder.is_dir():
         raise BrokenTemplate(f"PROMPTS_DIR={folder}: there is no such folder.")
-    return TemplateLibrary(read(path) for path in sorted(folder.glob("*.json")))
+    return TemplateLibrary(read(path, parse) for path in sorted(folder.glob("*.json")))
 
 
-def read(path: Path) -> CompiledTemplate:
+def read(path: Path, parse: Parse) -> CompiledTemplate:
     """Read one file; raises BrokenTemplate."""
     data = _data(path, _text(path))
     try:
-        template = Template.model_validate(data)
+        template = parse(data)
         if template.name != path.stem:
             detail = f"{template.name!r} is not what the file is called: {path.stem!r}."
             raise InvalidRequest("/name", detail)
         return compiled(template)
-    except ValidationError as error:
-        first = error.errors()[0]
-        detail = first["msg"].removeprefix("Value error, ")
-        raise _broken(path, pointer(*first["loc"]), detail) from error
     except InvalidRequest as error:
         found = error.errors[0]
         raise _broken(path, found.pointer, found.detail) from error

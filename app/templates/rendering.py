@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
-
+from app.chat.request import Value
 from app.errors import FieldError, InvalidRequest, pointer
 from app.provider.generation.jinja_limits import TemplateFailed
+from app.storage.plain_text import is_plain
 from app.templates.errors import RenderFailed
 from app.templates.language import PromptTemplate
 from app.templates.language import compiled as compiled_source
-from app.v3.models.template import PHRASES, Template, Value, Variable, has_type
-from app.web.schema import Plain
+from app.templates.template import TYPE_PHRASES, Template, Variable, has_type
 
 MESSAGE = "message"
-"""The name under which a template's user text knows what the user said."""
-
-_PLAIN: TypeAdapter[str] = TypeAdapter(Plain)
+"""The name of the user's message in a template's user text."""
 
 Values = Mapping[str, Value]
 
@@ -50,12 +47,14 @@ class CompiledTemplate:
 
     def _render(self, source: PromptTemplate, values: Values) -> str:
         try:
-            return _PLAIN.validate_python(source.render(values))
+            text = source.render(values)
         except TemplateFailed as failure:
             raise RenderFailed(f"The template {self.template.name} failed: {failure}") from failure
-        except ValidationError as error:
-            told = f"The template {self.template.name} makes text that is not valid Unicode."
-            raise RenderFailed(told) from error
+        if not is_plain(text):
+            raise RenderFailed(
+                f"The template {self.template.name} makes text that is not valid Unicode."
+            )
+        return text
 
 
 def compiled(template: Template) -> CompiledTemplate:
@@ -69,8 +68,8 @@ def compiled(template: Template) -> CompiledTemplate:
     user = _source("user", template.user, declared | {MESSAGE}) if template.user else None
     if user and MESSAGE not in user.names:
         raise InvalidRequest("/user", "The text of user must use {{ message }}.")
-    if template.example:
-        filled(template, template.example.variables, "/example/variables")
+    if template.example is not None:
+        filled(template, template.example, "/example/variables")
     return CompiledTemplate(template, system, user)
 
 
@@ -80,8 +79,10 @@ def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
     except TemplateFailed as failure:
         raise InvalidRequest(f"/{field}", f"The text of {field} is broken: {failure}.") from failure
     if missing := sorted(found.names - declared):
-        told = f"The text of {field} uses {', '.join(missing)}, which variables does not declare."
-        raise InvalidRequest(f"/{field}", told)
+        names = ", ".join(missing)
+        raise InvalidRequest(
+            f"/{field}", f"The text of {field} uses {names}, which variables does not declare."
+        )
     return found
 
 
@@ -99,10 +100,10 @@ def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldEr
         if name not in given and variable.required:
             yield FieldError(pointer=at, detail=f"{template.name} needs the variable {name}")
         elif name in given and not has_type(given[name], variable.type):
-            yield FieldError(pointer=at, detail=f"{name} must be {PHRASES[variable.type]}")
+            yield FieldError(pointer=at, detail=f"{name} must be {TYPE_PHRASES[variable.type]}")
     for name in given.keys() - template.variables.keys():
-        told = f"{template.name} has no variable {name}"
-        yield FieldError(pointer=where + pointer(name), detail=told)
+        detail = f"{template.name} has no variable {name}"
+        yield FieldError(pointer=where + pointer(name), detail=detail)
 
 
 def _value(variable: Variable, given: Value | None) -> Value:

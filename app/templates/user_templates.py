@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -14,14 +16,7 @@ from app.templates import store
 from app.templates.errors import TemplateNotFound
 from app.templates.library import TemplateLibrary
 from app.templates.rendering import CompiledTemplate, compiled
-from app.v3.models.template import Template
-from app.v4.models.templates import CurrentTemplate, TemplatePage, TemplateVersion, VersionPage
-from app.web.paging import Place, cursor
-from app.web.timestamps import shown
-
-NAMES = ("templates",)
-VERSIONS = ("template versions",)
-"""Which lists cursors belong to; the second is one for each name."""
+from app.templates.template import Template
 
 LAST_VERSION = 2**31 - 1
 """The column holds no greater number."""
@@ -34,108 +29,109 @@ async def resolved(
     own = await database.read(store.newest, owner, name)
     if own is None or own.body is None:
         return library.get(name)
-    return await asyncio.to_thread(compiled, Template.model_validate(own.body))
+    return await asyncio.to_thread(compiled, Template.of(own.body))
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What stands under a name: the owner's last version, and what it means now (None: nothing)."""
+class ActiveTemplate:
+    """What a name means now: the JSON object of a template.
+
+    ``version`` counts the edits of an own template, 0 is a built-in one. ``updated_at`` is in
+    milliseconds since 1970, None for a built-in.
+    """
+
+    body: dict[str, Any]
+    version: int = 0
+    updated_at: int | None = None
+
+    @property
+    def source(self) -> Literal["built-in", "own"]:
+        """Whose it is."""
+        return "own" if self.version else "built-in"
+
+    @property
+    def etag(self) -> str:
+        """Another for everything that ever was under this name, also after an upgrade."""
+        if self.version:
+            return f'"{self.version}"'
+        facts = {**self.body, "version": 0, "source": "built-in", "updated_at": None}
+        text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+        return f'"0-{hashlib.blake2b(text.encode(), digest_size=6).hexdigest()}"'
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateState:
+    """What stands under a name: the owner's last version, and what it means (None: nothing)."""
 
     name: str
     last: Row | None
-    current: CurrentTemplate | None
+    active: ActiveTemplate | None
 
     @property
     def own(self) -> bool:
         """Whether the name means a template of the owner's own."""
-        return self.current is not None and self.current.source == "own"
+        return self.active is not None and self.active.source == "own"
 
     @property
     def etag(self) -> str | None:
         """Of what the name means now."""
-        return self.current.etag if self.current else None
+        return self.active.etag if self.active else None
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class UserTemplates:
     """All templates of one owner. Its methods run inside a transaction."""
 
     library: TemplateLibrary
     owner: str
 
-    def held(self, session: Session, name: str) -> Held:
+    def state(self, session: Session, name: str) -> TemplateState:
         """Look up a name."""
         last = store.newest(session, self.owner, name)
         if last and last.body is not None:
-            return Held(name, last, own_template(last, last.body))
-        return Held(name, last, self.built_in(name))
+            return TemplateState(name, last, own_template(last, last.body))
+        return TemplateState(name, last, self.built_in(name))
 
-    def recorded(self, session: Session, name: str) -> Held:
+    def recorded(self, session: Session, name: str) -> TemplateState:
         """Look it up; raises TemplateNotFound where there never was anything."""
-        held = self.held(session, name)
-        if held.last is None and held.current is None:
+        state = self.state(session, name)
+        if state.last is None and state.active is None:
             raise TemplateNotFound(name)
-        return held
+        return state
 
-    def built_in(self, name: str) -> CurrentTemplate | None:
-        """The one of this name that comes with the server."""
+    def built_in(self, name: str) -> ActiveTemplate | None:
+        """The template of this name that comes with the server."""
         try:
-            return built_in_template(self.library.get(name).template)
+            return ActiveTemplate(self.library.get(name).template.body)
         except TemplateNotFound:
             return None
 
-    def current(self, session: Session, name: str) -> CurrentTemplate:
+    def active(self, session: Session, name: str) -> ActiveTemplate:
         """What the name means now; raises TemplateNotFound."""
-        held = self.held(session, name)
-        if held.current is None:
+        active = self.state(session, name).active
+        if active is None:
             raise TemplateNotFound(name)
-        return held.current
+        return active
 
-    def page(self, session: Session, limit: int, seen: Place | None) -> TemplatePage:
-        """A part of the list, by name, after what was ``seen`` last."""
-        after = seen.id if seen else None
-        rows = store.in_force(session, self.owner, limit + 1, after)
+    def page(self, session: Session, count: int, after: str | None) -> list[ActiveTemplate]:
+        """The first ``count`` templates by name, after the one that was shown last."""
+        rows = store.in_force(session, self.owner, count, after)
         # A built-in that gets onto this page is shadowed by one of these rows or by none.
-        found = {each.name: built_in_template(each) for each in self.library.all()}
+        found = {each.name: ActiveTemplate(each.body) for each in self.library.all()}
         found |= {row.name: own_template(row, row.body) for row in rows if row.body is not None}
         names = sorted(name for name in found if after is None or name > after)
-        return TemplatePage(
-            templates=[found[name] for name in names[:limit]],
-            next_cursor=cursor(Place(0, names[limit - 1]), *NAMES) if len(names) > limit else None,
-        )
+        return [found[name] for name in names[:count]]
 
-    def versions(self, session: Session, name: str, limit: int, seen: Place | None) -> VersionPage:
-        """A part of the history of a name, newest first, before what was ``seen`` last."""
+    def versions(self, session: Session, name: str, count: int, before: int | None) -> list[Row]:
+        """The last ``count`` versions of a name, newest first, before the one shown last.
+
+        Raises TemplateNotFound.
+        """
         self.recorded(session, name)
-        before = min(seen.at, LAST_VERSION) if seen else None
-        rows = store.versions(session, self.owner, name, limit + 1, before)
-        return VersionPage(
-            versions=[_version(row) for row in rows[:limit]],
-            next_cursor=_cursor(rows[limit - 1]) if len(rows) > limit else None,
-        )
+        before = None if before is None else min(before, LAST_VERSION)
+        return store.versions(session, self.owner, name, count, before)
 
 
-def own_template(row: Row, body: dict[str, Any]) -> CurrentTemplate:
-    """A template of the owner's own, as it is told."""
-    return CurrentTemplate(
-        **body, version=row.version, source="own", updated_at=shown(row.created_at)
-    )
-
-
-def built_in_template(template: Template) -> CurrentTemplate:
-    """One that comes with the server, as it is told."""
-    body = template.model_dump(exclude_unset=True)
-    return CurrentTemplate(**body, version=0, source="built-in", updated_at=None)
-
-
-def _version(row: Row) -> TemplateVersion:
-    return TemplateVersion(
-        version=row.version,
-        created_at=shown(row.created_at),
-        deleted=row.body is None,
-        template=None if row.body is None else Template.model_validate(row.body),
-    )
-
-
-def _cursor(row: Row) -> str:
-    return cursor(Place(row.version, ""), *VERSIONS, row.name)
+def own_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
+    """A stored version that is in force."""
+    return ActiveTemplate(body, row.version, row.created_at)

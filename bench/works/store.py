@@ -21,11 +21,16 @@ from statistics import median, quantiles
 from typing import ParamSpec
 from urllib.parse import urlencode
 
+from app.chat.request import TurnRequest
 from app.conversations.store import conversations, listing, turns
-from app.conversations.store.turns import Ending, Ids, Opening, Question
+from app.conversations.store.turns import Ending
+from app.conversations.target import GenerationTarget
+from app.provider.engines.echo.format import ECHO
+from app.provider.pool.pool import ModelPool, PoolConfig
+from app.provider.types import Sampling
+from app.storage import cursors
+from app.storage.cursors import CursorKey
 from app.storage.database import Database
-from app.storage.ids import new_id
-from app.web import paging
 from app.web.auth import LOCAL
 from bench import population, process
 from bench.connection import ask, connect, get, post
@@ -41,6 +46,9 @@ LONGEST = 500
 
 WARM_UP = 50
 ECHOED = 8
+POOL = ModelPool(PoolConfig(Path(), echo=True))
+"""For the targets of turns; no model is asked."""
+
 USAGE, CONTEXT = population.ANSWERED["usage"], population.ANSWERED["context"]
 
 P = ParamSpec("P")
@@ -187,6 +195,23 @@ async def _call(database: Database, tasks: Tasks) -> Times:
     }
 
 
+def _target(conversation_id: str, question: str) -> GenerationTarget:
+    return GenerationTarget(
+        owner=LOCAL,
+        pool=POOL,
+        model=ECHO,
+        system=None,
+        question=question,
+        sampling=Sampling(),
+        template=None,
+        defaults=population.SETUP,
+        answer_tokens=1024,
+        max_messages=LONGEST,
+        max_images=0,
+        conversation_id=conversation_id,
+    )
+
+
 async def waited(work: Awaitable[object]) -> float:
     """Seconds that it takes."""
     begun = time.perf_counter()
@@ -197,11 +222,12 @@ async def waited(work: Awaitable[object]) -> float:
 async def _turn(
     database: Database, conversation_id: str, question: str, answer: str
 ) -> tuple[float, float]:
-    ids = Ids(conversation_id, new_id())
-    opening = Opening(LOCAL, ids, "echo", population.SETUP)
-    asked = await waited(database.write(turns.begin, opening, Question(question, None), None))
+    request = TurnRequest(message=question, conversation_id=conversation_id)
+    target = _target(conversation_id, question)
+    asked = await waited(database.write(turns.begin, request, target))
+    ids = (conversation_id, target.answer_id)
     ending = Ending("complete", answer, "stop", USAGE)
-    return asked, await waited(database.write(turns.end, ids, ending, CONTEXT))
+    return asked, await waited(database.write(turns.end, *ids, ending, CONTEXT))
 
 
 # ---------------------------------------------------------------- over HTTP
@@ -229,7 +255,7 @@ def _asked(line: socket.socket, request: bytes) -> float:
 def _list(place: tuple[int, str] | None) -> bytes:
     if place is None:
         return get("/api/v4/conversations")
-    cursor = paging.cursor(paging.Place(*place), "conversations", LOCAL)
+    cursor = cursors.encode(CursorKey(*place), "conversations", LOCAL)
     return get(f"/api/v4/conversations?{urlencode({'cursor': cursor})}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -40,7 +41,11 @@ def _render(error: Exception, request_id: str) -> Response:
 def client() -> Iterator[httpx.Client]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(main.ERROR_RENDERERS, "/toy", _render)
-        chosen = {"max_request_bytes": 1024, "max_header_bytes": 4096, "api_keys": ["secret"]}
+        chosen: dict[str, Any] = {
+            "max_request_bytes": 1024,
+            "max_header_bytes": 4096,
+            "api_keys": ["secret"],
+        }
         with serving(routers=[router], **chosen) as client:
             yield client
 

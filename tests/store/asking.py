@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.conversations.start import ask
 from app.conversations.turn import Turn
 from app.provider.types import Delta, Event
 from app.v4.models.chat import ChatRequest
+from app.v4.services.translate import turn_request
 
 OWNER = "tester"
 
@@ -17,8 +18,13 @@ LONG = "one two three four five " * 8_000
 """Takes the echo engine some seconds."""
 
 
-async def asked(desk: Desk, message: str, **options: Any) -> Turn:
-    return await ask(desk, OWNER, ChatRequest(message=message, **options))
+async def asked(services: ConversationServices, message: str, **options: Any) -> Turn:
+    return await ask(services, OWNER, turn_request(ChatRequest(message=message, **options)))
+
+
+def ids(turn: Turn) -> tuple[str, str]:
+    """Names of the conversation and of the answer."""
+    return turn.target.conversation_id, turn.target.answer_id
 
 
 async def read(events: AsyncGenerator[Event, None]) -> list[Event]:

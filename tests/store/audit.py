@@ -16,7 +16,7 @@ from app.conversations.background_work import BackgroundWork
 from app.conversations.store.index_dialects import POSTGRESQL
 from app.conversations.store.ngrams import conversation_tag, document, owner_tag
 from app.storage.database import Database, Table, open_engine, parsed
-from app.storage.tables import Conversation, Cut, Message
+from app.storage.tables import Conversation, Message, Truncation
 
 FINAL = {"complete", "stopped", "failed"}
 
@@ -44,9 +44,9 @@ def messages(url: str, conversation_id: str | None = None) -> list[Message]:
         return list(Session(connection).scalars(wanted))
 
 
-def cuts(url: str) -> list[Cut]:
+def cuts(url: str) -> list[Truncation]:
     with reading(url) as connection:
-        return list(Session(connection).scalars(select(Cut).order_by(Cut.seq)))
+        return list(Session(connection).scalars(select(Truncation).order_by(Truncation.seq)))
 
 
 def answers(url: str, status: str | None = None) -> list[Message]:

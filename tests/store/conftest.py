@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.conversations import turn
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.provider.engine import EngineLimits
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.storage.database import Database
@@ -17,19 +17,19 @@ from tests.store.databases import execute
 
 
 @pytest.fixture
-async def desk(store_url: str, empty_models: Path) -> AsyncIterator[Desk]:
+async def services(store_url: str, empty_models: Path) -> AsyncIterator[ConversationServices]:
     """A database and a pool with the echo engine, as a server has them."""
     database = Database(store_url)
     limits = EngineLimits(context_length=10**7, default_max_tokens=10**7)
     pool = ModelPool(PoolConfig(empty_models, echo=True, limits=limits))
-    yield Desk(database, pool, TemplateLibrary(()), 1000, 1024)
+    yield ConversationServices(database, pool, TemplateLibrary(()), 1000, 1024)
     await pool.close()
     database.close()
 
 
 @pytest.fixture
 def fast_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "BEAT", 0.05)
+    monkeypatch.setattr(turn, "HEARTBEAT_SECONDS", 0.05)
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from app.conversations.store import conversations, images, tree
-from app.conversations.store.images import Attached, Original
-from app.conversations.store.tree import Said
+from app.conversations.store.images import Attachment, Original
+from app.conversations.store.tree import HistoryMessage
 from app.provider.types import ImageNotes, SeenImage
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
@@ -33,9 +33,9 @@ def servers(store_url: str) -> Iterator[tuple[Database, Database]]:
         yield one, other
 
 
-def image(name: str, content: bytes = b"PNG") -> Attached:
+def image(name: str, content: bytes = b"PNG") -> Attachment:
     original = Original("image/jpeg", 80, 60, 1000)
-    return Attached(name, 40, 30, len(content), original, ImageNotes(), content)
+    return Attachment(name, 40, 30, len(content), original, ImageNotes(), content)
 
 
 def ask(session: Session, conversation: str, *names: str) -> str:
@@ -190,10 +190,10 @@ def test_only_so_many_pictures_are_read(servers: tuple[Database, Database], stor
     one, _ = servers
     names = ["a1", "b2", "a1", "c3"]
     question = one.transact(lambda session: ask(session, "here", *names), writes=True)
-    said = [Said("other", "user", "before"), Said(question, "user", "hi")]
+    said = [HistoryMessage("other", "user", "before"), HistoryMessage(question, "user", "hi")]
     for most in range(6):
         told = one.transact(
-            lambda session: tree.pictured(session, "here", said, most),  # noqa: B023
+            lambda session: tree.with_images(session, "here", said, most),  # noqa: B023
             writes=False,
         )
         assert [one.sha256 for one in told[1].images] == names

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from app.conversations.errors import ConversationNotFound, TurnFailed
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, turns
 from app.conversations.turn import TurnEnd
 from app.provider.errors import EngineUnavailable
@@ -28,8 +28,8 @@ def only_answer(url: str) -> Message:
     return answer
 
 
-async def signal_engine(desk: Desk, what: signal.Signals) -> None:
-    pid = desk.pool.health()["echo"].pid
+async def signal_engine(services: ConversationServices, what: signal.Signals) -> None:
+    pid = services.pool.health()["echo"].pid
     assert pid
     os.kill(pid, what)
 
@@ -43,8 +43,10 @@ async def until_stored(url: str, status: str) -> None:
 # ---------------------------------------------------------------- the seven endings
 
 
-async def test_complete_is_stored_before_the_end_is_told(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, "one two three")
+async def test_complete_is_stored_before_the_end_is_told(
+    services: ConversationServices, store_url: str
+) -> None:
+    turn = await asked(services, "one two three")
     async for event in turn.events():
         if isinstance(event, End):
             told = only_answer(store_url)
@@ -55,12 +57,12 @@ async def test_complete_is_stored_before_the_end_is_told(desk: Desk, store_url: 
     audit.require_sound(store_url)
 
 
-async def test_fails_first(desk: Desk, store_url: str) -> None:
-    await read((await asked(desk, "to load the engine")).events())
-    await signal_engine(desk, signal.SIGSTOP)
-    reading = asyncio.create_task(read((await asked(desk, "never said")).events()))
+async def test_fails_first(services: ConversationServices, store_url: str) -> None:
+    await read((await asked(services, "to load the engine")).events())
+    await signal_engine(services, signal.SIGSTOP)
+    reading = asyncio.create_task(read((await asked(services, "never said")).events()))
     await until_stored(store_url, "generating")
-    await signal_engine(desk, signal.SIGKILL)
+    await signal_engine(services, signal.SIGKILL)
     with pytest.raises(TurnFailed) as caught:
         await reading
     assert isinstance(caught.value.cause, EngineUnavailable)
@@ -70,11 +72,11 @@ async def test_fails_first(desk: Desk, store_url: str) -> None:
     audit.require_sound(store_url)
 
 
-async def test_fails_later(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_fails_later(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
-    await signal_engine(desk, signal.SIGKILL)
+    await signal_engine(services, signal.SIGKILL)
     with pytest.raises(TurnFailed):
         await read(events)
     answer = only_answer(store_url)
@@ -84,8 +86,8 @@ async def test_fails_later(desk: Desk, store_url: str) -> None:
     audit.require_sound(store_url)
 
 
-async def test_empty(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, "stop here", stop=["stop"])
+async def test_empty(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, "stop here", stop=["stop"])
     *_, last = await read(turn.events())
     assert isinstance(last, TurnEnd)
     answer = only_answer(store_url)
@@ -93,8 +95,8 @@ async def test_empty(desk: Desk, store_url: str) -> None:
     audit.require_sound(store_url)
 
 
-async def test_cancelled(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_cancelled(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
     reading = asyncio.create_task(read(events))
@@ -106,19 +108,19 @@ async def test_cancelled(desk: Desk, store_url: str) -> None:
     audit.require_sound(store_url)
 
 
-async def test_closed_early(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_closed_early(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
     await events.aclose()
     answer = only_answer(store_url)
     assert (answer.status, answer.content) == ("stopped", turn.text)
-    assert desk.bells == {}
+    assert services.stop_signals == {}
     audit.require_sound(store_url)
 
 
-async def test_never_read(desk: Desk, store_url: str) -> None:
-    events = (await asked(desk, "never asked")).events()
+async def test_never_read(services: ConversationServices, store_url: str) -> None:
+    events = (await asked(services, "never asked")).events()
     await events.aclose()
     assert audit.messages(store_url) == []
     assert audit.conversations(store_url) == []
@@ -128,8 +130,8 @@ async def test_never_read(desk: Desk, store_url: str) -> None:
 
 
 @pytest.mark.usefixtures("fast_beat")
-async def test_another_server_stops_it(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_another_server_stops_it(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
     execute(store_url, "UPDATE messages SET stopping = true WHERE status = 'generating'")
@@ -143,8 +145,10 @@ async def test_another_server_stops_it(desk: Desk, store_url: str) -> None:
 
 
 @pytest.mark.usefixtures("fast_beat")
-async def test_what_has_been_said_so_far_is_stored_meanwhile(desk: Desk, store_url: str) -> None:
-    events = (await asked(desk, LONG)).events()
+async def test_what_has_been_said_so_far_is_stored_meanwhile(
+    services: ConversationServices, store_url: str
+) -> None:
+    events = (await asked(services, LONG)).events()
     await until_text(events)
     async with asyncio.timeout(20):
         while not only_answer(store_url).content:
@@ -154,11 +158,11 @@ async def test_what_has_been_said_so_far_is_stored_meanwhile(desk: Desk, store_u
 
 
 @pytest.mark.usefixtures("fast_beat")
-async def test_deleted_while_it_runs(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_deleted_while_it_runs(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
-    await desk.database.write(conversations.remove, OWNER, turn.ids.conversation)
+    await services.database.write(conversations.remove, OWNER, turn.target.conversation_id)
     with pytest.raises(TurnFailed) as caught:
         await read(events)
     assert isinstance(caught.value.cause, ConversationNotFound)
@@ -167,23 +171,25 @@ async def test_deleted_while_it_runs(desk: Desk, store_url: str) -> None:
     audit.require_sound(store_url)
 
 
-async def test_deleted_just_before_its_end(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, "one two")
+async def test_deleted_just_before_its_end(services: ConversationServices, store_url: str) -> None:
+    turn = await asked(services, "one two")
     events = turn.events()
     await until_text(events)
-    await desk.database.write(conversations.remove, OWNER, turn.ids.conversation)
+    await services.database.write(conversations.remove, OWNER, turn.target.conversation_id)
     with pytest.raises(TurnFailed) as caught:
         await read(events)
     assert isinstance(caught.value.cause, ConversationNotFound)
     audit.require_sound(store_url)
 
 
-async def test_given_up_by_another_server_and_still_completed(desk: Desk, store_url: str) -> None:
+async def test_given_up_by_another_server_and_still_completed(
+    services: ConversationServices, store_url: str
+) -> None:
     """A maker that was away for longer than its lease has the better ending."""
-    turn = await asked(desk, "one two three")
+    turn = await asked(services, "one two three")
     events = turn.events()
     await until_text(events)
-    await desk.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.repair, all_of_them=True)
     assert only_answer(store_url).status == "failed"
     await read(events)
     answer = only_answer(store_url)

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from app.conversations.errors import TurnFailed
-from app.conversations.services import Desk
+from app.conversations.services import ConversationServices
 from app.conversations.store import turns
 from app.conversations.store.turns import Ending
 from app.conversations.turn import Turn
@@ -23,7 +23,7 @@ from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
 from tests.postgres import Cluster
 from tests.store import audit
-from tests.store.asking import LONG, asked, read, until_text
+from tests.store.asking import LONG, asked, ids, read, until_text
 from tests.store.databases import connected
 
 # ---------------------------------------------------------------- cut off at any moment
@@ -75,15 +75,19 @@ async def read_to_end(events: AsyncGenerator[Event, None]) -> None:
     await events.aclose()
 
 
-async def conversation(desk: Desk) -> str:
-    turn = await asked(desk, "first")
+async def conversation(services: ConversationServices) -> str:
+    turn = await asked(services, "first")
     await read(turn.events())
-    return turn.ids.conversation
+    return turn.target.conversation_id
 
 
 def require_one_ending(url: str, turn: Turn) -> str:
     """Nothing of the turn is stored, or all of it; what its answer ended as."""
-    rows = [row for row in audit.messages(url) if row.id in {turn.ids.question, turn.ids.answer}]
+    rows = [
+        row
+        for row in audit.messages(url)
+        if row.id in {turn.target.question_id, turn.target.answer_id}
+    ]
     if not rows:
         return "nothing"
     _, answer = rows
@@ -93,12 +97,12 @@ def require_one_ending(url: str, turn: Turn) -> str:
     return str(answer.status)
 
 
-async def test_cancelled_at_every_wait(desk: Desk, store_url: str) -> None:
+async def test_cancelled_at_every_wait(services: ConversationServices, store_url: str) -> None:
     """Were an answer left unfinished, the next turn of the conversation would be refused."""
-    name = await conversation(desk)
+    name = await conversation(services)
     endings = []
     for step in count(1):
-        turn = await asked(desk, "one two three", conversation_id=name)
+        turn = await asked(services, "one two three", conversation_id=name)
         waited = await waits_of(turn, step)
         endings.append(require_one_ending(store_url, turn))
         if waited < step:
@@ -110,11 +114,11 @@ async def test_cancelled_at_every_wait(desk: Desk, store_url: str) -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 async def test_cancelled_after_every_number_of_steps_of_the_loop(
-    desk: Desk, store_url: str, times: int
+    services: ConversationServices, store_url: str, times: int
 ) -> None:
     """More than once, too: a client that hangs up while the server shuts down does that."""
-    cutting = replace(desk, longest=1)  # then a turn writes before its answer, too
-    name = await conversation(desk)
+    cutting = replace(services, max_messages=1)  # then a turn writes before its answer, too
+    name = await conversation(services)
     for steps in [*range(20), *range(20, 300, 15)]:
         turn = await asked(cutting, "one two three", conversation_id=name)
         reading = asyncio.create_task(read_to_end(turn.events()))
@@ -128,10 +132,10 @@ async def test_cancelled_after_every_number_of_steps_of_the_loop(
     audit.require_sound(store_url)
 
 
-async def test_closed_at_every_event(desk: Desk, store_url: str) -> None:
-    name = await conversation(desk)
+async def test_closed_at_every_event(services: ConversationServices, store_url: str) -> None:
+    name = await conversation(services)
     for read_so_far in range(8):
-        turn = await asked(desk, "one two three", conversation_id=name)
+        turn = await asked(services, "one two three", conversation_id=name)
         events = turn.events()
         for _ in range(read_so_far):
             await anext(events, None)
@@ -143,18 +147,22 @@ async def test_closed_at_every_event(desk: Desk, store_url: str) -> None:
 # ---------------------------------------------------------------- raced
 
 
-async def test_a_sign_of_life_never_overwrites_the_end(desk: Desk, store_url: str) -> None:
-    turn = await asked(desk, LONG)
+async def test_a_sign_of_life_never_overwrites_the_end(
+    services: ConversationServices, store_url: str
+) -> None:
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
     ending = Ending("complete", "all of it", "stop")
 
     def end() -> None:
-        desk.database.transact(lambda session: turns.end(session, turn.ids, ending, None), True)
+        services.database.transact(
+            lambda session: turns.end(session, *ids(turn), ending, None), True
+        )
 
     other = threading.Thread(target=end)
     with connected(store_url) as connection, Session(connection) as session:
-        turns.keep(session, turn.ids, "all")
+        turns.keep(session, *ids(turn), "all")
         other.start()
         other.join(0.3)  # without a lock it would be through by now
         session.flush()
@@ -166,25 +174,25 @@ async def test_a_sign_of_life_never_overwrites_the_end(desk: Desk, store_url: st
 
 
 async def test_a_question_that_came_second_follows_the_answer_to_the_first(
-    desk: Desk, store_url: str
+    services: ConversationServices, store_url: str
 ) -> None:
     """However fast the first is: between looking for the leaf and storing there is nobody else."""
-    name = await conversation(desk)
-    first, second = [await asked(desk, said, conversation_id=name) for said in ("a", "b")]
+    name = await conversation(services)
+    first, second = [await asked(services, said, conversation_id=name) for said in ("a", "b")]
     ending = Ending("complete", "a", "stop")
 
     def go_on() -> None:
-        desk.database.transact(second.begin, True)
+        services.database.transact(second.begin, True)
 
     other = threading.Thread(target=go_on)
     with connected(store_url) as connection, Session(connection) as session:
         first.begin(session)
         other.start()
         other.join(0.3)
-        turns.end(session, first.ids, ending, None)
+        turns.end(session, *ids(first), ending, None)
         session.flush()
     other.join()
-    await desk.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.repair, all_of_them=True)
     audit.require_straight(store_url, name)
 
 
@@ -192,10 +200,12 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
 
 
 @contextmanager
-def no_database(request: pytest.FixtureRequest, desk: Desk, url: str) -> Iterator[None]:
+def no_database(
+    request: pytest.FixtureRequest, services: ConversationServices, url: str
+) -> Iterator[None]:
     """What the server has open stops working."""
     if url.startswith("sqlite"):
-        with full_disk(desk):
+        with full_disk(services):
             yield
     else:
         cluster: Cluster = request.getfixturevalue("postgres")
@@ -207,7 +217,7 @@ def no_database(request: pytest.FixtureRequest, desk: Desk, url: str) -> Iterato
 
 
 @contextmanager
-def full_disk(desk: Desk, times: int = 1000) -> Iterator[None]:
+def full_disk(services: ConversationServices, times: int = 1000) -> Iterator[None]:
     """SQLite's own limit of pages, which tells what a full disk tells; so often."""
     full = count()
 
@@ -215,35 +225,35 @@ def full_disk(desk: Desk, times: int = 1000) -> Iterator[None]:
         pages = 1 if next(full) < times else 2**30  # 1: as many as there are
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
-    event.listen(desk.database.engine, "checkout", limit)
+    event.listen(services.database.engine, "checkout", limit)
     yield
     full = count(times)
 
 
 async def test_an_end_that_cannot_be_stored_is_told_and_left_for_repair(
-    desk: Desk, store_url: str, request: pytest.FixtureRequest
+    services: ConversationServices, store_url: str, request: pytest.FixtureRequest
 ) -> None:
     message = "one two three " * 2_000
-    turn = await asked(desk, message)
+    turn = await asked(services, message)
     events = turn.events()
     await until_text(events)
-    with no_database(request, desk, store_url), pytest.raises(TurnFailed) as caught:
+    with no_database(request, services, store_url), pytest.raises(TurnFailed) as caught:
         await read(events)
     assert isinstance(caught.value.cause, StorageUnavailable)
     assert [row.status for row in audit.answers(store_url)] == ["generating"]
-    assert await desk.database.write(turns.repair, all_of_them=True) == 1
+    assert await services.database.write(turns.repair, all_of_them=True) == 1
     assert [row.status for row in audit.answers(store_url)] == ["failed"]
     audit.require_sound(store_url)
 
 
 @pytest.mark.usefixtures("fast_beat")
 async def test_a_database_that_comes_back_before_the_end_costs_nothing(
-    desk: Desk, store_url: str, request: pytest.FixtureRequest
+    services: ConversationServices, store_url: str, request: pytest.FixtureRequest
 ) -> None:
-    turn = await asked(desk, LONG)
+    turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
-    with no_database(request, desk, store_url):
+    with no_database(request, services, store_url):
         await asyncio.sleep(0.2)  # some signs of life that cannot be stored
     *_, last = await read(events)
     assert isinstance(last, End)
@@ -253,22 +263,22 @@ async def test_a_database_that_comes_back_before_the_end_costs_nothing(
 
 
 async def test_a_turn_that_cannot_be_begun_is_no_turn(
-    desk: Desk, store_url: str, request: pytest.FixtureRequest
+    services: ConversationServices, store_url: str, request: pytest.FixtureRequest
 ) -> None:
-    turn = await asked(desk, "word " * 10_000)
-    with no_database(request, desk, store_url), pytest.raises(StorageUnavailable):
+    turn = await asked(services, "word " * 10_000)
+    with no_database(request, services, store_url), pytest.raises(StorageUnavailable):
         await read(turn.events())
     assert audit.messages(store_url) == []
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_end_that_is_refused_once_costs_the_status_but_not_the_text(
-    desk: Desk, store_url: str
+    services: ConversationServices, store_url: str
 ) -> None:
-    turn = await asked(desk, "one two three " * 2_000)
+    turn = await asked(services, "one two three " * 2_000)
     events = turn.events()
     await until_text(events)
-    with pytest.raises(TurnFailed), full_disk(desk, times=1):
+    with pytest.raises(TurnFailed), full_disk(services, times=1):
         await read(events)
     (answer,) = audit.answers(store_url)
     assert (answer.status, answer.content) == ("failed", "one two three " * 2_000)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, defer
 from app.conversations.errors import ConversationBusy, ConversationNotFound
 from app.conversations.store import images, removal, search, tree
 from app.storage.ids import now
-from app.storage.tables import HIDDEN, Conversation, Cut, Message
+from app.storage.tables import HIDDEN, Conversation, Message, Truncation
 
 _BY_ID = select(Conversation).where(Conversation.id == bindparam("id"))
 # Messages refer to its key, and that they may do meanwhile: hence key_share.
@@ -74,9 +74,13 @@ def remove(session: Session, owner: str, conversation_id: str) -> None:
     indexed = session.scalars(select(Message).where(mine, Message.status != "generating"))
     search.drop(session, found, indexed.all())
     images.forget(session, conversation_id)
-    for table in (Cut, Message):
+    for table in (Truncation, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))
     session.delete(found)
+
+
+LONGEST_TITLE = 200
+"""Characters of a title."""
 
 
 def first_line(question: str) -> str:

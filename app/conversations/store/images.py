@@ -42,7 +42,7 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class Attachment:
     """A picture of a question: a PNG known by its SHA-256 (hex), its pixels, and where it is from.
 
     ``content`` is empty where nobody has asked for it; ``size`` is its length in bytes.
@@ -57,8 +57,8 @@ class Attached:
     content: bytes = field(default=b"", repr=False)
 
 
-class Place(NamedTuple):
-    """A message, by its ``seq``, and a picture's position in it."""
+class ImagePosition(NamedTuple):
+    """A message, by its ``seq``, and the position of an image in it."""
 
     seq: int
     position: int
@@ -76,7 +76,7 @@ _KEEP = text(
 
 
 def attach(
-    session: Session, conversation_id: str, message_id: str, images: Sequence[Attached]
+    session: Session, conversation_id: str, message_id: str, images: Sequence[Attachment]
 ) -> None:
     """Keep the pictures of a question that is stored; they stand in their order."""
     keep(session, images)
@@ -84,7 +84,7 @@ def attach(
 
 
 def refer(
-    session: Session, conversation_id: str, message_id: str, images: Sequence[Attached]
+    session: Session, conversation_id: str, message_id: str, images: Sequence[Attachment]
 ) -> None:
     """Let a question use pictures that ``keep`` holds."""
     rows = [
@@ -102,7 +102,7 @@ def refer(
         session.execute(insert(MessageImage), rows)
 
 
-def keep(session: Session, images: Iterable[Attached]) -> None:
+def keep(session: Session, images: Iterable[Attachment]) -> None:
     """Store pictures that this transaction is going to use, or hold on to those that are there.
 
     All at once, also those of several questions: two who take some one after the other, in
@@ -194,9 +194,9 @@ _ATTACHED = (
 class Use(NamedTuple):
     """A picture, and the question that it belongs to."""
 
-    place: Place
+    position: ImagePosition
     message_id: str
-    image: Attached
+    image: Attachment
 
 
 def uses(session: Session, conversation_id: str) -> list[Use]:
@@ -204,7 +204,9 @@ def uses(session: Session, conversation_id: str) -> list[Use]:
     return _used(session, conversation_id, _ATTACHED)
 
 
-def page(session: Session, conversation_id: str, limit: int, after: Place | None) -> list[Use]:
+def page(
+    session: Session, conversation_id: str, limit: int, after: ImagePosition | None
+) -> list[Use]:
     """Some of them, those that follow ``after``."""
     wanted = _ATTACHED.limit(limit)
     if after:
@@ -215,12 +217,12 @@ def page(session: Session, conversation_id: str, limit: int, after: Place | None
 
 def _used(session: Session, conversation_id: str, wanted: Select[Any]) -> list[Use]:
     rows = session.execute(wanted, {"conversation": conversation_id})
-    return [Use(Place(row[0], row[2]), row[1], _attached(*row[3:])) for row in rows]
+    return [Use(ImagePosition(row[0], row[2]), row[1], _attached(*row[3:])) for row in rows]
 
 
-def _attached(sha256: str, width: int, height: int, size: int, *original: Any) -> Attached:
+def _attached(sha256: str, width: int, height: int, size: int, *original: Any) -> Attachment:
     *file, notes = original
-    return Attached(sha256, width, height, size, Original(*file), ImageNotes(**notes))
+    return Attachment(sha256, width, height, size, Original(*file), ImageNotes(**notes))
 
 
 def contents(session: Session, names: Collection[str]) -> dict[str, bytes]:

@@ -20,12 +20,12 @@ from app.storage.ids import now
 from app.storage.tables import (
     HIDDEN,
     Conversation,
-    Cut,
     IndexBacklog,
     Message,
     MessageImage,
     Removal,
     SeenImage,
+    Truncation,
 )
 
 MOST_MESSAGES = 100
@@ -226,7 +226,7 @@ def _shortened(session: Session, one: Doomed, stays: int) -> Doomed:
 
 def _delete(session: Session, conversation_id: str, gone: Sequence[Doomed]) -> None:
     names, numbers = [one.id for one in gone], [one.seq for one in gone]
-    for table in (Cut, SeenImage):
+    for table in (Truncation, SeenImage):
         uses = table.conversation_id == conversation_id, table.message_id.in_(names)
         session.execute(delete(table).where(*uses))
     session.execute(delete(IndexBacklog).where(IndexBacklog.seq.in_(numbers)))

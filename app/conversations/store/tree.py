@@ -11,26 +11,26 @@ from sqlalchemy.orm import Session, aliased, defer
 
 from app.conversations.errors import MessageNotFound
 from app.conversations.store import images
-from app.conversations.store.images import Attached
+from app.conversations.store.images import Attachment
 from app.provider.types import Role
 from app.storage.tables import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One message as the model reads it. ``images`` are there once ``pictured`` has been asked."""
+class HistoryMessage:
+    """One message as the model reads it; ``with_images`` adds its images."""
 
     id: str
     role: Role
     text: str
-    images: tuple[Attached, ...] = ()
+    images: tuple[Attachment, ...] = ()
 
 
 def message(session: Session, conversation_id: str, message_id: str) -> Message:
     """One message of a conversation; raises MessageNotFound."""
-    place = {"conversation": conversation_id, "leaf": message_id}
+    values = {"conversation": conversation_id, "leaf": message_id}
     # PostgreSQL refuses to look for a NUL.
-    if "\0" in message_id or (found := session.scalar(_MESSAGE, place)) is None:
+    if "\0" in message_id or (found := session.scalar(_MESSAGE, values)) is None:
         raise MessageNotFound(message_id)
     return found
 
@@ -39,44 +39,46 @@ def branch(
     session: Session, conversation_id: str, leaf_id: str | None, limit: int | None
 ) -> list[Message]:
     """The ``limit`` messages that end with ``leaf_id``, or all, oldest first."""
-    return list(session.scalars(_BRANCH, _place(conversation_id, leaf_id, limit)))
+    return list(session.scalars(_BRANCH, _values(conversation_id, leaf_id, limit)))
 
 
-def history(session: Session, conversation_id: str, leaf_id: str | None) -> list[Said]:
-    """All that was said up to ``leaf_id``, oldest first, without questions that got no answer."""
-    rows = session.execute(_HISTORY, _place(conversation_id, leaf_id, None))
-    return _answered([Said(name, cast("Role", role), text) for name, role, text in rows])
+def history(session: Session, conversation_id: str, leaf_id: str | None) -> list[HistoryMessage]:
+    """All messages up to ``leaf_id``, oldest first, without questions that got no answer."""
+    rows = session.execute(_HISTORY, _values(conversation_id, leaf_id, None))
+    return _answered([HistoryMessage(name, cast("Role", role), text) for name, role, text in rows])
 
 
-def _answered(said: list[Said]) -> list[Said]:
-    """Leave out empty answers and what was asked before them."""
-    kept: list[Said] = []
-    for one in said:
-        if one.role == "assistant" and not one.text:
+def _answered(history: list[HistoryMessage]) -> list[HistoryMessage]:
+    """Leave out empty answers and the questions before them."""
+    kept: list[HistoryMessage] = []
+    for message in history:
+        if message.role == "assistant" and not message.text:
             if kept and kept[-1].role == "user":
                 kept.pop()
         else:
-            kept.append(one)
+            kept.append(message)
     return kept
 
 
-def pictured(session: Session, conversation_id: str, said: Sequence[Said], most: int) -> list[Said]:
-    """The same with their pictures: the last ``most`` with content, those before without."""
-    found: dict[str, tuple[Attached, ...]] = {}
+def with_images(
+    session: Session, conversation_id: str, history: Sequence[HistoryMessage], most: int
+) -> list[HistoryMessage]:
+    """The same with their images: the last ``most`` with content, those before without."""
+    found: dict[str, tuple[Attachment, ...]] = {}
     for use in images.uses(session, conversation_id):
         found[use.message_id] = (*found.get(use.message_id, ()), use.image)
     if not found:
-        return list(said)
-    told = [replace(one, images=found.get(one.id, ())) for one in said]
-    every = [image.sha256 for one in told for image in one.images]
-    bare = max(0, len(every) - most)
-    contents = images.contents(session, set(every[bare:]))
-    for at, one in enumerate(told):
-        kept = one.images[bare:]
+        return list(history)
+    messages = [replace(message, images=found.get(message.id, ())) for message in history]
+    hashes = [image.sha256 for message in messages for image in message.images]
+    bare = max(0, len(hashes) - most)
+    contents = images.contents(session, set(hashes[bare:]))
+    for at, message in enumerate(messages):
+        kept = message.images[bare:]
         filled = [replace(image, content=contents[image.sha256]) for image in kept]
-        told[at] = replace(one, images=(*one.images[:bare], *filled))
-        bare = max(0, bare - len(one.images))
-    return told
+        messages[at] = replace(message, images=(*message.images[:bare], *filled))
+        bare = max(0, bare - len(message.images))
+    return messages
 
 
 # ---------------------------------------------------------------- statements
@@ -91,8 +93,8 @@ _LEAF: BindParameter[str | None] = bindparam("leaf")
 _MESSAGE = select(Message).where(Message.conversation_id == _CONVERSATION, Message.id == _LEAF)
 
 
-def _place(conversation_id: str, leaf_id: str | None, limit: int | None) -> dict[str, Any]:
-    """What the statements are told."""
+def _values(conversation_id: str, leaf_id: str | None, limit: int | None) -> dict[str, Any]:
+    """Values for the parameters of the statements."""
     limit = _LONGEST if limit is None else limit
     return {"conversation": conversation_id, "leaf": leaf_id, "limit": limit}
 

@@ -6,17 +6,20 @@ whoever asks; an answer whose maker died is ended by ``repair``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from app.chat.request import TurnRequest, Unset
 from app.conversations.errors import ConversationBusy
 from app.conversations.store import conversations, images, search, tree
-from app.conversations.store.images import Attached
-from app.conversations.store.tree import Said
+from app.conversations.store.images import Attachment
+from app.conversations.store.tree import HistoryMessage
+from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
 from app.provider.types import SeenImage
 from app.storage.ids import new_id, now
@@ -34,113 +37,78 @@ _ANSWER = _OF_CONVERSATION.where(Message.id == bindparam("id"))
 _HELD = _ANSWER.with_for_update()
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
-    """Names of the rows of a turn, made before them, so that a stream can begin with them."""
-
-    conversation: str
-    question: str
-    answer: str = field(default_factory=new_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """What every turn begins with: whose, under which names, of which model; changes of setup."""
-
-    owner: str
-    ids: Ids
-    model: str
-    changes: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked: words, pictures, and what the model reads for the words if not the same.
-
-    ``parent`` is the message it follows; ``follows_leaf`` says to follow the active branch instead.
-    """
-
-    content: str
-    prompt: str | None
-    parent: str | None = None
-    follows_leaf: bool = True
-    images: tuple[Attached, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A conversation that begins with this turn; ``earlier`` was said elsewhere before."""
-
-    title: str
-    earlier: tuple[Said, ...] = ()
-
-
 def begin(
-    session: Session, opening: Opening, question: Question, start: Start | None
-) -> list[Said]:
-    """Store the question and an answer that is being made; return all that was said so far.
+    session: Session,
+    request: TurnRequest,
+    target: GenerationTarget,
+    attachments: Sequence[Attachment] = (),
+) -> list[HistoryMessage]:
+    """Store the question and an answer that is being made; return the branch as it is now.
 
     The question comes last. Raises ConversationNotFound, MessageNotFound, InvalidRequest for a
     parent that is no answer, and ConversationBusy while another answer is being made.
     """
-    ids = opening.ids
     earlier: list[Message] = []
-    if start:
-        found, earlier = _create(session, opening, start)
+    if request.conversation_id is None:
+        found, earlier = _create(session, request, target)
         parent = earlier[-1].id if earlier else None
     else:
-        found = _enter(session, opening)
-        parent = _parent(session, found, question)
-    asked = _row(found, ids.question, parent, "user", question.content)
-    asked.prompt = question.prompt
-    session.add(asked)
-    _add_answer(session, found, opening)
-    images.attach(session, found.id, asked.id, question.images)
+        found = _enter(session, target)
+        parent = _parent(session, found, request)
+    asked = _add_question(session, found, parent, request, target)
+    _add_answer(session, found, target)
+    images.attach(session, found.id, asked.id, attachments)
     search.add(session, found, [*earlier, asked])
-    newest = Said(asked.id, "user", question.prompt or question.content)
+    newest = HistoryMessage(asked.id, "user", target.question)
     return [*(tree.history(session, found.id, parent) if parent else []), newest]
 
 
-def begin_again(session: Session, opening: Opening) -> list[Said]:
-    """Store a further answer to the question of ``opening``; otherwise like ``begin``."""
-    found = _enter(session, opening)
-    _add_answer(session, found, opening)
-    return tree.history(session, found.id, opening.ids.question)
+def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
+    """Store a further answer to the target's question; otherwise like ``begin``."""
+    found = _enter(session, target)
+    _add_answer(session, found, target)
+    return tree.history(session, found.id, target.question_id)
 
 
-def before(session: Session, owner: str, conversation_id: str, question: Question) -> list[Said]:
-    """What ``begin`` would find said before the question. Stores nothing, raises the same."""
-    found = conversations.owned(session, owner, conversation_id)
-    return tree.history(session, conversation_id, _parent(session, found, question))
+def before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
+    """The messages that ``begin`` would find before the question; stores nothing."""
+    found = conversations.owned(session, owner, request.conversation_id or "")
+    return tree.history(session, found.id, _parent(session, found, request))
 
 
-def _create(session: Session, opening: Opening, start: Start) -> tuple[Conversation, list[Message]]:
-    name = opening.ids.conversation
-    made = conversations.create(session, opening.owner, name, start.title, opening.changes)
-    parents = [None, *(said.id for said in start.earlier)]
-    rows = [
-        _row(made, said.id, parent, said.role, said.text)
-        for said, parent in zip(start.earlier, parents, strict=False)
-    ]
+def _create(
+    session: Session, request: TurnRequest, target: GenerationTarget
+) -> tuple[Conversation, list[Message]]:
+    """A new conversation with the messages of the request's history."""
+    questions = (message.text for message in request.history if message.role == "user")
+    title = conversations.first_line(next(questions, request.message))
+    made = conversations.create(
+        session, target.owner, target.conversation_id, title, target.defaults
+    )
+    rows: list[Message] = []
+    for message in request.history:
+        parent = rows[-1].id if rows else None
+        rows.append(_row(made, new_id(), parent, message.role, message.text))
     session.add_all(rows)
     return made, rows
 
 
-def _enter(session: Session, opening: Opening) -> Conversation:
-    found = conversations.owned(session, opening.owner, opening.ids.conversation, alone=True)
+def _enter(session: Session, target: GenerationTarget) -> Conversation:
+    found = conversations.owned(session, target.owner, target.conversation_id, alone=True)
     _require_idle(session, found)
-    found.setup = {**found.setup, **opening.changes}
+    found.setup = {**found.setup, **target.defaults}
     return found
 
 
-def _parent(session: Session, found: Conversation, question: Question) -> str | None:
-    if question.follows_leaf:
+def _parent(session: Session, found: Conversation, request: TurnRequest) -> str | None:
+    """The message that the question follows; raises MessageNotFound, InvalidRequest."""
+    if isinstance(request.parent_id, Unset):
         return _last_answered(session, found)
-    if question.parent is not None:
-        parent = tree.message(session, found.id, question.parent)
+    if request.parent_id is not None:
+        parent = tree.message(session, found.id, request.parent_id)
         if parent.role != "assistant":
             raise InvalidRequest("/parent_id", "A question follows an answer, not a question.")
-    return question.parent
+    return request.parent_id
 
 
 def _last_answered(session: Session, found: Conversation) -> str | None:
@@ -171,10 +139,23 @@ def _row(found: Conversation, name: str, parent: str | None, role: str, content:
     )
 
 
-def _add_answer(session: Session, found: Conversation, opening: Opening) -> None:
-    answer = _row(found, opening.ids.answer, opening.ids.question, "assistant", "")
+def _add_question(
+    session: Session,
+    found: Conversation,
+    parent: str | None,
+    request: TurnRequest,
+    target: GenerationTarget,
+) -> Message:
+    asked = _row(found, target.question_id, parent, "user", request.message)
+    asked.prompt = target.question if target.question != request.message else None
+    session.add(asked)
+    return asked
+
+
+def _add_answer(session: Session, found: Conversation, target: GenerationTarget) -> None:
+    answer = _row(found, target.answer_id, target.question_id, "assistant", "")
     answer.status = "generating"
-    answer.model = opening.model
+    answer.model = target.model.id
     answer.lease_until = answer.created_at + LEASE
     found.active_leaf_id = answer.id
     found.updated_at = answer.created_at
@@ -196,9 +177,9 @@ def _require_idle(session: Session, found: Conversation) -> None:
 # ---------------------------------------------------------------- while it runs
 
 
-def keep(session: Session, ids: Ids, text: str) -> bool | None:
+def keep(session: Session, conversation_id: str, answer_id: str, text: str) -> bool | None:
     """Store the text so far and renew the lease; say whether to stop, None if it is gone."""
-    row = _held(session, ids)
+    row = _held(session, conversation_id, answer_id)
     if row is None:
         return None
     if row.status == "generating":
@@ -219,15 +200,15 @@ def ask_to_stop(session: Session, owner: str, conversation_id: str) -> str | Non
     return session.scalar(running)
 
 
-def status(session: Session, ids: Ids) -> str | None:
+def status(session: Session, conversation_id: str, answer_id: str) -> str | None:
     """The status of the answer; None if it is gone."""
-    row = session.scalar(_ANSWER, {"conversation": ids.conversation, "id": ids.answer})
+    row = session.scalar(_ANSWER, {"conversation": conversation_id, "id": answer_id})
     return row.status if row else None
 
 
-def _held(session: Session, ids: Ids) -> Message | None:
+def _held(session: Session, conversation_id: str, answer_id: str) -> Message | None:
     """The answer, locked: between reading and writing it nobody else writes it."""
-    return session.scalar(_HELD, {"conversation": ids.conversation, "id": ids.answer})
+    return session.scalar(_HELD, {"conversation": conversation_id, "id": answer_id})
 
 
 # ---------------------------------------------------------------- its end
@@ -245,10 +226,16 @@ class Ending:
     seen: tuple[SeenImage, ...] = ()
 
 
-def end(session: Session, ids: Ids, ending: Ending, context: dict[str, Any] | None) -> bool:
+def end(
+    session: Session,
+    conversation_id: str,
+    answer_id: str,
+    ending: Ending,
+    context: dict[str, Any] | None,
+) -> bool:
     """Store it; False when the conversation has been deleted meanwhile."""
-    found = conversations.held(session, ids.conversation)
-    row = _held(session, ids)
+    found = conversations.held(session, conversation_id)
+    row = _held(session, conversation_id, answer_id)
     if found is None or row is None:
         return False
     if row.status != "generating":  # given up as abandoned: this is the better ending
@@ -260,7 +247,7 @@ def end(session: Session, ids: Ids, ending: Ending, context: dict[str, Any] | No
     row.context = context
     row.error = ending.error
     if ending.seen:
-        images.see(session, ids.conversation, ids.answer, ending.seen)
+        images.see(session, conversation_id, answer_id, ending.seen)
     _seal(session, found, row)
     return True
 

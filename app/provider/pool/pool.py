@@ -206,13 +206,13 @@ class ModelPool:
 
     # ---------------------------------------------------------------- using a model
 
-    async def stream(self, model: str, prompt: Prompt) -> AsyncGenerator[Event, None]:
+    async def stream(self, model: str | ModelCard, prompt: Prompt) -> AsyncGenerator[Event, None]:
         """Answer ``prompt`` with that model, loading it first if need be.
 
         Closing the generator cancels in every phase. Raises what ``EngineHost.stream`` raises,
         ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
         """
-        card = await self.find(model)
+        card = await self._current(model)
         with self._residents.meters[card.id].answer() as meter:
             if (ahead := self._residents.ahead(card)) is not None:
                 yield Progress("queued", ahead)
@@ -223,20 +223,29 @@ class ModelPool:
                 async for event in events:
                     yield event
 
-    async def measure(self, model: str, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
+    async def measure(
+        self, model: str | ModelCard, prompt: Prompt
+    ) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` for that model; see ``EngineHost.measure``."""
-        card = await self.find(model)
+        card = await self._current(model)
         async with self._residents.lease(card) as host, aclosing(host.measure(prompt)) as events:
             async for event in events:
                 yield event
 
-    async def size(self, model: str, prompt: Prompt) -> Size:
+    async def size(self, model: str | ModelCard, prompt: Prompt) -> Size:
         """The end of ``measure``."""
         async with aclosing(self.measure(model, prompt)) as events:
             async for event in events:
                 if isinstance(event, Size):
                     return event
         raise EngineUnavailable("The model did not count the prompt.", 1.0)
+
+    async def _current(self, model: str | ModelCard) -> ModelCard:
+        """``find``, which a card that was found already spares while no other look has come."""
+        if isinstance(model, str):
+            return await self.find(model)
+        known = any(card is model for card in self._cards)
+        return model if known else await self.find(model.id)
 
     # ---------------------------------------------------------------- loading and unloading
 

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from app.chat.completion import chat_model, prompt_of, whole_answer
+from app.chat.completion import chat_model, collect, prompt_of
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
+from app.v1.services import translate
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 
@@ -35,10 +36,10 @@ async def chat(
     The model sees `system`, then `history`, then `message`. Nothing is stored: send the history
     again with each request. Only `message` is required. Hanging up stops the model.
     """
-    model = await chat_model(pool, body.model)
-    prompt = prompt_of(body, owner, settings.max_history_length)
-    answer = await unless_disconnected(
-        request.receive, whole_answer(model, pool.stream(model, prompt))
-    )
+    card = await chat_model(pool, body.model)
+    asked = translate.chat_request(body)
+    prompt = prompt_of(asked, owner, settings.max_history_length)
+    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
+    answer = translate.chat_answer(card.id, completion)
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")

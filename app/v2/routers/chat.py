@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Response
 from app.chat.completion import chat_model, new_id, prompt_of
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatRequest
+from app.v1.services import translate
 from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v2.services.events import EventEncoder
 from app.web.openapi import CHAT_ERRORS, problems
@@ -38,7 +39,8 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. Hanging up stops
     the model.
     """
-    model = await chat_model(pool, body.model)
-    prompt = prompt_of(body, owner, settings.max_history_length)
-    head = MessageEvent(id=new_id(), model=model)
-    return EventStream(EventEncoder(head.model_dump()), pool.stream(model, prompt))
+    card = await chat_model(pool, body.model)
+    asked = translate.chat_request(body)
+    prompt = prompt_of(asked, owner, settings.max_history_length)
+    head = MessageEvent(id=new_id(), model=card.id)
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import keyword
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from app.templates.template import TYPE_PHRASES, VariableType, has_type
 from app.v1.models.chat import SamplingFields
 from app.web.schema import Plain, Text, WireModel
 
@@ -45,8 +46,6 @@ def _free_identifier(name: str) -> str:
 VariableName = Annotated[
     Plain, Field(min_length=1, max_length=64), AfterValidator(_free_identifier)
 ]
-
-VariableType = Literal["string", "integer", "number", "boolean"]
 
 _TEXT: TypeAdapter[str] = TypeAdapter(Annotated[Plain, Field(max_length=LONGEST_VALUE)])
 _NUMBER: TypeAdapter[float] = TypeAdapter(
@@ -113,26 +112,8 @@ class Variable(WireModel):
         if default is not None and info.data.get("required"):
             raise ValueError("a required variable has no default")
         if default is not None and declared and not has_type(default, declared):
-            raise ValueError(f"the default is not {PHRASES[declared]}")
+            raise ValueError(f"the default is not {TYPE_PHRASES[declared]}")
         return default
-
-
-PHRASES: dict[VariableType, str] = {
-    "string": "a string",
-    "integer": "an integer",
-    "number": "a number",
-    "boolean": "true or false",
-}
-"""Each type, as a sentence names it."""
-
-
-def has_type(value: Value, declared: VariableType) -> bool:
-    """Whether a value is of the declared type; in JSON 1.0 is an integer too."""
-    if isinstance(value, bool) or declared == "boolean":
-        return isinstance(value, bool) and declared == "boolean"
-    if isinstance(value, str) or declared == "string":
-        return isinstance(value, str) and declared == "string"
-    return declared == "number" or isinstance(value, int) or value.is_integer()
 
 
 class Example(WireModel):

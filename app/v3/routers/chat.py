@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from app.chat.completion import chat_model, new_id
+from app.chat.completion import chat_model, collect, new_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
 from app.v2.services.events import EventEncoder
 from app.v3.models.chat import ChatAnswer, ChatRequest
 from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v3.models.examples import EXAMPLES
-from app.v3.services.chat import prompt_of, wanted, whole_answer
+from app.v3.services import translate
+from app.v3.services.chat import templated_prompt
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
@@ -42,11 +43,11 @@ async def chat(
     may put text around the message, and sets sampling; `variables` fill it in. What the request
     itself sets wins over the template. Nothing is stored. Hanging up stops the model.
     """
-    model = await chat_model(pool, body.model)
-    template = wanted(body, library)
-    prompt = await prompt_of(body, template, owner, settings.max_history_length)
-    answering = whole_answer(model, body.template, pool.stream(model, prompt))
-    answer = await unless_disconnected(request.receive, answering)
+    card = await chat_model(pool, body.model)
+    asked = translate.chat_request(body)
+    prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
+    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
+    answer = translate.chat_answer(card.id, body.template, completion)
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -73,8 +74,8 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. `template` and
     `variables` work as in `/chat`. Hanging up stops the model.
     """
-    model = await chat_model(pool, body.model)
-    template = wanted(body, library)
-    prompt = await prompt_of(body, template, owner, settings.max_history_length)
-    head = MessageEvent(id=new_id(), model=model, template=body.template)
-    return EventStream(EventEncoder(head.model_dump()), pool.stream(model, prompt))
+    card = await chat_model(pool, body.model)
+    asked = translate.chat_request(body)
+    prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
+    head = MessageEvent(id=new_id(), model=card.id, template=body.template)
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -23,7 +23,7 @@ router = APIRouter(tags=["templates"])
 )
 async def templates(library: Templates) -> TemplateList:
     """List every prompt template, sorted by name, with its variables and an example."""
-    return TemplateList(templates=library.all())
+    return TemplateList(templates=[Template.model_validate(each.body) for each in library.all()])
 
 
 @router.get(
@@ -38,4 +38,4 @@ async def template(
     library: Templates,
 ) -> Template:
     """Read one prompt template: its texts, its variables and how it draws answers."""
-    return library.get(name).template
+    return Template.model_validate(library.get(name).template.body)

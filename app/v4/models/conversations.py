@@ -6,15 +6,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from app.conversations.store.conversations import LONGEST_TITLE
 from app.v1.models.chat import Usage
 from app.v3.models.template import Value
 from app.v4.models.chat import Context, FinishReason, Id
 from app.web.paging import PageQuery
 from app.web.schema import Plain, WireModel
 from app.web.timestamps import Moment
-
-LONGEST_TITLE = 200
-"""Characters."""
 
 
 def _not_blank(title: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -42,14 +41,6 @@ class CurrentTemplate(Template):
     version: int = Field(description="Counts the edits of an own one; 0: built-in.")
     source: Literal["built-in", "own"]
     updated_at: Moment | None = Field(description="Null for a built-in.")
-
-    @property
-    def etag(self) -> str:
-        """Another for everything that ever was under this name, also after an upgrade."""
-        if self.source == "own":
-            return f'"{self.version}"'
-        body = self.model_dump_json(exclude_unset=True).encode()
-        return f'"0-{hashlib.blake2b(body, digest_size=6).hexdigest()}"'
 
 
 class TemplatePage(WireModel):

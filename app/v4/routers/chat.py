@@ -8,11 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 
 from app.conversations.start import ask
-from app.dependencies import JSON_ONLY, Owner, TurnDesk
+from app.dependencies import JSON_ONLY, Owner, Services
 from app.v2.services.events import EventEncoder
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.services.answers import done, head, whole_answer
+from app.v4.services.translate import turn_request
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
@@ -30,14 +31,14 @@ Question = Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)]
     dependencies=[JSON_ONLY],
     summary="Ask in a conversation that is kept, and get the whole answer",
 )
-async def chat(body: Question, desk: TurnDesk, owner: Owner, request: Request) -> Response:
+async def chat(body: Question, services: Services, owner: Owner, request: Request) -> Response:
     """Say something to a model and wait for all of its answer; both are kept.
 
     Without `conversation_id` a new conversation begins. The model is shown the stored messages of
     the branch, as far as they fit; `context` says what was left out. Hanging up stops the model,
     and what it has said so far is kept.
     """
-    turn = await ask(desk, owner, body)
+    turn = await ask(services, owner, turn_request(body))
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -49,11 +50,11 @@ async def chat(body: Question, desk: TurnDesk, owner: Owner, request: Request) -
     dependencies=[JSON_ONLY],
     summary="Ask in a conversation that is kept, and get the answer as it is made",
 )
-async def chat_stream(body: Question, desk: TurnDesk, owner: Owner) -> EventStream:
+async def chat_stream(body: Question, services: Services, owner: Owner) -> EventStream:
     """Say something to a model and read its answer as server-sent events; both are kept.
 
     The events are those of v2. `message` says where the answer is stored, and `done` comes only
     once all of it is stored.
     """
-    turn = await ask(desk, owner, body)
+    turn = await ask(services, owner, turn_request(body))
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

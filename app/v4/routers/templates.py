@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
-from app.dependencies import JSON_ONLY, AppSettings, Owner, TurnDesk
+from app.conversations.services import ConversationServices
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Services
 from app.templates.editing import Editor
-from app.templates.user_templates import NAMES, VERSIONS, Shelf
+from app.templates.user_templates import UserTemplates
 from app.v3.models.template import Template
+from app.v3.services import translate
 from app.v4.models.templates import (
     EDIT_EXAMPLES,
     NEW_EXAMPLES,
@@ -19,9 +21,9 @@ from app.v4.models.templates import (
     TemplatesQuery,
     VersionPage,
 )
+from app.v4.services import templates as service
 from app.web import etags
 from app.web.openapi import Responses, problems
-from app.web.paging import place
 from app.web.schema import Plain
 
 router = APIRouter(tags=["templates"])
@@ -72,7 +74,7 @@ UNCHANGED: Responses = {304: {"description": "If-None-Match names it: nothing ha
     summary="List the prompt templates",
 )
 async def templates(
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     settings: AppSettings,
     query: Annotated[TemplatesQuery, Query()],
@@ -81,8 +83,7 @@ async def templates(
 
     Of an own one and a built-in of the same name the own one is shown: `source` tells.
     """
-    shelf, seen = Shelf(desk.library, owner), place(query.cursor, *NAMES)
-    return await desk.database.read(shelf.page, query.length(settings.page_size), seen)
+    return await service.page(services, owner, query.length(settings.page_size), query.cursor)
 
 
 @router.get(
@@ -95,20 +96,21 @@ async def templates(
 )
 async def template(
     name: Name,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     response: Response,
     if_none_match: IfNoneMatch,
 ) -> CurrentTemplate | Response:
     """Read one prompt template, your own one or else the built-in, with its ETag."""
     known = etags.parsed("If-None-Match", if_none_match)
-    found = await desk.database.read(Shelf(desk.library, owner).current, name)
+    templates = UserTemplates(services.library, owner)
+    found = await services.database.read(templates.active, name)
     # What a name means depends on the key: no cache may show it to others, or without asking.
     headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
     if known and known.include(found.etag):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    return found
+    return service.current(found)
 
 
 @router.post(
@@ -122,7 +124,7 @@ async def template(
 )
 async def create_template(
     body: Annotated[Template, Body(openapi_examples=NEW_EXAMPLES)],
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     request: Request,
     response: Response,
@@ -132,10 +134,11 @@ async def create_template(
     With the name of a built-in it takes its place, for you alone, until it is deleted. Texts are
     in Jinja's language; names that `variables` does not declare are refused.
     """
-    made = await Editor(desk, owner).create(body)
-    response.headers["Location"] = f"{request.url.path}/{made.name}"
+    template = translate.template(body)
+    made = await Editor(services.database, services.library, owner).create(template)
+    response.headers["Location"] = f"{request.url.path}/{template.name}"
     response.headers["ETag"] = made.etag
-    return made
+    return service.current(made)
 
 
 @router.put(
@@ -149,7 +152,7 @@ async def create_template(
 async def replace_template(
     name: Name,
     body: Annotated[TemplateEdit, Body(openapi_examples=EDIT_EXAMPLES)],
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     response: Response,
     if_match: IfMatch,
@@ -159,10 +162,10 @@ async def replace_template(
     A built-in is not changed: yours takes its place, for you alone. Conversations keep the
     template they began with until a request names it again.
     """
-    editor = Editor(desk, owner, etags.parsed("If-Match", if_match))
-    made = await editor.replace(name, body)
+    editor = _editor(services, owner, if_match)
+    made = await editor.replace(service.edited(name, body))
     response.headers["ETag"] = made.etag
-    return made
+    return service.current(made)
 
 
 @router.delete(
@@ -172,12 +175,14 @@ async def replace_template(
     responses=problems(*WRITE_ERRORS, version=4),
     summary="Delete a prompt template",
 )
-async def delete_template(name: OwnName, desk: TurnDesk, owner: Owner, if_match: IfMatch) -> None:
+async def delete_template(
+    name: OwnName, services: Services, owner: Owner, if_match: IfMatch
+) -> None:
     """Delete a prompt template of your own; a built-in of the same name shows again.
 
     Its versions are kept and can be restored.
     """
-    await Editor(desk, owner, etags.parsed("If-Match", if_match)).remove(name)
+    await _editor(services, owner, if_match).remove(name)
 
 
 @router.get(
@@ -189,7 +194,7 @@ async def delete_template(name: OwnName, desk: TurnDesk, owner: Owner, if_match:
 )
 async def template_versions(
     name: Name,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     settings: AppSettings,
     query: Annotated[TemplatesQuery, Query()],
@@ -198,9 +203,8 @@ async def template_versions(
 
     A built-in that you never replaced has no versions here.
     """
-    shelf, seen = Shelf(desk.library, owner), place(query.cursor, *VERSIONS, name)
     length = query.length(settings.page_size)
-    return await desk.database.read(shelf.versions, name, length, seen)
+    return await service.versions(services, owner, name, length, query.cursor)
 
 
 @router.post(
@@ -213,7 +217,7 @@ async def template_versions(
 async def restore_template(
     name: OwnName,
     version: Number,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     response: Response,
     if_match: IfMatch,
@@ -222,7 +226,11 @@ async def restore_template(
 
     Version 0 is the built-in: restoring it deletes your own one. The versions between are kept.
     """
-    editor = Editor(desk, owner, etags.parsed("If-Match", if_match))
-    found = await editor.restore(name, version)
+    found = await _editor(services, owner, if_match).restore(name, version)
     response.headers["ETag"] = found.etag
-    return found
+    return service.current(found)
+
+
+def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> Editor:
+    known = etags.parsed("If-Match", if_match)
+    return Editor(services.database, services.library, owner, known)

@@ -7,15 +7,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Request, Response
 
-from app.conversations.start import ask_again
+from app.conversations.services import ConversationServices
+from app.conversations.start import ask_again, resolve
 from app.conversations.stop import stop
-from app.conversations.titles import titled
-from app.conversations.token_count import count
-from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, TurnDesk
+from app.conversations.titles import find_title
+from app.conversations.token_count import TokenCount, count
+from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, Services
 from app.v2.services.events import EventEncoder
+from app.v4.models import turns as wire
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest, RegenerateRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
-from app.v4.models.turns import Stopped, Titled, TokenCount
+from app.v4.models.turns import Stopped, Titled
+from app.v4.services import translate
 from app.v4.services.answers import done, head, whole_answer
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
@@ -41,7 +44,7 @@ Again = Annotated[RegenerateRequest | None, Body()]
 async def regenerate(
     conversation_id: ConversationId,
     message_id: MessageId,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     request: Request,
     body: Again = None,
@@ -50,7 +53,7 @@ async def regenerate(
 
     The body may be left out; what it sets holds for this answer, `model` also for later ones.
     """
-    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    turn = await ask_again(services, owner, conversation_id, message_id, translate.options(body))
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -65,12 +68,12 @@ async def regenerate(
 async def regenerate_stream(
     conversation_id: ConversationId,
     message_id: MessageId,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     body: Again = None,
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
-    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    turn = await ask_again(services, owner, conversation_id, message_id, translate.options(body))
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
@@ -79,12 +82,12 @@ async def regenerate_stream(
     responses=problems(401, 403, 404, 421, 422, 500, 503, version=4),
     summary="Stop the answer that is being made",
 )
-async def stop_answer(conversation_id: ConversationId, desk: TurnDesk, owner: Owner) -> Stopped:
+async def stop_answer(conversation_id: ConversationId, services: Services, owner: Owner) -> Stopped:
     """End the running answer; what it has said is kept, and its stream ends with `done`.
 
     It may be made by another server on the same database. Without a running answer nothing happens.
     """
-    return await stop(desk, owner, conversation_id)
+    return translate.stopped(conversation_id, await stop(services, owner, conversation_id))
 
 
 @router.post(
@@ -93,10 +96,11 @@ async def stop_answer(conversation_id: ConversationId, desk: TurnDesk, owner: Ow
     summary="Let the model find a title",
 )
 async def title(
-    conversation_id: ConversationId, desk: TurnDesk, owner: Owner, request: Request
+    conversation_id: ConversationId, services: Services, owner: Owner, request: Request
 ) -> Titled:
     """Replace the title, which is the beginning of the first question, by one the model makes."""
-    return await unless_disconnected(request.receive, titled(desk, owner, conversation_id))
+    finding = find_title(services, owner, conversation_id)
+    return Titled(id=conversation_id, title=await unless_disconnected(request.receive, finding))
 
 
 @router.post(
@@ -107,13 +111,19 @@ async def title(
 )
 async def tokens(
     body: Annotated[ChatRequest, Body(openapi_examples=EXAMPLES)],
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     request: Request,
-) -> TokenCount:
+) -> wire.TokenCount:
     """Say how many tokens the model would read, without answering and without storing anything.
 
     The body is that of `/chat`: its system text, template and history count, and with a
     `conversation_id` the stored messages of the branch.
     """
-    return await unless_disconnected(request.receive, count(desk, owner, body))
+    counted = await unless_disconnected(request.receive, _counted(services, owner, body))
+    return translate.token_count(counted)
+
+
+async def _counted(services: ConversationServices, owner: str, body: ChatRequest) -> TokenCount:
+    resolved = await resolve(services, owner, translate.turn_request(body))
+    return await count(services, owner, resolved)

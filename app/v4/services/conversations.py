@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from app.conversations.defaults import Setup
 from app.conversations.store import conversations as store
 from app.conversations.store import listing
 from app.conversations.store.listing import Head
 from app.conversations.store.ngrams import words
 from app.errors import InvalidRequest
+from app.storage import cursors
+from app.storage.cursors import CursorKey
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message
-from app.v1.models.chat import Usage
-from app.v4.models.chat import Context
+from app.storage.timestamps import isoformat
 from app.v4.models.conversations import (
     ConversationChange,
     ConversationDetail,
@@ -23,11 +25,7 @@ from app.v4.models.conversations import (
     ListedConversation,
     Match,
     MessagesQuery,
-    StoredMessage,
 )
-from app.web import paging
-from app.web.paging import Place
-from app.web.timestamps import shown
 
 
 async def listed(
@@ -38,13 +36,13 @@ async def listed(
     if query.query is not None:
         return await _searched(database, owner, query.query, query.cursor, limit)
     scope = ("conversations", owner)
-    before = paging.place(query.cursor, *scope)
+    before = cursors.decode(query.cursor, *scope)
     heads = await database.read(listing.newest, owner, limit + 1, before)
     page = heads[:limit]
-    last = Place(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
+    last = CursorKey(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
     return ConversationPage(
         conversations=[_listed(head, None) for head in page],
-        next_cursor=paging.cursor(last, *scope) if last else None,
+        next_cursor=cursors.encode(last, *scope) if last else None,
     )
 
 
@@ -54,17 +52,17 @@ async def _searched(
     if not words(query):
         raise InvalidRequest("/query", "A query needs a letter or a digit.")
     scope = ("search", owner, query)
-    before = paging.place(cursor, *scope)
+    before = cursors.decode(cursor, *scope)
     hits = await database.scan(
         listing.found, owner, query, limit + 1, before.at if before else None
     )
     page = hits[:limit]
-    last = Place(page[-1].seq, "") if len(hits) > limit else None
+    last = CursorKey(page[-1].seq, "") if len(hits) > limit else None
     return ConversationPage(
         conversations=[
             _listed(hit.head, Match(message_id=hit.message_id, snippet=hit.snippet)) for hit in page
         ],
-        next_cursor=paging.cursor(last, *scope) if last else None,
+        next_cursor=cursors.encode(last, *scope) if last else None,
     )
 
 
@@ -72,8 +70,8 @@ def _listed(head: Head, match: Match | None) -> ListedConversation:
     return ListedConversation(
         id=head.id,
         title=head.title,
-        created_at=shown(head.created_at),
-        updated_at=shown(head.updated_at),
+        created_at=isoformat(head.created_at),
+        updated_at=isoformat(head.updated_at),
         active_leaf_id=head.active_leaf_id,
         model=head.model,
         template=head.template,
@@ -85,59 +83,83 @@ async def opened(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
-    scope = ("messages", owner, conversation_id, query.branch)
-    before = paging.place(query.cursor, *scope)
-    read = _branch if query.branch == "active" else _tree
-    found, messages, older = await read(database, owner, conversation_id, query.limit, before)
-    if before and not messages:
-        raise paging.foreign()
-    return ConversationMessages(
-        **dict(detail(found)),
-        messages=[_message(row) for row in messages],
-        next_cursor=paging.cursor(older, *scope) if older else None,
+    page = await messages_page(database, owner, conversation_id, query)
+    return ConversationMessages.model_validate(
+        detail_fields(page.conversation)
+        | {"messages": [message_fields(row) for row in page.messages]}
+        | {"next_cursor": page.next_cursor}
     )
 
 
-_Page = tuple[Conversation, Sequence[Message], Place | None]
-"""A conversation, some of its messages, and where those before them are."""
+@dataclass(frozen=True, slots=True)
+class MessagesPage:
+    """A conversation, some of its messages, and the cursor of those before them."""
+
+    conversation: Conversation
+    messages: Sequence[Message]
+    next_cursor: str | None
+
+
+async def messages_page(
+    database: Database, owner: str, conversation_id: str, query: MessagesQuery
+) -> MessagesPage:
+    """Read a page of messages; raises ConversationNotFound, InvalidRequest."""
+    scope = ("messages", owner, conversation_id, query.branch)
+    before = cursors.decode(query.cursor, *scope)
+    read = _branch if query.branch == "active" else _tree
+    found, messages, older = await read(database, owner, conversation_id, query.limit, before)
+    if before and not messages:
+        raise cursors.foreign()
+    return MessagesPage(found, messages, cursors.encode(older, *scope) if older else None)
+
+
+_Page = tuple[Conversation, Sequence[Message], CursorKey | None]
+"""A conversation, some of its messages, and the key of those before them."""
 
 
 async def _branch(
-    database: Database, owner: str, conversation_id: str, limit: int, before: Place | None
+    database: Database, owner: str, conversation_id: str, limit: int, before: CursorKey | None
 ) -> _Page:
     leaf_id = before.id if before else None
     found, messages = await database.read(store.branch, owner, conversation_id, limit, leaf_id)
     parent_id = messages[0].parent_id if messages else None
-    return found, messages, Place(0, parent_id) if parent_id else None
+    return found, messages, CursorKey(0, parent_id) if parent_id else None
 
 
 async def _tree(
-    database: Database, owner: str, conversation_id: str, limit: int, before: Place | None
+    database: Database, owner: str, conversation_id: str, limit: int, before: CursorKey | None
 ) -> _Page:
     seq = before.at if before else None
     found, messages = await database.read(store.messages, owner, conversation_id, limit + 1, seq)
     page = messages[-limit:]
-    return found, page, Place(page[0].seq, "") if len(messages) > limit else None
+    return found, page, CursorKey(page[0].seq, "") if len(messages) > limit else None
 
 
 def detail(found: Conversation) -> ConversationDetail:
     """A conversation with all that it keeps to."""
-    setup = Setup.model_validate(found.setup)
-    return ConversationDetail(
-        id=found.id,
-        title=found.title,
-        created_at=shown(found.created_at),
-        updated_at=shown(found.updated_at),
-        active_leaf_id=found.active_leaf_id,
-        model=setup.model,
-        template=setup.template.name if setup.template else None,
-        system=setup.system,
-        variables=setup.variables,
-    )
+    return ConversationDetail.model_validate(detail_fields(found))
 
 
-def _message(row: Message) -> StoredMessage:
-    told = {
+def detail_fields(found: Conversation) -> dict[str, Any]:
+    """The same as fields of the wire model."""
+    defaults = found.setup
+    template = defaults.get("template")
+    return {
+        "id": found.id,
+        "title": found.title,
+        "created_at": isoformat(found.created_at),
+        "updated_at": isoformat(found.updated_at),
+        "active_leaf_id": found.active_leaf_id,
+        "model": defaults.get("model"),
+        "template": template["name"] if template else None,
+        "system": defaults.get("system"),
+        "variables": defaults.get("variables", {}),
+    }
+
+
+def message_fields(row: Message) -> dict[str, Any]:
+    """A stored message as fields of the wire model."""
+    return {
         "id": row.id,
         "parent_id": row.parent_id,
         "role": row.role,
@@ -145,13 +167,12 @@ def _message(row: Message) -> StoredMessage:
         "content": row.content,
         "model": row.model,
         "finish_reason": row.finish_reason,
-        "usage": Usage.model_validate(row.usage) if row.usage else None,
-        "context": Context.model_validate(row.context) if row.context else None,
+        "usage": row.usage or None,
+        "context": row.context or None,
         "error": row.error,
-        "created_at": shown(row.created_at),
-        "finished_at": None if row.finished_at is None else shown(row.finished_at),
+        "created_at": isoformat(row.created_at),
+        "finished_at": None if row.finished_at is None else isoformat(row.finished_at),
     }
-    return StoredMessage.model_validate(told)
 
 
 async def change(

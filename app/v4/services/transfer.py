@@ -20,8 +20,10 @@ from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
+from app.storage.timestamps import isoformat, milliseconds
 from app.templates.rendering import compiled
-from app.v3.models.template import Template
+from app.v3.models.template import Template as TemplateBody
+from app.v3.services import translate
 from app.v4.models.conversations import ConversationDetail
 from app.v4.models.transfer import (
     FORMAT,
@@ -31,7 +33,6 @@ from app.v4.models.transfer import (
     TransferredMessage,
 )
 from app.v4.services.conversations import detail
-from app.web.timestamps import milliseconds, shown
 
 Format = Literal["json", "markdown"]
 
@@ -79,11 +80,11 @@ def told(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": 1,
-        "exported_at": shown(now()),
+        "exported_at": isoformat(now()),
         "conversation": {
             "title": found.title,
-            "created_at": shown(found.created_at),
-            "updated_at": shown(found.updated_at),
+            "created_at": isoformat(found.created_at),
+            "updated_at": isoformat(found.updated_at),
             "active_leaf_id": found.active_leaf_id,
             "setup": found.setup,
             "messages": [_message(row) for row in rows],
@@ -95,8 +96,8 @@ def _message(row: Message) -> dict[str, Any]:
     plain = ("id", "parent_id", "role", "status", "content", "prompt", "model", "finish_reason")
     stored = (*plain, "usage", "context", "error")
     return {name: getattr(row, name) for name in stored} | {
-        "created_at": shown(row.created_at),
-        "finished_at": None if row.finished_at is None else shown(row.finished_at),
+        "created_at": isoformat(row.created_at),
+        "finished_at": None if row.finished_at is None else isoformat(row.finished_at),
     }
 
 
@@ -242,11 +243,11 @@ def _strangers(
                 yield FieldError(pointer=pointer, detail="no message has this id")
 
 
-def _check(template: Template) -> None:
+def _check(template: TemplateBody) -> None:
     """Raises InvalidRequest where the template could not be used."""
     where = "/conversation/setup/template"
     try:
-        compiled(template)
+        compiled(translate.template(template))
     except InvalidRequest as error:
         found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
         moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]

@@ -9,16 +9,22 @@ from typing import cast, get_args
 
 from fastapi import Request
 
-from app.conversations.ask_with_images import Asked, Choice, Sight
+from app.chat.request import TurnRequest
+from app.conversations.ask_with_images import Choose, ask_with_images
 from app.conversations.turn import Turn
+from app.dependencies import VisionServices
 from app.errors import InvalidRequest
 from app.media.image_source import Detail
 from app.media.policy import MediaPolicy
 from app.v5.models.chat import ChatRequest
+from app.v5.services.translate import Question
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import FORM, chunks, media_type, read_json, require_json, validated
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 from app.web.upload_budget import upload_budget
+
+ChooseFor = Callable[[TurnRequest], Choose]
+"""How the model is chosen for a request."""
 
 _TEXTS = frozenset(
     {
@@ -36,7 +42,9 @@ _TEXTS = frozenset(
 
 
 @asynccontextmanager
-async def question(request: Request, policy: MediaPolicy, *, forms: bool) -> AsyncIterator[Asked]:
+async def question(
+    request: Request, policy: MediaPolicy, *, forms: bool
+) -> AsyncIterator[Question]:
     """The question in a body, which counts as being in memory until the end of the context.
 
     Raises RequestValidationError, InvalidRequest, MediaTypeNotSupported, UploadsBusy, ClientGone,
@@ -44,21 +52,23 @@ async def question(request: Request, policy: MediaPolicy, *, forms: bool) -> Asy
     """
     with upload_budget(request).reserve() as take:
         if forms and media_type(request) == FORM:
-            yield _asked(await _form(request, take, policy))
+            yield _question(await _form(request, take, policy))
         else:
             require_json(request, also=f" or as a form ({FORM})" if forms else "")
-            yield Asked(await read_json(request, take, ChatRequest))
+            yield Question(await read_json(request, take, ChatRequest))
 
 
 async def turn_of(
-    request: Request, sight: Sight, owner: str, choose: Choice, *, forms: bool = False
+    request: Request, vision: VisionServices, owner: str, choose: ChooseFor, *, forms: bool = False
 ) -> Turn:
     """The turn that a body asks for; the client hanging up ends the work on its pictures.
 
-    Raises what ``question`` and ``Sight.ask`` raise.
+    Raises what ``question`` and ``ask_with_images`` raise.
     """
-    async with question(request, sight.intake.policy, forms=forms) as asked:
-        return await unless_disconnected(request.receive, sight.ask(owner, asked, choose))
+    async with question(request, vision.intake.policy, forms=forms) as asked:
+        turn, take = asked.request, asked.take(vision.intake)
+        asking = ask_with_images(vision.conversations, owner, turn, take, choose(turn))
+        return await unless_disconnected(request.receive, asking)
 
 
 # ---------------------------------------------------------------- forms
@@ -72,7 +82,7 @@ async def _form(request: Request, take: Callable[[int], None], policy: MediaPoli
     return reader.close()
 
 
-def _asked(form: Form) -> Asked:
+def _question(form: Form) -> Question:
     texts = {name: text for name, text in form.fields.items() if text or name == "message"}
     detail = texts.pop("detail", "auto")
     if detail not in get_args(Detail):
@@ -80,7 +90,7 @@ def _asked(form: Form) -> Asked:
     if texts.keys() & FILE_FIELDS:
         raise InvalidRequest("/images", "takes files only; send JSON for anything else")
     values = {name: _value(name, text) for name, text in texts.items()}
-    return Asked(validated(ChatRequest, values), tuple(form.files), cast("Detail", detail))
+    return Question(validated(ChatRequest, values), tuple(form.files), cast("Detail", detail))
 
 
 def _value(name: str, text: str) -> object:

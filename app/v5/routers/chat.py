@@ -7,7 +7,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from app.conversations.ask_with_images import any_model
-from app.dependencies import Eyes, Owner
+from app.dependencies import Owner, Vision
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
 from app.v5.models.bodies import json_schema
@@ -33,7 +33,7 @@ BODY = json_schema(ChatRequest, EXAMPLES)
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the whole answer",
 )
-async def chat(request: Request, sight: Eyes, owner: Owner) -> Response:
+async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
     """Say something to a model, perhaps with pictures, and wait for all of its answer.
 
     Both are kept. Without `conversation_id` a new conversation begins. The model is shown the
@@ -41,7 +41,7 @@ async def chat(request: Request, sight: Eyes, owner: Owner) -> Response:
     left out. Pictures for which neither the request nor the conversation names a model go to one
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
-    turn = await turn_of(request, sight, owner, any_model)
+    turn = await turn_of(request, vision, owner, lambda _: any_model)
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -53,10 +53,10 @@ async def chat(request: Request, sight: Eyes, owner: Owner) -> Response:
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the answer as it is made",
 )
-async def chat_stream(request: Request, sight: Eyes, owner: Owner) -> EventStream:
+async def chat_stream(request: Request, vision: Vision, owner: Owner) -> EventStream:
     """Say something to a model and read its answer as server-sent events; both are kept.
 
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
-    turn = await turn_of(request, sight, owner, any_model)
+    turn = await turn_of(request, vision, owner, lambda _: any_model)
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

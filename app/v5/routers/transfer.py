@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.dependencies import AppSettings, Eyes, Owner, Store
+from app.dependencies import AppSettings, Owner, Store, Vision
 from app.v4.models.conversations import ConversationDetail
 from app.v4.routers.transfer import FILE, MADE, attachment
 from app.v5.models.bodies import json_schema
@@ -53,7 +53,7 @@ async def export_conversation(
     summary="Import a conversation from a file",
 )
 async def import_conversation(
-    database: Store, sight: Eyes, owner: Owner, request: Request, response: Response
+    database: Store, vision: Vision, owner: Owner, request: Request, response: Response
 ) -> ConversationDetail:
     """Store a conversation that was exported, or written by another program in the same form.
 
@@ -62,7 +62,7 @@ async def import_conversation(
     pictures: MAX_VISION_REQUEST_BYTES.
     """
     async with json_body(request, Transfer) as file:
-        storing = service.imported(database, sight.intake, owner, file)
+        storing = service.imported(database, vision.intake, owner, file)
         made = await unless_disconnected(request.receive, storing)
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

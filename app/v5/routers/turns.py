@@ -6,20 +6,21 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import Asked, Sight, any_model
+from app.conversations.ask_with_images import any_model, resolve_with_images
 from app.conversations.start import ask_again
-from app.conversations.token_count import count
-from app.dependencies import JSON_OR_NOTHING, Eyes, Owner, TurnDesk
+from app.conversations.token_count import TokenCount, count
+from app.dependencies import JSON_OR_NOTHING, Owner, Services, Vision, VisionServices
 from app.v2.services.events import EventEncoder
-from app.v4.models.chat import RegenerateRequest
-from app.v4.models.turns import TokenCount
+from app.v4.models import turns as wire
 from app.v4.routers.turns import Again, ConversationId, MessageId
 from app.v4.services.answers import head
+from app.v4.services.translate import options, token_count
 from app.v5.models.chat import ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import question
 from app.v5.routers.chat import BODY, SEEING_PROBLEMS
 from app.v5.services.answers import done, whole_answer
+from app.v5.services.translate import Question
 from app.web.disconnect import unless_disconnected
 from app.web.sse import EventStream
 
@@ -37,7 +38,7 @@ router = APIRouter(tags=["chat"])
 async def regenerate(
     conversation_id: ConversationId,
     message_id: MessageId,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     request: Request,
     body: Again = None,
@@ -47,7 +48,7 @@ async def regenerate(
     The model sees the question's pictures again. The body may be left out; what it sets holds for
     this answer, `model` also for later ones.
     """
-    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    turn = await ask_again(services, owner, conversation_id, message_id, options(body))
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -62,12 +63,12 @@ async def regenerate(
 async def regenerate_stream(
     conversation_id: ConversationId,
     message_id: MessageId,
-    desk: TurnDesk,
+    services: Services,
     owner: Owner,
     body: Again = None,
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
-    turn = await ask_again(desk, owner, conversation_id, message_id, body or RegenerateRequest())
+    turn = await ask_again(services, owner, conversation_id, message_id, options(body))
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
@@ -77,16 +78,19 @@ async def regenerate_stream(
     openapi_extra=BODY,
     summary="Count the tokens of a chat request",
 )
-async def tokens(request: Request, sight: Eyes, owner: Owner) -> TokenCount:
+async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCount:
     """Say how many tokens the model would read, without answering and without storing anything.
 
     The body is that of `/chat`: its system text, template, history and pictures count, and with a
     `conversation_id` the stored messages of the branch with theirs.
     """
-    async with question(request, sight.intake.policy, forms=False) as asked:
-        return await unless_disconnected(request.receive, _counted(sight, owner, asked))
+    async with question(request, vision.intake.policy, forms=False) as asked:
+        return token_count(
+            await unless_disconnected(request.receive, _counted(vision, owner, asked))
+        )
 
 
-async def _counted(sight: Sight, owner: str, asked: Asked) -> TokenCount:
-    body, images = await sight.prepared(owner, asked, any_model)
-    return await count(sight.desk, owner, body, images)
+async def _counted(vision: VisionServices, owner: str, asked: Question) -> TokenCount:
+    services, take = vision.conversations, asked.take(vision.intake)
+    resolved = await resolve_with_images(services, owner, asked.request, take, any_model)
+    return await count(services, owner, resolved)

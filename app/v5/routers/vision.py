@@ -6,8 +6,8 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import seeing_model
-from app.dependencies import AppSettings, Eyes, Owner, Pool
+from app.conversations.ask_with_images import vision_model
+from app.dependencies import AppSettings, Owner, Pool, Vision
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
 from app.v5.models.bodies import json_or_form_schema
@@ -35,7 +35,7 @@ BODY = json_or_form_schema(EXAMPLES)
     openapi_extra=BODY,
     summary="Ask about pictures, and get the whole answer",
 )
-async def vision_chat(request: Request, sight: Eyes, owner: Owner) -> Response:
+async def vision_chat(request: Request, vision: Vision, owner: Owner) -> Response:
     """Ask a model that sees about pictures, as JSON or with files in a form.
 
     It is `/chat` with another default model: that of VISION_MODEL_PATH, else `starter-vision`,
@@ -43,7 +43,7 @@ async def vision_chat(request: Request, sight: Eyes, owner: Owner) -> Response:
     `conversation_id` are about the same pictures, without sending them again. `images` says of
     each what was sent, what is kept and what the model saw.
     """
-    turn = await turn_of(request, sight, owner, seeing_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_model, forms=True)
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -55,12 +55,12 @@ async def vision_chat(request: Request, sight: Eyes, owner: Owner) -> Response:
     openapi_extra=BODY,
     summary="Ask about pictures, and get the answer as it is made",
 )
-async def vision_chat_stream(request: Request, sight: Eyes, owner: Owner) -> EventStream:
+async def vision_chat_stream(request: Request, vision: Vision, owner: Owner) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has.
 
     `prefill` events show the pictures being read; `done` says what the model saw.
     """
-    turn = await turn_of(request, sight, owner, seeing_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_model, forms=True)
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 

@@ -1,43 +1,39 @@
-"""What a client is told of a turn with pictures: as a whole answer, or around a stream."""
+"""A turn with images as clients see it: as a whole answer, or around a stream."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+from app.chat.completion import collect
 from app.conversations.turn import Turn
-from app.provider.types import End
+from app.provider.types import End, SeenImage
 from app.v4.services import answers as v4
 from app.v5.models.chat import ChatAnswer
-from app.v5.models.events import StoredDoneEvent
-from app.v5.models.images import AskedImage, SeenSize
-from app.v5.services.images import seen_image, stored_image
+from app.v5.services.images import stored_image
 
 
 async def whole_answer(turn: Turn) -> ChatAnswer:
     """Read the turn to its end; raises what it raises."""
-    answer = (await v4.whole_answer(turn)).model_dump()
-    return ChatAnswer.model_validate(_pictured(answer, turn))
+    completion = await collect(turn.events())
+    return ChatAnswer.model_validate(v4.answer(turn, completion) | done(turn, completion.end))
 
 
 def done(turn: Turn, end: End) -> dict[str, Any]:
     """What the ``done`` event says."""
-    told = StoredDoneEvent.model_validate(_pictured(v4.done(turn, end), turn))
-    return told.model_dump()
+    fields = v4.done(turn, end)
+    context = fields["context"] | {"images": [asdict(image) for image in turn.seen]}
+    return fields | {"context": context, "images": _asked(turn)}
 
 
-def _pictured(told: dict[str, Any], turn: Turn) -> dict[str, Any]:
-    seen = [seen_image(image).model_dump() for image in turn.seen]
-    images = [image.model_dump() for image in _asked(turn)]
-    return told | {"context": told["context"] | {"images": seen}, "images": images}
-
-
-def _asked(turn: Turn) -> list[AskedImage]:
-    """The pictures of the question: those that the model saw last."""
-    seen = [
-        SeenSize(width=one.width, height=one.height, tokens=one.tokens)
-        for one in turn.seen[len(turn.seen) - len(turn.images) :]
-    ]
+def _asked(turn: Turn) -> list[dict[str, Any]]:
+    """The images of the question: those that the model was shown last."""
+    shown = turn.seen[len(turn.seen) - len(turn.images) :]
     return [
-        AskedImage(**dict(stored_image(image)), seen=seen[at] if seen else None)
+        stored_image(image) | {"seen": _size(shown[at]) if shown else None}
         for at, image in enumerate(turn.images)
     ]
+
+
+def _size(image: SeenImage) -> dict[str, int]:
+    return {"width": image.width, "height": image.height, "tokens": image.tokens}

@@ -1,40 +1,54 @@
-"""Conversations as people look at them, with their pictures."""
+"""Stored conversations as v5 shows them, with their images."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from app.conversations.store import images as store
-from app.conversations.store.images import Use
+from app.conversations.store.images import Attachment
 from app.provider.types import SeenImage
 from app.storage.database import Database
+from app.storage.tables import Message
 from app.v4.models.conversations import MessagesQuery
 from app.v4.services import conversations as v4
 from app.v5.models.conversations import ConversationMessages
-from app.v5.services.images import seen_image, stored_image
+from app.v5.services.images import stored_image
 
 
 async def opened(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
-    found = (await v4.opened(database, owner, conversation_id, query)).model_dump()
-    # Read after the messages: pictures of a message are there as soon as it is, and stay.
-    uses, seen = await database.read(_pictures, conversation_id)
-    images: dict[str, list[dict[str, Any]]] = {}
-    for use in uses:
-        images.setdefault(use.message_id, []).append(stored_image(use.image).model_dump())
-    for message in found["messages"]:
-        message["images"] = images.get(message["id"], [])
-        if message["context"]:
-            shown = seen.get(message["id"], ())
-            message["context"]["images"] = [seen_image(image).model_dump() for image in shown]
-    return ConversationMessages.model_validate(found)
+    page = await v4.messages_page(database, owner, conversation_id, query)
+    # Read after the messages: images of a message are there as soon as it is, and stay.
+    images, seen = await database.read(_images, conversation_id)
+    messages = [_message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]
+    return ConversationMessages.model_validate(
+        v4.detail_fields(page.conversation)
+        | {"messages": messages, "next_cursor": page.next_cursor}
+    )
 
 
-def _pictures(
+def _message_fields(
+    row: Message, images: Sequence[Attachment], seen: Sequence[SeenImage]
+) -> dict[str, Any]:
+    fields = v4.message_fields(row)
+    fields["images"] = [stored_image(image) for image in images]
+    if row.context:
+        fields["context"] = row.context | {"images": [asdict(image) for image in seen]}
+    return fields
+
+
+def _images(
     session: Session, conversation_id: str
-) -> tuple[list[Use], dict[str, tuple[SeenImage, ...]]]:
-    return store.uses(session, conversation_id), store.seen(session, conversation_id)
+) -> tuple[dict[str, list[Attachment]], dict[str, tuple[SeenImage, ...]]]:
+    """Images of questions, and those that were shown for answers, by the message's id."""
+    images: dict[str, list[Attachment]] = defaultdict(list)
+    for use in store.uses(session, conversation_id):
+        images[use.message_id].append(use.image)
+    return images, store.seen(session, conversation_id)

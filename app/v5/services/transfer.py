@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.conversations.store import images, transfer
-from app.conversations.store.images import Attached, Original, Use
+from app.conversations.store.images import Attachment, Original, Use
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.media.image_source import ImageSource
 from app.media.intake import Intake
@@ -116,7 +116,7 @@ async def imported(
     made = await v4.prepared(owner, file)
     if mistakes := list(islice(_mistakes(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    taken: dict[str, Attached] = {}
+    taken: dict[str, Attachment] = {}
     for picture in file.conversation.images:
         whole = await intake.take(ImageSource(base64=picture.base64))
         taken[picture.sha256] = attached(whole, ImageNotes())
@@ -150,7 +150,7 @@ def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[Fi
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _bytes(told: TransferredMessage, taken: dict[str, Attached]) -> int:
+def _bytes(told: TransferredMessage, taken: dict[str, Attachment]) -> int:
     """Of the pictures of a message."""
     return sum(taken[one.sha256].size for one in told.images)
 
@@ -161,7 +161,7 @@ def _add(
     rows: Sequence[Message],
     *,
     told: dict[str, TransferredMessage],
-    taken: dict[str, Attached],
+    taken: dict[str, Attachment],
 ) -> None:
     """Store messages with their pictures."""
     transfer.add(session, found, rows)
@@ -173,14 +173,14 @@ def _add(
             images.see(session, found.id, row.id, _seen(seen, taken))
 
 
-def _attached(message: TransferredMessage, taken: dict[str, Attached]) -> list[Attached]:
+def _attached(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
     return [_as_told(taken[one.sha256], one) for one in message.images]
 
 
-def _as_told(picture: Attached, told: TransferredImage) -> Attached:
+def _as_told(picture: Attachment, told: TransferredImage) -> Attachment:
     notes = ImageNotes(told.ocr, told.lens_keywords, told.lens_local_keywords)
     original = Original(told.mime, told.width, told.height, told.bytes)
-    return Attached(
+    return Attachment(
         picture.sha256,
         picture.width,
         picture.height,
@@ -191,5 +191,5 @@ def _as_told(picture: Attached, told: TransferredImage) -> Attached:
     )
 
 
-def _seen(seen: Sequence[TransferredSeen], taken: dict[str, Attached]) -> list[SeenImage]:
+def _seen(seen: Sequence[TransferredSeen], taken: dict[str, Attachment]) -> list[SeenImage]:
     return [SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.conversations.context_window import most_images
+from app.conversations.context_window import max_images
 from app.media.header import MIMES
 from app.media.policy import MediaPolicy
 from app.provider.card import ModelCard, Vision
@@ -46,7 +46,7 @@ def _model(pool: ModelPool, card: ModelCard, vision: Vision, policy: MediaPolicy
         id=card.id,
         name=card.name,
         state=described(card, pool)["state"],
-        max_images=most_images(card, policy.max_images),
+        max_images=max_images(card, policy.max_images),
         max_pixels=vision.max_pixels or None,
         min_tokens=vision.min_tokens or None,
         max_tokens=vision.max_tokens or None,

@@ -1,0 +1,48 @@
+"""Between v1's wire models and the domain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import cast
+
+from app.chat.completion import Completion, new_id
+from app.chat.request import SAMPLING_FIELDS, ChatRequest, SamplingOptions
+from app.provider import types
+from app.v1.models import chat as wire
+from app.v1.models.chat import AnswerMessage, ChatAnswer, FinishReason, Usage
+
+
+def chat_request(body: wire.ChatRequest) -> ChatRequest:
+    """What the body asks for."""
+    return ChatRequest(
+        message=body.message,
+        history=messages(body.history),
+        system=body.system,
+        model=body.model,
+        sampling=sampling_options(body),
+    )
+
+
+def messages(turns: list[wire.Turn]) -> tuple[types.Message, ...]:
+    """Earlier turns, oldest first."""
+    return tuple(types.Message.of(turn.role, turn.content) for turn in turns)
+
+
+def sampling_options(body: wire.SamplingFields) -> SamplingOptions:
+    """The options that the body names."""
+    given = {name: getattr(body, name) for name in SAMPLING_FIELDS & body.model_fields_set}
+    if "stop" in given:
+        given["stop"] = tuple(given["stop"])
+    return SamplingOptions(**given)
+
+
+def chat_answer(model: str, completion: Completion) -> ChatAnswer:
+    """A whole answer as it is sent."""
+    return ChatAnswer(
+        id=new_id(),
+        model=model,
+        message=AnswerMessage(content=completion.text),
+        # Engines never cancel by themselves.
+        finish_reason=cast("FinishReason", completion.end.reason),
+        usage=Usage(**asdict(completion.end.usage)),
+    )
