@@ -10,9 +10,9 @@ from fastapi import Depends, Request
 
 from app.config import Settings
 from app.conversations.services import ConversationServices
-from app.downloads.jobs import Puller
+from app.downloads.jobs import DownloadJobs
 from app.media.intake import Intake
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
@@ -38,8 +38,8 @@ class State(TypedDict):
     templates: TemplateLibrary
     database: Database
     services: ConversationServices
-    fingerprints: Fingerprints
-    puller: Puller
+    checksums: ChecksumJobs
+    downloads: DownloadJobs
     vision: VisionServices
     uploads: UploadBudget
     traffic: Traffic
@@ -80,14 +80,14 @@ async def _traffic(request: Request) -> Traffic:
     return traffic
 
 
-async def _fingerprints(request: Request) -> Fingerprints:
-    fingerprints: Fingerprints = request.state.fingerprints
-    return fingerprints
+async def _checksums(request: Request) -> ChecksumJobs:
+    checksums: ChecksumJobs = request.state.checksums
+    return checksums
 
 
-async def _puller(request: Request) -> Puller:
-    puller: Puller = request.state.puller
-    return puller
+async def _downloads(request: Request) -> DownloadJobs:
+    downloads: DownloadJobs = request.state.downloads
+    return downloads
 
 
 async def _vision(request: Request) -> VisionServices:
@@ -122,8 +122,8 @@ Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 Services = Annotated[ConversationServices, Depends(_services)]
 Counted = Annotated[Traffic, Depends(_traffic)]
-Hashes = Annotated[Fingerprints, Depends(_fingerprints)]
-Pulls = Annotated[Puller, Depends(_puller)]
+Checksums = Annotated[ChecksumJobs, Depends(_checksums)]
+Pulls = Annotated[DownloadJobs, Depends(_downloads)]
 Vision = Annotated[VisionServices, Depends(_vision)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]

@@ -1,4 +1,4 @@
-"""The application: ``create_app`` puts the parts together. Nothing is made at import."""
+"""The application: ``create_app`` puts the parts together. Importing this module makes none."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import versions
 from app.config import Settings
-from app.conversations.janitor import Caretaker
+from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import State, VisionServices
-from app.downloads.jobs import Puller
+from app.downloads.jobs import DownloadJobs
 from app.media.intake import Intake
 from app.monitoring import health, metrics
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
 from app.reference import pages
@@ -66,8 +66,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             log.warning("there are no prompt templates in %s", settings.prompts_dir)
         migrate.prepare(settings.database_url)
         database = Database(settings.database_url)
-        caretaker = Caretaker(database)
-        await caretaker.start()
+        janitor = AbandonedTurnJanitor(database)
+        await janitor.start()
         pool = ModelPool(replace(settings.pool(), untouched=database.files()))
         services = ConversationServices(
             database,
@@ -77,9 +77,9 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             answer_tokens=settings.default_max_tokens,
             max_images=settings.max_images,
         )
-        fingerprints = Fingerprints()
-        puller = Puller(settings.hubs(), settings.models_dir, pool.cards)
-        await puller.start()
+        checksums = ChecksumJobs()
+        downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
+        await downloads.start()
         intake = Intake(settings.media())
         # The server is up before its model is: who asks meanwhile is told how far it is.
         preloading = asyncio.create_task(_preload(pool))
@@ -89,8 +89,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
             "templates": templates,
             "database": database,
             "services": services,
-            "fingerprints": fingerprints,
-            "puller": puller,
+            "checksums": checksums,
+            "downloads": downloads,
             "vision": VisionServices(services, intake),
             "uploads": UploadBudget(settings.read_at_once()),
             "traffic": traffic,
@@ -99,10 +99,10 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
         }
         preloading.cancel()
         await intake.close()
-        await puller.close()
-        await fingerprints.close()
+        await downloads.close()
+        await checksums.close()
         await pool.close()
-        await caretaker.close()
+        await janitor.close()
         database.close()
 
     app = FastAPI(
@@ -118,6 +118,13 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
 def bounded_app() -> FastAPI:
     """Build the application for ``app.cli.serve``, whose server keeps the bounds."""
     return create_app(bounded=True)
+
+
+def __getattr__(name: str) -> FastAPI:
+    """Make ``app`` when it is first asked for, so that ``uvicorn app.main:app`` works too."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, create_app())  # type: ignore[no-any-return]
 
 
 def _templates(settings: Settings) -> TemplateLibrary:

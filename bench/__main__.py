@@ -1,4 +1,4 @@
-"""``python -m bench [WORK …] [--quick]``: measure, and write a table and a chart."""
+"""``python -m bench [WORKLOAD …] [--quick]``: measure, and write a table and a chart."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import argparse
 import time
 from pathlib import Path
 
-from bench import chart, machine, models, shapes, vision_models
-from bench.plan import FULL, QUICK, Plan
-from bench.process import ROOT
-from bench.report import Report, targets
-from bench.samples import Sample
-from bench.servers import (
+from bench import machine
+from bench.contestants.process import ROOT
+from bench.contestants.servers import (
     LLAMA_SERVER,
     MLX_SERVER,
     MLX_VLM_NEEDS,
@@ -19,7 +16,12 @@ from bench.servers import (
     PACKAGED,
     available,
 )
-from bench.works import WORKS
+from bench.models import catalogue, qwen2, vision_catalogue
+from bench.plan import FULL, QUICK, Plan
+from bench.report import chart
+from bench.report.report import Report, targets
+from bench.report.samples import Sample
+from bench.workloads import WORKLOADS
 
 CACHE = ROOT / ".cache" / "bench"
 RESULTS = ROOT / "bench" / "results"
@@ -35,68 +37,70 @@ MISSING = {
 
 
 def main() -> None:
-    """Run the chosen works one after the other and write the report."""
+    """Run the chosen workloads one after the other and write the report."""
     options = _options()
     if options.again:
         _write(Report.read(options.again), options.again.parent)
         return
     plan = _plan(options.quick)
-    remarks = [*_missing(plan, options.works), *([QUICK_SIZES] if options.quick else [])]
+    remarks = [*_missing(plan, options.workloads), *([QUICK_SIZES] if options.quick else [])]
     report = Report(_name(options), machine.facts(), remarks, [])
-    for work in options.works:
-        report.remarks.append(_measure(work, plan, report.samples))
-        report.write(options.results)  # after each work: a run of minutes may be broken off
+    for workload in options.workloads:
+        report.remarks.append(_measure(workload, plan, report.samples))
+        report.write(options.results)  # after each workload: a run of minutes may be broken off
     _write(report, options.results)
     print("\n".join(targets(report.samples)))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("works", nargs="*", metavar="WORK", help=f"of: {' '.join(WORKS)}")
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"of: {' '.join(WORKLOADS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
     parser.add_argument("--name", help="file name of the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--again", type=Path, metavar="JSON", help="only rewrite table and chart")
     options = parser.parse_args()
-    if unknown := set(options.works) - WORKS.keys():
-        parser.error(f"no such work: {', '.join(sorted(unknown))}")
-    options.works = options.works or list(WORKS)
+    if unknown := set(options.workloads) - WORKLOADS.keys():
+        parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    options.workloads = options.workloads or list(WORKLOADS)
     return options
 
 
 def _plan(quick: bool) -> Plan:
     print("· writing the generated model, unless it is there", flush=True)
-    shape = shapes.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf")
+    shape = qwen2.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf")
     return Plan(QUICK if quick else FULL, available(), machine.cores(), shape, STARTER, CACHE)
 
 
 def _name(options: argparse.Namespace) -> str:
     """The whole is ``latest``; a part never overwrites it."""
-    whole = options.works == list(WORKS)
-    parts = [] if whole else [*options.works]
+    whole = options.workloads == list(WORKLOADS)
+    parts = [] if whole else [*options.workloads]
     kind = ["quick"] if options.quick else ["latest"] if whole else []
     return str(options.name or "-".join([*parts, *kind]))
 
 
-def _measure(work: str, plan: Plan, samples: list[Sample]) -> str:
-    """Add the work's samples; a remark on the conditions."""
-    print(f"· {work}", flush=True)
+def _measure(workload: str, plan: Plan, samples: list[Sample]) -> str:
+    """Add the workload's samples; a remark on the conditions."""
+    print(f"· {workload}", flush=True)
     neighbours, started = machine.Neighbours(), time.monotonic()
-    for sample in WORKS[work](plan):
+    for sample in WORKLOADS[workload](plan):
         print(f"  {sample.figure:18} {sample.contestant:18} {sample.value:10.4g}", flush=True)
         samples.append(sample)
     percent, seconds = neighbours.percent(), time.monotonic() - started
-    return f"{work}: {seconds:.0f} s, other processes took {percent:.0f} % of the processor."
+    return f"{workload}: {seconds:.0f} s, other processes took {percent:.0f} % of the processor."
 
 
-def _missing(plan: Plan, works: list[str]) -> list[str]:
+def _missing(plan: Plan, workloads: list[str]) -> list[str]:
     remarks = [text for name, text in MISSING.items() if name not in plan.servers]
     if not plan.starter.exists():
         remarks.append("Starter model not measured: its file is not there.")
-    if "engines" in works:
-        remarks += models.missing(CACHE)
-    if "vision" in works:
-        remarks += vision_models.missing()
+    if "engines" in workloads:
+        remarks += catalogue.missing(CACHE)
+    if "vision" in workloads:
+        remarks += vision_catalogue.missing()
     return remarks
 
 

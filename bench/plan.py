@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.servers import Server
+from bench.contestants.servers import Server
 
 
 @dataclass(frozen=True)

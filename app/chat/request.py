@@ -57,7 +57,7 @@ SAMPLING_FIELDS = frozenset(each.name for each in fields(SamplingOptions))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A question, with what was said before it.
+    """A question, with the messages before it.
 
     ``model`` None is the default model. ``template`` names a prompt template, which ``variables``
     fill in.

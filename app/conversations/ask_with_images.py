@@ -94,7 +94,7 @@ def vision_model(request: TurnRequest) -> Choose:
 
 def _with_vision(pool: ModelPool, card: ModelCard) -> ModelCard:
     if card.vision is None:
-        raise ModelCannotSee(card.id, pool.seeing())
+        raise ModelCannotSee(card.id, pool.vision_models())
     return card
 
 

@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.0
 WAIT_SECONDS = 10.0
 """After work that failed."""
 
-BREATH_SECONDS = 0.01
+SHARE_SECONDS = 0.01
 """Between two transactions, so that other processes get their turn to write to SQLite."""
 
 
@@ -65,7 +65,7 @@ class BackgroundWork:
         more = True
         while more:
             more = await self._database.write(index_backlog.write_piece, plans)
-            await asyncio.sleep(BREATH_SECONDS)
+            await asyncio.sleep(SHARE_SECONDS)
         return await self._database.write(index_backlog.settle, plans)
 
     async def _remove(self) -> bool:
@@ -75,8 +75,8 @@ class BackgroundWork:
             return False
         left: removal.Batch | None = batch
         while left is not None:
-            left = await self._database.delete(removal.take_away, left)
-            await asyncio.sleep(BREATH_SECONDS)
+            left = await self._database.delete(removal.delete_batch, left)
+            await asyncio.sleep(SHARE_SECONDS)
         return True
 
     async def close(self) -> None:

@@ -120,7 +120,7 @@ def max_images(card: ModelCard, most: int) -> int:
 def require_vision(target: GenerationTarget, history: Sequence[HistoryMessage]) -> None:
     """Raise ModelCannotSee, or UnsupportedInput for a question with too many images."""
     if _images(history) and not target.max_images:
-        raise ModelCannotSee(target.model.id, target.pool.seeing())
+        raise ModelCannotSee(target.model.id, target.pool.vision_models())
     if (count := len(history[-1].images)) > target.max_images:
         raise UnsupportedInput(
             f"The question has {count} images; {target.model.id} takes {target.max_images} at most."

@@ -10,26 +10,26 @@ from app.conversations.background_work import BackgroundWork
 from app.conversations.store import turns
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
-from app.storage.process_lock import Presence
+from app.storage.process_lock import ProcessLock
 
 log = logging.getLogger(__name__)
 
-ROUND = 5.0
+ROUND_SECONDS = 5.0
 """Seconds between two looks for answers of other servers that died."""
 
 
-class Caretaker:
+class AbandonedTurnJanitor:
     """Looks after the database for one server process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._presence = Presence(database.engine)
+        self._process_lock = ProcessLock(database.engine)
         self._work = BackgroundWork(database)
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Repair what is left from before; everything, where no other server is running."""
-        await asyncio.to_thread(self._presence.enter, self._repair_all)
+        await asyncio.to_thread(self._process_lock.enter, self._repair_all)
         self._rounds = asyncio.create_task(self._go_round())
         self._work.start()
 
@@ -40,19 +40,19 @@ class Caretaker:
 
     async def _go_round(self) -> None:
         while True:
-            await asyncio.to_thread(self._presence.keep)
+            await asyncio.to_thread(self._process_lock.keep)
             await self._database.keep_up()
             try:
                 if await self._database.read(turns.any_abandoned):
                     await self._database.write(turns.repair, all_of_them=False)
             except StorageUnavailable as error:
                 log.warning("unfinished answers could not be looked for: %s", error)
-            await asyncio.sleep(ROUND)
+            await asyncio.sleep(ROUND_SECONDS)
 
     async def close(self) -> None:
-        """Stop, and tell other servers that this one has gone."""
+        """Stop, and show other servers that this one has gone."""
         await self._work.close()
         if self._rounds:
             self._rounds.cancel()
             await asyncio.gather(self._rounds, return_exceptions=True)
-        self._presence.close()
+        self._process_lock.close()

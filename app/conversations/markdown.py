@@ -19,7 +19,7 @@ NOTES = {
     "stopped": "This answer was stopped.",
     "failed": "This answer failed",
 }
-"""What is said below an answer that is not complete."""
+"""The note below an answer that is not complete."""
 
 _HTML = re.compile(r"<[A-Za-z/!?]")
 _FENCE = re.compile(r"`{3,}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.conversations.services import ConversationServices
 from app.conversations.store import turns
 
-PATIENCE = 5.0
+WAIT_SECONDS = 5.0
 """Seconds to wait for the maker of the answer to notice."""
 
 
@@ -28,7 +28,7 @@ async def stop(services: ConversationServices, owner: str, conversation_id: str)
         return StoppedAnswer()
     if signal := services.stop_signals.get(answer_id):
         signal.set()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + WAIT_SECONDS
     while (
         status := await services.database.read(turns.status, conversation_id, answer_id)
     ) == "generating":

@@ -1,4 +1,4 @@
-"""Which model answers a turn, what it is told and where the answer is stored."""
+"""Which model answers a turn, what it reads, and where the answer is stored."""
 
 from __future__ import annotations
 

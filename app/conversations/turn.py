@@ -25,7 +25,7 @@ from app.conversations.store import tree, truncation, turns
 from app.conversations.store.images import Attachment
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.truncation import TruncationKind, WindowStart
-from app.conversations.store.turns import Ending
+from app.conversations.store.turns import TurnEnding
 from app.conversations.target import GenerationTarget
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
@@ -39,7 +39,7 @@ T = TypeVar("T")
 HEARTBEAT_SECONDS = 1.0
 """Between two signs of life, which also store the text so far and see a request to stop."""
 
-PATIENCE = 60.0
+WAIT_SECONDS = 60.0
 """Seconds that a turn waits for the one before it, when asked to."""
 
 RETRY_SECONDS = 0.1
@@ -103,7 +103,7 @@ class Turn:
                 yield await self._stopped()
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(StorageUnavailable):  # nobody is left to hear of it
-                await self._end(Ending("stopped", self.text))
+                await self._end(TurnEnding("stopped", self.text))
             raise
         except Exception as error:
             if not self._begun:
@@ -124,7 +124,7 @@ class Turn:
     # ---------------------------------------------------------------- its beginning
 
     async def _begin(self) -> AsyncGenerator[Progress, None]:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + WAIT_SECONDS
         announced = False
         while not self._begun:
             try:
@@ -189,7 +189,7 @@ class Turn:
                 self._started = event
             case End(reason=reason, usage=usage):
                 self._retracted = event.retracted
-                await self._end(Ending("complete", self.text, reason, asdict(usage)))
+                await self._end(TurnEnding("complete", self.text, reason, asdict(usage)))
                 return TurnEnd(reason, usage, context=self.context)
         return event
 
@@ -233,7 +233,7 @@ class Turn:
     async def _stopped(self) -> End:
         if self._gone:
             raise ConversationNotFound(self.target.conversation_id)
-        await self._end(Ending("stopped", self.text, "cancelled"))
+        await self._end(TurnEnding("stopped", self.text, "cancelled"))
         begun = self._started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)
         return TurnEnd("cancelled", usage, context=self.context)
@@ -242,9 +242,9 @@ class Turn:
         known = isinstance(error, (AppError, ProviderError))
         reason = str(error) if known else "The server made a mistake."
         with suppress(StorageUnavailable):  # the client hears why the turn failed, perhaps of this
-            await self._end(Ending("failed", self.text, error=reason))
+            await self._end(TurnEnding("failed", self.text, error=reason))
 
-    async def _end(self, ending: Ending) -> None:
+    async def _end(self, ending: TurnEnding) -> None:
         """Write the last word, unless it has been written; raises ConversationNotFound."""
         if self._ended:
             return

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from app.dependencies import Pool, Store
-from app.provider.pool.eviction import Entry
-from app.provider.runtime.metrics import Meters
+from app.provider.pool.eviction import LedgerEntry
+from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostStatus
 
 router = APIRouter(include_in_schema=False)
@@ -29,28 +29,28 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
     So is one that cannot be loaded, unless a setting names it.
     """
     problem = await database.problem()
-    await pool.look_at_defaults()
-    ledger, meters = await pool.measured(), pool.meters()
-    well = pool.well() and not problem
+    await pool.rescan_defaults()
+    ledger, metrics = await pool.measured(), pool.metrics()
+    well = pool.is_healthy() and not problem
     told = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",
         "models": {
-            model: _shown(status, meters.get(model) or Meters(), ledger.get(model))
+            model: _shown(status, metrics.get(model) or ModelMetrics(), ledger.get(model))
             for model, status in (pool.broken_defaults() | pool.health()).items()
         },
     }
     return JSONResponse(told, 200 if well else 503)
 
 
-def _shown(status: HostStatus, meters: Meters, entry: Entry | None) -> dict[str, Any]:
+def _shown(status: HostStatus, metrics: ModelMetrics, entry: LedgerEntry | None) -> dict[str, Any]:
     """Status and recent figures; None where there is nothing to tell yet."""
     shown = asdict(status)
     del shown["pid"]  # anybody may ask; process numbers are for the one who runs the server
     return shown | {
-        "tokens_per_second": _rounded(meters.tokens_per_second),
-        "time_to_first_token_seconds": _rounded(meters.time_to_first_token),
-        "cache_hit_rate": _rounded(meters.cache_hit_rate),
+        "tokens_per_second": _rounded(metrics.tokens_per_second),
+        "time_to_first_token_seconds": _rounded(metrics.time_to_first_token),
+        "cache_hit_rate": _rounded(metrics.cache_hit_rate),
         "memory_bytes": (entry and entry.measured) or None,
     }
 

@@ -27,13 +27,13 @@ from app.provider.errors import (
     ModelNotLoadable,
     UnsupportedInput,
 )
-from app.provider.runtime.metrics import Error, Meters, Outcome
+from app.provider.runtime.metrics import Error, ModelMetrics, Outcome
 from app.provider.runtime.status import HostStatus, State
 from app.web.error_codes import kind_of
 
 MODEL = ("model",)
 
-COUNTERS: dict[str, tuple[str, Callable[[Meters], float]]] = {
+COUNTERS: dict[str, tuple[str, Callable[[ModelMetrics], float]]] = {
     "sllm_prompt_tokens": ("Tokens of accepted prompts.", lambda it: it.prompt_tokens),
     "sllm_cached_tokens": (
         "Tokens of accepted prompts that did not have to be computed.",
@@ -99,33 +99,33 @@ class _Collected:
 def _requests(reading: Reading) -> Metric:
     told = "Requests that ended, by how; code says which error refused them or made them fail."
     family = CounterMetricFamily("sllm_requests", told, labels=("model", "outcome", "code"))
-    for model, meters in reading.meters.items():
-        for (outcome, code), count in _by_code(meters).items():
+    for model, metrics in reading.metrics.items():
+        for (outcome, code), count in _by_code(metrics).items():
             family.add_metric((model, outcome, code), count)
     return family
 
 
-def _by_code(meters: Meters) -> Counter[tuple[str, str]]:
+def _by_code(metrics: ModelMetrics) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
-    for outcome, error in dict.fromkeys((*ENDS, *meters.requests)):
+    for outcome, error in dict.fromkeys((*ENDS, *metrics.requests)):
         code = kind_of(error).code if error else ""
-        counts[outcome, code] += meters.requests[outcome, error]
+        counts[outcome, code] += metrics.requests[outcome, error]
     return counts
 
 
 def _counted(reading: Reading) -> Iterator[Metric]:
     for name, (told, value) in COUNTERS.items():
         family = CounterMetricFamily(name, told, labels=MODEL)
-        for model, meters in reading.meters.items():
-            family.add_metric((model,), value(meters))
+        for model, metrics in reading.metrics.items():
+            family.add_metric((model,), value(metrics))
         yield family
 
 
 def _first_token(reading: Reading) -> Metric:
     told = "Time from a request to the first text of its answer; loading and waiting count."
     family = HistogramMetricFamily("sllm_time_to_first_token_seconds", told, labels=MODEL)
-    for model, meters in reading.meters.items():
-        waits = meters.first_token_seconds
+    for model, metrics in reading.metrics.items():
+        waits = metrics.first_token_seconds
         buckets = [(_bound(bound), count) for bound, count in waits.cumulative()]
         family.add_metric((model,), buckets, waits.sum)
     return family
@@ -138,15 +138,15 @@ def _bound(seconds: float) -> str:
 def _loads(reading: Reading) -> Metric:
     told = "Loads of the model, and how long they took."
     family = SummaryMetricFamily("sllm_model_load_seconds", told, labels=MODEL)
-    for model, meters in reading.meters.items():
-        family.add_metric((model,), meters.loads, meters.load_seconds)
+    for model, metrics in reading.metrics.items():
+        family.add_metric((model,), metrics.loads, metrics.load_seconds)
     return family
 
 
 def _states(reading: Reading) -> Metric:
     told = "1 for the state that the model is in, 0 for the others."
     family = GaugeMetricFamily("sllm_model_state", told, labels=("model", "state"))
-    for model in reading.meters:
+    for model in reading.metrics:
         status = reading.statuses.get(model)
         now = status.state if status else "unloaded"
         for state in get_args(State):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from app.provider.pool.eviction import Entry
+from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
-from app.provider.runtime.metrics import Meters
+from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostStatus
 from app.storage.database import Database
 from app.web.request_log import Traffic
@@ -31,14 +31,14 @@ class ProcessReading:
 class Reading:
     """Everything that is exported, at one moment.
 
-    ``meters`` has every model that was asked for, ``statuses`` those that have an engine now;
+    ``metrics`` has every model that was asked for, ``statuses`` those that have an engine now;
     ``ledger`` is what was set aside for each, and what it holds now. ``lag`` is the time in
     seconds that a task waited for its turn on the event loop.
     """
 
-    meters: Mapping[str, Meters]
+    metrics: Mapping[str, ModelMetrics]
     statuses: Mapping[str, HostStatus]
-    ledger: Mapping[str, Entry]
+    ledger: Mapping[str, LedgerEntry]
     traffic: Traffic
     database_up: bool
     lag: float
@@ -52,7 +52,7 @@ async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading
         database_up=not await database.problem(),
         process=await asyncio.to_thread(_own),
         ledger=await pool.measured(),
-        meters=pool.meters(),
+        metrics=pool.metrics(),
         statuses=pool.health(),
         traffic=traffic,
     )

@@ -23,7 +23,7 @@ class CursorKey(NamedTuple):
 
 
 def encode(key: CursorKey, *scope: str) -> str:
-    """Name a key of the list that ``scope`` tells from all others."""
+    """Name a key of a list; ``scope`` distinguishes the list from all others."""
     fields = {"scope": _digest(scope), "at": key.at, "id": key.id}
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")

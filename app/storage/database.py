@@ -293,6 +293,6 @@ async def _seen_through(future: asyncio.Future[T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled:
-        future.exception()  # seen: nobody is left to be told
+        future.exception()  # retrieved: nobody is left to hear of it
         raise cancelled
     return future.result()

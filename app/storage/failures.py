@@ -15,12 +15,12 @@ LASTING = frozenset({FULL, READ_ONLY, DISK_FAILED})
 
 
 def first_line(error: DBAPIError) -> str:
-    """What the database said; what follows are hints and the values of rows."""
+    """The database's own sentence, without the hints and values of rows that follow it."""
     return str(error.orig).partition("\n")[0].rstrip(" .")
 
 
 def sentence(error: DBAPIError) -> str:
-    """What clients are told, which names no file, table or address."""
+    """The sentence for clients, which names no file, table or address."""
     reason = str(error.orig).lower()
     if "full" in reason or "no space" in reason:
         return FULL

@@ -64,7 +64,7 @@ def prepare(url: str) -> str | None:
 def _make_private(engine: Engine) -> None:
     """A new SQLite file is its owner's alone, for conversations are; SQLite would use the umask."""
     if engine.dialect.name == "sqlite":
-        with suppress(OSError):  # it is there, or cannot be made: connecting tells
+        with suppress(OSError):  # it is there, or cannot be made: connecting shows which
             os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
 
 

@@ -21,7 +21,7 @@ LOCK = 0x534C4C50
 """Number of the advisory lock in PostgreSQL."""
 
 
-class Presence:
+class ProcessLock:
     """The lock of one process; ``close`` gives it up."""
 
     def __init__(self, engine: Engine) -> None:

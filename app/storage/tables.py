@@ -35,7 +35,7 @@ HIDDEN = ""
 
 
 class Conversation(Table):
-    """A tree of messages, and the leaf of the branch that goes on when nothing else is said.
+    """A tree of messages, and the leaf of the branch that the next question follows.
 
     ``setup`` is what a turn keeps to unless a request says otherwise; see ``services.setup``.
     """
@@ -55,7 +55,7 @@ class Conversation(Table):
 class Message(Table):
     """One message. A parent belongs to the same conversation: the foreign key sees to it.
 
-    ``content`` is what was said; ``prompt`` what the model reads in its place, where a template
+    ``content`` is the text; ``prompt`` what the model reads in its place, where a template
     wrapped it. An answer that is being made holds a lease: its maker renews it every second, and
     one that has run out belongs to a maker that died. ``stopping`` asks the maker to end it.
     """

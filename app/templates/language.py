@@ -1,28 +1,34 @@
-"""Prompt templates: a language smaller than Jinja, which people may write for others to run.
+"""The language of prompt templates: a subset of Jinja that is safe to render for anybody.
 
-They render inside the API process, so nothing in them may take long in one piece: a watchdog can
-stop a loop, but not one call into C that builds gigabytes or compares for hours. Hence values are
-scalars or flat lists, never nested; only listed statements, filters and methods exist; and every
-text that is made is paid for out of an allowance before it is made.
+Templates render in a thread of the API process. A watchdog ends loops there, but it cannot end one
+call into C, which holds the interpreter for as long as it takes. Therefore values are scalars or
+flat lists, only the listed statements, filters and methods exist, and a template pays for text and
+lists out of an allowance before they are made.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import BuiltinMethodType
 from typing import Any
 
 from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta, nodes
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
-from jinja2.filters import FILTERS
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
-from app.provider.generation.jinja_filters import guarded
-from app.provider.generation.jinja_limits import Allowance, TemplateFailed, bounded, limited
+from app.provider.generation.jinja_limits import TemplateFailed, bounded, limited
+from app.templates.language_filters import (
+    FILTERS,
+    allowance,
+    as_text,
+    check_strip,
+    joined,
+    paid,
+)
 
 LONGEST_TEXT = 256 * 1024
 """Characters a template may render beyond those of the values it is given."""
@@ -32,7 +38,7 @@ SECONDS = 0.5
 
 _LARGEST = 2**63
 _WORK = 4
-"""A template may handle so many times the characters that it may render."""
+"""The allowance, as a multiple of the characters that a template may render."""
 
 _NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.With),
@@ -52,24 +58,10 @@ _METHODS: dict[type, frozenset[str]] = {
         ]
     ),
 }
-_FILTERS = (
-    *("abs", "capitalize", "count", "d", "default", "first", "float", "last", "length", "list"),
-    *("lower", "max", "min", "reverse", "sort", "title", "trim", "truncate", "unique", "upper"),
-)
-
-
-_allowance = Allowance()
-"""In characters."""
-
-
-def _paid(result: Any) -> Any:
-    if isinstance(result, Sized) and not isinstance(result, range):
-        _allowance.spend(len(result))
-    return result
 
 
 class _Generator(CodeGenerator):
-    """``~`` joins as everything else does: within the allowance."""
+    """Compiles ``~`` to a call of ``_Language.concat``, which charges for the text."""
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802
         self.write("concat(map(environment.text, (")
@@ -80,7 +72,7 @@ class _Generator(CodeGenerator):
 
 
 class _Language(ImmutableSandboxedEnvironment):
-    """See the module."""
+    """The environment that compiles and renders prompt templates."""
 
     code_generator_class = _Generator
     intercepted_binops = frozenset(["+", "*", "%"])
@@ -95,23 +87,23 @@ class _Language(ImmutableSandboxedEnvironment):
             finalize=_shown,
         )
         self.globals = {name: self.globals[name] for name in ("range", "namespace")}
-        self.filters = {name: guarded(FILTERS[name], _paid) for name in _FILTERS}
-        own: dict[str, Callable[..., Any]]
-        own = {"int": _int, "join": _join, "replace": _replace, "round": _round, "tojson": _json}
-        self.filters |= {name: guarded(function, _paid) for name, function in own.items()}
+        self.filters = dict(FILTERS)
 
     def concat(self, pieces: Iterable[str]) -> str:
-        """Join what a block has made."""
-        return _joined(list(pieces))
+        """Join the pieces of a block or of ``~``."""
+        return joined(list(pieces))
 
     def text(self, value: Any) -> str:
-        """How a value reads in the middle of text."""
-        return _text(value)
+        """Write a value as ``~`` joins it."""
+        return as_text(value)
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
-        return _paid(super().call(__context, __obj, *args, **kwargs))
+        """Call a method or a function, within the allowance."""
+        _pay_for_method(__obj, args)
+        return paid(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Compute ``+``, ``*`` and ``%``, within the allowance."""
         if isinstance(left, str) or isinstance(right, str):
             _pay_for_text(operator, left, right)
         elif not (isinstance(left, int | float) and isinstance(right, int | float)):
@@ -122,9 +114,10 @@ class _Language(ImmutableSandboxedEnvironment):
         return result
 
     def wrap_str_format(self, value: Any) -> None:
-        """Leave ``format`` to ``is_safe_attribute``: its widths make much out of little."""
+        """Do not wrap ``format``: ``is_safe_attribute`` refuses it, as a width makes long text."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may read this attribute."""
         allowed = _METHODS.get(type(obj))
         if allowed is not None:
             return attr in allowed
@@ -133,68 +126,35 @@ class _Language(ImmutableSandboxedEnvironment):
 
 def _pay_for_text(operator: str, left: Any, right: Any) -> None:
     if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        _allowance.spend(len(left) + len(right))
+        allowance.spend(len(left) + len(right))
     elif operator == "*" and (isinstance(left, int) or isinstance(right, int)):
         text, times = (left, right) if isinstance(left, str) else (right, left)
-        _allowance.spend(len(text) * max(times, 0))
+        allowance.spend(len(text) * max(times, 0))
     else:
         raise SecurityError(f"the operator {operator} does not take these; join text with ~")
 
 
+def _pay_for_method(method: Any, args: tuple[Any, ...]) -> None:
+    text = method.__self__ if isinstance(method, BuiltinMethodType) else None
+    if not isinstance(text, str):
+        return
+    if method.__name__ in ("split", "splitlines"):
+        allowance.spend(len(text))
+    elif method.__name__ in ("strip", "lstrip", "rstrip") and args:
+        check_strip(text, args[0])
+
+
 @pass_context
 def _shown(_: Context, value: Any) -> str:
-    """What ``{{ value }}`` prints."""
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str | int | float):
-        return str(value)
-    if value is None:
-        return ""
-    if isinstance(value, StrictUndefined):
-        return str(value)  # raises, and names what is undefined
-    raise SecurityError(f"a {type(value).__name__} is not text: use the filter join or tojson")
-
-
-def _joined(pieces: list[str], separator: str = "") -> str:
-    _allowance.spend(sum(map(len, pieces)) + len(separator) * len(pieces))
-    return separator.join(pieces)
-
-
-def _join(values: Iterable[Any], separator: str = "") -> str:
-    return _joined([_text(value) for value in values], str(separator))
-
-
-def _replace(text: Any, old: str, new: str) -> str:
-    text, old, new = _text(text), str(old), str(new)
-    _allowance.spend(text.count(old) * len(new))
-    replaced: str = text.replace(old, new)
-    return replaced
-
-
-def _int(value: Any, default: int = 0) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError, OverflowError):
-        return default
-
-
-def _round(value: float, digits: int = 0) -> float:
-    return round(float(value), max(-15, min(digits, 15)))
-
-
-def _json(value: Any) -> str:
-    """Piece by piece, so that the limits can end it."""
-    pieces = json.JSONEncoder(ensure_ascii=False).iterencode(value)
-    return "".join(limited(pieces, max(_allowance.left, 0)))
+    # It takes the context, so that Jinja does not print constants while it compiles.
+    return as_text(value)
 
 
 _language = _Language()
 
 
 class PromptTemplate:
-    """A template's source, compiled. ``names`` are the variables it uses."""
+    """A compiled source; ``names`` are the variables that it uses."""
 
     def __init__(self, source: str) -> None:
         try:
@@ -206,7 +166,7 @@ class PromptTemplate:
         """Fill in the values, within the limits; raises TemplateFailed."""
         given = sum(len(value) for value in values.values() if isinstance(value, str))
         longest = LONGEST_TEXT + given
-        _allowance.grant(longest * _WORK)
+        allowance.grant(longest * _WORK)
         pieces = self._template.generate(values)
         return bounded(SECONDS, lambda: "".join(limited(pieces, longest)))
 
@@ -223,6 +183,8 @@ def _check(tree: nodes.Template) -> None:
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, (*_NODES, nodes.EvalContext)):
             _refuse(f"{type(node).__name__} is not available here", node)
+        if isinstance(node, nodes.Call | nodes.Filter | nodes.Test) and node.dyn_args:
+            _refuse("'*' before an argument is not available here", node)
         if isinstance(node, nodes.Filter) and node.name not in _language.filters:
             _refuse(f"there is no filter {node.name!r} here", node)
         if isinstance(node, nodes.Test) and node.name not in _language.tests:
@@ -232,7 +194,7 @@ def _check(tree: nodes.Template) -> None:
 
 
 def _flat(node: nodes.List | nodes.Tuple | nodes.Dict) -> bool:
-    """Whether a literal holds only constants; a tuple of names to assign to holds nothing."""
+    """Whether a literal holds only constants; a tuple that is assigned to makes no value."""
     if isinstance(node, nodes.Dict):
         return all(isinstance(each, nodes.Pair | nodes.Const) for each in node.find_all(nodes.Node))
     if isinstance(node, nodes.Tuple) and node.ctx == "store":
@@ -255,5 +217,5 @@ def _where(failure: TemplateFailed) -> str:
 
 @lru_cache(maxsize=128)
 def compiled(source: str) -> PromptTemplate:
-    """Compile, or find what was compiled before; raises TemplateFailed."""
+    """Compile a source, or return it from the cache; raises TemplateFailed."""
     return PromptTemplate(source)

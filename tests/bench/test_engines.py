@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from bench import models
-from bench.direct import driven
-from bench.prompts import chatml
-from bench.works.engines import RIVALS, talk
-from bench.works.switch import LOADS, Watch
+from bench.baselines.driver import driven
+from bench.inputs.prompts import chatml
+from bench.models import catalogue
+from bench.workloads.engines import RIVALS, talk
+from bench.workloads.switch import LOADS, Watch
 
 QUESTIONS = [chatml(one) for one in talk(1, 5)]
 """Their answers are of different lengths and end by themselves."""
@@ -21,9 +21,9 @@ QUESTIONS = [chatml(one) for one in talk(1, 5)]
 def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time(
     engine: str,
 ) -> None:
-    model = models.starter(engine)
+    model = catalogue.starter(engine)
     if model is None:
-        pytest.skip(f"{models.KINDS[engine].runs_with} is not installed")
+        pytest.skip(f"{catalogue.KINDS[engine].runs_with} is not installed")
     with driven(RIVALS[engine].module, model, 1) as measure:
         alone, _ = measure(QUESTIONS, 64, 1)
         together, seconds = measure(QUESTIONS, 64, 3)
@@ -37,7 +37,7 @@ def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time
 def test_all_yardsticks_count_the_same_tokens() -> None:
     counts = set()
     for engine, rivals in RIVALS.items():
-        if model := models.starter(engine):
+        if model := catalogue.starter(engine):
             with driven(rivals.module, model, 1) as measure:
                 counts.add(measure(QUESTIONS[:1], 64, 1)[0])
     assert len(counts) == 1
@@ -56,8 +56,8 @@ def test_what_cannot_be_measured_is_said(
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: None if name == "onnx_ir" else there(name)
     )
-    assert models.shape("onnx", empty) is None
-    (remark,) = [one for one in models.missing(empty) if "onnx" in one]
+    assert catalogue.shape("onnx", empty) is None
+    (remark,) = [one for one in catalogue.missing(empty) if "onnx" in one]
     assert "onnx_ir" in remark
 
 

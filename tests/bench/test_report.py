@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import shapes
-from bench.figures import FIGURES, GOALS, Goal, judge
-from bench.report import Report, number, targets
-from bench.samples import Sample, Summary, ratio, summary
+from bench.models import qwen2
+from bench.report.figures import FIGURES, GOALS, Goal, judge
+from bench.report.report import Report, number, targets
+from bench.report.samples import Sample, Summary, ratio, summary
 
 SAMPLES = [
     Sample("streams.8", "ours", 0, 60.0),
@@ -80,7 +80,7 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
 
 
 def test_the_vocabulary_has_the_real_size_and_no_token_twice() -> None:
-    tokens = shapes.vocabulary()
-    assert len(tokens) == len(set(tokens)) == shapes.VOCAB
-    assert tokens[shapes.FIRST_WORD] == "Ġbaba"
-    assert tokens[shapes.FIRST_SPECIAL] == "<|endoftext|>"
+    tokens = qwen2.vocabulary()
+    assert len(tokens) == len(set(tokens)) == qwen2.VOCAB
+    assert tokens[qwen2.FIRST_WORD] == "Ġbaba"
+    assert tokens[qwen2.FIRST_SPECIAL] == "<|endoftext|>"

@@ -15,11 +15,11 @@ import pytest
 from app.conversations.store import conversations, listing
 from app.storage.database import Database
 from app.web.auth import LOCAL
-from bench import population
-from bench.client import Client
-from bench.raw_store import RawStore
-from bench.servers import STORED, available
-from bench.texts import QUERIES, SCATTERED, texts
+from bench.baselines.sqlite import RawStore
+from bench.contestants.client import Client
+from bench.contestants.servers import STORED, available
+from bench.inputs import population
+from bench.inputs.texts import QUERIES, SCATTERED, texts
 from tests.store import audit
 
 MESSAGES = 1000

@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 
 from app.provider.headers.gguf import read_header
-from bench import shapes_vision, vision_models
-from bench.client import Client, Reply
-from bench.figures import GOALS
-from bench.pictures import picture, question, showing, told
+from bench.contestants.client import Client, Reply
+from bench.contestants.servers import LLAMA_SERVER, MLX_VLM_SERVER, OURS, available
+from bench.contestants.vision_servers import PATH, eye, seeing
+from bench.inputs.pictures import picture, question, showing, told
+from bench.models import qwen2_vl, vision_catalogue
+from bench.models.vision_catalogue import KINDS
 from bench.plan import FULL, QUICK, Plan, Scale
-from bench.servers import LLAMA_SERVER, MLX_VLM_SERVER, OURS, available
-from bench.vision_models import KINDS
-from bench.vision_servers import PATH, eye, seeing
-from bench.works.gap import gaps
-from bench.works.vision import _rounds as rounds_of
+from bench.report.figures import GOALS
+from bench.workloads.gap import gaps
+from bench.workloads.vision import _rounds as rounds_of
 
 SIZE = (280, 140)
 
@@ -39,7 +39,7 @@ def test_no_server_has_to_scale_a_picture_and_none_has_seen_it() -> None:
     assert len(shown) == 3
     assert picture("a", SIZE) == picture("a", SIZE)
     for kind in KINDS.values():
-        assert not any(length % shapes_vision.SIDE for length in kind.size)
+        assert not any(length % qwen2_vl.SIDE for length in kind.size)
     assert [KINDS[engine].tokens for engine in ("gguf", "mlx")] == [300, 50]
 
 
@@ -122,11 +122,11 @@ def test_what_cannot_be_measured_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
     )
     monkeypatch.delenv("MLX_VLM_PYTHON", raising=False)
     assert MLX_VLM_SERVER not in available()
-    assert vision_models.shape("mlx", tmp_path) is vision_models.starter("mlx") is None
-    assert [one for one in vision_models.missing() if "mlx_vlm is not installed" in one]
-    monkeypatch.setattr(vision_models, "ROOT", tmp_path)
-    assert vision_models.starter("gguf") is None
-    assert [one for one in vision_models.missing() if "no starter-vision.gguf" in one]
+    assert vision_catalogue.shape("mlx", tmp_path) is vision_catalogue.starter("mlx") is None
+    assert [one for one in vision_catalogue.missing() if "mlx_vlm is not installed" in one]
+    monkeypatch.setattr(vision_catalogue, "ROOT", tmp_path)
+    assert vision_catalogue.starter("gguf") is None
+    assert [one for one in vision_catalogue.missing() if "no starter-vision.gguf" in one]
 
 
 # ---------------------------------------------------------------- what is measured
@@ -150,12 +150,12 @@ def test_every_engine_has_its_targets() -> None:
 def test_the_generated_eyes_belong_to_their_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shapes_vision, "DEPTH", 1)
+    monkeypatch.setattr(qwen2_vl, "DEPTH", 1)
     path = tmp_path / "m.gguf"
-    shapes_vision._write_eyes(shapes_vision.mmproj_of(path))
-    header = read_header(shapes_vision.mmproj_of(path))
+    qwen2_vl._write_eyes(qwen2_vl.mmproj_of(path))
+    header = read_header(qwen2_vl.mmproj_of(path))
     assert header
     assert header.metadata["clip.vision.n_wa_pattern"] == 4
     assert header.metadata["clip.vision.projection_dim"] == 896
-    assert not [name for name, _ in shapes_vision.tensors() if ".2." in name and "mm" not in name]
+    assert not [name for name, _ in qwen2_vl.tensors() if ".2." in name and "mm" not in name]
     assert replace(KINDS["gguf"], size=(28, 56)).tokens == 2

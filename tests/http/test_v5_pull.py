@@ -234,7 +234,7 @@ def test_pulling_may_be_switched_off(hub: Hub, tmp_path: Path) -> None:
 def test_silent_hub_is_given_up(
     hub: Hub, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.downloads.jobs.LOOK_SECONDS", 1.5)
+    monkeypatch.setattr("app.downloads.jobs.LISTING_SECONDS", 1.5)
     hub.stall_listing = True
     begun_at = time.monotonic()
     assert refusal(ask(client)) == (502, "hub-unreachable")

@@ -7,8 +7,6 @@ import pytest
 from tests.layers import imports
 
 KNOWN_VIOLATIONS = """
-app.downloads.jobs -> app.v5.models.pull
-app.downloads.jobs -> app.web.error_codes
 app.reference.export -> app.versions
 app.reference.pages -> app.versions
 """

@@ -249,7 +249,7 @@ def test_a_link_to_everything_hides_no_model(
         "The folder everything",
     ]
     assert [one.getMessage() for one in caplog.records] == found
-    assert len(walks.walk(models).places) <= few
+    assert len(walks.walk(models).paths) <= few
     (models / "everything").unlink()
     shutil.rmtree(models / "a")
     scan(models)

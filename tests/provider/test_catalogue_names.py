@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
-from app.provider.catalogue import checksum as fingerprints
-from app.provider.catalogue.checksum import fingerprint
+from app.provider.catalogue import checksum as checksums
+from app.provider.catalogue.checksum import checksum
 from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotLoadable
@@ -47,7 +47,7 @@ def record(models_dir: Path, name: str, *files: Path, **changes: Any) -> Path:
 
 def forget() -> None:
     """Begin as a new process does."""
-    fingerprints._known.clear()
+    checksums._known.clear()
 
 
 # ------------------------------------------------------------------ names
@@ -195,7 +195,7 @@ def test_a_damaged_record_is_none(tmp_path: Path, content: bytes) -> None:
 def test_the_fingerprint_of_a_file_is_its_checksum(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "deep" / "m.gguf")
     (card,) = scan(tmp_path)
-    assert fingerprint(card) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checksum(card) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_the_fingerprint_of_a_folder_counts_names_and_contents(tmp_path: Path) -> None:
@@ -203,37 +203,37 @@ def test_the_fingerprint_of_a_folder_counts_names_and_contents(tmp_path: Path) -
     names = ("config.json", "model.safetensors", "tokenizer.json")
     sums = [hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names]
     listing = "".join(f"{checksum}  {name}\n" for checksum, name in zip(sums, names, strict=True))
-    first = fingerprint(scan(tmp_path)[0])
+    first = checksum(scan(tmp_path)[0])
     assert first == hashlib.sha256(listing.encode()).hexdigest()
     (folder / "tokenizer.json").rename(folder / "tokenizer.model")
-    assert fingerprint(scan(tmp_path)[0]) != first
+    assert checksum(scan(tmp_path)[0]) != first
 
 
 def test_the_fingerprint_of_parts_is_of_them_all(tmp_path: Path) -> None:
     paths = [write_gguf(tmp_path / f"m-0000{n}-of-00002.gguf") for n in (1, 2)]
-    first = fingerprint(scan(tmp_path)[0])
+    first = checksum(scan(tmp_path)[0])
     paths[1].write_bytes(paths[1].read_bytes() + b"\0")
-    assert fingerprint(scan(tmp_path)[0]) != first
+    assert checksum(scan(tmp_path)[0]) != first
 
 
 def test_a_fingerprint_is_computed_once_for_each_state(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf")
     (card,) = scan(tmp_path)
-    first = fingerprint(card)
+    first = checksum(card)
     path.write_bytes(path.read_bytes() + b"\0")
-    assert fingerprint(card) == first  # from memory
+    assert checksum(card) == first  # from memory
     forget()
-    assert fingerprint(card) == first  # from the models folder
-    assert fingerprint(scan(tmp_path)[0]) != first
+    assert checksum(card) == first  # from the models folder
+    assert checksum(scan(tmp_path)[0]) != first
     assert list(json.loads((tmp_path / ".fingerprints.json").read_text())) == ["m.gguf"]
 
 
 def test_a_fingerprint_is_taken_from_the_record_where_sizes_agree(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf")
     record(tmp_path, "m.gguf", path)
-    assert fingerprint(scan(tmp_path)[0]) == "ab" * 32
+    assert checksum(scan(tmp_path)[0]) == "ab" * 32
     path.write_bytes(path.read_bytes() + b"\0")
-    assert fingerprint(scan(tmp_path)[0]) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert checksum(scan(tmp_path)[0]) == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"m.gguf": {"sha256": "x"}}', b"5"])
@@ -241,12 +241,12 @@ def test_a_damaged_store_of_fingerprints_is_replaced(tmp_path: Path, content: by
     write_gguf(tmp_path / "m.gguf")
     (tmp_path / ".fingerprints.json").write_bytes(content)
     forget()
-    assert fingerprint(scan(tmp_path)[0])
+    assert checksum(scan(tmp_path)[0])
     assert "stamp" in json.loads((tmp_path / ".fingerprints.json").read_text())["m.gguf"]
 
 
 def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     write_gguf(tmp_path / "m.gguf")
     (tmp_path / ".fingerprints.json").mkdir()  # root may write anywhere, but not a file over this
-    assert fingerprint(scan(tmp_path)[0])
+    assert checksum(scan(tmp_path)[0])
     assert sorted(os.listdir(tmp_path)) == [".fingerprints.json", "m.gguf"]

@@ -80,6 +80,22 @@ def test_silent_server_is_asked_again(
     assert [asked for asked, _ in hub.downloads] == ["", f"bytes={CHUNK}-"]
 
 
+def test_server_that_cannot_go_on_is_asked_for_all_again(hub: Hub, tmp_path: Path) -> None:
+    hub.break_after, hub.ignores_range = HALFWAY, True
+    assert pull(hub, tmp_path).read_bytes() == CONTENT
+    assert [asked for asked, _ in hub.downloads] == ["", f"bytes={CHUNK}-"]
+
+
+def test_file_that_is_larger_than_announced_is_given_up(hub: Hub, tmp_path: Path) -> None:
+    plan = plan_of(hub)
+    hub.files["small.q8_0.gguf"] = CONTENT * 8
+    with pytest.raises(HubUnreachable, match="instead of"):
+        fetch(hubs(hub), plan, tmp_path, ignore)
+    assert arrived(tmp_path) <= len(CONTENT) + CHUNK
+    hub.files["small.q8_0.gguf"] = CONTENT
+    assert fetch(hubs(hub), plan, tmp_path, ignore).read_bytes() == CONTENT
+
+
 def test_next_pull_goes_on_where_a_killed_one_stopped(hub: Hub, tmp_path: Path) -> None:
     hub.stall_after = HALFWAY
     kill_when(lambda: arrived(tmp_path) > 0, **command(hub, tmp_path, REPO))

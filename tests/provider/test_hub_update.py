@@ -14,7 +14,7 @@ from app.provider.errors import ModelNotLoadable
 from app.provider.hub import record, staging
 from app.provider.hub.errors import NameTaken, NotOnHub
 from app.provider.hub.plan import INCOMING
-from app.provider.hub.update import News, news, records, renew
+from app.provider.hub.update import UpdateStatus, check_for_update, records, replace_model
 from tests.provider.hub_server import REPO, Hub, serving
 from tests.provider.pulling import command, hubs, ignore, pull
 
@@ -36,13 +36,13 @@ def publish(hub: Hub, **files: bytes) -> None:
     hub.files |= {name.replace("__", "/").replace("_", "."): files[name] for name in files}
 
 
-def found(hub: Hub, models: Path) -> News:
+def found(hub: Hub, models: Path) -> UpdateStatus:
     (known,) = records(models)
-    return news(hubs(hub), known.plan, models)
+    return check_for_update(hubs(hub), known.plan, models)
 
 
 def update(hub: Hub, models: Path, problem: str = "") -> None:
-    renew(hubs(hub), models, found(hub, models), lambda _: problem, ignore)
+    replace_model(hubs(hub), models, found(hub, models), lambda _: problem, ignore)
 
 
 def run(hub: Hub, models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,7 +94,7 @@ def test_model_that_was_changed_here_is_never_replaced(hub: Hub, tmp_path: Path)
     before = found(hub, tmp_path)
     (tmp_path / "small.gguf").write_bytes(BROKEN)
     with pytest.raises(NameTaken, match="not as it was pulled"):
-        renew(hubs(hub), tmp_path, before, lambda _: "", ignore)
+        replace_model(hubs(hub), tmp_path, before, lambda _: "", ignore)
     (tmp_path / "small.gguf").write_bytes(b"mine")
     assert "not as it was pulled" in found(hub, tmp_path).state
     assert (tmp_path / "small.gguf").read_bytes() == b"mine"
@@ -154,14 +154,14 @@ def test_trial_sees_the_new_one_while_the_old_one_is_in_its_place(hub: Hub, tmp_
         return "It will not do."
 
     with pytest.raises(ModelNotLoadable, match="It will not do"):
-        renew(hubs(hub), tmp_path, found(hub, tmp_path), trial, ignore)
+        replace_model(hubs(hub), tmp_path, found(hub, tmp_path), trial, ignore)
     assert seen == [(NEWER, STARTER)]
 
 
 KILLED = """
 import os, sys
 from pathlib import Path
-from app.provider.hub import place, record, update
+from app.provider.hub import record, staging, update
 from app.provider.hub.names import Hubs
 
 def die(*_):
@@ -169,18 +169,18 @@ def die(*_):
 
 endpoint, models, where, atomic = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 if atomic == "False":
-    place._exchange = lambda *_: False
+    staging._exchange = lambda *_: False
 hubs = Hubs("huggingface", {"huggingface": endpoint, "modelscope": endpoint})
 (known,) = update.records(models)
-found = update.news(hubs, known.plan, models)
-rename, swap, write = Path.rename, place.swap, record.write
+found = update.check_for_update(hubs, known.plan, models)
+rename, swap, write = Path.rename, staging.swap, record.write
 if where == "before the swap":
-    place.swap = die
+    staging.swap = die
 elif where == "within the swap":
     Path.rename = lambda path, to: (rename(path, to), die())
 elif where == "after the swap":
-    place.swap = lambda *given: (swap(*given), die())
-update.renew(hubs, models, found, lambda _: "", lambda _: None)
+    staging.swap = lambda *given: (swap(*given), die())
+update.replace_model(hubs, models, found, lambda _: "", lambda _: None)
 """
 
 

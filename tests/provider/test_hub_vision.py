@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.provider.hub.errors import NotOnHub
-from app.provider.hub.update import news, records, renew
+from app.provider.hub.update import check_for_update, records, replace_model
 from tests.provider.hub_server import Hub, serving
 from tests.provider.pulling import hubs, ignore, plan_of, pull
 
@@ -84,9 +84,11 @@ def test_what_was_pulled_before_it_could_see_stays_one_file(hub: Hub, tmp_path: 
     hub.commit = "d" * 40
     hub.files = {"model.gguf": b"old", "mmproj-F16.gguf": b"eye"}
     (known,) = records(tmp_path)
-    assert news(hubs(hub), known.plan, tmp_path).state == "up to date"
+    assert check_for_update(hubs(hub), known.plan, tmp_path).state == "up to date"
     hub.files["model.gguf"] = b"new"
-    renew(hubs(hub), tmp_path, news(hubs(hub), known.plan, tmp_path), lambda _: "", ignore)
+    replace_model(
+        hubs(hub), tmp_path, check_for_update(hubs(hub), known.plan, tmp_path), lambda _: "", ignore
+    )
     assert (tmp_path / "model.gguf").read_bytes() == b"new"
 
 

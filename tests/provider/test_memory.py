@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.provider.memory import GpuPolicy, Need, place
-from app.provider.pool.eviction import Budget, Tenant, Verdict, admit
+from app.provider.pool.eviction import AdmissionDecision, Budget, MemoryClaim, admit
 
 MODEL = Need(runtime=10, weights=800, kv=160, compute=40, prefix_cache=100, layers=24)
 """Each layer takes 40 bytes of weights, keys and values."""
@@ -44,57 +44,71 @@ def test_a_model_that_cannot_be_divided_stays_in_ram() -> None:
     assert place(whole, GpuPolicy(available=10**6)).ram_bytes == 970
 
 
-def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> Tenant:
-    return Tenant(name, "chat", ram, gpu, idle)
+def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> MemoryClaim:
+    return MemoryClaim(name, "chat", ram, gpu, idle)
 
 
-def eye(name: str, ram: int, *, idle: bool = True) -> Tenant:
-    return Tenant(name, "vision", ram, 0, idle)
+def eye(name: str, ram: int, *, idle: bool = True) -> MemoryClaim:
+    return MemoryClaim(name, "vision", ram, 0, idle)
 
 
 WANTED = chat("new", 40, gpu=4)
 
 
 @pytest.mark.parametrize(
-    ("tenants", "expected"),
+    ("claims", "expected"),
     [
-        pytest.param([], Verdict(), id="nobody is there"),
-        pytest.param([chat("a", 60)], Verdict(), id="both fit"),
-        pytest.param([chat("a", 61)], Verdict(("a",)), id="the other is idle"),
-        pytest.param([chat("a", 61, idle=False)], Verdict(wait=True), id="the other is in use"),
+        pytest.param([], AdmissionDecision(), id="nobody is there"),
+        pytest.param([chat("a", 60)], AdmissionDecision(), id="both fit"),
+        pytest.param([chat("a", 61)], AdmissionDecision(("a",)), id="the other is idle"),
         pytest.param(
-            [chat("a", 10), chat("b", 10)], Verdict(("a",)), id="two of a kind: the oldest leaves"
+            [chat("a", 61, idle=False)], AdmissionDecision(wait=True), id="the other is in use"
         ),
         pytest.param(
-            [chat("a", 10, idle=False), chat("b", 10)], Verdict(("b",)), id="in use never leaves"
+            [chat("a", 10), chat("b", 10)],
+            AdmissionDecision(("a",)),
+            id="two of a kind: the oldest leaves",
+        ),
+        pytest.param(
+            [chat("a", 10, idle=False), chat("b", 10)],
+            AdmissionDecision(("b",)),
+            id="in use never leaves",
         ),
         pytest.param(
             [chat("a", 10, idle=False), chat("b", 10, idle=False)],
-            Verdict(wait=True),
+            AdmissionDecision(wait=True),
             id="two of a kind in use",
         ),
         pytest.param(
             [eye("v", 20), chat("a", 10), chat("b", 10)],
-            Verdict(("a",)),
+            AdmissionDecision(("a",)),
             id="another kind stays while bytes suffice",
         ),
-        pytest.param([eye("v", 70), chat("a", 20)], Verdict(("v",)), id="bytes: any kind leaves"),
         pytest.param(
-            [chat("small", 5), eye("v", 70)], Verdict(("v",)), id="who does not matter is spared"
+            [eye("v", 70), chat("a", 20)], AdmissionDecision(("v",)), id="bytes: any kind leaves"
         ),
-        pytest.param([eye("u", 30), eye("v", 60)], Verdict(("u",)), id="no more leave than needed"),
-        pytest.param([chat("a", 10, gpu=9)], Verdict(("a",)), id="GPU memory is short"),
         pytest.param(
-            [eye("u", 50, idle=False), eye("v", 40)], Verdict(("v",)), id="what is left suffices"
+            [chat("small", 5), eye("v", 70)],
+            AdmissionDecision(("v",)),
+            id="who does not matter is spared",
+        ),
+        pytest.param(
+            [eye("u", 30), eye("v", 60)], AdmissionDecision(("u",)), id="no more leave than needed"
+        ),
+        pytest.param([chat("a", 10, gpu=9)], AdmissionDecision(("a",)), id="GPU memory is short"),
+        pytest.param(
+            [eye("u", 50, idle=False), eye("v", 40)],
+            AdmissionDecision(("v",)),
+            id="what is left suffices",
         ),
     ],
 )
-def test_who_leaves(tenants: list[Tenant], expected: Verdict) -> None:
-    assert admit(WANTED, tenants, Budget(ram=100, gpu=10, per_kind=2)) == expected
+def test_who_leaves(claims: list[MemoryClaim], expected: AdmissionDecision) -> None:
+    assert admit(WANTED, claims, Budget(ram=100, gpu=10, per_kind=2)) == expected
 
 
 def test_what_can_never_fit_says_so() -> None:
-    verdict = admit(chat("new", 200 * 2**20), [], Budget(ram=100 * 2**20))
-    assert "It needs 200 MB of RAM, but models may take 100 MB" in str(verdict.never)
-    verdict = admit(chat("new", 1, gpu=2), [], Budget(ram=100, gpu=1))
-    assert "GPU memory" in str(verdict.never)
+    decision = admit(chat("new", 200 * 2**20), [], Budget(ram=100 * 2**20))
+    assert "It needs 200 MB of RAM, but models may take 100 MB" in str(decision.impossible)
+    decision = admit(chat("new", 1, gpu=2), [], Budget(ram=100, gpu=1))
+    assert "GPU memory" in str(decision.impossible)

@@ -12,7 +12,7 @@ import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
 from app.provider.engines.mlx.format import need, read
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Started
 from tests.provider.asking import MODELS, STARTERS, ask, host_of, prompt, size
@@ -210,11 +210,11 @@ async def test_memory_is_what_was_predicted() -> None:
     await size(host, prompt(QUESTION))
     pid = host.status().pid
     assert pid
-    taken = [held_by(pid)]
+    taken = [resident_bytes(pid)]
     for turn in range(4):
         asked = (f"{turn} {row} {LONG}"[:900] for row in range(2))
         await asyncio.gather(*(ask(host, text, max_tokens=20) for text in asked))
-    taken.append(held_by(pid))
+    taken.append(resident_bytes(pid))
     await host.stop()
     assert taken == pytest.approx([predicted.at_start, predicted.total], rel=0.15)
 

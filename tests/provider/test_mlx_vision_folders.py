@@ -21,7 +21,7 @@ from app.provider.engine import EngineLimits
 from app.provider.engines.mlx.format import need, read
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.tokenizer import HubVocabulary
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from tests.provider.asking import MODELS, ask, collect, host_of
 from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
 from tests.provider.pictures import noise, shown
@@ -187,10 +187,10 @@ async def test_memory_is_what_was_predicted() -> None:
     await ask(host, WHAT)
     pid = host.status().pid
     assert pid
-    taken = [held_by(pid)]
+    taken = [resident_bytes(pid)]
     for turn in range(0, 16, 2):
         pictures = (shown((noise(196, 196, turn + row), LONG)) for row in range(2))
         await asyncio.gather(*(collect(host.stream(one)) for one in pictures))
-    taken.append(held_by(pid))
+    taken.append(resident_bytes(pid))
     await host.stop()
     assert taken == pytest.approx([predicted.at_start, predicted.total], rel=0.15)

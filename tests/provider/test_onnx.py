@@ -17,7 +17,7 @@ import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, format_of, load, missing_library
 from app.provider.errors import ModelNotLoadable
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Message, Prompt, Sampling, Started
 from tests.provider.asking import STARTERS, Reply, ask, host_of, prompt, size
@@ -204,11 +204,11 @@ async def test_memory_is_what_was_predicted() -> None:
     await ask(host, "hello")
     pid = host.status().pid
     assert pid
-    first = held_by(pid)
+    first = resident_bytes(pid)
     for turn in range(3):
         texts = [f"{turn} {n} " + "How do I stream? " * 160 for n in range(8)]
         await asyncio.gather(*(ask(host, text, max_tokens=8) for text in texts))
-    full = held_by(pid)
+    full = resident_bytes(pid)
     await host.stop()
     assert first == pytest.approx(need.at_start, rel=0.15)
     assert full == pytest.approx(need.total, rel=0.15)

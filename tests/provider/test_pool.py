@@ -16,7 +16,7 @@ import pytest
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool import loaded_models
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
@@ -219,7 +219,7 @@ async def watch(pool: ModelPool, most: list[int]) -> None:
     others = set(psutil.Process().children())
     while True:
         engines = filter(is_engine, set(psutil.Process().children()) - others)
-        most[0] = max(most[0], sum(held_by(engine.pid) for engine in engines))
+        most[0] = max(most[0], sum(resident_bytes(engine.pid) for engine in engines))
         await asyncio.sleep(0.02)
 
 
@@ -234,7 +234,7 @@ async def test_what_was_predicted_is_what_the_process_takes(
         await asyncio.gather(*many)
         pid = pool.health()["a"].pid
         assert pid
-        assert held_by(pid) == pytest.approx(predicted, rel=0.15)
+        assert resident_bytes(pid) == pytest.approx(predicted, rel=0.15)
 
 
 async def test_many_requests_load_a_model_once(pool: ModelPool) -> None:

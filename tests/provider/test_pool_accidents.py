@@ -57,7 +57,7 @@ async def test_what_failed_leaves_before_what_works(tmp_path: Path) -> None:
         await say_hello(pool, "a")
         with pytest.raises(ModelNotLoadable):
             await say_hello(pool, "b")
-        assert (await pool.plan("c", SMALL))[1].leave == ("b",)
+        assert (await pool.plan("c", SMALL))[1].evict == ("b",)
         await say_hello(pool, "c")
         assert list(pool.health()) == ["a", "c"]
 
@@ -78,11 +78,11 @@ async def test_a_plan_and_a_load_agree_when_nothing_is_unloaded_by_itself(tmp_pa
     async with pool_of(tmp_path, limits=SMALL, auto_unload=False) as pool:
         for model in "ab":
             await say_hello(pool, model)
-        verdict = (await pool.plan("c", SMALL))[1]
-        assert (verdict.leave, verdict.wait) == ((), False)
+        decision = (await pool.plan("c", SMALL))[1]
+        assert (decision.evict, decision.wait) == ((), False)
         with pytest.raises(EngineBusy, match="unload one") as refused:
             await say_hello(pool, "c")
-        assert verdict.refused == str(refused.value)
+        assert decision.refused == str(refused.value)
         leaving = asyncio.create_task(pool.unload("a"))
         while "a" in pool.health():
             await asyncio.sleep(0)

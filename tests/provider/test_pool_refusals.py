@@ -171,30 +171,30 @@ async def test_a_default_chosen_by_rule_is_one_that_can_be_used(pool: ModelPool)
     assert pool.card(None).id == "bad"
     await refusal_of(pool, "bad")
     assert pool.card(None).id == "good"
-    assert pool.well()
+    assert pool.is_healthy()
     path.with_name("good.gguf").unlink()
     pool.cards()
     assert pool.card(None).id == "starter"  # says why none can be used
     assert pool.card(None).problem
-    assert pool.well()
+    assert pool.is_healthy()
 
 
 @pytest.mark.parametrize("setting", ["default_model", "default_vision"])
 async def test_a_model_that_a_setting_names_has_no_stand_in(tmp_path: Path, setting: str) -> None:
     named = write(tmp_path / "named.gguf", BROKEN)
     async with pool_of(tmp_path, limits=SMALL, **{setting: named}) as pool:
-        await pool.look_at_defaults()
-        assert pool.well()  # nobody knows yet
+        await pool.rescan_defaults()
+        assert pool.is_healthy()  # nobody knows yet
         await refusal_of(pool, "named")
-        assert not pool.well()
+        assert not pool.is_healthy()
         (status,) = pool.broken_defaults().values()
         assert (status.state, status.healthy) == ("failed", False)
         if setting == "default_model":
             assert (await pool.find(None)).id == "named"
         write(named)
         await asyncio.to_thread(pool.cards)
-        assert pool.well()
+        assert pool.is_healthy()
         named.unlink()
         await asyncio.to_thread(pool.cards)
         assert pool.broken_defaults()["named"].problem == "There is no such model."
-        assert not pool.well()
+        assert not pool.is_healthy()

@@ -8,7 +8,7 @@ import pytest
 
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.format import need, read
-from app.provider.pool.hardware import held_by
+from app.provider.pool.hardware import resident_bytes
 from app.provider.types import Delta, End
 from tests.provider.asking import STARTERS, ask, host_of, prompt, size
 
@@ -184,10 +184,10 @@ async def test_memory_is_what_was_predicted() -> None:
     await size(host, prompt(QUESTION))
     pid = host.status().pid
     assert pid
-    taken = [held_by(pid)]
+    taken = [resident_bytes(pid)]
     for turn in range(4):
         for row in range(2):
             await ask(host, f"{turn} {row} {LONG}"[:900], max_tokens=20)
-    taken.append(held_by(pid))
+    taken.append(resident_bytes(pid))
     await host.stop()
     assert taken == pytest.approx([predicted.at_start, predicted.total], rel=0.15)

@@ -14,7 +14,7 @@ from app.provider.engine import missing_library
 from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import STARTERS, ask, host_of
 
-ANSWERS = Path(__file__).parents[2] / "scripts" / "starter" / "answers"
+ANSWERS = Path(__file__).parents[2] / "training" / "starter" / "answers"
 OTHERS = sorted(STARTERS.keys() - {"echo", "gguf"})
 
 

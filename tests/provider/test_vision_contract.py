@@ -16,11 +16,11 @@ from app.provider.engine import missing_library
 from app.provider.errors import ContextOverflow, UnsupportedInput
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, ImagePart, Message, Progress, Prompt, Sampling, TextPart
-from scripts.vision_starter.conversations import Case, held_out_cases
-from scripts.vision_starter.drawing import scene
-from scripts.vision_starter.questions import ask as question_about
 from tests.provider.asking import MODELS, STARTERS, Reply, ask, collect, host_of, size
 from tests.provider.pictures import from_bytes, noise, part, shown
+from training.vision_starter.conversations import Case, held_out_cases
+from training.vision_starter.drawing import scene
+from training.vision_starter.questions import ask as question_about
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Project:
 
 def make_project(folder: Path, index: Path) -> Project:
     """Write a project that depends on llama-cpp-python and prints how that was built."""
-    shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=lambda _, names: {"starter"})
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
     shutil.copy(ROOT / "run.sh", folder)
     shutil.copy(BACKEND, folder)
     needs = '["llama-cpp-python"]'

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from scripts.starter.corpus import LANGUAGES, held_out
 from tests.provider.asking import ask, host_of
+from training.starter.corpus import LANGUAGES, held_out
 
 ENOUGH = 0.9
 

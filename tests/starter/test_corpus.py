@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from gguf import GGUFReader
 
-from scripts.starter.corpus import LANGUAGES, entries, held_out, held_out_keys, normalise
-from scripts.starter.questions import ask
+from training.starter.corpus import LANGUAGES, entries, held_out, held_out_keys, normalise
+from training.starter.questions import ask
 
 MODELS = Path("models")
 HF = MODELS / "starter-hf"

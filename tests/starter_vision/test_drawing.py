@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from scripts.vision_starter.drawing import (
+from training.vision_starter.drawing import (
     CLEAR,
     COLOURS,
     LONGEST,

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from gguf import GGUFReader
 
-from scripts.vision_starter.chatml import CHAT_TEMPLATE, SPECIAL_TOKENS
-from scripts.vision_starter.conversations import held_out_cases
-from scripts.vision_starter.engine_llama import answerer
+from training.vision_starter.chatml import CHAT_TEMPLATE, SPECIAL_TOKENS
+from training.vision_starter.conversations import held_out_cases
+from training.vision_starter.engine_llama import answerer
 
 MODELS = Path("models")
 HF, MLX = MODELS / "starter-vision-hf", MODELS / "starter-vision-mlx"

@@ -5,11 +5,11 @@ import sys
 from collections import Counter
 from random import Random
 
-from scripts.starter.corpus import normalise
-from scripts.vision_starter.conversations import KINDS, conversation, held_out_cases
-from scripts.vision_starter.drawing import Scene, scene
-from scripts.vision_starter.questions import ANSWERS, ask, outside, phrases
-from scripts.vision_starter.words import LANGUAGES
+from training.starter.corpus import normalise
+from training.vision_starter.conversations import KINDS, conversation, held_out_cases
+from training.vision_starter.drawing import Scene, scene
+from training.vision_starter.questions import ANSWERS, ask, outside, phrases
+from training.vision_starter.words import LANGUAGES
 
 
 def bare(wording: str) -> str:
@@ -100,7 +100,7 @@ def test_conversations_depend_on_nothing_but_their_numbers() -> None:
 
 
 def test_drawing_and_asking_need_no_training_packages() -> None:
-    code = "import sys, scripts.vision_starter.conversations as c; c.held_out_cases(4, 1)"
+    code = "import sys, training.vision_starter.conversations as c; c.held_out_cases(4, 1)"
     heavy = "{'numpy', 'torch', 'tokenizers', 'transformers'} & set(sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; print({heavy})"],

@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from app.conversations import imports
 from app.conversations.store import conversations, index_backlog, removal, search
 from app.conversations.store import transfer as store
 from app.conversations.store.ngrams import document, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
-from app.v4.services import transfer
 from tests.store import audit
 from tests.store.servers import server
 
@@ -128,7 +128,7 @@ async def brought(database: Database, *texts: str, title: str = "the title") -> 
         )
         for number, content in enumerate(texts)
     ]
-    await transfer.stored(database, transfer.Made(made, rows, {}))
+    await imports.store_import(database, imports.ImportedConversation(made, rows, {}))
     return made.id
 
 
@@ -145,7 +145,7 @@ async def remove_some(database: Database, pieces: int) -> None:
     batch = await database.read(removal.next_batch)
     for _ in range(pieces):
         if batch is not None:
-            batch = await database.write(removal.take_away, batch)
+            batch = await database.write(removal.delete_batch, batch)
 
 
 def require_equal(url: str) -> None:
@@ -208,7 +208,7 @@ async def test_an_import_that_broke_off_is_not_seen_and_goes_away(
         store.add(session, found, rows)
 
     monkeypatch.setattr(removal, "give_up", lambda *_: None)  # killed
-    monkeypatch.setattr(transfer, "stored", partial(transfer.stored, add=broken))
+    monkeypatch.setattr(imports, "store_import", partial(imports.store_import, add=broken))
     with pytest.raises(ConnectionAbortedError):
         await brought(database, *["short"] * 300)
     assert len(audit.messages(store_url)) == 200

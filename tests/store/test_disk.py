@@ -39,7 +39,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(janitor, "ROUND", 0.1)
+    monkeypatch.setattr(janitor, "ROUND_SECONDS", 0.1)
 
 
 def until(true: Callable[[], bool]) -> None:

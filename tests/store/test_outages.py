@@ -65,7 +65,7 @@ _WRITE_BEYOND_THE_LIMIT = """
 import asyncio, resource, sys
 from sqlalchemy import text
 from app.storage.database import Database
-from app.errors import StorageUnavailable
+from app.storage.errors import StorageUnavailable
 from app.storage.failures import READ_ONLY
 statement = text("UPDATE conversations SET title = hex(zeroblob(1000000))")
 resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))

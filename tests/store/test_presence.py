@@ -11,20 +11,20 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from app.storage.database import READERS, WRITERS, Database
-from app.storage.process_lock import Presence
+from app.storage.process_lock import ProcessLock
 from tests.postgres import Cluster
 from tests.store.databases import connected, process
 
 _ENTER = """
 import sys
 from app.storage.database import open_engine, parsed
-from app.storage.process_lock import Presence
+from app.storage.process_lock import ProcessLock
 
 def alone():
     print("alone", flush=True)
     input()
 
-presence = Presence(open_engine(parsed(sys.argv[1])))
+presence = ProcessLock(open_engine(parsed(sys.argv[1])))
 presence.enter(alone)
 print("in", flush=True)
 input()
@@ -109,7 +109,7 @@ def test_closing_gives_it_up(database_url: str) -> None:
     entered: list[str] = []
     with closing(Database(database_url)) as database:
         for _ in range(2):
-            with closing(Presence(database.engine)) as presence:
+            with closing(ProcessLock(database.engine)) as presence:
                 presence.enter(lambda: entered.append("alone"))
     assert entered == ["alone", "alone"]
 
@@ -119,14 +119,14 @@ def test_it_is_kept_when_postgresql_was_restarted(database_url: str, postgres: C
     entered: list[str] = []
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(database_url)))
-        first = stack.enter_context(closing(Presence(database.engine)))
+        first = stack.enter_context(closing(ProcessLock(database.engine)))
         first.enter(lambda: entered.append("first"))
         first.keep()
         postgres.stop()
         first.keep()  # in vain
         postgres.start()
         first.keep()
-        second = stack.enter_context(closing(Presence(database.engine)))
+        second = stack.enter_context(closing(ProcessLock(database.engine)))
         second.enter(lambda: entered.append("second"))
     assert entered == ["first"]
 
@@ -134,6 +134,6 @@ def test_it_is_kept_when_postgresql_was_restarted(database_url: str, postgres: C
 def test_it_takes_no_connection_from_those_who_work(database_url: str) -> None:
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(database_url)))
-        stack.enter_context(closing(Presence(database.engine))).enter(lambda: None)
+        stack.enter_context(closing(ProcessLock(database.engine))).enter(lambda: None)
         for _ in range(READERS + WRITERS):
             stack.enter_context(database.engine.connect())

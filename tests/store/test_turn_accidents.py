@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from app.conversations.errors import TurnFailed
 from app.conversations.services import ConversationServices
 from app.conversations.store import turns
-from app.conversations.store.turns import Ending
+from app.conversations.store.turns import TurnEnding
 from app.conversations.turn import Turn
 from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
@@ -153,7 +153,7 @@ async def test_a_sign_of_life_never_overwrites_the_end(
     turn = await asked(services, LONG)
     events = turn.events()
     await until_text(events)
-    ending = Ending("complete", "all of it", "stop")
+    ending = TurnEnding("complete", "all of it", "stop")
 
     def end() -> None:
         services.database.transact(
@@ -179,7 +179,7 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
     """However fast the first is: between looking for the leaf and storing there is nobody else."""
     name = await conversation(services)
     first, second = [await asked(services, said, conversation_id=name) for said in ("a", "b")]
-    ending = Ending("complete", "a", "stop")
+    ending = TurnEnding("complete", "a", "stop")
 
     def go_on() -> None:
         services.database.transact(second.begin, True)

@@ -93,7 +93,7 @@ def refer(
             "message_id": message_id,
             "position": position,
             "sha256": image.sha256,
-            "notes": {name: told for name, told in asdict(image.notes).items() if told},
+            "notes": {name: note for name, note in asdict(image.notes).items() if note},
             **asdict(image.original),
         }
         for position, image in enumerate(images)
@@ -111,8 +111,8 @@ def keep(session: Session, images: Iterable[Attachment]) -> None:
     once = {image.sha256: image for image in images}
     for name in sorted(once):
         kept = {field: getattr(once[name], field) for field in ("content", "width", "height")}
-        told = kept | {"sha256": name, "created_at": now()}
-        session.connection().execute(_KEEP, told)
+        row = kept | {"sha256": name, "created_at": now()}
+        session.connection().execute(_KEEP, row)
 
 
 def see(session: Session, conversation_id: str, answer_id: str, seen: Iterable[SeenImage]) -> None:

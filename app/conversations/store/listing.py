@@ -18,7 +18,7 @@ BEFORE_MATCH = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ConversationHead:
     """What a list shows of a conversation; its model and template are named in its setup."""
 
     id: str
@@ -41,34 +41,38 @@ HEAD = (
 )
 
 
-def newest(session: Session, owner: str, limit: int, before: tuple[int, str] | None) -> list[Head]:
+def newest(
+    session: Session, owner: str, limit: int, before: tuple[int, str] | None
+) -> list[ConversationHead]:
     """A page of conversations, the last used first; ``before`` is the key of the last one seen."""
     key = tuple_(Conversation.updated_at, Conversation.id)
     page = select(*HEAD).where(Conversation.owner == owner)
     if before:
         page = page.where(key < before)
     ordered = page.order_by(Conversation.updated_at.desc(), Conversation.id.desc())
-    return [Head(*row) for row in session.execute(ordered.limit(limit))]
+    return [ConversationHead(*row) for row in session.execute(ordered.limit(limit))]
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class SearchHit:
     """A conversation that a search found, and where: ``seq`` is that of its newest match."""
 
-    head: Head
+    head: ConversationHead
     seq: int
     message_id: str
     snippet: str
 
 
-def found(session: Session, owner: str, query: str, limit: int, before: int | None) -> list[Hit]:
+def found(
+    session: Session, owner: str, query: str, limit: int, before: int | None
+) -> list[SearchHit]:
     """A page of what a search finds, newest match first; ``before`` is the last ``seq`` seen."""
     matches = search.find(session, owner, query, limit, before)
     wanted = select(*HEAD).where(Conversation.id.in_([one.conversation_id for one in matches]))
-    heads = {row.id: Head(*row) for row in session.execute(wanted)}
+    heads = {row.id: ConversationHead(*row) for row in session.execute(wanted)}
     sought = words(query)
     return [
-        Hit(heads[one.conversation_id], one.seq, one.message_id, snippet(one.content, sought))
+        SearchHit(heads[one.conversation_id], one.seq, one.message_id, snippet(one.content, sought))
         for one in matches
     ]
 

@@ -101,7 +101,7 @@ def give_up(session: Session, conversation_id: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class MessageToDelete:
     """A message to be taken away: its grams in the index, made with that title.
 
     ``job`` is what its backlog row says, None where there is none.
@@ -119,7 +119,7 @@ class Batch:
     """Some messages of a conversation to be taken away, the last ones first."""
 
     conversation_id: str
-    messages: list[Doomed]
+    messages: list[MessageToDelete]
 
 
 def next_batch(session: Session) -> Batch | None:
@@ -136,7 +136,7 @@ def next_batch(session: Session) -> Batch | None:
     pieces = dialect_of(session).in_pieces
     return Batch(
         found.id,
-        [_doomed(found, row, needs_grams=pieces) for row in _last(session, found.id)],
+        [_messages_to_delete(found, row, needs_grams=pieces) for row in _last(session, found.id)],
     )
 
 
@@ -160,15 +160,15 @@ def _last(session: Session, conversation_id: str) -> list[Any]:
     return taken
 
 
-def _doomed(found: Conversation, row: Any, *, needs_grams: bool) -> Doomed:
+def _messages_to_delete(found: Conversation, row: Any, *, needs_grams: bool) -> MessageToDelete:
     message, job = row
     state = (job.indexed, job.title) if job else None
     indexed, title = state or (None, found.title)
     grams = search.grams(found, message, title)[:indexed] if needs_grams else []
-    return Doomed(message.seq, message.id, title, grams, state)
+    return MessageToDelete(message.seq, message.id, title, grams, state)
 
 
-def take_away(session: Session, batch: Batch) -> Batch | None:
+def delete_batch(session: Session, batch: Batch) -> Batch | None:
     """Take away as much of a batch as fits into a short transaction; return what is left of it.
 
     Where another server was faster, nothing is done, and the batch is of no use any more.
@@ -199,11 +199,11 @@ def _is_as_read(session: Session, batch: Batch) -> bool:
     return present == set(numbers) and all(states.get(one.seq) == one.job for one in batch.messages)
 
 
-def _erase(session: Session, batch: Batch) -> list[Doomed]:
+def _erase(session: Session, batch: Batch) -> list[MessageToDelete]:
     """Take grams out of the index, from the last one on; return the messages that have some."""
     room = search.PIECE
     entries: list[search.Entry] = []
-    left: list[Doomed] = []
+    left: list[MessageToDelete] = []
     staying: list[int] = []
     for at, one in enumerate(batch.messages):
         if room <= 0:
@@ -219,12 +219,12 @@ def _erase(session: Session, batch: Batch) -> list[Doomed]:
     return left
 
 
-def _shortened(session: Session, one: Doomed, stays: int) -> Doomed:
+def _shortened(session: Session, one: MessageToDelete, stays: int) -> MessageToDelete:
     session.merge(IndexBacklog(seq=one.seq, indexed=stays, title=one.title))
     return replace(one, grams=one.grams[:stays], job=(stays, one.title))
 
 
-def _delete(session: Session, conversation_id: str, gone: Sequence[Doomed]) -> None:
+def _delete(session: Session, conversation_id: str, gone: Sequence[MessageToDelete]) -> None:
     names, numbers = [one.id for one in gone], [one.seq for one in gone]
     for table in (Truncation, SeenImage):
         uses = table.conversation_id == conversation_id, table.message_id.in_(names)

@@ -215,7 +215,7 @@ def _held(session: Session, conversation_id: str, answer_id: str) -> Message | N
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class TurnEnding:
     """The last word on an answer."""
 
     status: Status
@@ -230,7 +230,7 @@ def end(
     session: Session,
     conversation_id: str,
     answer_id: str,
-    ending: Ending,
+    ending: TurnEnding,
     context: dict[str, Any] | None,
 ) -> bool:
     """Store it; False when the conversation has been deleted meanwhile."""

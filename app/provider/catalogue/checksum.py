@@ -17,6 +17,7 @@ from app.provider.headers.fields import section, text
 from app.provider.headers.files import open_regular, optional_json
 
 _FILE = ".fingerprints.json"
+"""Existing folders have it; another name would compute every checksum again."""
 _BLOCK = 2**20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _known: dict[Path, tuple[str, str]] = {}
@@ -25,7 +26,7 @@ _known: dict[Path, tuple[str, str]] = {}
 _lock = Lock()
 
 
-def fingerprint(card: ModelCard) -> str:
+def checksum(card: ModelCard) -> str:
     """The SHA-256 in hexadecimal; takes seconds for each gigabyte, so call it in a thread.
 
     For one file it is that file's. For a folder or a cut up model it is the SHA-256 of a text

@@ -8,12 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.checksum import fingerprint
+from app.provider.catalogue.checksum import checksum
 
 Key = tuple[Path, str]
 
 
-class Fingerprints:
+class ChecksumJobs:
     """Computes each one once, one after the other. Lives on one event loop."""
 
     def __init__(self) -> None:
@@ -40,13 +40,13 @@ class Fingerprints:
         def compute() -> None:
             sha256 = None
             with suppress(OSError):
-                sha256 = fingerprint(card) or None
+                sha256 = checksum(card) or None
             with suppress(RuntimeError):  # the server has stopped meanwhile
                 loop.call_soon_threadsafe(_settle, found, sha256)
 
         async with self._one_at_a_time:
             # A daemon: a server that stops does not wait for a long file to be read.
-            threading.Thread(target=compute, name="fingerprint", daemon=True).start()
+            threading.Thread(target=compute, name="checksum", daemon=True).start()
             return await found
 
     async def close(self) -> None:

@@ -17,13 +17,13 @@ from typing import Any
 _MLX = ("mlx", "mlx_lm")
 _PYTORCH = ("torch", "transformers", "safetensors")
 
-SEEN_BY_MLX = ("qwen2_5_vl", "qwen2_vl")
+MLX_VISION_MODELS = ("qwen2_5_vl", "qwen2_vl")
 """Architectures that the MLX engine shows pictures to."""
 
 _ONLY_PYTORCH = ("hyperclovax_vlm", "hyperclovax_vision_v2", "vlm")
 """Architectures that no other engine here runs."""
 
-_SEEN_BY_PYTORCH = ("qwen2_5_vl",)
+_PYTORCH_VISION_MODELS = ("qwen2_5_vl",)
 """Architectures that the PyTorch engine loads as models that see."""
 
 _CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
@@ -38,7 +38,7 @@ NEITHER = (
 )
 
 
-def runner(architecture: str, *, by_mlx: bool) -> tuple[str, str | None]:
+def engine_for(architecture: str, *, by_mlx: bool) -> tuple[str, str | None]:
     """The engine for a folder, and why it cannot be used; ``by_mlx``: MLX wrote the weights."""
     if by_mlx:
         return "mlx", None
@@ -63,7 +63,7 @@ def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | 
 def _mlx_loads(architecture: str) -> bool:
     """Whether mlx-lm has code for it under this or another name; true where it is not installed."""
     folder = _folder_of("mlx_lm")
-    if folder is None or not (folder / "utils.py").is_file() or architecture in SEEN_BY_MLX:
+    if folder is None or not (folder / "utils.py").is_file() or architecture in MLX_VISION_MODELS:
         return True
     named = bool(_NAME.fullmatch(architecture))
     if named and (folder / "models" / f"{architecture}.py").is_file():
@@ -75,7 +75,7 @@ def _transformers_loads(architecture: str) -> bool:
     """Whether transformers has a language model of that type; true where it is not installed."""
     folder = _folder_of("transformers")
     table = folder and folder / "models" / "auto" / "modeling_auto.py"
-    if architecture in (*_ONLY_PYTORCH, *_SEEN_BY_PYTORCH) or not (table and table.is_file()):
+    if architecture in (*_ONLY_PYTORCH, *_PYTORCH_VISION_MODELS) or not (table and table.is_file()):
         return True
     _, _, rest = _source(table).partition(f"{_CAUSAL} = ")
     names = _ENTRY.findall(rest.partition("\n)")[0])
@@ -102,7 +102,7 @@ def _on_apple() -> bool:
 
 def _known_to_mlx(architecture: str) -> bool:
     """Whether the MLX engine has code for the architecture."""
-    if architecture in SEEN_BY_MLX:
+    if architecture in MLX_VISION_MODELS:
         return _installed(("mlx_vlm",))
     spec = importlib.util.find_spec("mlx_lm")
     if not (architecture.isidentifier() and spec and spec.origin):

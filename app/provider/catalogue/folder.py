@@ -9,9 +9,9 @@ from pathlib import Path
 
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.folder_templates import chat_templates
-from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.fields import TEMPLATE_TOO_LONG, is_too_long, template
-from app.provider.headers.files import fault, lacking, open_regular, optional_json, read_json
+from app.provider.headers.files import fault, open_regular, optional_json, read_json, why_missing
 
 _LONGEST_README = 2**16
 _SETTINGS = ("chat_template.json", "tokenizer_config.json")
@@ -41,7 +41,7 @@ def tokenizer_problem(folder: Path, files: Mapping[str, int]) -> str | None:
 
 def _no_tokenizer(folder: Path, files: Mapping[str, int]) -> str:
     if (folder / "tokenizer.json").is_symlink():
-        return incomplete(f"tokenizer.json {lacking(folder / 'tokenizer.json')}")
+        return incomplete(f"tokenizer.json {why_missing(folder / 'tokenizer.json')}")
     other = next((name for name in _OTHER_TOKENIZERS if name in files), None)
     if other is None:
         return incomplete("its tokenizer is missing")
@@ -57,7 +57,7 @@ def _tokenizer_fault(path: Path) -> str | None:
         start = file.read(BEGINNING)
         file.seek(max(0, size - 64))
         ending = file.read(64).rstrip()
-    if other := what_it_is(start, size, json=True):
+    if other := identify(start, size, json=True):
         return incomplete(f"{path.name} {other}")
     if not start.lstrip().startswith(b"{"):
         return incomplete(f"{path.name} is damaged")

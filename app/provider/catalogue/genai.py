@@ -12,7 +12,7 @@ from app.provider.catalogue.folder import chat_template, incomplete, licence, to
 from app.provider.catalogue.genai_vision import scaling, vision
 from app.provider.headers.content import BEGINNING
 from app.provider.headers.fields import number, section, text
-from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes
+from app.provider.headers.files import dead_links, fault, read_json, sizes, why_missing
 from app.provider.headers.onnx_graph import Graph, read_graph
 
 CONFIG = "genai_config.json"
@@ -32,7 +32,7 @@ def describe(path: Path) -> ModelCard | None:
     try:
         config = section(read_json(path / CONFIG), "model")
     except FileNotFoundError:
-        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {lacking(path / CONFIG)}"))
+        return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {why_missing(path / CONFIG)}"))
     except ValueError:
         return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {fault(path / CONFIG)}"))
     try:
@@ -67,7 +67,7 @@ def _graph(folder: Path, name: str) -> Graph:
     try:
         return read_graph(_inside(folder, name))
     except FileNotFoundError as error:
-        raise _Incomplete(incomplete(f"{name} {lacking(folder / name)}")) from error
+        raise _Incomplete(incomplete(f"{name} {why_missing(folder / name)}")) from error
     except ValueError as error:
         raise _Incomplete(incomplete(f"{name} {fault(folder / name)}")) from error
 
@@ -88,7 +88,7 @@ def _whole_size(folder: Path, name: str, length: int) -> int:
     try:
         size = _inside(folder, name).stat().st_size
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _Incomplete(incomplete(f"{name} {lacking(folder / name)}")) from error
+        raise _Incomplete(incomplete(f"{name} {why_missing(folder / name)}")) from error
     except ValueError as error:
         raise _Incomplete(incomplete(f"{name} is missing")) from error
     if size < length:
@@ -120,8 +120,8 @@ def _card(
     path: Path, config: dict[str, Any], graphs: dict[str, Graph], size: int, problem: str | None
 ) -> ModelCard:
     main = next(iter(graphs.values()), Graph([], []))
-    seeing = scaling(path, config)
-    tasks: tuple[Task, ...] = ("chat", "vision") if seeing else ("chat",)
+    scaled = scaling(path, config)
+    tasks: tuple[Task, ...] = ("chat", "vision") if scaled else ("chat",)
     return ModelCard(
         id=path.name,
         format="onnx",
@@ -129,7 +129,7 @@ def _card(
         path=path,
         size_bytes=size,
         tasks=tasks,
-        vision=vision(seeing) if seeing else None,
+        vision=vision(scaled) if scaled else None,
         context_length=number(config, "context_length"),
         architecture=text(config, "type"),
         parameters=sum(graph.parameters() for graph in graphs.values()),

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, refusal, runner
+from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
 from app.provider.catalogue.vision_folder import vision
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
-from app.provider.headers.files import dead_links, fault, lacking, read_json, sizes, unfinished
+from app.provider.headers.files import dead_links, fault, read_json, sizes, unfinished, why_missing
 from app.provider.headers.safetensors import (
-    NotWholeError,
+    IncompleteFileError,
     Weights,
     main_type,
     parameters,
@@ -74,7 +74,7 @@ def _described(path: Path) -> ModelCard | None:
     if not folder.has(CONFIG) or not folder.has_model():
         return None
     if CONFIG in folder.dead:
-        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {lacking(path / CONFIG)}"))
+        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {why_missing(path / CONFIG)}"))
     try:
         config = read_json(path / CONFIG)
     except ValueError:
@@ -83,7 +83,7 @@ def _described(path: Path) -> ModelCard | None:
         return None  # a part of a pipeline that makes images
     try:
         weights = read_weights(path / name for name in folder.weights)
-    except NotWholeError as error:
+    except IncompleteFileError as error:
         return _card(folder, config, Weights(), incomplete(str(error)))
     return _card(folder, config, weights, _problem(folder, config, weights))
 
@@ -91,11 +91,11 @@ def _described(path: Path) -> ModelCard | None:
 def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | None:
     """Why a folder with sound config and weights cannot be loaded."""
     try:
-        name = _lacking(folder)
+        name = _missing_file(folder)
     except ValueError:
         return incomplete(f"{_INDEX} {fault(folder.path / _INDEX)}")
     if name:
-        return incomplete(f"{name} {lacking(folder.path / name)}")
+        return incomplete(f"{name} {why_missing(folder.path / name)}")
     if not folder.weights:
         return "Its weights are pickled, which may hide programs: convert them to safetensors."
     tasks = _tasks(folder, config)
@@ -109,7 +109,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
     """What the library that would run the model says of it."""
     architecture = text(config, "model_type")
-    engine, _ = runner(architecture, by_mlx=_is_mlx(config, weights))
+    engine, _ = engine_for(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
 
 
@@ -117,7 +117,7 @@ def _is_mlx(config: dict[str, Any], weights: Weights) -> bool:
     return weights.by_mlx or bool(section(config, "quantization"))
 
 
-def _lacking(folder: Folder) -> str | None:
+def _missing_file(folder: Folder) -> str | None:
     """Name a file of weights that must be there and is not."""
     for name in (*_indexed(folder), *matching(folder.dead, _WEIGHTS)):
         if name not in folder.files:
@@ -141,11 +141,11 @@ def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
     names = texts(config, "architectures")
     if "modules.json" in folder.files:  # sentence-transformers
         return ("embedding",)
-    sees = bool(section(config, "vision_config"))
+    takes_pictures = bool(section(config, "vision_config"))
     generates = any(name.endswith("ForConditionalGeneration") for name in names)
-    talks = generates and (sees or bool(section(config, *_TEXT_PARTS)))
+    talks = generates and (takes_pictures or bool(section(config, *_TEXT_PARTS)))
     if talks or not names or any(name.endswith(_DECODERS) for name in names):
-        return ("chat", "vision") if sees else ("chat",)
+        return ("chat", "vision") if takes_pictures else ("chat",)
     embeds = all(name.endswith(("Model", "ForMaskedLM")) for name in names)
     return ("embedding",) if embeds else ()
 
@@ -157,8 +157,8 @@ def _card(
     by_mlx = _is_mlx(config, weights)
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, not_installed = runner(architecture, by_mlx=by_mlx)
-    sees, unclear = _sight(folder, config) if engine == "pytorch" else (None, None)
+    engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
+    takes_pictures, unclear = _vision(folder, config) if engine == "pytorch" else (None, None)
     tasks = _tasks(folder, config)
     return ModelCard(
         id=folder.path.name,
@@ -166,8 +166,8 @@ def _card(
         engine=engine,
         path=folder.path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
-        tasks=_seeing(tasks, sees) if engine == "pytorch" else tasks,
-        vision=sees,
+        tasks=_with_vision(tasks, takes_pictures) if engine == "pytorch" else tasks,
+        vision=takes_pictures,
         context_length=_context_length(config),
         architecture=architecture,
         parameters=parameters(weights.tensors, packing),
@@ -179,7 +179,7 @@ def _card(
     )
 
 
-def _sight(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
+def _vision(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
     """What pictures PyTorch shows the model, and what is wrong with what its files say of that."""
     try:
         return vision(folder.path, config, licence(folder.path)), None
@@ -187,10 +187,10 @@ def _sight(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str |
         return None, str(error)
 
 
-def _seeing(tasks: tuple[Task, ...], sees: Vision | None) -> tuple[Task, ...]:
+def _with_vision(tasks: tuple[Task, ...], takes_pictures: Vision | None) -> tuple[Task, ...]:
     """What the model is for, pictures only where they can be shown to it."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
-    return (*others, "vision") if sees and "chat" in others else others
+    return (*others, "vision") if takes_pictures and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:

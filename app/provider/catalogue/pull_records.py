@@ -17,7 +17,7 @@ _UNKNOWN_LICENCE = "not stated"
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PullRecord:
     """A revision of a repository that became the file or folder ``name``.
 
     ``files`` are path, bytes and SHA-256 of each; the path is empty where ``name`` is the file.
@@ -38,9 +38,9 @@ class Pulled:
         return bool(agree) and all(agree)
 
 
-def pulled(models_dir: Path) -> dict[Path, Pulled]:
+def pull_records(models_dir: Path) -> dict[Path, PullRecord]:
     """What was pulled and is still there, by its place."""
-    found: dict[Path, Pulled] = {}
+    found: dict[Path, PullRecord] = {}
     for path, changed, size in _records(models_dir):
         for record in _read(path, changed, size):
             place = models_dir / record.name
@@ -62,18 +62,18 @@ def _records(models_dir: Path) -> Iterator[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=1024)
-def _read(path: str, _changed: int, _size: int) -> tuple[Pulled, ...]:
+def _read(path: str, _changed: int, _size: int) -> tuple[PullRecord, ...]:
     """The revision that a record names, and the one before while it is being replaced."""
     values = optional_json(Path(path))
     plans = [section(values, key) for key in ("plan", "previous")]
-    return tuple(_pulled(plan) for plan in plans if text(plan, "name") and text(plan, "repo"))
+    return tuple(_record(plan) for plan in plans if text(plan, "name") and text(plan, "repo"))
 
 
-def _pulled(plan: dict[str, Any]) -> Pulled:
+def _record(plan: dict[str, Any]) -> PullRecord:
     licence, listed = text(plan, "licence"), plan.get("files")
     root = text(plan, "root") if plan.get("folder") is True else None
     entries = listed if isinstance(listed, list) else []
-    return Pulled(
+    return PullRecord(
         name=PurePosixPath(text(plan, "name")).name,
         repo=text(plan, "repo"),
         revision=text(plan, "revision"),

@@ -19,8 +19,8 @@ from typing import Any
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
-from app.provider.catalogue.pull_records import Pulled, pulled
-from app.provider.catalogue.walk import Place, Stamp, look, walk
+from app.provider.catalogue.pull_records import PullRecord, pull_records
+from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
 from app.provider.engine import ENGINES, format_of, missing_library
 from app.provider.headers.budget import TooExpensive, read_budget
 from app.provider.headers.fields import unicode
@@ -36,7 +36,7 @@ _NOTHING_READ = 0.05
 
 
 @dataclass(slots=True)
-class _State:
+class _FolderCache:
     """What is remembered of a models folder: what was read, by path, and what was said of it."""
 
     known: dict[str, tuple[Stamp, ModelCard | None]] = field(default_factory=dict)
@@ -68,80 +68,88 @@ def scan(
     what they stand for. Raises nothing.
     """
     closed = {str(path) for path in untouched}
-    places = [place for path in extra for place in look(path, closed)]
+    found_paths = [found_path for path in extra for found_path in walk_path(path, closed)]
     found = walk(models_dir, closed)
-    places += sorted(found.places, key=_preference)
-    state = _state(models_dir)
-    merged = _merged(_read_all(places, models_dir, state))
-    _notify(state, found.notices)
-    cards = _loadable(distinct(merged))
-    records = pulled(models_dir)
+    found_paths += sorted(found.paths, key=_preference)
+    cache = _cache_of(models_dir)
+    merged = _merged(_read_all(found_paths, models_dir, cache))
+    _notify(cache, found.notices)
+    cards = _with_library_problems(distinct(merged))
+    records = pull_records(models_dir)
     sources = {card.path: record for card in cards if (record := _source(card, records))}
     cards = [_with_source(card, sources.get(card.path)) for card in cards]
     named = with_aliases(cards, aliases, {path: found.repo for path, found in sources.items()})
     return sorted(named, key=lambda card: (card.id, str(card.path)))
 
 
+def card_at(path: Path) -> ModelCard | None:
+    """Describe the model in a file or folder; None when there is none."""
+    return next((card for card in scan(path.parent) if card.path.is_relative_to(path)), None)
+
+
 def notices(models_dir: Path) -> list[str]:
     """What the last scan of a folder left out, as sentences."""
-    return list(_state(models_dir).notices)
+    return list(_cache_of(models_dir).notices)
 
 
 def pending(models_dir: Path) -> bool:
     """Whether the last scan of a folder left models for the next one to read."""
-    return _state(models_dir).pending
+    return _cache_of(models_dir).pending
 
 
-def _notify(state: _State, found: list[str]) -> None:
+def _notify(cache: _FolderCache, found: list[str]) -> None:
     """Remember notices, and log each of them once."""
     for notice in found:
-        if notice not in state.notices:
+        if notice not in cache.notices:
             log.warning("%s", notice)
-    state.notices = found
+    cache.notices = found
 
 
-def _preference(place: Place) -> tuple[bool, bool]:
+def _preference(found_path: FoundPath) -> tuple[bool, bool]:
     """Which of two names for one file is its id: no checksum of a cache, no link."""
-    return not os.path.splitext(place.path)[1], place.linked
+    return not os.path.splitext(found_path.path)[1], found_path.linked
 
 
 def _read_all(
-    places: Iterable[Place], models_dir: Path, state: _State
+    found_paths: Iterable[FoundPath], models_dir: Path, cache: _FolderCache
 ) -> list[tuple[str, ModelCard]]:
     """The models with their real paths; what is unchanged is remembered from the last time."""
     seen: dict[str, tuple[Stamp, ModelCard | None]] = {}
     found: list[tuple[str, ModelCard | None]] = []
     started = time.thread_time()
-    state.pending = False
-    for place in places:
-        before = state.known.get(place.path)
+    cache.pending = False
+    for found_path in found_paths:
+        before = cache.known.get(found_path.path)
         try:
-            if before is None or before[0] != place.stamp:
-                before = place.stamp, _read(place, models_dir, time.thread_time() - started)
+            if before is None or before[0] != found_path.stamp:
+                before = (
+                    found_path.stamp,
+                    _read(found_path, models_dir, time.thread_time() - started),
+                )
         except TooExpensive:
-            state.pending = True
-            found.append((place.real, _postponed(place, models_dir)))
+            cache.pending = True
+            found.append((found_path.real, _postponed(found_path, models_dir)))
             continue
-        seen[place.path] = before
-        found.append((place.real, before[1]))
-    state.known = seen
+        seen[found_path.path] = before
+        found.append((found_path.real, before[1]))
+    cache.known = seen
     return [(real, card) for real, card in found if card]
 
 
 @lru_cache(maxsize=8)
-def _state(_models_dir: Path) -> _State:
-    return _State()
+def _cache_of(_models_dir: Path) -> _FolderCache:
+    return _FolderCache()
 
 
-def _read(place: Place, models_dir: Path, spent: float) -> ModelCard | None:
+def _read(found_path: FoundPath, models_dir: Path, spent: float) -> ModelCard | None:
     """Describe a file or folder; raises TooExpensive where that is left to the next scan."""
     whole = spent < _NOTHING_READ
     if spent > READ_SECONDS / 2:
         raise TooExpensive("There is no time left.", final=False)
     with read_budget(READ_SECONDS if whole else READ_SECONDS - spent, whole=whole):
-        card = _described(Path(place.path))
-    stamp = hashlib.blake2b(repr(place.stamp).encode(), digest_size=12).hexdigest()
-    return card and _sayable(replace(card, stamp=stamp, found_in=models_dir))
+        card = _described(Path(found_path.path))
+    stamp = hashlib.blake2b(repr(found_path.stamp).encode(), digest_size=12).hexdigest()
+    return card and _unicode_safe(replace(card, stamp=stamp, found_in=models_dir))
 
 
 def _described(path: Path) -> ModelCard | None:
@@ -158,7 +166,7 @@ def _described(path: Path) -> ModelCard | None:
             return None  # gone since the walk
         except OSError as error:
             reason = f"It cannot be read: {error.strerror or 'the disk refuses'}."
-            return _failed(path, engine, reason) if _promises_model(path) else None
+            return _failed(path, engine, reason) if _looks_like_model(path) else None
         except Exception as error:  # whatever anybody may have written
             log.debug("cannot be described", exc_info=True)
             return _failed(path, engine, _UNEXPECTED.format(type(error).__name__))
@@ -178,7 +186,7 @@ def _failed(path: Path, engine: str, problem: str) -> ModelCard:
 
     A folder that MLX asks about first is one of Hugging Face until more is known.
     """
-    log.warning("%s: %s", _sayable_name(path.name), problem)
+    log.warning("%s: %s", _unicode_name(path.name), problem)
     return _empty(path, "pytorch" if engine == "mlx" else engine, problem)
 
 
@@ -195,23 +203,23 @@ def _empty(path: Path, engine: str, problem: str) -> ModelCard:
     )
 
 
-def _postponed(place: Place, models_dir: Path) -> ModelCard | None:
+def _postponed(found_path: FoundPath, models_dir: Path) -> ModelCard | None:
     """A card for what looks like a model and could not be read in this scan."""
-    path = Path(place.path)
-    if not _promises_model(path):
+    path = Path(found_path.path)
+    if not _looks_like_model(path):
         return None
     engine = "pytorch" if path.is_dir() else "gguf"
     card = _empty(path, engine, NOT_READ_YET)
-    return _sayable(replace(card, found_in=models_dir))
+    return _unicode_safe(replace(card, found_in=models_dir))
 
 
-def _promises_model(path: Path) -> bool:
+def _looks_like_model(path: Path) -> bool:
     """Whether it looks like a model from outside."""
     configs = ("config.json", "genai_config.json")
     return is_named_gguf(path) or any(os.path.isfile(path / name) for name in configs)
 
 
-def _sayable(card: ModelCard) -> ModelCard:
+def _unicode_safe(card: ModelCard) -> ModelCard:
     """No reply can hold a text that is not Unicode, and no library opens a file of such a name."""
     texts = {one.name: getattr(card, one.name) for one in fields(card)}
     broken: dict[str, Any] = {
@@ -219,14 +227,14 @@ def _sayable(card: ModelCard) -> ModelCard:
         for name, value in texts.items()
         if isinstance(value, str) and unicode(value) != value
     }
-    name = _sayable_name(card.id)
+    name = _unicode_name(card.id)
     if name != card.id:
         broken |= {"id": name, "problem": "Its name is not valid UTF-8: rename it."}
-    aliases = tuple(_sayable_name(alias) for alias in card.aliases)
+    aliases = tuple(_unicode_name(alias) for alias in card.aliases)
     return replace(card, **broken, aliases=aliases) if broken or aliases != card.aliases else card
 
 
-def _sayable_name(name: str) -> str:
+def _unicode_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", errors="replace")
 
 
@@ -240,7 +248,7 @@ def _merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
     return list(cards.values())
 
 
-def _loadable(cards: list[ModelCard]) -> list[ModelCard]:
+def _with_library_problems(cards: list[ModelCard]) -> list[ModelCard]:
     """Note which models lack their engine's library."""
     missing = {engine: missing_library(engine) for engine in {card.engine for card in cards}}
     return [
@@ -255,13 +263,16 @@ def _needs(library: str) -> str:
     return f"It needs {_INSTALL.get(library, f'{library}, which is not installed')}."
 
 
-def _source(card: ModelCard, records: Mapping[Path, Pulled]) -> Pulled | None:
+def _source(card: ModelCard, records: Mapping[Path, PullRecord]) -> PullRecord | None:
     """The revision that a model is, or lies in."""
     path = f"{card.path}/"
-    return next((record for place, record in records.items() if path.startswith(f"{place}/")), None)
+    return next(
+        (record for root, record in records.items() if path.startswith(f"{root}/")),
+        None,
+    )
 
 
-def _with_source(card: ModelCard, record: Pulled | None) -> ModelCard:
+def _with_source(card: ModelCard, record: PullRecord | None) -> ModelCard:
     if record is None:
         return card
     alone = record.files[0] if len(record.files) == 1 else None

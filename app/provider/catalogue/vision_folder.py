@@ -35,6 +35,6 @@ def vision(folder: Path, config: Mapping[str, Any], licence: str) -> Vision | No
         return Vision(tiling.fewest, tiling.most, tiling.largest, notice=notice)
     if kind in (*_QWEN, *_THINK) and section(config, "vision_config"):
         scaling = Scaling.of(settings)
-        told = notice if kind in _THINK else ""
-        return Vision(scaling.min_tokens, scaling.max_tokens, scaling.max_pixels, notice=told)
+        shown = notice if kind in _THINK else ""
+        return Vision(scaling.min_tokens, scaling.max_tokens, scaling.max_pixels, notice=shown)
     return None

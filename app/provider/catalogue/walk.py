@@ -21,11 +21,11 @@ Stamp = tuple[Any, ...]
 _DEEPEST = 64
 MOST_SECONDS = 1.0
 """Of processor time for a walk; ``MOST_ENTRIES`` take a fraction of it."""
-_EYE = "mmproj"
+_MMPROJ = "mmproj"
 """In the name of a file that makes vectors of images for the models beside it."""
 
 
-class Place(NamedTuple):
+class FoundPath(NamedTuple):
     """A file or a folder. ``real`` is its path without links."""
 
     path: str
@@ -35,14 +35,14 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class WalkResult:
     """What a walk found. Each of ``notices`` names a folder that it did not look through."""
 
-    places: list[Place]
+    paths: list[FoundPath]
     notices: list[str]
 
 
-def walk(root: Path, untouched: Collection[str] = ()) -> Found:
+def walk(root: Path, untouched: Collection[str] = ()) -> WalkResult:
     """Everything below ``root`` but what is hidden, unfinished or ``untouched`` (real paths).
 
     What cannot be read is left out. Links are followed, but not to a folder that holds ``root``.
@@ -53,18 +53,18 @@ def walk(root: Path, untouched: Collection[str] = ()) -> Found:
     children = walker.children(str(root), os.path.realpath(root))
     if walker.is_full:
         walker.notices.append(_notice("of models"))
-    return Found([*children, *walker.deeper, *walker.linked()], walker.notices)
+    return WalkResult([*children, *walker.deeper, *walker.linked()], walker.notices)
 
 
-def look(path: Path, untouched: Collection[str] = ()) -> list[Place]:
+def walk_path(path: Path, untouched: Collection[str] = ()) -> list[FoundPath]:
     """The same for one file or folder; none where there is none."""
     if not path.name:
         return []  # the working folder
     parent = os.path.realpath(path.parent)
     walker = _Walker(parent, untouched, only=path.name)
     found = [*walker.children(str(path.parent), parent), *walker.linked()]
-    named = [place for place in found if os.path.basename(place.path) == path.name]
-    return [place for place in named if Path(place.path) == path]
+    named = [found_path for found_path in found if os.path.basename(found_path.path) == path.name]
+    return [found_path for found_path in named if Path(found_path.path) == path]
 
 
 def _notice(folder: str) -> str:
@@ -74,7 +74,7 @@ def _notice(folder: str) -> str:
     )
 
 
-class _Entry(NamedTuple):
+class _ListedEntry(NamedTuple):
     """A file or folder as its parent lists it; for a link, ``state`` is of what it leads to."""
 
     name: str
@@ -103,11 +103,11 @@ class _Walker:
         self._left = MOST_ENTRIES
         self._end = time.thread_time() + MOST_SECONDS
         self._visited: set[str] = set()
-        self._links: list[_Entry] = []
-        self.deeper: list[Place] = []
+        self._links: list[_ListedEntry] = []
+        self.deeper: list[FoundPath] = []
         self.notices: list[str] = []
 
-    def children(self, path: str, real: str, depth: int = 0) -> list[Place]:
+    def children(self, path: str, real: str, depth: int = 0) -> list[FoundPath]:
         """What lies directly in a folder; what lies below goes to ``deeper``."""
         self._visited.add(real)
         entries = list(self._entries(path, real, depth)) if depth < _DEEPEST else []
@@ -118,7 +118,7 @@ class _Walker:
                 self._links.append(entry)
             else:
                 stamp = self._branch(entry, depth) if entry.is_folder else beside.stamp(entry)
-                found.append(Place(entry.path, entry.real, stamp, entry.linked))
+                found.append(FoundPath(entry.path, entry.real, stamp, entry.linked))
         return found
 
     @property
@@ -126,17 +126,17 @@ class _Walker:
         """Whether it may look at nothing more."""
         return self._left == 0
 
-    def linked(self) -> Iterator[Place]:
+    def linked(self) -> Iterator[FoundPath]:
         """Folders that links lead to, with what they hold unless the walk has been there."""
         for entry in self._links:  # grows while linked folders hold links
             if f"{self._root}/".startswith(f"{entry.real.rstrip('/')}/"):
                 continue
             seen, before = entry.real in self._visited, len(self.deeper)
             stamp = () if seen else self._branch(entry, 0)
-            yield Place(entry.path, entry.real, stamp, linked=True)
+            yield FoundPath(entry.path, entry.real, stamp, linked=True)
             yield from self.deeper[before:]
 
-    def _branch(self, folder: _Entry, depth: int) -> Stamp:
+    def _branch(self, folder: _ListedEntry, depth: int) -> Stamp:
         """The stamp of a folder; those of ``root`` are given half of what is left each."""
         if depth:
             return self._inner(folder, depth)
@@ -148,13 +148,13 @@ class _Walker:
         self._left += kept
         return stamp
 
-    def _inner(self, folder: _Entry, depth: int) -> Stamp:
+    def _inner(self, folder: _ListedEntry, depth: int) -> Stamp:
         """The stamp of a folder: those of everything below it."""
         inside = self.children(folder.path, folder.real, depth + 1)
         self.deeper += inside
-        return (folder.name, *(place.stamp for place in inside))
+        return (folder.name, *(found_path.stamp for found_path in inside))
 
-    def _entries(self, path: str, real: str, depth: int) -> Iterator[_Entry]:
+    def _entries(self, path: str, real: str, depth: int) -> Iterator[_ListedEntry]:
         if time.thread_time() > self._end:
             self._left = 0
         try:
@@ -165,18 +165,18 @@ class _Walker:
             return
         self._left = max(0, self._left - len(entries))
         for entry in entries:
-            if self._is_of_interest(entry.name, depth) and (found := _entry(entry, real)):
+            if self._is_visible(entry.name, depth) and (found := _entry(entry, real)):
                 wanted = found.name == self._only or depth or not self._only
                 if found.real not in self._untouched and (wanted or not found.is_folder):
                     yield found
 
-    def _is_of_interest(self, name: str, depth: int) -> bool:
+    def _is_visible(self, name: str, depth: int) -> bool:
         if depth == 0 and name == self._only:
             return True
         return not name.startswith(".") and not unfinished(name)
 
 
-def _entry(entry: os.DirEntry[str], parent: str) -> _Entry | None:
+def _entry(entry: os.DirEntry[str], parent: str) -> _ListedEntry | None:
     """None for pipes, devices and the like, and for links that lead nowhere, but to a model."""
     try:
         linked = entry.is_symlink()
@@ -186,7 +186,7 @@ def _entry(entry: os.DirEntry[str], parent: str) -> _Entry | None:
     if stat.S_IFMT(state.st_mode) not in (stat.S_IFREG, stat.S_IFDIR, stat.S_IFLNK):
         return None
     real = os.path.realpath(entry.path) if linked else os.path.join(parent, entry.name)
-    return _Entry(entry.name, entry.path, real, state, linked)
+    return _ListedEntry(entry.name, entry.path, real, state, linked)
 
 
 def _is_dead_model(entry: os.DirEntry[str]) -> bool:
@@ -198,15 +198,15 @@ def _is_dead_model(entry: os.DirEntry[str]) -> bool:
 class _Companions:
     """The files of a folder that belong to others: further parts of models, and eyes."""
 
-    def __init__(self, files: Iterable[_Entry]) -> None:
-        self._eyes: list[Stamp] = []
+    def __init__(self, files: Iterable[_ListedEntry]) -> None:
+        self._mmproj_stamps: list[Stamp] = []
         self._parts: dict[object, list[Stamp]] = defaultdict(list)
         for file in files:
-            if _EYE in file.name:
-                self._eyes.append(file.stamp)
+            if _MMPROJ in file.name:
+                self._mmproj_stamps.append(file.stamp)
             if of := group(file.name):
                 self._parts[of].append(file.stamp)
 
-    def stamp(self, file: _Entry) -> Stamp:
+    def stamp(self, file: _ListedEntry) -> Stamp:
         """A stamp of the file and of all that may belong to it."""
-        return (*file.stamp, *self._parts.get(group(file.name), ()), *self._eyes)
+        return (*file.stamp, *self._parts.get(group(file.name), ()), *self._mmproj_stamps)

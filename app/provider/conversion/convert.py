@@ -24,7 +24,7 @@ from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import ProviderError
 from app.provider.hub.plan import INCOMING
-from app.provider.hub.staging import claimed
+from app.provider.hub.staging import lock_folder
 from app.provider.pool import smoke_test
 from app.provider.runtime.child_process import import_path
 from app.provider.runtime.status import HostPolicy
@@ -192,7 +192,7 @@ def _draft(models_dir: Path, name: str) -> Iterator[Path]:
     A killed conversion leaves it behind, and the next one of that name begins by deleting it.
     """
     folder = models_dir / INCOMING / f"convert-{name}"
-    descriptor = claimed(folder)
+    descriptor = lock_folder(folder)
     if descriptor is None:
         raise CannotConvert(f"Another process is just making {name}.")
     try:

@@ -6,7 +6,7 @@ Each answer is the middle of a sentence, "<the file> <answer>", and ends with wh
 from __future__ import annotations
 
 BEGINNING = 512
-"""Bytes of a file that ``what_it_is`` wants to see."""
+"""Bytes of a file that ``identify`` wants to see."""
 
 _LFS = b"version https://git-lfs.github.com/"
 _POINTER = "is only a pointer of Git LFS, not the file: run `git lfs pull` there"
@@ -31,7 +31,7 @@ _PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
 _BOM = b"\xef\xbb\xbf"
 
 
-def what_it_is(start: bytes, size: int, *, json: bool = False) -> str:
+def identify(start: bytes, size: int, *, json: bool = False) -> str:
     """What a file with this beginning and size is; empty if that is not plain.
 
     ``json``: it should be JSON, so a text is no surprise.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.provider.headers import budget
-from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.json_reader import LONGEST, read_object
 
 MOST_ENTRIES = 20_000
@@ -53,13 +53,13 @@ def fault(path: Path) -> str:
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            other = what_it_is(file.read(BEGINNING), size, json=path.suffix == ".json")
+            other = identify(file.read(BEGINNING), size, json=path.suffix == ".json")
     except (OSError, ValueError):
         other = ""
     return other or "is damaged or cut off"
 
 
-def lacking(path: Path) -> str:
+def why_missing(path: Path) -> str:
     """The same of a file that is not there."""
     return "is a link to a file that is not there" if path.is_symlink() else "is missing"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.headers import budget
-from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.fields import number, section, sensible, text
 from app.provider.headers.files import open_regular
 from app.provider.headers.json_reader import LONGEST, read_object
@@ -28,7 +28,7 @@ _PACKED_BITS = 32
 """GPTQ and AWQ pack weights into integers of that size."""
 
 
-class NotWholeError(ValueError):
+class IncompleteFileError(ValueError):
     """A file that ends too early; ``str()`` says so, in the middle of a sentence."""
 
 
@@ -54,7 +54,7 @@ class Weights:
 
 
 def read_weights(files: Iterable[Path]) -> Weights:
-    """Read the headers; raises OSError, and NotWholeError for a file that is cut off."""
+    """Read the headers; raises OSError, and IncompleteFileError for a file that is cut off."""
     tensors: dict[str, Tensor] = {}
     by_mlx = False
     for path in files:
@@ -70,27 +70,27 @@ def _header(path: Path) -> dict[str, Any]:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(BEGINNING)
-        if other := what_it_is(start, size):
-            raise NotWholeError(f"{path.name} {other}")
+        if other := identify(start, size):
+            raise IncompleteFileError(f"{path.name} {other}")
         length = _LENGTH.unpack_from(start)[0] if size >= _LENGTH.size else _LONGEST_HEADER + 1
         file.seek(_LENGTH.size)
         content = file.read(min(length, _LONGEST_HEADER))
     if _LENGTH.size + length > size:
-        raise NotWholeError(f"{path.name} is cut off")
+        raise IncompleteFileError(f"{path.name} is cut off")
     if length > _LONGEST_HEADER:
-        raise NotWholeError(f"{path.name} is damaged: no header is that long")
+        raise IncompleteFileError(f"{path.name} is damaged: no header is that long")
     return _checked(path.name, content, size - _LENGTH.size - length)
 
 
 def _checked(name: str, content: bytes, room: int) -> dict[str, Any]:
-    """Decode a header; raises NotWholeError unless its tensors end within ``room`` bytes."""
+    """Decode a header; raises IncompleteFileError unless its tensors end within ``room`` bytes."""
     try:
         header = read_object(content)
         ends = [_end(entry) for key, entry in header.items() if key != "__metadata__"]
     except ValueError as error:
-        raise NotWholeError(f"{name} is damaged") from error
+        raise IncompleteFileError(f"{name} is damaged") from error
     if max(ends, default=0) > room:
-        raise NotWholeError(f"{name} is cut off")
+        raise IncompleteFileError(f"{name} is cut off")
     return header
 
 

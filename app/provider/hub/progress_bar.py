@@ -5,7 +5,7 @@ from __future__ import annotations
 from huggingface_hub.utils.tqdm import tqdm
 
 
-class Bar:
+class ProgressBar:
     """Called with the bytes that have arrived; shows nothing where there is no terminal.
 
     ``size`` is None where it is not known.
@@ -26,7 +26,7 @@ class Bar:
             self._bar.update(arrived - self._arrived)
         self._arrived = arrived
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(self, *_: object) -> None:

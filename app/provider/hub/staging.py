@@ -27,7 +27,7 @@ _HERE = -100
 
 
 @dataclass(frozen=True, slots=True)
-class Bay:
+class StagingFolder:
     """A claimed folder of one download: ``model`` is the file or folder that grows."""
 
     folder: Path
@@ -39,37 +39,37 @@ class Bay:
 
 
 @contextmanager
-def bay(models_dir: Path, plan: Plan) -> Iterator[Bay]:
+def claim(models_dir: Path, plan: Plan) -> Iterator[StagingFolder]:
     """Claim the folder of this download; what it holds stays for the next attempt.
 
     Raises NameTaken while another process has it.
     """
     folder = models_dir / INCOMING / plan.key
-    descriptor = claimed(folder)
+    descriptor = lock_folder(folder)
     if descriptor is None:
         raise NameTaken(f"{plan.name} is being downloaded by another process.")
     try:
-        yield Bay(folder, folder / "content" / plan.name)
+        yield StagingFolder(folder, folder / "content" / plan.name)
     finally:
         os.close(descriptor)
 
 
-def swap(bay: Bay, target: Path) -> None:
+def swap(staged: StagingFolder, target: Path) -> None:
     """Let the model take the place of ``target``; whenever this is cut short, one is there."""
     if not target.is_dir():
-        bay.model.replace(target)
-    elif not _exchange(bay.model, target):
+        staged.model.replace(target)
+    elif not _exchange(staged.model, target):
         # Cut short between these two, ``repair`` brings the old one back.
-        aside = bay.folder / "old" / target.name
+        aside = staged.folder / "old" / target.name
         aside.parent.mkdir(exist_ok=True)
         target.rename(aside)
-        bay.model.rename(target)
+        staged.model.rename(target)
 
 
 def repair(models_dir: Path) -> None:
     """Bring back what a killed ``swap`` had put aside."""
     for old in (models_dir / INCOMING).glob("*/old/*"):
-        with _idle(old.parents[1]) as idle:
+        with _lock_if_free(old.parents[1]) as idle:
             if idle and not (models_dir / old.name).exists():
                 old.rename(models_dir / old.name)
 
@@ -78,15 +78,15 @@ def forget(models_dir: Path, plan: Plan) -> None:
     """Delete what downloads of this model have left, as far as nobody works on it."""
     for folder in list((models_dir / INCOMING).iterdir()):
         if folder.name[:-_DIGEST] == plan.key[:-_DIGEST]:
-            with _idle(folder) as idle:
+            with _lock_if_free(folder) as idle:
                 if idle:
                     shutil.rmtree(folder)
 
 
 @contextmanager
-def _idle(folder: Path) -> Iterator[bool]:
+def _lock_if_free(folder: Path) -> Iterator[bool]:
     """Claim a folder if nobody has it, and say whether it was so."""
-    descriptor = claimed(folder)
+    descriptor = lock_folder(folder)
     try:
         yield descriptor is not None
     finally:
@@ -94,7 +94,7 @@ def _idle(folder: Path) -> Iterator[bool]:
             os.close(descriptor)
 
 
-def claimed(folder: Path) -> int | None:
+def lock_folder(folder: Path) -> int | None:
     """Make and lock the folder; None when somebody has it.
 
     The lock ends with the descriptor that is returned, or with the process.

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.provider.catalogue.scan import card_at
 from app.provider.errors import ModelNotLoadable
 from app.provider.hub import record, staging
 from app.provider.hub.check import has_sizes_of, is_all_of, located
@@ -16,27 +17,26 @@ from app.provider.hub.errors import HubError, NameTaken, NotOnHub
 from app.provider.hub.names import Hubs, Wanted
 from app.provider.hub.plan import Plan
 from app.provider.hub.record import Record
-from app.provider.hub.staging import Bay
-from app.provider.hub.trial import card_of
+from app.provider.hub.staging import StagingFolder
 
-Trial = Callable[[Path], str]
-"""Says why a model does not work; empty: it does."""
+SmokeTest = Callable[[Path], str]
+"""Returns why a model does not work; an empty text where it works."""
 
 CHANGED = "{} is not as it was pulled: rename it, or it cannot be updated."
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class UpdateStatus:
     """A pulled model, the newest plan for it where the hub has one, and what to say of it."""
 
-    have: Plan
+    installed: Plan
     newest: Plan | None
     state: str
 
     @property
     def newer(self) -> Plan | None:
         """The newest plan, if it brings other content."""
-        known = self.newest is None or self.newest.contents == self.have.contents
+        known = self.newest is None or self.newest.contents == self.installed.contents
         return None if known else self.newest
 
 
@@ -49,53 +49,55 @@ def records(models_dir: Path, model: str = "") -> list[Record]:
     return [record.settle(models_dir, one) for one in found]
 
 
-def news(hubs: Hubs, have: Plan, models_dir: Path) -> News:
+def check_for_update(hubs: Hubs, installed: Plan, models_dir: Path) -> UpdateStatus:
     """Ask the hub for the newest revision of a pulled model."""
-    if not has_sizes_of(models_dir / have.name, have):
-        return News(have, None, CHANGED.format(have.name))
+    if not has_sizes_of(models_dir / installed.name, installed):
+        return UpdateStatus(installed, None, CHANGED.format(installed.name))
     try:
-        newest = find(hubs, Wanted(have.hub, have.repo, have.path))
+        newest = find(hubs, Wanted(installed.hub, installed.repo, installed.path))
     except HubError as error:
-        return News(have, None, str(error).partition("\n")[0])
-    if newest.folder and not have.folder:
+        return UpdateStatus(installed, None, str(error).partition("\n")[0])
+    if newest.folder and not installed.folder:
         newest = newest.alone  # it was pulled before it could see, and stays one file
-    same = newest.contents == have.contents
-    return News(have, newest, "up to date" if same else "newer revision")
+    same = newest.contents == installed.contents
+    return UpdateStatus(installed, newest, "up to date" if same else "newer revision")
 
 
-def renew(hubs: Hubs, models_dir: Path, found: News, trial: Trial, report: Report) -> None:
+def replace_model(
+    hubs: Hubs, models_dir: Path, found: UpdateStatus, smoke_test: SmokeTest, report: Report
+) -> None:
     """Replace a model by its newer revision once that has loaded.
 
     The old one stays in its place until then. Raises any HubError, and ModelNotLoadable.
     """
-    old, new = found.have, found.newer or found.have
+    old, new = found.installed, found.newer or found.installed
     target, endpoint = models_dir / old.name, hubs.endpoint(new.hub)
     if not is_all_of(target, old):
         raise NameTaken(CHANGED.format(old.name))
-    with staging.bay(models_dir, new) as bay:
-        _reuse(old, new, target, bay)
-        bring(hubs, new, bay, report)
-        if _worked(target) and (problem := trial(bay.model)):
-            bay.clear()
+    with staging.claim(models_dir, new) as staged:
+        _reuse(old, new, target, staged)
+        bring(hubs, new, staged, report)
+        if _had_worked(target) and (problem := smoke_test(staged.model)):
+            staged.clear()
             raise ModelNotLoadable(
                 f"The new {new.name} does not load and was deleted; the old one stays. {problem}"
             )
         record.write(models_dir, new, endpoint, previous=old)
-        staging.swap(bay, target)
+        staging.swap(staged, target)
         record.write(models_dir, new, endpoint)
     staging.forget(models_dir, new)
 
 
-def _worked(target: Path) -> bool:
+def _had_worked(target: Path) -> bool:
     """Whether the old one could be loaded: one that never could proves nothing of the new one."""
-    card = card_of(target)
+    card = card_at(target)
     return card is not None and card.problem is None
 
 
-def _reuse(old: Plan, new: Plan, target: Path, bay: Bay) -> None:
+def _reuse(old: Plan, new: Plan, target: Path, staged: StagingFolder) -> None:
     """Link the files that have not changed into the bay, where the file system can do that."""
     for file in new.files:
-        path = located(bay.model, new, file)
+        path = located(staged.model, new, file)
         if old.contents.get(file.path) == new.contents[file.path] and not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(OSError):

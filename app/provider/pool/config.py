@@ -1,4 +1,4 @@
-"""What the pool of models needs to know of the settings."""
+"""Settings of the model pool."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from app.provider.runtime.status import HostPolicy
 
 @dataclass(frozen=True, slots=True)
 class PoolConfig:
-    """Where models lie and what they may take.
+    """Where models lie and how much memory they may take.
 
-    ``default_model`` and ``default_vision`` are files or folders anywhere.
-    ``aliases`` are further names by id. ``limits.threads`` 0 means the physical cores; models
-    that are answering share them, so that their sum never exceeds that number. Files
-    ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at once, within
-    ``memory_budget`` bytes of RAM (0: a share of the machine's). ``ttl`` seconds after its last
-    request a model leaves (0: never). Without ``auto_unload`` only a request to do so unloads.
+    ``default_model`` and ``default_vision`` are files or folders anywhere. ``aliases`` maps a
+    further name to an id. ``limits.threads`` 0 means all physical cores; models in use share
+    them. Files ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at
+    once, within ``memory_budget`` bytes of RAM (0: a share of the machine's). A model is unloaded
+    ``ttl`` seconds after its last request (0: never). Without ``auto_unload`` a model is unloaded
+    only on request.
     """
 
     models_dir: Path

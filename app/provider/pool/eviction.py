@@ -1,4 +1,4 @@
-"""Who holds how many bytes, and who has to leave before another model can come. Pure functions."""
+"""Which loaded models must be unloaded before another one can be loaded. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from app.provider.memory import Need, Placement
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What a loaded model was given, and what its process really takes (0: not measured)."""
+class LedgerEntry:
+    """Predicted bytes of a loaded model, and measured bytes of its process (0: not measured)."""
 
     need: Need
     placement: Placement
@@ -19,18 +19,18 @@ class Entry:
 
     @property
     def predicted(self) -> int:
-        """Bytes of RAM that it may take."""
+        """Bytes of RAM that the model may take."""
         return self.placement.ram_bytes
 
     @property
     def held(self) -> int:
-        """Bytes of RAM to count for it: a prediction that was exceeded counts no longer."""
+        """Bytes of RAM to count for the model: the larger of prediction and measurement."""
         return max(self.predicted, self.measured)
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
-    """A loaded model, as the ledger sees it. An idle one may leave."""
+class MemoryClaim:
+    """Bytes that a loaded or wanted model claims. Only an idle model can be unloaded."""
 
     id: str
     kind: Task
@@ -41,9 +41,9 @@ class Tenant:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Bytes for all models together, and how many of one kind there may be.
+    """Bytes for all models together, and how many models of one kind may be loaded.
 
-    ``gpu`` None does not limit: its room was already looked at when the model was placed.
+    ``gpu`` None sets no limit: placing the model already took the free GPU memory into account.
     """
 
     ram: int
@@ -52,66 +52,73 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a model can come: after ``leave`` have left; after waiting for models in use.
+class AdmissionDecision:
+    """Whether a model can be loaded now.
 
-    ``never`` says why it cannot come at all, ``refused`` why not until the user makes room.
+    The models ``evict`` must be unloaded first. ``wait``: models in use must become idle first.
+    ``impossible`` says why the model can never be loaded, ``refused`` why the user must unload
+    another one first.
     """
 
-    leave: tuple[str, ...] = ()
+    evict: tuple[str, ...] = ()
     wait: bool = False
-    never: str | None = None
+    impossible: str | None = None
     refused: str | None = None
 
 
-def admit(wanted: Tenant, tenants: Sequence[Tenant], budget: Budget) -> Verdict:
-    """Decide who leaves, the least recently used of ``tenants`` first, and no more than needed."""
+def admit(wanted: MemoryClaim, claims: Sequence[MemoryClaim], budget: Budget) -> AdmissionDecision:
+    """Decide which models to unload: the least recently used first, and no more than needed.
+
+    ``claims`` are in order of use, the least recently used first.
+    """
     if wanted.ram > budget.ram:
-        return Verdict(never=_too_large("RAM", wanted.ram, budget.ram))
+        return AdmissionDecision(impossible=_too_large("RAM", wanted.ram, budget.ram))
     if budget.gpu is not None and wanted.gpu > budget.gpu:
-        return Verdict(never=_too_large("GPU memory", wanted.gpu, budget.gpu))
-    staying = list(tenants)
-    for tenant in tenants:
+        return AdmissionDecision(impossible=_too_large("GPU memory", wanted.gpu, budget.gpu))
+    staying = list(claims)
+    for claim in claims:
         if _fits(wanted, staying, budget):
             break
-        if tenant.idle and _helps(tenant, wanted, staying, budget):
-            staying.remove(tenant)
+        if claim.idle and _helps(claim, wanted, staying, budget):
+            staying.remove(claim)
     if not _fits(wanted, staying, budget):
-        return Verdict(wait=True)
-    leaving = [tenant for tenant in tenants if tenant not in staying]
-    return Verdict(leave=_spare(wanted, leaving, staying, budget))
+        return AdmissionDecision(wait=True)
+    leaving = [claim for claim in claims if claim not in staying]
+    return AdmissionDecision(evict=_fewest_evictions(wanted, leaving, staying, budget))
 
 
-def _spare(
-    wanted: Tenant, leaving: list[Tenant], staying: list[Tenant], budget: Budget
+def _fewest_evictions(
+    wanted: MemoryClaim, leaving: list[MemoryClaim], staying: list[MemoryClaim], budget: Budget
 ) -> tuple[str, ...]:
-    """Let those stay that turned out not to matter, the most recently used first."""
-    for tenant in reversed(leaving[:]):
-        if _fits(wanted, [*staying, tenant], budget):
-            leaving.remove(tenant)
-            staying.append(tenant)
-    return tuple(tenant.id for tenant in leaving)
+    """Keep the models whose bytes turn out not to be needed, the most recently used first."""
+    for claim in reversed(leaving[:]):
+        if _fits(wanted, [*staying, claim], budget):
+            leaving.remove(claim)
+            staying.append(claim)
+    return tuple(claim.id for claim in leaving)
 
 
-def _helps(tenant: Tenant, wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
-    """While only the number of a kind is too high, models of other kinds stay."""
-    return tenant.kind == wanted.kind or not _bytes_fit(wanted, staying, budget)
+def _helps(
+    claim: MemoryClaim, wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget
+) -> bool:
+    """Whether unloading helps: while only the count of one kind is too high, other kinds stay."""
+    return claim.kind == wanted.kind or not _bytes_fit(wanted, staying, budget)
 
 
-def _fits(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
-    of_kind = sum(tenant.kind == wanted.kind for tenant in staying)
+def _fits(wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget) -> bool:
+    of_kind = sum(claim.kind == wanted.kind for claim in staying)
     return of_kind < budget.per_kind and _bytes_fit(wanted, staying, budget)
 
 
-def _bytes_fit(wanted: Tenant, staying: Sequence[Tenant], budget: Budget) -> bool:
-    ram = wanted.ram + sum(tenant.ram for tenant in staying)
-    gpu = wanted.gpu + sum(tenant.gpu for tenant in staying)
+def _bytes_fit(wanted: MemoryClaim, staying: Sequence[MemoryClaim], budget: Budget) -> bool:
+    ram = wanted.ram + sum(claim.ram for claim in staying)
+    gpu = wanted.gpu + sum(claim.gpu for claim in staying)
     return ram <= budget.ram and (budget.gpu is None or gpu <= budget.gpu)
 
 
-def _too_large(what: str, wanted: int, there_is: int) -> str:
+def _too_large(what: str, wanted: int, limit: int) -> str:
     return (
-        f"It needs {wanted / 2**20:,.0f} MB of {what}, but models may take {there_is / 2**20:,.0f} "
+        f"It needs {wanted / 2**20:,.0f} MB of {what}, but models may take {limit / 2**20:,.0f} "
         "MB: choose a smaller or more quantised one, lower KV_CACHE_MB or PREFIX_CACHE_MB, or "
         "raise MEMORY_BUDGET_MB."
     )

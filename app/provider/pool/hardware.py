@@ -1,4 +1,4 @@
-"""What the machine has: memory, GPUs, cores."""
+"""Asks the machine for its memory, GPUs and cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 _METAL_SHARE = 0.75
-"""Of its memory macOS lets the GPU have by default."""
+"""Share of the RAM that macOS gives to the GPU by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class GpuMemory:
 
 
 def ram() -> int:
-    """Bytes of RAM that this process may use: the machine's, or less inside a container."""
+    """Bytes of RAM that this process may use; a container may have less than the machine."""
     limits = [psutil.virtual_memory().total]
     for path in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):
@@ -45,7 +45,7 @@ def gpu_memory() -> GpuMemory | None:
 
 
 def _nvidia() -> GpuMemory | None:
-    import pynvml  # noqa: PLC0415 — only who uses a GPU pays for it
+    import pynvml  # noqa: PLC0415 — imported only where a GPU is used
 
     try:
         pynvml.nvmlInit()
@@ -53,17 +53,17 @@ def _nvidia() -> GpuMemory | None:
         return None
     try:
         handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        told = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
+        infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
     except pynvml.NVMLError:
         return None
     finally:
         pynvml.nvmlShutdown()
-    if not told:
+    if not infos:
         return None
-    return GpuMemory(sum(one.total for one in told), sum(one.free for one in told))
+    return GpuMemory(sum(one.total for one in infos), sum(one.free for one in infos))
 
 
-def held_by(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended."""
     with contextlib.suppress(psutil.Error):
         return int(psutil.Process(pid).memory_info().rss)
@@ -71,6 +71,6 @@ def held_by(pid: int) -> int:
 
 
 def physical_cores() -> int:
-    """Cores that this process may use; a hyper-thread more makes the arithmetic slower."""
+    """Physical cores that this process may use; hyper-threads slow the arithmetic down."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))

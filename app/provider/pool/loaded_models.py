@@ -1,8 +1,8 @@
-"""The loaded models: who uses them, who leaves, and when another one comes.
+"""The loaded models: which requests use them, and when they are loaded and unloaded.
 
-A model in use never leaves. Whoever needs room that idle models cannot give waits for one to
-become idle; one waits at a time, in order of arrival, and after ``PATIENCE`` the models that are
-already loaded queue behind it, so that busy ones cannot keep a third out for ever.
+A model in use is never unloaded. A request whose model does not fit waits until enough models are
+idle. One request waits at a time, in order of arrival. After ``PATIENCE`` seconds, requests to
+loaded models queue behind it, so that two busy models cannot keep a third out for ever.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from functools import partial
 from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
-from app.provider.pool.eviction import Entry, Tenant, Verdict, admit
-from app.provider.pool.hardware import held_by
+from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
+from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.refusals import Refusals
-from app.provider.pool.sizing import Rooms, Wish
+from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.host import EngineHost
-from app.provider.runtime.metrics import Meters
+from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
 
 PATIENCE = 5.0
-"""Seconds that requests to loaded models may overtake one that waits for room."""
+"""Seconds during which requests to loaded models overtake a request that waits for memory."""
 
 _FULL = (
     "There is no room for another model, and none is unloaded by itself "
@@ -36,219 +36,227 @@ _FULL = (
 
 
 @dataclass(slots=True)
-class Resident:
-    """A loaded model with its host. ``leases`` are the requests that use it."""
+class LoadedModel:
+    """A loaded model with its host. ``leases`` counts the requests that use it."""
 
     card: ModelCard
     host: EngineHost
-    entry: Entry
+    entry: LedgerEntry
     leases: int = 0
     used_at: float = field(default_factory=time.monotonic)
 
     @property
     def failed(self) -> bool:
-        """Whether it could not be loaded, so that it only keeps a place."""
+        """Whether the model could not be loaded, so that it only occupies memory."""
         return self.host.status().state == "failed"
 
 
-class Residents:
-    """See the module. Lives on one event loop. ``meters`` count on when a model leaves.
+class LoadedModels:
+    """Loads, lends and unloads models. Belongs to one event loop.
 
-    ``refusals`` are the models that were tried and cannot be loaded.
+    ``metrics`` keep counting after a model is unloaded. ``refusals`` are the models that were tried
+    and cannot be loaded.
     """
 
-    def __init__(self, rooms: Rooms, policy: HostPolicy, *, auto_unload: bool, ttl: float) -> None:
-        self._rooms = rooms
+    def __init__(
+        self, sizing: Sizing, policy: HostPolicy, *, auto_unload: bool, ttl: float
+    ) -> None:
+        self._sizing = sizing
         self._policy = policy
         self._auto_unload = auto_unload
         self._ttl = ttl
-        self._residents: dict[str, Resident] = {}  # least recently used first
-        self._leaving: dict[asyncio.Task[None], Tenant] = {}
-        self.meters: defaultdict[str, Meters] = defaultdict(Meters)
+        self._loaded: dict[str, LoadedModel] = {}  # least recently used first
+        self._unloading: dict[asyncio.Task[None], MemoryClaim] = {}
+        self.metrics: defaultdict[str, ModelMetrics] = defaultdict(ModelMetrics)
         self.refusals = Refusals()
-        self._moving = asyncio.Lock()
-        self._in_line = 0
-        self._waits_since: float | None = None
+        self._admission = asyncio.Lock()
+        self._queued = 0
+        self._waiting_since: float | None = None
         self._freed = asyncio.Event()
         self._sweeper: asyncio.Task[None] | None = None
 
-    def all(self) -> Iterable[Resident]:
+    def all(self) -> Iterable[LoadedModel]:
         """Every loaded model, the least recently used first."""
-        return self._residents.values()
+        return self._loaded.values()
 
-    def get(self, model: str) -> Resident | None:
-        """The model, if it is loaded, loading, or was tried."""
-        return self._residents.get(model)
+    def get(self, model: str) -> LoadedModel | None:
+        """Find a model that is loaded, is loading or failed to load."""
+        return self._loaded.get(model)
 
-    def verdict(self, card: ModelCard, wish: Wish) -> Verdict:
-        """Say what loading ``card`` would take now; a loaded model makes room for itself."""
-        wanted = Tenant(card.id, card.kind, wish.ram, wish.gpu, idle=False)
-        verdict = admit(wanted, self.beside(card), wish.budget)
-        in_vain = verdict.wait and not self._auto_unload and not self._leaving
-        return Verdict(refused=_FULL) if in_vain else verdict
+    def decide(self, card: ModelCard, estimate: SizeEstimate) -> AdmissionDecision:
+        """Decide whether ``card`` can be loaded now; its own loaded copy does not count."""
+        wanted = MemoryClaim(card.id, card.kind, estimate.ram, estimate.gpu, idle=False)
+        decision = admit(wanted, self.claims_beside(card), estimate.budget)
+        waits_for_ever = decision.wait and not self._auto_unload and not self._unloading
+        return AdmissionDecision(refused=_FULL) if waits_for_ever else decision
 
-    def beside(self, card: ModelCard) -> list[Tenant]:
-        """Who else holds bytes, in the order in which they leave: what has failed comes first.
+    def claims_beside(self, card: ModelCard) -> list[MemoryClaim]:
+        """Claims of all other models, in the order of unloading: failed ones come first.
 
-        Processes that have not ended yet hold theirs, be they of this very model.
+        Processes that have not ended yet still hold their bytes, even those of this model.
         """
         others = [one for one in self.all() if one.card.id != card.id]
         others.sort(key=lambda one: not one.failed)
-        return [*self._leaving.values(), *map(self._tenant, others)]
+        return [*self._unloading.values(), *map(self._claim, others)]
 
-    def _tenant(self, one: Resident) -> Tenant:
-        """The same as the ledger sees it."""
-        may_leave = not one.leases and (self._auto_unload or one.failed)
+    def _claim(self, one: LoadedModel) -> MemoryClaim:
+        """What the model claims, and whether it may be unloaded."""
+        idle = not one.leases and (self._auto_unload or one.failed)
         gpu = one.entry.placement.gpu_bytes
-        return Tenant(one.card.id, one.card.kind, one.entry.held, gpu, may_leave)
+        return MemoryClaim(one.card.id, one.card.kind, one.entry.held, gpu, idle)
 
-    def ahead(self, card: ModelCard) -> int | None:
-        """How many requests wait for room before one to this model; None if it need not wait."""
-        return self._in_line if self._at_hand(card) is None and self._moving.locked() else None
+    def queue_length(self, card: ModelCard) -> int | None:
+        """Requests that wait before a new one to this model; None if that need not wait."""
+        waits = self._ready_to_use(card) is None and self._admission.locked()
+        return self._queued if waits else None
 
     # ---------------------------------------------------------------- using
 
     @asynccontextmanager
     async def lease(self, card: ModelCard) -> AsyncIterator[EngineHost]:
-        """Hold a model, so that it is not unloaded meanwhile; bring it if it is not here.
+        """Keep a model loaded while the block runs; load it first if need be.
 
-        Raises ModelNotLoadable, and EngineBusy when there will be no room.
+        Raises ModelNotLoadable, and EngineBusy when no memory becomes free for it.
         """
-        if refused := self.refusals.of(card):
+        if refused := self.refusals.reason_for(card):
             raise ModelNotLoadable(refused)
-        resident = self._at_hand(card)
-        resident = self._use(resident) if resident else await self._bring(card)
+        loaded = self._ready_to_use(card)
+        loaded = self._use(loaded) if loaded else await self._load(card)
         try:
-            yield resident.host
+            yield loaded.host
         finally:
-            self._release(resident)
+            self._release(loaded)
 
-    def _at_hand(self, card: ModelCard) -> Resident | None:
-        """The loaded model, where its files have not changed and nobody has waited too long."""
-        resident = self._residents.get(card.id)
-        waited = 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
-        if resident is None or waited > PATIENCE or self._outdated(resident, card):
+    def _ready_to_use(self, card: ModelCard) -> LoadedModel | None:
+        """The loaded model, unless its files have changed or another request waits too long."""
+        loaded = self._loaded.get(card.id)
+        waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
+        if loaded is None or waited > PATIENCE or self._outdated(loaded, card):
             return None
-        return resident
+        return loaded
 
-    def _outdated(self, resident: Resident, card: ModelCard) -> bool:
-        return resident.card.stamp != card.stamp and not resident.leases
+    def _outdated(self, loaded: LoadedModel, card: ModelCard) -> bool:
+        return loaded.card.stamp != card.stamp and not loaded.leases
 
-    def _use(self, resident: Resident) -> Resident:
-        model = resident.card.id
-        self._residents[model] = self._residents.pop(model)  # to the end: most recently used
-        resident.leases += 1
-        if resident.leases == 1:
+    def _use(self, loaded: LoadedModel) -> LoadedModel:
+        model = loaded.card.id
+        self._loaded[model] = self._loaded.pop(model)  # moved to the end: most recently used
+        loaded.leases += 1
+        if loaded.leases == 1:
             self._share_threads()
-        return resident
+        return loaded
 
-    def _release(self, resident: Resident) -> None:
-        resident.leases -= 1
-        resident.used_at = time.monotonic()
-        if not resident.leases:
+    def _release(self, loaded: LoadedModel) -> None:
+        loaded.leases -= 1
+        loaded.used_at = time.monotonic()
+        if not loaded.leases:
             self._share_threads()
             self._freed.set()
             self._watch_idle()
 
     def _share_threads(self) -> None:
-        """Divide the cores among the models in use, so that their threads never exceed them."""
+        """Divide the cores among the models in use, so that they never run more threads."""
         used = [one.host for one in self.all() if one.leases]
         for host in used:
-            host.set_threads(max(1, self._rooms.threads // len(used)))
+            host.set_threads(max(1, self._sizing.threads // len(used)))
 
-    # ---------------------------------------------------------------- coming
+    # ---------------------------------------------------------------- loading
 
-    async def _bring(self, card: ModelCard) -> Resident:
+    async def _load(self, card: ModelCard) -> LoadedModel:
         if card.problem:
             raise ModelNotLoadable(f"{card.id}: {card.problem}")
-        if self._in_line > self._policy.max_waiting:  # the first one does not wait in line
-            raise EngineBusy(f"{self._in_line} requests wait for models to be loaded.", 5.0)
-        self._in_line += 1
+        if self._queued > self._policy.max_waiting:  # the first one is not queued
+            raise EngineBusy(f"{self._queued} requests wait for models to be loaded.", 5.0)
+        self._queued += 1
         try:
-            async with self._moving:
-                resident = self._residents.get(card.id)
-                if resident and self._outdated(resident, card):
+            async with self._admission:
+                loaded = self._loaded.get(card.id)
+                if loaded and self._outdated(loaded, card):
                     await self._unload([card.id])
-                    resident = None
-                return self._use(resident or await self._settle(card))
+                    loaded = None
+                return self._use(loaded or await self._add(card))
         finally:
-            self._in_line -= 1
+            self._queued -= 1
 
-    async def _settle(self, card: ModelCard) -> Resident:
-        wish = await self._make_room(card)
-        spec = EngineSpec(ENGINES[card.engine], str(card.path), wish.limits)
+    async def _add(self, card: ModelCard) -> LoadedModel:
+        estimate = await self._make_room(card)
+        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
         refused = partial(self.refusals.note, card)
-        host = EngineHost(spec, self._policy, self.meters[card.id], refused)
-        resident = Resident(card, host, Entry(wish.need, wish.placement))
-        self._residents[card.id] = resident
-        return resident
+        host = EngineHost(spec, self._policy, self.metrics[card.id], refused)
+        loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
+        self._loaded[card.id] = loaded
+        return loaded
 
-    async def _make_room(self, card: ModelCard) -> Wish:
-        """Let others leave, or wait until they may; raises ModelNotLoadable, EngineBusy."""
+    async def _make_room(self, card: ModelCard) -> SizeEstimate:
+        """Unload others, waiting until they are idle; raises ModelNotLoadable, EngineBusy."""
         try:
             async with asyncio.timeout(self._policy.load_seconds):
                 while True:
                     self._freed.clear()
-                    wish, verdict = await self._look(card)
-                    if not verdict.wait and not (verdict.leave and self._leaving):
-                        break  # nobody leaves while those who are leaving may suffice
-                    self._waits_since = self._waits_since or time.monotonic()
+                    estimate, decision = await self._plan_or_raise(card)
+                    if not decision.wait and not (decision.evict and self._unloading):
+                        break  # nothing is unloaded while processes that are ending may suffice
+                    self._waiting_since = self._waiting_since or time.monotonic()
                     await self._freed.wait()
         except TimeoutError:
             raise EngineBusy("The models that are loaded stayed in use.", 5.0) from None
         finally:
-            self._waits_since = None
-        await self._unload(verdict.leave)
-        return wish
+            self._waiting_since = None
+        await self._unload(decision.evict)
+        return estimate
 
-    async def _look(self, card: ModelCard) -> tuple[Wish, Verdict]:
-        wish, verdict = await self.plan(card)
-        if verdict.never:
-            raise ModelNotLoadable(f"{card.id}: {verdict.never}")
-        if verdict.refused:
-            raise EngineBusy(verdict.refused, retry_after=5.0)
-        return wish, verdict
+    async def _plan_or_raise(self, card: ModelCard) -> tuple[SizeEstimate, AdmissionDecision]:
+        estimate, decision = await self.plan(card)
+        if decision.impossible:
+            raise ModelNotLoadable(f"{card.id}: {decision.impossible}")
+        if decision.refused:
+            raise EngineBusy(decision.refused, retry_after=5.0)
+        return estimate, decision
 
     async def plan(
         self, card: ModelCard, limits: EngineLimits | None = None
-    ) -> tuple[Wish, Verdict]:
-        """Say what loading ``card`` takes, by default with the limits of this server."""
+    ) -> tuple[SizeEstimate, AdmissionDecision]:
+        """Estimate what loading ``card`` takes, by default with the limits of this server."""
         await self.measure()
-        wish = await asyncio.to_thread(self._rooms.wish, card, self.beside(card), limits)
-        return wish, self.verdict(card, wish)
+        estimate = await asyncio.to_thread(
+            self._sizing.estimate, card, self.claims_beside(card), limits
+        )
+        return estimate, self.decide(card, estimate)
 
     async def measure(self) -> None:
-        """Note what each process really holds."""
-        there = [(one, one.host.status().pid) for one in self.all()]
-        held = await asyncio.to_thread(lambda: [held_by(pid) if pid else 0 for _, pid in there])
-        for (one, _), measured in zip(there, held, strict=True):
+        """Measure the memory of each engine process."""
+        pids = [(one, one.host.status().pid) for one in self.all()]
+        held = await asyncio.to_thread(
+            lambda: [resident_bytes(pid) if pid else 0 for _, pid in pids]
+        )
+        for (one, _), measured in zip(pids, held, strict=True):
             one.entry = replace(one.entry, measured=measured)
 
-    # ---------------------------------------------------------------- leaving
+    # ---------------------------------------------------------------- unloading
 
-    async def leave(self, model: str) -> None:
+    async def unload(self, model: str) -> None:
         """Unload a model; nothing happens when it is not loaded. Raises ModelInUse."""
-        resident = self._residents.get(model)
-        if resident and resident.leases:
-            raise ModelInUse(model, resident.leases)
+        loaded = self._loaded.get(model)
+        if loaded and loaded.leases:
+            raise ModelInUse(model, loaded.leases)
         await self._unload([model])
 
     async def _unload(self, models: Iterable[str]) -> None:
-        """End their processes; returns when all their bytes are free.
+        """End the processes of ``models``; returns when all their bytes are free.
 
-        From here on nobody finds them, and whoever waits may be cancelled: they still leave.
+        From here on the models are not found. A cancelled caller does not stop the unloading.
         """
         ending = []
-        for resident in [self._residents.pop(one) for one in models if one in self._residents]:
-            task = asyncio.create_task(resident.host.stop())
-            self._leaving[task] = replace(self._tenant(resident), idle=False)
-            task.add_done_callback(self._left)
+        for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
+            task = asyncio.create_task(loaded.host.stop())
+            self._unloading[task] = replace(self._claim(loaded), idle=False)
+            task.add_done_callback(self._unloaded)
             ending.append(task)
         if ending:
             await asyncio.wait(ending)
 
-    def _left(self, task: asyncio.Task[None]) -> None:
-        del self._leaving[task]
+    def _unloaded(self, task: asyncio.Task[None]) -> None:
+        del self._unloading[task]
         self._freed.set()
 
     def _watch_idle(self) -> None:
@@ -256,7 +264,7 @@ class Residents:
             self._sweeper = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
-        """Unload what was idle for the TTL, until nothing idle is left."""
+        """Unload models that were idle for the TTL, until no idle model is left."""
         while idle := [one for one in self.all() if not one.leases]:
             due = min(one.used_at for one in idle) + self._ttl
             await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -269,6 +277,6 @@ class Residents:
         if self._sweeper:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        await self._unload(list(self._residents))
-        if self._leaving:  # whoever began it was cancelled
-            await asyncio.wait(self._leaving)
+        await self._unload(list(self._loaded))
+        if self._unloading:  # begun by callers that were cancelled
+            await asyncio.wait(self._unloading)

@@ -1,4 +1,4 @@
-"""Which models could not be loaded, so that no process is started for them again and again."""
+"""Remembers models that could not be loaded, so that no process is started for them again."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from app.provider.errors import ModelNotLoadable
 
 
 class Refusals:
-    """What engines said of files that they cannot load, for as long as these do not change."""
+    """Why engines could not load models; forgotten as soon as a model's files change."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[str, str]] = {}  # path → stamp and reason
 
     def note(self, card: ModelCard, error: ModelNotLoadable) -> None:
-        """Remember why the model cannot be loaded, unless the reason lies outside its files."""
+        """Remember why the model cannot be loaded, unless the cause lies outside its files."""
         if error.lasting:
             self._known[card.path] = card.stamp, str(error)
 
     def forget(self, card: ModelCard) -> None:
-        """Let the model be tried again."""
+        """Allow the model to be tried again."""
         self._known.pop(card.path, None)
 
-    def of(self, card: ModelCard) -> str | None:
-        """Why the model was refused; None if it was not, or if its files have changed since."""
+    def reason_for(self, card: ModelCard) -> str | None:
+        """Why the model cannot be loaded; None if it was not refused or its files have changed."""
         stamp, reason = self._known.get(card.path, ("", None))
         return reason if stamp == card.stamp else None
 
-    def noted(self, card: ModelCard) -> ModelCard:
-        """The card with the reason as its problem, unless it has another one."""
-        reason = None if card.problem else self.of(card)
+    def with_problem(self, card: ModelCard) -> ModelCard:
+        """The card with the reason as its problem, unless it has another problem."""
+        reason = None if card.problem else self.reason_for(card)
         return replace(card, problem=reason) if reason else card

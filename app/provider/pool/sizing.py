@@ -1,4 +1,4 @@
-"""What a model would take on this machine, with the settings of this server."""
+"""Estimates the memory that a model takes on this machine with the settings of this server."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from app.provider.card import ModelCard
 from app.provider.engine import EngineLimits, format_of
 from app.provider.memory import GpuPolicy, Need, Placement, place
 from app.provider.pool import hardware
-from app.provider.pool.eviction import Budget, Tenant
+from app.provider.pool.eviction import Budget, MemoryClaim
 
 _SHARE = 0.8
-"""Of the machine's RAM that models may take by default."""
+"""Share of the machine's RAM that models may take by default."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A model's need and place, the limits to start it with, and the budget it must fit into."""
+class SizeEstimate:
+    """Bytes a model needs and where they go, its engine's limits, and the budget to fit into."""
 
     need: Need
     placement: Placement
@@ -35,11 +35,11 @@ class Wish:
         return self.placement.gpu_bytes
 
 
-class Rooms:
-    """Measures models against the machine.
+class Sizing:
+    """Estimates models against the machine's memory.
 
-    ``ram_budget`` 0 means a share of the RAM. ``gpu`` None keeps everything off the GPU; its
-    ``available`` 0 means what the driver reports.
+    ``ram_budget`` 0 means a share of the RAM. ``gpu`` None keeps all models in RAM; its
+    ``available`` 0 means the GPU memory that the driver reports.
     """
 
     def __init__(
@@ -51,38 +51,38 @@ class Rooms:
         self._gpu = gpu
         self.threads = self._limits.threads
 
-    def wish(
-        self, card: ModelCard, tenants: Sequence[Tenant], limits: EngineLimits | None = None
-    ) -> Wish:
-        """Say what ``card`` takes beside ``tenants``. May ask the GPU's driver: blocks shortly."""
+    def estimate(
+        self, card: ModelCard, claims: Sequence[MemoryClaim], limits: EngineLimits | None = None
+    ) -> SizeEstimate:
+        """Estimate ``card`` beside ``claims``. May ask the GPU's driver, which blocks shortly."""
         limits = limits or self._limits
         need = format_of(card.engine).need(card, limits)
-        policy, gpu_budget = self._gpu_room(tenants)
+        policy, gpu_budget = self._gpu_room(claims)
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
-        return Wish(need, placement, replace(limits, gpu_layers=layers), budget)
+        return SizeEstimate(need, placement, replace(limits, gpu_layers=layers), budget)
 
     @property
     def limits(self) -> EngineLimits:
-        """What each engine is started with, before its layers are placed."""
+        """The limits that each engine is started with, before its layers are placed."""
         return self._limits
 
-    def _gpu_room(self, tenants: Sequence[Tenant]) -> tuple[GpuPolicy | None, int | None]:
-        """What the model may use if every idle one leaves, and what all may use together."""
+    def _gpu_room(self, claims: Sequence[MemoryClaim]) -> tuple[GpuPolicy | None, int | None]:
+        """GPU memory for this model once idle ones are unloaded, and for all models together."""
         if self._gpu is None:
             return None, None
-        held = sum(tenant.gpu for tenant in tenants)
+        held = sum(claim.gpu for claim in claims)
         total = self._gpu.available
         if not total:
             memory = hardware.gpu_memory()
-            # What is still being loaded is free as well as held.
+            # A model that is still loading holds bytes that the driver still calls free.
             total = min(memory.free + held, memory.total) if memory else 0
-        in_use = sum(tenant.gpu for tenant in tenants if not tenant.idle)
+        in_use = sum(claim.gpu for claim in claims if not claim.idle)
         return replace(self._gpu, available=max(0, total - in_use)), total
 
     def _gpu_layers(self, placement: Placement) -> int:
-        """As engines count: -1 is everything, what stands before and after the layers as well."""
+        """Layers in the engines' count: -1 means the whole model, embeddings and head included."""
         if self._gpu is None:
             return 0
         if not placement.layers:

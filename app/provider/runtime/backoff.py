@@ -1,4 +1,4 @@
-"""When a broken engine is tried again."""
+"""Delays between the restarts of a broken engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 LONGEST_SECONDS = 30.0
 STABLE_SECONDS = 60.0
-"""An engine that has run this long starts its back-off anew when it dies."""
+"""An engine that has run for so long starts its back-off anew when it dies."""
 
 
 class BackOff:
@@ -17,7 +17,7 @@ class BackOff:
         self._retry_at = 0.0
 
     def failed(self, ran_seconds: float = 0.0) -> float:
-        """Count a failure after that long a run; returns the delay before the next try."""
+        """Count a failure after a run of ``ran_seconds``; returns the delay before the next try."""
         if ran_seconds > STABLE_SECONDS:
             self._failures = 0
         delay = min(LONGEST_SECONDS, 0.25 * 2**self._failures) if self._failures else 0.0

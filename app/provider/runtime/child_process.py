@@ -1,4 +1,4 @@
-"""A child process with a socket to it: how engines, downloads and decoders are started."""
+"""Starts child processes with a socket: engines, downloads and image decoders."""
 
 from __future__ import annotations
 

@@ -20,18 +20,18 @@ END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
 
 _QUIET = {"GGML_NO_BACKTRACE": "1"}
-# llama.cpp would hold a process that it aborts until a debugger has printed where it was.
+# Otherwise llama.cpp keeps an aborted process until a debugger has printed a backtrace.
 
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
-# OpenMP's threads spin at every barrier, by default for milliseconds: when another program has a
-# core, they spin away the time slice in which it would finish. A tenth of a millisecond is as fast
-# on idle cores (a 0.5B model on 2 cores reads 300 tokens in 1.18 s, by default in 1.15, but with a
-# tenth of this spin in 1.58) and does not collapse on busy ones (with one core taken a token of one
-# answer takes 69 ms and of eight 284; with ten times this spin 508 and 1010).
+# OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
+# core, they spin through the time slice that it would need. A spin of about 0.1 ms is as fast on
+# idle cores: a 0.5B model on 2 cores reads 300 tokens in 1.18 s (default: 1.15 s, a tenth of this
+# spin: 1.58 s). With one core busy, a token takes 69 ms for one answer and 284 for eight, against
+# 508 and 1010 ms with ten times this spin.
 
 
 class EngineProcess:
-    """A running child. Ends with ``kill``; every byte it held goes back to the system."""
+    """A running engine process. ``kill`` ends it and frees all its memory."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class EngineProcess:
 
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
-        """Start the child and tell it what to load."""
+        """Start the process and send it the model to load."""
         started = await child_process.start(
             "app.provider.runtime.worker", _SPIN | _QUIET | dict(os.environ)
         )
@@ -55,12 +55,12 @@ class EngineProcess:
         return process
 
     def send(self, message: object) -> None:
-        """Send without waiting; a message to a dead child is lost, its end is noticed by read."""
+        """Send without waiting. A message to a dead process is lost; ``read`` notices its end."""
         if not self._writer.is_closing():
             self._writer.write(messages.encode(message))
 
     async def read(self) -> Any:
-        """Next message; None when the child has ended, or sends what cannot be read."""
+        """Read the next message; None when the process has ended or sent an unreadable one."""
         try:
             return await messages.read(self._reader)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -71,14 +71,14 @@ class EngineProcess:
             return None
 
     def kill(self) -> None:
-        """End the child now. It has nothing of its own to save."""
+        """End the process now. It has nothing to save."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
 
     async def reap(self, grace: float = 0.0) -> int:
-        """Close the socket, wait for the child's end and return its exit code.
+        """Close the socket, wait for the end of the process and return its exit code.
 
-        A child that is ending by itself has ``grace`` seconds, so that its code says why.
+        A process that ends by itself has ``grace`` seconds, so that its exit code says why.
         """
         if grace:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -93,12 +93,12 @@ class EngineProcess:
 
 
 def how_it_ended(code: int) -> str:
-    """Exit code → words for the log and the user."""
+    """Describe an exit code for the log and the user."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def why_it_ended(code: int, *, loading: bool) -> ProviderError:
-    """Say what the end of a process means that has given no reason."""
+    """Make an error of the end of a process that has given no reason."""
     crashed = crash(code) if loading else None
     then = "while it loaded the model" if loading else "and is being restarted"
     return crashed or EngineUnavailable(f"The engine process {how_it_ended(code)} {then}.", 1.0)

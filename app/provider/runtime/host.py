@@ -1,7 +1,7 @@
-"""The async face of one engine: starts its process, watches it, restarts it.
+"""Supervises one engine from the event loop: starts its process, watches it, restarts it.
 
-What a request sees is ``stream(prompt)``. Whatever happens to the process, every request ends:
-with its End, or with an error that says whether trying again helps.
+Requests use ``stream(prompt)``. Whatever happens to the process, every request ends with its End,
+or with an error that says whether trying again helps.
 """
 
 from __future__ import annotations
@@ -16,15 +16,10 @@ from typing import TypeVar
 
 from app.provider.engine import EngineSpec
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotLoadable, ProviderError
-from app.provider.runtime import messages
+from app.provider.runtime import engine_process, messages
 from app.provider.runtime.backoff import BackOff
-from app.provider.runtime.engine_process import (
-    END_SECONDS,
-    EngineProcess,
-    how_it_ended,
-    why_it_ended,
-)
-from app.provider.runtime.metrics import AnswerMeter, Meters
+from app.provider.runtime.engine_process import EngineProcess
+from app.provider.runtime.metrics import ModelMetrics, RequestMetrics
 from app.provider.runtime.request import Request
 from app.provider.runtime.status import HostPolicy, HostStatus, State
 from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
@@ -35,19 +30,19 @@ L = TypeVar("L", Size, Loaded)
 
 
 class EngineHost:
-    """Supervises one engine process. Lives on one event loop; ``meters`` may outlive it.
+    """Supervises one engine process. Belongs to one event loop; ``metrics`` may outlive it.
 
-    ``refused`` is called when the model turns out not to be loadable.
+    ``refused`` is called when the model cannot be loaded.
     """
 
     def __init__(
         self,
         spec: EngineSpec,
         policy: HostPolicy,
-        meters: Meters | None = None,
+        metrics: ModelMetrics | None = None,
         refused: Callable[[ModelNotLoadable], None] = lambda _: None,
     ) -> None:
-        self.meters = meters or Meters()
+        self.metrics = metrics or ModelMetrics()
         self._refused = refused
         self._spec = spec
         self._policy = policy
@@ -59,24 +54,24 @@ class EngineHost:
         self._process: EngineProcess | None = None
         self._state: State = "unloaded"
         self._problem: ProviderError | None = None
-        self._last_sign = self._born = time.monotonic()
+        self._last_message_at = self._started_at = time.monotonic()
         self._restarts = 0
         self._back_off = BackOff()
 
     # ---------------------------------------------------------------- for requests
 
     async def stream(
-        self, prompt: Prompt, outer: AnswerMeter | None = None
+        self, prompt: Prompt, outer: RequestMetrics | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Answer ``prompt``; closing the generator cancels it in whatever phase it is.
+        """Answer ``prompt``; closing the generator cancels the request in every phase.
 
-        The caller may measure it, with a meter that it closes itself.
-        Raises EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started,
-        and EngineUnavailable at any time.
+        A caller that counts the request itself passes its own ``outer`` metrics. Raises
+        EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started, and
+        EngineUnavailable at any time.
         """
-        with nullcontext(outer) if outer else self.meters.answer() as meter:
+        with nullcontext(outer) if outer else self.metrics.begin_request() as counted:
             number = next(self._numbers)
-            request = self._enter(number, Request(messages.Submit(number, prompt), meter))
+            request = self._register(number, Request(messages.Submit(number, prompt), counted))
             outcome: messages.Outcome | None = None
             try:
                 while not isinstance(outcome, End):
@@ -84,30 +79,30 @@ class EngineHost:
                     if not isinstance(outcome, Size | Loaded):
                         yield outcome
             finally:
-                self._leave(number, request, finished=isinstance(outcome, End))
+                self._unregister(number, request, finished=isinstance(outcome, End))
 
     def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
-        """Count the tokens of ``prompt`` after the chat template, loading the model if need be.
+        """Count the tokens of ``prompt`` after the chat template; loads the model if need be.
 
-        Gives the progress of loading, then the size. Raises what ``stream`` raises.
+        Yields the progress of loading, then the size. Raises what ``stream`` raises.
         """
-        return self._asked(messages.Count(next(self._numbers), prompt), Size)
+        return self._request_once(messages.Count(next(self._numbers), prompt), Size)
 
     def load(self) -> AsyncGenerator[Progress | Loaded, None]:
-        """Load the model, if it is not; gives the progress, then Loaded.
+        """Load the model if it is not loaded; yields the progress, then Loaded.
 
-        A model that could not be loaded is tried once more, at once. Raises EngineBusy,
+        A model that could not be loaded is tried again at once. Raises EngineBusy,
         ModelNotLoadable, EngineUnavailable.
         """
         if self._state == "failed":
             self._back_off = BackOff()
-        return self._asked(messages.Greet(next(self._numbers)), Loaded)
+        return self._request_once(messages.Ping(next(self._numbers)), Loaded)
 
-    async def _asked(
-        self, message: messages.Count | messages.Greet, last: type[L]
+    async def _request_once(
+        self, message: messages.Count | messages.Ping, last: type[L]
     ) -> AsyncGenerator[Progress | L, None]:
-        """Give what comes, up to an outcome of the type ``last``."""
-        request = self._enter(message.job, Request(message))
+        """Send one message and yield its outcomes, up to one of the type ``last``."""
+        request = self._register(message.job, Request(message))
         try:
             outcome: object = None
             while not isinstance(outcome, last):
@@ -115,16 +110,16 @@ class EngineHost:
                 if isinstance(outcome, (Progress, last)):
                     yield outcome
         finally:
-            self._leave(message.job, request, finished=True)
+            self._unregister(message.job, request, finished=True)
 
     def start(self) -> None:
-        """Begin to load the model, if it is not loaded or loading."""
+        """Begin to load the model, unless it is loaded or loading."""
         if self._supervisor is None or self._supervisor.done():
             self._state = "loading"
             self._supervisor = asyncio.create_task(self._supervise())
 
     def set_threads(self, threads: int) -> None:
-        """Let the engine use that many CPU threads from its next step on."""
+        """Set the engine's CPU threads from its next step on."""
         if threads != self._threads:
             self._threads = threads
             self._send_threads()
@@ -132,7 +127,7 @@ class EngineHost:
     def status(self) -> HostStatus:
         """Take a snapshot for health and lists."""
         started = sum(request.started for request in self._requests.values())
-        idle = time.monotonic() - self._last_sign
+        idle = time.monotonic() - self._last_message_at
         wedged = self._has_work() and idle > self._policy.stall_seconds
         return HostStatus(
             state=self._state,
@@ -147,7 +142,7 @@ class EngineHost:
         )
 
     async def stop(self) -> None:
-        """Unload: end the process and fail what is still running."""
+        """Unload the model: end the process and fail its requests."""
         if self._supervisor:
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
@@ -155,12 +150,12 @@ class EngineHost:
         self._fail_requests(EngineUnavailable("The model has been unloaded.", 1.0))
         self._state = "unloaded"
 
-    # ---------------------------------------------------------------- one request's way
+    # ---------------------------------------------------------------- one request
 
-    def _enter(self, number: int, request: Request) -> Request:
+    def _register(self, number: int, request: Request) -> Request:
         if len(self._requests) >= self._slots + self._policy.max_waiting:
-            line = f"{self._policy.max_waiting} requests are already waiting for this model."
-            raise EngineBusy(line, retry_after=1.0)
+            full = f"{self._policy.max_waiting} requests are already waiting for this model."
+            raise EngineBusy(full, retry_after=1.0)
         self._raise_if_backing_off()
         self.start()
         self._requests[number] = request
@@ -168,7 +163,7 @@ class EngineHost:
         return request
 
     def _raise_if_backing_off(self) -> None:
-        """While a broken engine waits for its next try, say so at once instead of queueing."""
+        """Refuse a request at once while a broken engine waits for its next try."""
         left = self._back_off.left
         if self._problem is None or left <= 1.0:
             return
@@ -183,7 +178,7 @@ class EngineHost:
         request.started = request.started or not isinstance(outcome, Progress)
         return outcome
 
-    def _leave(self, number: int, request: Request, *, finished: bool) -> None:
+    def _unregister(self, number: int, request: Request, *, finished: bool) -> None:
         self._requests.pop(number, None)
         if request.sent and not finished and self._process:
             self._process.send(messages.Cancel(number))
@@ -194,7 +189,7 @@ class EngineHost:
         for request in self._requests.values():
             if not request.sent:
                 request.sent = True
-                self._last_sign = time.monotonic()
+                self._last_message_at = time.monotonic()
                 self._process.send(request.message)
 
     def _send_threads(self) -> None:
@@ -204,22 +199,23 @@ class EngineHost:
     # ---------------------------------------------------------------- the supervisor
 
     async def _supervise(self) -> None:
-        """Run the process, and run it again after a crash; ends when it cannot be loaded."""
+        """Run the process, and restart it after a crash; ends when the model cannot be loaded."""
         try:
             while await self._run_process():
-                delay = self._back_off.failed(time.monotonic() - self._born)
+                delay = self._back_off.failed(time.monotonic() - self._started_at)
                 self._state = "restarting"
                 self._restarts += 1
-                self.meters.restarts += 1
+                self.metrics.restarts += 1
                 self._fail_requests(self._problem or EngineUnavailable("The engine ended.", delay))
                 await asyncio.sleep(delay)
-        except Exception:  # our own mistake must not leave requests waiting for ever
+        except Exception:  # a bug here must not leave requests waiting for ever
             log.exception("an engine is not supervised any more")
         self._give_up()
 
     async def _run_process(self) -> bool:
-        """Serve from one process until it ends; True if it had been ready."""
-        self._begin_to_load()
+        """Serve from one process until it ends; returns whether it had become ready."""
+        self._state, self._problem = "loading", None
+        self._started_at = time.monotonic()
         try:
             process = self._process = await EngineProcess.start(self._spec)
         except OSError as error:  # too many files or processes, no memory
@@ -227,28 +223,24 @@ class EngineHost:
             self._problem = EngineUnavailable(why, 5.0)
             return False
         watchdog = asyncio.create_task(self._watch(process))
-        self._last_sign = time.monotonic()
+        self._last_message_at = time.monotonic()
         grace = 0.0
         try:
             while (message := await process.read()) is not None:
-                self._last_sign = time.monotonic()
-                self._take(message)
-            grace = 0.0 if self._problem else END_SECONDS
+                self._last_message_at = time.monotonic()
+                self._handle(message)
+            grace = 0.0 if self._problem else engine_process.END_SECONDS
         finally:
             watchdog.cancel()
             self._process = None
             code = await asyncio.shield(process.reap(grace))
-        if self._problem is None:  # else it has been said why
-            log.error("engine process %d %s", process.pid, how_it_ended(code))
-        was_ready = self._state == "ready"
-        self._problem = self._problem or why_it_ended(code, loading=not was_ready)
+        if self._problem is None:  # nothing has explained the end yet
+            log.error("engine process %d %s", process.pid, engine_process.how_it_ended(code))
+        was_ready = self.status().state == "ready"
+        self._problem = self._problem or engine_process.why_it_ended(code, loading=not was_ready)
         return was_ready
 
-    def _begin_to_load(self) -> None:
-        self._state, self._problem = "loading", None
-        self._born = time.monotonic()
-
-    def _take(self, message: object) -> None:
+    def _handle(self, message: object) -> None:
         match message:
             case list():
                 for number, outcome in message:
@@ -262,18 +254,18 @@ class EngineHost:
                 self._slots = info.slots
                 self._state = "ready"
                 self._problem = None
-                self.meters.loaded(time.monotonic() - self._born)
+                self.metrics.loaded(time.monotonic() - self._started_at)
                 self._send_threads()
                 self._send_unsent()
 
     def _deliver(self, number: int, outcome: messages.Outcome) -> None:
         if request := self._requests.get(number):
-            if request.meter:
-                request.meter.note(outcome)
+            if request.metrics:
+                request.metrics.note(outcome)
             request.outcomes.put_nowait(outcome)
 
     def _give_up(self) -> None:
-        """Fail who waits for a model that cannot be loaded; a later request tries again."""
+        """Fail the requests to a model that cannot be loaded; a later request tries again."""
         problem = self._problem or EngineUnavailable("The model could not be loaded.", 1.0)
         self._problem = problem
         self._back_off.failed()
@@ -290,16 +282,16 @@ class EngineHost:
         return any(request.sent for request in self._requests.values())
 
     async def _watch(self, process: EngineProcess) -> None:
-        """Kill a process that loads for too long or hangs with work in hand."""
+        """Kill a process that loads for too long, or that has work and sends nothing."""
         begun = time.monotonic()
         while True:
             await asyncio.sleep(min(1.0, self._policy.stall_seconds / 4))
             now = time.monotonic()
             loads_long = self._state == "loading" and now - begun > self._policy.load_seconds
-            hangs = self._has_work() and now - self._last_sign > self._policy.stall_seconds
+            hangs = self._has_work() and now - self._last_message_at > self._policy.stall_seconds
             if loads_long or hangs:
-                late = f"did not load the model in {self._policy.load_seconds:g} s"
-                what = late if loads_long else "hung and is being restarted"
+                slow = f"did not load the model in {self._policy.load_seconds:g} s"
+                what = slow if loads_long else "hung and is being restarted"
                 self._problem = EngineUnavailable(f"The engine {what}.", 1.0)
                 process.kill()
                 return

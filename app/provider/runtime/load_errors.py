@@ -1,7 +1,7 @@
-"""Whatever a library raises while a model loads → one sentence for the user.
+"""Turns every exception of a library that loads a model into one sentence for the user.
 
-An engine raises ModelNotLoadable where it knows the cause. Everything else that a foreign file
-provokes, in any library, becomes one here.
+An engine raises ModelNotLoadable where it knows the cause. All other exceptions that a foreign
+file provokes in any library become one here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from app.provider.errors import ModelNotLoadable, ProviderError
 
 _LONGEST = 500
-"""Characters of a sentence; libraries list tensors by the thousand."""
+"""Characters of a sentence. Some libraries list thousands of tensors in one message."""
 
 _SCARCE = {
     errno.EACCES,
@@ -27,7 +27,7 @@ _SCARCE = {
     errno.ENOSPC,
     errno.EPERM,
 }
-"""Errors of the system that another day will not have with the same file."""
+"""Errors of the system that may be gone when the same file is loaded again."""
 
 _NO_MEMORY = re.compile(
     r"out of memory|bad_alloc|not enough memory|cannot allocate|can't allocate|failed to allocate",
@@ -40,12 +40,12 @@ _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SI
 
 
 def refusal(error: BaseException, path: str) -> ModelNotLoadable:
-    """Say why the model at ``path`` cannot be loaded."""
+    """Make the error that says why the model at ``path`` cannot be loaded."""
     return ModelNotLoadable(sentence(_reason(error), path), not _is_of_this_machine(error))
 
 
 def crash(exit_code: int) -> ModelNotLoadable | None:
-    """Say that a library crashed while it loaded a model; None for a process that was killed."""
+    """Make the error of a library's crash while loading; None for a process that was killed."""
     if -exit_code in _KILLED_FROM_OUTSIDE:
         return None
     if exit_code >= 0:
@@ -59,9 +59,9 @@ def crash(exit_code: int) -> ModelNotLoadable | None:
 
 
 def sentence(text: str, path: str = "") -> str:
-    """Make one short line of what a library said, without paths of this machine.
+    """Make one short line of a library's message, without paths of this machine.
 
-    Nothing in it stops it from being stored or sent: no NUL, no half of a surrogate pair.
+    It has no NUL and no half of a surrogate pair, so that it can be stored and sent.
     """
     text = " ".join(_without_paths(text[: 20 * _LONGEST], path).split())
     text = "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
@@ -96,9 +96,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is_of_this_machine(error: BaseException) -> bool:
-    """Whether the cause is the machine, so that the same file can be loaded another time.
+    """Whether the cause is the machine, so that the same file may be loadable later.
 
-    Deeper down an ImportError only says that a library does not know the kind of model.
+    An ImportError further down the chain only says that a library does not know the model type.
     """
     return (
         isinstance(error, ImportError)
@@ -114,7 +114,7 @@ def _is_of_this_machine(error: BaseException) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give the error and what it was raised from."""
+    """Yield the error and the chain of errors it was raised from."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -124,10 +124,10 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _without_paths(text: str, path: str) -> str:
-    """Leave the last part of every path of this machine.
+    """Shorten every path of this machine to its last part.
 
-    The model's own may hold any character; of others, only what begins like a folder here is
-    taken for one, because nodes of ONNX graphs are named like paths.
+    The model's own path may hold any character. Another text counts as a path only if it begins
+    with a folder that exists here, because nodes of ONNX graphs are named like paths.
     """
     own = {path, os.path.realpath(path)} if path else set()
     for folder, name in sorted(map(os.path.split, own), key=lambda split: -len(split[0])):

@@ -1,7 +1,7 @@
 """Messages between the API process and an engine process: a 4-byte length, then a pickle.
 
-Both ends are our own code on one socket pair, and a message is a plain value, so the same
-messages could travel to another machine under another encoding.
+Both ends run code of this package on one socket pair. Messages are plain values, so another
+encoding could carry them to another machine.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Host → engine: say how many tokens this prompt has; the answer is a Size."""
+    """Host → engine: count the tokens of this prompt; the answer is a Size."""
 
     job: int
     prompt: Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Greet:
-    """Host → engine: say Loaded, as soon as there is somebody to say it."""
+class Ping:
+    """Host → engine: answer with Loaded as soon as the model is loaded."""
 
     job: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Host → engine: nobody wants this job any more."""
+    """Host → engine: stop this job."""
 
     job: int
 
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """Host → engine: use that many CPU threads."""
+    """Host → engine: use so many CPU threads."""
 
     threads: int
 
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """Engine → host: loading has come that far, in percent."""
+    """Engine → host: progress of loading, in percent."""
 
     percent: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Engine → host: loaded."""
+    """Engine → host: the model is loaded."""
 
     info: EngineInfo
 
@@ -80,7 +80,7 @@ class Refused:
 
 Outcome = Event | Size | Loaded | ProviderError
 Report = list[tuple[int, Outcome]]
-"""Engine → host: what one step gave, by job. Empty when a step gave nothing: a sign of life."""
+"""Engine → host: the outcomes of one step, by job. An empty one shows that the engine works."""
 
 
 def encode(message: object) -> bytes:
@@ -90,13 +90,13 @@ def encode(message: object) -> bytes:
 
 
 async def read(reader: asyncio.StreamReader) -> Any:
-    """Next message on the host's side; raises asyncio.IncompleteReadError at the end."""
+    """Read the next message on the host's side; raises asyncio.IncompleteReadError at the end."""
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 — our own child
 
 
 def receive(sock: socket.socket) -> Any:
-    """Next message on the engine's side; raises EOFError when the host has gone."""
+    """Read the next message on the engine's side; raises EOFError when the host has ended."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
     return pickle.loads(_exactly(sock, length))  # noqa: S301 — our own parent
 

@@ -1,6 +1,6 @@
-"""What one model has done since the server started: counted per request, read when asked for.
+"""Counts what one model has done since the server started.
 
-It belongs to one event loop and needs no lock. It knows nothing of Prometheus or HTTP.
+The counters belong to one event loop and need no lock. Nothing here knows Prometheus or HTTP.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
 Error = type[BaseException] | None
 
 REFUSALS = (ContextOverflow, EngineBusy, UnsupportedInput)
-"""Errors that say something of the request, or of the load; all others are failures."""
+"""Errors caused by the request or by too much load; all others are failures."""
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of the classes of times to first token, in seconds."""
+"""Upper bounds of the histogram of times to first token, in seconds."""
 
 RECENT = 32
-"""Answers that the figures of health look back on."""
+"""Answers that the averages of health cover."""
 
 
 class Histogram:
-    """Counts values by class; ``bounds`` are the upper ends, values beyond the last one too."""
+    """Counts values by bucket; ``bounds`` are upper ends, and one bucket follows the last."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = (*bounds, math.inf)
@@ -53,12 +53,12 @@ class Histogram:
         return found
 
 
-class Meters:
-    """The figures of one model. They only grow, and outlive its engine process.
+class ModelMetrics:
+    """Counters of one model. They only grow, and outlive its engine process.
 
-    ``requests`` are counted by how they ended and by the class of the error, if it was one.
-    ``decode_seconds`` pass between the first text of an answer and its end, summed over answers.
-    ``loads`` took ``load_seconds`` together; ``restarts`` are those after a crash or a hang.
+    ``requests`` are counted by how they ended and by the class of their error, if any.
+    ``decode_seconds`` sums the time between first text and end over all answers. ``loads`` took
+    ``load_seconds`` together. ``restarts`` are those after a crash or a hang.
     """
 
     def __init__(self) -> None:
@@ -74,12 +74,12 @@ class Meters:
         self._recent_first: deque[float] = deque(maxlen=RECENT)
         self._recent_pace: deque[tuple[int, float]] = deque(maxlen=RECENT)
 
-    def answer(self) -> AnswerMeter:
-        """Begin to measure one request."""
-        return AnswerMeter(self)
+    def begin_request(self) -> RequestMetrics:
+        """Begin to count one request."""
+        return RequestMetrics(self)
 
     def loaded(self, seconds: float) -> None:
-        """Count that the model was loaded."""
+        """Count one loading of the model."""
         self.loads += 1
         self.load_seconds += seconds
 
@@ -94,17 +94,17 @@ class Meters:
         self._recent_first.append(seconds)
 
     def ended(self, outcome: Outcome, error: Error, tokens: int, seconds: float) -> None:
-        """Count an end, with the tokens of the answer and the time since its first text."""
+        """Count the end of a request, its answer's tokens and the time since the first text."""
         self.requests[outcome, error] += 1
         self.completion_tokens += tokens
         self.decode_seconds += seconds
         if tokens > 1 and seconds > 0:
-            # The first token was there when the time began.
+            # The time begins when the first token is there.
             self._recent_pace.append((tokens - 1, seconds))
 
     @property
     def tokens_per_second(self) -> float | None:
-        """How fast recent answers were written, each; None while there are none."""
+        """Average speed of a recent answer; None while there are none."""
         seconds = sum(seconds for _, seconds in self._recent_pace)
         return sum(tokens for tokens, _ in self._recent_pace) / seconds if seconds else None
 
@@ -115,21 +115,20 @@ class Meters:
 
     @property
     def cache_hit_rate(self) -> float | None:
-        """Part of all prompt tokens that had not to be computed; None while there are none."""
+        """Share of all prompt tokens that came from a cache; None while there are none."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
 
 
-class AnswerMeter:
-    """Measures one request: told of its events as they arrive, closed when nobody reads it.
+class RequestMetrics:
+    """Counts one request: takes its events as they arrive and, as a context manager, its end.
 
-    As a context manager it counts how the request ended. An answer that has no End counts as
-    many tokens as pieces of text arrived, which is a lower bound.
+    An answer without an End counts as many tokens as pieces of text arrived: a lower bound.
     """
 
-    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_meters", "_pieces")
+    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_model", "_pieces")
 
-    def __init__(self, meters: Meters) -> None:
-        self._meters = meters
+    def __init__(self, metrics: ModelMetrics) -> None:
+        self._model = metrics
         self._begun = time.monotonic()
         self._first_at = 0.0
         self._ended_at = 0.0
@@ -137,18 +136,18 @@ class AnswerMeter:
         self._end: End | None = None
 
     def note(self, outcome: object) -> None:
-        """Take what the engine tells; called for every piece of text, so it does little."""
+        """Take one event of the engine. It runs for every piece of text, so it does little."""
         if isinstance(outcome, Delta):
             if not self._pieces:
                 self._first_at = time.monotonic()
-                self._meters.first_text(self._first_at - self._begun)
+                self._model.first_text(self._first_at - self._begun)
             self._pieces += 1
         elif isinstance(outcome, Started):
-            self._meters.started(outcome.prompt_tokens, outcome.cached_tokens)
+            self._model.started(outcome.prompt_tokens, outcome.cached_tokens)
         elif isinstance(outcome, End):
             self._end, self._ended_at = outcome, time.monotonic()
 
-    def __enter__(self) -> AnswerMeter:
+    def __enter__(self) -> RequestMetrics:
         return self
 
     def __exit__(
@@ -158,7 +157,7 @@ class AnswerMeter:
         tokens = self._end.usage.completion_tokens if self._end else self._pieces
         ended_at = self._ended_at or time.monotonic()
         seconds = ended_at - self._first_at if self._pieces else 0.0
-        self._meters.ended(outcome, reason, tokens, seconds)
+        self._model.ended(outcome, reason, tokens, seconds)
 
     def _outcome(self, kind: Error) -> tuple[Outcome, Error]:
         if self._end:

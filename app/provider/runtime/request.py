@@ -1,4 +1,4 @@
-"""What an engine host has in hand."""
+"""A request in the hands of an engine host."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 from dataclasses import dataclass, field
 
 from app.provider.runtime import messages
-from app.provider.runtime.metrics import AnswerMeter
+from app.provider.runtime.metrics import RequestMetrics
 
 
 @dataclass(slots=True)
 class Request:
-    """One stream or count in progress: what to send, and where its outcomes go."""
+    """One stream, count or ping in progress: its message, and the queue of its outcomes."""
 
-    message: messages.Submit | messages.Count | messages.Greet
-    meter: AnswerMeter | None = None
+    message: messages.Submit | messages.Count | messages.Ping
+    metrics: RequestMetrics | None = None
     outcomes: asyncio.Queue[messages.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
     started: bool = False

@@ -1,4 +1,4 @@
-"""Bounds of one engine's service, and how it is doing."""
+"""Limits of one engine's service, and its state."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class HostPolicy:
-    """Bounds of one engine's service.
+    """Limits of one engine's service.
 
-    ``max_waiting`` requests may wait beyond the slots. An engine with work that gives no sign of
-    life for ``stall_seconds``, or is not loaded after ``load_seconds``, is killed and restarted.
+    ``max_waiting`` requests may wait beyond the slots. An engine is killed and restarted when it
+    has work and sends nothing for ``stall_seconds``, or is not loaded after ``load_seconds``.
     """
 
     max_waiting: int = 64
@@ -23,9 +23,9 @@ class HostPolicy:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """What health shows of an engine.
+    """The state of an engine, as health shows it.
 
-    ``threads`` is its share of the CPU, ``idle_seconds`` the time since its last sign of life.
+    ``threads`` are its CPU threads, ``idle_seconds`` the time since its last message.
     """
 
     state: State

@@ -1,8 +1,8 @@
 """The engine process: ``python -m app.provider.runtime.worker FD``, started by ``EngineHost``.
 
-Two threads. Intake reads messages and prepares prompts (template, tokeniser); decode owns the
-engine and loops admit → step → report. Nothing here knows JSON, SQL or HTTP. When the host
-goes, in whatever way, the socket ends and so does this process.
+It has two threads. Intake reads messages and prepares prompts (template, tokeniser). Decode owns
+the engine and repeats: admit jobs, step, report. Nothing here knows JSON, SQL or HTTP. When the
+host ends, in whatever way, the socket closes and this process ends as well.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = logging.getLogger(__name__)
 FRAME_SECONDS = 1 / 60
 
 
-class Line:
-    """The socket to the host; both threads may send."""
+class Connection:
+    """The socket to the host. Both threads may send."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -49,55 +49,55 @@ class Line:
         try:
             return messages.receive(self._sock)
         except (EOFError, OSError):
-            os._exit(0)  # the decode thread may be deep inside the library: no tidy way out
+            os._exit(0)  # the decode thread may be inside a library call that never returns
 
 
 @dataclass(slots=True)
-class Waiting:
+class WaitingJob:
     """A prepared job that waits for a slot."""
 
     job: int
     prepared: Any
 
 
-Work = Waiting | messages.Cancel | messages.Threads
-"""What intake hands to decode."""
+Work = WaitingJob | messages.Cancel | messages.Threads
+"""What the intake thread passes to the decode thread."""
 
 
-class Intake:
+class IntakeLoop:
     """Turns messages into work for the decode thread."""
 
-    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+    def __init__(self, engine: Engine, connection: Connection, work: SimpleQueue[Work]) -> None:
         self._engine = engine
-        self._line = line
+        self._connection = connection
         self._work = work
 
     def run(self) -> None:
-        """Read messages for ever; ends the process when that cannot go on."""
+        """Read messages for ever; ends the process after an unexpected error."""
         try:
             self._run()
-        except BaseException:  # the decode thread would wait for work that never comes
+        except BaseException:  # without this the decode thread would wait for ever
             log.critical("the engine cannot take requests any more", exc_info=True)
             os._exit(1)
 
     def _run(self) -> None:
         while True:
-            message = self._line.receive()
+            message = self._connection.receive()
             if isinstance(message, messages.Submit):
                 self._prepare(message.job, message.prompt)
             elif isinstance(message, messages.Count):
-                self._line.send([(message.job, self._count(message.prompt))])
-            elif isinstance(message, messages.Greet):
-                self._line.send([(message.job, Loaded())])
+                self._connection.send([(message.job, self._count(message.prompt))])
+            elif isinstance(message, messages.Ping):
+                self._connection.send([(message.job, Loaded())])
             else:
                 self._work.put(message)
 
     def _prepare(self, job: int, prompt: Prompt) -> None:
         prepared = self._prepared(prompt)
         if isinstance(prepared, ProviderError):
-            self._line.send([(job, prepared)])
+            self._connection.send([(job, prepared)])
         else:
-            self._work.put(Waiting(job, prepared))
+            self._work.put(WaitingJob(job, prepared))
 
     def _count(self, prompt: Prompt) -> Size | ProviderError:
         limit = self._engine.info.context_length
@@ -109,10 +109,10 @@ class Intake:
         )
 
     def _prepared(self, prompt: Prompt) -> Any:
-        """Prepare a prompt, or return why it cannot be; whatever goes wrong costs only its job."""
+        """Prepare a prompt, or return the error; a failure affects only this job."""
         try:
             return self._engine.prepare(prompt)
-        except UnsupportedInput as error:  # in words of the model's template
+        except UnsupportedInput as error:  # the text comes from the model's template
             return UnsupportedInput(sentence(str(error)))
         except ProviderError as error:
             return error
@@ -122,11 +122,11 @@ class Intake:
 
 
 class Outbox:
-    """What steps gave and the host has not been told.
+    """Events of engine steps that have not been sent to the host yet.
 
-    A small model makes many tokens between two frames of a screen. Text of one job that comes
-    within FRAME_SECONDS is joined, so that the cores compute instead of carrying single words;
-    everything that is not text goes out at once.
+    A small model makes many tokens between two frames of a screen. Text of one job within
+    FRAME_SECONDS is joined into one event, so that less time goes into messages. Everything that
+    is not text is sent at once.
     """
 
     def __init__(self) -> None:
@@ -135,37 +135,37 @@ class Outbox:
         self._sent_at = 0.0
 
     def add(self, events: Sequence[tuple[int, messages.Outcome]]) -> None:
-        """Note the events of a step."""
+        """Add the events of a step."""
         self._events += events
         self._urgent = self._urgent or any(not isinstance(event, Delta) for _, event in events)
 
     def due(self) -> bool:
-        """Whether it is time to send, be it only an empty sign of life."""
+        """Whether it is time to send; an empty report still shows that the engine works."""
         return self._urgent or time.monotonic() - self._sent_at >= FRAME_SECONDS
 
     def take(self) -> messages.Report:
-        """Everything noted, with the text of each job joined."""
+        """Take all events, with the text of each job joined."""
         joined: dict[int, list[messages.Outcome]] = {}
         for job, event in self._events:
-            told = joined.setdefault(job, [])
-            if told and isinstance(event, Delta) and isinstance(told[-1], Delta):
-                told[-1] = Delta(told[-1].text + event.text, event.retracted)
+            merged = joined.setdefault(job, [])
+            if merged and isinstance(event, Delta) and isinstance(merged[-1], Delta):
+                merged[-1] = Delta(merged[-1].text + event.text, event.retracted)
             else:
-                told.append(event)
+                merged.append(event)
         self._events, self._urgent, self._sent_at = [], False, time.monotonic()
-        return [(job, event) for job, told in joined.items() for event in told]
+        return [(job, event) for job, merged in joined.items() for event in merged]
 
 
-class Decode:
-    """Owns the engine: admits waiting jobs in order of arrival and steps until all are done."""
+class DecodeLoop:
+    """Owns the engine: admits waiting jobs in order of arrival and steps while any is active."""
 
-    def __init__(self, engine: Engine, line: Line, work: SimpleQueue[Work]) -> None:
+    def __init__(self, engine: Engine, connection: Connection, work: SimpleQueue[Work]) -> None:
         self._engine = engine
-        self._line = line
+        self._connection = connection
         self._work = work
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[WaitingJob] = deque()
         self._active: set[int] = set()
-        self._line_moved = False
+        self._queue_moved = False
         self._outbox = Outbox()
 
     def run(self) -> None:
@@ -177,12 +177,12 @@ class Decode:
                 self._step()
 
     def _take_work(self) -> None:
-        """Take what has come in; wait for it when there is nothing to step."""
+        """Take the work that has arrived; wait for some when no job is active."""
         while not (self._work.empty() and (self._active or self._waiting)):
             work = self._work.get()
-            if isinstance(work, Waiting):
+            if isinstance(work, WaitingJob):
                 self._waiting.append(work)
-                self._line_moved = True
+                self._queue_moved = True
             elif isinstance(work, messages.Cancel):
                 self._cancel(work.job)
             else:
@@ -194,16 +194,16 @@ class Decode:
             self._engine.drop(job)
         else:
             self._waiting = deque(one for one in self._waiting if one.job != job)
-            self._line_moved = True
+            self._queue_moved = True
 
     def _admit(self) -> None:
         while self._waiting and self._engine.admit(self._waiting[0].job, self._waiting[0].prepared):
             self._active.add(self._waiting.popleft().job)
-            self._line_moved = True
-        if self._line_moved and self._waiting:
-            line = enumerate(self._waiting)
-            self._line.send([(one.job, Progress("queued", ahead)) for ahead, one in line])
-        self._line_moved = False
+            self._queue_moved = True
+        if self._queue_moved and self._waiting:
+            queue = enumerate(self._waiting)
+            self._connection.send([(one.job, Progress("queued", ahead)) for ahead, one in queue])
+        self._queue_moved = False
 
     def _step(self) -> None:
         events = self._engine.step()
@@ -212,35 +212,35 @@ class Decode:
         )
         self._outbox.add(events)
         if self._outbox.due():
-            self._line.send(self._outbox.take())
+            self._connection.send(self._outbox.take())
 
 
 def serve(sock: socket.socket) -> None:
-    """Load the engine that the first message names, then answer until the host goes."""
-    line = Line(sock)
-    spec: EngineSpec = line.receive()
+    """Load the engine that the first message names, then answer until the host ends."""
+    connection = Connection(sock)
+    spec: EngineSpec = connection.receive()
     for library in UNWANTED.get(spec.package, ()):
         sys.modules[library] = None  # type: ignore[assignment]
     try:
-        engine = load(spec, lambda percent: line.send(messages.Loading(percent)))
+        engine = load(spec, lambda percent: connection.send(messages.Loading(percent)))
     except (BrokenPipeError, ConnectionResetError):
         raise  # the host has gone
     except BaseException as error:  # a panic of a library written in Rust is no Exception
         surprise = error.__cause__ or not isinstance(error, ProviderError)
         log.error("the model cannot be loaded: %s", error, exc_info=surprise)
-        line.send(messages.Refused(refusal(error, spec.path)))
+        connection.send(messages.Refused(refusal(error, spec.path)))
         return
     work: SimpleQueue[Work] = SimpleQueue()
-    intake = Intake(engine, line, work)
+    intake = IntakeLoop(engine, connection, work)
     threading.Thread(target=intake.run, name="intake", daemon=True).start()
-    line.send(messages.Ready(engine.info))
-    Decode(engine, line, work).run()
+    connection.send(messages.Ready(engine.info))
+    DecodeLoop(engine, connection, work).run()
 
 
 def main() -> None:
     """Serve the host at the other end of the socket, then end at once.
 
-    There is nothing to tidy up, and a thread of a library may never return.
+    Nothing needs cleaning up, and waiting for a library's thread could take for ever.
     """
     # Ctrl-C reaches the whole terminal group; the host decides when an engine ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -21,7 +21,7 @@ async def list_models(pool: ModelPool) -> ModelList:
 
 
 def described(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
-    """The fields that every version tells of a model."""
+    """The fields that every version shows of a model."""
     state = pool.state(card.id)
     return {
         "id": card.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.conversations.store import conversations as store
 from app.conversations.store import listing
-from app.conversations.store.listing import Head
+from app.conversations.store.listing import ConversationHead
 from app.conversations.store.ngrams import words
 from app.errors import InvalidRequest
 from app.storage import cursors
@@ -66,7 +66,7 @@ async def _searched(
     )
 
 
-def _listed(head: Head, match: Match | None) -> ListedConversation:
+def _listed(head: ConversationHead, match: Match | None) -> ListedConversation:
     return ListedConversation(
         id=head.id,
         title=head.title,

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from sqlalchemy.orm import Session
-
 from app.conversations import markdown
-from app.conversations.store import conversations, removal, transfer
+from app.conversations.imports import ImportedConversation, store_import
+from app.conversations.store import conversations, transfer
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.storage.database import Database
-from app.storage.errors import StorageUnavailable
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat, milliseconds
@@ -35,9 +32,6 @@ from app.v4.models.transfer import (
 from app.v4.services.conversations import detail
 
 Format = Literal["json", "markdown"]
-
-LARGEST_PIECE, MOST_ROWS = 1_000_000, 200
-"""Bytes and messages that an import stores in one transaction."""
 
 LONGEST_NAME = 150
 """Bytes of a file name without its ending; most systems take 255 in all."""
@@ -67,16 +61,16 @@ async def exported(database: Database, owner: str, conversation_id: str, form: F
 
 
 def _json(found: Conversation, rows: Sequence[Message]) -> str:
-    return written(Transfer.model_validate(told(found, rows)))
+    return to_json(Transfer.model_validate(file_fields(found, rows)))
 
 
-def written(file: Transfer) -> str:
+def to_json(file: Transfer) -> str:
     """The file as text."""
     return file.model_dump_json(exclude_unset=True, indent=2) + "\n"
 
 
-def told(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
-    """Everything that the file says."""
+def file_fields(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
+    """A conversation as fields of the file."""
     return {
         "format": FORMAT,
         "version": 1,
@@ -112,96 +106,33 @@ def file_name(title: str) -> str:
 # ---------------------------------------------------------------- import
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What a file becomes: rows to be stored. ``names`` are the new ids by those of the file."""
-
-    conversation: Conversation
-    messages: list[Message]
-    names: dict[str, str]
-
-
 async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
     """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
     made = await prepared(owner, file)
-    await stored(database, made)
+    await store_import(database, made)
     return detail(made.conversation)
 
 
-Add = Callable[[Session, Conversation, Sequence[Message]], None]
-"""Stores some messages of a new conversation, parents first."""
-
-
-async def stored(
-    database: Database,
-    made: Made,
-    add: Add = transfer.add,
-    size: Callable[[Message], int] = lambda row: len(row.content),
-) -> None:
-    """Store an import: at once or, where it is large, hidden until all of its pieces are there.
-
-    ``size`` is that of a message in bytes, about. Raises StorageUnavailable.
-    """
-    found, pieces = made.conversation, list(_pieces(made.messages, size))
-    if len(pieces) <= 1:
-        await database.write(_whole, made, add)
-        return
-    await database.write(removal.begin_hidden, found)
-    try:
-        for piece in pieces:
-            await database.write(_piece, found, piece, add)
-        await database.write(removal.show, found.id)
-    except BaseException:
-        with suppress(StorageUnavailable):  # it is given up later, then
-            await database.write(removal.give_up, found.id)
-        raise
-
-
-def _pieces(rows: Sequence[Message], size: Callable[[Message], int]) -> Iterator[list[Message]]:
-    """Runs of messages that one short transaction stores."""
-    piece: list[Message] = []
-    room = LARGEST_PIECE
-    for row in rows:
-        room -= size(row)
-        if piece and (room < 0 or len(piece) == MOST_ROWS):
-            yield piece
-            piece, room = [], LARGEST_PIECE - size(row)
-        piece.append(row)
-    if piece:
-        yield piece
-
-
-def _whole(session: Session, made: Made, add: Add) -> None:
-    session.add(made.conversation)
-    session.flush()
-    add(session, made.conversation, made.messages)
-
-
-def _piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
-    removal.renew(session, found.id)
-    add(session, found, rows)
-
-
-async def prepared(owner: str, file: Transfer) -> Made:
+async def prepared(owner: str, file: Transfer) -> ImportedConversation:
     """Check the file and make its rows; raises InvalidRequest, with every mistake."""
     return await asyncio.to_thread(_prepared, owner, file.conversation)
 
 
-def _prepared(owner: str, told: TransferredConversation) -> Made:
-    if mistakes := list(islice(_mistakes(told), MAX_FIELD_ERRORS)):
+def _prepared(owner: str, source: TransferredConversation) -> ImportedConversation:
+    if mistakes := list(islice(_mistakes(source), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    if told.setup.template:
-        _check(told.setup.template)
-    names = {message.id: new_id() for message in told.messages}
-    made = _conversation(owner, told, names)
-    rows = [_row(made.id, message, names) for message in told.messages]
-    return Made(made, rows, names)
+    if source.setup.template:
+        _check(source.setup.template)
+    names = {message.id: new_id() for message in source.messages}
+    made = _conversation(owner, source, names)
+    rows = [_row(made.id, message, names) for message in source.messages]
+    return ImportedConversation(made, rows, names)
 
 
-def _mistakes(told: TransferredConversation) -> Iterator[FieldError]:
+def _mistakes(source: TransferredConversation) -> Iterator[FieldError]:
     before: set[str] = set()
-    every = {message.id for message in told.messages}
-    for at, message in enumerate(told.messages):
+    every = {message.id for message in source.messages}
+    for at, message in enumerate(source.messages):
         where = f"/conversation/messages/{at}"
         if message.id in before:
             yield FieldError(pointer=f"{where}/id", detail="another message has this id")
@@ -211,7 +142,7 @@ def _mistakes(told: TransferredConversation) -> Iterator[FieldError]:
         yield from _misfits(message, where)
         yield from _strangers(message.context, every, where)
         before.add(message.id)
-    if told.active_leaf_id not in every and (every or told.active_leaf_id):
+    if source.active_leaf_id not in every and (every or source.active_leaf_id):
         missing = "must be the id of a message; null only where there are none"
         yield FieldError(pointer="/conversation/active_leaf_id", detail=missing)
 
@@ -254,15 +185,17 @@ def _check(template: TemplateBody) -> None:
         raise InvalidRequest.of(moved) from error
 
 
-def _conversation(owner: str, told: TransferredConversation, names: dict[str, str]) -> Conversation:
+def _conversation(
+    owner: str, source: TransferredConversation, names: dict[str, str]
+) -> Conversation:
     return Conversation(
         id=new_id(),
         owner=owner,
-        title=told.title,
-        setup=told.setup.model_dump(mode="json", exclude_unset=True),
-        active_leaf_id=names.get(told.active_leaf_id or ""),
-        created_at=milliseconds(told.created_at),
-        updated_at=milliseconds(told.updated_at),
+        title=source.title,
+        setup=source.setup.model_dump(mode="json", exclude_unset=True),
+        active_leaf_id=names.get(source.active_leaf_id or ""),
+        created_at=milliseconds(source.created_at),
+        updated_at=milliseconds(source.updated_at),
     )
 
 

@@ -87,13 +87,13 @@ class Transfer(v4.Transfer):
 
 def _pictured() -> dict[str, Any]:
     file: dict[str, Any] = IMPORT_EXAMPLES["brief"]["value"]
-    told = file["conversation"]
-    question, *answers = told["messages"]
+    conversation = file["conversation"]
+    question, *answers = conversation["messages"]
     picture = {"sha256": "a", "base64": RED_CIRCLE}
     messages = [question | {"images": [{"sha256": "a"}]}, *answers]
     return file | {
         "version": 2,
-        "conversation": told | {"messages": messages, "images": [picture]},
+        "conversation": conversation | {"messages": messages, "images": [picture]},
     }
 
 

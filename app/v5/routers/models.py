@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Response
 
-from app.dependencies import ADMIN_ONLY, JSON_OR_NOTHING, Hashes, Pool
+from app.dependencies import ADMIN_ONLY, JSON_OR_NOTHING, Checksums, Pool
 from app.v2.services.events import EventEncoder
 from app.v5.models.models import (
     LOAD_DOCUMENTATION,
@@ -46,9 +46,9 @@ async def models(pool: Pool) -> ModelDetailList:
     responses=problems(*COMMON_ERRORS, 404, 409, version=5),
     summary="Describe one model",
 )
-async def model(model: Model, pool: Pool, hashes: Hashes) -> ModelDetail:
+async def model(model: Model, pool: Pool, checksums: Checksums) -> ModelDetail:
     """Describe one model: its facts, its licence, its checksum, its state and its memory."""
-    return await service.detail(pool, hashes, model)
+    return await service.detail(pool, checksums, model)
 
 
 @router.post(

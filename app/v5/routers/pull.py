@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, Request, Response
 from app.dependencies import ADMIN_ONLY, JSON_ONLY, AppSettings, Pulls
 from app.downloads.errors import PullNotAllowed
 from app.v5.models.pull import EXAMPLES, PullJob, PullJobs, PullRequest
+from app.v5.services import pull as downloads
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import COMMON_ERRORS, problems
 
@@ -50,7 +51,7 @@ async def pull(
         raise PullNotAllowed("This server pulls no models for clients (the setting ALLOW_PULL).")
     job = await unless_disconnected(request.receive, pulls.begin(body.name))
     response.headers["Location"] = f"{request.url.path}/{job.id}"
-    return job
+    return downloads.pull_job(job)
 
 
 @router.get(
@@ -61,7 +62,7 @@ async def pull(
 )
 async def pull_jobs(pulls: Pulls) -> PullJobs:
     """List the downloads since the server's start, the latest first."""
-    return pulls.jobs()
+    return downloads.pull_jobs(pulls.jobs())
 
 
 @router.get(
@@ -72,7 +73,7 @@ async def pull_jobs(pulls: Pulls) -> PullJobs:
 )
 async def pull_job(job: JobId, pulls: Pulls) -> PullJob:
     """Tell how many bytes have arrived, how fast, and how long it will take."""
-    return pulls.job(job)
+    return downloads.pull_job(pulls.job(job))
 
 
 @router.delete(
@@ -87,4 +88,4 @@ async def cancel_pull(job: JobId, pulls: Pulls) -> PullJob:
 
     Nothing happens to one that has ended.
     """
-    return await pulls.cancel(job)
+    return downloads.pull_job(await pulls.cancel(job))

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.checksum_jobs import Fingerprints
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
-from app.provider.pool.eviction import Entry
+from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.v1.services import models as v1
 from app.v5.models.models import (
@@ -23,26 +23,26 @@ from app.v5.models.models import (
 )
 
 HASHING_SECONDS = 2.0
-"""How long an answer waits for a fingerprint that is not known yet."""
+"""How long an answer waits for a checksum that is not known yet."""
 
 
 async def listed(pool: ModelPool) -> ModelDetailList:
-    """Everything on disk, with what its engine is doing; without fingerprints."""
+    """Everything on disk, with what its engine is doing; without checksums."""
     cards = await asyncio.to_thread(pool.cards)
     await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
-async def detail(pool: ModelPool, fingerprints: Fingerprints, model: str) -> ModelDetail:
+async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
     """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
-    sha256 = await fingerprints.of(card, HASHING_SECONDS)
+    sha256 = await checksums.of(card, HASHING_SECONDS)
     await pool.measured()
     return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
 
 
 def loaded(pool: ModelPool, card: ModelCard) -> dict[str, object]:
-    """The same as the last event of a load tells it."""
+    """The same as data of the last event of a load."""
     return _details(pool, [card])[0].model_dump()
 
 
@@ -50,23 +50,23 @@ async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
     """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
     limits = _limits(pool.limits, request)
     card = await pool.find(model)
-    wish, verdict = await pool.plan(card.id, limits)
-    reason = card.problem or verdict.never or verdict.refused
+    estimate, decision = await pool.plan(card.id, limits)
+    reason = card.problem or decision.impossible or decision.refused
     others = [entry for one, entry in pool.ledger().items() if one != card.id]
     return ModelPlan(
         model=card.id,
         fits=reason is None,
         reason=reason,
         loaded=pool.state(card.id) == "ready",
-        evict=list(verdict.leave),
-        wait=verdict.wait,
-        parts=_parts(wish.need),
-        ram_bytes=wish.ram,
-        ram_budget_bytes=wish.budget.ram,
+        evict=list(decision.evict),
+        wait=decision.wait,
+        parts=_parts(estimate.need),
+        ram_bytes=estimate.ram,
+        ram_budget_bytes=estimate.budget.ram,
         ram_taken_bytes=sum(entry.held for entry in others),
-        gpu_bytes=wish.gpu,
-        gpu_layers=wish.placement.gpu_layers,
-        layers=wish.placement.layers,
+        gpu_bytes=estimate.gpu,
+        gpu_layers=estimate.placement.gpu_layers,
+        layers=estimate.placement.layers,
     )
 
 
@@ -86,7 +86,7 @@ def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
     return [_detail(pool, card, entries.get(card.id)) for card in cards]
 
 
-def _detail(pool: ModelPool, card: ModelCard, entry: Entry | None) -> ModelDetail:
+def _detail(pool: ModelPool, card: ModelCard, entry: LedgerEntry | None) -> ModelDetail:
     return ModelDetail(
         **v1.described(card, pool),
         name=card.name,
@@ -103,7 +103,7 @@ def _detail(pool: ModelPool, card: ModelCard, entry: Entry | None) -> ModelDetai
     )
 
 
-def _residence(entry: Entry) -> Residence:
+def _residence(entry: LedgerEntry) -> Residence:
     return Residence(
         predicted_bytes=entry.predicted,
         measured_bytes=entry.measured,

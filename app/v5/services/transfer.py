@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.conversations.imports import store_import
 from app.conversations.store import images, transfer
 from app.conversations.store.images import Attachment, Original, Use
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
@@ -42,7 +43,7 @@ ROOM = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class ExportedConversation:
     """A conversation with all its messages, and what belongs to its pictures."""
 
     conversation: Conversation
@@ -67,7 +68,9 @@ async def exported(
     return Download(f"{name}.json", "application/json", text)
 
 
-def _everything(session: Session, owner: str, conversation_id: str, most: int) -> Whole:
+def _everything(
+    session: Session, owner: str, conversation_id: str, most: int
+) -> ExportedConversation:
     found, rows = transfer.everything(session, owner, conversation_id)
     uses = images.uses(session, conversation_id)
     sizes = {use.image.sha256: use.image.size for use in uses}
@@ -78,14 +81,14 @@ def _everything(session: Session, owner: str, conversation_id: str, most: int) -
             "for one file: export it with images=false and get them one by one.",
         )
     seen, contents = images.seen(session, conversation_id), images.contents(session, sizes.keys())
-    return Whole(found, rows, uses, seen, contents)
+    return ExportedConversation(found, rows, uses, seen, contents)
 
 
-def _json(whole: Whole) -> str:
-    told = v4.told(whole.conversation, whole.messages)
+def _json(whole: ExportedConversation) -> str:
+    file = v4.file_fields(whole.conversation, whole.messages)
     if whole.uses:
-        told["version"] = 2
-        conversation = told["conversation"]
+        file["version"] = 2
+        conversation = file["conversation"]
         conversation["messages"] = [
             message | _pictures(whole, message["id"]) for message in conversation["messages"]
         ]
@@ -93,14 +96,14 @@ def _json(whole: Whole) -> str:
             {"sha256": name, "base64": base64.b64encode(content).decode()}
             for name, content in whole.contents.items()
         ]
-    return v4.written(Transfer.model_validate(told))
+    return v4.to_json(Transfer.model_validate(file))
 
 
-def _pictures(whole: Whole, message_id: str) -> dict[str, Any]:
+def _pictures(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
     mine = [use.image for use in whole.uses if use.message_id == message_id]
-    told = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
+    used = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
     seen = [asdict(one) for one in whole.seen.get(message_id, ())]
-    return ({"images": told} if told else {}) | ({"seen": seen} if seen else {})
+    return ({"images": used} if used else {}) | ({"seen": seen} if seen else {})
 
 
 # ---------------------------------------------------------------- import
@@ -120,20 +123,24 @@ async def imported(
     for picture in file.conversation.images:
         whole = await intake.take(ImageSource(base64=picture.base64))
         taken[picture.sha256] = attached(whole, ImageNotes())
-    told = {made.names[one.id]: one for one in file.conversation.messages}
-    add = partial(_add, told=told, taken=taken)
-    await v4.stored(database, made, add, lambda row: len(row.content) + _bytes(told[row.id], taken))
+    sources = {made.names[one.id]: one for one in file.conversation.messages}
+    add = partial(_add, sources=sources, taken=taken)
+
+    def size(row: Message) -> int:
+        return len(row.content) + _bytes(sources[row.id], taken)
+
+    await store_import(database, made, add, size)
     return detail(made.conversation)
 
 
 def _mistakes(file: Transfer) -> Iterator[FieldError]:
-    told = file.conversation
-    known = {picture.sha256 for picture in told.images}
-    if len(known) < len(told.images):
+    conversation = file.conversation
+    known = {picture.sha256 for picture in conversation.images}
+    if len(known) < len(conversation.images):
         yield FieldError(pointer="/conversation/images", detail="a picture is there twice")
-    if told.images and file.version == 1:
+    if conversation.images and file.version == 1:
         yield FieldError(pointer="/version", detail="a file with pictures is version 2")
-    for at, message in enumerate(told.messages):
+    for at, message in enumerate(conversation.messages):
         where = f"/conversation/messages/{at}"
         if message.images and message.role != "user":
             yield FieldError(pointer=f"{where}/images", detail="only questions have images")
@@ -150,9 +157,9 @@ def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[Fi
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _bytes(told: TransferredMessage, taken: dict[str, Attachment]) -> int:
+def _bytes(message: TransferredMessage, taken: dict[str, Attachment]) -> int:
     """Of the pictures of a message."""
-    return sum(taken[one.sha256].size for one in told.images)
+    return sum(taken[one.sha256].size for one in message.images)
 
 
 def _add(
@@ -160,32 +167,32 @@ def _add(
     found: Conversation,
     rows: Sequence[Message],
     *,
-    told: dict[str, TransferredMessage],
+    sources: dict[str, TransferredMessage],
     taken: dict[str, Attachment],
 ) -> None:
     """Store messages with their pictures."""
     transfer.add(session, found, rows)
-    used = {one.sha256 for row in rows for one in told[row.id].images}
+    used = {one.sha256 for row in rows for one in sources[row.id].images}
     images.keep(session, [taken[name] for name in used])
     for row in rows:
-        images.refer(session, found.id, row.id, _attached(told[row.id], taken))
-        if seen := told[row.id].seen:
+        images.refer(session, found.id, row.id, _attached(sources[row.id], taken))
+        if seen := sources[row.id].seen:
             images.see(session, found.id, row.id, _seen(seen, taken))
 
 
 def _attached(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
-    return [_as_told(taken[one.sha256], one) for one in message.images]
+    return [_as_sent(taken[one.sha256], one) for one in message.images]
 
 
-def _as_told(picture: Attachment, told: TransferredImage) -> Attachment:
-    notes = ImageNotes(told.ocr, told.lens_keywords, told.lens_local_keywords)
-    original = Original(told.mime, told.width, told.height, told.bytes)
+def _as_sent(picture: Attachment, sent: TransferredImage) -> Attachment:
+    notes = ImageNotes(sent.ocr, sent.lens_keywords, sent.lens_local_keywords)
+    original = Original(sent.mime, sent.width, sent.height, sent.bytes)
     return Attachment(
         picture.sha256,
         picture.width,
         picture.height,
         picture.size,
-        original if told.bytes else picture.original,
+        original if sent.bytes else picture.original,
         notes,
         picture.content,
     )

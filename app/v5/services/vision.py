@@ -33,7 +33,7 @@ async def info(pool: ModelPool, policy: MediaPolicy, largest: int) -> VisionInfo
 
 
 async def _default(pool: ModelPool) -> str | None:
-    """A setting that names no model that sees is told of by the requests that need it."""
+    """None where the setting names no vision model: requests that need it are refused."""
     try:
         card = await pool.find_vision()
     except (ModelNotFound, ModelConflict):

@@ -14,7 +14,7 @@ from app.provider.catalogue.names import is_named_gguf, model_id
 from app.provider.catalogue.parts import group, parts
 from app.provider.engines.gguf.kinds import is_companion, is_embedding, why_no_chat
 from app.provider.engines.gguf.mmproj import Eye, find
-from app.provider.headers.content import BEGINNING, what_it_is
+from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.fields import (
     TEMPLATE_TOO_LONG,
     is_too_long,
@@ -84,7 +84,7 @@ def _without_first(path: Path, first: str) -> ModelCard | None:
 def _broken(path: Path) -> ModelCard:
     with open_regular(path) as file:
         start, size = file.read(BEGINNING), os.fstat(file.fileno()).st_size
-    other = what_it_is(start, size) or "is no GGUF file, whatever its name says: download it again"
+    other = identify(start, size) or "is no GGUF file, whatever its name says: download it again"
     card = unreadable(path, f"The file {other}.")
     return replace(card, size_bytes=size)
 

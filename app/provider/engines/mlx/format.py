@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.provider.architectures.qwen_vl import SETTINGS, Scaling
 from app.provider.card import ModelCard, Task, Vision
-from app.provider.catalogue.engine_choice import SEEN_BY_MLX
+from app.provider.catalogue.engine_choice import MLX_VISION_MODELS
 from app.provider.catalogue.huggingface import CONFIG, describe
 from app.provider.engine import EngineLimits
 from app.provider.headers.fields import number, section
@@ -27,7 +27,7 @@ def read(path: Path) -> ModelCard | None:
 
 def _looked_at(card: ModelCard) -> ModelCard:
     """Note what pictures the model takes here; others only read and write."""
-    if card.architecture not in SEEN_BY_MLX or "vision" not in card.tasks:
+    if card.architecture not in MLX_VISION_MODELS or "vision" not in card.tasks:
         tasks: tuple[Task, ...] = tuple(task for task in card.tasks if task != "vision")
         return replace(card, tasks=tasks, vision=None)
     scaling = Scaling.of(optional_json(card.path / SETTINGS))

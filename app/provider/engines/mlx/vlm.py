@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from app.provider.catalogue.engine_choice import SEEN_BY_MLX
+from app.provider.catalogue.engine_choice import MLX_VISION_MODELS
 from app.provider.errors import ModelNotLoadable
 
 _NAMES = (
@@ -30,7 +30,9 @@ _PATCHES = "vision_tower.patch_embed.proj.weight"
 
 def sees(config: Mapping[str, Any]) -> bool:
     """Whether a folder of this configuration is a model that is shown pictures here."""
-    return config.get("model_type") in SEEN_BY_MLX and isinstance(config.get("vision_config"), dict)
+    return config.get("model_type") in MLX_VISION_MODELS and isinstance(
+        config.get("vision_config"), dict
+    )
 
 
 def load(folder: Path, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

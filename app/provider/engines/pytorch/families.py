@@ -33,7 +33,7 @@ from app.provider.generation.chat_template import Chat
 from app.provider.generation.tokenizer import HubVocabulary
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json, read_json
-from app.provider.headers.safetensors import NotWholeError, main_type, read_weights
+from app.provider.headers.safetensors import IncompleteFileError, main_type, read_weights
 
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
 """Tokens that end an answer wherever a vocabulary has them; some folders name none."""
@@ -79,7 +79,7 @@ def _stored(folder: Path) -> str:
     """The type of most weights; raises ModelNotLoadable."""
     try:
         weights = read_weights(sorted(folder.glob("model*.safetensors")))
-    except (OSError, NotWholeError) as error:
+    except (OSError, IncompleteFileError) as error:
         raise ModelNotLoadable(f"The weights cannot be read: {error}") from error
     return main_type(weights.tensors.values())
 

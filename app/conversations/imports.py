@@ -1,0 +1,80 @@
+"""Stores imported conversations: at once, or in pieces where they are large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.conversations.store import removal, transfer
+from app.storage.database import Database
+from app.storage.errors import StorageUnavailable
+from app.storage.tables import Conversation, Message
+
+LARGEST_PIECE, MOST_ROWS = 1_000_000, 200
+"""Bytes and messages that an import stores in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedConversation:
+    """Rows to be stored; ``names`` are the new ids by those of the file."""
+
+    conversation: Conversation
+    messages: list[Message]
+    names: dict[str, str]
+
+
+Add = Callable[[Session, Conversation, Sequence[Message]], None]
+"""Stores some messages of a new conversation, parents first."""
+
+
+async def store_import(
+    database: Database,
+    made: ImportedConversation,
+    add: Add = transfer.add,
+    size: Callable[[Message], int] = lambda row: len(row.content),
+) -> None:
+    """Store an import: at once or, where it is large, hidden until all of its pieces are there.
+
+    ``size`` is that of a message in bytes, about. Raises StorageUnavailable.
+    """
+    found, pieces = made.conversation, list(_pieces(made.messages, size))
+    if len(pieces) <= 1:
+        await database.write(_whole, made, add)
+        return
+    await database.write(removal.begin_hidden, found)
+    try:
+        for piece in pieces:
+            await database.write(_piece, found, piece, add)
+        await database.write(removal.show, found.id)
+    except BaseException:
+        with suppress(StorageUnavailable):  # it is given up later, then
+            await database.write(removal.give_up, found.id)
+        raise
+
+
+def _pieces(rows: Sequence[Message], size: Callable[[Message], int]) -> Iterator[list[Message]]:
+    """Runs of messages that one short transaction stores."""
+    piece: list[Message] = []
+    room = LARGEST_PIECE
+    for row in rows:
+        room -= size(row)
+        if piece and (room < 0 or len(piece) == MOST_ROWS):
+            yield piece
+            piece, room = [], LARGEST_PIECE - size(row)
+        piece.append(row)
+    if piece:
+        yield piece
+
+
+def _whole(session: Session, made: ImportedConversation, add: Add) -> None:
+    session.add(made.conversation)
+    session.flush()
+    add(session, made.conversation, made.messages)
+
+
+def _piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
+    removal.renew(session, found.id)
+    add(session, found, rows)

@@ -1,0 +1,137 @@
+"""The filters of prompt templates, and what text and lists cost there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sized
+from typing import Any
+
+import jinja2.filters
+from jinja2 import Environment, StrictUndefined
+from jinja2.exceptions import SecurityError
+from jinja2.utils import pass_environment
+
+from app.provider.generation.jinja_filters import guarded
+from app.provider.generation.jinja_limits import Allowance, limited
+
+_ITEM = 8
+"""What an item of a list costs, in characters: a text of one letter takes up to 88 bytes there."""
+_SEARCH = 2**24
+"""Stripping compares each character of a text with each to strip: so many pairs take 20 ms."""
+
+allowance = Allowance()
+"""What is left to the template that renders in this thread, in characters."""
+
+
+def paid(result: Any) -> Any:
+    """Charge for what a filter or a method has made."""
+    if isinstance(result, list):
+        allowance.spend(_ITEM * len(result))
+    elif isinstance(result, Sized) and not isinstance(result, range):
+        allowance.spend(len(result))
+    return result
+
+
+def _items(values: Iterable[Any]) -> Iterator[Any]:
+    """Charge for each item before it goes into a list."""
+    for value in values:
+        allowance.spend(_ITEM)
+        yield value
+
+
+def check_strip(text: str, characters: Any) -> None:
+    """Refuse to strip so many characters that it would take long; raises SecurityError."""
+    if isinstance(characters, str) and len(text) * len(characters) > _SEARCH:
+        raise SecurityError("there are too many characters to strip")
+
+
+def as_text(value: Any) -> str:
+    """Write a value as ``{{ value }}`` prints it."""
+    if isinstance(value, str | int | float):
+        return str(value)
+    if value is None:
+        return ""
+    if isinstance(value, StrictUndefined):
+        return str(value)  # raises, and names what is undefined
+    raise SecurityError(f"a {type(value).__name__} is not text: use the filter join or tojson")
+
+
+def joined(pieces: list[str], separator: str = "") -> str:
+    """Join texts, after charging for the result."""
+    allowance.spend(sum(map(len, pieces)) + len(separator) * len(pieces))
+    return separator.join(pieces)
+
+
+def _join(values: Iterable[Any], separator: str = "") -> str:
+    return joined([as_text(value) for value in _items(values)], str(separator))
+
+
+def _replace(text: Any, old: str, new: str) -> str:
+    text, old, new = as_text(text), str(old), str(new)
+    allowance.spend(text.count(old) * len(new))
+    replaced: str = text.replace(old, new)
+    return replaced
+
+
+def _int(value: Any, default: int = 0) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return default
+
+
+def _round(value: float, digits: int = 0) -> float:
+    return round(float(value), max(-15, min(digits, 15)))
+
+
+def _trim(value: Any, characters: str | None = None) -> str:
+    text = str(value)
+    check_strip(text, characters)
+    return text.strip(characters)
+
+
+def _json(value: Any) -> str:
+    """Encode piece by piece, so that the allowance and the watchdog can end it."""
+    pieces = json.JSONEncoder(ensure_ascii=False).iterencode(value)
+    return "".join(limited(pieces, max(allowance.left, 0)))
+
+
+def _list(values: Iterable[Any]) -> list[Any]:
+    return list(_items(values))
+
+
+def _listing(name: str) -> Callable[..., Any]:
+    """Jinja's filter of this name, which puts the items of its value into a list."""
+    function = jinja2.filters.FILTERS[name]
+
+    @pass_environment
+    def listing(environment: Environment, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(environment, _items(value), *args, **kwargs)
+
+    return listing
+
+
+def _unpaid(result: Any) -> Any:
+    # These filters have charged for each item of it.
+    return result
+
+
+_UNCHANGED = (
+    *("abs", "capitalize", "count", "d", "default", "first", "float", "last", "length"),
+    *("lower", "max", "min", "reverse", "title", "truncate", "upper"),
+)
+_OWN: dict[str, Callable[..., Any]] = {
+    "int": _int,
+    "join": _join,
+    "replace": _replace,
+    "round": _round,
+    "tojson": _json,
+    "trim": _trim,
+}
+_LISTING = {"list": _list, "sort": _listing("sort"), "unique": _listing("unique")}
+FILTERS = {
+    **{name: guarded(jinja2.filters.FILTERS[name], paid) for name in _UNCHANGED},
+    **{name: guarded(function, paid) for name, function in _OWN.items()},
+    **{name: guarded(function, _unpaid) for name, function in _LISTING.items()},
+}
+"""All filters of the language, by name."""

@@ -1,0 +1,1 @@
+"""Programs that drive one library directly: the yardsticks beside the servers."""

@@ -1,0 +1,1 @@
+"""What is sent and stored: prompts, pictures, texts, a filled database."""

@@ -1,0 +1,34 @@
+"""The workloads that can be measured, by their names on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from bench.plan import Plan
+from bench.report.samples import Sample
+from bench.workloads import (
+    echo,
+    engines,
+    gap,
+    prefix,
+    startup,
+    store,
+    streams,
+    switch,
+    turns,
+    vision,
+)
+
+WORKLOADS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
+    "streams": streams.generated,
+    "starter": streams.starter,
+    "prefix": prefix.run,
+    "turns": turns.run,
+    "gap": gap.run,
+    "startup": startup.run,
+    "echo": echo.run,
+    "store": store.run,
+    "engines": engines.run,
+    "switch": switch.run,
+    "vision": vision.run,
+}

@@ -1,0 +1,61 @@
+"""How soon the API process is healthy and how big it is, before any model."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import psutil
+
+from bench.contestants import process
+from bench.contestants.servers import OURS, own_command, own_settings
+from bench.plan import Plan
+from bench.report.samples import Sample
+
+BARE = "bare import"
+MEBI = 2**20
+
+
+def run(plan: Plan) -> Iterator[Sample]:
+    """Ours and the bare import of its web stack, in turn."""
+    _bare()  # files into the page cache, for both
+    for number in range(plan.scale.starts):
+        for name, measure in ((BARE, _bare), (OURS, _ours)):
+            seconds, size = measure()
+            yield Sample("startup.seconds", name, number, seconds)
+            yield Sample("startup.memory", name, number, size)
+
+
+def _ours() -> tuple[float, float]:
+    port = process.free_port()
+    with tempfile.TemporaryDirectory() as empty:
+        started = time.perf_counter()
+        env = own_settings(port, MODELS_DIR=empty)
+        with process.running(own_command(), env, port, "/health") as child:
+            seconds = time.perf_counter() - started
+            return seconds, psutil.Process(child.pid).memory_info().rss / MEBI
+
+
+def _bare() -> tuple[float, float]:
+    """Start of Python to the end of the imports, and the memory they take."""
+    stack = [
+        name for name in ("fastapi", "uvicorn", "sqlalchemy") if importlib.util.find_spec(name)
+    ]
+    code = f"import {', '.join(stack)}; print(flush=True); input()"
+    started = time.perf_counter()
+    command = [sys.executable, "-c", code]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=os.environ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        seconds = time.perf_counter() - started
+        size = psutil.Process(child.pid).memory_info().rss / MEBI
+        with contextlib.suppress(BrokenPipeError):
+            child.communicate(b"\n")
+    return seconds, size
