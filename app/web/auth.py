@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -31,6 +32,7 @@ LOCAL = "local"
 """The owner of everything while there are no keys."""
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach ``host``."""
     try:
@@ -68,6 +70,7 @@ class Guard:
         self._streams = tuple(streams)
         self._admins = tuple(key.encode() for key in settings.admin_api_keys)
         self._keys = tuple(key.encode() for key in settings.api_keys)
+        self._origins = frozenset(settings.cors_origins)
         self._any_host = bool(settings.api_keys) or "*" in settings.allowed_hosts
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.allowed_hosts)}
 
@@ -117,9 +120,9 @@ class Guard:
 
     def _check_origin(self, headers: Headers) -> None:
         host = headers.get("host")
-        allowed = {f"http://{host}", f"https://{host}", *self._settings.cors_origins}
         for origin in headers.getlist("origin"):
-            if not {origin, "*"} & allowed:
+            own = origin in {f"http://{host}", f"https://{host}"}
+            if not own and not {origin, "*"} & self._origins:
                 raise OriginNotAllowed(
                     f"Pages of {origin[:200]} may not use this server. Add it to CORS_ORIGINS if "
                     "it is yours."
