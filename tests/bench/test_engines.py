@@ -1,4 +1,4 @@
-"""What the yardsticks of the work ``engines`` count, and what is read of a server that switches."""
+"""Tokens that the baselines of the workload ``engines`` count; loads and memory of ``switch``."""
 
 import importlib.util
 import os
@@ -34,7 +34,7 @@ def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time
     assert seconds > 0
 
 
-def test_all_yardsticks_count_the_same_tokens() -> None:
+def test_all_baselines_count_the_same_tokens() -> None:
     counts = set()
     for engine, rivals in RIVALS.items():
         if model := catalogue.starter(engine):
@@ -76,7 +76,7 @@ def test_the_watch_notes_the_most_that_children_held() -> None:
         with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
             assert child.stdout
             child.stdout.readline()
-            watch.look()
+            watch.sample()
             child.communicate(b"\n")
-        watch.look()
+        watch.sample()
     assert 50 * 2**20 < watch.most < 200 * 2**20

@@ -48,8 +48,8 @@ def test_first_start_creates_builds_installs_and_serves(fresh: Project, tmp_path
     project = fresh.copy(tmp_path / "first start")
     done = project.run()
     assert done.returncode == 0, done.stderr
-    for said in ("Creating .venv", "Compiling llama.cpp", "LLAMA_WHEEL_INDEX", "started ['serve']"):
-        assert said in done.stdout
+    for line in ("Creating .venv", "Compiling llama.cpp", "LLAMA_WHEEL_INDEX", "started ['serve']"):
+        assert line in done.stdout
 
 
 def test_llama_is_built_with_our_short_cut_in_a_path_with_spaces(installed: Project) -> None:

@@ -57,8 +57,8 @@ def test_interrupt_ends_it_quietly(tmp_path: Path) -> None:
         while server.stdout.readline() != "echo is ready.\n":
             assert server.poll() is None
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=30)
-        assert said == ""
+        _, log = server.communicate(timeout=30)
+        assert log == ""
 
 
 async def test_a_default_model_that_cannot_be_loaded_is_not_waited_for(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_wrong_setting(tmp_path: Path) -> None:
 
 def _fails(models: Path, sentence: str, **settings: str) -> None:
     with serving(models, **settings) as server:
-        _, said = server.communicate(timeout=30)
+        _, log = server.communicate(timeout=30)
         assert server.returncode == 1
-        assert sentence in said
-        assert len(said.splitlines()) == 1, said
+        assert sentence in log
+        assert len(log.splitlines()) == 1, log
