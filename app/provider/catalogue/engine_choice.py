@@ -1,6 +1,6 @@
-"""Which engine serves a folder of safetensors, by what is installed; nothing is imported for that.
+"""Chooses the engine for a folder of safetensors by what is installed, without importing it.
 
-MLX is the better one on Apple silicon, PyTorch everywhere else and for what MLX does not know.
+MLX is the better one on Apple silicon. PyTorch serves everything else.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _MLX = ("mlx", "mlx_lm")
 _PYTORCH = ("torch", "transformers", "safetensors")
 
 MLX_VISION_MODELS = ("qwen2_5_vl", "qwen2_vl")
-"""Architectures that the MLX engine shows pictures to."""
+"""Architectures that the MLX engine runs as vision models."""
 
 _ONLY_PYTORCH = ("hyperclovax_vlm", "hyperclovax_vision_v2", "vlm")
 """Architectures that no other engine here runs."""
 
 _PYTORCH_VISION_MODELS = ("qwen2_5_vl",)
-"""Architectures that the PyTorch engine loads as models that see."""
+"""Architectures that the PyTorch engine runs as vision models, beside its own."""
 
 _CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
 _NAME = re.compile(r"[\w-]+")
@@ -39,7 +39,7 @@ NEITHER = (
 
 
 def engine_for(architecture: str, *, by_mlx: bool) -> tuple[str, str | None]:
-    """The engine for a folder, and why it cannot be used; ``by_mlx``: MLX wrote the weights."""
+    """Name of the engine, and why it cannot be used; ``by_mlx``: MLX wrote the weights."""
     if by_mlx:
         return "mlx", None
     if architecture in _ONLY_PYTORCH:
@@ -61,7 +61,7 @@ def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | 
 
 
 def _mlx_loads(architecture: str) -> bool:
-    """Whether mlx-lm has code for it under this or another name; true where it is not installed."""
+    """Whether mlx-lm has code for the architecture or an alias; true where it is not installed."""
     folder = _folder_of("mlx_lm")
     if folder is None or not (folder / "utils.py").is_file() or architecture in MLX_VISION_MODELS:
         return True

@@ -1,4 +1,4 @@
-"""Describes folders of config.json and safetensors: Hugging Face's, and MLX's, which are alike."""
+"""Describes folders of config.json and safetensors, as Hugging Face and MLX write them."""
 
 from __future__ import annotations
 
@@ -46,25 +46,25 @@ class Folder:
 
     @classmethod
     def at(cls, path: Path) -> Folder:
-        """Look into a folder. Raises OSError."""
+        """List a folder. Raises OSError."""
         files = sizes(path)
         weights = sorted(name for name in files if fnmatchcase(name, _WEIGHTS))
         return cls(path, files, weights, dead_links(path))
 
     def has(self, pattern: str) -> bool:
-        """Whether the name of a file, or of a link to one that is not there, fits."""
+        """Whether the name of a file or of a dead link matches ``pattern``."""
         return any(fnmatchcase(name, pattern) for name in (*self.files, *self.dead))
 
     def has_model(self) -> bool:
-        """Whether weights are there, or are to come; an adapter is no model."""
+        """Whether weights are there or still arriving; an adapter is no model."""
         arriving = any(unfinished(name) and ".safetensors" in name for name in self.files)
         return arriving or any(self.has(name) for name in (_WEIGHTS, _INDEX, _PICKLED))
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a folder; None when it is none of these. Raises OSError and TooExpensive.
+    """The card of a folder; None for any other folder. Raises OSError and TooExpensive.
 
-    Two engines ask for it, and a scan reads the folder once.
+    Two engines ask for it; ``once`` lets a scan read the folder only once.
     """
     return once(path, lambda: _described(path))
 
@@ -107,7 +107,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 
 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
-    """What the library that would run the model says of it."""
+    """Why the library that would run the model refuses it."""
     architecture = text(config, "model_type")
     engine, _ = engine_for(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
@@ -118,7 +118,7 @@ def _is_mlx(config: dict[str, Any], weights: Weights) -> bool:
 
 
 def _missing_file(folder: Folder) -> str | None:
-    """Name a file of weights that must be there and is not."""
+    """Name a missing file of weights."""
     for name in (*_indexed(folder), *matching(folder.dead, _WEIGHTS)):
         if name not in folder.files:
             return name
@@ -128,7 +128,7 @@ def _missing_file(folder: Folder) -> str | None:
 
 
 def _indexed(folder: Folder) -> list[str]:
-    """The files that the index of a cut up model lists. Raises OSError and ValueError."""
+    """The files that the index of a split model lists. Raises OSError and ValueError."""
     if _INDEX not in folder.files:
         return []
     index = read_json(folder.path / _INDEX)
@@ -137,7 +137,7 @@ def _indexed(folder: Folder) -> list[str]:
 
 
 def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
-    """What the model is for; nothing when it neither chats nor makes embeddings."""
+    """The tasks of the model; empty when it neither chats nor makes embeddings."""
     names = texts(config, "architectures")
     if "modules.json" in folder.files:  # sentence-transformers
         return ("embedding",)
@@ -180,7 +180,7 @@ def _card(
 
 
 def _vision(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
-    """What pictures PyTorch shows the model, and what is wrong with what its files say of that."""
+    """What pictures the model takes in PyTorch, and what is wrong with its vision settings."""
     try:
         return vision(folder.path, config, licence(folder.path)), None
     except ModelNotLoadable as error:
@@ -188,7 +188,7 @@ def _vision(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str 
 
 
 def _with_vision(tasks: tuple[Task, ...], takes_pictures: Vision | None) -> tuple[Task, ...]:
-    """What the model is for, pictures only where they can be shown to it."""
+    """The tasks of the model, with ``vision`` only where the engine can show it pictures."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
     return (*others, "vision") if takes_pictures and "chat" in others else others
 
@@ -201,7 +201,7 @@ def _quantization(packing: dict[str, Any]) -> str:
 
 
 def _context_length(config: dict[str, Any]) -> int:
-    """Tokens the model was trained for, or stretched to when its RoPE is scaled."""
+    """Tokens that the model was trained for, or reaches by a scaled RoPE."""
     parts = [section(config, *_TEXT_PARTS), config]
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
     stated = next((length for part in parts if (length := number(part, *names))), 0)
@@ -211,7 +211,7 @@ def _context_length(config: dict[str, Any]) -> int:
 
 
 def _stretched(scaling: dict[str, Any]) -> int:
-    """Tokens that a scaling reaches; 0 where it does not say from which length it starts."""
+    """Tokens that a RoPE scaling reaches; 0 where it does not state the original length."""
     factor = scaling.get("factor")
     if not isinstance(factor, int | float) or not 1 <= factor <= 1e6:
         return 0

@@ -1,4 +1,4 @@
-"""What pictures a Hugging Face folder takes in the PyTorch engine, by what its files say."""
+"""Reads from a Hugging Face folder what pictures its model takes in the PyTorch engine."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ NOTICE = (
     "Powered by HyperCLOVA X. NAVER's HyperCLOVA X SEED Model License Agreement applies; "
     "whoever downloads the model accepts its terms on the model's page."
 )
-"""What NAVER's licence wants to be shown. A model of one's own in that form is not NAVER's."""
+"""The notice that NAVER's licence requires. A user's own model of that type does not need it."""
 
 _QWEN = ("qwen2_5_vl",)
 _THINK = ("hyperclovax_vision_v2", "vlm")
 
 
 def vision(folder: Path, config: Mapping[str, Any], licence: str) -> Vision | None:
-    """What pictures the model takes; None where it takes none here. Raises ModelNotLoadable.
+    """What pictures the model takes; None where it takes none. Raises ModelNotLoadable.
 
-    ``licence`` is that of the weights, as far as the folder states one.
+    ``licence`` is that of the weights, if the folder states one.
     """
     kind = text(config, "model_type")
     settings = optional_json(folder / SETTINGS)
