@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from app import versions
+from app.v5.models.bodies import FORM_FIELDS
 from app.v5.models.chat import ChatRequest
-from app.v5.routers.bodies import FORM_FIELDS
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown
@@ -113,6 +113,7 @@ def test_a_file_that_was_not_chosen_is_none(client: httpx.Client) -> None:
         ({"temperature": "3"}, "/temperature"),
         ({"max_tokens": "1.5"}, "/max_tokens"),
         ({"variables": "["}, "/variables"),
+        ({"variables": "[" * 100_000}, "/variables"),
         ({"tempratur": "1"}, "/tempratur"),
         ({"detail": "most"}, "/detail"),
         ({"overflow": "none"}, "/overflow"),

@@ -22,7 +22,7 @@ from app.media.errors import (
 )
 from app.media.exchange import Fetched
 from app.media.fetch import Fetcher
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.media.policy import MediaPolicy
 from app.web.error_codes import kind_of
@@ -253,12 +253,12 @@ async def test_what_is_fetched_becomes_a_picture() -> None:
         policy = limits(server)
         intake = Intake(policy, Fetcher(policy, Names([HERE]).look_up, lambda _: True))
         address = f"http://pictures.example:{server.port}"
-        picture = await intake.take(GivenImage(url=f"{address}/a.png"))
+        picture = await intake.take(ImageSource(url=f"{address}/a.png"))
         assert (picture.width, picture.height) == (40, 30)
         with pytest.raises(ImageTypeMismatch):
-            await intake.take(GivenImage(url=f"{address}/a.png", mime="image/gif"))
+            await intake.take(ImageSource(url=f"{address}/a.png", mime="image/gif"))
         with pytest.raises(ImageTypeMismatch):
-            await intake.take(GivenImage(url=f"{address}/lie.png"))
+            await intake.take(ImageSource(url=f"{address}/lie.png"))
         await intake.close()
 
 

@@ -8,19 +8,21 @@ from fastapi import APIRouter, Request, Response
 
 from app.conversations.ask_with_images import any_model
 from app.dependencies import Owner, Vision
+from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
+from app.v5.models.bodies import json_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
-from app.v5.routers.bodies import json_body, turn_of
+from app.v5.routers.bodies import turn_of
 from app.v5.services.answers import done, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 
 SEEING_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
-BODY = json_body(ChatRequest, EXAMPLES)
+BODY = json_schema(ChatRequest, EXAMPLES)
 
 
 @router.post(
@@ -40,7 +42,7 @@ async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
     turn = await turn_of(request, vision, owner, lambda _: any_model)
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -57,4 +59,4 @@ async def chat_stream(request: Request, vision: Vision, owner: Owner) -> EventSt
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
     turn = await turn_of(request, vision, owner, lambda _: any_model)
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

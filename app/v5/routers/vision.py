@@ -8,21 +8,23 @@ from fastapi import APIRouter, Request, Response
 
 from app.conversations.ask_with_images import vision_model
 from app.dependencies import AppSettings, Owner, Pool, Vision
+from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
+from app.v5.models.bodies import json_or_form_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.models.vision import VisionInfo
-from app.v5.routers.bodies import either_body, turn_of
+from app.v5.routers.bodies import turn_of
 from app.v5.routers.chat import SEEING_PROBLEMS
 from app.v5.services import vision as service
 from app.v5.services.answers import done, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import COMMON_ERRORS, problems
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["vision"])
 
-BODY = either_body(EXAMPLES)
+BODY = json_or_form_schema(EXAMPLES)
 
 
 @router.post(
@@ -42,7 +44,7 @@ async def vision_chat(request: Request, vision: Vision, owner: Owner) -> Respons
     each what was sent, what is kept and what the model saw.
     """
     turn = await turn_of(request, vision, owner, vision_model, forms=True)
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -59,7 +61,7 @@ async def vision_chat_stream(request: Request, vision: Vision, owner: Owner) -> 
     `prefill` events show the pictures being read; `done` says what the model saw.
     """
     turn = await turn_of(request, vision, owner, vision_model, forms=True)
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
 @router.get(

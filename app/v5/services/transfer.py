@@ -16,7 +16,7 @@ from app.conversations.imports import store_import
 from app.conversations.store import images, transfer
 from app.conversations.store.images import Attachment, Original, Use
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.provider.types import ImageNotes, SeenImage
 from app.storage.database import Database
@@ -121,7 +121,7 @@ async def imported(
         raise InvalidRequest.of(mistakes)
     taken: dict[str, Attachment] = {}
     for picture in file.conversation.images:
-        whole = await intake.take(GivenImage(base64=picture.base64))
+        whole = await intake.take(ImageSource(base64=picture.base64))
         taken[picture.sha256] = attached(whole, ImageNotes())
     sources = {made.names[one.id]: one for one in file.conversation.messages}
     add = partial(_add, sources=sources, taken=taken)
