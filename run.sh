@@ -267,6 +267,8 @@ main() {
         install test
         ! mlx_exists || install mlx
         ! pytorch_exists || install pytorch
+        # The servers that tests start would compile every module anew.
+        unset PYTHONDONTWRITEBYTECODE
         # Three at a time: half of the time a test waits.
         exec "$PY" -m pytest -n 3 --dist worksteal "$@"
         ;;

@@ -89,6 +89,14 @@ def selection(config: pytest.Config) -> str:
     return chosen or "daily"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Modules of which nothing is taken are not even read: importing torch takes seconds."""
+    named = any("::" in argument for argument in config.args)
+    if named or "engine" not in LEFT_OUT[selection(config)]:
+        return None
+    return any(f"_{engine}" in collection_path.stem for engine in OTHER_ENGINES) or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:

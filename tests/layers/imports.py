@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 APP = Path(__file__).parents[2] / "app"
@@ -33,10 +34,11 @@ WIRE_LIBRARIES = ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_cli
 """What domain and engines do not import: they have values of their own."""
 
 
-def modules() -> list[str]:
+@cache
+def modules() -> frozenset[str]:
     """Dotted names of all modules and packages of ``app``."""
     paths = (path.relative_to(APP.parent).with_suffix("") for path in APP.rglob("*.py"))
-    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+    return frozenset(".".join(path.parts).removesuffix(".__init__") for path in paths)
 
 
 def layer(module: str) -> int:
@@ -55,14 +57,13 @@ def version(module: str) -> int:
 
 def imports(module: str) -> Iterator[str]:
     """What a module imports: modules of ``app`` by their full names, others as written."""
-    known = set(modules())
     for node in ast.walk(ast.parse(_path(module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield full if full in known else node.module
+                yield full if full in modules() else node.module
 
 
 def breaks(module: str, imported: str) -> bool:
