@@ -29,7 +29,7 @@ class AbandonedTurnJanitor:
 
     async def start(self) -> None:
         """Repair what is left from before; everything, where no other server is running."""
-        await asyncio.to_thread(self._process_lock.enter, self._repair_all)
+        await asyncio.to_thread(self._process_lock.acquire, self._repair_all)
         self._rounds = asyncio.create_task(self._go_round())
         self._work.start()
 
@@ -40,8 +40,8 @@ class AbandonedTurnJanitor:
 
     async def _go_round(self) -> None:
         while True:
-            await asyncio.to_thread(self._process_lock.keep)
-            await self._database.keep_up()
+            await asyncio.to_thread(self._process_lock.reacquire)
+            await self._database.maintain()
             try:
                 if await self._database.read(turns.any_abandoned):
                     await self._database.write(turns.repair, all_of_them=False)

@@ -26,7 +26,7 @@ from app.conversations.store.ngrams import conversation_tag, document, owner_tag
 from app.conversations.turn import Context
 from app.provider.types import Usage
 from app.storage import migrate
-from app.storage.database import open_engine, parsed
+from app.storage.database import open_engine, parse_url
 from app.storage.tables import Conversation, Message
 from app.web.auth import LOCAL
 from bench.contestants.process import ROOT
@@ -111,7 +111,7 @@ def _key() -> int:
 def fill(path: Path, messages: int) -> None:
     """Make a database of conversations of 50 messages, so many in all, of one owner."""
     migrate.prepare(url(path))
-    engine = open_engine(parsed(url(path)))
+    engine = open_engine(parse_url(url(path)))
     with engine.connect().execution_options(writes=True) as connection:
         # Nothing has to survive here but the whole.
         for pragma in ("synchronous=OFF", "foreign_keys=OFF", "cache_size=-500000"):

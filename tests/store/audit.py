@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store.index_dialects import POSTGRESQL
 from app.conversations.store.ngrams import conversation_tag, document, owner_tag
-from app.storage.database import Database, Table, open_engine, parsed
+from app.storage.database import Database, Table, open_engine, parse_url
 from app.storage.tables import Conversation, Message, Truncation
 
 FINAL = {"complete", "stopped", "failed"}
@@ -24,7 +24,7 @@ FINAL = {"complete", "stopped", "failed"}
 @contextmanager
 def reading(url: str) -> Iterator[Connection]:
     """A connection of its own, which locks nothing."""
-    engine = open_engine(parsed(url))
+    engine = open_engine(parse_url(url))
     with engine.connect() as connection:
         yield connection
     engine.dispose()

@@ -109,7 +109,7 @@ async def messages_page(
     read = _branch if query.branch == "active" else _tree
     found, messages, older = await read(database, owner, conversation_id, query.limit, before)
     if before and not messages:
-        raise cursors.foreign()
+        raise cursors.invalid_cursor()
     return MessagesPage(found, messages, cursors.encode(older, *scope) if older else None)
 
 

@@ -101,7 +101,7 @@ def _cursor(position: ImagePosition, *scope: str) -> str:
 
 def _position(key: CursorKey) -> ImagePosition:
     if not key.id.isdecimal() or len(key.id) > 9:
-        raise cursors.foreign()
+        raise cursors.invalid_cursor()
     return ImagePosition(key.at, int(key.id))
 
 
