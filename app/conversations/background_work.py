@@ -66,14 +66,14 @@ class BackgroundWork:
         while more:
             more = await self._database.write(index_backlog.write_piece, plans)
             await asyncio.sleep(SHARE_SECONDS)
-        return await self._database.write(index_backlog.settle, plans)
+        return await self._database.write(index_backlog.remove_finished, plans)
 
     async def _remove(self) -> bool:
         """Likewise."""
         batch = await self._database.scan(removal.next_batch)
         if batch is None:
             return False
-        left: removal.Batch | None = batch
+        left: removal.RemovalBatch | None = batch
         while left is not None:
             left = await self._database.delete(removal.delete_batch, left)
             await asyncio.sleep(SHARE_SECONDS)
@@ -86,6 +86,6 @@ class BackgroundWork:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _prepare(plans: list[index_backlog.Plan]) -> None:
+def _prepare(plans: list[index_backlog.IndexPlan]) -> None:
     for plan in plans:
         plan.prepare()

@@ -26,7 +26,7 @@ async def read(services: ConversationServices, owner: str, conversation_id: str 
     """What a conversation keeps to; raises ConversationNotFound."""
     if conversation_id is None:
         return {}
-    found = await services.database.read(conversations.owned, owner, conversation_id)
+    found = await services.database.read(conversations.find_owned, owner, conversation_id)
     return found.setup
 
 

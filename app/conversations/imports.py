@@ -33,7 +33,7 @@ Add = Callable[[Session, Conversation, Sequence[Message]], None]
 async def store_import(
     database: Database,
     made: ImportedConversation,
-    add: Add = transfer.add,
+    add: Add = transfer.add_messages,
     size: Callable[[Message], int] = lambda row: len(row.content),
 ) -> None:
     """Store an import: at once or, where it is large, hidden until all of its pieces are there.
@@ -44,14 +44,14 @@ async def store_import(
     if len(pieces) <= 1:
         await database.write(_whole, made, add)
         return
-    await database.write(removal.begin_hidden, found)
+    await database.write(removal.create_hidden, found)
     try:
         for piece in pieces:
             await database.write(_piece, found, piece, add)
-        await database.write(removal.show, found.id)
+        await database.write(removal.publish_import, found.id)
     except BaseException:
         with suppress(StorageUnavailable):  # it is given up later, then
-            await database.write(removal.give_up, found.id)
+            await database.write(removal.abandon_import, found.id)
         raise
 
 
@@ -76,5 +76,5 @@ def _whole(session: Session, made: ImportedConversation, add: Add) -> None:
 
 
 def _piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
-    removal.renew(session, found.id)
+    removal.renew_import_lease(session, found.id)
     add(session, found, rows)

@@ -34,7 +34,9 @@ class AbandonedTurnJanitor:
         self._work.start()
 
     def _repair_all(self) -> None:
-        ended = self._database.transact(partial(turns.repair, all_of_them=True), writes=True)
+        ended = self._database.transact(
+            partial(turns.fail_abandoned, all_running=True), writes=True
+        )
         if ended:
             log.warning("%d answers were left unfinished and are kept as failed", ended)
 
@@ -44,7 +46,7 @@ class AbandonedTurnJanitor:
             await self._database.maintain()
             try:
                 if await self._database.read(turns.any_abandoned):
-                    await self._database.write(turns.repair, all_of_them=False)
+                    await self._database.write(turns.fail_abandoned, all_running=False)
             except StorageUnavailable as error:
                 log.warning("unfinished answers could not be looked for: %s", error)
             await asyncio.sleep(ROUND_SECONDS)

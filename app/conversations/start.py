@@ -120,10 +120,10 @@ def _question(
     session: Session, owner: str, conversation_id: str, message_id: str
 ) -> tuple[str, str, Defaults]:
     """The question that a message is or answers: its id and text; what its conversation keeps."""
-    kept = conversations.owned(session, owner, conversation_id).setup
-    found = tree.message(session, conversation_id, message_id)
+    kept = conversations.find_owned(session, owner, conversation_id).setup
+    found = tree.find_message(session, conversation_id, message_id)
     if found.role != "user":
         if found.parent_id is None:
             raise InvalidRequest("", "This message answers no question.")
-        found = tree.message(session, conversation_id, found.parent_id)
+        found = tree.find_message(session, conversation_id, found.parent_id)
     return found.id, found.content, kept

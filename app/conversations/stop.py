@@ -23,14 +23,14 @@ class StoppedAnswer:
 
 async def stop(services: ConversationServices, owner: str, conversation_id: str) -> StoppedAnswer:
     """Stop the running answer and wait until it is stored; raises ConversationNotFound."""
-    answer_id = await services.database.write(turns.ask_to_stop, owner, conversation_id)
+    answer_id = await services.database.write(turns.request_stop, owner, conversation_id)
     if answer_id is None:
         return StoppedAnswer()
     if signal := services.stop_signals.get(answer_id):
         signal.set()
     deadline = time.monotonic() + WAIT_SECONDS
     while (
-        status := await services.database.read(turns.status, conversation_id, answer_id)
+        status := await services.database.read(turns.answer_status, conversation_id, answer_id)
     ) == "generating":
         if time.monotonic() > deadline:
             break

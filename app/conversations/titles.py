@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.chat.completion import chat_model, collect
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree
-from app.conversations.store.conversations import LONGEST_TITLE
+from app.conversations.store.conversations import MAX_TITLE_LENGTH
 from app.provider.types import Message, Prompt, Sampling
 
 TASK = (
@@ -39,7 +39,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
 
 def _opening(session: Session, owner: str, conversation_id: str) -> tuple[str | None, str, str]:
     """The conversation's model and title, and its first messages."""
-    found = conversations.owned(session, owner, conversation_id)
+    found = conversations.find_owned(session, owner, conversation_id)
     first = tree.history(session, found.id, found.active_leaf_id)[:2]
     text = "\n\n".join(message.text[:SHOWN] for message in first)
     return found.setup.get("model"), found.title, text
@@ -49,4 +49,4 @@ def _clean(text: str) -> str:
     """The first line with something in it, without quotes and marks around it."""
     lines = (MARKS.sub("", line) for line in text.splitlines())
     first = next((line for line in lines if line), "")
-    return first[:LONGEST_TITLE]
+    return first[:MAX_TITLE_LENGTH]

@@ -51,5 +51,5 @@ async def _history(
 def _stored(
     session: Session, owner: str, request: TurnRequest, most_images: int
 ) -> list[HistoryMessage]:
-    history = turns.before(session, owner, request)
+    history = turns.history_before(session, owner, request)
     return tree.with_images(session, request.conversation_id or "", history, most_images)

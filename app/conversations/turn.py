@@ -177,7 +177,7 @@ class Turn:
         self._context = Context(window.size.tokens, window.size.limit, **omitted)
         if kind and at > self._start.at:
             row = (self.target.conversation_id, kind, left_out[-1], window.start.summary)
-            await self._write(truncation.add, *row)
+            await self._write(truncation.add_truncation, *row)
 
     async def _recorded(self, event: Event) -> Event:
         match event:
@@ -220,7 +220,7 @@ class Turn:
                     await signal.wait()
             signal.clear()
             try:
-                stop = await self._write(turns.keep, *ids, self.text)
+                stop = await self._write(turns.save_progress, *ids, self.text)
             except StorageUnavailable as error:
                 log.warning("an answer could not be saved so far: %s", error)
                 continue

@@ -132,8 +132,8 @@ def _upgrade(engine: Engine) -> str | None:
         if copy:
             copy.unlink()  # otherwise each new attempt would leave another copy
         raise DatabaseRefused(
-            f"The database {display_url(engine.url)} could not be brought to revision {HEAD} and is "
-            f"as it was: {first_line(error)}."
+            f"The database {display_url(engine.url)} could not be brought to revision {HEAD} and "
+            f"is as it was: {first_line(error)}."
         ) from error
     return _report(found, copy)
 

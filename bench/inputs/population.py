@@ -20,9 +20,9 @@ from zlib import crc32
 
 from sqlalchemy import Connection, insert
 
-from app.conversations.store.conversations import first_line
+from app.conversations.store.conversations import title_from_question
 from app.conversations.store.index_dialects import SQLITE
-from app.conversations.store.ngrams import conversation_tag, document, owner_tag
+from app.conversations.store.ngrams import conversation_tag, owner_tag, text_grams
 from app.conversations.turn import Context
 from app.provider.types import Usage
 from app.storage import migrate
@@ -163,7 +163,11 @@ def _spoken(messages: int) -> Iterator[tuple[_Talk, Row]]:
         moment += random.randrange(2 * PACE)
         question, answer = next(said), next(said)
         if talk.leaf is None:
-            talk.id, talk.begun, talk.title = _id(random, moment), moment, first_line(question)
+            talk.id, talk.begun, talk.title = (
+                _id(random, moment),
+                moment,
+                title_from_question(question),
+            )
         talk.used = moment + ANSWER
         seq = 2 * turn + 1
         yield talk, _row(random, talk, "user", question, moment) | {"seq": seq}
@@ -216,8 +220,8 @@ def _indexed(talk: _Talk, row: Row) -> tuple[str, str]:
 
 def _grams(told: list[tuple[str, str]]) -> list[Any]:
     owner = owner_tag(LOCAL)
-    documents = (document(text, owner, conversation_tag(name)) for text, name in told)
-    return [SQLITE.indexed(one) for one in documents]
+    documents = (text_grams(text, owner, conversation_tag(name)) for text, name in told)
+    return [SQLITE.index_value(one) for one in documents]
 
 
 def _conversation(talk: _Talk) -> Row:

@@ -189,7 +189,7 @@ async def test_given_up_by_another_server_and_still_completed(
     turn = await asked(services, "one two three")
     events = turn.events()
     await until_text(events)
-    await services.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.fail_abandoned, all_running=True)
     assert only_answer(store_url).status == "failed"
     await read(events)
     answer = only_answer(store_url)

@@ -162,7 +162,7 @@ async def test_a_sign_of_life_never_overwrites_the_end(
 
     other = threading.Thread(target=end)
     with connected(store_url) as connection, Session(connection) as session:
-        turns.keep(session, *ids(turn), "all")
+        turns.save_progress(session, *ids(turn), "all")
         other.start()
         other.join(0.3)  # without a lock it would be through by now
         session.flush()
@@ -192,7 +192,7 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
         turns.end(session, *ids(first), ending, None)
         session.flush()
     other.join()
-    await services.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.fail_abandoned, all_running=True)
     audit.require_straight(store_url, name)
 
 
@@ -241,7 +241,7 @@ async def test_an_end_that_cannot_be_stored_is_told_and_left_for_repair(
         await read(events)
     assert isinstance(caught.value.cause, StorageUnavailable)
     assert [row.status for row in audit.answers(store_url)] == ["generating"]
-    assert await services.database.write(turns.repair, all_of_them=True) == 1
+    assert await services.database.write(turns.fail_abandoned, all_running=True) == 1
     assert [row.status for row in audit.answers(store_url)] == ["failed"]
     audit.require_sound(store_url)
 

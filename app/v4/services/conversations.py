@@ -37,7 +37,7 @@ async def listed(
         return await _searched(database, owner, query.query, query.cursor, limit)
     scope = ("conversations", owner)
     before = cursors.decode(query.cursor, *scope)
-    heads = await database.read(listing.newest, owner, limit + 1, before)
+    heads = await database.read(listing.list_conversations, owner, limit + 1, before)
     page = heads[:limit]
     last = CursorKey(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
     return ConversationPage(
@@ -54,7 +54,7 @@ async def _searched(
     scope = ("search", owner, query)
     before = cursors.decode(cursor, *scope)
     hits = await database.scan(
-        listing.found, owner, query, limit + 1, before.at if before else None
+        listing.search_conversations, owner, query, limit + 1, before.at if before else None
     )
     page = hits[:limit]
     last = CursorKey(page[-1].seq, "") if len(hits) > limit else None

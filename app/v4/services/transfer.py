@@ -55,7 +55,7 @@ async def exported(database: Database, owner: str, conversation_id: str, form: F
         found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
         return Download(f"{file_name(found.title)}.md", "text/markdown", text)
-    found, rows = await database.scan(transfer.everything, owner, conversation_id)
+    found, rows = await database.scan(transfer.read_conversation, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
     return Download(f"{file_name(found.title)}.json", "application/json", text)
 

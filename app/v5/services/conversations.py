@@ -49,6 +49,6 @@ def _images(
 ) -> tuple[dict[str, list[Attachment]], dict[str, tuple[SeenImage, ...]]]:
     """Images of questions, and those that were shown for answers, by the message's id."""
     images: dict[str, list[Attachment]] = defaultdict(list)
-    for use in store.uses(session, conversation_id):
+    for use in store.list_uses(session, conversation_id):
         images[use.message_id].append(use.image)
-    return images, store.seen(session, conversation_id)
+    return images, store.read_seen_images(session, conversation_id)

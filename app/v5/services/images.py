@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.conversations.errors import ImageNotFound
 from app.conversations.store import conversations
 from app.conversations.store import images as store
-from app.conversations.store.images import Attachment, ImagePosition, Original, Use
+from app.conversations.store.images import Attachment, ImagePosition, ImageUse, Original
 from app.media.errors import TooManyImages
 from app.media.given import Detail
 from app.media.intake import Intake
@@ -107,9 +107,9 @@ def _position(key: CursorKey) -> ImagePosition:
 
 def _page(
     session: Session, owner: str, conversation_id: str, limit: int, after: ImagePosition | None
-) -> list[Use]:
-    found = conversations.owned(session, owner, conversation_id)
-    return store.page(session, found.id, limit, after)
+) -> list[ImageUse]:
+    found = conversations.find_owned(session, owner, conversation_id)
+    return store.list_uses_page(session, found.id, limit, after)
 
 
 async def given(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
@@ -118,8 +118,8 @@ async def given(database: Database, owner: str, conversation_id: str, sha256: st
 
 
 def _content(session: Session, owner: str, conversation_id: str, sha256: str) -> bytes:
-    found = conversations.owned(session, owner, conversation_id)
-    content = None if "\0" in sha256 else store.content(session, found.id, sha256)
+    found = conversations.find_owned(session, owner, conversation_id)
+    content = None if "\0" in sha256 else store.read_content(session, found.id, sha256)
     if content is None:
         raise ImageNotFound(sha256)
     return content

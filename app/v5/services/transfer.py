@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.conversations.imports import store_import
 from app.conversations.store import images, transfer
-from app.conversations.store.images import Attachment, Original, Use
+from app.conversations.store.images import Attachment, ImageUse, Original
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.media.given import GivenImage
 from app.media.intake import Intake
@@ -48,7 +48,7 @@ class ExportedConversation:
 
     conversation: Conversation
     messages: Sequence[Message]
-    uses: list[Use]
+    uses: list[ImageUse]
     seen: dict[str, tuple[SeenImage, ...]]
     contents: dict[str, bytes]
 
@@ -71,8 +71,8 @@ async def exported(
 def _everything(
     session: Session, owner: str, conversation_id: str, most: int
 ) -> ExportedConversation:
-    found, rows = transfer.everything(session, owner, conversation_id)
-    uses = images.uses(session, conversation_id)
+    found, rows = transfer.read_conversation(session, owner, conversation_id)
+    uses = images.list_uses(session, conversation_id)
     sizes = {use.image.sha256: use.image.size for use in uses}
     if sum(sizes.values()) * 4 // 3 > most or len(sizes) > MOST_IMAGES:
         raise InvalidRequest(
@@ -80,7 +80,10 @@ def _everything(
             f"The conversation's {len(sizes)} images take {sum(sizes.values())} bytes, too many "
             "for one file: export it with images=false and get them one by one.",
         )
-    seen, contents = images.seen(session, conversation_id), images.contents(session, sizes.keys())
+    seen, contents = (
+        images.read_seen_images(session, conversation_id),
+        images.read_contents(session, sizes.keys()),
+    )
     return ExportedConversation(found, rows, uses, seen, contents)
 
 
@@ -171,13 +174,13 @@ def _add(
     taken: dict[str, Attachment],
 ) -> None:
     """Store messages with their pictures."""
-    transfer.add(session, found, rows)
+    transfer.add_messages(session, found, rows)
     used = {one.sha256 for row in rows for one in sources[row.id].images}
-    images.keep(session, [taken[name] for name in used])
+    images.store_contents(session, [taken[name] for name in used])
     for row in rows:
-        images.refer(session, found.id, row.id, _attached(sources[row.id], taken))
+        images.add_uses(session, found.id, row.id, _attached(sources[row.id], taken))
         if seen := sources[row.id].seen:
-            images.see(session, found.id, row.id, _seen(seen, taken))
+            images.record_seen_images(session, found.id, row.id, _seen(seen, taken))
 
 
 def _attached(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
