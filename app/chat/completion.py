@@ -23,7 +23,7 @@ class Completion:
     end: End
 
 
-async def chat_model(pool: ModelPool, model: str | None) -> ModelCard:
+async def find_chat_model(pool: ModelPool, model: str | None) -> ModelCard:
     """The model that is to answer; raises ModelNotFound, ModelConflict, UnsupportedInput.
 
     A model that can do nothing is refused when it is to be loaded, with the reason.
@@ -39,19 +39,19 @@ def require_chat(card: ModelCard) -> None:
         raise UnsupportedInput(f"{card.id} does not chat; it can: {', '.join(card.tasks)}.")
 
 
-def prompt_of(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
+def build_prompt(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
     """What the engine needs of a request without a template, or with its template applied.
 
     Raises InvalidRequest for a history of more than ``longest_history`` messages.
     """
-    require_history(request, longest_history)
+    require_history_length(request, longest_history)
     system = request.system if isinstance(request.system, str) else ""
     first = (Message.of("system", system),) if system else ()
     messages = (*first, *request.history, Message.of("user", request.message))
     return Prompt(messages, request.sampling.sampling(), owner)
 
 
-def require_history(request: ChatRequest, longest: int) -> None:
+def require_history_length(request: ChatRequest, longest: int) -> None:
     """Raise InvalidRequest where the history holds more than ``longest`` messages."""
     if len(request.history) > longest:
         raise InvalidRequest(
@@ -61,7 +61,7 @@ def require_history(request: ChatRequest, longest: int) -> None:
         )
 
 
-def new_id() -> str:
+def new_answer_id() -> str:
     """A name for one answer that is not stored."""
     return f"chat-{uuid.uuid4().hex}"
 

@@ -38,15 +38,15 @@ class SamplingOptions:
     max_tokens: int | None = None
     stop: tuple[str, ...] | None = None
 
-    def over(self, base: SamplingOptions) -> SamplingOptions:
+    def with_defaults(self, base: SamplingOptions) -> SamplingOptions:
         """These options, and those of ``base`` where these do not say."""
-        return replace(base, **self._given())
+        return replace(base, **self._set_values())
 
     def sampling(self) -> Sampling:
         """The same with the defaults filled in, as engines take it."""
-        return Sampling(**self._given())
+        return Sampling(**self._set_values())
 
-    def _given(self) -> dict[str, Any]:
+    def _set_values(self) -> dict[str, Any]:
         values = ((name, getattr(self, name)) for name in SAMPLING_FIELDS)
         return {name: value for name, value in values if value is not None}
 
@@ -88,4 +88,4 @@ class TurnRequest(ChatRequest):
     conversation_id: str | None = None
     parent_id: str | Unset | None = UNSET
     overflow: Overflow = "drop_oldest"
-    waits: bool = False
+    wait_when_busy: bool = False

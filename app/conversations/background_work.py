@@ -23,7 +23,7 @@ PAUSE_SECONDS = 1.0
 WAIT_SECONDS = 10.0
 """After work that failed."""
 
-SHARE_SECONDS = 0.01
+YIELD_SECONDS = 0.01
 """Between two transactions, so that other processes get their turn to write to SQLite."""
 
 
@@ -65,7 +65,7 @@ class BackgroundWork:
         more = True
         while more:
             more = await self._database.write(index_backlog.write_piece, plans)
-            await asyncio.sleep(SHARE_SECONDS)
+            await asyncio.sleep(YIELD_SECONDS)
         return await self._database.write(index_backlog.remove_finished, plans)
 
     async def _remove(self) -> bool:
@@ -76,7 +76,7 @@ class BackgroundWork:
         left: removal.RemovalBatch | None = batch
         while left is not None:
             left = await self._database.delete(removal.delete_batch, left)
-            await asyncio.sleep(SHARE_SECONDS)
+            await asyncio.sleep(YIELD_SECONDS)
         return True
 
     async def close(self) -> None:

@@ -14,15 +14,17 @@ from typing import Any
 from app.chat.request import UNSET, TurnRequest
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations
-from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
-from app.templates.user_templates import resolved
+from app.templates.user_templates import find_template
 
 Defaults = Mapping[str, Any]
 """``model``, ``template`` (its body), ``variables``, ``system``; empty for a new conversation."""
 
 
-async def read(services: ConversationServices, owner: str, conversation_id: str | None) -> Defaults:
+async def read_defaults(
+    services: ConversationServices, owner: str, conversation_id: str | None
+) -> Defaults:
     """What a conversation keeps to; raises ConversationNotFound."""
     if conversation_id is None:
         return {}
@@ -30,18 +32,18 @@ async def read(services: ConversationServices, owner: str, conversation_id: str 
     return found.setup
 
 
-async def template_of(
+async def find_request_template(
     services: ConversationServices, owner: str, request: TurnRequest, kept: Defaults
 ) -> CompiledTemplate | None:
     """The template that holds for the request; raises TemplateNotFound."""
     if isinstance(request.template, str):
-        return await resolved(services.database, services.library, owner, request.template)
+        return await find_template(services.database, services.library, owner, request.template)
     if request.template is None or kept.get("template") is None:
         return None
-    return await asyncio.to_thread(compiled, Template.of(kept["template"]))
+    return await asyncio.to_thread(compile_template, Template.of(kept["template"]))
 
 
-def completed(
+def fill_in_defaults(
     request: TurnRequest, kept: Defaults, template: CompiledTemplate | None
 ) -> TurnRequest:
     """The request with what it does not name filled in.
@@ -59,7 +61,7 @@ def completed(
     )
 
 
-def changes(
+def changed_defaults(
     completed: TurnRequest, kept: Defaults, template: CompiledTemplate | None
 ) -> dict[str, Any]:
     """What is to be stored over ``kept``; what a turn did not touch, another may have."""

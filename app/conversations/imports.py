@@ -13,7 +13,7 @@ from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.tables import Conversation, Message
 
-LARGEST_PIECE, MOST_ROWS = 1_000_000, 200
+MAX_PIECE_BYTES, MAX_PIECE_MESSAGES = 1_000_000, 200
 """Bytes and messages that an import stores in one transaction."""
 
 
@@ -42,12 +42,12 @@ async def store_import(
     """
     found, pieces = made.conversation, list(_pieces(made.messages, size))
     if len(pieces) <= 1:
-        await database.write(_whole, made, add)
+        await database.write(_store_whole, made, add)
         return
     await database.write(removal.create_hidden, found)
     try:
         for piece in pieces:
-            await database.write(_piece, found, piece, add)
+            await database.write(_store_piece, found, piece, add)
         await database.write(removal.publish_import, found.id)
     except BaseException:
         with suppress(StorageUnavailable):  # it is given up later, then
@@ -58,23 +58,23 @@ async def store_import(
 def _pieces(rows: Sequence[Message], size: Callable[[Message], int]) -> Iterator[list[Message]]:
     """Runs of messages that one short transaction stores."""
     piece: list[Message] = []
-    room = LARGEST_PIECE
+    room = MAX_PIECE_BYTES
     for row in rows:
         room -= size(row)
-        if piece and (room < 0 or len(piece) == MOST_ROWS):
+        if piece and (room < 0 or len(piece) == MAX_PIECE_MESSAGES):
             yield piece
-            piece, room = [], LARGEST_PIECE - size(row)
+            piece, room = [], MAX_PIECE_BYTES - size(row)
         piece.append(row)
     if piece:
         yield piece
 
 
-def _whole(session: Session, made: ImportedConversation, add: Add) -> None:
+def _store_whole(session: Session, made: ImportedConversation, add: Add) -> None:
     session.add(made.conversation)
     session.flush()
     add(session, made.conversation, made.messages)
 
 
-def _piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
+def _store_piece(session: Session, found: Conversation, rows: Sequence[Message], add: Add) -> None:
     removal.renew_import_lease(session, found.id)
     add(session, found, rows)

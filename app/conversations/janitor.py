@@ -29,18 +29,18 @@ class AbandonedTurnJanitor:
 
     async def start(self) -> None:
         """Repair what is left from before; everything, where no other server is running."""
-        await asyncio.to_thread(self._process_lock.acquire, self._repair_all)
-        self._rounds = asyncio.create_task(self._go_round())
+        await asyncio.to_thread(self._process_lock.acquire, self._fail_all_running)
+        self._rounds = asyncio.create_task(self._run_rounds())
         self._work.start()
 
-    def _repair_all(self) -> None:
+    def _fail_all_running(self) -> None:
         ended = self._database.transact(
             partial(turns.fail_abandoned, all_running=True), writes=True
         )
         if ended:
             log.warning("%d answers were left unfinished and are kept as failed", ended)
 
-    async def _go_round(self) -> None:
+    async def _run_rounds(self) -> None:
         while True:
             await asyncio.to_thread(self._process_lock.reacquire)
             await self._database.maintain()

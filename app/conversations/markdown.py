@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat
 
-NAMES = {"user": "User", "assistant": "Assistant"}
+ROLE_NAMES = {"user": "User", "assistant": "Assistant"}
 
-NOTES = {
+STATUS_NOTES = {
     "generating": "This answer is still being made.",
     "stopped": "This answer was stopped.",
     "failed": "This answer failed",
@@ -28,20 +28,23 @@ _MARKUP = re.compile(r"[\\`*_\[\]<>&~#|$]")
 
 def document(found: Conversation, branch: Sequence[Message]) -> str:
     """Title and messages, oldest first."""
-    parts = [f"# {_line(found.title)}", *(part for row in branch for part in _turn(row))]
+    parts = [
+        f"# {_escape_line(found.title)}",
+        *(part for row in branch for part in _message_blocks(row)),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _turn(row: Message) -> Iterator[str]:
-    model = f" ({_line(row.model)})" if row.model else ""
-    yield f"## {NAMES[row.role]}{model}, {isoformat(row.created_at)}"
+def _message_blocks(row: Message) -> Iterator[str]:
+    model = f" ({_escape_line(row.model)})" if row.model else ""
+    yield f"## {ROLE_NAMES[row.role]}{model}, {isoformat(row.created_at)}"
     if row.content:
-        yield _kept_apart(row.content)
-    if note := NOTES.get(row.status):
-        yield f"*{note}: {_line(row.error)}*" if row.error else f"*{note.rstrip('.')}.*"
+        yield _quote(row.content)
+    if note := STATUS_NOTES.get(row.status):
+        yield f"*{note}: {_escape_line(row.error)}*" if row.error else f"*{note.rstrip('.')}.*"
 
 
-def _kept_apart(text: str) -> str:
+def _quote(text: str) -> str:
     if _HTML.search(text):
         fence = max(["``", *_FENCE.findall(text)], key=len) + "`"
         return f"{fence}text\n{text}\n{fence}"
@@ -49,6 +52,6 @@ def _kept_apart(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
-def _line(text: str) -> str:
+def _escape_line(text: str) -> str:
     """Text as it is, in one line."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from app.chat.completion import require_chat, require_history
+from app.chat.completion import require_chat, require_history_length
 from app.chat.request import TurnRequest
 from app.conversations import defaults
 from app.conversations.context_window import max_images
@@ -54,17 +54,17 @@ async def resolve(
         raise InvalidRequest("/history", detail)
     if isinstance(request.parent_id, str) and not request.conversation_id:
         raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
-    require_history(request, services.max_messages)
-    kept = await defaults.read(services, owner, request.conversation_id)
+    require_history_length(request, services.max_messages)
+    kept = await defaults.read_defaults(services, owner, request.conversation_id)
     return ResolvedRequest(request, kept)
 
 
 async def begin_turn(services: ConversationServices, owner: str, resolved: ResolvedRequest) -> Turn:
     """The turn of a request that has been resolved; raises what ``ask`` raises."""
     request, images = resolved.request, resolved.images
-    target = await target_of(services, owner, resolved)
+    target = await resolve_target(services, owner, resolved)
     begin = partial(turns.begin, request=request, target=target, attachments=images)
-    return Turn(services, target, request.overflow, request.waits, begin)
+    return Turn(services, target, request.overflow, request.wait_when_busy, begin)
 
 
 async def ask_again(
@@ -80,22 +80,22 @@ async def ask_again(
     not count.
     """
     question_id, message, kept = await services.database.read(
-        _question, owner, conversation_id, message_id
+        _find_question, owner, conversation_id, message_id
     )
     request = replace(options, message=message, conversation_id=conversation_id)
-    target = await target_of(services, owner, ResolvedRequest(request, kept))
+    target = await resolve_target(services, owner, ResolvedRequest(request, kept))
     target = replace(target, question_id=question_id)
     begin = partial(turns.begin_again, target=target)
-    return Turn(services, target, request.overflow, request.waits, begin)
+    return Turn(services, target, request.overflow, request.wait_when_busy, begin)
 
 
-async def target_of(
+async def resolve_target(
     services: ConversationServices, owner: str, resolved: ResolvedRequest
 ) -> GenerationTarget:
     """Everything that can be known of a turn before it begins; raises what ``ask`` raises."""
     request, kept = resolved.request, resolved.kept
-    template = await defaults.template_of(services, owner, request, kept)
-    whole = defaults.completed(request, kept, template)
+    template = await defaults.find_request_template(services, owner, request, kept)
+    whole = defaults.fill_in_defaults(request, kept, template)
     applied = await apply(whole, template)
     card = resolved.card or await services.pool.find(whole.model)
     require_chat(card)
@@ -108,7 +108,7 @@ async def target_of(
         question=applied.message,
         sampling=sampling,
         template=template.template.name if template else None,
-        defaults=defaults.changes(whole, kept, template),
+        defaults=defaults.changed_defaults(whole, kept, template),
         answer_tokens=sampling.max_tokens or services.answer_tokens,
         max_messages=services.max_messages,
         max_images=max_images(card, services.max_images),
@@ -116,7 +116,7 @@ async def target_of(
     )
 
 
-def _question(
+def _find_question(
     session: Session, owner: str, conversation_id: str, message_id: str
 ) -> tuple[str, str, Defaults]:
     """The question that a message is or answers: its id and text; what its conversation keeps."""

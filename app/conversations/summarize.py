@@ -29,11 +29,13 @@ async def summarize(
     rest = "\n".join(f"{message.role}: {message.text}" for message in history)
     while rest:
         piece = rest
-        while not await _fits(target, made := _prompt(target, summary, piece, sampling), goal):
+        while not await _fits(
+            target, made := _build_prompt(target, summary, piece, sampling), goal
+        ):
             if len(piece) == 1:
                 break  # the engine says what is wrong
             piece = piece[: len(piece) // 2]
-        summary = await _written(target, made)
+        summary = await _generate(target, made)
         rest = rest[len(piece) :]
     return summary
 
@@ -42,13 +44,13 @@ async def _fits(target: GenerationTarget, prompt: Prompt, goal: Size) -> bool:
     return (await target.pool.size(target.model, prompt)).tokens <= goal.limit - goal.tokens
 
 
-def _prompt(target: GenerationTarget, summary: str, piece: str, sampling: Sampling) -> Prompt:
+def _build_prompt(target: GenerationTarget, summary: str, piece: str, sampling: Sampling) -> Prompt:
     text = f"Summary of what came before:\n{summary}\n\n{piece}" if summary else piece
     messages = (Message.of("system", TASK), Message.of("user", text))
     return Prompt(messages, sampling, target.owner)
 
 
-async def _written(target: GenerationTarget, prompt: Prompt) -> str:
+async def _generate(target: GenerationTarget, prompt: Prompt) -> str:
     text = (await collect(target.pool.stream(target.model, prompt))).text.strip()
     if not text:  # a model that thinks for all of its tokens, for example
         raise UnsupportedInput(

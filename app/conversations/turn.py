@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from app.chat.request import Overflow
-from app.conversations.context_window import ContextWindow, fit, prompt_of, require_vision
+from app.conversations.context_window import ContextWindow, build_prompt, fit_window, require_vision
 from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
 from app.conversations.services import ConversationServices
 from app.conversations.store import tree, truncation, turns
@@ -75,7 +75,7 @@ class Turn:
     services: ConversationServices
     target: GenerationTarget
     overflow: Overflow
-    waits: bool
+    wait_when_busy: bool
     begin: Begin
     _history: list[HistoryMessage] = field(default_factory=list)
     _start: WindowStart = field(default_factory=WindowStart)
@@ -132,7 +132,7 @@ class Turn:
                 self._begun = True
                 self.begin = _spent  # it holds the images, which are stored now
             except ConversationBusy:
-                if not self.waits or time.monotonic() > deadline:
+                if not self.wait_when_busy or time.monotonic() > deadline:
                     raise
                 if not announced:
                     yield Progress("queued", 1)
@@ -144,7 +144,7 @@ class Turn:
         history = self.begin(session)
         if kind and len(history) > 1:
             start = truncation.window_start(session, target.conversation_id, kind, history)
-        left_out, shown = history[: start.at], history[start.at :]
+        left_out, shown = history[: start.index], history[start.index :]
         shown = tree.with_images(session, target.conversation_id, shown, target.max_images)
         require_vision(target, shown)  # nothing has been stored if it raises
         return [*left_out, *shown], start
@@ -153,14 +153,14 @@ class Turn:
 
     async def _answer(self) -> AsyncGenerator[Event, None]:
         pool, model = self.target.pool, self.target.model
-        prompt = prompt_of(self.target, self._history, self._start)
+        prompt = build_prompt(self.target, self._history, self._start)
         async with aclosing(pool.measure(model, prompt)) as measured:
             async for step in measured:
                 if isinstance(step, Size):
                     whole = ContextWindow(prompt, step, self._start)
                 else:
                     yield step
-        window = await fit(self.target, self._history, self.overflow, whole)
+        window = await fit_window(self.target, self._history, self.overflow, whole)
         await self._use(window)
         async with aclosing(pool.stream(model, window.prompt)) as events:
             async for event in events:
@@ -171,11 +171,11 @@ class Turn:
 
     async def _use(self, window: ContextWindow) -> None:
         """Note what the window leaves out, for this answer and for the turns after it."""
-        at, kind = window.start.at, KINDS.get(self.overflow)
+        at, kind = window.start.index, KINDS.get(self.overflow)
         left_out = tuple(message.id for message in self._history[:at])
         omitted = {kind: left_out} if kind else {}
         self._context = Context(window.size.tokens, window.size.limit, **omitted)
-        if kind and at > self._start.at:
+        if kind and at > self._start.index:
             row = (self.target.conversation_id, kind, left_out[-1], window.start.summary)
             await self._write(truncation.add_truncation, *row)
 

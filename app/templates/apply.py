@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from app.chat.request import ChatRequest
 from app.errors import InvalidRequest
-from app.templates.rendering import CompiledTemplate, filled
+from app.templates.rendering import CompiledTemplate, fill_variables
 
 R = TypeVar("R", bound=ChatRequest)
 
@@ -26,11 +26,11 @@ async def apply(request: R, template: CompiledTemplate | None) -> R:
         if request.variables:
             raise InvalidRequest("/variables", "Variables belong to a template: name one.")
         return request
-    return await asyncio.to_thread(_applied, request, template)
+    return await asyncio.to_thread(_apply, request, template)
 
 
-def _applied(request: R, compiled: CompiledTemplate) -> R:
-    values = filled(compiled.template, request.variables)
+def _apply(request: R, compiled: CompiledTemplate) -> R:
+    values = fill_variables(compiled.template, request.variables)
     system = request.system
     if not isinstance(system, str):
         system = compiled.render_system(values)
@@ -38,5 +38,5 @@ def _applied(request: R, compiled: CompiledTemplate) -> R:
         request,
         message=compiled.render_user(values, request.message),
         system=system,
-        sampling=request.sampling.over(compiled.template.sampling),
+        sampling=request.sampling.with_defaults(compiled.template.sampling),
     )

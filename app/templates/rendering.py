@@ -15,7 +15,7 @@ from app.provider.generation.jinja_limits import TemplateFailed
 from app.storage.plain_text import is_plain
 from app.templates.errors import RenderFailed
 from app.templates.language import PromptTemplate
-from app.templates.language import compiled as compiled_source
+from app.templates.language import compile_source as compiled_source
 from app.templates.template import TYPE_PHRASES, Template, Variable, has_type
 
 MESSAGE = "message"
@@ -57,23 +57,23 @@ class CompiledTemplate:
         return text
 
 
-def compiled(template: Template) -> CompiledTemplate:
+def compile_template(template: Template) -> CompiledTemplate:
     """Check all that the shape alone cannot; raises InvalidRequest with a pointer.
 
     A source may take half a second to compile, so call this off the event loop. Sources that
     were compiled lately are remembered.
     """
     declared = set(template.variables)
-    system = _source("system", template.system, declared)
-    user = _source("user", template.user, declared | {MESSAGE}) if template.user else None
+    system = _compile_field("system", template.system, declared)
+    user = _compile_field("user", template.user, declared | {MESSAGE}) if template.user else None
     if user and MESSAGE not in user.names:
         raise InvalidRequest("/user", "The text of user must use {{ message }}.")
     if template.example is not None:
-        filled(template, template.example, "/example/variables")
+        fill_variables(template, template.example, "/example/variables")
     return CompiledTemplate(template, system, user)
 
 
-def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
+def _compile_field(field: str, source: str, declared: set[str]) -> PromptTemplate:
     try:
         found = compiled_source(source)
     except TemplateFailed as failure:
@@ -86,15 +86,19 @@ def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
     return found
 
 
-def filled(template: Template, given: Values, where: str = "/variables") -> dict[str, Value]:
+def fill_variables(
+    template: Template, given: Values, where: str = "/variables"
+) -> dict[str, Value]:
     """A value for every variable; raises one InvalidRequest that names all that is wrong."""
-    errors = list(_mistakes(template, given, where))
+    errors = list(_variable_errors(template, given, where))
     if errors:
         raise InvalidRequest.of(errors)
-    return {name: _value(each, given.get(name)) for name, each in template.variables.items()}
+    return {
+        name: _variable_value(each, given.get(name)) for name, each in template.variables.items()
+    }
 
 
-def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldError]:
+def _variable_errors(template: Template, given: Values, where: str) -> Iterable[FieldError]:
     for name, variable in template.variables.items():
         at = where + pointer(name)
         if name not in given and variable.required:
@@ -106,7 +110,7 @@ def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldEr
         yield FieldError(pointer=where + pointer(name), detail=detail)
 
 
-def _value(variable: Variable, given: Value | None) -> Value:
+def _variable_value(variable: Variable, given: Value | None) -> Value:
     value = variable.default if given is None else given
     if value is None:
         return ""

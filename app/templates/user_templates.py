@@ -15,21 +15,21 @@ from app.storage.tables import Template as Row
 from app.templates import store
 from app.templates.errors import TemplateNotFound
 from app.templates.library import TemplateLibrary
-from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
 
-LAST_VERSION = 2**31 - 1
+MAX_VERSION = 2**31 - 1
 """The column holds no greater number."""
 
 
-async def resolved(
+async def find_template(
     database: Database, library: TemplateLibrary, owner: str, name: str
 ) -> CompiledTemplate:
     """The template that this owner means by ``name``; raises TemplateNotFound."""
-    own = await database.read(store.newest, owner, name)
+    own = await database.read(store.newest_version, owner, name)
     if own is None or own.body is None:
         return library.get(name)
-    return await asyncio.to_thread(compiled, Template.of(own.body))
+    return await asyncio.to_thread(compile_template, Template.of(own.body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class TemplateState:
     """What stands under a name: the owner's last version, and what it means (None: nothing)."""
 
     name: str
-    last: Row | None
+    last_version: Row | None
     active: ActiveTemplate | None
 
     @property
@@ -87,15 +87,15 @@ class UserTemplates:
 
     def state(self, session: Session, name: str) -> TemplateState:
         """Look up a name."""
-        last = store.newest(session, self.owner, name)
+        last = store.newest_version(session, self.owner, name)
         if last and last.body is not None:
-            return TemplateState(name, last, own_template(last, last.body))
+            return TemplateState(name, last, active_template(last, last.body))
         return TemplateState(name, last, self.built_in(name))
 
-    def recorded(self, session: Session, name: str) -> TemplateState:
+    def require_history(self, session: Session, name: str) -> TemplateState:
         """Look it up; raises TemplateNotFound where there never was anything."""
         state = self.state(session, name)
-        if state.last is None and state.active is None:
+        if state.last_version is None and state.active is None:
             raise TemplateNotFound(name)
         return state
 
@@ -115,10 +115,10 @@ class UserTemplates:
 
     def page(self, session: Session, count: int, after: str | None) -> list[ActiveTemplate]:
         """The first ``count`` templates by name, after the one that was shown last."""
-        rows = store.in_force(session, self.owner, count, after)
+        rows = store.list_active(session, self.owner, count, after)
         # A built-in that gets onto this page is shadowed by one of these rows or by none.
         found = {each.name: ActiveTemplate(each.body) for each in self.library.all()}
-        found |= {row.name: own_template(row, row.body) for row in rows if row.body is not None}
+        found |= {row.name: active_template(row, row.body) for row in rows if row.body is not None}
         names = sorted(name for name in found if after is None or name > after)
         return [found[name] for name in names[:count]]
 
@@ -127,11 +127,11 @@ class UserTemplates:
 
         Raises TemplateNotFound.
         """
-        self.recorded(session, name)
-        before = None if before is None else min(before, LAST_VERSION)
-        return store.versions(session, self.owner, name, count, before)
+        self.require_history(session, name)
+        before = None if before is None else min(before, MAX_VERSION)
+        return store.list_versions(session, self.owner, name, count, before)
 
 
-def own_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
+def active_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
     """A stored version that is in force."""
     return ActiveTemplate(body, row.version, row.created_at)

@@ -35,7 +35,7 @@ class CancelledAt:
     def __init__(self, work: Coroutine[Any, Any, Any], *steps: int) -> None:
         self._work = work
         self._steps = steps
-        self.waits = 0
+        self.wait_when_busy = 0
 
     def __await__(self) -> Generator[Any, Any, Any]:
         thrown: BaseException | None = None
@@ -44,8 +44,8 @@ class CancelledAt:
                 waiting = self._work.throw(thrown) if thrown else self._work.send(None)
             except StopIteration as done:
                 return done.value
-            self.waits += 1
-            if self.waits in self._steps:
+            self.wait_when_busy += 1
+            if self.wait_when_busy in self._steps:
                 task = asyncio.current_task()
                 assert task
                 task.cancel()
@@ -63,7 +63,7 @@ async def waits_of(turn: Turn, *steps: int) -> int:
         reading = CancelledAt(read_to_end(turn.events()), *steps)
         with suppress(asyncio.CancelledError):
             await reading
-        return reading.waits
+        return reading.wait_when_busy
 
     return await asyncio.create_task(run())
 

@@ -35,20 +35,20 @@ class IndexPlan:
     title: str
     grams: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
-    at: int = 0
+    index: int = 0
     done: bool = False
 
     def prepare(self) -> None:
         """Cut the text into grams."""
         self.grams = search.message_grams(self.conversation, self.message)
-        self.at = len(self.grams) if self.indexed is None else self.indexed
+        self.index = len(self.grams) if self.indexed is None else self.indexed
         if self.title != self.conversation.title:
             present = search.message_grams(self.conversation, self.message, self.title)[
                 : self.indexed
             ]
             untitled = len(search.message_grams(self.conversation, self.message, ""))
             self.stale = present[untitled:]
-            self.at = min(len(present), untitled)
+            self.index = min(len(present), untitled)
 
 
 def next_plans(session: Session) -> list[IndexPlan]:
@@ -85,7 +85,7 @@ def write_piece(session: Session, plans: Sequence[IndexPlan]) -> bool:
         if (job := _lock_job(session, plan)) is None:
             plan.done = True
             continue
-        if plan.at:
+        if plan.index:
             begun.append(job.seq)
         old, piece = _next_piece(session, plan, room)
         stale.append((job.seq, old))
@@ -118,13 +118,13 @@ def _next_piece(session: Session, plan: IndexPlan, room: int) -> tuple[list[str]
     """The grams to remove and the grams to add next; advances the plan."""
     stale = plan.stale
     if dialect_of(session).in_pieces:
-        piece = plan.grams[plan.at : plan.at + room]
-        plan.at += len(piece)
+        piece = plan.grams[plan.index : plan.index + room]
+        plan.index += len(piece)
     else:
-        piece, plan.at = plan.grams, len(plan.grams)
+        piece, plan.index = plan.grams, len(plan.grams)
     plan.stale, plan.title = [], plan.conversation.title
-    plan.done = plan.at == len(plan.grams)
-    plan.indexed = None if plan.done else plan.at
+    plan.done = plan.index == len(plan.grams)
+    plan.indexed = None if plan.done else plan.index
     return stale, piece
 
 

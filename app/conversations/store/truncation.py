@@ -25,7 +25,7 @@ _TRUNCATIONS = select(Truncation.message_id, Truncation.summary).where(
 class WindowStart:
     """The index of the window's first message; ``summary`` replaces the messages before it."""
 
-    at: int = 0
+    index: int = 0
     summary: str | None = None
 
 

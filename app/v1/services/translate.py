@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import cast
 
-from app.chat.completion import Completion, new_id
+from app.chat.completion import Completion, new_answer_id
 from app.chat.request import SAMPLING_FIELDS, ChatRequest, SamplingOptions
 from app.provider import types
 from app.v1.models import chat as wire
@@ -39,7 +39,7 @@ def sampling_options(body: wire.SamplingFields) -> SamplingOptions:
 def chat_answer(model: str, completion: Completion) -> ChatAnswer:
     """A whole answer as it is sent."""
     return ChatAnswer(
-        id=new_id(),
+        id=new_answer_id(),
         model=model,
         message=AnswerMessage(content=completion.text),
         # Engines never cancel by themselves.

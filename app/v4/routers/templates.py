@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from app.conversations.services import ConversationServices
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Services
-from app.templates.editing import Editor
+from app.templates.editing import TemplateEditor
 from app.templates.user_templates import UserTemplates
 from app.v3.models.template import Template
 from app.v3.services import translate
@@ -135,7 +135,7 @@ async def create_template(
     in Jinja's language; names that `variables` does not declare are refused.
     """
     template = translate.template(body)
-    made = await Editor(services.database, services.library, owner).create(template)
+    made = await TemplateEditor(services.database, services.library, owner).create(template)
     response.headers["Location"] = f"{request.url.path}/{template.name}"
     response.headers["ETag"] = made.etag
     return service.current(made)
@@ -231,6 +231,6 @@ async def restore_template(
     return service.current(found)
 
 
-def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> Editor:
+def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> TemplateEditor:
     known = etags.parsed("If-Match", if_match)
-    return Editor(services.database, services.library, owner, known)
+    return TemplateEditor(services.database, services.library, owner, known)

@@ -18,7 +18,7 @@ from app.storage.database import Database
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat, milliseconds
-from app.templates.rendering import compiled
+from app.templates.rendering import compile_template
 from app.v3.models.template import Template as TemplateBody
 from app.v3.services import translate
 from app.v4.models.conversations import ConversationDetail
@@ -178,7 +178,7 @@ def _check(template: TemplateBody) -> None:
     """Raises InvalidRequest where the template could not be used."""
     where = "/conversation/setup/template"
     try:
-        compiled(translate.template(template))
+        compile_template(translate.template(template))
     except InvalidRequest as error:
         found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
         moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]

@@ -29,7 +29,7 @@ def turn_request(body: wire.ChatRequest) -> TurnRequest:
         variables=body.variables,
         conversation_id=body.conversation_id,
         overflow=body.overflow,
-        waits=body.when_busy == "wait",
+        wait_when_busy=body.when_busy == "wait",
         **optional,
     )
 
@@ -42,7 +42,7 @@ def options(body: wire.RegenerateRequest | None) -> TurnRequest:
         model=body.model,
         sampling=v1.sampling_options(body),
         overflow=body.overflow,
-        waits=body.when_busy == "wait",
+        wait_when_busy=body.when_busy == "wait",
     )
 
 

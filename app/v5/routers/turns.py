@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.conversations.ask_with_images import any_model, resolve_with_images
 from app.conversations.start import ask_again
-from app.conversations.token_count import TokenCount, count
+from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_OR_NOTHING, Owner, Services, Vision, VisionServices
 from app.v4.models import turns as wire
 from app.v4.routers.turns import Again, ConversationId, MessageId
@@ -90,4 +90,4 @@ async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCo
 async def _counted(vision: VisionServices, owner: str, asked: Question) -> TokenCount:
     services, take = vision.conversations, asked.take(vision.intake)
     resolved = await resolve_with_images(services, owner, asked.request, take, any_model)
-    return await count(services, owner, resolved)
+    return await count_tokens(services, owner, resolved)
