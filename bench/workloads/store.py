@@ -206,7 +206,7 @@ def _target(conversation_id: str, question: str) -> GenerationTarget:
         question=question,
         sampling=Sampling(),
         template=None,
-        defaults=population.SETUP,
+        changed_defaults=population.SETUP,
         answer_tokens=1024,
         max_messages=LONGEST,
         max_images=0,

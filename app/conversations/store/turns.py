@@ -83,7 +83,7 @@ def _create(
     questions = (message.text for message in request.history if message.role == "user")
     title = conversations.title_from_question(next(questions, request.message))
     made = conversations.create(
-        session, target.owner, target.conversation_id, title, target.defaults
+        session, target.owner, target.conversation_id, title, target.changed_defaults
     )
     rows: list[Message] = []
     for message in request.history:
@@ -96,7 +96,7 @@ def _create(
 def _lock_for_turn(session: Session, target: GenerationTarget) -> Conversation:
     found = conversations.find_owned(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
-    found.setup = {**found.setup, **target.defaults}
+    found.setup = {**found.setup, **target.changed_defaults}
     return found
 
 

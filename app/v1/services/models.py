@@ -17,10 +17,10 @@ async def list_models(pool: ModelPool) -> ModelList:
     """Every model in a format of ``FORMATS``, with what its engine is doing."""
     cards = await asyncio.to_thread(pool.cards)
     known = [card for card in cards if card.format in FORMATS]
-    return ModelList(models=[Model(**described(card, pool)) for card in known])
+    return ModelList(models=[Model(**model_fields(card, pool)) for card in known])
 
 
-def described(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
+def model_fields(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
     """The fields that every version shows of a model."""
     state = pool.state(card.id)
     return {

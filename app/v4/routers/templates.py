@@ -83,7 +83,9 @@ async def templates(
 
     Of an own one and a built-in of the same name the own one is shown: `source` tells.
     """
-    return await service.page(services, owner, query.length(settings.page_size), query.cursor)
+    return await service.list_templates(
+        services, owner, query.length(settings.page_size), query.cursor
+    )
 
 
 @router.get(
@@ -110,7 +112,7 @@ async def template(
     if known and known.include(found.etag):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    return service.current(found)
+    return service.current_template(found)
 
 
 @router.post(
@@ -138,7 +140,7 @@ async def create_template(
     made = await TemplateEditor(services.database, services.library, owner).create(template)
     response.headers["Location"] = f"{request.url.path}/{template.name}"
     response.headers["ETag"] = made.etag
-    return service.current(made)
+    return service.current_template(made)
 
 
 @router.put(
@@ -163,9 +165,9 @@ async def replace_template(
     template they began with until a request names it again.
     """
     editor = _editor(services, owner, if_match)
-    made = await editor.replace(service.edited(name, body))
+    made = await editor.replace(service.edited_template(name, body))
     response.headers["ETag"] = made.etag
-    return service.current(made)
+    return service.current_template(made)
 
 
 @router.delete(
@@ -204,7 +206,7 @@ async def template_versions(
     A built-in that you never replaced has no versions here.
     """
     length = query.length(settings.page_size)
-    return await service.versions(services, owner, name, length, query.cursor)
+    return await service.list_versions(services, owner, name, length, query.cursor)
 
 
 @router.post(
@@ -228,7 +230,7 @@ async def restore_template(
     """
     found = await _editor(services, owner, if_match).restore(name, version)
     response.headers["ETag"] = found.etag
-    return service.current(found)
+    return service.current_template(found)
 
 
 def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> TemplateEditor:

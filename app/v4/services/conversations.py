@@ -28,13 +28,13 @@ from app.v4.models.conversations import (
 )
 
 
-async def listed(
+async def list_conversations(
     database: Database, owner: str, query: ConversationsQuery, page_size: int
 ) -> ConversationPage:
     """A page of an owner's conversations; raises InvalidRequest."""
     limit = query.limit or page_size
     if query.query is not None:
-        return await _searched(database, owner, query.query, query.cursor, limit)
+        return await _search(database, owner, query.query, query.cursor, limit)
     scope = ("conversations", owner)
     before = cursors.decode(query.cursor, *scope)
     heads = await database.read(listing.list_conversations, owner, limit + 1, before)
@@ -46,7 +46,7 @@ async def listed(
     )
 
 
-async def _searched(
+async def _search(
     database: Database, owner: str, query: str, cursor: str | None, limit: int
 ) -> ConversationPage:
     if not words(query):
@@ -79,7 +79,7 @@ def _listed(head: ConversationHead, match: Match | None) -> ListedConversation:
     )
 
 
-async def opened(
+async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""

@@ -25,14 +25,14 @@ VERSIONS = ("template versions",)
 """Which lists cursors belong to; the second is one for each name."""
 
 
-async def page(
+async def list_templates(
     services: ConversationServices, owner: str, limit: int, cursor: str | None
 ) -> TemplatePage:
     """A part of the list, by name; raises InvalidRequest."""
     after = cursors.decode(cursor, *NAMES)
     templates = UserTemplates(services.library, owner)
     found = await services.database.read(templates.page, limit + 1, after.id if after else None)
-    shown = [current(each) for each in found[:limit]]
+    shown = [current_template(each) for each in found[:limit]]
     more = len(found) > limit
     return TemplatePage(
         templates=shown,
@@ -40,7 +40,7 @@ async def page(
     )
 
 
-async def versions(
+async def list_versions(
     services: ConversationServices, owner: str, name: str, limit: int, cursor: str | None
 ) -> VersionPage:
     """A part of the history of a name, newest first; raises InvalidRequest, TemplateNotFound."""
@@ -56,7 +56,7 @@ async def versions(
     )
 
 
-def current(template: ActiveTemplate) -> CurrentTemplate:
+def current_template(template: ActiveTemplate) -> CurrentTemplate:
     """What a name means now."""
     at = template.updated_at
     return CurrentTemplate(
@@ -67,7 +67,7 @@ def current(template: ActiveTemplate) -> CurrentTemplate:
     )
 
 
-def edited(name: str, edit: TemplateEdit) -> Template:
+def edited_template(name: str, edit: TemplateEdit) -> Template:
     """The template of an edit; raises InvalidRequest where it has another name."""
     if "name" in edit.model_fields_set and edit.name != name:
         raise InvalidRequest("/name", f"The address says {name!r}: a template keeps its name.")

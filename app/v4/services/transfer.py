@@ -33,7 +33,7 @@ from app.v4.services.conversations import detail
 
 Format = Literal["json", "markdown"]
 
-LONGEST_NAME = 150
+MAX_NAME_BYTES = 150
 """Bytes of a file name without its ending; most systems take 255 in all."""
 
 
@@ -49,7 +49,7 @@ class Download:
 # ---------------------------------------------------------------- export
 
 
-async def exported(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
+async def export(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
     """A conversation as a file; raises ConversationNotFound."""
     if form == "markdown":
         found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
@@ -99,37 +99,37 @@ def file_name(title: str) -> str:
     """The title without what some system refuses in a name, or shows as something else."""
     visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in title)
     name = " ".join(re.sub(r'[<>:"/\\|?*%]', " ", visible).split())
-    cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    cut = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
     return cut.strip(" .") or "conversation"
 
 
 # ---------------------------------------------------------------- import
 
 
-async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
+async def import_file(database: Database, owner: str, file: Transfer) -> ConversationDetail:
     """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
-    made = await prepared(owner, file)
+    made = await prepare_import(owner, file)
     await store_import(database, made)
     return detail(made.conversation)
 
 
-async def prepared(owner: str, file: Transfer) -> ImportedConversation:
+async def prepare_import(owner: str, file: Transfer) -> ImportedConversation:
     """Check the file and make its rows; raises InvalidRequest, with every mistake."""
-    return await asyncio.to_thread(_prepared, owner, file.conversation)
+    return await asyncio.to_thread(_prepare_import, owner, file.conversation)
 
 
-def _prepared(owner: str, source: TransferredConversation) -> ImportedConversation:
-    if mistakes := list(islice(_mistakes(source), MAX_FIELD_ERRORS)):
+def _prepare_import(owner: str, source: TransferredConversation) -> ImportedConversation:
+    if mistakes := list(islice(_field_errors(source), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
     if source.setup.template:
-        _check(source.setup.template)
+        _check_template(source.setup.template)
     names = {message.id: new_id() for message in source.messages}
     made = _conversation(owner, source, names)
     rows = [_row(made.id, message, names) for message in source.messages]
     return ImportedConversation(made, rows, names)
 
 
-def _mistakes(source: TransferredConversation) -> Iterator[FieldError]:
+def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
     before: set[str] = set()
     every = {message.id for message in source.messages}
     for at, message in enumerate(source.messages):
@@ -139,15 +139,15 @@ def _mistakes(source: TransferredConversation) -> Iterator[FieldError]:
         if message.parent_id is not None and message.parent_id not in before:
             missing = "no message before this one has this id"
             yield FieldError(pointer=f"{where}/parent_id", detail=missing)
-        yield from _misfits(message, where)
-        yield from _strangers(message.context, every, where)
+        yield from _role_errors(message, where)
+        yield from _unknown_ids(message.context, every, where)
         before.add(message.id)
     if source.active_leaf_id not in every and (every or source.active_leaf_id):
         missing = "must be the id of a message; null only where there are none"
         yield FieldError(pointer="/conversation/active_leaf_id", detail=missing)
 
 
-def _misfits(message: TransferredMessage, where: str) -> Iterator[FieldError]:
+def _role_errors(message: TransferredMessage, where: str) -> Iterator[FieldError]:
     """What a question does not have, or an answer."""
     if message.role == "assistant":
         if message.prompt is not None:
@@ -162,7 +162,7 @@ def _misfits(message: TransferredMessage, where: str) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{where}/{name}", detail=f"only answers have {name}")
 
 
-def _strangers(
+def _unknown_ids(
     context: TransferredContext | None, every: set[str], where: str
 ) -> Iterator[FieldError]:
     if context is None:
@@ -174,7 +174,7 @@ def _strangers(
                 yield FieldError(pointer=pointer, detail="no message has this id")
 
 
-def _check(template: TemplateBody) -> None:
+def _check_template(template: TemplateBody) -> None:
     """Raises InvalidRequest where the template could not be used."""
     where = "/conversation/setup/template"
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast, get_args
 
@@ -16,8 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app.chat.request import TurnRequest
-from app.conversations.ask_with_images import Choose, ask_with_images
+from app.conversations.ask_with_images import ask_with_images
 from app.conversations.turn import Turn
 from app.dependencies import VisionServices
 from app.errors import InvalidRequest
@@ -31,9 +30,6 @@ from app.web.errors import ClientGone, MediaTypeNotSupported
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 
 T = TypeVar("T", bound=BaseModel)
-
-ChooseFor = Callable[[TurnRequest], Choose]
-"""How the model is chosen for a request."""
 
 JSON, FORM = "application/json", "multipart/form-data"
 
@@ -120,15 +116,18 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
 
 
 async def turn_of(
-    request: Request, vision: VisionServices, owner: str, choose: ChooseFor, *, forms: bool = False
+    request: Request, vision: VisionServices, owner: str, *, vision_only: bool = False
 ) -> Turn:
-    """The turn that a body asks for; the client hanging up ends the work on its pictures.
+    """The turn that a body asks for; the client hanging up ends the work on its images.
 
-    Raises what ``question`` and ``ask_with_images`` raise.
+    With ``vision_only`` the body may be a form, and only vision models are asked. Raises what
+    ``question`` and ``ask_with_images`` raise.
     """
-    async with question(request, vision.reading, vision.intake.policy, forms=forms) as asked:
-        turn, take = asked.request, asked.take(vision.intake)
-        asking = ask_with_images(vision.conversations, owner, turn, take, choose(turn))
+    async with question(request, vision.reading, vision.intake.policy, forms=vision_only) as asked:
+        decode = asked.decoder(vision.intake)
+        asking = ask_with_images(
+            vision.conversations, owner, asked.request, decode, vision_only=vision_only
+        )
         return await unless_hangup(request.receive, asking)
 
 

@@ -6,7 +6,6 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import any_model
 from app.dependencies import Owner, Vision
 from app.v4.services.answers import head
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
@@ -39,7 +38,7 @@ async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
     left out. Pictures for which neither the request nor the conversation names a model go to one
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
-    turn = await turn_of(request, vision, owner, lambda _: any_model)
+    turn = await turn_of(request, vision, owner)
     answer = await unless_hangup(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -56,5 +55,5 @@ async def chat_stream(request: Request, vision: Vision, owner: Owner) -> EventSt
 
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
-    turn = await turn_of(request, vision, owner, lambda _: any_model)
+    turn = await turn_of(request, vision, owner)
     return EventStream(head(turn), turn.events(), partial(done, turn))

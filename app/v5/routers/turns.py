@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import any_model, resolve_with_images
+from app.conversations.ask_with_images import resolve_with_images
 from app.conversations.start import ask_again
 from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_OR_NOTHING, Owner, Services, Vision, VisionServices
@@ -88,6 +88,6 @@ async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCo
 
 
 async def _counted(vision: VisionServices, owner: str, asked: Question) -> TokenCount:
-    services, take = vision.conversations, asked.take(vision.intake)
-    resolved = await resolve_with_images(services, owner, asked.request, take, any_model)
+    services, decode = vision.conversations, asked.decoder(vision.intake)
+    resolved = await resolve_with_images(services, owner, asked.request, decode)
     return await count_tokens(services, owner, resolved)

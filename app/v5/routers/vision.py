@@ -6,7 +6,6 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import vision_model
 from app.dependencies import AppSettings, Owner, Pool, Vision
 from app.v4.services.answers import head
 from app.v5.models.chat import EXAMPLES, ChatAnswer
@@ -41,7 +40,7 @@ async def vision_chat(request: Request, vision: Vision, owner: Owner) -> Respons
     `conversation_id` are about the same pictures, without sending them again. `images` says of
     each what was sent, what is kept and what the model saw.
     """
-    turn = await turn_of(request, vision, owner, vision_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_only=True)
     answer = await unless_hangup(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -58,7 +57,7 @@ async def vision_chat_stream(request: Request, vision: Vision, owner: Owner) -> 
 
     `prefill` events show the pictures being read; `done` says what the model saw.
     """
-    turn = await turn_of(request, vision, owner, vision_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_only=True)
     return EventStream(head(turn), turn.events(), partial(done, turn))
 
 

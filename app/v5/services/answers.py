@@ -23,10 +23,10 @@ def done(turn: Turn, end: End) -> dict[str, Any]:
     """What the ``done`` event says."""
     fields = v4.done(turn, end)
     context = fields["context"] | {"images": [asdict(image) for image in turn.seen]}
-    return fields | {"context": context, "images": _asked(turn)}
+    return fields | {"context": context, "images": _question_images(turn)}
 
 
-def _asked(turn: Turn) -> list[dict[str, Any]]:
+def _question_images(turn: Turn) -> list[dict[str, Any]]:
     """The images of the question: those that the model was shown last."""
     shown = turn.seen[len(turn.seen) - len(turn.images) :]
     return [

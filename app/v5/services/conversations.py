@@ -20,7 +20,7 @@ from app.v5.models.conversations import ConversationMessages
 from app.v5.services.images import stored_image
 
 
-async def opened(
+async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""

@@ -29,7 +29,7 @@ from app.web.multipart import Upload
 from app.web.paging import PageQuery
 
 
-async def taken(
+async def decode_images(
     intake: Intake, sent: Sequence[SentImage], uploads: Sequence[Upload], detail: Detail
 ) -> tuple[Attachment, ...]:
     """Take in the pictures of a question; raises what ``Intake.take_all`` raises."""
@@ -37,11 +37,11 @@ async def taken(
         raise TooManyImages(len(sent) + len(uploads), intake.policy.max_images)
     pictures = await intake.take_all(sent)
     images = [
-        attached(picture, _notes(image)) for picture, image in zip(pictures, sent, strict=True)
+        attachment(picture, _notes(image)) for picture, image in zip(pictures, sent, strict=True)
     ]
     for upload in uploads:
         picture = await intake.take_bytes(upload.content, upload.mime, detail)
-        images.append(attached(picture, ImageNotes()))
+        images.append(attachment(picture, ImageNotes()))
     return tuple(images)
 
 
@@ -49,7 +49,7 @@ def _notes(image: SentImage) -> ImageNotes:
     return ImageNotes(image.ocr, image.lens_keywords, image.lens_local_keywords)
 
 
-def attached(picture: Picture, notes: ImageNotes) -> Attachment:
+def attachment(picture: Picture, notes: ImageNotes) -> Attachment:
     """A picture as a question keeps it."""
     original = Original(
         picture.original_mime,
@@ -77,7 +77,7 @@ def stored_image(image: Attachment) -> dict[str, Any]:
     }
 
 
-async def listed(
+async def list_images(
     database: Database, owner: str, conversation_id: str, query: PageQuery, page_size: int
 ) -> ImagePage:
     """A page of a conversation's images; raises ConversationNotFound, InvalidRequest."""
@@ -112,7 +112,7 @@ def _page(
     return store.list_uses_page(session, found.id, limit, after)
 
 
-async def given(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
+async def read_image(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
     """The PNG; raises ConversationNotFound, ImageNotFound."""
     return await database.read(_content, owner, conversation_id, sha256)
 

@@ -26,14 +26,14 @@ HASHING_SECONDS = 2.0
 """How long an answer waits for a checksum that is not known yet."""
 
 
-async def listed(pool: ModelPool) -> ModelDetailList:
+async def list_models(pool: ModelPool) -> ModelDetailList:
     """Everything on disk, with what its engine is doing; without checksums."""
     cards = await asyncio.to_thread(pool.cards)
     await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
-async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
+async def model_detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
     """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
     sha256 = await checksums.of(card, HASHING_SECONDS)
@@ -41,7 +41,7 @@ async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelD
     return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
 
 
-def loaded(pool: ModelPool, card: ModelCard) -> dict[str, object]:
+def loaded_fields(pool: ModelPool, card: ModelCard) -> dict[str, object]:
     """The same as data of the last event of a load."""
     return _details(pool, [card])[0].model_dump()
 
@@ -88,7 +88,7 @@ def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
 
 def _detail(pool: ModelPool, card: ModelCard, entry: LedgerEntry | None) -> ModelDetail:
     return ModelDetail(
-        **v1.described(card, pool),
+        **v1.model_fields(card, pool),
         name=card.name,
         version=card.version,
         aliases=list(card.aliases),

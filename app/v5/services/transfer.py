@@ -33,9 +33,9 @@ from app.v5.models.transfer import (
     TransferredMessage,
     TransferredSeen,
 )
-from app.v5.services.images import attached
+from app.v5.services.images import attachment
 
-ROOM = 2**20
+RESERVED_BYTES = 2**20
 """Bytes of a file that are left for everything but its pictures."""
 
 
@@ -53,7 +53,7 @@ class ExportedConversation:
     contents: dict[str, bytes]
 
 
-async def exported(
+async def export(
     database: Database, owner: str, conversation_id: str, query: ExportQuery, largest: int
 ) -> Download:
     """A conversation as a file, which an import of ``largest`` bytes can take.
@@ -61,14 +61,16 @@ async def exported(
     Raises ConversationNotFound, and InvalidRequest for more pictures than that.
     """
     if query.format == "markdown" or not query.images:
-        return await v4.exported(database, owner, conversation_id, query.format)
-    whole = await database.scan(_everything, owner, conversation_id, largest - ROOM)
+        return await v4.export(database, owner, conversation_id, query.format)
+    whole = await database.scan(
+        _read_conversation, owner, conversation_id, largest - RESERVED_BYTES
+    )
     text = await asyncio.to_thread(_json, whole)
     name = v4.file_name(whole.conversation.title)
     return Download(f"{name}.json", "application/json", text)
 
 
-def _everything(
+def _read_conversation(
     session: Session, owner: str, conversation_id: str, most: int
 ) -> ExportedConversation:
     found, rows = transfer.read_conversation(session, owner, conversation_id)
@@ -93,7 +95,7 @@ def _json(whole: ExportedConversation) -> str:
         file["version"] = 2
         conversation = file["conversation"]
         conversation["messages"] = [
-            message | _pictures(whole, message["id"]) for message in conversation["messages"]
+            message | _image_fields(whole, message["id"]) for message in conversation["messages"]
         ]
         conversation["images"] = [
             {"sha256": name, "base64": base64.b64encode(content).decode()}
@@ -102,7 +104,7 @@ def _json(whole: ExportedConversation) -> str:
     return v4.to_json(Transfer.model_validate(file))
 
 
-def _pictures(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
+def _image_fields(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
     mine = [use.image for use in whole.uses if use.message_id == message_id]
     used = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
     seen = [asdict(one) for one in whole.seen.get(message_id, ())]
@@ -112,31 +114,31 @@ def _pictures(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- import
 
 
-async def imported(
+async def import_file(
     database: Database, intake: Intake, owner: str, file: Transfer
 ) -> ConversationDetail:
     """Store the file's conversation under new ids, its pictures taken in like any others.
 
     Raises InvalidRequest, with every mistake, and what ``Intake.take`` raises.
     """
-    made = await v4.prepared(owner, file)
-    if mistakes := list(islice(_mistakes(file), MAX_FIELD_ERRORS)):
+    made = await v4.prepare_import(owner, file)
+    if mistakes := list(islice(_field_errors(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
     taken: dict[str, Attachment] = {}
     for picture in file.conversation.images:
         whole = await intake.take(GivenImage(base64=picture.base64))
-        taken[picture.sha256] = attached(whole, ImageNotes())
+        taken[picture.sha256] = attachment(whole, ImageNotes())
     sources = {made.names[one.id]: one for one in file.conversation.messages}
-    add = partial(_add, sources=sources, taken=taken)
+    add = partial(_add_messages, sources=sources, taken=taken)
 
     def size(row: Message) -> int:
-        return len(row.content) + _bytes(sources[row.id], taken)
+        return len(row.content) + _image_bytes(sources[row.id], taken)
 
     await store_import(database, made, add, size)
     return detail(made.conversation)
 
 
-def _mistakes(file: Transfer) -> Iterator[FieldError]:
+def _field_errors(file: Transfer) -> Iterator[FieldError]:
     conversation = file.conversation
     known = {picture.sha256 for picture in conversation.images}
     if len(known) < len(conversation.images):
@@ -150,22 +152,22 @@ def _mistakes(file: Transfer) -> Iterator[FieldError]:
         if message.seen and message.role == "user":
             yield FieldError(pointer=f"{where}/seen", detail="only answers have seen images")
         for field in ("images", "seen"):
-            yield from _strangers(getattr(message, field), known, f"{where}/{field}")
+            yield from _unknown_hashes(getattr(message, field), known, f"{where}/{field}")
 
 
-def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[FieldError]:
+def _unknown_hashes(named: Sequence[Any], known: set[str], where: str) -> Iterator[FieldError]:
     for at, one in enumerate(named):
         if one.sha256 not in known:
             missing = "no picture of the file has this hash"
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _bytes(message: TransferredMessage, taken: dict[str, Attachment]) -> int:
+def _image_bytes(message: TransferredMessage, taken: dict[str, Attachment]) -> int:
     """Of the pictures of a message."""
     return sum(taken[one.sha256].size for one in message.images)
 
 
-def _add(
+def _add_messages(
     session: Session,
     found: Conversation,
     rows: Sequence[Message],
@@ -178,16 +180,16 @@ def _add(
     used = {one.sha256 for row in rows for one in sources[row.id].images}
     images.store_contents(session, [taken[name] for name in used])
     for row in rows:
-        images.add_uses(session, found.id, row.id, _attached(sources[row.id], taken))
+        images.add_uses(session, found.id, row.id, _attachments(sources[row.id], taken))
         if seen := sources[row.id].seen:
-            images.record_seen_images(session, found.id, row.id, _seen(seen, taken))
+            images.record_seen_images(session, found.id, row.id, _seen_images(seen, taken))
 
 
-def _attached(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
-    return [_as_sent(taken[one.sha256], one) for one in message.images]
+def _attachments(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
+    return [_attachment(taken[one.sha256], one) for one in message.images]
 
 
-def _as_sent(picture: Attachment, sent: TransferredImage) -> Attachment:
+def _attachment(picture: Attachment, sent: TransferredImage) -> Attachment:
     notes = ImageNotes(sent.ocr, sent.lens_keywords, sent.lens_local_keywords)
     original = Original(sent.mime, sent.width, sent.height, sent.bytes)
     return Attachment(
@@ -201,5 +203,5 @@ def _as_sent(picture: Attachment, sent: TransferredImage) -> Attachment:
     )
 
 
-def _seen(seen: Sequence[TransferredSeen], taken: dict[str, Attachment]) -> list[SeenImage]:
+def _seen_images(seen: Sequence[TransferredSeen], taken: dict[str, Attachment]) -> list[SeenImage]:
     return [SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen]

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.chat.request import TurnRequest
-from app.conversations.ask_with_images import TakeImages
+from app.conversations.ask_with_images import DecodeImages
 from app.media.given import Detail
 from app.media.intake import Intake
 from app.v4.services.translate import turn_request
 from app.v5.models.chat import ChatRequest
-from app.v5.services.images import taken
+from app.v5.services.images import decode_images
 from app.web.multipart import Upload
 
 
@@ -28,8 +28,8 @@ class Question:
         """What is asked, without the images."""
         return turn_request(self.body)
 
-    def take(self, intake: Intake) -> TakeImages | None:
-        """What decodes the images; None where there are none."""
+    def decoder(self, intake: Intake) -> DecodeImages | None:
+        """A function that decodes the images; None if there are none."""
         if not self.body.images and not self.uploads:
             return None
-        return partial(taken, intake, self.body.images, self.uploads, self.detail)
+        return partial(decode_images, intake, self.body.images, self.uploads, self.detail)

@@ -10,7 +10,7 @@ from app.media.policy import MediaPolicy
 from app.provider.card import ModelCard, Vision
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
-from app.v1.services.models import described
+from app.v1.services.models import model_fields
 from app.v5.models.vision import ImageRules, VisionInfo, VisionModel
 
 
@@ -45,7 +45,7 @@ def _model(pool: ModelPool, card: ModelCard, vision: Vision, policy: MediaPolicy
     return VisionModel(
         id=card.id,
         name=card.name,
-        state=described(card, pool)["state"],
+        state=model_fields(card, pool)["state"],
         max_images=max_images(card, policy.max_images),
         max_pixels=vision.max_pixels or None,
         min_tokens=vision.min_tokens or None,
