@@ -1,4 +1,4 @@
-"""From a chat request to a prompt, and from a stream of events to a whole answer."""
+"""Makes a prompt of a chat request, and a whole answer of a stream of events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.provider.types import Delta, End, Event, Message, Prompt
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: its text, without what turned out to be thinking, and its end."""
+    """A whole answer: its text, without text that turned out to be thinking, and its end."""
 
     text: str
     end: End
@@ -26,7 +26,7 @@ class Completion:
 async def find_chat_model(pool: ModelPool, model: str | None) -> ModelCard:
     """The model that is to answer; raises ModelNotFound, ModelConflict, UnsupportedInput.
 
-    A model that can do nothing is refused when it is to be loaded, with the reason.
+    A model without any task passes: loading it fails and names the reason.
     """
     card = await pool.find(model)
     require_chat(card)
@@ -40,7 +40,7 @@ def require_chat(card: ModelCard) -> None:
 
 
 def build_prompt(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
-    """What the engine needs of a request without a template, or with its template applied.
+    """The prompt of a request that has no template, or whose template has been applied.
 
     Raises InvalidRequest for a history of more than ``longest_history`` messages.
     """
@@ -52,7 +52,7 @@ def build_prompt(request: ChatRequest, owner: str, longest_history: int) -> Prom
 
 
 def require_history_length(request: ChatRequest, longest: int) -> None:
-    """Raise InvalidRequest where the history holds more than ``longest`` messages."""
+    """Raise InvalidRequest if the history holds more than ``longest`` messages."""
     if len(request.history) > longest:
         raise InvalidRequest(
             "/history",
@@ -62,7 +62,7 @@ def require_history_length(request: ChatRequest, longest: int) -> None:
 
 
 def new_answer_id() -> str:
-    """A name for one answer that is not stored."""
+    """An id for an answer that is not stored."""
     return f"chat-{uuid.uuid4().hex}"
 
 

@@ -1,10 +1,10 @@
-"""What of a branch the model is shown: everything, or as much as fits by the overflow contract.
+"""The part of a branch that the model reads: everything, or as much as fits.
 
-``error`` shows all or refuses. ``drop_oldest`` leaves out the oldest exchanges; ``summarise`` lets
-the model condense them first. The system text and the newest question always stay. A truncation
-takes the window down to half of the context and is kept, so that the turns after it begin with the
-same tokens and the engine need not compute them again. Images count like messages: a window shows
-at most ``GenerationTarget.max_images`` of them, and what is left out goes with its whole exchange.
+The overflow contract decides: ``error`` refuses a branch that does not fit, ``drop_oldest`` leaves
+out the oldest exchanges, ``summarise`` replaces them by a summary. The system text and the newest
+question always stay. A truncation shortens the window to half of the context and is stored, so that
+the prompts of later turns begin with the same tokens, which the engine has cached. A window has at
+most ``GenerationTarget.max_images`` images; an image is left out with its whole exchange.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from app.provider.types import ImagePart, Message, Prompt, Size, TextPart
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """A prompt, how much of the context it takes, and where in the branch it begins."""
+    """A prompt, its size, and where in the branch it begins."""
 
     prompt: Prompt
     size: Size
@@ -36,7 +36,7 @@ class ContextWindow:
 def build_prompt(
     target: GenerationTarget, history: Sequence[HistoryMessage], start: WindowStart
 ) -> Prompt:
-    """The messages from ``start`` on, after the system text and the summary."""
+    """The prompt of the messages from ``start`` on, after the system text and the summary."""
     parts = [target.system or "", _summary_text(start)]
     system = "\n\n".join(part for part in parts if part)
     messages = [Message.of("system", system)] if system else []
@@ -45,7 +45,7 @@ def build_prompt(
 
 
 def _message(message: HistoryMessage) -> Message:
-    """The text after the images that are to be shown; images without content are not."""
+    """A message with its images before its text; images without content are left out."""
     shown = [_image_part(image) for image in message.images if image.content]
     return Message(message.role, (*shown, TextPart(message.text)))
 
@@ -71,10 +71,10 @@ async def fit_window(
     overflow: Overflow,
     whole: ContextWindow,
 ) -> ContextWindow:
-    """``whole`` if it leaves room for an answer, else a shorter window by the contract.
+    """``whole`` if it leaves room for an answer, else a shorter window.
 
-    ``history`` ends with the question. Raises ContextOverflow where even that is too long, or
-    where nothing may be left out, HistoryTooLong likewise.
+    ``history`` ends with the question. Raises ContextOverflow, HistoryTooLong or UnsupportedInput
+    if the window is too long and cannot or may not be shortened.
     """
     shown = history[whole.start.index :]
     if overflow == "error":
@@ -89,14 +89,14 @@ async def fit_window(
 
 
 def _has_room(target: GenerationTarget, shown: Sequence[HistoryMessage], size: Size) -> bool:
-    """Whether an answer fits after all of it, and there are not too many messages or images."""
+    """Whether there is room for an answer, and not too many messages or images."""
     room = size.limit - min(target.answer_tokens, size.limit // 4)
     few = len(shown) - 1 <= target.max_messages and _count_images(shown) <= target.max_images
     return size.tokens <= room and few
 
 
 def _require_nothing_left_out(target: GenerationTarget, shown: Sequence[HistoryMessage]) -> None:
-    """Raise HistoryTooLong or UnsupportedInput where not all may be shown."""
+    """Raise HistoryTooLong or UnsupportedInput if there are too many messages or images."""
     if len(shown) - 1 > target.max_messages:
         raise HistoryTooLong(len(shown) - 1, target.max_messages)
     if (count := _count_images(shown)) > target.max_images:
@@ -111,7 +111,7 @@ def _count_images(history: Sequence[HistoryMessage]) -> int:
 
 
 def max_images(card: ModelCard, most: int) -> int:
-    """How many images of a prompt a model is shown; 0: it takes none."""
+    """How many images of a prompt the model takes; 0 for a text-only model."""
     if card.vision is None:
         return 0
     return min(most, card.vision.max_images or most)
@@ -155,7 +155,7 @@ async def _with_summary(
 async def _find_start(
     target: GenerationTarget, history: Sequence[HistoryMessage], shown: WindowStart, goal: int
 ) -> int:
-    """The first exchange from which on at most ``goal`` tokens are taken, or the question."""
+    """The index of the first question from which the window takes at most ``goal`` tokens."""
     starts = [at for at in range(shown.index + 1, len(history)) if history[at].role == "user"]
     most = target.max_messages * 3 // 4
     images = max(target.max_images * 3 // 4, len(history[-1].images))

@@ -1,4 +1,4 @@
-"""Stores imported conversations: at once, or in pieces where they are large."""
+"""Stores imported conversations: small ones at once, large ones in pieces."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MAX_PIECE_BYTES, MAX_PIECE_MESSAGES = 1_000_000, 200
 
 @dataclass(frozen=True, slots=True)
 class ImportedConversation:
-    """Rows to be stored; ``names`` are the new ids by those of the file."""
+    """Rows to be stored; ``new_ids`` maps ids of the file to ids of the database."""
 
     conversation: Conversation
     messages: list[Message]
-    names: dict[str, str]
+    new_ids: dict[str, str]
 
 
 Add = Callable[[Session, Conversation, Sequence[Message]], None]
@@ -36,27 +36,33 @@ async def store_import(
     add: Add = transfer.add_messages,
     size: Callable[[Message], int] = lambda row: len(row.content),
 ) -> None:
-    """Store an import: at once or, where it is large, hidden until all of its pieces are there.
+    """Store an import; a large one stays hidden until all of its pieces are stored.
 
-    ``size`` is that of a message in bytes, about. Raises StorageUnavailable.
+    ``size`` estimates the bytes of a message. Raises StorageUnavailable.
     """
-    found, pieces = made.conversation, list(_pieces(made.messages, size))
+    pieces = list(_pieces(made.messages, size))
     if len(pieces) <= 1:
         await database.write(_store_whole, made, add)
-        return
+    else:
+        await _store_in_pieces(database, made.conversation, pieces, add)
+
+
+async def _store_in_pieces(
+    database: Database, found: Conversation, pieces: Sequence[Sequence[Message]], add: Add
+) -> None:
     await database.write(removal.create_hidden, found)
     try:
         for piece in pieces:
             await database.write(_store_piece, found, piece, add)
         await database.write(removal.publish_import, found.id)
     except BaseException:
-        with suppress(StorageUnavailable):  # it is given up later, then
+        with suppress(StorageUnavailable):  # its lease expires later
             await database.write(removal.abandon_import, found.id)
         raise
 
 
 def _pieces(rows: Sequence[Message], size: Callable[[Message], int]) -> Iterator[list[Message]]:
-    """Runs of messages that one short transaction stores."""
+    """Split messages into pieces for short transactions."""
     piece: list[Message] = []
     room = MAX_PIECE_BYTES
     for row in rows:

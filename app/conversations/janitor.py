@@ -1,4 +1,4 @@
-"""Ends the answers whose makers died, and does the work that was put off, while a server runs."""
+"""Ends abandoned answers of servers that died, and runs the background work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.storage.process_lock import ProcessLock
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
-"""Seconds between two looks for answers of other servers that died."""
+"""Seconds between two searches for abandoned answers."""
 
 
 class AbandonedTurnJanitor:
@@ -28,7 +28,7 @@ class AbandonedTurnJanitor:
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Repair what is left from before; everything, where no other server is running."""
+        """Start; if no other server is running, every unfinished answer is abandoned."""
         await asyncio.to_thread(self._process_lock.acquire, self._fail_all_running)
         self._rounds = asyncio.create_task(self._run_rounds())
         self._work.start()
@@ -52,7 +52,7 @@ class AbandonedTurnJanitor:
             await asyncio.sleep(ROUND_SECONDS)
 
     async def close(self) -> None:
-        """Stop, and show other servers that this one has gone."""
+        """Stop, and release the process lock."""
         await self._work.close()
         if self._rounds:
             self._rounds.cancel()

@@ -1,7 +1,7 @@
-"""A conversation as a Markdown document, in which no message can pass itself off as another.
+"""A conversation as a Markdown document, in which no message can look like another one.
 
-Each message stands in a quote, every line of it marked, so that its own headings stay inside. HTML
-could close the quote: a message that may hold some stands in a code block, as it is.
+Each message is a quote with every line marked, so that its own headings stay inside. HTML could
+close the quote, so a message that may contain HTML becomes a code block.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ STATUS_NOTES = {
     "stopped": "This answer was stopped.",
     "failed": "This answer failed",
 }
-"""The note below an answer that is not complete."""
+"""Notes below answers that are not complete."""
 
 _HTML = re.compile(r"<[A-Za-z/!?]")
 _FENCE = re.compile(r"`{3,}")
@@ -48,10 +48,10 @@ def _quote(text: str) -> str:
     if _HTML.search(text):
         fence = max(["``", *_FENCE.findall(text)], key=len) + "`"
         return f"{fence}text\n{text}\n{fence}"
-    # Not only at \n: renderers differ in what else they take for the end of a line.
+    # Not only at \n: renderers differ in which other characters end a line.
     return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def _escape_line(text: str) -> str:
-    """Text as it is, in one line."""
+    """The text in one line, without Markdown meaning."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

@@ -1,4 +1,4 @@
-"""Stops the answer that a conversation is being given, whichever server makes it."""
+"""Stops the running answer of a conversation, whichever server makes it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from app.conversations.services import ConversationServices
 from app.conversations.store import turns
 
 WAIT_SECONDS = 5.0
-"""Seconds to wait for the maker of the answer to notice."""
+"""Seconds to wait until the answer has been stored as stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedAnswer:
-    """The answer that was to be stopped, and its status now; None where none was being made."""
+    """The answer that was stopped, and its status; None if none was running."""
 
     message_id: str | None = None
     status: str | None = None

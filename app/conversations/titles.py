@@ -19,13 +19,13 @@ TASK = (
 SURROUNDING_MARKS = re.compile(r"^[^\w(]+|[^\w)?!]+$")
 
 MAX_SHOWN_CHARACTERS = 2000
-"""Characters of the first question and of its answer that the model is shown."""
+"""Characters of the first question, and of its answer, that the model reads."""
 
 
 async def find_title(services: ConversationServices, owner: str, conversation_id: str) -> str:
-    """Give the conversation the model's title; the old one stays where the model writes nothing.
+    """Give the conversation a title by the model; the old one stays if it writes nothing.
 
-    Raises ConversationNotFound, and what asking a model raises.
+    Raises ConversationNotFound, and the errors of a chat request.
     """
     model, title, text = await services.database.read(_first_messages, owner, conversation_id)
     card = await find_chat_model(services.pool, model)
@@ -48,7 +48,7 @@ def _first_messages(
 
 
 def _clean(text: str) -> str:
-    """The first line with something in it, without quotes and marks around it."""
+    """The first line that is not empty, without quotes and marks around it."""
     lines = (SURROUNDING_MARKS.sub("", line) for line in text.splitlines())
     first = next((line for line in lines if line), "")
     return first[:MAX_TITLE_LENGTH]

@@ -41,7 +41,7 @@ async def count_tokens(
 async def _history(
     services: ConversationServices, target: GenerationTarget, request: TurnRequest, images: int
 ) -> list[HistoryMessage]:
-    """What precedes the question, with as many images as its own ones leave room for."""
+    """The messages before the question, with as many images as its own ones leave room for."""
     if not request.conversation_id:
         return [HistoryMessage("", each.role, each.text) for each in request.history]
     room = max(0, target.max_images - images)

@@ -1,7 +1,4 @@
-"""Puts a chat request into a prompt template.
-
-Where the template comes from is not known here: the caller has resolved its name.
-"""
+"""Applies a prompt template, which the caller has looked up, to a chat request."""
 
 from __future__ import annotations
 
@@ -17,10 +14,10 @@ R = TypeVar("R", bound=ChatRequest)
 
 
 async def apply(request: R, template: CompiledTemplate | None) -> R:
-    """The request as the model reads it, made off the event loop.
+    """The request with message and system text rendered, in a thread.
 
-    A system text of the request wins over that of the template, and each of its sampling options
-    over the template's. Raises InvalidRequest, RenderFailed.
+    The request's system text and sampling options take precedence over the template's. Raises
+    InvalidRequest, RenderFailed.
     """
     if template is None:
         if request.variables:

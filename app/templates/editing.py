@@ -1,7 +1,7 @@
-"""Edits of prompt templates: each adds a version and takes none away.
+"""Edits of prompt templates: each adds a version and deletes none.
 
-A deletion is a version without a body. Of two edits at once the database lets one have the next
-number; the other looks at what is there now, and begins again.
+A deletion is a version without a body. If two edits add the same version number, the database
+refuses the second, which reads the state again and repeats.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ from app.templates.user_templates import (
 )
 
 MAX_TEMPLATES = 1000
-"""Own templates of one owner, so that the list has an end."""
+"""Templates that one owner may store."""
 
 MAX_ATTEMPTS = 1000
-"""Of one edit; each that fails means that another one came through."""
+"""Attempts of one edit; each one that fails means that another edit succeeded."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateEditor:
-    """Changes the templates of one owner. ``known`` is If-Match: what the client has seen."""
+    """Changes the templates of one owner. ``if_match`` is the version that the client has read."""
 
     database: Database
     library: TemplateLibrary
     owner: str
-    known: ETags | None = None
+    if_match: ETags | None = None
 
     @property
     def _templates(self) -> UserTemplates:
         return UserTemplates(self.library, self.owner)
 
     async def create(self, template: Template) -> ActiveTemplate:
-        """Add one; raises InvalidRequest, TemplateExists, TooManyTemplates."""
+        """Store a new template; raises InvalidRequest, TemplateExists, TooManyTemplates."""
         await asyncio.to_thread(compile_template, template)
         return await self._write_with_retries(self._create, template)
 
@@ -68,7 +68,7 @@ class TemplateEditor:
         return self._add_version(session, state, template.body)
 
     async def replace(self, template: Template) -> ActiveTemplate:
-        """Put another in its place; raises also TemplateNotFound, PreconditionFailed."""
+        """Replace a template; raises also TemplateNotFound, PreconditionFailed."""
         await asyncio.to_thread(compile_template, template)
         return await self._write_with_retries(self._replace, template)
 
@@ -78,7 +78,10 @@ class TemplateEditor:
         return self._add_version(session, state, template.body)
 
     async def remove(self, name: str) -> None:
-        """Delete an own one; raises TemplateNotFound, TemplateBuiltIn, PreconditionFailed."""
+        """Delete a user's template.
+
+        Raises TemplateNotFound, TemplateBuiltIn, PreconditionFailed.
+        """
         await self._write_with_retries(self._remove, name)
 
     def _remove(self, session: Session, name: str) -> None:
@@ -89,9 +92,9 @@ class TemplateEditor:
         store.add_version(session, self.owner, name, state.last_version, None)
 
     async def restore(self, name: str, version: int) -> ActiveTemplate:
-        """Put an earlier version in force; raises as ``replace``, and TemplateVersionNotFound.
+        """Make an earlier version the active one; raises as ``replace``, TemplateVersionNotFound.
 
-        Version 0 is the built-in: it is in force when there is no own one.
+        Version 0 is the built-in template, which is active while the user has none of that name.
         """
         if version == 0:
             return await self._write_with_retries(self._restore_built_in, name)
@@ -115,7 +118,7 @@ class TemplateEditor:
             store.add_version(session, self.owner, name, state.last_version, None)
         return built_in
 
-    # ---------------------------------------------------------------- what they share
+    # ---------------------------------------------------------------- shared steps
 
     async def _write_with_retries(self, work: Callable[..., T], *args: Any) -> T:
         attempt = 1
@@ -134,8 +137,8 @@ class TemplateEditor:
         return state
 
     def _check_if_match(self, state: TemplateState) -> None:
-        if self.known:
-            self.known.require(state.etag)
+        if self.if_match:
+            self.if_match.require(state.etag)
 
     def _add_version(
         self, session: Session, state: TemplateState, body: dict[str, Any]

@@ -1,9 +1,9 @@
 """The language of prompt templates: a subset of Jinja that is safe to render for anybody.
 
-Templates render in a thread of the API process. A watchdog ends loops there, but it cannot end one
-call into C, which holds the interpreter for as long as it takes. Therefore values are scalars or
-flat lists, only the listed statements, filters and methods exist, and a template pays for text and
-lists out of an allowance before they are made.
+Templates render in a thread of the API process. A watchdog ends loops there, but it cannot end a
+single call into C code, which holds the interpreter's lock. Therefore values are scalars or flat
+lists, only the listed statements, filters and methods exist, and text and lists are charged to an
+allowance before they are made.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from app.templates.language_filters import (
 )
 
 MAX_ADDED_CHARACTERS = 256 * 1024
-"""Characters a template may render beyond those of the values it is given."""
+"""Characters that a template may render beyond those of its values."""
 
 MAX_SECONDS = 0.5
-"""Time for rendering once; compiling may take as long."""
+"""Time limit for rendering, and for compiling."""
 
 _MAX_INTEGER = 2**63
 _ALLOWANCE_FACTOR = 4
@@ -114,7 +114,7 @@ class _Language(ImmutableSandboxedEnvironment):
         return result
 
     def wrap_str_format(self, value: Any) -> None:
-        """Do not wrap ``format``: ``is_safe_attribute`` refuses it, as a width makes long text."""
+        """Return None: ``format`` is not available, because a width could make long text."""
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Whether a template may read this attribute."""
@@ -146,7 +146,7 @@ def _charge_method(method: Any, args: tuple[Any, ...]) -> None:
 
 @pass_context
 def _finalize(_: Context, value: Any) -> str:
-    # It takes the context, so that Jinja does not print constants while it compiles.
+    # With a context argument, Jinja does not evaluate constants while it compiles.
     return as_text(value)
 
 
@@ -154,11 +154,11 @@ _language = _Language()
 
 
 class PromptTemplate:
-    """A compiled source; ``names`` are the variables that it uses."""
+    """A compiled source; ``variables`` are the names that it uses."""
 
     def __init__(self, source: str) -> None:
         try:
-            self.names, self._template = bounded(MAX_SECONDS, lambda: _compile(source))
+            self.variables, self._template = bounded(MAX_SECONDS, lambda: _compile(source))
         except TemplateFailed as failure:
             raise TemplateFailed(_error_text(failure)) from failure
 
@@ -179,7 +179,7 @@ def _compile(source: str) -> tuple[frozenset[str], Template]:
 
 
 def _check_nodes(tree: nodes.Template) -> None:
-    """Refuse what the language does not have; raises TemplateSyntaxError."""
+    """Raise TemplateSyntaxError for constructs that the language does not have."""
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, (*_ALLOWED_NODES, nodes.EvalContext)):
             _refuse(f"{type(node).__name__} is not available here", node)
@@ -194,7 +194,7 @@ def _check_nodes(tree: nodes.Template) -> None:
 
 
 def _is_flat(node: nodes.List | nodes.Tuple | nodes.Dict) -> bool:
-    """Whether a literal holds only constants; a tuple that is assigned to makes no value."""
+    """Whether a literal holds only constants; a tuple on the left of ``=`` is no value."""
     if isinstance(node, nodes.Dict):
         return all(isinstance(each, nodes.Pair | nodes.Const) for each in node.find_all(nodes.Node))
     if isinstance(node, nodes.Tuple) and node.ctx == "store":

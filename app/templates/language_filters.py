@@ -1,4 +1,4 @@
-"""The filters of prompt templates, and what text and lists cost there."""
+"""The filters of prompt templates, and the allowance for text and lists."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.provider.generation.jinja_filters import guarded
 from app.provider.generation.jinja_limits import Allowance, limited
 
 _ITEM_COST = 8
-"""What an item of a list costs, in characters: a text of one letter takes up to 88 bytes there."""
+"""The cost of a list item in characters: a text of one letter takes up to 88 bytes there."""
 _MAX_STRIP_COMPARISONS = 2**24
-"""Stripping compares each character of a text with each to strip: so many pairs take 20 ms."""
+"""Stripping compares each character with each one to strip; this many pairs take 20 ms."""
 
 allowance = Allowance()
-"""What is left to the template that renders in this thread, in characters."""
+"""The allowance, in characters, of the template that renders in this thread."""
 
 
 def charge_result(result: Any) -> Any:
-    """Charge for what a filter or a method has made."""
+    """Charge for the result of a filter or a method, and return it."""
     if isinstance(result, list):
         allowance.spend(_ITEM_COST * len(result))
     elif isinstance(result, Sized) and not isinstance(result, range):
@@ -40,7 +40,7 @@ def _charge_items(values: Iterable[Any]) -> Iterator[Any]:
 
 
 def check_strip(text: str, characters: Any) -> None:
-    """Refuse to strip so many characters that it would take long; raises SecurityError."""
+    """Raise SecurityError for a strip that would take too long."""
     if isinstance(characters, str) and len(text) * len(characters) > _MAX_STRIP_COMPARISONS:
         raise SecurityError("there are too many characters to strip")
 
@@ -101,7 +101,7 @@ def _list(values: Iterable[Any]) -> list[Any]:
 
 
 def _list_filter(name: str) -> Callable[..., Any]:
-    """Jinja's filter of this name, which puts the items of its value into a list."""
+    """Jinja's filter of this name, with a charge for each item of the list that it makes."""
     function = jinja2.filters.FILTERS[name]
 
     @pass_environment
@@ -112,7 +112,7 @@ def _list_filter(name: str) -> Callable[..., Any]:
 
 
 def _already_charged(result: Any) -> Any:
-    # These filters have charged for each item of it.
+    # These filters charge for each item while they make the list.
     return result
 
 

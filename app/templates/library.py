@@ -1,4 +1,4 @@
-"""The prompt templates that come as files: read once, when the server starts."""
+"""The built-in prompt templates: JSON files that are read when the server starts."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class TemplateLibrary:
 
 
 Parse = Callable[[Any], Template]
-"""Checks the shape of a JSON value and makes a template of it; raises InvalidRequest."""
+"""Makes a template of a JSON value; raises InvalidRequest if its shape is wrong."""
 
 
 def load(folder: Path, parse: Parse) -> TemplateLibrary:
-    """Read every JSON file of the folder; raises BrokenTemplate for the first that is wrong."""
+    """Read every JSON file of the folder; raises BrokenTemplate for the first invalid one."""
     if not folder.is_dir():
         raise BrokenTemplate(f"PROMPTS_DIR={folder}: there is no such folder.")
     return TemplateLibrary(read(path, parse) for path in sorted(folder.glob("*.json")))
@@ -84,7 +84,7 @@ def _parse_json(path: Path, text: str) -> Any:
 
 
 _REPEATED = object()
-"""Stands in place of the values of a key that an object has more than once."""
+"""Replaces the value of a key that an object has more than once."""
 
 
 def _mark_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

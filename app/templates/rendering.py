@@ -1,7 +1,6 @@
-"""Templates that can be used: checked, compiled, filled in.
+"""Checks, compiles and fills in prompt templates.
 
-What a template prints depends on what people write into it, so a mistake here is theirs to mend:
-each becomes an error with a pointer to the field.
+Users write templates, so every mistake in one becomes an error with a pointer to its field.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class CompiledTemplate:
-    """A template that has passed every check, and its sources ready to render."""
+    """A valid template with its compiled sources."""
 
     template: Template
     system: PromptTemplate
     user: PromptTemplate | None
 
     def render_system(self, values: Values) -> str:
-        """The instructions for the model; raises RenderFailed. It may take half a second."""
+        """The instructions for the model; may take half a second. Raises RenderFailed."""
         return self._render(self.system, values).strip()
 
     def render_user(self, values: Values, message: str) -> str:
-        """What the model reads as the user's text; raises RenderFailed, like the other."""
+        """The user's text for the model; may take half a second. Raises RenderFailed."""
         if self.user is None:
             return message
         text = self._render(self.user, {**values, MESSAGE: message})
@@ -58,15 +57,15 @@ class CompiledTemplate:
 
 
 def compile_template(template: Template) -> CompiledTemplate:
-    """Check all that the shape alone cannot; raises InvalidRequest with a pointer.
+    """Compile a template; raises InvalidRequest with a pointer.
 
-    A source may take half a second to compile, so call this off the event loop. Sources that
-    were compiled lately are remembered.
+    A source may take half a second to compile, so call this in a thread. Recently compiled sources
+    are cached.
     """
     declared = set(template.variables)
     system = _compile_field("system", template.system, declared)
     user = _compile_field("user", template.user, declared | {MESSAGE}) if template.user else None
-    if user and MESSAGE not in user.names:
+    if user and MESSAGE not in user.variables:
         raise InvalidRequest("/user", "The text of user must use {{ message }}.")
     if template.example is not None:
         fill_variables(template, template.example, "/example/variables")
@@ -78,7 +77,7 @@ def _compile_field(field: str, source: str, declared: set[str]) -> PromptTemplat
         found = compiled_source(source)
     except TemplateFailed as failure:
         raise InvalidRequest(f"/{field}", f"The text of {field} is broken: {failure}.") from failure
-    if missing := sorted(found.names - declared):
+    if missing := sorted(found.variables - declared):
         names = ", ".join(missing)
         raise InvalidRequest(
             f"/{field}", f"The text of {field} uses {names}, which variables does not declare."
@@ -89,7 +88,7 @@ def _compile_field(field: str, source: str, declared: set[str]) -> PromptTemplat
 def fill_variables(
     template: Template, given: Values, where: str = "/variables"
 ) -> dict[str, Value]:
-    """A value for every variable; raises one InvalidRequest that names all that is wrong."""
+    """A value for every variable; raises an InvalidRequest that names every mistake."""
     errors = list(_variable_errors(template, given, where))
     if errors:
         raise InvalidRequest.of(errors)

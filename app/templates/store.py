@@ -1,4 +1,4 @@
-"""Versions of users' prompt templates; the highest of a name is in force.
+"""Versions of users' prompt templates; the highest of a name is the active one.
 
 Two writers that see the same version add the same number; the second gets an IntegrityError.
 """
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 def newest_version(session: Session, owner: str, name: str) -> Template | None:
-    """The last version, which may say that the template is deleted; None if there never was one."""
+    """The last version, which may mark a deletion; None if there never was one."""
     versions = select(Template).where(Template.owner == owner, Template.name == name)
     return session.scalar(versions.order_by(Template.version.desc()).limit(1))
 
 
 def find_version(session: Session, owner: str, name: str, number: int) -> Template | None:
-    """One version; None if there is no such."""
+    """One version; None if it does not exist."""
     named = (Template.owner == owner, Template.name == name)
     return session.scalar(select(Template).where(*named, Template.version == number))
 
@@ -39,8 +39,8 @@ def list_versions(
 
 
 def list_active(session: Session, owner: str, limit: int, after: str | None) -> list[Template]:
-    """A page of what the owner has, by name; ``after`` is the last one seen."""
-    # Byte by byte, as the program sorts them: PostgreSQL may pass over "-" and "_" otherwise.
+    """A page of the owner's active templates, by name; ``after`` is the last name seen."""
+    # Byte order, as Python sorts: other PostgreSQL collations may ignore "-" and "_".
     order = "C" if session.get_bind().dialect.name == "postgresql" else "BINARY"
     name = collate(Template.name, order)
     page = _active_only(select(Template), owner)
@@ -50,12 +50,12 @@ def list_active(session: Session, owner: str, limit: int, after: str | None) -> 
 
 
 def count_active(session: Session, owner: str) -> int:
-    """How many the owner has."""
+    """How many active templates the owner has."""
     return session.scalar(_active_only(select(func.count()).select_from(Template), owner)) or 0
 
 
 def _active_only(statement: Select[T], owner: str) -> Select[T]:
-    """Only the last version of each name, and none that says that it is deleted."""
+    """Select only the last version of each name, without deleted templates."""
     named = select(Template.name, func.max(Template.version).label("version"))
     last = named.where(Template.owner == owner).group_by(Template.name).subquery()
     same = and_(Template.name == last.c.name, Template.version == last.c.version)
@@ -65,7 +65,7 @@ def _active_only(statement: Select[T], owner: str) -> Select[T]:
 def add_version(
     session: Session, owner: str, name: str, last: Template | None, body: dict[str, Any] | None
 ) -> Template:
-    """Add the version after ``last``; without a body it says that the template is deleted."""
+    """Add the version after ``last``; without a body it marks the template as deleted."""
     row = Template(
         owner=owner,
         name=name,

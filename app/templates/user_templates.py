@@ -1,4 +1,4 @@
-"""Prompt templates of an owner: the own ones shadow those that come with the server."""
+"""Prompt templates of an owner; they take precedence over built-in ones of the same name."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
 
 MAX_VERSION = 2**31 - 1
-"""The column holds no greater number."""
+"""The greatest number that the column can hold."""
 
 
 async def find_template(
     database: Database, library: TemplateLibrary, owner: str, name: str
 ) -> CompiledTemplate:
-    """The template that this owner means by ``name``; raises TemplateNotFound."""
+    """The owner's or the built-in template of this name; raises TemplateNotFound."""
     own = await database.read(store.newest_version, owner, name)
     if own is None or own.body is None:
         return library.get(name)
@@ -34,10 +34,10 @@ async def find_template(
 
 @dataclass(frozen=True, slots=True)
 class ActiveTemplate:
-    """What a name means now: the JSON object of a template.
+    """The template that a name stands for now, as its JSON object.
 
-    ``version`` counts the edits of an own template, 0 is a built-in one. ``updated_at`` is in
-    milliseconds since 1970, None for a built-in.
+    ``version`` counts the edits of a user's template and is 0 for a built-in one. ``updated_at`` is
+    in milliseconds since 1970, None for a built-in one.
     """
 
     body: dict[str, Any]
@@ -46,12 +46,12 @@ class ActiveTemplate:
 
     @property
     def source(self) -> Literal["built-in", "own"]:
-        """Whose it is."""
+        """Whether it is built in or a user's."""
         return "own" if self.version else "built-in"
 
     @property
     def etag(self) -> str:
-        """Another for everything that ever was under this name, also after an upgrade."""
+        """An ETag; built-in templates that change with an upgrade get a new one too."""
         if self.version:
             return f'"{self.version}"'
         facts = {**self.body, "version": 0, "source": "built-in", "updated_at": None}
@@ -61,7 +61,7 @@ class ActiveTemplate:
 
 @dataclass(frozen=True, slots=True)
 class TemplateState:
-    """What stands under a name: the owner's last version, and what it means (None: nothing)."""
+    """The state of a name: the owner's last version, and the active template if there is one."""
 
     name: str
     last_version: Row | None
@@ -69,12 +69,12 @@ class TemplateState:
 
     @property
     def own(self) -> bool:
-        """Whether the name means a template of the owner's own."""
+        """Whether the active template is the owner's own."""
         return self.active is not None and self.active.source == "own"
 
     @property
     def etag(self) -> str | None:
-        """Of what the name means now."""
+        """The ETag of the active template."""
         return self.active.etag if self.active else None
 
 
@@ -93,7 +93,7 @@ class UserTemplates:
         return TemplateState(name, last, self.built_in(name))
 
     def require_history(self, session: Session, name: str) -> TemplateState:
-        """Look it up; raises TemplateNotFound where there never was anything."""
+        """Look up a name; raises TemplateNotFound if it never had a template."""
         state = self.state(session, name)
         if state.last_version is None and state.active is None:
             raise TemplateNotFound(name)
@@ -107,23 +107,23 @@ class UserTemplates:
             return None
 
     def active(self, session: Session, name: str) -> ActiveTemplate:
-        """What the name means now; raises TemplateNotFound."""
+        """The active template of a name; raises TemplateNotFound."""
         active = self.state(session, name).active
         if active is None:
             raise TemplateNotFound(name)
         return active
 
     def page(self, session: Session, count: int, after: str | None) -> list[ActiveTemplate]:
-        """The first ``count`` templates by name, after the one that was shown last."""
+        """The first ``count`` templates by name after the name ``after``."""
         rows = store.list_active(session, self.owner, count, after)
-        # A built-in that gets onto this page is shadowed by one of these rows or by none.
+        # If the owner replaced a built-in template of this page, it is among these rows.
         found = {each.name: ActiveTemplate(each.body) for each in self.library.all()}
         found |= {row.name: active_template(row, row.body) for row in rows if row.body is not None}
         names = sorted(name for name in found if after is None or name > after)
         return [found[name] for name in names[:count]]
 
     def versions(self, session: Session, name: str, count: int, before: int | None) -> list[Row]:
-        """The last ``count`` versions of a name, newest first, before the one shown last.
+        """The last ``count`` versions of a name before version ``before``, newest first.
 
         Raises TemplateNotFound.
         """
@@ -133,5 +133,5 @@ class UserTemplates:
 
 
 def active_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
-    """A stored version that is in force."""
+    """The template of a stored version that is the active one."""
     return ActiveTemplate(body, row.version, row.created_at)

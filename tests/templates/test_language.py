@@ -43,7 +43,7 @@ def test_the_language_has_what_prompts_need(source: str, expected: str) -> None:
 
 def test_it_knows_the_names_that_it_uses() -> None:
     source = "{% set a = b %}{{ a }}{% for c in range(d) %}{{ c }}{% endfor %}"
-    assert PromptTemplate(source).names == {"b", "d"}
+    assert PromptTemplate(source).variables == {"b", "d"}
 
 
 def test_a_value_is_text_and_never_a_template() -> None:

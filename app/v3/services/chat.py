@@ -12,7 +12,7 @@ from app.templates.library import TemplateLibrary
 async def templated_prompt(
     request: ChatRequest, library: TemplateLibrary, owner: str, longest_history: int
 ) -> Prompt:
-    """Everything the engine needs; raises TemplateNotFound, InvalidRequest, RenderFailed."""
+    """The prompt of a request; raises TemplateNotFound, InvalidRequest, RenderFailed."""
     template = library.get(request.template) if isinstance(request.template, str) else None
     require_history_length(request, longest_history)
     return build_prompt(await apply(request, template), owner, longest_history)

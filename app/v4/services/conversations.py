@@ -1,4 +1,4 @@
-"""Conversations as people look at them: listed, opened, changed, removed."""
+"""Lists, opens, changes and removes conversations."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def open_conversation(
 
 @dataclass(frozen=True, slots=True)
 class MessagesPage:
-    """A conversation, some of its messages, and the cursor of those before them."""
+    """A conversation, some of its messages, and the cursor of the page before them."""
 
     conversation: Conversation
     messages: Sequence[Message]
@@ -114,7 +114,7 @@ async def messages_page(
 
 
 _Page = tuple[Conversation, Sequence[Message], CursorKey | None]
-"""A conversation, some of its messages, and the key of those before them."""
+"""A conversation, some of its messages, and the key of the page before them."""
 
 
 async def _branch(
@@ -136,12 +136,12 @@ async def _tree(
 
 
 def detail(found: Conversation) -> ConversationDetail:
-    """A conversation with all that it keeps to."""
+    """A conversation with its defaults."""
     return ConversationDetail.model_validate(detail_fields(found))
 
 
 def detail_fields(found: Conversation) -> dict[str, Any]:
-    """The same as fields of the wire model."""
+    """A conversation and its defaults as fields of the wire model."""
     defaults = found.setup
     template = defaults.get("template")
     return {
@@ -178,7 +178,7 @@ def message_fields(row: Message) -> dict[str, Any]:
 async def change(
     database: Database, owner: str, conversation_id: str, wanted: ConversationChange
 ) -> ConversationDetail:
-    """Set title and active leaf where given.
+    """Change the title or the active leaf.
 
     Raises ConversationNotFound, MessageNotFound, ConversationBusy.
     """

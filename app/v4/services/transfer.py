@@ -1,4 +1,4 @@
-"""Conversations as files: written by export, and checked and stored by import."""
+"""Exports conversations as files and imports them."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from app.v4.services.conversations import detail
 Format = Literal["json", "markdown"]
 
 MAX_NAME_BYTES = 150
-"""Bytes of a file name without its ending; most systems take 255 in all."""
+"""Bytes of a file name without its ending; most systems allow 255 in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file; the name is safe on any system."""
+    """A file to download; its name is valid on every system."""
 
     name: str
     media_type: str
@@ -96,7 +96,7 @@ def _message(row: Message) -> dict[str, Any]:
 
 
 def file_name(title: str) -> str:
-    """The title without what some system refuses in a name, or shows as something else."""
+    """The title without characters that some system refuses or displays differently."""
     visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in title)
     name = " ".join(re.sub(r'[<>:"/\\|?*%]', " ", visible).split())
     cut = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
@@ -107,14 +107,14 @@ def file_name(title: str) -> str:
 
 
 async def import_file(database: Database, owner: str, file: Transfer) -> ConversationDetail:
-    """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
+    """Store the file's conversation under new ids; raises InvalidRequest with every mistake."""
     made = await prepare_import(owner, file)
     await store_import(database, made)
     return detail(made.conversation)
 
 
 async def prepare_import(owner: str, file: Transfer) -> ImportedConversation:
-    """Check the file and make its rows; raises InvalidRequest, with every mistake."""
+    """Check the file and make its rows; raises InvalidRequest with every mistake."""
     return await asyncio.to_thread(_prepare_import, owner, file.conversation)
 
 
@@ -148,7 +148,7 @@ def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
 
 
 def _role_errors(message: TransferredMessage, where: str) -> Iterator[FieldError]:
-    """What a question does not have, or an answer."""
+    """Mistakes in fields that only questions or only answers have."""
     if message.role == "assistant":
         if message.prompt is not None:
             yield FieldError(pointer=f"{where}/prompt", detail="only questions have a prompt")
@@ -175,7 +175,7 @@ def _unknown_ids(
 
 
 def _check_template(template: TemplateBody) -> None:
-    """Raises InvalidRequest where the template could not be used."""
+    """Raise InvalidRequest if the template is not valid."""
     where = "/conversation/setup/template"
     try:
         compile_template(translate.template(template))

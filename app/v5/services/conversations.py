@@ -25,7 +25,7 @@ async def open_conversation(
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
     page = await v4.messages_page(database, owner, conversation_id, query)
-    # Read after the messages: images of a message are there as soon as it is, and stay.
+    # Read after the messages: a message is stored together with its images.
     images, seen = await database.read(_images, conversation_id)
     messages = [_message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]
     return ConversationMessages.model_validate(
@@ -47,7 +47,7 @@ def _message_fields(
 def _images(
     session: Session, conversation_id: str
 ) -> tuple[dict[str, list[Attachment]], dict[str, tuple[SeenImage, ...]]]:
-    """Images of questions, and those that were shown for answers, by the message's id."""
+    """Images of questions, and images that models saw for answers, by message id."""
     images: dict[str, list[Attachment]] = defaultdict(list)
     for use in store.list_uses(session, conversation_id):
         images[use.message_id].append(use.image)

@@ -1,4 +1,4 @@
-"""Pictures of conversations: taken in, listed and given."""
+"""Images of conversations: decoded, listed and read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from app.web.paging import PageQuery
 async def decode_images(
     intake: Intake, sent: Sequence[SentImage], uploads: Sequence[Upload], detail: Detail
 ) -> tuple[Attachment, ...]:
-    """Take in the pictures of a question; raises what ``Intake.take_all`` raises."""
+    """Decode the images of a question; raises what ``Intake.take_all`` raises."""
     if len(sent) + len(uploads) > intake.policy.max_images:
         raise TooManyImages(len(sent) + len(uploads), intake.policy.max_images)
     pictures = await intake.take_all(sent)
@@ -50,23 +50,29 @@ def _notes(image: SentImage) -> ImageNotes:
 
 
 def attachment(picture: Picture, notes: ImageNotes) -> Attachment:
-    """A picture as a question keeps it."""
+    """A decoded image as it is stored with a question."""
     original = Original(
         picture.original_mime,
         picture.original_width,
         picture.original_height,
         picture.original_bytes,
     )
-    size = len(picture.content)
-    seen = (picture.sha256, picture.width, picture.height, size)
-    return Attachment(*seen, original, notes, picture.content)
+    return Attachment(
+        picture.sha256,
+        picture.width,
+        picture.height,
+        len(picture.content),
+        original,
+        notes,
+        picture.content,
+    )
 
 
 # ---------------------------------------------------------------- on the wire
 
 
 def stored_image(image: Attachment) -> dict[str, Any]:
-    """A kept image as fields of the wire model."""
+    """A stored image as fields of the wire model."""
     return {
         "sha256": image.sha256,
         "width": image.width,
@@ -113,7 +119,7 @@ def _page(
 
 
 async def read_image(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
-    """The PNG; raises ConversationNotFound, ImageNotFound."""
+    """The PNG of an image; raises ConversationNotFound, ImageNotFound."""
     return await database.read(_content, owner, conversation_id, sha256)
 
 

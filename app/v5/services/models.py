@@ -1,4 +1,4 @@
-"""Models as v5 describes them."""
+"""Models as v5 shows them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from app.v5.models.models import (
 )
 
 HASHING_SECONDS = 2.0
-"""How long an answer waits for a checksum that is not known yet."""
+"""How long a response waits for a checksum that is not known yet."""
 
 
 async def list_models(pool: ModelPool) -> ModelDetailList:
-    """Everything on disk, with what its engine is doing; without checksums."""
+    """Every model on disk with the state of its engine, without checksums."""
     cards = await asyncio.to_thread(pool.cards)
     await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
 async def model_detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
-    """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
+    """All details of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
     sha256 = await checksums.of(card, HASHING_SECONDS)
     await pool.measured()
@@ -42,12 +42,12 @@ async def model_detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> 
 
 
 def loaded_fields(pool: ModelPool, card: ModelCard) -> dict[str, object]:
-    """The same as data of the last event of a load."""
+    """The details of a model as data of the last event of a load."""
     return _details(pool, [card])[0].model_dump()
 
 
 async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
-    """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
+    """What loading the model would take; raises ModelNotFound, ModelConflict."""
     limits = _limits(pool.limits, request)
     card = await pool.find(model)
     estimate, decision = await pool.plan(card.id, limits)

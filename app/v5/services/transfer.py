@@ -1,4 +1,4 @@
-"""Conversations with their pictures as files."""
+"""Exports conversations with their images as files and imports them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from app.v5.models.transfer import (
 from app.v5.services.images import attachment
 
 RESERVED_BYTES = 2**20
-"""Bytes of a file that are left for everything but its pictures."""
+"""Bytes of a file that are reserved for everything but its images."""
 
 
 # ---------------------------------------------------------------- export
@@ -44,7 +44,7 @@ RESERVED_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ExportedConversation:
-    """A conversation with all its messages, and what belongs to its pictures."""
+    """A conversation with all its messages and images."""
 
     conversation: Conversation
     messages: Sequence[Message]
@@ -56,9 +56,9 @@ class ExportedConversation:
 async def export(
     database: Database, owner: str, conversation_id: str, query: ExportQuery, largest: int
 ) -> Download:
-    """A conversation as a file, which an import of ``largest`` bytes can take.
+    """A conversation as a file that an import of up to ``largest`` bytes accepts.
 
-    Raises ConversationNotFound, and InvalidRequest for more pictures than that.
+    Raises ConversationNotFound, and InvalidRequest for more images than that.
     """
     if query.format == "markdown" or not query.images:
         return await v4.export(database, owner, conversation_id, query.format)
@@ -117,22 +117,22 @@ def _image_fields(whole: ExportedConversation, message_id: str) -> dict[str, Any
 async def import_file(
     database: Database, intake: Intake, owner: str, file: Transfer
 ) -> ConversationDetail:
-    """Store the file's conversation under new ids, its pictures taken in like any others.
+    """Store the file's conversation under new ids; its images are decoded like all others.
 
-    Raises InvalidRequest, with every mistake, and what ``Intake.take`` raises.
+    Raises InvalidRequest with every mistake, and what ``Intake.take`` raises.
     """
     made = await v4.prepare_import(owner, file)
     if mistakes := list(islice(_field_errors(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    taken: dict[str, Attachment] = {}
-    for picture in file.conversation.images:
-        whole = await intake.take(GivenImage(base64=picture.base64))
-        taken[picture.sha256] = attachment(whole, ImageNotes())
-    sources = {made.names[one.id]: one for one in file.conversation.messages}
-    add = partial(_add_messages, sources=sources, taken=taken)
+    decoded: dict[str, Attachment] = {}
+    for image in file.conversation.images:
+        picture = await intake.take(GivenImage(base64=image.base64))
+        decoded[image.sha256] = attachment(picture, ImageNotes())
+    sources = {made.new_ids[one.id]: one for one in file.conversation.messages}
+    add = partial(_add_messages, sources=sources, decoded=decoded)
 
     def size(row: Message) -> int:
-        return len(row.content) + _image_bytes(sources[row.id], taken)
+        return len(row.content) + _image_bytes(sources[row.id], decoded)
 
     await store_import(database, made, add, size)
     return detail(made.conversation)
@@ -140,7 +140,7 @@ async def import_file(
 
 def _field_errors(file: Transfer) -> Iterator[FieldError]:
     conversation = file.conversation
-    known = {picture.sha256 for picture in conversation.images}
+    known = {image.sha256 for image in conversation.images}
     if len(known) < len(conversation.images):
         yield FieldError(pointer="/conversation/images", detail="a picture is there twice")
     if conversation.images and file.version == 1:
@@ -162,9 +162,9 @@ def _unknown_hashes(named: Sequence[Any], known: set[str], where: str) -> Iterat
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _image_bytes(message: TransferredMessage, taken: dict[str, Attachment]) -> int:
-    """Of the pictures of a message."""
-    return sum(taken[one.sha256].size for one in message.images)
+def _image_bytes(message: TransferredMessage, decoded: dict[str, Attachment]) -> int:
+    """The bytes of a message's images."""
+    return sum(decoded[one.sha256].size for one in message.images)
 
 
 def _add_messages(
@@ -173,35 +173,39 @@ def _add_messages(
     rows: Sequence[Message],
     *,
     sources: dict[str, TransferredMessage],
-    taken: dict[str, Attachment],
+    decoded: dict[str, Attachment],
 ) -> None:
-    """Store messages with their pictures."""
+    """Store messages with their images."""
     transfer.add_messages(session, found, rows)
     used = {one.sha256 for row in rows for one in sources[row.id].images}
-    images.store_contents(session, [taken[name] for name in used])
+    images.store_contents(session, [decoded[name] for name in used])
     for row in rows:
-        images.add_uses(session, found.id, row.id, _attachments(sources[row.id], taken))
+        images.add_uses(session, found.id, row.id, _attachments(sources[row.id], decoded))
         if seen := sources[row.id].seen:
-            images.record_seen_images(session, found.id, row.id, _seen_images(seen, taken))
+            images.record_seen_images(session, found.id, row.id, _seen_images(seen, decoded))
 
 
-def _attachments(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
-    return [_attachment(taken[one.sha256], one) for one in message.images]
+def _attachments(message: TransferredMessage, decoded: dict[str, Attachment]) -> list[Attachment]:
+    return [_attachment(decoded[one.sha256], one) for one in message.images]
 
 
-def _attachment(picture: Attachment, sent: TransferredImage) -> Attachment:
+def _attachment(image: Attachment, sent: TransferredImage) -> Attachment:
     notes = ImageNotes(sent.ocr, sent.lens_keywords, sent.lens_local_keywords)
     original = Original(sent.mime, sent.width, sent.height, sent.bytes)
     return Attachment(
-        picture.sha256,
-        picture.width,
-        picture.height,
-        picture.size,
-        original if sent.bytes else picture.original,
+        image.sha256,
+        image.width,
+        image.height,
+        image.size,
+        original if sent.bytes else image.original,
         notes,
-        picture.content,
+        image.content,
     )
 
 
-def _seen_images(seen: Sequence[TransferredSeen], taken: dict[str, Attachment]) -> list[SeenImage]:
-    return [SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen]
+def _seen_images(
+    seen: Sequence[TransferredSeen], decoded: dict[str, Attachment]
+) -> list[SeenImage]:
+    return [
+        SeenImage(decoded[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen
+    ]

@@ -1,4 +1,4 @@
-"""Between v5's wire models and the domain: turns with images."""
+"""From v5's wire models to the domain: questions with images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.web.multipart import Upload
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as it was sent: a body, or a form with files of that ``detail``."""
+    """A question as the client sent it: a JSON body, or a form with files of that ``detail``."""
 
     body: ChatRequest
     uploads: tuple[Upload, ...] = field(default=(), repr=False)
@@ -25,7 +25,7 @@ class Question:
 
     @property
     def request(self) -> TurnRequest:
-        """What is asked, without the images."""
+        """The request without the images."""
         return turn_request(self.body)
 
     def decoder(self, intake: Intake) -> DecodeImages | None:

@@ -1,4 +1,4 @@
-"""Which models see, and what may be sent to them."""
+"""The vision models, and the limits of images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.v5.models.vision import ImageRules, VisionInfo, VisionModel
 
 
 async def info(pool: ModelPool, policy: MediaPolicy, largest: int) -> VisionInfo:
-    """Everything on disk that sees, with the bounds of pictures and of bodies."""
+    """Every vision model on disk, with the limits of images and of bodies."""
     cards = await asyncio.to_thread(pool.cards)
     return VisionInfo(
         default_model=await _default(pool),
@@ -33,7 +33,7 @@ async def info(pool: ModelPool, policy: MediaPolicy, largest: int) -> VisionInfo
 
 
 async def _default(pool: ModelPool) -> str | None:
-    """None where the setting names no vision model: requests that need it are refused."""
+    """The default vision model; None if there is none or the setting names another model."""
     try:
         card = await pool.find_vision()
     except (ModelNotFound, ModelConflict):
