@@ -8,7 +8,7 @@ of a message are written at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, select
@@ -73,31 +73,42 @@ def next_plans(session: Session) -> list[IndexPlan]:
     return plans
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Grams of a message to remove and to add; ``begun``: the index has some of it already."""
+
+    seq: int
+    stale: list[str]
+    new: list[str]
+    begun: bool
+
+
 def write_piece(session: Session, plans: Sequence[IndexPlan]) -> bool:
     """Index as much as fits into a short transaction; whether some work is left."""
+    pieces = list(_next_pieces(session, plans))
+    session.flush()
+    stale = [(piece.seq, piece.stale) for piece in pieces]
+    staying = [piece.seq for piece in pieces if piece.stale]
+    search.remove_grams(session, stale, staying, search.MERGED_PAGES_PER_PIECE)
+    new = [(piece.seq, piece.new) for piece in pieces]
+    begun = [piece.seq for piece in pieces if piece.begun]
+    search.add_grams(session, new, begun, search.MERGED_PAGES_PER_PIECE)
+    return not all(plan.done for plan in plans)
+
+
+def _next_pieces(session: Session, plans: Sequence[IndexPlan]) -> Iterator[_Piece]:
+    """Pieces that one transaction writes; also advances the plans and the backlog rows."""
     room = search.GRAMS_PER_PIECE
-    stale: list[search.GramEntry] = []
-    new: list[search.GramEntry] = []
-    begun: list[int] = []
     for plan in plans:
         if plan.done or room <= 0:
             continue
         if (job := _lock_job(session, plan)) is None:
             plan.done = True
             continue
-        if plan.index:
-            begun.append(job.seq)
-        old, piece = _next_piece(session, plan, room)
-        stale.append((job.seq, old))
-        new.append((job.seq, piece))
-        room -= len(old) + len(piece)
+        piece = _next_piece(session, plan, room)
+        room -= len(piece.stale) + len(piece.new)
         job.title, job.indexed = plan.title, plan.indexed
-    session.flush()
-    search.remove_grams(
-        session, stale, [seq for seq, grams in stale if grams], search.MERGED_PAGES_PER_PIECE
-    )
-    search.add_grams(session, new, begun, search.MERGED_PAGES_PER_PIECE)
-    return not all(plan.done for plan in plans)
+        yield piece
 
 
 def _lock_job(session: Session, plan: IndexPlan) -> IndexBacklog | None:
@@ -114,18 +125,18 @@ def _lock_job(session: Session, plan: IndexPlan) -> IndexBacklog | None:
     return job if present == (plan.message.content, plan.conversation.title) else None
 
 
-def _next_piece(session: Session, plan: IndexPlan, room: int) -> tuple[list[str], list[str]]:
-    """The grams to remove and the grams to add next; advances the plan."""
-    stale = plan.stale
+def _next_piece(session: Session, plan: IndexPlan, room: int) -> _Piece:
+    """The next piece of a plan, which advances behind it."""
+    stale, begun = plan.stale, plan.index > 0
     if dialect_of(session).in_pieces:
-        piece = plan.grams[plan.index : plan.index + room]
-        plan.index += len(piece)
+        new = plan.grams[plan.index : plan.index + room]
+        plan.index += len(new)
     else:
-        piece, plan.index = plan.grams, len(plan.grams)
+        new, plan.index = plan.grams, len(plan.grams)
     plan.stale, plan.title = [], plan.conversation.title
     plan.done = plan.index == len(plan.grams)
     plan.indexed = None if plan.done else plan.index
-    return stale, piece
+    return _Piece(plan.message.seq, stale, new, begun)
 
 
 def remove_finished(session: Session, plans: Sequence[IndexPlan]) -> bool:

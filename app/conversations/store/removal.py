@@ -176,9 +176,7 @@ def delete_batch(session: Session, batch: RemovalBatch) -> RemovalBatch | None:
 
     If another server has changed these messages, nothing is done and None is returned.
     """
-    wanted = select(Removal).where(Removal.conversation_id == batch.conversation_id)
-    hidden = session.scalar(wanted.with_for_update(skip_locked=True))
-    if hidden is None or hidden.after >= now():
+    if (removal := _lock_due_removal(session, batch.conversation_id)) is None:
         return None
     if images.delete_some_uses(session, batch.conversation_id, MAX_IMAGES):
         return batch
@@ -186,14 +184,20 @@ def delete_batch(session: Session, batch: RemovalBatch) -> RemovalBatch | None:
     if not _is_as_read(session, batch):
         return None
     left = _unindex(session, batch)
-    _delete_messages(
-        session, batch.conversation_id, batch.messages[: len(batch.messages) - len(left)]
-    )
+    deleted = batch.messages[: len(batch.messages) - len(left)]
+    _delete_messages(session, batch.conversation_id, deleted)
     if not left and not _any_left(session, batch.conversation_id):
-        session.delete(hidden)
+        session.delete(removal)
         session.flush()
         session.execute(delete(Conversation).where(Conversation.id == batch.conversation_id))
     return replace(batch, messages=left) if left else None
+
+
+def _lock_due_removal(session: Session, conversation_id: str) -> Removal | None:
+    """Lock the removal; None if it is not due or another server has locked it."""
+    wanted = select(Removal).where(Removal.conversation_id == conversation_id)
+    removal = session.scalar(wanted.with_for_update(skip_locked=True))
+    return None if removal is None or removal.after >= now() else removal
 
 
 def _is_as_read(session: Session, batch: RemovalBatch) -> bool:

@@ -8,8 +8,9 @@ what its owner has stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -238,25 +239,30 @@ def find_matches(
     wanted = words(query)
     if not wanted:
         return []
-    listed: set[str] = set()
-    page: list[Match] = []
-    candidates = _candidates(
-        session, owner, [owner_tag(owner), *required_grams(wanted)], before=before
+    grams = [owner_tag(owner), *required_grams(wanted)]
+    candidates = _candidates(session, owner, grams, before=before)
+    matches = (
+        match
+        for match in _newest_matches(candidates, wanted)
+        if before is None
+        or not _was_on_earlier_page(session, owner, wanted, match.conversation_id, before)
     )
-    for row in candidates:
-        if row.conversation_id in listed or not contains_words(
-            _indexed_text(row.title, row), wanted
-        ):
-            continue
-        listed.add(row.conversation_id)
-        if before is None or not _was_on_earlier_page(
-            session, owner, wanted, row.conversation_id, before
-        ):
-            page.append(Match(row.conversation_id, row.id, row.seq, row.content))
-        if len(page) == limit:
-            break
+    page = list(islice(matches, limit))
     candidates.close()
     return page
+
+
+def _newest_matches(candidates: Iterable[Row[Any]], wanted: Sequence[str]) -> Iterator[Match]:
+    """The newest match of each conversation."""
+    listed: set[str] = set()
+    for row in candidates:
+        if row.conversation_id not in listed and _matches(row, wanted):
+            listed.add(row.conversation_id)
+            yield Match(row.conversation_id, row.id, row.seq, row.content)
+
+
+def _matches(row: Row[Any], wanted: Sequence[str]) -> bool:
+    return contains_words(_indexed_text(row.title, row), wanted)
 
 
 def _was_on_earlier_page(
@@ -266,9 +272,7 @@ def _was_on_earlier_page(
     grams = [conversation_tag(conversation_id), *required_grams(wanted)]
     candidates = _candidates(session, owner, grams, since=since)
     found = any(
-        row.conversation_id == conversation_id
-        and contains_words(_indexed_text(row.title, row), wanted)
-        for row in candidates
+        row.conversation_id == conversation_id and _matches(row, wanted) for row in candidates
     )
     candidates.close()
     return found

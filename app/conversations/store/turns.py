@@ -51,16 +51,16 @@ def begin(
     earlier: list[Message] = []
     if request.conversation_id is None:
         found, earlier = _create(session, request, target)
-        parent = earlier[-1].id if earlier else None
+        parent_id = earlier[-1].id if earlier else None
     else:
         found = _lock_for_turn(session, target)
-        parent = _parent_id(session, found, request)
-    asked = _add_question(session, found, parent, request, target)
+        parent_id = _parent_id(session, found, request)
+    question = _add_question(session, found, parent_id, request, target)
     _add_answer(session, found, target)
-    images.attach_images(session, found.id, asked.id, attachments)
-    search.index_messages(session, found, [*earlier, asked])
-    newest = HistoryMessage(asked.id, "user", target.question)
-    return [*(tree.history(session, found.id, parent) if parent else []), newest]
+    images.attach_images(session, found.id, question.id, attachments)
+    search.index_messages(session, found, [*earlier, question])
+    history = tree.history(session, found.id, parent_id) if parent_id else []
+    return [*history, HistoryMessage(question.id, "user", target.question)]
 
 
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:

@@ -124,10 +124,7 @@ async def import_file(
     made = await v4.prepare_import(owner, file)
     if mistakes := list(islice(_field_errors(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    decoded: dict[str, Attachment] = {}
-    for image in file.conversation.images:
-        picture = await intake.take(GivenImage(base64=image.base64))
-        decoded[image.sha256] = attachment(picture, ImageNotes())
+    decoded = await _decode_images(intake, file)
     sources = {made.new_ids[one.id]: one for one in file.conversation.messages}
     add = partial(_add_messages, sources=sources, decoded=decoded)
 
@@ -136,6 +133,15 @@ async def import_file(
 
     await store_import(database, made, add, size)
     return detail(made.conversation)
+
+
+async def _decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment]:
+    """The images of a file by the hashes that it names."""
+    decoded: dict[str, Attachment] = {}
+    for image in file.conversation.images:
+        picture = await intake.take(GivenImage(base64=image.base64))
+        decoded[image.sha256] = attachment(picture, ImageNotes())
+    return decoded
 
 
 def _field_errors(file: Transfer) -> Iterator[FieldError]:
