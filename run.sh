@@ -23,8 +23,11 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
   models [ID]      list the models on this machine, or describe one
-  test [PYTEST…]   run the tests, two at a time (-n 0: one, which --pdb needs);
-                    OFFLINE=1 leaves out those that need the package index
+  test [PYTEST…]   run the tests of every day, three at a time (-n 0: one, which
+                   --pdb needs); OFFLINE=1 leaves out what needs the package index
+    test --fast      the engines echo and GGUF, on SQLite, without what takes seconds
+    test --all       every engine and database, and everything that repeats
+    test --clients   clients of others, in environments of their own
   check            lint, format and type checks
   docs             export the API reference into api_docs/
   migrate          bring the database to this version (serve does it as well)
@@ -264,8 +267,8 @@ main() {
         install test
         ! mlx_exists || install mlx
         ! pytorch_exists || install pytorch
-        # Two at a time: half of the time a test waits. In order, as the long files stand in the middle.
-        exec "$PY" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+        # Three at a time: half of the time a test waits.
+        exec "$PY" -m pytest -n 3 --dist worksteal "$@"
         ;;
     check)
         install test

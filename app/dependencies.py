@@ -16,9 +16,10 @@ from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
-from app.web.body_limit import Reading
+from app.web.error_rendering import ErrorRenderers
 from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
 from app.web.request_log import Traffic
+from app.web.upload_budget import UploadBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,6 @@ class VisionServices:
 
     conversations: ConversationServices
     intake: Intake
-    reading: Reading
 
 
 class State(TypedDict):
@@ -41,7 +41,9 @@ class State(TypedDict):
     checksums: ChecksumJobs
     downloads: DownloadJobs
     vision: VisionServices
+    uploads: UploadBudget
     traffic: Traffic
+    errors: ErrorRenderers
     preloading: asyncio.Task[None]
 
 

@@ -1,32 +1,37 @@
-"""The root of all errors that clients are told of, and requests that break a rule.
+"""The root of the errors of the domain and the edge, and requests that break a rule.
 
-Each package of the domain and of the edge has its own in ``errors.py``, the engines in
-``app/provider/errors.py``. Errors carry facts; ``app/web/error_codes.py`` names status and code,
-and each dialect renders them.
+Each package has its own errors in its ``errors.py``, the engines in ``app/provider/errors.py``.
+Errors carry facts. ``app/web/error_codes.py`` gives each a status and a code, and each dialect
+renders them in its own form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
-
-from pydantic import BaseModel, Field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 MAX_FIELD_ERRORS = 20
-"""What is told of one body at most."""
+"""How many mistakes of one body are reported at most."""
 
 
-class FieldError(BaseModel):
-    """One thing wrong with a request body."""
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with a request body.
 
-    pointer: str = Field(description="JSON pointer (RFC 6901) to the value; empty: all of it.")
-    detail: str = Field(description="What is wrong with it.")
+    ``pointer`` is a JSON pointer (RFC 6901) to the value; empty: the whole body.
+    """
+
+    pointer: str
+    detail: str
 
 
 class AppError(Exception):
-    """Root of the errors of the web layer; ``str()`` is one sentence fit for the user."""
+    """Root of the tree; ``str()`` is one sentence fit for the user.
 
-    headers: ClassVar[Mapping[str, str]] = {}
+    ``retry_after``: seconds after which the same request may succeed, if waiting helps.
+    """
+
+    retry_after: float | None = None
 
 
 class InvalidRequest(AppError):
@@ -34,7 +39,7 @@ class InvalidRequest(AppError):
 
     def __init__(self, pointer: str, detail: str) -> None:
         super().__init__(detail)
-        self.errors = [FieldError(pointer=pointer, detail=detail)]
+        self.errors = [FieldError(pointer, detail)]
 
     @classmethod
     def of(cls, errors: Sequence[FieldError]) -> InvalidRequest:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -30,11 +30,27 @@ from app.templates.library import TemplateLibrary, load
 from app.v3.services.translate import parsed_template
 from app.web import problem_details, request_log
 from app.web.auth import Guard
-from app.web.body_limit import BodyLimit, Reading
-from app.web.bounds import BOUND_BY_SERVER
+from app.web.body_limit import BodyLimit
+from app.web.bounds import BOUND_BY_SERVER, BodyBounds
+from app.web.error_rendering import HANDLED, ErrorRenderer, ErrorRenderers
 from app.web.lingering_close import LingeringClose
+from app.web.upload_budget import UploadBudget
 
 log = logging.getLogger(__name__)
+
+ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
+"""Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What exists before the server starts; ``bounded``: the server keeps the bounds it can."""
+
+    settings: Settings
+    templates: TemplateLibrary
+    traffic: request_log.Traffic
+    errors: ErrorRenderers
+    bounded: bool
 
 
 def create_app(settings: Settings | None = None, *, bounded: bool = False) -> FastAPI:
@@ -44,67 +60,106 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
     ``app.web.server`` does; otherwise the log says which are missing. Raises BrokenTemplate.
     """
     settings = settings or Settings()
-    templates = _templates(settings)
-    traffic = request_log.Traffic()
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        request_log.configure(settings.log_level)
-        if not bounded:
-            log.warning(
-                "started without ./run.sh serve, so nothing keeps %s: put a proxy in front that "
-                "bounds headers, slow clients and connections",
-                ", ".join(BOUND_BY_SERVER),
-            )
-        if not templates.all():
-            log.warning("there are no prompt templates in %s", settings.prompts_dir)
-        migrate.prepare(settings.database_url)
-        database = Database(settings.database_url)
-        janitor = AbandonedTurnJanitor(database)
-        await janitor.start()
-        pool = ModelPool(replace(settings.pool(), untouched=database.files()))
-        services = ConversationServices(
-            database,
-            pool,
-            templates,
-            max_messages=settings.max_history_length,
-            answer_tokens=settings.default_max_tokens,
-            max_images=settings.max_images,
-        )
-        checksums = ChecksumJobs()
-        downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
-        await downloads.start()
-        intake = Intake(settings.media())
-        # The server is up before its model is: who asks meanwhile is told how far it is.
-        preloading = asyncio.create_task(_preload(pool))
-        yield {
-            "settings": settings,
-            "pool": pool,
-            "templates": templates,
-            "database": database,
-            "services": services,
-            "checksums": checksums,
-            "downloads": downloads,
-            "vision": VisionServices(services, intake, Reading(settings.read_at_once())),
-            "traffic": traffic,
-            "preloading": preloading,
-        }
-        preloading.cancel()
-        await intake.close()
-        await downloads.close()
-        await checksums.close()
-        await pool.close()
-        await janitor.close()
-        database.close()
-
+    errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
+    core = Core(settings, _templates(settings), request_log.Traffic(), errors, bounded)
     app = FastAPI(
-        title="FastAPI SLLM API", openapi_url=None, redirect_slashes=False, lifespan=lifespan
+        title="FastAPI SLLM API",
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=lambda _: _lifespan(core),
     )
     _add_routes(app)
-    _add_middleware(app, settings, traffic)
-    for kind in problem_details.HANDLED:
-        app.add_exception_handler(kind, problem_details.handle)
+    _add_middleware(app, core)
+    for kind in HANDLED:
+        app.add_exception_handler(kind, errors.handle)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(core: Core) -> AsyncIterator[State]:
+    """Start the services, hand them to the requests, and close them in reverse order."""
+    _log_start(core)
+    async with AsyncExitStack() as stack:
+        yield await _start(core, stack)
+
+
+def _log_start(core: Core) -> None:
+    request_log.configure(core.settings.log_level)
+    if not core.bounded:
+        log.warning(
+            "started without ./run.sh serve, so nothing keeps %s: put a proxy in front that "
+            "bounds headers, slow clients and connections",
+            ", ".join(BOUND_BY_SERVER),
+        )
+    if not core.templates.all():
+        log.warning("there are no prompt templates in %s", core.settings.prompts_dir)
+
+
+async def _start(core: Core, stack: AsyncExitStack) -> State:
+    settings = core.settings
+    database = await _open_database(settings, stack)
+    pool = ModelPool(replace(settings.pool(), untouched=database.files()))
+    stack.push_async_callback(pool.close)
+    services = _conversation_services(core, database, pool)
+    checksums = ChecksumJobs()
+    stack.push_async_callback(checksums.close)
+    return {
+        "settings": settings,
+        "pool": pool,
+        "templates": core.templates,
+        "database": database,
+        "services": services,
+        "checksums": checksums,
+        "downloads": await _start_downloads(settings, pool, stack),
+        "vision": VisionServices(services, _intake(settings, stack)),
+        "uploads": UploadBudget(settings.read_at_once()),
+        "traffic": core.traffic,
+        "errors": core.errors,
+        "preloading": _start_preload(pool, stack),
+    }
+
+
+async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    migrate.prepare(settings.database_url)
+    database = Database(settings.database_url)
+    stack.callback(database.close)
+    janitor = AbandonedTurnJanitor(database)
+    await janitor.start()
+    stack.push_async_callback(janitor.close)
+    return database
+
+
+def _conversation_services(core: Core, database: Database, pool: ModelPool) -> ConversationServices:
+    return ConversationServices(
+        database,
+        pool,
+        core.templates,
+        max_messages=core.settings.max_history_length,
+        answer_tokens=core.settings.default_max_tokens,
+        max_images=core.settings.max_images,
+    )
+
+
+async def _start_downloads(
+    settings: Settings, pool: ModelPool, stack: AsyncExitStack
+) -> DownloadJobs:
+    downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
+    await downloads.start()
+    stack.push_async_callback(downloads.close)
+    return downloads
+
+
+def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
+    intake = Intake(settings.media())
+    stack.push_async_callback(intake.close)
+    return intake
+
+
+def _start_preload(pool: ModelPool, stack: AsyncExitStack) -> asyncio.Task[None]:
+    """Load the default model while the server is up: requests see how far the load is."""
+    preloading = asyncio.create_task(_preload(pool))
+    stack.callback(preloading.cancel)
+    return preloading
 
 
 def bounded_app() -> FastAPI:
@@ -142,28 +197,43 @@ def _add_routes(app: FastAPI) -> None:
     app.include_router(metrics.router)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, traffic: request_log.Traffic) -> None:
+def _add_middleware(app: FastAPI, core: Core) -> None:
     """The last one added is the first to see a request."""
-    public = [
-        route.path
-        for route in (*pages.router.routes, *health.router.routes)
-        if isinstance(route, APIRoute)
-    ]
+    settings = core.settings
+    app.add_middleware(BodyLimit, bounds=_body_bounds(settings), errors=core.errors)
     app.add_middleware(
-        BodyLimit,
-        limit=settings.max_request_bytes,
-        pace=settings.body_pace(),
-        large=versions.large_paths(),
-        large_limit=settings.largest_request(),
+        Guard,
+        settings=settings,
+        errors=core.errors,
+        public=_public_paths(),
+        streams=versions.streaming_paths(),
     )
-    app.add_middleware(Guard, settings=settings, public=public, streams=versions.streaming_paths())
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
-        )
-    app.add_middleware(request_log.RequestLog, traffic=traffic)
+        _add_cors(app, settings)
+    app.add_middleware(request_log.RequestLog, traffic=core.traffic, errors=core.errors)
     app.add_middleware(LingeringClose, seconds=settings.body_window_seconds)
+
+
+def _public_paths() -> list[str]:
+    """Paths that need no API key."""
+    routes = (*pages.router.routes, *health.router.routes)
+    return [route.path for route in routes if isinstance(route, APIRoute)]
+
+
+def _body_bounds(settings: Settings) -> BodyBounds:
+    return BodyBounds(
+        limit=settings.max_request_bytes,
+        large_limit=settings.largest_request(),
+        large=versions.large_paths(),
+        pace=settings.body_pace(),
+    )
+
+
+def _add_cors(app: FastAPI, settings: Settings) -> None:
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
+    )

@@ -1,4 +1,4 @@
-"""What every work is given: how much to measure, on which models, against which servers."""
+"""What every workload is given: how much to measure, on which models, against which servers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ QUICK = Scale(
     pictures=1,
     cases=26,
 )
-"""A look in a few minutes: other sizes, so other figures than the promised ones."""
+"""Small sizes for a run of a few minutes; the targets hold for the full sizes only."""
 
 
 @dataclass(frozen=True)

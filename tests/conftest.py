@@ -22,6 +22,8 @@ from app.web.bounds import raise_descriptor_limit
 from app.web.server import uvicorn_config
 from tests.postgres import Cluster, NotInstalled, programs
 
+pytest_plugins = ["tests.selection"]
+
 
 @contextmanager
 def serving(

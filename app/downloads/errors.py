@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from app.errors import AppError
 
 
@@ -16,13 +13,15 @@ class PullNotFound(AppError):
     """No download has that id."""
 
     def __init__(self, job: str) -> None:
-        super().__init__(f"There is no download {job[:100]!r}; GET /api/v5/models/pull lists them.")
+        super().__init__(f"There is no download {job[:100]!r}.")
+        self.job = job
 
 
 class TooManyPulls(AppError):
     """As many downloads run and wait as there can be."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+    retry_after = 60.0
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} downloads run or wait: wait for one of them, or cancel one.")
+        self.most = most

@@ -175,5 +175,5 @@ class DownloadJobs:
             job.state = "done"
         except Exception as error:  # nobody awaits this task: the job keeps the error
             bug = not isinstance(error, HubError)
-            log.warning("the download of %s failed: %s", job.plan.place, error, exc_info=bug)
+            log.warning("the download of %s failed: %s", job.plan.reference, error, exc_info=bug)
             job.error, job.state = error, "failed"

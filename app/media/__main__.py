@@ -41,10 +41,10 @@ def _answer(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], by
         return {"problem": "Decoding it takes more memory than a picture of its size needs."}, b""
     except Exception:  # broken files make decoders raise anything
         return {"problem": "The file is damaged or cut off: it cannot be decoded."}, b""
-    return _told(drawn), drawn.content
+    return _description(drawn), drawn.content
 
 
-def _told(drawn: Drawn) -> dict[str, Any]:
+def _description(drawn: Drawn) -> dict[str, Any]:
     return {"width": drawn.width, "height": drawn.height, "bytes": len(drawn.content)}
 
 
@@ -55,9 +55,9 @@ def _serve(line: BufferedRWPair) -> None:
     request = json.loads(asked)
     content = line.read(request.pop("bytes"))
     _confine(request.pop("memory"), request.pop("seconds"))
-    told, picture = _answer(request, content)
+    description, picture = _answer(request, content)
     with suppress(BrokenPipeError):
-        line.write(json.dumps(told).encode() + b"\n" + picture)
+        line.write(json.dumps(description).encode() + b"\n" + picture)
         line.flush()
 
 

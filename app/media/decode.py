@@ -101,8 +101,8 @@ def _loaded(content: bytes, job: Job) -> ImageFile:
 
 def _check_size(picture: ImageFile, job: Job) -> None:
     if picture.size != (job.width, job.height):
-        held, said = "{} x {}".format(*picture.size), f"{job.width} x {job.height}"
-        raise Undecodable(f"The file says that it is {said} pixels, but holds {held}.")
+        held, declared = "{} x {}".format(*picture.size), f"{job.width} x {job.height}"
+        raise Undecodable(f"The file says that it is {declared} pixels, but holds {held}.")
 
 
 def _coloured(picture: Image.Image) -> Image.Image:

@@ -4,7 +4,7 @@ AppError                   app/errors.py
 ├── ImageTooLarge          a picture has more bytes or pixels than may be
 ├── TooManyImages          more pictures in one request than may be
 ├── ImageTypeNotSupported  a file is none of the five types of pictures
-├── ImageTypeMismatch      a file is a picture of another type than was said
+├── ImageTypeMismatch      a file is a picture of another type than was declared
 ├── ImageUnreadable        a picture is damaged, or not base64
 ├── ImagesBusy             too many pictures wait to be decoded
 ├── ImageUrlsOff           pictures are not fetched here (IMAGE_URLS)
@@ -13,9 +13,6 @@ AppError                   app/errors.py
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import ClassVar
 
 from app.errors import AppError
 
@@ -29,6 +26,8 @@ class TooManyImages(AppError):
 
     def __init__(self, count: int, most: int) -> None:
         super().__init__(f"The request has {count} images; {most} are the most (MAX_IMAGES).")
+        self.count = count
+        self.most = most
 
 
 class ImageTypeNotSupported(AppError):
@@ -40,6 +39,8 @@ class ImageTypeMismatch(AppError):
 
     def __init__(self, declared: str, found: str) -> None:
         super().__init__(f"The image is declared as {declared[:100]!r}, but it is {found}.")
+        self.declared = declared
+        self.found = found
 
 
 class ImageUnreadable(AppError):
@@ -49,10 +50,11 @@ class ImageUnreadable(AppError):
 class ImagesBusy(AppError):
     """As many pictures wait to be decoded as may."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+    retry_after = 2.0
 
     def __init__(self, most: int) -> None:
         super().__init__(f"{most} images are waiting to be decoded: try again in a moment.")
+        self.most = most
 
 
 class ImageUrlsOff(AppError):

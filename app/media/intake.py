@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from app.media.errors import TooManyImages
 from app.media.fetch import Fetcher
-from app.media.given import Detail, GivenImage, content_of
 from app.media.header import Header
+from app.media.image_source import Detail, ImageSource, content_of
 from app.media.picture import Picture, inspect
 from app.media.policy import LOW_DETAIL_SIDE, MediaPolicy
 from app.media.process import Decoded, Decoders
@@ -28,29 +28,29 @@ class Intake:
         """What pictures may be like."""
         return self._policy
 
-    async def take_all(self, given: Sequence[GivenImage]) -> list[Picture]:
+    async def take_all(self, sources: Sequence[ImageSource]) -> list[Picture]:
         """Take the pictures of one request, one after the other.
 
         Raises TooManyImages, and what ``take`` raises for the first that is refused.
         """
-        if len(given) > self._policy.max_images:
-            raise TooManyImages(len(given), self._policy.max_images)
-        return [await self.take(image) for image in given]
+        if len(sources) > self._policy.max_images:
+            raise TooManyImages(len(sources), self._policy.max_images)
+        return [await self.take(source) for source in sources]
 
-    async def take(self, given: GivenImage) -> Picture:
+    async def take(self, source: ImageSource) -> Picture:
         """Take one picture from base64 or a URL.
 
         Raises ImageTooLarge, ImageTypeNotSupported, ImageTypeMismatch, ImageUnreadable,
         ImagesBusy, ImageUrlsOff, ImageUrlRefused, ImageUnreachable.
         """
-        if given.text is not None:
+        if source.text is not None:
             content, mime = await asyncio.to_thread(
-                content_of, given.text, given.mime, self._policy
+                content_of, source.text, source.mime, self._policy
             )
-            return await self.take_bytes(content, mime, given.detail)
-        fetched = await self._fetcher.fetch(given.url or "")
+            return await self.take_bytes(content, mime, source.detail)
+        fetched = await self._fetcher.fetch(source.url or "")
         inspect(fetched.content, fetched.mime, self._policy)
-        return await self.take_bytes(fetched.content, given.mime, given.detail)
+        return await self.take_bytes(fetched.content, source.mime, source.detail)
 
     async def take_bytes(
         self, content: bytes, mime: str | None = None, detail: Detail = "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.media.errors import (
     ImageTooLarge,
@@ -23,6 +23,14 @@ _SAME = {
 """Other names of the five types."""
 
 _SAYS_NOTHING = {"", "application/octet-stream"}
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file and the type it was declared as."""
+
+    content: bytes = field(repr=False)
+    mime: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,14 +157,14 @@ class _Child:
 
     async def _reply(self, longest: int) -> Decoded:
         """Take nothing on trust: a file may have taken the decoder over."""
-        told = json.loads(await self._reader.readline() or b"null")
-        if told is None:
+        reply = json.loads(await self._reader.readline() or b"null")
+        if reply is None:
             raise asyncio.IncompleteReadError(b"", None)
-        if "problem" in told:
-            raise ImageUnreadable(str(told["problem"])[:200])
-        content = await self._reader.readexactly(min(int(told["bytes"]), longest))
+        if "problem" in reply:
+            raise ImageUnreadable(str(reply["problem"])[:200])
+        content = await self._reader.readexactly(min(int(reply["bytes"]), longest))
         header = read(content)
-        if header != Header("image/png", told["width"], told["height"]):
+        if header != Header("image/png", reply["width"], reply["height"]):
             raise SizeUnknown
         return Decoded(content, header.width, header.height)
 

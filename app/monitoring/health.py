@@ -32,7 +32,7 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
     await pool.rescan_defaults()
     ledger, metrics = await pool.measured(), pool.metrics()
     well = pool.is_healthy() and not problem
-    told = {
+    body = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",
         "models": {
@@ -40,7 +40,7 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
             for model, status in (pool.broken_defaults() | pool.health()).items()
         },
     }
-    return JSONResponse(told, 200 if well else 503)
+    return JSONResponse(body, 200 if well else 503)
 
 
 def _shown(status: HostStatus, metrics: ModelMetrics, entry: LedgerEntry | None) -> dict[str, Any]:

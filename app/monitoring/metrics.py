@@ -1,6 +1,6 @@
 """``/metrics``: figures for Prometheus, in its text format or in OpenMetrics.
 
-Not public: it tells what is asked of the server. docs/monitoring.md explains every figure.
+Not public: it shows what is asked of the server. docs/monitoring.md explains every figure.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ router = APIRouter(include_in_schema=False)
 
 @router.api_route("/metrics", methods=["GET", "HEAD"])
 async def metrics(request: Request, pool: Pool, database: Store, traffic: Counted) -> Response:
-    """Measure now, and tell it in the format that the client prefers."""
+    """Measure now, and answer in the format that the client prefers."""
     # Only who is scraped needs the library: it would be a tenth of the start-up time.
-    from app.monitoring.prometheus import exposed  # noqa: PLC0415
+    from app.monitoring.prometheus import rendered  # noqa: PLC0415
 
-    reading = await snapshot.read(pool, database, traffic)
-    body, media_type = exposed(reading, request.headers.get("accept", ""))
+    measured = await snapshot.read(pool, database, traffic)
+    body, media_type = rendered(measured, request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": media_type})

@@ -1,4 +1,4 @@
-"""The figures of a ``Reading`` as metrics of Prometheus: their names, units and labels.
+"""The figures of a ``MetricsSnapshot`` as metrics of Prometheus: their names, units and labels.
 
 The only module that imports prometheus_client; what each metric is for says docs/monitoring.md.
 """
@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import (
     SummaryMetricFamily,
 )
 
-from app.monitoring.snapshot import Reading
+from app.monitoring.snapshot import MetricsSnapshot
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -71,35 +71,35 @@ ENDS: tuple[tuple[Outcome, Error], ...] = (
 """Exported from the start, at 0: a counter that appears with a 1 hides its first increase."""
 
 
-def exposed(reading: Reading, accept: str) -> tuple[bytes, str]:
+def rendered(snapshot: MetricsSnapshot, accept: str) -> tuple[bytes, str]:
     """The text of all metrics, and its media type, chosen by the header Accept."""
     encode, media_type = choose_encoder(accept)
-    return encode(_Collected(reading)), media_type
+    return encode(_Collected(snapshot)), media_type
 
 
 class _Collected:
     """What the library's encoders read: a thing with ``collect``."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:
         """Every metric family."""
-        yield _requests(self._reading)
-        yield from _counted(self._reading)
-        yield _first_token(self._reading)
-        yield _loads(self._reading)
-        yield _states(self._reading)
-        yield from _engines(self._reading)
-        yield from _memory(self._reading)
-        yield from _server(self._reading)
-        yield from _process(self._reading)
+        yield _requests(self._snapshot)
+        yield from _counted(self._snapshot)
+        yield _first_token(self._snapshot)
+        yield _loads(self._snapshot)
+        yield _states(self._snapshot)
+        yield from _engines(self._snapshot)
+        yield from _memory(self._snapshot)
+        yield from _server(self._snapshot)
+        yield from _process(self._snapshot)
 
 
-def _requests(reading: Reading) -> Metric:
-    told = "Requests that ended, by how; code says which error refused them or made them fail."
-    family = CounterMetricFamily("sllm_requests", told, labels=("model", "outcome", "code"))
-    for model, metrics in reading.metrics.items():
+def _requests(snapshot: MetricsSnapshot) -> Metric:
+    text = "Requests that ended, by how; code says which error refused them or made them fail."
+    family = CounterMetricFamily("sllm_requests", text, labels=("model", "outcome", "code"))
+    for model, metrics in snapshot.metrics.items():
         for (outcome, code), count in _by_code(metrics).items():
             family.add_metric((model, outcome, code), count)
     return family
@@ -113,18 +113,18 @@ def _by_code(metrics: ModelMetrics) -> Counter[tuple[str, str]]:
     return counts
 
 
-def _counted(reading: Reading) -> Iterator[Metric]:
-    for name, (told, value) in COUNTERS.items():
-        family = CounterMetricFamily(name, told, labels=MODEL)
-        for model, metrics in reading.metrics.items():
+def _counted(snapshot: MetricsSnapshot) -> Iterator[Metric]:
+    for name, (text, value) in COUNTERS.items():
+        family = CounterMetricFamily(name, text, labels=MODEL)
+        for model, metrics in snapshot.metrics.items():
             family.add_metric((model,), value(metrics))
         yield family
 
 
-def _first_token(reading: Reading) -> Metric:
-    told = "Time from a request to the first text of its answer; loading and waiting count."
-    family = HistogramMetricFamily("sllm_time_to_first_token_seconds", told, labels=MODEL)
-    for model, metrics in reading.metrics.items():
+def _first_token(snapshot: MetricsSnapshot) -> Metric:
+    text = "Time from a request to the first text of its answer; loading and waiting count."
+    family = HistogramMetricFamily("sllm_time_to_first_token_seconds", text, labels=MODEL)
+    for model, metrics in snapshot.metrics.items():
         waits = metrics.first_token_seconds
         buckets = [(_bound(bound), count) for bound, count in waits.cumulative()]
         family.add_metric((model,), buckets, waits.sum)
@@ -135,39 +135,39 @@ def _bound(seconds: float) -> str:
     return "+Inf" if math.isinf(seconds) else str(seconds)
 
 
-def _loads(reading: Reading) -> Metric:
-    told = "Loads of the model, and how long they took."
-    family = SummaryMetricFamily("sllm_model_load_seconds", told, labels=MODEL)
-    for model, metrics in reading.metrics.items():
+def _loads(snapshot: MetricsSnapshot) -> Metric:
+    text = "Loads of the model, and how long they took."
+    family = SummaryMetricFamily("sllm_model_load_seconds", text, labels=MODEL)
+    for model, metrics in snapshot.metrics.items():
         family.add_metric((model,), metrics.loads, metrics.load_seconds)
     return family
 
 
-def _states(reading: Reading) -> Metric:
-    told = "1 for the state that the model is in, 0 for the others."
-    family = GaugeMetricFamily("sllm_model_state", told, labels=("model", "state"))
-    for model in reading.metrics:
-        status = reading.statuses.get(model)
+def _states(snapshot: MetricsSnapshot) -> Metric:
+    text = "1 for the state that the model is in, 0 for the others."
+    family = GaugeMetricFamily("sllm_model_state", text, labels=("model", "state"))
+    for model in snapshot.metrics:
+        status = snapshot.statuses.get(model)
         now = status.state if status else "unloaded"
         for state in get_args(State):
             family.add_metric((model, state), state == now)
     return family
 
 
-def _engines(reading: Reading) -> Iterator[Metric]:
-    for name, (told, value) in GAUGES.items():
-        family = GaugeMetricFamily(name, told, labels=MODEL)
-        for model, status in reading.statuses.items():
+def _engines(snapshot: MetricsSnapshot) -> Iterator[Metric]:
+    for name, (text, value) in GAUGES.items():
+        family = GaugeMetricFamily(name, text, labels=MODEL)
+        for model, status in snapshot.statuses.items():
             family.add_metric((model,), value(status))
         yield family
 
 
-def _memory(reading: Reading) -> Iterator[Metric]:
-    ledger = reading.ledger.items()
+def _memory(snapshot: MetricsSnapshot) -> Iterator[Metric]:
+    ledger = snapshot.ledger.items()
     held = {model: entry.measured for model, entry in ledger if entry.measured}
     ram = {model: entry.predicted for model, entry in ledger}
     gpu = {model: entry.placement.gpu_bytes for model, entry in ledger}
-    for name, told, figures in (
+    for name, text, figures in (
         ("sllm_engine_memory_bytes", "RAM that the engine process holds.", held),
         (
             "sllm_engine_predicted_memory_bytes",
@@ -176,32 +176,32 @@ def _memory(reading: Reading) -> Iterator[Metric]:
         ),
         ("sllm_engine_predicted_gpu_memory_bytes", "GPU memory that it may take, predicted.", gpu),
     ):
-        family = GaugeMetricFamily(name, told, labels=MODEL)
+        family = GaugeMetricFamily(name, text, labels=MODEL)
         for model, figure in figures.items():
             family.add_metric((model,), figure)
         yield family
 
 
-def _server(reading: Reading) -> Iterator[Metric]:
-    told = "HTTP requests answered, by status; 0: the client left before there was one."
-    family = CounterMetricFamily("sllm_http_requests", told, labels=("method", "status"))
-    for (method, status), count in reading.traffic.items():
+def _server(snapshot: MetricsSnapshot) -> Iterator[Metric]:
+    text = "HTTP requests answered, by status; 0: the client left before there was one."
+    family = CounterMetricFamily("sllm_http_requests", text, labels=("method", "status"))
+    for (method, status), count in snapshot.traffic.items():
         family.add_metric((method, str(status)), count)
     yield family
-    told = "1 while the database can be reached."
-    yield GaugeMetricFamily("sllm_database_up", told, reading.database_up)
-    told = "How long a task waited for its turn on the event loop just now."
-    yield GaugeMetricFamily("sllm_event_loop_lag_seconds", told, reading.lag)
+    text = "1 while the database can be reached."
+    yield GaugeMetricFamily("sllm_database_up", text, snapshot.database_up)
+    text = "How long a task waited for its turn on the event loop just now."
+    yield GaugeMetricFamily("sllm_event_loop_lag_seconds", text, snapshot.lag)
 
 
-def _process(reading: Reading) -> Iterator[Metric]:
+def _process(snapshot: MetricsSnapshot) -> Iterator[Metric]:
     """Of the API process, under the names that every Prometheus client uses."""
-    own = reading.process
-    told = "RAM that the API process holds."
-    yield GaugeMetricFamily("process_resident_memory_bytes", told, own.resident_bytes)
+    own = snapshot.process
+    text = "RAM that the API process holds."
+    yield GaugeMetricFamily("process_resident_memory_bytes", text, own.resident_bytes)
     yield CounterMetricFamily(
         "process_cpu_seconds", "CPU time of the API process.", own.cpu_seconds
     )
     yield GaugeMetricFamily("process_open_fds", "Files the API process holds open.", own.open_files)
-    told = "Unix time of the start of the API process."
-    yield GaugeMetricFamily("process_start_time_seconds", told, own.started_at)
+    text = "Unix time of the start of the API process."
+    yield GaugeMetricFamily("process_start_time_seconds", text, own.started_at)

@@ -18,7 +18,7 @@ from app.web.request_log import Traffic
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessReading:
+class ProcessMetrics:
     """The API process: bytes in RAM, CPU seconds so far, open files, Unix time of its start."""
 
     resident_bytes: int
@@ -28,7 +28,7 @@ class ProcessReading:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MetricsSnapshot:
     """Everything that is exported, at one moment.
 
     ``metrics`` has every model that was asked for, ``statuses`` those that have an engine now;
@@ -42,12 +42,12 @@ class Reading:
     traffic: Traffic
     database_up: bool
     lag: float
-    process: ProcessReading
+    process: ProcessMetrics
 
 
-async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading:
+async def read(pool: ModelPool, database: Database, traffic: Traffic) -> MetricsSnapshot:
     """Measure now."""
-    return Reading(
+    return MetricsSnapshot(
         lag=await _lag(),
         database_up=not await database.problem(),
         process=await asyncio.to_thread(_own),
@@ -58,11 +58,11 @@ async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Reading
     )
 
 
-def _own() -> ProcessReading:
+def _own() -> ProcessMetrics:
     process = psutil.Process()
     with process.oneshot():
         times = process.cpu_times()
-        return ProcessReading(
+        return ProcessMetrics(
             resident_bytes=process.memory_info().rss,
             cpu_seconds=times.user + times.system,
             open_files=process.num_fds(),

@@ -1,4 +1,4 @@
-"""What is known of a model on disk before anything is loaded."""
+"""The description of a model on disk, made without loading it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Task = Literal["chat", "embedding", "vision"]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The measures of a transformer that decide how much memory it takes; 0 where unknown.
+    """The dimensions of a transformer that decide how much memory it takes; 0 where unknown.
 
     ``key_width`` and ``value_width`` are numbers per head. ``kv_heads`` are those of the widest
     layer; ``kv_heads_of_all`` layers together is only set where layers differ.
@@ -35,12 +35,12 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Vision:
-    """What pictures a model takes.
+    """What images a model takes.
 
-    A picture is scaled to at most ``max_pixels`` and becomes ``min_tokens`` to ``max_tokens`` of
-    the prompt; 0: not known before it is loaded. ``max_images`` of one prompt (0: as many as its
-    context holds). ``size_bytes`` are the weights that look at pictures, where they are not part
-    of the model's own; ``notice`` is what the model's licence wants to be shown to users.
+    An image is scaled to at most ``max_pixels`` and becomes ``min_tokens`` to ``max_tokens`` of
+    the prompt; 0: not known before the model is loaded. A prompt has at most ``max_images`` (0: as
+    many as the context holds). ``size_bytes`` are the weights of the vision tower, where they are
+    in a file of their own. ``notice`` is what the model's licence requires users to be shown.
     """
 
     min_tokens: int = 0
@@ -59,10 +59,9 @@ class ModelCard:
     ``id`` is its name in requests, ``format`` the name that clients see of how it is stored,
     ``engine`` a name of ``ENGINES``, ``path`` a file or a folder.
     ``size_bytes`` are those of its weights. ``parameters`` is how many weights it has, 0 where
-    unknown. ``sha256`` is of its one file, if the hub it was pulled from told it. ``stamp``
-    changes whenever its files do. ``found_in`` is the models folder that was looked at.
-    ``vision`` is there exactly where pictures can be shown to it.
-    ``problem`` says why it cannot be loaded; None when it can.
+    unknown. ``sha256`` is that of its only file, if the hub stated it. ``stamp`` changes whenever
+    its files do. ``found_in`` is the models folder that was scanned. ``vision`` is set exactly
+    where the engine takes images. ``problem`` says why it cannot be loaded; None when it can.
     """
 
     id: str
@@ -89,7 +88,7 @@ class ModelCard:
 
     @property
     def kind(self) -> Task:
-        """What it mainly does: models of different kinds do not push each other out."""
+        """Its main task: models of different kinds do not evict each other."""
         for task in ("vision", "embedding"):
             if task in self.tasks:
                 return task

@@ -1,18 +1,27 @@
-"""The contract of an engine, and how one is named and built in its own process.
+"""The contract of an engine, and the table of all engines.
 
 An engine is a package with two modules:
 
-``format``  for the API process, so it imports no library that runs models: ``read(path)`` tells
-            whether a file or folder is a model of this engine, ``need(card, limits)`` how many
-            bytes it will take, ``LIBRARIES`` what must be installed.
-``engine``  for the engine process: ``build(spec, progress)``.
+``format``      for the API process, so it imports no library that runs models: ``read(path)``
+                describes a file or folder that is a model of this engine, ``need(card, limits)``
+                predicts its memory, ``LIBRARIES`` names what must be installed.
+``engine``      for the engine process: ``build(spec, progress)``.
+
+It may have more, where that applies:
+
+``hf_folders``  for an engine that shares folders of config.json and safetensors with others: how
+                well it suits a model (``catalogue.engine_choice``).
+``inspection``  for an engine whose models have chat templates: ``open_vocabulary(path)`` opens the
+                tokenizer alone, in a process of its own (``generation.inspect``).
+``ENVIRONMENT`` and ``UNWANTED_LIBRARIES`` in its ``__init__``: environment variables of its
+                processes, and modules that its libraries must not import.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -31,11 +40,13 @@ ENGINES = {
 }
 """Engine name → its package."""
 
-UNWANTED = {ENGINES["mlx"]: ("torch",)}
-"""What an engine's libraries would import if it is installed, and have no use for.
 
-It takes some 200 MB and ten seconds of every start.
-"""
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library that an engine needs: its name for users, and the command that installs it."""
+
+    name: str
+    install: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +57,11 @@ class EngineLimits:
     answer (0: the model's own, as far as ``kv_cache_bytes`` reach); ``default_max_tokens`` bounds
     an answer whose request names no limit; ``threads`` CPU threads; ``gpu_layers`` layers go to
     the GPU (-1: all). ``kv_cache_bytes`` hold keys and values of running and recent
-    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. A picture becomes at most
+    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. An image becomes at most
     ``image_tokens`` of the prompt (0: the model's own bound); ``vision_cache_bytes`` of RAM hold
-    what was computed of pictures. ``onnx_providers`` are onnxruntime's execution providers, the
-    first that works is taken. ``torch_dtype`` is the type that PyTorch computes in: float32,
-    bfloat16, float16, or auto for that of the files.
+    image features. ``onnx_providers`` are onnxruntime's execution providers, the first that works
+    is taken. ``torch_dtype`` is the type that PyTorch computes in: float32, bfloat16, float16, or
+    auto for that of the files.
     """
 
     slots: int = 8
@@ -84,7 +95,7 @@ class EngineInfo:
 
 
 Events = list[tuple[int, Event | ProviderError]]
-"""What a step gives, by job."""
+"""Events of a step, each with its job."""
 
 
 class Engine(Protocol):
@@ -98,19 +109,20 @@ class Engine(Protocol):
     def prepare(self, prompt: Prompt) -> Any:
         """Template and tokenise; raises ContextOverflow or UnsupportedInput.
 
-        What it returns is the engine's own, with the length of the prompt in ``prompt_tokens``.
+        The result is the engine's own type. It has the prompt's length in ``prompt_tokens``.
         """
 
     def admit(self, job: int, prepared: Any) -> bool:
-        """Take the job into a slot, or return False while others leave no room for it.
+        """Take the job into a slot, or return False while other jobs leave no room for it.
 
-        An engine with no job in hand always has room. Started comes from the next step.
+        An engine without jobs always has room. ``step`` emits the job's Started event.
         """
 
     def step(self) -> Sequence[tuple[int, Event | ProviderError]]:
         """Advance every admitted job once; a job ends with its End event.
 
-        One that cannot be served ends with an error of its own; an exception ends the process.
+        A job that cannot be served ends with an error as its event. A raised exception ends the
+        process.
         """
 
     def drop(self, job: int) -> None:
@@ -130,13 +142,13 @@ EngineFactory = Callable[[EngineSpec, Callable[[int], None]], Engine]
 class Format(Protocol):
     """The module ``format`` of an engine's package."""
 
-    LIBRARIES: tuple[str, ...]
-    """Modules that the engine imports and that an installation may lack."""
+    LIBRARIES: Mapping[str, Library]
+    """What the engine imports and an installation may lack, by the name of the module."""
 
     def read(self, path: Path) -> ModelCard | None:
         """Describe the model in this file or folder; None when it is none of this engine's.
 
-        Raises OSError and TooExpensive; what is damaged or half copied gets a ``problem``.
+        A damaged or incomplete model gets a ``problem``. Raises OSError and TooExpensive.
         """
 
     def need(self, card: ModelCard, limits: EngineLimits) -> Need:
@@ -150,13 +162,25 @@ def load(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
 
 
 def format_of(engine: str) -> Format:
-    """The light half of an engine of ``ENGINES``."""
+    """The module ``format`` of an engine of ``ENGINES``."""
     return cast("Format", importlib.import_module(f"{ENGINES[engine]}.format"))
 
 
 def missing_library(engine: str) -> str | None:
-    """Name a library that the engine needs and that is not installed."""
+    """The module of a library that the engine needs and that is not installed."""
     for library in format_of(engine).LIBRARIES:
         if importlib.util.find_spec(library) is None:
             return library
     return None
+
+
+def environment(package: str) -> Mapping[str, str]:
+    """Environment variables that the processes of an engine need (``ENVIRONMENT``)."""
+    found: Mapping[str, str] = getattr(importlib.import_module(package), "ENVIRONMENT", {})
+    return found
+
+
+def unwanted_libraries(package: str) -> tuple[str, ...]:
+    """Modules that must not be imported in an engine's process (``UNWANTED_LIBRARIES``)."""
+    found: tuple[str, ...] = getattr(importlib.import_module(package), "UNWANTED_LIBRARIES", ())
+    return found

@@ -28,7 +28,7 @@ class ModelNotFound(ProviderError):
         self.model = model
 
     def __str__(self) -> str:
-        return f"There is no model {self.model!r}; GET /api/v1/models lists the ones there are."
+        return f"There is no model {self.model!r}."
 
 
 class ModelConflict(ProviderError):

@@ -1,4 +1,4 @@
-"""Bytes: what a model will take, and how it is divided between GPU and RAM. Pure functions."""
+"""The memory of a model in bytes, and its division between GPU and RAM. Pure functions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes of one loaded model, by what they are for.
+    """Bytes that a loaded model takes, by purpose.
 
     ``runtime`` is the process itself with its libraries, ``compute`` scratch memory of a step.
     ``prefix_cache`` fills only as conversations leave the ``kv`` memory; all else is taken when
@@ -32,13 +32,13 @@ class Need:
 
     @property
     def at_start(self) -> int:
-        """What it takes before the first request."""
+        """Bytes that it takes before the first request."""
         return self.total - self.prefix_cache - (self.kv if self.kv_grows else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuPolicy:
-    """What the user allows on the GPU.
+    """The user's limits for the GPU.
 
     ``available`` bytes may be used; models with more weight than ``threshold`` bytes (0: none)
     are split and put at most that much there; ``layers`` fixes the number (-1: as many as fit).
@@ -51,7 +51,7 @@ class GpuPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a model goes: so many of its layers to the GPU, and the bytes on either side."""
+    """The layers of a model that go to the GPU, and the bytes on either side."""
 
     gpu_layers: int
     layers: int
@@ -60,10 +60,10 @@ class Placement:
 
 
 def place(need: Need, policy: GpuPolicy | None) -> Placement:
-    """Divide a model; without a policy all of it stays in RAM.
+    """Divide a model between GPU and RAM; without a policy all of it stays in RAM.
 
-    A layer takes its share of the weights and of the keys and values with it, and the first one
-    the scratch memory. What comes before and after the layers moves with the last of them.
+    A layer on the GPU takes its share of the weights and of the keys and values there, and the
+    first one the scratch memory. What comes before and after the layers follows the last of them.
     """
     if policy is None or not need.layers:
         return Placement(0, need.layers, 0, need.total)

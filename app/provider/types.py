@@ -10,7 +10,7 @@ from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "cancelled"]
-"""``cancelled`` never comes from an engine: whoever asked for the answer says so."""
+"""``cancelled`` never comes from an engine, but from the code that cancels a request."""
 Phase = Literal["queued", "loading", "prefill"]
 
 
@@ -23,10 +23,10 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImageNotes:
-    """What other programs found in a picture; models that know of such notes read them.
+    """What other programs found in an image, for models that were trained with such notes.
 
-    ``ocr`` is text in the picture, ``lens_keywords`` what it shows, ``lens_local_keywords`` the
-    same with places.
+    ``ocr`` is text in the image, ``lens_keywords`` what it shows, ``lens_local_keywords`` what it
+    shows where.
     """
 
     ocr: str = ""
@@ -36,7 +36,7 @@ class ImageNotes:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture inside a message: a PNG in RGB, upright, known by its SHA-256 (hex).
+    """An image inside a message: a PNG in RGB, upright, identified by its SHA-256 (hex).
 
     ``width`` and ``height`` are its pixels. ``mime`` is the type of the file it was made from.
     """
@@ -51,7 +51,7 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation: who speaks, and the parts of what is said."""
+    """A message of a conversation: its role and its parts."""
 
     role: Role
     parts: tuple[TextPart | ImagePart, ...]
@@ -68,7 +68,7 @@ class Message:
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
-        """All pictures of the message."""
+        """All images of the message."""
         return tuple(part for part in self.parts if isinstance(part, ImagePart))
 
 
@@ -108,7 +108,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one exchange. ``cached_tokens`` of the prompt did not have to be computed."""
+    """Tokens of a prompt and its answer. ``cached_tokens`` of the prompt came from the cache."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -130,7 +130,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SeenImage:
-    """A picture as the model sees it: scaled to so many pixels, as so many tokens."""
+    """An image as the model encodes it: scaled to so many pixels, as so many tokens."""
 
     sha256: str
     width: int
@@ -140,7 +140,7 @@ class SeenImage:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The engine has accepted the prompt: every error before this one had no effect.
+    """The engine has accepted the prompt. An error before this event had no effect.
 
     ``images`` are those of the prompt, in order.
     """
@@ -154,7 +154,7 @@ class Started:
 class Delta:
     """A piece of the answer, always whole characters.
 
-    ``retracted`` as in ``End``, as far as that has turned out: a stored answer may break off here.
+    ``retracted`` is that of ``End`` as far as it is known: a stored answer may break off here.
     """
 
     text: str
@@ -163,10 +163,10 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The last chunk of every answer that was not cut off by an error.
+    """The last chunk of every answer that did not end with an error.
 
-    ``retracted`` characters at the beginning of the text turned out to be thinking: they belong
-    to no answer that is kept as a whole.
+    ``retracted`` characters at the beginning of the text turned out to be thinking, and are left
+    out where the answer is kept as a whole.
     """
 
     reason: FinishReason
@@ -184,7 +184,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model that was to be loaded is there."""
+    """The requested model is loaded."""
 
 
 Chunk = Started | Delta | End

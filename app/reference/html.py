@@ -84,9 +84,9 @@ def address(operation: Schema, path: str) -> str:
 
 def bounds(schema: Schema) -> str:
     """The limits of a value, also those of its alternatives."""
-    told = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
-    told += [inner for option in schema.get("anyOf", ()) if (inner := bounds(option))]
-    return ", ".join(told)
+    texts = [text.format(schema[key]) for key, text in BOUNDS.items() if key in schema]
+    texts += [inner for option in schema.get("anyOf", ()) if (inner := bounds(option))]
+    return ", ".join(texts)
 
 
 def pretty(value: object) -> str:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from app.errors import AppError
 
 
 class StorageUnavailable(AppError):
     """The database cannot be reached or cannot take more."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+    retry_after = 5.0
 
 
 class PreconditionFailed(AppError):
@@ -20,3 +17,4 @@ class PreconditionFailed(AppError):
     def __init__(self, etag: str | None) -> None:
         now = f"its ETag is {etag} now" if etag else "it is not there any more"
         super().__init__(f"This is not as it was when you read it, {now}: read it again.")
+        self.etag = etag

@@ -17,9 +17,8 @@ class TemplateNotFound(AppError):
     """There is no prompt template of this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"There is no prompt template {name!r}; GET /prompt/templates lists the names."
-        )
+        super().__init__(f"There is no prompt template {name!r}.")
+        self.name = name
 
 
 class TemplateVersionNotFound(AppError):
@@ -27,19 +26,18 @@ class TemplateVersionNotFound(AppError):
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(
-            f"There is nothing to restore from version {version} of the prompt template {name!r}; "
-            f"GET /prompt/templates/{name}/versions says what there is."
+            f"There is nothing to restore from version {version} of the prompt template {name!r}."
         )
+        self.name = name
+        self.version = version
 
 
 class TemplateExists(AppError):
     """The owner has a prompt template of this name already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            f"You have a prompt template {name!r} already; "
-            f"PUT /prompt/templates/{name} replaces it."
-        )
+        super().__init__(f"You have a prompt template {name!r} already.")
+        self.name = name
 
 
 class TemplateBuiltIn(AppError):
@@ -47,9 +45,9 @@ class TemplateBuiltIn(AppError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"The prompt template {name!r} comes with the server and cannot be deleted; "
-            f"PUT /prompt/templates/{name} replaces it with one of your own."
+            f"The prompt template {name!r} comes with the server and cannot be deleted."
         )
+        self.name = name
 
 
 class TooManyTemplates(AppError):
@@ -57,3 +55,4 @@ class TooManyTemplates(AppError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"You have {most} prompt templates, the most there can be: delete one.")
+        self.most = most

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.config import Settings
 from app.errors import AppError
-from app.web import problem_details
+from app.web.error_rendering import ErrorRenderers
 from app.web.errors import HostNotAllowed, KeyRequired, OpenBindRefused, OriginNotAllowed
 
 HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,6 +32,7 @@ LOCAL = "local"
 """The owner of everything while there are no keys."""
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach ``host``."""
     try:
@@ -57,15 +59,18 @@ class Guard:
         self,
         app: ASGIApp,
         settings: Settings,
+        errors: ErrorRenderers,
         public: Collection[str],
         streams: Collection[re.Pattern[str]] = (),
     ) -> None:
         self.app = app
         self._settings = settings
+        self._errors = errors
         self._public = frozenset(public)
         self._streams = tuple(streams)
         self._admins = tuple(key.encode() for key in settings.admin_api_keys)
         self._keys = tuple(key.encode() for key in settings.api_keys)
+        self._origins = frozenset(settings.cors_origins)
         self._any_host = bool(settings.api_keys) or "*" in settings.allowed_hosts
         self._hosts = {"localhost", settings.host.lower(), *map(str.lower, settings.allowed_hosts)}
 
@@ -76,7 +81,7 @@ class Guard:
         try:
             self._admit(scope)
         except AppError as error:
-            refusal = problem_details.response(error, scope["state"]["request_id"])
+            refusal = self._errors.render(scope["path"], error, scope["state"]["request_id"])
             return await refusal(scope, receive, send)
         return await self.app(scope, receive, send)
 
@@ -115,9 +120,9 @@ class Guard:
 
     def _check_origin(self, headers: Headers) -> None:
         host = headers.get("host")
-        allowed = {f"http://{host}", f"https://{host}", *self._settings.cors_origins}
         for origin in headers.getlist("origin"):
-            if not {origin, "*"} & allowed:
+            own = origin in {f"http://{host}", f"https://{host}"}
+            if not own and not {origin, "*"} & self._origins:
                 raise OriginNotAllowed(
                     f"Pages of {origin[:200]} may not use this server. Add it to CORS_ORIGINS if "
                     "it is yours."

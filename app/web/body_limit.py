@@ -4,52 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web import problem_details
-from app.web.bounds import BodyPace
-from app.web.errors import UploadsBusy
+from app.web.bounds import BodyBounds, BodyPace
+from app.web.error_rendering import ErrorRenderers
 
 
 class BodyLimit:
-    """ASGI middleware: refuses a body of more than ``limit`` bytes, or slower than ``pace``.
+    """ASGI middleware: refuses a body that is larger or comes slower than it may.
 
-    On the paths ``large`` there may be ``large_limit`` bytes: they take pictures.
+    On some paths it may be larger: they take pictures.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        limit: int,
-        pace: BodyPace,
-        large: Collection[str] = (),
-        large_limit: int = 0,
-    ) -> None:
+    def __init__(self, app: ASGIApp, bounds: BodyBounds, errors: ErrorRenderers) -> None:
         self.app = app
-        self._limit = limit
-        self._pace = pace
-        self._large = frozenset(large)
-        self._large_limit = large_limit
+        self._bounds = bounds
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse by Content-Length at once, otherwise as soon as too much has come in."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        large = scope["path"] in self._large
-        limit = self._large_limit if large else self._limit
+        large = scope["path"] in self._bounds.large
+        limit = self._bounds.large_limit if large else self._bounds.limit
         setting = "MAX_VISION_REQUEST_BYTES" if large else "MAX_REQUEST_BYTES"
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared[:20]) > limit:
-            refusal = problem_details.response(
-                _too_large(limit, setting), scope["state"]["request_id"]
+            refusal = self._errors.render(
+                scope["path"], _too_large(limit, setting), scope["state"]["request_id"]
             )
             return await refusal(scope, receive, send)
-        timely = _Timely(receive, self._pace)
+        timely = _Timely(receive, self._bounds.pace)
         return await self.app(scope, _counted(timely.receive, limit, setting), send)
 
 
@@ -109,31 +97,3 @@ def _too_slow(pace: BodyPace) -> HTTPException:
 def _too_large(limit: int, setting: str) -> HTTPException:
     # This class, because the framework lets nothing else out of its reading of the body.
     return HTTPException(413, f"The body is larger than {limit} bytes (the setting {setting}).")
-
-
-class Reading:
-    """Bytes of large bodies that are in memory at the same time, of all requests together."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-
-    @contextmanager
-    def counted(self) -> Iterator[Callable[[int], None]]:
-        """Count the bytes that come in until the body is not needed any more.
-
-        What is given raises UploadsBusy when there would be more than the most.
-        """
-        mine = 0
-
-        def take(size: int) -> None:
-            nonlocal mine
-            if self._held + size > self._most:
-                raise UploadsBusy
-            self._held += size
-            mine += size
-
-        try:
-            yield take
-        finally:
-            self._held -= mine

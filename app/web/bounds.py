@@ -21,6 +21,15 @@ class BodyPace(NamedTuple):
     seconds: float
 
 
+class BodyBounds(NamedTuple):
+    """Bytes of a body: at most ``limit``, or ``large_limit`` on the paths ``large``."""
+
+    limit: int
+    large_limit: int
+    large: frozenset[str]
+    pace: BodyPace
+
+
 class ConnectionBounds(NamedTuple):
     """Bounds that only the HTTP server itself can keep, before the application sees a request."""
 

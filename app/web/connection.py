@@ -11,6 +11,10 @@ LEAST_CHUNK = 16
 """Bytes: each chunk costs as much time as a hundred times its content."""
 
 
+_REQUEST_LINE = 2**10
+"""Bytes of a head that are searched for the path."""
+
+
 class Connection(h11.Connection):
     """A server's connection whose requests are within bounds, or ``fault`` says what is wrong."""
 
@@ -19,6 +23,7 @@ class Connection(h11.Connection):
         self.fault: h11.RemoteProtocolError | None = None
         self._header_bytes = header_bytes
         self._chunks = self._content = 0
+        self._target = b""
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Read on; raises RemoteProtocolError, which is kept as ``fault``."""
@@ -36,6 +41,7 @@ class Connection(h11.Connection):
     def _checked(self, request: h11.Request) -> h11.Request:
         """The request with a target that is a path; h11 bounds only a head that is incomplete."""
         self._chunks = self._content = 0
+        self._target = request.target
         if _size(request) > self._header_bytes:
             raise h11.RemoteProtocolError("The headers are too large.", 431)
         if not request.http_version.startswith(b"1."):
@@ -47,6 +53,12 @@ class Connection(h11.Connection):
             # A proxy in front may have taken the other one: RFC 9112, section 6.1.
             raise h11.RemoteProtocolError("The length of the body is ambiguous.")
         return _origin_form(request) if b"://" in request.target else request
+
+    def path(self) -> str:
+        """The path of the request that is at fault, as far as it is known; it may be empty."""
+        begun, _ = self.trailing_data
+        words = bytes(begun[:_REQUEST_LINE]).split(b" ", 2) if begun else [b"", self._target]
+        return words[1].partition(b"?")[0].decode("latin-1") if len(words) > 1 else ""
 
     def _count(self, data: h11.Data) -> None:
         self._chunks += data.chunk_start

@@ -1,4 +1,4 @@
-"""Work that stops when the client hangs up."""
+"""Work that stops when the client disconnects."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.web.errors import ClientGone
 T = TypeVar("T")
 
 
-async def unless_hangup(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do ``work``; if the client hangs up before it is done, cancel it and raise ClientGone.
+async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Do ``work``; if the client disconnects before it is done, cancel it and raise ClientGone.
 
-    The request's body must have been read: ``receive`` has only the hang-up left to tell.
+    The request's body must have been read: ``receive`` brings nothing but the disconnect any more.
     """
     working = asyncio.create_task(work)
-    watching = asyncio.create_task(_hangup(receive))
+    watching = asyncio.create_task(_disconnected(receive))
     try:
         await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -29,7 +29,7 @@ async def unless_hangup(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         await _stop(working, watching)
 
 
-async def _hangup(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 

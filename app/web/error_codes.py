@@ -1,10 +1,11 @@
-"""The one table of statuses: what every error is called over HTTP."""
+"""The one table of statuses and codes: what every error is called over HTTP."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from app.conversations.errors import (
     ConversationBusy,
@@ -137,7 +138,26 @@ TABLE: dict[type[Exception], Kind] = {
 }
 """Status and code of every error; the nearest class wins."""
 
+FRAMEWORK = {
+    400: "malformed-body",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "request-timeout",
+    413: "request-too-large",
+    431: "headers-too-large",
+    501: "transfer-coding-not-supported",
+    505: "http-version-not-supported",
+}
+"""Codes of HTTPException, by its status."""
+
 
 def kind_of(error: type[BaseException]) -> Kind:
     """Status and code of an error of that class."""
     return next(TABLE[kind] for kind in (*error.__mro__, Exception) if kind in TABLE)
+
+
+def kind_of_error(error: Exception) -> Kind:
+    """Status and code of an error; those of the framework have one class for all statuses."""
+    if isinstance(error, HTTPException):
+        return Kind(error.status_code, FRAMEWORK.get(error.status_code, "http-error"))
+    return kind_of(type(error))

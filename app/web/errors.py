@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
-
 from app.errors import AppError
 
 
@@ -15,7 +12,7 @@ class MalformedRequest(AppError):
 class ServerFull(AppError):
     """All connections that there can be are being answered."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+    retry_after = 5.0
 
     def __str__(self) -> str:
         return (
@@ -37,8 +34,6 @@ class AdminKeyRequired(AppError):
 class KeyRequired(AppError):
     """No API key was sent, or one that is not among API_KEYS."""
 
-    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
-
 
 class OpenBindRefused(AppError):
     """The server listens beyond this machine, without keys and without the opt-out."""
@@ -59,7 +54,7 @@ class MediaTypeNotSupported(AppError):
 class UploadsBusy(AppError):
     """As many bytes of large bodies are in memory as may."""
 
-    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "2"}
+    retry_after = 2.0
 
     def __str__(self) -> str:
         return "The server is reading as many large requests as it can: try again in a moment."

@@ -21,6 +21,6 @@ def parsed(header: str, lines: Sequence[str]) -> ETags | None:
     if value.strip(" \t") == "*":
         return ETags(None)
     if not _TAGS.fullmatch(value):
-        told = f'{header} must be * or ETags in double quotes, such as "3".'
-        raise InvalidRequest(f"/header/{header}", told)
+        detail = f'{header} must be * or ETags in double quotes, such as "3".'
+        raise InvalidRequest(f"/header/{header}", detail)
     return ETags(frozenset(_EACH.findall(value)))

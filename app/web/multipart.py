@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from app.errors import InvalidRequest
 from app.media.errors import TooManyImages
-from app.media.picture import check_bytes
+from app.media.picture import Upload, check_bytes
 from app.media.policy import MediaPolicy
 from app.web.schema import LONGEST_TEXT
 
@@ -28,17 +28,9 @@ _LONGEST_FIELD = 4 * LONGEST_TEXT
 """Bytes: a character takes four at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file and the type it was declared as."""
-
-    content: bytes = field(repr=False)
-    mime: str
-
-
 @dataclass(slots=True)
 class Form:
-    """What a form said: texts by field, and files."""
+    """The content of a form: texts by field, and files."""
 
     fields: dict[str, str] = field(default_factory=dict)
     files: list[Upload] = field(default_factory=list)
@@ -111,8 +103,8 @@ class FormReader:
         self._field = options.get(b"name", b"").decode("utf-8", "replace")
         self._is_file = b"filename" in options
         if self._is_file and self._field not in FILE_FIELDS:
-            told = f"takes no file; files belong into {' or '.join(sorted(FILE_FIELDS))}"
-            raise InvalidRequest(f"/{self._field[:100]}", told)
+            reason = f"takes no file; files belong into {' or '.join(sorted(FILE_FIELDS))}"
+            raise InvalidRequest(f"/{self._field[:100]}", reason)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]

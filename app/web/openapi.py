@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.routing import BaseRoute
 
-from app.web.error_codes import TABLE
-from app.web.problem_details import FRAMEWORK, MEDIA_TYPE, TITLES, Problem
+from app.web.error_codes import FRAMEWORK, TABLE
+from app.web.problem_details import MEDIA_TYPE, TITLES, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -45,10 +45,10 @@ def _problem(status: int, version: int) -> dict[str, Any]:
         kind.code for kind in TABLE.values() if kind.status == status and kind.since <= version
     ]
     codes += [code for known, code in FRAMEWORK.items() if known == status]
-    told = ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
+    names = ", ".join(f"`{code}`" for code in dict.fromkeys(codes))
     schema = {"$ref": "#/components/schemas/Problem"}
     answer: dict[str, Any] = {
-        "description": f"{TITLES[status]}: {told}",
+        "description": f"{TITLES[status]}: {names}",
         "content": {MEDIA_TYPE: {"schema": schema}},
     }
     if status in {429, 503}:

@@ -1,27 +1,22 @@
-"""Errors as clients are told of them: problem objects (RFC 9457) with a stable ``code``."""
+"""Errors as problem details (RFC 9457) with a stable ``code``: the form that ``/api`` uses."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
-from app.conversations.errors import TurnFailed, cause_of
-from app.errors import MAX_FIELD_ERRORS, AppError, FieldError, InvalidRequest, pointer
-from app.provider.errors import (
-    ContextOverflow,
-    EngineBusy,
-    EngineUnavailable,
-    ProviderError,
-)
-from app.web.allow_header import allowed
-from app.web.error_codes import Kind, kind_of
+from app import errors as domain
+from app.conversations.errors import TurnFailed
+from app.errors import MAX_FIELD_ERRORS, AppError, InvalidRequest, pointer
+from app.provider.errors import ContextOverflow, ProviderError
+from app.web.error_codes import kind_of_error
+from app.web.error_rendering import headers_of
+from app.web.problem_hints import with_hint
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,17 +45,12 @@ TITLES = {
 }
 """Names of the statuses; Python's own change from version to version."""
 
-FRAMEWORK = {
-    400: "malformed-body",
-    404: "not-found",
-    405: "method-not-allowed",
-    408: "request-timeout",
-    413: "request-too-large",
-    431: "headers-too-large",
-    501: "transfer-coding-not-supported",
-    505: "http-version-not-supported",
-}
-"""Codes of HTTPException, by its status."""
+
+class FieldError(BaseModel):
+    """One thing wrong with a request body."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) to the value; empty: all of it.")
+    detail: str = Field(description="What is wrong with it.")
 
 
 class Problem(BaseModel):
@@ -92,33 +82,27 @@ def problem(error: Exception, request_id: str) -> Problem:
             conversation_id=error.conversation_id,
             message_id=error.message_id,
         )
-    status, code, _ = _kind(error)
-    errors = _field_errors(error)
+    status, code, _ = kind_of_error(error)
+    mistakes = _field_errors(error)
     return Problem(
         title=TITLES[status],
         status=status,
-        detail=_detail(error, errors),
+        detail=_detail(error, mistakes),
         code=code,
         request_id=request_id,
-        errors=errors,
+        errors=None if mistakes is None else [_wire(mistake) for mistake in mistakes],
         needed=error.needed if isinstance(error, ContextOverflow) else None,
         limit=error.limit if isinstance(error, ContextOverflow) else None,
     )
 
 
-def _kind(error: Exception) -> Kind:
-    if isinstance(error, HTTPException):
-        return Kind(error.status_code, FRAMEWORK.get(error.status_code, "http-error"))
-    return kind_of(type(error))
-
-
-def _detail(error: Exception, errors: Sequence[FieldError] | None) -> str:
+def _detail(error: Exception, mistakes: Sequence[domain.FieldError] | None) -> str:
     if isinstance(error, HTTPException):
         return _FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
-    if isinstance(error, RequestValidationError) and errors:
-        return f"{errors[0].pointer or 'The body'}: {errors[0].detail}"
+    if isinstance(error, RequestValidationError) and mistakes:
+        return f"{mistakes[0].pointer or 'The body'}: {mistakes[0].detail}"
     if isinstance(error, (AppError, ProviderError)):
-        return str(error)
+        return with_hint(error)
     return "The server made a mistake. Please report it with the request_id."
 
 
@@ -129,7 +113,11 @@ _FRAMEWORK_DETAIL = {
 }
 
 
-def _field_errors(error: Exception) -> list[FieldError] | None:
+def _wire(mistake: domain.FieldError) -> FieldError:
+    return FieldError(pointer=mistake.pointer, detail=mistake.detail)
+
+
+def _field_errors(error: Exception) -> list[domain.FieldError] | None:
     if isinstance(error, InvalidRequest):
         return error.errors
     if isinstance(error, RequestValidationError):
@@ -137,42 +125,18 @@ def _field_errors(error: Exception) -> list[FieldError] | None:
     return None
 
 
-def _field_error(found: Mapping[str, Any]) -> FieldError:
+def _field_error(found: Mapping[str, Any]) -> domain.FieldError:
     where, *path = found["loc"]
     if found["type"] == "json_invalid":
-        return FieldError(
-            pointer="",
-            detail=f"Not valid JSON: {found['ctx']['error']} at character {path[0]}",
+        return domain.FieldError(
+            "", f"Not valid JSON: {found['ctx']['error']} at character {path[0]}"
         )
     steps = path if where in {"body", "query"} else [where, *path]
-    return FieldError(pointer=pointer(*steps), detail=found["msg"])
+    return domain.FieldError(pointer(*steps), found["msg"])
 
 
-def response(error: Exception, request_id: str) -> Response:
-    """The HTTP answer that tells the client of ``error``."""
-    told = problem(error, request_id)
-    error = cause_of(error)
-    headers: dict[str, str] = {"Cache-Control": "no-store"}
-    if isinstance(error, (EngineBusy, EngineUnavailable)):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, (AppError, HTTPException)):
-        headers |= error.headers or {}
-    body = told.model_dump_json(exclude_none=True)
-    return Response(body, told.status, headers, MEDIA_TYPE)
-
-
-async def handle(request: Request, error: Exception) -> Response:
-    """Answer an error that left a route."""
-    if isinstance(error, HTTPException) and error.status_code == 405:
-        error.headers = {"Allow": allowed(request)}
-    return response(error, request.state.request_id)
-
-
-HANDLED: tuple[type[Exception], ...] = (
-    AppError,
-    TurnFailed,
-    ProviderError,
-    RequestValidationError,
-    HTTPException,
-)
-"""The roots of the tree, each to be registered with ``handle``; what is left is a bug."""
+def render(error: Exception, request_id: str) -> Response:
+    """The HTTP answer that describes ``error``."""
+    described = problem(error, request_id)
+    body = described.model_dump_json(exclude_none=True)
+    return Response(body, described.status, headers_of(error), MEDIA_TYPE)

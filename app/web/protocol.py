@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from app.web import h11_patterns, problem_details
 from app.web.bounds import ConnectionBounds
 from app.web.connection import Connection
+from app.web.error_rendering import ErrorRenderers
 from app.web.errors import MalformedRequest, ServerFull
 from app.web.waiting import Waiting
 
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 
 LINGER_SECONDS = 5.0
 """How long what a refused client still sends is thrown away, so that it can read the refusal."""
+
+_DEFAULT_ERRORS = ErrorRenderers(problem_details.render)
+"""For an application that registers no dialects in its lifespan state."""
 
 h11_patterns.install()
 
@@ -203,7 +207,8 @@ class BoundedProtocol(H11Protocol):
 
     def _response(self, error: Exception) -> bytes:
         request_id = uuid.uuid4().hex
-        answer = problem_details.response(error, request_id)
+        errors: ErrorRenderers = self.app_state.get("errors", _DEFAULT_ERRORS)
+        answer = errors.render(self.conn.path(), error, request_id)
         self._count(answer.status_code, request_id)
         headers = [
             *self.server_state.default_headers,

@@ -1,4 +1,4 @@
-"""Logging: one line per request, which never holds a word of what was said."""
+"""Logging: one line per request, which never holds a word of a question or an answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections import Counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web import problem_details
 from app.web.allow_header import METHODS
+from app.web.error_rendering import ErrorRenderers
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,10 @@ class RequestLog:
     is answered with 500.
     """
 
-    def __init__(self, app: ASGIApp, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, traffic: Traffic, errors: ErrorRenderers) -> None:
         self.app = app
         self._traffic = traffic
+        self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on; a client may choose the id by sending the header itself."""
@@ -57,7 +58,8 @@ class RequestLog:
             log.exception("request %s failed", request_id)
             if sending.status:
                 raise  # too late to say so: the server cuts the connection
-            await problem_details.response(error, request_id)(scope, receive, sending)
+            answer = self._errors.render(scope["path"], error, request_id)
+            await answer(scope, receive, sending)
         finally:
             milliseconds = 1000 * (time.perf_counter() - began)
             self._traffic[_method(scope), sending.status] += 1

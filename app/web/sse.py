@@ -1,32 +1,21 @@
-"""Provider events → server-sent events. Knows nothing of routes, wire models or models.
+"""Server-sent events: how a stream of provider events is sent, whatever a dialect makes of them.
 
-The order on the wire, each event with an id that counts from 0:
+An ``Encoder`` turns events into text. This module reads ahead, waits for the engine to accept
+the prompt, sends what is ready at once, fills silences with ``: keep-alive`` comments and stops
+the stream when the client disconnects.
 
-    message   {id, model}               always first
-    queued    {ahead}                   ┐
-    loading   {percent}                 │ any number, where known
-    prefill   {done, total}             ┘
-    delta     {text}                    any number
-    done      {finish_reason, usage}    ┐ exactly one of these two, and nothing after it
-    error     the problem object        ┘
-
-A stream that only loads a model has no deltas, and its ``done`` describes the model.
-``: keep-alive`` comments fill silences. The status is 200 only once the engine has accepted the
-prompt, or has kept us waiting for STREAM_PATIENCE_SECONDS: an error before that is a normal HTTP
-error, one after it an event with the same status and code.
+The status is 200 only once the engine has accepted the prompt, or has kept us waiting for
+STREAM_PATIENCE_SECONDS. An error before that is a normal HTTP error; one after it is an event.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -35,27 +24,48 @@ from app.conversations.errors import cause_of
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Loaded, Progress, Started
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.errors import ClientGone
-from app.web.problem_details import problem
 
 log = logging.getLogger(__name__)
 
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
-Fields = Mapping[str, Any]
-Told = Event | Loaded
+StreamEvent = Event | Loaded
+
+
+class Encoder(Protocol):
+    """What one dialect makes of a stream; each method returns ready frames, or nothing.
+
+    An encoder serves one stream, so it may keep state, such as the number of the next event.
+    """
+
+    def start(self) -> str:
+        """What comes first, before any event."""
+
+    def event(self, event: Progress | Delta | End | Loaded) -> str:
+        """What clients see of ``event``; End and Loaded are the last of a stream."""
+
+    def error(self, error: Exception, request_id: str) -> str:
+        """How a stream ends that has failed after it began."""
+
+
+def frame(data: str, *, event: str | None = None, event_id: int | None = None) -> str:
+    """One event of one line of data, as the standard of server-sent events writes it."""
+    named = "" if event is None else f"event: {event}\n"
+    numbered = "" if event_id is None else f"id: {event_id}\n"
+    return f"{named}{numbered}data: {data}\n\n"
 
 
 class Feed:
     """Reads a stream ahead of its client, so that nothing is lost when a wait times out."""
 
-    def __init__(self, events: AsyncGenerator[Told, None]) -> None:
-        self._queue: asyncio.Queue[Told | Exception] = asyncio.Queue()
+    def __init__(self, events: AsyncGenerator[StreamEvent, None]) -> None:
+        self._queue: asyncio.Queue[StreamEvent | Exception] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read(events))
 
-    async def _read(self, events: AsyncGenerator[Told, None]) -> None:
+    async def _read(self, events: AsyncGenerator[StreamEvent, None]) -> None:
         try:
             async with aclosing(events):
                 async for event in events:
@@ -63,10 +73,10 @@ class Feed:
                     if isinstance(event, End | Loaded):
                         return
             self._queue.put_nowait(EngineUnavailable("The answer broke off.", 1.0))
-        except Exception as error:  # the client is told of it where it is answered
+        except Exception as error:  # whoever reads the batches reports it
             self._queue.put_nowait(error)
 
-    async def batch(self, seconds: float) -> list[Told | Exception]:
+    async def batch(self, seconds: float) -> list[StreamEvent | Exception]:
         """Everything that is ready; waits so long for the first, then returns nothing."""
         try:
             async with asyncio.timeout(seconds):
@@ -83,37 +93,22 @@ class Feed:
         await asyncio.gather(self._reader, return_exceptions=True)
 
 
-def plain_done(end: End) -> Fields:
-    """What the ``done`` event says where nothing is stored."""
-    return {"finish_reason": end.reason, "usage": asdict(end.usage)}
-
-
 class EventStream(Response):
-    """The answer of a streaming route: ``head`` is what its ``message`` event says.
-
-    ``done`` makes what its ``done`` event says, of the End or Loaded that came last.
-    """
+    """The answer of a streaming route: ``events`` as ``encoder`` writes them."""
 
     media_type = "text/event-stream"
 
-    def __init__(
-        self,
-        head: Fields,
-        events: AsyncGenerator[Told, None],
-        done: Callable[[Any], Fields] = plain_done,
-    ) -> None:
+    def __init__(self, encoder: Encoder, events: AsyncGenerator[StreamEvent, None]) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._head = head
+        self._encoder = encoder
         self._events = events
-        self._done = done
         self._started = False
-        self._ids = itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it all; the client hanging up closes the stream in whatever phase it is."""
+        """Send it all; a client that disconnects closes the stream in whatever phase it is."""
         try:
-            await unless_hangup(receive, self._run(send, scope["state"]))
+            await unless_disconnected(receive, self._run(send, scope["state"]))
         except ClientGone:
             if not self._started:
                 raise
@@ -129,31 +124,32 @@ class EventStream(Response):
         self._started = True
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
-        await _body(send, self._frame("message", self._head), more=True)
+        await _body(send, self._encoder.start(), more=True)
 
-    async def _send(self, send: Send, batch: Sequence[Told | Exception], request_id: str) -> bool:
+    async def _send(
+        self, send: Send, batch: Sequence[StreamEvent | Exception], request_id: str
+    ) -> bool:
         """Write a batch at once, a comment if it is empty; True when it held the end."""
-        told = [event for event in batch if not isinstance(event, Started)]
-        named = [
-            ("done", self._done(event))
-            if isinstance(event, End | Loaded)
-            else _named(event, request_id)
-            for event in told
-        ]
-        text = "".join(self._frame(*event) for event in named) if batch else ": keep-alive\n\n"
+        text = "".join(self._encoded(event, request_id) for event in batch)
+        text = text if batch else ": keep-alive\n\n"
         ended = bool(batch) and isinstance(batch[-1], (End, Loaded, Exception))
-        if text:
+        if text or ended:
             await _body(send, text, more=not ended)
         return ended
 
-    def _frame(self, name: str, fields: Fields) -> str:
-        data = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        return f"event: {name}\nid: {next(self._ids)}\ndata: {data}\n\n"
+    def _encoded(self, event: StreamEvent | Exception, request_id: str) -> str:
+        if isinstance(event, Started):
+            return ""
+        if not isinstance(event, Exception):
+            return self._encoder.event(event)
+        if not isinstance(cause_of(event), (AppError, ProviderError)):
+            log.error("a stream failed", exc_info=event)
+        return self._encoder.error(event, request_id)
 
 
-async def _until_started(feed: Feed, patience: float) -> list[Told | Exception]:
+async def _until_started(feed: Feed, patience: float) -> list[StreamEvent | Exception]:
     """What came until the engine accepted the prompt or patience ran out; raises its refusal."""
-    seen: list[Told | Exception] = []
+    seen: list[StreamEvent | Exception] = []
     deadline = time.monotonic() + patience
     while (left := deadline - time.monotonic()) > 0:
         seen += await feed.batch(left)
@@ -166,27 +162,3 @@ async def _until_started(feed: Feed, patience: float) -> list[Told | Exception]:
 
 async def _body(send: Send, text: str, *, more: bool) -> None:
     await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
-
-
-def _named(event: Progress | Delta | Exception, request_id: str) -> tuple[str, Fields]:
-    """The event's name and data on the wire."""
-    match event:
-        case Delta(text=text):
-            return "delta", {"text": text}
-        case Progress():
-            return event.phase, _progress(event)
-        case Exception():
-            if not isinstance(cause_of(event), (AppError, ProviderError)):
-                log.error("a stream failed", exc_info=event)
-            return "error", problem(event, request_id).model_dump(exclude_none=True)
-    raise TypeError(f"{event!r} has no name on the wire")
-
-
-def _progress(event: Progress) -> Fields:
-    match event.phase:
-        case "queued":
-            return {"ahead": event.done}
-        case "loading":
-            return {"percent": event.done}
-        case "prefill":
-            return {"done": event.done, "total": event.total}

@@ -1,1 +1,1 @@
-"""Programs that drive one library directly: the yardsticks beside the servers."""
+"""Programs that drive one library directly: the baselines beside the servers."""

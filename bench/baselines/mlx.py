@@ -1,4 +1,4 @@
-"""The yardstick of MLX: mlx-lm's own batch loop in a bare process. No HTTP, no text, greedy.
+"""Baseline of MLX: mlx-lm's own batch loop in a bare process. No HTTP, no text, greedy.
 
 Reads ``{"texts": […], "max_tokens": n, "lanes": n}`` per line and answers
 ``{"tokens": n, "seconds": s}``.

@@ -1,4 +1,4 @@
-"""The yardstick of looking at pictures: mlx-vlm's tower in a bare process, and nothing but that.
+"""Baseline of image encoding: mlx-vlm's vision tower in a bare process.
 
 Reads ``{"texts": [file, …], …}`` per line and answers ``{"tokens": n, "seconds": s}``: what the
 pictures in the files became, and how long it took to encode them.
@@ -20,8 +20,8 @@ from app.provider.architectures.qwen_vl_pixels import patches
 from bench.baselines.driver import serve
 
 
-class Eyes:
-    """The tower of a folder, which computes in the type of its weights."""
+class ImageEncoder:
+    """The vision tower of a folder; it computes in the type of its weights."""
 
     def __init__(self, folder: Path) -> None:
         self._model = importlib.import_module("mlx_vlm.utils").load_model(folder)
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, help="ignored: on CPUs MLX computes with one")
-    serve(Eyes(parser.parse_args().model).run)
+    serve(ImageEncoder(parser.parse_args().model).run)
 
 
 if __name__ == "__main__":

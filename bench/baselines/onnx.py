@@ -1,4 +1,4 @@
-"""The yardstick of ONNX: ``onnxruntime_genai.Generator`` in a bare process. No HTTP, greedy.
+"""Baseline of ONNX: ``onnxruntime_genai.Generator`` in a bare process. No HTTP, greedy.
 
 A request has a Generator; several are taken in turn, a token each.
 

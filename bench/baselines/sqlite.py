@@ -1,4 +1,4 @@
-"""The yardstick of the store: the same work in SQL written by hand, on one bare connection.
+"""Baseline of the store: the same work in SQL written by hand, on one bare connection.
 
 What is indexed and which candidate counts are the server's own functions: the work would not be
 the same without them.
@@ -120,7 +120,7 @@ class RawStore:
         return self._all(statement, tuple(listed))
 
     def asked(self, conversation_id: str, question: str) -> Turn:
-        """Store a question and an empty answer; read all that was said."""
+        """Store a question and an empty answer; read all messages before it."""
         moment, asked, answer = _now(), str(uuid4()), str(uuid4())
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")

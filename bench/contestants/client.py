@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bench.inputs.prompts import Messages
 
 Watch = Callable[[float], bool]
-"""Hears the time of every read; true ends the stream by hanging up."""
+"""Gets the time of every read; returns true to close the connection."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Client:
         watch: Watch | None = None,
         conversation: str | None = None,
     ) -> Reply:
-        """Stream one answer to its end, or until ``watch`` has seen enough.
+        """Stream one answer to its end, or until ``watch`` returns true.
 
         ``conversation`` is one that the server keeps, to go on with.
         """

@@ -14,12 +14,12 @@ def get(path: str) -> bytes:
 
 def post(path: str, body: dict[str, object]) -> bytes:
     """Likewise."""
-    told = json.dumps(body).encode()
+    content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(told)}\r\n\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
     )
-    return head.encode() + told
+    return head.encode() + content
 
 
 def connect(port: int) -> socket.socket:

@@ -20,7 +20,7 @@ MLX_SERVER, MLX_VLM_SERVER = "mlx_lm.server", "mlx_vlm.server"
 RAW, GENERATOR, MLX_LOOP = "raw loop", "Generator", "BatchGenerator"
 """Libraries driven directly: llama.cpp, onnxruntime-genai, mlx-lm."""
 STORED = "ours, stored"
-"""Our server again, when it keeps the conversations instead of being told them every time."""
+"""Our server again, storing the conversations; clients then send the new message only."""
 STORE, SQLITE = "store functions", "raw sqlite3"
 """What is below our routes for conversations, and what is below that."""
 MLX_VLM_NEEDS = ("mlx_vlm", "mlx_audio", "cryptography", "fastapi", "uvicorn")

@@ -15,18 +15,18 @@ from bench.models.qwen2_vl import mmproj_of
 PATH = "/api/v5/vision/chat/stream"
 
 
-def seeing(server: Server, model: Path, *, starter: bool = False) -> Server:
+def with_vision(server: Server, model: Path, *, starter: bool = False) -> Server:
     """The server as it is started for a model that sees; the starter's pictures are small."""
     if server.name == MLX_VLM_SERVER:
         return replace(server, dialect=_naming(str(model), server.dialect))
     if server.name == OURS:
         return replace(server, env=_own_env(server))
     if server.name == LLAMA_SERVER:
-        return replace(server, command=_with_eyes(server, starter))
+        return replace(server, command=_with_mmproj(server, starter))
     return server
 
 
-def eye(client: Client) -> Client:
+def vision_client(client: Client) -> Client:
     """A client that shows the same server pictures."""
     if client.dialect.path.startswith("/api/"):
         return replace(client, dialect=replace(client.dialect, path=PATH, body=_own_body))
@@ -34,7 +34,7 @@ def eye(client: Client) -> Client:
 
 
 def _naming(model: str, dialect: Dialect) -> Dialect:
-    """It wants to be told its one model with every question."""
+    """mlx-vlm's server requires the model's name in every request."""
     return replace(dialect, body=lambda *asked: dialect.body(*asked) | {"model": model})
 
 
@@ -45,7 +45,7 @@ def _own_env(server: Server) -> Any:
     return env
 
 
-def _with_eyes(server: Server, starter: bool) -> Any:
+def _with_mmproj(server: Server, starter: bool) -> Any:
     # It knows no bound of a model's own; without this one it would scale the starter's pictures up.
     bound = ["--image-max-tokens", "49"] if starter else []
 
@@ -56,7 +56,7 @@ def _with_eyes(server: Server, starter: bool) -> Any:
 
 
 def _own_body(messages: Messages, max_tokens: int) -> dict[str, object]:
-    """Only the last question: the server keeps what was said before it."""
+    """Only the last question: the server stores the messages before it."""
     asked = [part for message in messages[-1:] for part in _parts(message)]
     texts = [str(part["text"]) for part in asked if part["type"] == "text"]
     shown = [{"base64": one, "mime": "image/png"} for one in _pictures(asked)]

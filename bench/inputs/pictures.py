@@ -1,4 +1,4 @@
-"""Pictures that nobody has seen before, and messages that show them."""
+"""New random pictures that no cache holds, and messages with them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def question(seed: str, shown: bytes, size: int) -> Messages:
     return showing(words(seed, size), shown, system=words(f"before {seed}", size))
 
 
-def told(count: int, *, scaled: bool) -> list[tuple[Messages, str]]:
+def held_out(count: int, *, scaled: bool) -> list[tuple[Messages, str]]:
     """Held-out questions to the vision starter that are whole conversations, with the answers.
 
     ``scaled``: pictures have the size that the model sees, so that no server has to choose one.
@@ -57,8 +57,8 @@ def told(count: int, *, scaled: bool) -> list[tuple[Messages, str]]:
         if more or len(asked) == count:
             continue
         drawn = [scene.draw() for scene in turn.scenes]
-        seen = [one.resize(bounds.size(*one.size), Image.Resampling.BICUBIC) for one in drawn]
-        shown = map(png, seen if scaled else drawn)
+        resized = [one.resize(bounds.size(*one.size), Image.Resampling.BICUBIC) for one in drawn]
+        shown = map(png, resized if scaled else drawn)
         asked.append((showing(turn.asked.question, *shown, system=case.system or ""), case.answer))
     return asked
 

@@ -158,10 +158,10 @@ def _batches(messages: int) -> Iterator[tuple[Batch, list[Any]]]:
 
 def _spoken(messages: int) -> Iterator[tuple[_Talk, Row]]:
     """All messages with their conversations, in the order of time."""
-    random, said, moment = Random(messages), texts(messages), FIRST
+    random, contents, moment = Random(messages), texts(messages), FIRST
     for turn, talk in enumerate(_order(random, messages // (2 * TURNS))):
         moment += random.randrange(2 * PACE)
-        question, answer = next(said), next(said)
+        question, answer = next(contents), next(contents)
         if talk.leaf is None:
             talk.id, talk.begun, talk.title = (
                 _id(random, moment),
@@ -218,9 +218,9 @@ def _indexed(talk: _Talk, row: Row) -> tuple[str, str]:
     return content, talk.id
 
 
-def _grams(told: list[tuple[str, str]]) -> list[Any]:
+def _grams(rows: list[tuple[str, str]]) -> list[Any]:
     owner = owner_tag(LOCAL)
-    documents = (text_grams(text, owner, conversation_tag(name)) for text, name in told)
+    documents = (text_grams(text, owner, conversation_tag(name)) for text, name in rows)
     return [SQLITE.index_value(one) for one in documents]
 
 

@@ -24,7 +24,7 @@ IDS = {
     "image_token_id": qwen2_vl.PAD,
     "video_token_id": qwen2_vl.VIDEO,
 }
-EYES: dict[str, Any] = {
+VISION_CONFIG: dict[str, Any] = {
     "model_type": "qwen2_5_vl",
     "depth": qwen2_vl.DEPTH,
     "hidden_size": qwen2_vl.HIDDEN,
@@ -47,7 +47,7 @@ def config() -> dict[str, Any]:
     ids = {key: qwen2.FIRST_SPECIAL + qwen2_vl.SPECIALS.index(IDS[key]) for key in IDS}
     rope = {"type": "mrope", "mrope_section": list(qwen2_vl.SECTIONS)}
     kind = {"model_type": "qwen2_5_vl", "rope_scaling": rope}
-    return CONFIG | ids | kind | {"vision_config": dict(EYES)}
+    return CONFIG | ids | kind | {"vision_config": dict(VISION_CONFIG)}
 
 
 def ensure(folder: Path) -> Path:
@@ -65,7 +65,7 @@ def _write(folder: Path) -> None:
     library = importlib.import_module("mlx_vlm.models.qwen2_5_vl")
     made = library.ModelConfig.from_dict(config())
     made.text_config = library.TextConfig.from_dict(config())
-    made.vision_config = library.VisionConfig.from_dict(EYES)
+    made.vision_config = library.VisionConfig.from_dict(VISION_CONFIG)
     model = library.Model(made)
     model.update(tree_map_with_path(random_weights, model.parameters()))
     importlib.import_module("mlx_lm.utils").save_model(folder, model, donate_model=True)

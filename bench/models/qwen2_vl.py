@@ -1,7 +1,7 @@
-"""Random weights in the shape of Qwen2.5-VL: the text half of ``bench.models.qwen2`` with eyes.
+"""Random weights in the shape of Qwen2.5-VL: ``bench.models.qwen2`` with a vision tower.
 
-The tower that looks at pictures has the proportions of the real one at half its width and half its
-depth: windows of 112 pixels, and every fourth layer looks at the whole picture. A picture of 300
+The vision tower has the proportions of the real one at half its width and half its depth: windows
+of 112 pixels, and full attention in every fourth layer. A picture of 300
 tokens takes it some 100 billion multiplications, the real one 800 billion.
 """
 
@@ -17,7 +17,7 @@ from bench.models import qwen2
 
 DEPTH, HIDDEN, HEADS, FFN = 16, 640, 8, 1710
 WHOLE = 4
-"""Every so many layers one looks at the whole picture."""
+"""Every fourth layer attends to the whole picture."""
 PATCH, MERGE, FRAMES, WINDOW = 14, 2, 2, 112
 SIDE = PATCH * MERGE
 MIN_PIXELS, MAX_PIXELS = 4 * SIDE**2, 1280 * SIDE**2
@@ -42,7 +42,7 @@ TEMPLATE = (
 
 def ensure(path: Path) -> Path:
     """Write model and ``mmproj_of(path)`` unless they are there; a torn write leaves nothing."""
-    for target, write in ((mmproj_of(path), _write_eyes), (path, _write_text)):
+    for target, write in ((mmproj_of(path), _write_mmproj), (path, _write_text)):
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             draft = target.with_suffix(".part")
@@ -52,7 +52,7 @@ def ensure(path: Path) -> Path:
 
 
 def mmproj_of(model: Path) -> Path:
-    """The file with a model's eyes, beside it."""
+    """The path of the ``mmproj`` file that belongs to a model file."""
     return model.with_name(f"mmproj-{model.name}")
 
 
@@ -62,7 +62,7 @@ def _write_text(path: Path) -> None:
     qwen2.write(writer, SPECIALS, TEMPLATE)
 
 
-def _write_eyes(path: Path) -> None:
+def _write_mmproj(path: Path) -> None:
     writer = gguf.GGUFWriter(path, "clip")
     _add_facts(writer)
     random = np.random.default_rng(1)
@@ -77,7 +77,7 @@ def _write_eyes(path: Path) -> None:
 
 
 def tensors() -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Name and shape of every tensor of the eyes."""
+    """Name and shape of every tensor of the vision tower."""
     for frame in ("", ".1"):
         yield f"v.patch_embd.weight{frame}", (HIDDEN, 3, PATCH, PATCH)
     yield "v.post_ln.weight", (HIDDEN,)

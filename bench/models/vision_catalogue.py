@@ -17,8 +17,8 @@ from bench.models import qwen2_vl
 class Kind:
     """One engine's models, the library it needs, and who else runs them.
 
-    ``shape`` is the generated model, empty where there is none. ``yardstick`` is the module that
-    looks at pictures and does nothing else, with the name that the report has for it. ``size`` is
+    ``shape`` is the generated model, empty where there is none. ``baseline`` is the module that
+    only encodes pictures, with its name in the report. ``size`` is
     that of the pictures in pixels, whole tiles of 28, and ``slower`` divides their number, so that
     a slow library does not take most of the time.
     """
@@ -27,7 +27,7 @@ class Kind:
     library: str
     shape: str = ""
     server: str = ""
-    yardstick: tuple[str, str] = ("", "")
+    baseline: tuple[str, str] = ("", "")
     size: tuple[int, int] = (0, 0)
     slower: int = 1
 

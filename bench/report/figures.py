@@ -141,7 +141,7 @@ VISION_ENGINES = {
 """Engine → its pictures, and the server that is shown the same ones."""
 
 VISION_PARTS = {
-    "encode": ("to look at one, more than to read as many words", "ms"),
+    "encode": ("to encode one, beyond the prefill of as many words", "ms"),
     "first": ("first token of the first question", "ms"),
     "follow": ("first token of the next one about the same picture", "ms"),
     "ratio": ("first token of the next one ÷ of the first", ""),

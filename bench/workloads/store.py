@@ -75,13 +75,13 @@ class Tasks:
         with contextlib.closing(sqlite3.connect(path)) as file:
             keys = file.execute("SELECT updated_at, id FROM conversations ORDER BY id").fetchall()
         kinds = random.choices(list(QUERIES.values()), k=count)
-        said = texts(2 * count, seed=count)
+        contents = texts(2 * count, seed=count)
         return cls(
             places=[None if one % 4 == 0 else random.choice(keys) for one in range(count)],
             conversations=[random.choice(keys)[1] for _ in range(count)],
             queries=[random.choice(kind) for kind in kinds],
             scattered=random.choices(SCATTERED, k=WARM_UP + 200),
-            turns=[(random.choice(keys)[1], next(said), next(said)) for _ in range(count)],
+            turns=[(random.choice(keys)[1], next(contents), next(contents)) for _ in range(count)],
         )
 
 

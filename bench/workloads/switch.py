@@ -158,9 +158,9 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._over.wait(WATCH_SECONDS):
-            self.look()
+            self.sample()
 
-    def look(self) -> None:
+    def sample(self) -> None:
         """Add up what they hold now."""
         self.most = max(self.most, sum(map(_resident_bytes, self._server.children())))
 

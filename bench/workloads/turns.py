@@ -24,9 +24,9 @@ LAST_TURNS = 3
 
 
 class Conversation:
-    """A client's memory of one conversation: the server is told all of it every time.
+    """A client's memory of one conversation: the server gets all of it every time.
 
-    One that keeps conversations is told all of it once, and from then on only the question.
+    A server that stores conversations gets all of it once, and from then on only the question.
     """
 
     def __init__(self, seed: str, scale: Scale) -> None:
@@ -41,8 +41,8 @@ class Conversation:
     async def turn(self, client: Client) -> float:
         """Ask the next question and keep the answer; seconds to its first token."""
         self._say("user", words(f"{self._seed} {len(self._messages)}", QUESTION))
-        told = self._messages[-1:] if self._kept else self._messages
-        reply = await client.ask(told, self._answer, conversation=self._kept)
+        unsent = self._messages[-1:] if self._kept else self._messages
+        reply = await client.ask(unsent, self._answer, conversation=self._kept)
         self._kept = reply.conversation
         self._say("assistant", reply.text)
         return reply.ttft

@@ -1,4 +1,4 @@
-"""Pictures: what looking at one costs, what it costs to see it again, and what is seen in it."""
+"""Pictures: the time to encode one, the time when it comes again, the share of right answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from bench.baselines.driver import driven
 from bench.contestants.client import Client
 from bench.contestants.servers import OURS
-from bench.contestants.vision_servers import eye, seeing
-from bench.inputs.pictures import picture, question, told
+from bench.contestants.vision_servers import vision_client, with_vision
+from bench.inputs.pictures import held_out, picture, question
 from bench.inputs.prompts import Messages, ask, words
 from bench.models import vision_catalogue
 from bench.models.qwen2_vl import mmproj_of
@@ -40,12 +40,12 @@ def run(plan: Plan) -> Iterator[Sample]:
             yield from _answered(engine, model, plan)
 
 
-# ---------------------------------------------------------------- looking, and nothing else
+# ---------------------------------------------------------------- encoding alone
 
 
 def _encoded(kind: Kind, figure: str, model: Path, plan: Plan) -> Iterator[Sample]:
-    module, name = kind.yardstick
-    options = ["--eyes", str(mmproj_of(model))] if model.suffix == ".gguf" else []
+    module, name = kind.baseline
+    options = ["--mmproj", str(mmproj_of(model))] if model.suffix == ".gguf" else []
     with (
         tempfile.TemporaryDirectory() as folder,
         driven(module, model, plan.threads, *options) as measure,
@@ -74,7 +74,7 @@ def _asked(kind: Kind, figure: str, model: Path, plan: Plan) -> Iterator[Sample]
     rounds = _rounds(kind, plan)
     for number in sorted(set(rounds)):
         for rival in plan.rivals(OURS, kind.server):
-            with seeing(rival, model).serving(model, plan.threads) as client:
+            with with_vision(rival, model).serving(model, plan.threads) as client:
                 found = asyncio.run(_measure(client, kind, number, rounds.count(number)))
                 if number == 0:
                     found += asyncio.run(_beside(client, kind))
@@ -85,7 +85,7 @@ def _asked(kind: Kind, figure: str, model: Path, plan: Plan) -> Iterator[Sample]
 async def _measure(client: Client, kind: Kind, number: int, pictures: int) -> Figures:
     """Every picture is a new one, and so are the words before it."""
     await client.ask(ask("warm", QUESTION), ANSWER)
-    await eye(client).ask(question("warm", picture("warm", SMALL), QUESTION), ANSWER)
+    await vision_client(client).ask(question("warm", picture("warm", SMALL), QUESTION), ANSWER)
     found: Figures = []
     for which in range(pictures):
         found += await _one(client, kind, f"{number} {which}")
@@ -94,7 +94,7 @@ async def _measure(client: Client, kind: Kind, number: int, pictures: int) -> Fi
 
 async def _one(client: Client, kind: Kind, seed: str) -> Figures:
     """Milliseconds to the first token of each question about one picture."""
-    shows, shown = eye(client), picture(seed, kind.size)
+    shows, shown = vision_client(client), picture(seed, kind.size)
     opening = question(seed, shown, QUESTION)
     first = await shows.ask(opening, ANSWER)
     later: Messages = [
@@ -117,23 +117,23 @@ async def _one(client: Client, kind: Kind, seed: str) -> Figures:
 async def _beside(client: Client, kind: Kind) -> Figures:
     """The gaps of a running stream of text while a picture comes in."""
     asked = question("meanwhile", picture("meanwhile", kind.size), QUESTION)
-    stream, seen = await together(client, lambda: eye(client).ask(asked, 1))
-    before, worst = gaps(stream, seen)
+    stream, reply = await together(client, lambda: vision_client(client).ask(asked, 1))
+    before, worst = gaps(stream, reply)
     return [("gap", worst * 1000), ("gap.ratio", worst / before)]
 
 
-# ---------------------------------------------------------------- what is seen
+# ---------------------------------------------------------------- right answers
 
 
 def _answered(engine: str, model: Path, plan: Plan) -> Iterator[Sample]:
     """The share of right answers in percent; a right one equals the expected text."""
-    cases = told(plan.scale.cases, scaled=engine != "hyperclovax")
+    cases = held_out(plan.scale.cases, scaled=engine != "hyperclovax")
     for rival in plan.rivals(OURS, KINDS[engine].server):
-        with seeing(rival, model, starter=True).serving(model, plan.threads) as client:
-            right = asyncio.run(_right(eye(client), cases))
+        with with_vision(rival, model, starter=True).serving(model, plan.threads) as client:
+            right = asyncio.run(_right(vision_client(client), cases))
             yield Sample(f"vision.{engine}.right", rival.name, 0, 100 * right / len(cases))
 
 
 async def _right(client: Client, cases: list[tuple[Messages, str]]) -> int:
-    said = [await client.ask(asked, STARTER_ANSWER) for asked, _ in cases]
-    return sum(one.text.strip() == answer for one, (_, answer) in zip(said, cases, strict=True))
+    replies = [await client.ask(asked, STARTER_ANSWER) for asked, _ in cases]
+    return sum(one.text.strip() == answer for one, (_, answer) in zip(replies, cases, strict=True))

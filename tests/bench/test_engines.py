@@ -1,4 +1,4 @@
-"""What the yardsticks of the work ``engines`` count, and what is read of a server that switches."""
+"""Tokens that the baselines of the workload ``engines`` count; loads and memory of ``switch``."""
 
 import importlib.util
 import os
@@ -12,6 +12,8 @@ from bench.inputs.prompts import chatml
 from bench.models import catalogue
 from bench.workloads.engines import RIVALS, talk
 from bench.workloads.switch import LOADS, Watch
+
+pytestmark = pytest.mark.slow
 
 QUESTIONS = [chatml(one) for one in talk(1, 5)]
 """Their answers are of different lengths and end by themselves."""
@@ -34,7 +36,7 @@ def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time
     assert seconds > 0
 
 
-def test_all_yardsticks_count_the_same_tokens() -> None:
+def test_all_baselines_count_the_same_tokens() -> None:
     counts = set()
     for engine, rivals in RIVALS.items():
         if model := catalogue.starter(engine):
@@ -76,7 +78,7 @@ def test_the_watch_notes_the_most_that_children_held() -> None:
         with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
             assert child.stdout
             child.stdout.readline()
-            watch.look()
+            watch.sample()
             child.communicate(b"\n")
-        watch.look()
+        watch.sample()
     assert 50 * 2**20 < watch.most < 200 * 2**20

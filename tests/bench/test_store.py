@@ -22,6 +22,8 @@ from bench.inputs import population
 from bench.inputs.texts import QUERIES, SCATTERED, texts
 from tests.store import audit
 
+pytestmark = pytest.mark.slow
+
 MESSAGES = 1000
 
 
@@ -70,8 +72,8 @@ def test_the_same_number_makes_the_same_rows(filled: Path, tmp_path: Path) -> No
 
 def _rows(path: Path) -> list[object]:
     with closing(sqlite3.connect(path)) as file:
-        told = file.execute("SELECT * FROM conversations ORDER BY id").fetchall()
-        return [*told, *file.execute("SELECT * FROM messages ORDER BY seq").fetchall()]
+        stored = file.execute("SELECT * FROM conversations ORDER BY id").fetchall()
+        return [*stored, *file.execute("SELECT * FROM messages ORDER BY seq").fetchall()]
 
 
 def test_ensure_fills_once_and_removes_what_is_out_of_date(tmp_path: Path) -> None:

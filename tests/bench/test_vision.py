@@ -1,4 +1,4 @@
-"""What the work ``vision`` shows and asks, and what its yardsticks look at."""
+"""Pictures, questions and servers of the workload ``vision``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 from app.provider.headers.gguf import read_header
 from bench.contestants.client import Client, Reply
 from bench.contestants.servers import LLAMA_SERVER, MLX_VLM_SERVER, OURS, available
-from bench.contestants.vision_servers import PATH, eye, seeing
-from bench.inputs.pictures import picture, question, showing, told
+from bench.contestants.vision_servers import PATH, vision_client, with_vision
+from bench.inputs.pictures import held_out, picture, question, showing
 from bench.models import qwen2_vl, vision_catalogue
 from bench.models.vision_catalogue import KINDS
 from bench.plan import FULL, QUICK, Plan, Scale
@@ -50,7 +50,7 @@ def test_conversations_share_no_beginning() -> None:
 
 
 def test_questions_to_the_starter_are_held_out_and_their_pictures_bounded() -> None:
-    cases = told(30, scaled=True)
+    cases = held_out(30, scaled=True)
     assert len(cases) == len({str(asked) for asked, _ in cases}) == 30
     sizes = [_size(part) for asked, _ in cases for part in asked[-1]["content"][:-1]]
     assert sizes
@@ -58,7 +58,7 @@ def test_questions_to_the_starter_are_held_out_and_their_pictures_bounded() -> N
         8 <= wide * tall / 28**2 <= 49 and not (wide % 28 or tall % 28) for wide, tall in sizes
     )
     drawn = [
-        _size(part) for asked, _ in told(30, scaled=False) for part in asked[-1]["content"][:-1]
+        _size(part) for asked, _ in held_out(30, scaled=False) for part in asked[-1]["content"][:-1]
     ]
     assert len(drawn) == len(sizes)
     assert drawn != sizes
@@ -73,7 +73,7 @@ def _size(part: dict[str, dict[str, str]]) -> tuple[int, int]:
 
 
 def test_ours_is_told_the_next_question_only_and_the_picture_once() -> None:
-    client = eye(Client(1, available()[OURS].dialect))
+    client = vision_client(Client(1, available()[OURS].dialect))
     opening = question("a", b"\x89PNG", 4)
     body = client.dialect.body(opening, 7)
     assert client.dialect.path == PATH
@@ -90,21 +90,21 @@ def test_the_others_are_shown_the_whole_conversation(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("LLAMA_SERVER", "/there/llama-server")
     monkeypatch.setenv("MLX_VLM_PYTHON", "/there/python")
     servers, model = available(), Path("/models/m.gguf")
-    llama = seeing(servers[LLAMA_SERVER], model)
+    llama = with_vision(servers[LLAMA_SERVER], model)
     command = llama.command(model, 1, 2)
     assert command[command.index("--mmproj") + 1] == "/models/mmproj-m.gguf"
     assert "--image-max-tokens" not in command
-    small = seeing(servers[LLAMA_SERVER], model, starter=True).command(model, 1, 2)
+    small = with_vision(servers[LLAMA_SERVER], model, starter=True).command(model, 1, 2)
     assert small[-2:] == ["--image-max-tokens", "49"]
-    mlx = seeing(servers[MLX_VLM_SERVER], model)
+    mlx = with_vision(servers[MLX_VLM_SERVER], model)
     assert mlx.command(model, 1, 2)[:3] == ["/there/python", "-m", "mlx_vlm.server"]
     asked = showing("what?", b"1", b"2")
     for server in (llama, mlx):
         client = Client(1, server.dialect)
-        assert eye(client) is client
+        assert vision_client(client) is client
         assert client.dialect.body(asked, 3)["messages"] == asked
     assert mlx.dialect.body(asked, 3)["model"] == str(model)
-    own = seeing(servers[OURS], model).env(model, 1, 2)
+    own = with_vision(servers[OURS], model).env(model, 1, 2)
     assert own["VISION_MODEL_PATH"] == own["SLLM_MODEL_PATH"] == str(model)
 
 
@@ -135,8 +135,8 @@ def test_what_cannot_be_measured_is_said(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_the_worst_gap_is_that_of_the_time_the_picture_took() -> None:
     times = (0.0, 1.0, 2.0, 3.0, 8.0, 9.0, 20.0)
     stream = Reply(0.0, 20.0, times, "", 7, None)
-    seen = Reply(3.5, 9.0, (8.5,), "", 1, None)
-    assert gaps(stream, seen) == (1.0, 5.0)
+    reply = Reply(3.5, 9.0, (8.5,), "", 1, None)
+    assert gaps(stream, reply) == (1.0, 5.0)
 
 
 def test_every_engine_has_its_targets() -> None:
@@ -152,7 +152,7 @@ def test_the_generated_eyes_belong_to_their_model(
 ) -> None:
     monkeypatch.setattr(qwen2_vl, "DEPTH", 1)
     path = tmp_path / "m.gguf"
-    qwen2_vl._write_eyes(qwen2_vl.mmproj_of(path))
+    qwen2_vl._write_mmproj(qwen2_vl.mmproj_of(path))
     header = read_header(qwen2_vl.mmproj_of(path))
     assert header
     assert header.metadata["clip.vision.n_wa_pattern"] == 4

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import os
 import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec
 from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import httpx
 import pytest
 
-from app.provider.engine import ENGINES, EngineLimits, format_of
+from app.provider.catalogue.engine_choice import Suitability, engine_for
+from app.provider.engine import (
+    ENGINES,
+    EngineLimits,
+    Library,
+    environment,
+    format_of,
+    unwanted_libraries,
+)
 from app.provider.errors import ModelNotLoadable
+from app.provider.generation.template_report import template_report
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.runtime.host import EngineHost
 from tests.conftest import serving
@@ -83,8 +97,11 @@ Check = Callable[[EngineHost], Awaitable[None]]
 CONTRACT = [
     pytest.param(check, id=name.removeprefix("test_"))
     for name, check in vars(contract).items()
-    if name.startswith("test_") and list(inspect.signature(check).parameters) == ["host"]
+    if name.startswith("test_")
+    and list(inspect.signature(check).parameters) == ["host"]
+    and contract.on_models.mark not in getattr(check, "pytestmark", [])
 ]
+"""What engines of every kind keep, not what those do that draw tokens with a model."""
 
 
 @pytest.mark.parametrize("check", CONTRACT)
@@ -139,21 +156,79 @@ def test_it_answers_over_http(server: httpx.Client) -> None:
     assert answer["usage"]["completion_tokens"] == 6
     assert answer["finish_reason"] == "length"
     events = parsed(server.post("/api/v4/chat/stream", json=body).text)
-    said = "".join(event.data["text"] for event in events if event.name == "delta")
-    assert said == answer["message"]["content"]
+    text = "".join(event.data["text"] for event in events if event.name == "delta")
+    assert text == answer["message"]["content"]
     assert server.get("/health").json()["models"]["tales"]["state"] == "ready"
 
 
 def test_the_command_of_the_page_works(server: httpx.Client) -> None:
     (command,) = re.findall(r"^```bash\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    said = run(["bash", "-c", command.replace("http://127.0.0.1:8000", str(server.base_url))])
-    assert '"content":"' in said
+    output = run(["bash", "-c", command.replace("http://127.0.0.1:8000", str(server.base_url))])
+    assert '"content":"' in output
 
 
 def test_frozen_lists_leave_out_a_format_they_do_not_name(server: httpx.Client) -> None:
     assert server.get("/api/v4/models").json() == {"models": []}
     (model,) = server.get("/api/v5/models").json()["models"]
     assert (model["id"], model["format"]) == ("tales", "markov")
+
+
+def test_a_missing_library_is_named_with_its_command(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = {"no_such_library": Library("Chains", "./run.sh install chains")}
+    monkeypatch.setattr(format_of("markov"), "LIBRARIES", needed)
+    (card,) = ModelPool(PoolConfig(models)).cards()
+    assert card.problem == ("It needs Chains, which is not installed: run ./run.sh install chains.")
+
+
+def test_what_the_package_says_reaches_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = importlib.import_module("markov")
+    monkeypatch.setattr(package, "ENVIRONMENT", {"CHAIN": "short"}, raising=False)
+    monkeypatch.setattr(package, "UNWANTED_LIBRARIES", ("torch",), raising=False)
+    assert environment("markov") == {"CHAIN": "short"}
+    assert unwanted_libraries("markov") == ("torch",)
+
+
+def test_an_engine_without_templates_has_no_report_on_them(models: Path) -> None:
+    (card,) = ModelPool(PoolConfig(models)).cards()
+    assert template_report(card) == ""
+
+
+def test_it_takes_part_in_the_choice_of_an_engine_for_a_folder(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a module ``hf_folders`` in its own package, and nothing else."""
+    module = ModuleType("markov.hf_folders")
+    module.__spec__ = ModuleSpec("markov.hf_folders", None)
+    vars(module)["suitability"] = lambda architecture, *, by_mlx: (
+        Suitability.ONLY if architecture == "chain" else Suitability.NONE
+    )
+    monkeypatch.setitem(sys.modules, "markov.hf_folders", module)
+    assert engine_for("chain", by_mlx=False).engine == "markov"
+    assert engine_for("llama", by_mlx=True).engine == "mlx"
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "markov"])
+def test_no_module_outside_its_folder_names_a_library_of_an_engine(engine: str) -> None:
+    """Only the converters do: what makes a format is a library of its own."""
+    formats = {*ENGINES, "safetensors"}
+    libraries = format_of(engine).LIBRARIES.keys() - formats
+    naming = {path for path, text in constants_outside() if text in libraries}
+    assert naming <= {"app/provider/conversion/convert.py"}
+
+
+@cache
+def constants_outside() -> set[tuple[str, str]]:
+    """Paths and texts of all constants of ``app``, except those of the engines."""
+    own = ROOT / "app" / "provider" / "engines"
+    return {
+        (path.relative_to(ROOT).as_posix(), node.value)
+        for path in (ROOT / "app").rglob("*.py")
+        if own not in path.parents
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
 
 
 def checked(*command: str, cwd: Path, **environment: str) -> None:

@@ -111,3 +111,12 @@ def test_the_architecture_names_every_folder() -> None:
         folder = path.parent.relative_to(ROOT).as_posix()
         if not re.match(r"app/v[1-5]|app/provider/engines/|app$", folder):
             assert f"`{folder}`" in table, folder
+
+
+@pytest.mark.parametrize("name", ["docs/architecture.md", "docs/adding-an-engine.md"])
+def test_paths_of_the_code_lead_somewhere(name: str) -> None:
+    """Those that documents name in backticks; an engine that is only an example is none."""
+    text = re.sub(r"^```.*?^```", "", (ROOT / name).read_text(), flags=re.DOTALL | re.MULTILINE)
+    paths = re.findall(r"`(app/[\w/]+(?:\.py)?)`", text)
+    assert len(paths) > 3
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -47,7 +47,7 @@ def shown_tokens(answer: dict[str, Any]) -> int:
 
 def wait_for(url: str, conversation_id: str, status: str, *, text: bool = False) -> Message:
     """Until the last answer has this status, and some text if told."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         rows = audit.messages(url, conversation_id)
         last = rows[-1] if rows and rows[-1].role == "assistant" else None

@@ -9,6 +9,8 @@ import pytest
 from app import versions
 from app.reference import export
 
+pytestmark = pytest.mark.slow
+
 EXPORTED = Path(export.__file__).parents[2] / "api_docs"
 
 

@@ -43,7 +43,7 @@ def load(client: httpx.Client) -> tuple[int, int]:
 
 def wait_for(client: httpx.Client, wanted: tuple[int, int]) -> None:
     """Until active and waiting are as wanted."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while (found := load(client)) != wanted:
         assert time.monotonic() < deadline, f"active, waiting = {found}, wanted {wanted}"
         time.sleep(0.02)

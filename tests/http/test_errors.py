@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +21,7 @@ from app.storage import errors as storage
 from app.templates import errors as templates
 from app.web import errors as edge
 from app.web import problem_details
-from app.web.error_codes import TABLE
+from app.web.error_codes import FRAMEWORK, TABLE
 
 SAMPLES: list[Exception] = [
     RequestValidationError([{"loc": ("body", "a"), "msg": "wrong", "type": "x"}]),
@@ -80,8 +82,26 @@ SAMPLES: list[Exception] = [
 ]
 
 
+VARIANTS: dict[str, Exception] = {
+    "TurnFailed(EngineBusy)": conversations.TurnFailed(
+        provider.EngineBusy("Full.", 0.2), "c1", "m1"
+    ),
+    "TurnFailed(ModelNotFound)": conversations.TurnFailed(
+        provider.ModelNotFound("nobody"), "c1", "m1"
+    ),
+    "ModelCannotSee()": conversations.ModelCannotSee("starter", []),
+    "PreconditionFailed()": storage.PreconditionFailed(None),
+    "InvalidRequest()": errors.InvalidRequest.of(
+        [errors.FieldError("/a", "one"), errors.FieldError("/b", "two")]
+    ),
+}
+
+RELEASED = json.loads((Path(__file__).parent / "problems.json").read_text())
+"""Every sample as clients of v1 to v5 have always got it; a new error adds a line."""
+
+
 def told(error: Exception) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(bytes(problem_details.response(error, "r1").body))
+    body: dict[str, Any] = json.loads(bytes(problem_details.render(error, "r1").body))
     return body
 
 
@@ -102,7 +122,7 @@ def test_every_row_has_its_sample() -> None:
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: type(sample).__name__)
 def test_every_row_becomes_a_problem(sample: Exception) -> None:
     status, code, _ = TABLE.get(type(sample), TABLE[Exception])
-    answer = problem_details.response(sample, "r1")
+    answer = problem_details.render(sample, "r1")
     assert answer.status_code == status
     assert answer.media_type == "application/problem+json"
     body = told(sample)
@@ -112,10 +132,26 @@ def test_every_row_becomes_a_problem(sample: Exception) -> None:
     assert body["detail"]
 
 
-@pytest.mark.parametrize("status", problem_details.FRAMEWORK)
+@pytest.mark.parametrize("name", RELEASED)
+def test_no_byte_of_a_released_problem_changes(name: str) -> None:
+    samples = VARIANTS | {type(sample).__name__: sample for sample in SAMPLES}
+    answer = problem_details.render(samples[name], "r1")
+    sent = {"status": answer.status_code, "headers": dict(answer.headers)}
+    assert sent | {"body": bytes(answer.body).decode()} == RELEASED[name]
+
+
+def test_every_sample_is_released() -> None:
+    assert {type(sample).__name__ for sample in SAMPLES} | VARIANTS.keys() == RELEASED.keys()
+
+
+def test_errors_name_no_address_of_an_api() -> None:
+    assert not [sample for sample in SAMPLES if re.search(r"/api/|(GET|PUT|POST) /", str(sample))]
+
+
+@pytest.mark.parametrize("status", FRAMEWORK)
 def test_errors_of_the_framework_have_codes_too(status: int) -> None:
     body = told(HTTPException(status, "x"))
-    assert (body["status"], body["code"]) == (status, problem_details.FRAMEWORK[status])
+    assert (body["status"], body["code"]) == (status, FRAMEWORK[status])
 
 
 def test_context_overflow_tells_both_numbers() -> None:
@@ -128,7 +164,7 @@ def test_context_overflow_tells_both_numbers() -> None:
     [(provider.EngineBusy("Full.", 0.2), "1"), (provider.EngineUnavailable("Down.", 2.5), "3")],
 )
 def test_busy_says_when_to_come_back(error: Exception, seconds: str) -> None:
-    assert problem_details.response(error, "r1").headers["retry-after"] == seconds
+    assert problem_details.render(error, "r1").headers["retry-after"] == seconds
 
 
 def test_our_bugs_keep_their_message() -> None:

@@ -180,7 +180,7 @@ def test_a_declared_body_is_refused_before_it_comes(small: httpx.Client) -> None
         b"Content-Length: 5000\r\n\r\n"
     )
     with socket.create_connection((small.base_url.host, small.base_url.port or 80)) as raw:
-        raw.settimeout(20)
+        raw.settimeout(60)
         raw.sendall(head)
         assert raw.recv(65536).split(b" ")[1] == b"413"
 

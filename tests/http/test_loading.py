@@ -18,6 +18,8 @@ from tests.provider.asking import STARTERS
 from tests.provider.paged_model import write_paged
 from tests.provider.scripted import CHATML, CONTROL, make
 
+pytestmark = pytest.mark.slow
+
 BROKEN: dict[str, dict[str, Any]] = {
     "syntax": {"template": "{% if %}"},
     "parentheses": {"template": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}"},

@@ -14,7 +14,7 @@ from tests.conftest import serving
 
 def lines_of(answer: httpx.Response, caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was logged of an answer; the line comes shortly after the answer itself."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         said = [
             record.getMessage() for record in caplog.records if record.name == "app.web.request_log"

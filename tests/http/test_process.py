@@ -14,6 +14,8 @@ import pytest
 
 from tests.http import wire
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
@@ -134,7 +136,7 @@ def served(models: Path, folder: Path, soft: int, hard: int) -> Iterator[tuple[h
             address = next(line.split()[-1] for line in lines if "Start here" in line)
             while "is ready" not in server.stdout.readline():
                 assert server.poll() is None
-            with httpx.Client(base_url=address, timeout=30) as client:
+            with httpx.Client(base_url=address, timeout=60) as client:
                 yield client, log
         finally:
             server.kill()

@@ -22,6 +22,8 @@ from tests.provider.smollm2 import (
     Reference,
 )
 
+pytestmark = pytest.mark.slow
+
 MODEL = "SmolLM2-135M-Instruct.Q4_1"
 ENCODER = "All-MiniLM-L6-v2"
 """Comes before the model in the alphabet."""

@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import serving
 from tests.http.events import parsed
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parents[2] / "models"
 
 QUESTIONS = ["Hello! What are you?", "안녕하세요?", "How do I stream?", "Where are the docs?"]

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 
 from app.conversations.errors import TurnFailed
 from app.provider.types import Event, Progress
+from app.v2.services.events import EventEncoder
 from app.web.sse import EventStream
 from tests.conftest import serving
 from tests.http.events import parsed
@@ -23,7 +24,8 @@ router = APIRouter()
 @router.post("/api/v1/fail/{number}")
 async def fail(number: int, stored: bool = False) -> EventStream:
     error = SAMPLES[number]
-    return EventStream({}, failing(TurnFailed(error, "c1", "m1") if stored else error))
+    failed = TurnFailed(error, "c1", "m1") if stored else error
+    return EventStream(EventEncoder({}), failing(failed))
 
 
 async def failing(error: Exception) -> AsyncGenerator[Event, None]:

@@ -305,7 +305,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, empty_models: Path) -> Ite
 @pytest.mark.parametrize("path", ["/api/v3/chat", "/api/v3/chat/stream"])
 def test_a_hostile_template_is_a_clear_error(hostile: httpx.Client, name: str, path: str) -> None:
     body = {"message": "hi", "template": name}
-    answer = hostile.post(path, json=body, timeout=20)
+    answer = hostile.post(path, json=body, timeout=60)
     assert answer.status_code == 422, answer.text
     assert answer.json()["code"] == "template-failed"
     assert answer.json()["detail"].startswith(f"The template {name} ")

@@ -70,7 +70,7 @@ def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
     if "HTTP2" not in said.stdout:
         pytest.skip("this curl speaks no HTTP/2")
     return subprocess.run(
-        [program, "-s", "--max-time", "20", *arguments], capture_output=True, text=True, check=False
+        [program, "-s", "--max-time", "60", *arguments], capture_output=True, text=True, check=False
     )
 
 

@@ -17,6 +17,8 @@ from tests.http.chatting import CHAT, STREAM, refused, said, shown_tokens, strea
 from tests.http.events import parsed
 from tests.store import audit
 
+pytestmark = pytest.mark.sql_differs
+
 GONE = "00000000-0000-0000-0000-000000000000"
 
 

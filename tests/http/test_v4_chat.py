@@ -18,6 +18,8 @@ from tests.http.events import parsed
 from tests.http.test_disconnects import asking
 from tests.store import audit
 
+pytestmark = pytest.mark.sql_differs
+
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 
 

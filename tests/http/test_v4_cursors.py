@@ -13,6 +13,8 @@ from tests.http.chatting import said
 from tests.http.owners import Owner
 from tests.http.stored import GONE, URL, found, refused
 
+pytestmark = pytest.mark.sql_differs
+
 
 def token(**fields: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(fields).encode()).decode().rstrip("=")

@@ -15,6 +15,8 @@ from tests.http.stored import (
     refused,
 )
 
+pytestmark = pytest.mark.sql_differs
+
 
 def test_a_search_finds_words_in_any_language_and_says_where(me: httpx.Client) -> None:
     korean = said(me, "어제 고양이가 지붕에 올라갔어요")

@@ -17,6 +17,8 @@ from tests.conftest import serving
 from tests.http.editing import MINE, PATH, made, put, versions
 from tests.http.owners import client
 
+pytestmark = pytest.mark.sql_differs
+
 THREADS = 20
 
 

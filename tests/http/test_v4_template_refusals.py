@@ -52,7 +52,7 @@ TRICKS = {
 
 @pytest.mark.parametrize("trick", TRICKS)
 def test_a_trick_is_refused_when_it_is_sent(me: httpx.Client, trick: str) -> None:
-    answer = me.post(PATH, json=MINE | {"system": TRICKS[trick]}, timeout=20)
+    answer = me.post(PATH, json=MINE | {"system": TRICKS[trick]}, timeout=60)
     assert problem(answer) == (422, "invalid-request")
     assert answer.json()["errors"][0]["pointer"] == "/system"
 
@@ -63,13 +63,13 @@ def test_a_hostile_template_can_be_stored_but_costs_only_its_owner_an_error(
 ) -> None:
     variables = {"text": {"type": "string", "default": "x"}}
     body = {"name": name, "description": "H.", "system": HOSTILE[name], "variables": variables}
-    answer = me.post(PATH, json=body, timeout=20)
+    answer = me.post(PATH, json=body, timeout=60)
     if answer.status_code == 422:
         assert answer.json()["errors"][0]["pointer"] == "/system"
         return
     assert answer.status_code == 201, answer.text
     for path in ("/api/v4/chat", "/api/v4/chat/stream"):
-        asked = me.post(path, json={"message": "hi", "template": name}, timeout=20)
+        asked = me.post(path, json={"message": "hi", "template": name}, timeout=60)
         assert problem(asked) == (422, "template-failed")
 
 

@@ -17,6 +17,8 @@ from tests.conftest import serving
 from tests.http.events import parsed
 from tests.provider.asking import STARTER
 
+pytestmark = pytest.mark.slow
+
 V5 = "/api/v5/models"
 
 

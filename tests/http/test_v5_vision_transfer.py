@@ -17,6 +17,8 @@ from tests.http.stored import found, refused
 from tests.media.files import jpeg
 from tests.store import audit
 
+pytestmark = pytest.mark.sql_differs
+
 File = dict[str, Any]
 PICTURED: File = EXAMPLES["picture"]["value"]
 

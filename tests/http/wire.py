@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import time
 from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ def connected(client: httpx.Client, *, reads: int = 0) -> Iterator[socket.socket
     with socket.socket() as raw:
         if reads:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, reads)
-        raw.settimeout(20)
+        raw.settimeout(60)
         raw.connect((client.base_url.host, client.base_url.port or 80))
         yield raw
 
@@ -51,6 +52,18 @@ def send(raw: socket.socket, pieces: Iterable[bytes], pause: float = 0) -> None:
             time.sleep(pause)
     except OSError:
         pass  # what it answered is still to be read
+
+
+def trickle(raw: socket.socket, piece: bytes) -> None:
+    """Send it again and again until the server says something or hangs up, which it must."""
+    try:
+        for _ in range(3000):  # a minute
+            if select.select([raw], [], [], 0.02)[0]:
+                return
+            raw.sendall(piece)
+    except OSError:
+        return
+    raise AssertionError("the server waits for ever as long as something comes")
 
 
 def answer(raw: socket.socket, data: bytes = b"") -> Answer | None:

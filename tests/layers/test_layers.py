@@ -7,8 +7,6 @@ import pytest
 from tests.layers import imports
 
 KNOWN_VIOLATIONS = """
-app.errors -> pydantic
-app.media.given -> pydantic
 app.reference.export -> app.versions
 app.reference.pages -> app.versions
 """

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from app.media.errors import (
 )
 from app.media.exchange import Fetched
 from app.media.fetch import Fetcher
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.media.policy import MediaPolicy
 from app.web.error_codes import kind_of
@@ -38,7 +37,7 @@ HERE, PRIVATE = "127.0.0.1", "127.0.0.2"
 
 
 def limits(web: Web, **more: object) -> MediaPolicy:
-    given = {"urls": True, "url_ports": (web.port,), "seconds": 1.0, "max_bytes": 50_000} | more
+    given = {"urls": True, "url_ports": (web.port,), "seconds": 60.0, "max_bytes": 50_000} | more
     return MediaPolicy(**given)  # type: ignore[arg-type]
 
 
@@ -63,11 +62,9 @@ def fetch(web: Web, path: str = "/", names: Names | None = None, **more: object)
     return asyncio.run(fetcher.fetch(f"http://pictures.example:{web.port}{path}"))
 
 
-def refusal(web: Web, path: str = "/", names: Names | None = None) -> AppError:
-    begun = time.monotonic()
+def refusal(web: Web, path: str = "/", names: Names | None = None, **more: object) -> AppError:
     with pytest.raises(AppError) as raised:
-        fetch(web, path, names)
-    assert time.monotonic() - begun < 5
+        fetch(web, path, names, **more)
     return raised.value
 
 
@@ -160,10 +157,15 @@ SERVERS: dict[str, tuple[Serve, type[AppError]]] = {
 }
 
 
-@pytest.mark.parametrize(("serve", "kind"), SERVERS.values(), ids=SERVERS)
-def test_a_hostile_server(serve: Serve, kind: type[AppError]) -> None:
+UNTIL_TIME_IS_UP = {"drips", "drips headers", "says nothing"}
+"""What these do is no fault as such: only the time ends it, and without a limit nothing would."""
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_hostile_server(name: str) -> None:
+    serve, kind = SERVERS[name]
     with web({"/": serve}) as server:
-        error = refusal(server)
+        error = refusal(server, seconds=1.0 if name in UNTIL_TIME_IS_UP else 60.0)
     assert type(error) is kind, error
     assert (
         kind_of(kind).status
@@ -225,12 +227,12 @@ def test_production_reaches_nothing_on_this_machine() -> None:
 def test_a_name_that_is_not_there_and_a_slow_look_up() -> None:
     class Slow(Names):
         async def look_up(self, host: str, port: int) -> list[str]:
-            await asyncio.sleep(30)
+            await asyncio.sleep(3600)
             return [HERE]
 
     with web({"/": page(FILE)}) as server:
         assert type(refusal(server, names=Names([]))) is ImageUnreachable
-        assert type(refusal(server, names=Slow([HERE]))) is ImageUnreachable
+        assert type(refusal(server, names=Slow([HERE]), seconds=0.5)) is ImageUnreachable
 
 
 def test_nothing_listens() -> None:
@@ -248,15 +250,15 @@ def test_urls_are_off_by_default() -> None:
 
 async def test_what_is_fetched_becomes_a_picture() -> None:
     with web({"/a.png": page(FILE), "/lie.png": page(jpeg())}) as server:
-        policy = limits(server, seconds=10)
+        policy = limits(server)
         intake = Intake(policy, Fetcher(policy, Names([HERE]).look_up, lambda _: True))
         address = f"http://pictures.example:{server.port}"
-        picture = await intake.take(GivenImage(url=f"{address}/a.png"))
+        picture = await intake.take(ImageSource(url=f"{address}/a.png"))
         assert (picture.width, picture.height) == (40, 30)
         with pytest.raises(ImageTypeMismatch):
-            await intake.take(GivenImage(url=f"{address}/a.png", mime="image/gif"))
+            await intake.take(ImageSource(url=f"{address}/a.png", mime="image/gif"))
         with pytest.raises(ImageTypeMismatch):
-            await intake.take(GivenImage(url=f"{address}/lie.png"))
+            await intake.take(ImageSource(url=f"{address}/lie.png"))
         await intake.close()
 
 
@@ -289,7 +291,7 @@ def test_the_certificate_is_checked_against_the_name(
     known = certificate / "certificate.pem" if trusted else None
     with web({"/": page(FILE)}, tls=serving) as server:
         trust = ssl.create_default_context(cafile=known)
-        fetcher = Fetcher(limits(server, seconds=5), Names([HERE]).look_up, lambda _: True, trust)
+        fetcher = Fetcher(limits(server), Names([HERE]).look_up, lambda _: True, trust)
         url = f"https://{host}:{server.port}/"
         if trusted and host == "pictures.example":
             assert asyncio.run(fetcher.fetch(url)).content == FILE

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageChops, PngImagePlugin
 
 from app.media.errors import ImageUnreadable, TooManyImages
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy
@@ -201,7 +201,7 @@ async def test_no_bound_and_too_many() -> None:
     large = saved(drawing(size=(3000, 20)), "PNG")
     assert (await intake.take_bytes(large)).width == 3000
     assert (await intake.take_bytes(large, detail="low")).width == 512
-    given = GivenImage(base64="AAAA")
+    given = ImageSource(base64="AAAA")
     with pytest.raises(TooManyImages, match="3 images; 2 are"):
         await intake.take_all([given] * 3)
     await intake.close()

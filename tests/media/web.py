@@ -55,7 +55,7 @@ def _answer(
     with suppress(OSError), connection:
         line = tls.wrap_socket(connection, server_side=True) if tls else connection
         with line:
-            line.settimeout(20)
+            line.settimeout(60)
             asked = line.recv(2**16).decode("latin-1")
             server.requests.append(asked)
             pages[asked.split(" ")[1]](line)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -69,6 +72,12 @@ def host_of(
     return EngineHost(spec, policy or HostPolicy())
 
 
+def change_policy(policy: HostPolicy, **seconds: float) -> None:
+    """Change the policy of a host that runs: so a short time bounds nothing but what is tested."""
+    for name, value in seconds.items():
+        object.__setattr__(policy, name, value)
+
+
 def prompt(*texts: str, system: str = "", owner: str = "", **sampling: Any) -> Prompt:
     """A prompt of alternating user and assistant texts, at temperature 0 unless told."""
     messages = [Message.of("system", system)] if system else []
@@ -93,3 +102,17 @@ async def size(host: EngineHost, prompt: Prompt) -> Size:
 async def ask(host: EngineHost, *texts: str, **options: Any) -> Reply:
     """Ask and wait for the whole answer."""
     return await collect(host.stream(prompt(*texts, **options)))
+
+
+async def until_idle(host: EngineHost) -> None:
+    """Wait until the host carries no request."""
+    async with asyncio.timeout(60):
+        while host.status().active or host.status().waiting:
+            await asyncio.sleep(0.01)
+
+
+def signal_engine(host: EngineHost, what: signal.Signals) -> None:
+    """Send a signal to the engine process."""
+    pid = host.status().pid
+    assert pid
+    os.kill(pid, what)

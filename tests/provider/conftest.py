@@ -7,22 +7,23 @@ import pytest
 
 from app.provider.engine import missing_library
 from app.provider.runtime.host import EngineHost
+from tests.pace import REFERENCE_CLOCK
 from tests.provider.asking import host_of
 from tests.provider.paged_model import write_paged
 
+ENGINES_OF_CONTRACT = ("echo", "gguf", "onnx", "onnx-paged", "mlx", "pytorch")
+"""Every engine that the contract suite runs on. New engines join here.
 
-@pytest.fixture(params=["echo", "gguf", "onnx", "onnx-paged", "mlx", "pytorch"])
-async def host(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineHost]:
-    """Every engine that the contract suite runs on. New engines join here.
+``onnx-paged`` is the ONNX engine for GPUs, with a stand-in for a model.
+"""
 
-    ``onnx-paged`` is the ONNX engine for GPUs, with a stand-in for a model.
-    """
-    engine, _, paged = request.param.partition("-")
+
+def contract_host(name: str, folder: Path) -> EngineHost:
+    """A host that is not started; the test is skipped where the engine's library is missing."""
+    engine, _, paged = name.partition("-")
     if library := missing_library(engine):
         pytest.skip(f"{engine}: {library} is not installed")
-    host = host_of(engine, path=write_paged(tmp_path / "model") if paged else None)
-    yield host
-    await host.stop()
+    return host_of(engine, path=write_paged(folder / "model") if paged else None)
 
 
 @pytest.fixture
@@ -30,3 +31,10 @@ async def gguf() -> AsyncIterator[EngineHost]:
     host = host_of("gguf")
     yield host
     await host.stop()
+
+
+@pytest.fixture
+def reference_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the budgets be those of the reference machine, however fast this one is."""
+    for module in ("headers.budget", "catalogue.scan", "catalogue.walk"):
+        monkeypatch.setattr(f"app.provider.{module}.time", REFERENCE_CLOCK)

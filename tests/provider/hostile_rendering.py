@@ -1,7 +1,7 @@
 """Render hostile templates, one after the other, in a process whose memory has a hard limit.
 
 ``python -m tests.provider.hostile_rendering`` reads sources as JSON and says of each how it ended
-and after how long, and how far the memory of the process grew over all.
+and after how many units of processor time, and how far the memory of the process grew over all.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from app.provider.generation import jinja_sandbox
 from app.provider.generation.jinja_limits import TemplateFailed
+from tests.pace import unit
 
 SECONDS = 0.3
 """Less than in the product, so that the tests are quick."""
@@ -28,18 +29,19 @@ def main() -> None:
         most = pages * resource.getpagesize() + _ROOM
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     before = _peak()
-    endings = [_rendered(source) for source in json.load(sys.stdin)]
+    units = unit()
+    endings = [_rendered(source, units) for source in json.load(sys.stdin)]
     json.dump({"endings": endings, "grown": _peak() - before}, sys.stdout)
 
 
-def _rendered(source: str) -> tuple[str, float]:
-    began = time.monotonic()
+def _rendered(source: str, units: float) -> tuple[str, float]:
+    began = time.thread_time()
     try:
         jinja_sandbox.SandboxedTemplate(source).render(messages=[], tools=None)
         ending = "rendered"
     except TemplateFailed as failure:
         ending = "no memory" if _ran_out(failure) else str(failure)
-    return ending, time.monotonic() - began
+    return ending, (time.thread_time() - began) / units
 
 
 def _ran_out(failure: BaseException | None) -> bool:

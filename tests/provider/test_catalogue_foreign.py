@@ -17,7 +17,7 @@ from app.provider.catalogue.engine_choice import refusal
 from app.provider.catalogue.scan import scan
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from tests.provider.model_files import GENAI, write_hf, write_mlx, write_onnx
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize 98362432\n" % (
@@ -86,7 +86,7 @@ def test_every_engine_wants_tokenizer_json(
     (folder / "tokenizer.json").rename(folder / name)
     assert f"It has {name} but no tokenizer.json" in problem(tmp_path)
     with pytest.raises(ModelNotLoadable):
-        HubVocabulary(folder)
+        HubTokenizer(folder)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"text}", b"{", b"\xff\xfe{}"])
@@ -95,7 +95,7 @@ def test_a_tokenizer_of_another_form_is_damaged(tmp_path: Path, content: bytes) 
     (folder / "tokenizer.json").write_bytes(content)
     assert "tokenizer.json is " in problem(tmp_path)
     with pytest.raises(ModelNotLoadable):
-        HubVocabulary(folder)
+        HubTokenizer(folder)
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "chat_template.json"])

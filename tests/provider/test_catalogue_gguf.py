@@ -11,9 +11,9 @@ import gguf
 import pytest
 
 from app.provider.catalogue.scan import scan
-from app.provider.engines.gguf import facts
-from app.provider.engines.gguf.kinds import is_known, why_no_chat
+from app.provider.engines.gguf import model_card
 from app.provider.engines.gguf.model import LlamaModel
+from app.provider.engines.gguf.model_kinds import is_known, why_no_chat
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.gguf import Header
 from app.provider.pool.pool import ModelPool, PoolConfig
@@ -128,7 +128,7 @@ def test_what_cannot_be_described_costs_its_card_and_one_line(
             raise AttributeError("a fault of ours in " + str(tmp_path))
         return real(found)
 
-    monkeypatch.setattr(facts, "why_no_chat", fails)
+    monkeypatch.setattr(model_card, "why_no_chat", fails)
     with caplog.at_level(logging.WARNING):
         cards = [card for _ in range(3) for card in scan(tmp_path)]
     problems = {card.id: card.problem or "" for card in cards}

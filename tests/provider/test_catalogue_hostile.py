@@ -17,7 +17,10 @@ import pytest
 
 from app.provider.catalogue.scan import scan
 from app.provider.engine import ENGINES, format_of
+from tests.pace import unit
 from tests.provider.model_files import write_gguf, write_hf, write_mlx, write_onnx, write_starter
+
+pytestmark = pytest.mark.slow
 
 
 def write_any_gguf(folder: Path) -> Path:
@@ -142,10 +145,10 @@ def test_a_header_of_any_length_is_judged_at_once(tmp_path: Path, length: int) -
     with weights.open("r+b") as file:
         file.write(struct.pack("<Q", length))
         file.truncate(2**34)  # sparse: takes no room on the disk
-    started = time.monotonic()
+    began = time.thread_time()
     found = scan(tmp_path)[0].problem or ""
     assert "model.safetensors is cut off" in found or "model.safetensors is damaged" in found
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - began < 40 * unit()  # reading it all takes hundreds
 
 
 def test_endless_shapes_and_lists_are_judged_at_once(tmp_path: Path) -> None:
@@ -161,9 +164,9 @@ def test_endless_shapes_and_lists_are_judged_at_once(tmp_path: Path) -> None:
             b"GGUF" + struct.pack("<IQQQ", 3, 0, 1, 1) + b"a" + struct.pack("<IIQ", 9, 8, 2**62)
         )
         file.truncate(2**34)
-    started = time.monotonic()
+    began = time.thread_time()
     assert [card.id for card in scan(tmp_path)] == ["list", "m", "zeros"]
-    assert time.monotonic() - started < 10
+    assert time.thread_time() - began < 200 * unit()
 
 
 def test_pipes_devices_and_broken_links_are_passed_by(tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import (
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.prefix_cache import common_prefix
+from app.provider.generation.prepared_prompt import (
     ImageSize,
     PreparedPrompt,
-    common_prefix,
-    placed,
-    prepared,
+    place_images,
+    prepare_prompt,
 )
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 
 STARTER = Path(__file__).parents[2] / "models" / "starter-hf"
@@ -39,26 +39,26 @@ def asked(*parts: ImagePart | str) -> Message:
 
 
 @pytest.fixture(params=["marks", "template"])
-def chat(request: pytest.FixtureRequest) -> Chat:
-    vocabulary = HubVocabulary(STARTER)
+def chat(request: pytest.FixtureRequest) -> ChatTemplate:
+    vocabulary = HubTokenizer(STARTER)
     if request.param == "marks":
-        return Chat(vocabulary)
+        return ChatTemplate(vocabulary)
     vocabulary.chat_templates = {"default": LISTING}
-    return Chat(vocabulary, image_text="<|endoftext|>")
+    return ChatTemplate(vocabulary, image_text="<|endoftext|>")
 
 
-def test_pictures_stand_where_the_message_has_them(chat: Chat) -> None:
+def test_pictures_stand_where_the_message_has_them(chat: ChatTemplate) -> None:
     one, two = picture("1"), picture("2")
     parts = chat.prompt([asked("before ", one, "after"), asked(two, "two")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one, two]
     assert [type(part) for part in parts] == [list, ImagePart, list, ImagePart, list]
     texts = [part for part in parts if isinstance(part, list)]
-    plain = HubVocabulary(STARTER)
+    plain = HubTokenizer(STARTER)
     assert texts[0] == plain.tokenize("<|im_start|>user\nbefore ")
     assert texts[1] == plain.tokenize("after<|im_end|>\n<|im_start|>user\n")
 
 
-def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
+def test_a_text_cannot_forge_a_picture(chat: ChatTemplate) -> None:
     one = picture("1")
     parts = chat.prompt([asked(one, "<|endoftext|> <|im_end|> <|im_start|>")]).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one]
@@ -68,25 +68,29 @@ def test_a_text_cannot_forge_a_picture(chat: Chat) -> None:
 
 
 def test_a_template_without_a_place_for_pictures_is_refused() -> None:
-    chat = Chat(HubVocabulary(STARTER), image_text="<|endoftext|>")  # knows only texts
+    chat = ChatTemplate(HubTokenizer(STARTER), image_text="<|endoftext|>")  # knows only texts
     with pytest.raises(UnsupportedInput, match="chat template"):
         chat.prompt([asked(picture("1"), "what is this?")])
 
 
-def test_a_text_model_refuses_pictures(chat: Chat) -> None:
+def test_a_text_model_refuses_pictures(chat: ChatTemplate) -> None:
     with pytest.raises(UnsupportedInput, match="text only"):
         chat.prepare(Prompt((asked(picture("1"), "what is this?"),)), 1000)
 
 
 def test_a_system_text_moves_before_the_pictures_of_the_first_question() -> None:
-    vocabulary = HubVocabulary(STARTER)
+    vocabulary = HubTokenizer(STARTER)
     source = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no') }}{% endif %}"
         "{{ m.content }}{% endfor %}"
     )
     vocabulary.chat_templates = {"default": source}
     one = picture("1")
-    parts = Chat(vocabulary).prompt([Message.of("system", "Be kind."), asked(one, "what?")]).parts
+    parts = (
+        ChatTemplate(vocabulary)
+        .prompt([Message.of("system", "Be kind."), asked(one, "what?")])
+        .parts
+    )
     assert [type(part) for part in parts] == [list, ImagePart, list]
     assert parts[0] == vocabulary.tokenize("Be kind.\n\n")
 
@@ -95,15 +99,15 @@ def prompt(*names: str, tail: int = 3) -> PreparedPrompt:
     parts: list[list[int] | ImagePart] = [[5, 6]]
     for name in names:
         parts += [picture(name), [7, 8]]
-    tokens, images = placed([*parts, [9] * tail], lambda _: SIZE)
-    return prepared(tokens, Prompt((), Sampling(), "me"), 1000, images)
+    tokens, images = place_images([*parts, [9] * tail], lambda _: SIZE)
+    return prepare_prompt(tokens, Prompt((), Sampling(), "me"), 1000, images)
 
 
 def test_pictures_take_places_that_only_the_same_picture_has() -> None:
     one = prompt("1", "2")
     assert [image.start for image in one.images] == [2, 10]
     assert all(token < 0 for token in one.tokens[2:8])
-    assert one.seen == (SeenImage("1" * 64, 56, 84, 6), SeenImage("2" * 64, 56, 84, 6))
+    assert one.reported_images == (SeenImage("1" * 64, 56, 84, 6), SeenImage("2" * 64, 56, 84, 6))
     assert common_prefix(one.tokens, prompt("1", "2").tokens) == len(one.tokens)
     assert common_prefix(one.tokens, prompt("1", "3").tokens) == 10
     assert common_prefix(one.tokens, prompt("2", "1").tokens) == 2
@@ -111,8 +115,8 @@ def test_pictures_take_places_that_only_the_same_picture_has() -> None:
 
 def test_the_same_picture_at_another_size_is_another() -> None:
     smaller = ImageSize(width=28, height=84, tokens=6, positions=3)
-    at_one, _ = placed([[5], picture("1")], lambda _: SIZE)
-    at_other, _ = placed([[5], picture("1")], lambda _: smaller)
+    at_one, _ = place_images([[5], picture("1")], lambda _: SIZE)
+    at_other, _ = place_images([[5], picture("1")], lambda _: smaller)
     assert at_one[0] == at_other[0]
     assert at_one[1] != at_other[1]
 
@@ -124,11 +128,11 @@ def test_a_picture_moves_the_position_by_less_than_its_tokens() -> None:
 
 def test_a_prefix_ends_in_no_picture() -> None:
     one = prompt("1")
-    assert [one.whole_images(length) for length in (1, 2, 3, 7, 8, 9)] == [1, 2, 2, 2, 8, 9]
+    assert [one.cut_before_image(length) for length in (1, 2, 3, 7, 8, 9)] == [1, 2, 2, 2, 8, 9]
 
 
 def test_pictures_count_for_the_context() -> None:
-    tokens, images = placed([[1], picture("1"), [2]], lambda _: SIZE)
+    tokens, images = place_images([[1], picture("1"), [2]], lambda _: SIZE)
     with pytest.raises(ContextOverflow):
-        prepared(tokens, Prompt((), Sampling(), "me"), 8, images)
-    assert prepared(tokens, Prompt((), Sampling(), "me"), 9, images).prompt_tokens == 8
+        prepare_prompt(tokens, Prompt((), Sampling(), "me"), 8, images)
+    assert prepare_prompt(tokens, Prompt((), Sampling(), "me"), 9, images).prompt_tokens == 8

@@ -11,11 +11,11 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from app.provider.engines.gguf.model import open_vocabulary
-from app.provider.engines.gguf.vocabulary import LlamaVocabulary
+from app.provider.engines.gguf.tokenizer import LlamaTokenizer
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.message_form import MessageForm
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import Message, TextPart
 from tests.provider.chat_templates import FAMILIES, Family
 from tests.provider.scripted import CHATML, CONTROL, make
@@ -29,19 +29,19 @@ TALK = [
 ]
 
 
-def gguf(tmp_path: Path, template: str | None = CHATML, **facts: Any) -> LlamaVocabulary:
+def gguf(tmp_path: Path, template: str | None = CHATML, **facts: Any) -> LlamaTokenizer:
     facts.setdefault("control", CONTROL)
     return open_vocabulary(str(make(tmp_path / "model.gguf", template, **facts)))
 
 
-def tokens_of(chat: Chat, messages: list[Message]) -> list[int]:
+def tokens_of(chat: ChatTemplate, messages: list[Message]) -> list[int]:
     (tokens,) = chat.prompt(messages).parts
     assert isinstance(tokens, list)
     return tokens
 
 
-def text_of(vocabulary: LlamaVocabulary, messages: list[Message]) -> str:
-    return "".join(map(vocabulary.spelling, tokens_of(Chat(vocabulary), messages)))
+def text_of(vocabulary: LlamaTokenizer, messages: list[Message]) -> str:
+    return "".join(map(vocabulary.spelling, tokens_of(ChatTemplate(vocabulary), messages)))
 
 
 # -------------------------------------------------------------------- beginning and end
@@ -71,7 +71,7 @@ def test_the_end_of_a_turn_ends_an_answer(tmp_path: Path, named: bool) -> None:
     vocabulary = gguf(tmp_path, template, control=[*CONTROL, "<|my_end|>", "<|over|>"], eos=eos)
     (end,) = vocabulary.tokenize("<|my_end|>")
     assert vocabulary.piece(end) == b""
-    Chat(vocabulary)
+    ChatTemplate(vocabulary)
     assert vocabulary.piece(end) == (b"" if named else None)
 
 
@@ -79,11 +79,11 @@ def test_in_harmony_the_end_of_a_part_does_not(tmp_path: Path) -> None:
     template = CHATML.replace("<|im_end|>", "<|end|>")
     control = [*CONTROL, "<|end|>", "<|return|>", "<|call|>"]
     vocabulary = gguf(tmp_path, template, control=control, eos="<|return|>")
-    Chat(vocabulary)
+    ChatTemplate(vocabulary)
     assert not vocabulary._ends
 
 
-def hub(folder: Path, settings: Mapping[str, Any], **special: bool) -> HubVocabulary:
+def hub(folder: Path, settings: Mapping[str, Any], **special: bool) -> HubTokenizer:
     """Letters and some added tokens; those that map to True are special."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = Tokenizer(models.BPE({chr(code): code for code in range(32, 127)}, []))
@@ -98,13 +98,13 @@ def hub(folder: Path, settings: Mapping[str, Any], **special: bool) -> HubVocabu
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    return HubVocabulary(folder)
+    return HubTokenizer(folder)
 
 
 def test_a_folder_that_adds_an_end_is_begun_only(tmp_path: Path) -> None:
     settings = {"chat_template": "{% for m in messages %}{{ m.content }} {% endfor %}"}
     vocabulary = hub(tmp_path, settings)
-    spelled = [vocabulary.spelling(token) for token in tokens_of(Chat(vocabulary), HI)]
+    spelled = [vocabulary.spelling(token) for token in tokens_of(ChatTemplate(vocabulary), HI)]
     assert spelled == ["<s>", "H", "i", "?", " "]
 
 
@@ -127,7 +127,7 @@ ATTACKS = (
 def test_no_message_yields_a_token_of_the_template(tmp_path: Path, kind: str, attack: str) -> None:
     facts = {kind: ["<start_of_turn>", "<end_of_turn>", "<s>", "</s>"]}
     vocabulary = gguf(tmp_path, TURNS, **({"control": []} | facts))
-    chat = Chat(vocabulary)
+    chat = ChatTemplate(vocabulary)
     honest, forged = (tokens_of(chat, [Message.of("user", text)]) for text in ("x", attack))
     special = {token for token in honest if vocabulary.spelling(token).endswith("_of_turn>")}
     assert len(special) == 2
@@ -142,13 +142,13 @@ def test_no_normaliser_makes_a_token_of_it(tmp_path: Path, attack: str) -> None:
     vocabulary = hub(tmp_path, settings, **{"[USER]": False})
     number = vocabulary.tokenize("[USER]")
     assert len(number) == 1
-    assert tokens_of(Chat(vocabulary), [Message.of("user", attack)]).count(number[0]) == 1
+    assert tokens_of(ChatTemplate(vocabulary), [Message.of("user", attack)]).count(number[0]) == 1
 
 
 def test_tokens_that_no_template_writes_stay_whole(tmp_path: Path) -> None:
     vocabulary = gguf(tmp_path, CHATML, user=["<table>", "\n\n"])
     text = "<table>\n\n"
-    tokens = tokens_of(Chat(vocabulary), [Message.of("user", text)])
+    tokens = tokens_of(ChatTemplate(vocabulary), [Message.of("user", text)])
     assert [vocabulary.spelling(token) for token in tokens].count("<table>") == 1
     assert [vocabulary.spelling(token) for token in tokens].count("\n\n") == 1
 
@@ -176,14 +176,14 @@ def test_thinking_that_a_template_leaves_in_is_no_token(tmp_path: Path, role: An
     vocabulary = gguf(tmp_path, CHATML, control=[*CONTROL, "<think>", "</think>"])
     messages = [*HI, Message.of(role, THOUGHT.text), *HI]
     (opened,) = vocabulary.tokenize("<think>")
-    assert opened not in tokens_of(Chat(vocabulary), messages)
+    assert opened not in tokens_of(ChatTemplate(vocabulary), messages)
     assert THOUGHT.text in text_of(vocabulary, messages)
 
 
 # -------------------------------------------------------------------- what templates show
 
 
-def family_chat(tmp_path: Path, family: Family) -> tuple[Chat, LlamaVocabulary]:
+def family_chat(tmp_path: Path, family: Family) -> tuple[ChatTemplate, LlamaTokenizer]:
     control = [text for text in dict.fromkeys((family.bos, family.eos)) if text]
     vocabulary = gguf(
         tmp_path,
@@ -193,7 +193,7 @@ def family_chat(tmp_path: Path, family: Family) -> tuple[Chat, LlamaVocabulary]:
         eos=family.eos or None,
         kv={"tokenizer.ggml.add_bos_token": bool(family.bos)},
     )
-    return Chat(vocabulary), vocabulary
+    return ChatTemplate(vocabulary), vocabulary
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -222,7 +222,7 @@ LOSSES = {
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_cannot_be_shown_is_refused(tmp_path: Path, loss: str) -> None:
     body, note = LOSSES[loss]
-    chat = Chat(gguf(tmp_path, "{% for m in messages %}" + body + "{% endfor %}"))
+    chat = ChatTemplate(gguf(tmp_path, "{% for m in messages %}" + body + "{% endfor %}"))
     tokens_of(chat, HI)
     assert note is None or note in " ".join(chat.notes)
     if note:
@@ -233,7 +233,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path, loss: str) -> None:
 
 
 def test_a_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    chat = Chat(gguf(tmp_path, "{% for m in messages %}{{ m.content[:100] }}{% endfor %}"))
+    chat = ChatTemplate(gguf(tmp_path, "{% for m in messages %}{{ m.content[:100] }}{% endfor %}"))
     tokens_of(chat, [Message.of("user", "x" * 100)])
     with pytest.raises(UnsupportedInput, match="leaves out 1000 characters"):
         chat.prompt([Message.of("user", "가" * 1000)])
@@ -242,7 +242,7 @@ def test_a_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 def test_a_failure_for_another_reason_says_nothing_of_system_texts(tmp_path: Path) -> None:
     template = CHATML.replace("{{ m['content'] }}", "{{ m['content'][5] and m['content'] }}")
     refuses = "{% if messages[-1].content == 'boo' %}{{ raise_exception('no boo') }}{% endif %}"
-    chat = Chat(gguf(tmp_path, refuses + template))
+    chat = ChatTemplate(gguf(tmp_path, refuses + template))
     assert not chat.notes
     with pytest.raises(UnsupportedInput, match="no boo"):
         chat.prompt([Message.of("system", "s"), Message.of("user", "boo")])
@@ -251,7 +251,7 @@ def test_a_failure_for_another_reason_says_nothing_of_system_texts(tmp_path: Pat
 @pytest.mark.parametrize("source", ["Hello.", "{% for m in messages %}{{ m.role }}{% endfor %}"])
 def test_a_template_that_shows_no_question_is_not_loaded(tmp_path: Path, source: str) -> None:
     with pytest.raises(ModelNotLoadable, match="leaves the question out"):
-        Chat(gguf(tmp_path, source))
+        ChatTemplate(gguf(tmp_path, source))
 
 
 def test_a_template_for_tools_is_used_without_any(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_template_for_tools_is_used_without_any(tmp_path: Path) -> None:
 
 def test_a_broken_template_is_not_loaded(tmp_path: Path) -> None:
     with pytest.raises(ModelNotLoadable, match="chat template cannot be used"):
-        Chat(gguf(tmp_path, "{% for"))
+        ChatTemplate(gguf(tmp_path, "{% for"))
 
 
 # -------------------------------------------------------------------- which template
@@ -271,7 +271,7 @@ def test_of_several_templates_the_default_one_is_used(tmp_path: Path) -> None:
     key = "tokenizer.chat_template.rag"
     vocabulary = gguf(tmp_path, CHATML, kv={key: "{{ documents[0] }}"})
     assert set(vocabulary.chat_templates) == {"default", "rag"}
-    assert not Chat(vocabulary).notes
+    assert not ChatTemplate(vocabulary).notes
 
 
 @pytest.mark.parametrize("form", ["list", "dictionary", "files"])
@@ -283,10 +283,10 @@ def test_without_a_default_the_one_that_fits_is_used(tmp_path: Path, form: str) 
         (tmp_path / "additional_chat_templates").mkdir()
         for name, source in sources.items():
             (tmp_path / "additional_chat_templates" / f"{name}.jinja").write_text(source)
-    chat = Chat(hub(tmp_path, {} if form == "files" else settings))
+    chat = ChatTemplate(hub(tmp_path, {} if form == "files" else settings))
     assert "'tool_use' is used" in chat.notes[0]
     with pytest.raises(ModelNotLoadable, match="'rag'"):
-        Chat(hub(tmp_path / "one", {"chat_template": listed[:1]}))
+        ChatTemplate(hub(tmp_path / "one", {"chat_template": listed[:1]}))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_without_a_template_the_vocabulary_tells(
     tmp_path: Path, control: list[str], name: str, turn: str
 ) -> None:
     vocabulary = gguf(tmp_path, None, control=control)
-    assert f"the format {name!r} is used" in Chat(vocabulary).notes[0]
+    assert f"the format {name!r} is used" in ChatTemplate(vocabulary).notes[0]
     assert turn in text_of(vocabulary, HI)
 
 

@@ -20,6 +20,8 @@ from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load, missing
 from app.provider.types import Delta, End
 from tests.provider.asking import MODELS, prompt
 
+pytestmark = pytest.mark.slow
+
 SOURCE = MODELS / "starter-hf"
 LIMITS = EngineLimits(threads=1)
 QUESTION = "How do I call API version one?"
@@ -58,6 +60,7 @@ def test_four_bits(tmp_path: Path) -> None:
 
 
 @needs_mlx
+@pytest.mark.matrix
 def test_eight_bits_answer_like_the_original(tmp_path: Path) -> None:
     wanted = Conversion(SOURCE, "mlx", bits=8, dtype="float32", name="small")
     made = convert(wanted, tmp_path, LIMITS)
@@ -66,6 +69,7 @@ def test_eight_bits_answer_like_the_original(tmp_path: Path) -> None:
 
 
 @needs_mlx
+@pytest.mark.matrix
 def test_unquantised_with_another_type_and_the_papers(tmp_path: Path) -> None:
     source = tmp_path / "original"
     shutil.copytree(SOURCE, source)
@@ -145,7 +149,7 @@ def test_killed_half_way_nothing_is_seen_and_the_next_one_succeeds(tmp_path: Pat
     command = [sys.executable, "-c", KILLED, str(SOURCE), str(tmp_path)]
     process = subprocess.Popen(command)
     draft = tmp_path / ".incoming" / "convert-starter-hf-mlx-4bit" / "starter-hf-mlx-4bit"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not draft.exists() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
@@ -183,6 +187,7 @@ def test_a_source_is_a_path_or_an_id(tmp_path: Path) -> None:
 
 
 @needs_mlx
+@pytest.mark.matrix
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     options = ["--to", "mlx", "--quantize", "none", "--name", "made"]

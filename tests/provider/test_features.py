@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 

@@ -35,6 +35,8 @@ from tests.provider.pulling import (
     tiny_disk,
 )
 
+pytestmark = pytest.mark.slow
+
 CONTENT = bytes(range(256)) * (2 * CHUNK // 256)
 HALFWAY = CHUNK + 1000
 

@@ -22,6 +22,8 @@ from tests.provider.pulling import (
     pull,
 )
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = bytes(range(256)) * (2 * CHUNK // 256)
 SAFETENSORS = {
     "config.json": b"{}",

@@ -3,21 +3,24 @@ from __future__ import annotations
 import pytest
 
 from app.provider.hub.errors import NotOnHub
-from app.provider.hub.names import Wanted, parse
+from app.provider.hub.names import ModelReference, parse
 from app.provider.hub.recommended import RECOMMENDED
 
 
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("phi-2", Wanted("huggingface", "TheBloke/phi-2-GGUF", "phi-2.Q4_K_M.gguf")),
-        ("someone/some:q8_0", Wanted("huggingface", "someone/some", "q8_0")),
-        ("someone/some", Wanted("huggingface", "someone/some", "")),
-        ("someone/some:.", Wanted("huggingface", "someone/some", ".")),
-        ("modelscope:some.one/so_me:a/b.gguf", Wanted("modelscope", "some.one/so_me", "a/b.gguf")),
+        ("phi-2", ModelReference("huggingface", "TheBloke/phi-2-GGUF", "phi-2.Q4_K_M.gguf")),
+        ("someone/some:q8_0", ModelReference("huggingface", "someone/some", "q8_0")),
+        ("someone/some", ModelReference("huggingface", "someone/some", "")),
+        ("someone/some:.", ModelReference("huggingface", "someone/some", ".")),
+        (
+            "modelscope:some.one/so_me:a/b.gguf",
+            ModelReference("modelscope", "some.one/so_me", "a/b.gguf"),
+        ),
     ],
 )
-def test_names(name: str, wanted: Wanted) -> None:
+def test_names(name: str, wanted: ModelReference) -> None:
     assert parse(name, "huggingface") == wanted
 
 

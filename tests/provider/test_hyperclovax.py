@@ -179,7 +179,7 @@ def test_a_picture_becomes_the_rows_of_the_description(
     model = load(tmp_path / "m", torch.float32)
     shown = picture(*size)
     pixels = torch.from_numpy(tiles(shown, model.config.tiling, model.config.pixels))
-    rows = model.see(pixels, *size)
+    rows = model.encode(pixels, *size)
     assert len(rows) == model.config.tiling.tokens(*size)
     close(rows, Reference(MAIN | {"unpad": unpad}, weights, CANVASES).seen(shown))
 
@@ -204,7 +204,7 @@ def test_logits_are_those_of_the_description(tmp_path: Path, layout: Layout, tie
     reference = Reference(MAIN if layout == "main" else OLD, weights, CANVASES)
     shown = picture(301, 140)
     pixels = torch.from_numpy(tiles(shown, model.config.tiling, model.config.pixels))
-    rows = model.see(pixels, *shown.size)
+    rows = model.encode(pixels, *shown.size)
     tokens = prompt_of(len(rows))
     given = model.spliced(torch.tensor([IMAGE if one < 0 else one for one in tokens]), [rows])
     close(
@@ -222,7 +222,7 @@ def test_weights_named_as_newer_transformers_do_are_the_same_model(
     save_file(renamed, tmp_path / "m" / "model.safetensors")
     other = load(tmp_path / "m", torch.float32)
     pixels = torch.randn(2, 3, SIZE, SIZE)
-    close(other.see(pixels, 126, 126), model.see(pixels, 126, 126).numpy())
+    close(other.encode(pixels, 126, 126), model.encode(pixels, 126, 126).numpy())
 
 
 @pytest.mark.parametrize(("kind", "within"), [("bfloat16", 0.04), ("float16", 0.005)])
@@ -235,7 +235,7 @@ def test_half_precision_is_close_to_float32(
     pixels = torch.from_numpy(tiles(shown, model.config.tiling, model.config.pixels))
     logits = []
     for one in (half, model):
-        rows = one.see(pixels, *shown.size)
+        rows = one.encode(pixels, *shown.size)
         assert rows.dtype == one.embeddings.weight.dtype
         tokens = torch.tensor([IMAGE if t < 0 else t for t in prompt_of(len(rows))])
         logits.append(one.language_model(inputs_embeds=one.spliced(tokens, [rows])[None]).logits)
@@ -248,7 +248,7 @@ def test_rows_have_the_type_of_the_embeddings_whatever_looked_at_them(folder: Pa
     for part in (mixed.vision_model, mixed.mm_projector):
         part.float()
     mixed.image_newline.data = mixed.image_newline.float()
-    assert mixed.see(torch.randn(2, 3, SIZE, SIZE), 126, 126).dtype == torch.bfloat16
+    assert mixed.encode(torch.randn(2, 3, SIZE, SIZE), 126, 126).dtype == torch.bfloat16
 
 
 # ------------------------------------------------------------------ video

@@ -16,7 +16,7 @@ from app.provider.types import ImageNotes, ImagePart, Message, TextPart
 
 pytest.importorskip("safetensors", reason="pytorch: safetensors is not installed")
 
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from tests.provider.hyperclovax_files import TEMPLATES, Layout, write_hyperclovax
 
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>", "<|not_there|>")
@@ -32,15 +32,15 @@ ASKED = (
 
 def conversation(
     folder: Path, layout: Layout, template: str | None = None, *, list_content: bool | None = None
-) -> tuple[Conversation, HubVocabulary]:
+) -> tuple[Conversation, HubTokenizer]:
     write_hyperclovax(folder, layout)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
     vocabulary.chat_templates = {"default": template or TEMPLATES[layout]}
     told = layout == "main" if list_content is None else list_content
     return Conversation(vocabulary, PLACEHOLDER, list_content=told), vocabulary
 
 
-def text_of(chat: Conversation, vocabulary: HubVocabulary, *messages: Message) -> str:
+def text_of(chat: Conversation, vocabulary: HubTokenizer, *messages: Message) -> str:
     """The prompt as text, pictures as their names."""
     pieces = []
     for part in chat.prompt(messages).parts:
@@ -51,7 +51,7 @@ def text_of(chat: Conversation, vocabulary: HubVocabulary, *messages: Message) -
     return "".join(pieces)
 
 
-def spelled(vocabulary: HubVocabulary, token: int) -> str:
+def spelled(vocabulary: HubTokenizer, token: int) -> str:
     if (spelling := vocabulary.spelling(token)) in vocabulary.control_texts:
         return spelling
     return (vocabulary.piece(token) or b"").decode("latin-1")

@@ -44,7 +44,7 @@ def test_projectors_that_keep_every_feature(tmp_path: Path, kind: str) -> None:
         own[f"mm_projector{name}.bias"] = random.normal(0, 0.2, shape[:1]).astype(np.float32)
     save_file(own, tmp_path / "m" / "model.safetensors")
     model = load(tmp_path / "m", torch.float32)
-    assert len(model.see(torch.randn(2, 3, SIZE, SIZE), 126, 126)) == 81 + 9 * 10
+    assert len(model.encode(torch.randn(2, 3, SIZE, SIZE), 126, 126)) == 81 + 9 * 10
     assert model.config.tiling.tokens(126, 126) == 81 + 9 * 10
 
 

@@ -13,11 +13,13 @@ import pytest
 
 from app.provider.generation.jinja_limits import TemplateFailed
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
-from tests.provider.hostile_rendering import SECONDS
+
+pytestmark = pytest.mark.slow
 
 MEGABYTES = 100
-SLACK = 5.0
-"""Seconds, for a busy machine."""
+MOST_UNITS = 300
+"""Of processor time: the 0.3 s that a template has are 12 on a fast machine, fewer on a slow one,
+and then a step of the library that nothing interrupts may still be running."""
 
 BIG = "{% set b = 'x' * 4000000 %}"
 WIDE = "{% set b = '\U0001f642' * 1000000 %}"
@@ -176,14 +178,14 @@ SOURCES = [
 
 @cache
 def endings() -> tuple[dict[str, tuple[str, float]], float]:
-    """How each source ended, and after how long; and the megabytes that all of them took."""
+    """How each source ended and after how many units; and the megabytes that all of them took."""
     run = subprocess.run(
         [sys.executable, "-m", "tests.provider.hostile_rendering"],
         input=json.dumps(SOURCES),
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert run.returncode == 0, run.stderr[-2000:]
     found = json.loads(run.stdout)
@@ -198,7 +200,7 @@ def test_no_template_takes_the_memory() -> None:
 
 def test_no_template_outlasts_its_time() -> None:
     ended, _ = endings()
-    assert not [source for source, (_, took) in ended.items() if took > SECONDS + SLACK]
+    assert not [source for source, (_, took) in ended.items() if took > MOST_UNITS]
 
 
 @pytest.mark.parametrize(

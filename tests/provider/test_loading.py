@@ -12,9 +12,11 @@ import pytest
 from app.provider.engine import missing_library
 from app.provider.errors import ModelNotLoadable
 from tests.provider.asking import MODELS, STARTERS, ask, host_of
+from tests.provider.genai_vision_files import write_seeing
 from tests.provider.paged_model import write_paged
 from tests.provider.scripted import make
-from tests.provider.seeing_model import write_seeing
+
+pytestmark = pytest.mark.slow
 
 BROKEN = "{% if %}"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -172,34 +171,6 @@ async def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
     assert any(one.phase == "queued" for reply in replies for one in reply.progress)
 
 
-async def test_many_conversations_in_a_small_memory_all_end_well() -> None:
-    """Random turns, branches, seeds and cancellations."""
-    host = host_of("mlx", slots=4, context_length=512, kv_cache_bytes=1, prefix_cache_bytes=10**6)
-    dice = random.Random(7)
-    histories: list[list[str]] = [[] for _ in range(8)]
-
-    async def turn(history: list[str]) -> None:
-        if dice.random() < 0.3:
-            del history[dice.randrange(len(history) + 1) // 2 * 2 :]
-        question = f"Tell me about number {dice.randrange(5)}, please. " * dice.randint(1, 3)
-        drawn = {"temperature": dice.choice([0.0, 0.9]), "presence_penalty": dice.choice([0, 1])}
-        asked = asyncio.create_task(
-            ask(host, *history, question, max_tokens=dice.randint(1, 24), **drawn)
-        )
-        if dice.random() < 0.2:
-            await asyncio.sleep(dice.random() / 20)
-            asked.cancel()
-            await asyncio.gather(asked, return_exceptions=True)
-        else:
-            history[:] = [*history, question, (await asked).text][-6:]
-
-    for _ in range(4):
-        await asyncio.gather(*(turn(history) for history in histories))
-    status = host.status()
-    assert (status.restarts, status.active, status.waiting) == (0, 0, 0)
-    await host.stop()
-
-
 async def test_memory_is_what_was_predicted() -> None:
     """At the start, and when all rows and the prefix memory have been full."""
     limits: dict[str, Any] = {"slots": 2, "context_length": 512, "prefix_cache_bytes": 3 * 2**20}
@@ -217,29 +188,6 @@ async def test_memory_is_what_was_predicted() -> None:
     taken.append(resident_bytes(pid))
     await host.stop()
     assert taken == pytest.approx([predicted.at_start, predicted.total], rel=0.15)
-
-
-async def test_a_seed_makes_a_draw_repeatable_whatever_runs_beside_it(mlx: EngineHost) -> None:
-    drawn = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
-    alone = (await ask(mlx, QUESTION, seed=5, **drawn)).text
-    crowd = await asyncio.gather(*(ask(mlx, QUESTION, seed=seed, **drawn) for seed in range(8)))
-    assert crowd[5].text == alone
-    assert len({reply.text for reply in crowd}) > 4
-
-
-async def test_penalties_change_a_repetitive_answer(mlx: EngineHost) -> None:
-    plain = await ask(mlx, QUESTION, max_tokens=48)
-    penalised = await ask(mlx, QUESTION, max_tokens=48, presence_penalty=2.0, repeat_penalty=1.9)
-    assert penalised.text != plain.text
-
-
-async def test_max_tokens_beyond_the_context_ends_with_length() -> None:
-    host = host_of("mlx", context_length=256)
-    reply = await ask(host, "say it again " * 20, temperature=5.0, seed=1, max_tokens=9999)
-    await host.stop()
-    usage = reply.end.usage
-    assert reply.end.reason in {"length", "stop"}
-    assert usage.prompt_tokens + usage.completion_tokens <= 256
 
 
 async def test_a_hugging_face_folder_loads_as_it_is(mlx: EngineHost) -> None:

@@ -90,7 +90,7 @@ def test_sampling_filters_mean_what_llama_cpp_means() -> None:
         ({"top_p": 0.0}, {1}),
         ({}, {0, 1, 2, 3, 4}),
     ):
-        draw = sampler.drawing(Sampling(**(neutral | options)))
+        draw = sampler.make_sampler(Sampling(**(neutral | options)))
         assert {int(draw(likely).item()) for _ in range(300)} == kept, options
 
 
@@ -99,10 +99,10 @@ def test_penalties_count_the_answer_and_never_the_prompt() -> None:
 
     sampler = importlib.import_module("app.provider.engines.mlx.sampler")
     options = Sampling(repeat_penalty=2.0, presence_penalty=0.5, frequency_penalty=0.25)
-    (penalise,) = sampler.penalising(options)
+    (penalise,) = sampler.make_logits_processors(options)
     logits = mx.array([[4.0, -4.0, 1.0]])
     assert penalise(mx.array([0]), logits).tolist() == logits.tolist()
     assert penalise(mx.array([0, 1]), logits).tolist() == [[4.0, -8.75, 1.0]]
     assert penalise(mx.array([0, 1, 0]), logits).tolist() == [[1.25, -8.75, 1.0]]
     assert penalise(mx.array([0, 1, 0, 0]), logits).tolist() == [[1.0, -8.75, 1.0]]
-    assert sampler.penalising(Sampling()) == []
+    assert sampler.make_logits_processors(Sampling()) == []

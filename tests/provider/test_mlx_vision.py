@@ -15,7 +15,7 @@ from app.provider.types import (
     Prompt,
     SeenImage,
 )
-from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
+from tests.provider.mlx_driver import LONG, WHAT, Driver, driver
 from tests.provider.pictures import from_bytes, noise, shown
 from tests.provider.qwen_vl_files import write_qwen_vl
 
@@ -147,28 +147,28 @@ def test_answers_go_on_while_a_picture_is_looked_at(folder: Path) -> None:
     running = mlx.start(shown(LONG, max_tokens=300, stop=("\0",)))
     for _ in range(20):
         mlx.step()
-    writing = mlx.engine._answers[running].writing
-    before = writing._written
+    output = mlx.engine._answers[running].output
+    before = output._written
     looking = mlx.start(shown((noise(900, 900), WHAT)))
     while not mlx.begun(looking):
         mlx.step()
     assert isinstance(mlx.told(looking)[0], Progress), "it says that it is busy with the prompt"
-    assert writing._written - before > 2
+    assert output._written - before > 2
     assert mlx.end(looking)[0].text
 
 
 def test_a_step_looks_at_no_more_than_it_has_time_for(mlx: Driver) -> None:
     """One layer of three at least; a fourth step puts the features together."""
-    sight = mlx.engine._sight
+    image_encoder = mlx.engine._image_encoder
     prompt = mlx.engine.prepare(shown((noise(200, 200, 16), WHAT), owner="time"))
-    assert sight.seen(99, prompt, 0) is None
-    (look,) = sight._looks.values()
-    look.pixels.result()
+    assert image_encoder.features(99, prompt, 0) is None
+    (pending,) = image_encoder._pending.values()
+    pending.encoding._pixels.result()
     for _ in range(3):
-        sight.work(0.0, alone=False)
-        assert sight.seen(99, prompt, 0) is None
-    sight.work(0.0, alone=False)
-    assert sight.seen(99, prompt, 0)
+        image_encoder.work(0.0, alone=False)
+        assert image_encoder.features(99, prompt, 0) is None
+    image_encoder.work(0.0, alone=False)
+    assert image_encoder.features(99, prompt, 0)
 
 
 def test_the_user_bounds_the_tokens_of_a_picture(folder: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_bad_picture_fails_its_own_request_only(mlx: Driver) -> None:
     with pytest.raises(UnsupportedInput, match="cannot be read"):
         mlx.end(bad)
     assert mlx.end(good)[0].text
-    assert not mlx.engine._sight._looks
+    assert not mlx.engine._image_encoder._pending
 
 
 def test_a_strip_is_refused_before_it_is_admitted(mlx: Driver) -> None:
@@ -203,7 +203,7 @@ def test_who_leaves_while_looking_leaves_nothing(mlx: Driver) -> None:
     third = mlx.start(shown((noise(200, 200, 15), WHAT)))
     mlx.step()
     mlx.engine.drop(third)
-    assert not mlx.engine._sight._looks
+    assert not mlx.engine._image_encoder._pending
 
 
 def test_a_message_cannot_spell_a_picture(mlx: Driver) -> None:

@@ -20,10 +20,10 @@ from app.provider.conversion.convert import Conversion, convert
 from app.provider.engine import EngineLimits
 from app.provider.engines.mlx.format import need, read
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.pool.hardware import resident_bytes
 from tests.provider.asking import MODELS, ask, collect, host_of
-from tests.provider.mlx_seeing import LONG, WHAT, Driver, driver
+from tests.provider.mlx_driver import LONG, WHAT, Driver, driver
 from tests.provider.pictures import noise, shown
 from tests.provider.qwen_vl_files import CONFIG, TEMPLATE, write_qwen_vl
 
@@ -103,7 +103,7 @@ def test_the_template_that_writes_pictures_goes_before_that_of_the_tokeniser(
     (made / "chat_template.json").write_text(json.dumps({"chat_template": TEMPLATE}))
     text_only = "{{ messages[0].content }}"
     (made / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": text_only}))
-    assert HubVocabulary(made).chat_templates["default"] == chat_template(made) == TEMPLATE
+    assert HubTokenizer(made).chat_templates["default"] == chat_template(made) == TEMPLATE
 
 
 def test_settings_of_transformers_5_are_read(folder: Path, mlx: Driver, tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ import pytest
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, scaled
-from app.provider.generation.prepared import PreparedPrompt, placed
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images
 from app.provider.types import (
     ImagePart,
     Sampling,
 )
-from tests.provider.mlx_seeing import NONE, Driver, driver
+from tests.provider.mlx_driver import NONE, Driver, driver
 from tests.provider.pictures import noise
 from tests.provider.qwen_vl_files import write_qwen_vl
 
@@ -42,10 +43,10 @@ def mlx(folder: Path) -> Iterator[Driver]:
     made.engine.close()
 
 
-def looked(model: Any, image: Any) -> Any:
+def encoded(model: Any, image: Any) -> Any:
     """The features of a picture that is alone in a prompt."""
     pixels = scaled(image.part, image.size.width, image.size.height)
-    layers = model.tower.look(
+    layers = model.vision_tower.encode(
         patches(pixels, model.scaling), image.size.height // 28, image.size.width // 28
     )
     while True:
@@ -67,7 +68,7 @@ def laid_out(model: Any, pictures: list[ImagePart]) -> PreparedPrompt:
     parts: list[list[int] | ImagePart] = [[10, 11, 12, 259]]
     for one in pictures:
         parts += [one, [260, 20, 21, 259]]
-    tokens, images = placed(parts, partial(measure, model.scaling))
+    tokens, images = place_images(parts, partial(measure, model.scaling))
     return PreparedPrompt(array("i", tokens), "", Sampling(), images)
 
 
@@ -75,9 +76,8 @@ def logits(model: Any, prompt: PreparedPrompt, piece: int, answer: array[int] = 
     """All logits of a prompt that is read in pieces, or those of the answer to it."""
     import mlx.core as mx  # noqa: PLC0415
 
-    places = importlib.import_module("app.provider.engines.mlx.mrope_positions")
-    seen = [places.Seen(one.start, one.end, looked(model, one)) for one in prompt.images]
-    cache, tokens = model.placed(model.new_cache(), prompt, 0, seen), prompt.tokens.tolist()
+    images = [ImageFeatures(one, encoded(model, one)) for one in prompt.images]
+    cache, tokens = model.batch_cache(model.new_cache(), prompt, 0, images), prompt.tokens.tolist()
     parts = [
         np.array(model(mx.array([tokens[start : start + piece]]), cache)[0])
         for start in range(0, len(tokens), piece)
@@ -97,7 +97,7 @@ def test_features_are_those_of_mlx_vlm(mlx: Driver, pictures: list[ImagePart]) -
         grid = [[1, one.size.height // 14, one.size.width // 14]]
         whole = patches(scaled(one.part, one.size.width, one.size.height), Scaling())
         expected = model._model.vision_tower(mx.array(whole), mx.array(grid))
-        assert np.allclose(np.array(looked(model, one)), np.array(expected), atol=1e-3)
+        assert np.allclose(np.array(encoded(model, one)), np.array(expected), atol=1e-3)
 
 
 @pytest.mark.parametrize("pictures", PAIRS)
@@ -115,13 +115,14 @@ def test_qwen2_vl_sees_the_same_way() -> None:
     config = code.VisionConfig(
         model_type="qwen2_vl", depth=2, embed_dim=48, hidden_size=64, num_heads=3, mlp_ratio=2.0
     )
-    model = SimpleNamespace(vision_tower=code.VisionModel(config), scaling=Scaling(frames=1))
-    model.tower = importlib.import_module("app.provider.engines.mlx.vision_tower").Tower(model)
+    theirs = SimpleNamespace(vision_tower=code.VisionModel(config))
+    tower = importlib.import_module("app.provider.engines.mlx.vision_tower").VisionTower(theirs)
+    model = SimpleNamespace(vision_tower=tower, scaling=Scaling(frames=1))
     (one,) = laid_out(model, [noise(300, 200)]).images
     whole = patches(scaled(one.part, one.size.width, one.size.height), Scaling())
     grid = [[1, one.size.height // 14, one.size.width // 14]]
-    expected = model.vision_tower(mx.array(whole), mx.array(grid))
-    assert np.allclose(np.array(looked(model, one)), np.array(expected), atol=1e-4)
+    expected = theirs.vision_tower(mx.array(whole), mx.array(grid))
+    assert np.allclose(np.array(encoded(model, one)), np.array(expected), atol=1e-4)
 
 
 def test_an_answer_is_where_it_would_be_as_part_of_the_prompt(mlx: Driver) -> None:

@@ -17,11 +17,15 @@ from app.provider.runtime.host import EngineHost
 from app.provider.runtime.metrics import BOUNDS, RECENT, Histogram, ModelMetrics
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta
-from tests.provider.asking import ask, host_of, prompt, size
-from tests.provider.test_contract import LONG, QUESTION, signal_engine, until_idle
+from tests.provider.asking import ask, host_of, prompt, signal_engine, size, until_idle
+from tests.provider.conftest import contract_host
+from tests.provider.test_contract import LONG, QUESTION
+from tests.selection import matrix
 
 
-async def test_tokens_are_those_of_the_usage(host: EngineHost) -> None:
+@pytest.mark.parametrize("engine", ["echo", "gguf", "onnx", *matrix("mlx", "pytorch")])
+async def test_tokens_are_those_of_the_usage(engine: str, tmp_path: Path) -> None:
+    host = contract_host(engine, tmp_path)
     replies = [await ask(host, QUESTION), await ask(host, LONG, max_tokens=7)]
     metrics = host.metrics
     usages = [reply.end.usage for reply in replies]
@@ -30,6 +34,7 @@ async def test_tokens_are_those_of_the_usage(host: EngineHost) -> None:
     assert metrics.completion_tokens == sum(usage.completion_tokens for usage in usages)
     assert metrics.requests == Counter((reply.end.reason, None) for reply in replies)
     assert metrics.decode_seconds > 0
+    await host.stop()
 
 
 async def test_a_cached_prompt_shows_in_the_hit_rate(gguf: EngineHost) -> None:

@@ -15,8 +15,8 @@ from tests.provider.asking import STARTERS
 pytest.importorskip("onnxruntime")
 og = pytest.importorskip("onnxruntime_genai")
 
-from app.provider.engines.onnx.graph import Graph, Reader, Writer
-from app.provider.engines.onnx.kv_arena import Arena
+from app.provider.engines.onnx.graph import DecodeRunner, Graph, PrefillRunner
+from app.provider.engines.onnx.kv_arena import KvArena
 from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.generation.prefix_cache import PrefixStore
@@ -57,10 +57,10 @@ class Bench:
     def __init__(self, slots: int = 4, length: int = 1024, cells: int = 4096) -> None:
         settings = read_settings(Path(FOLDER))
         graph = Graph(settings, "cpu", threads=2)
-        self.arena = Arena(graph.shapes, slots, length, graph.kv_type)
+        self.arena = KvArena(graph.shapes, slots, length, graph.kv_type)
         self.rows = Rows(self.arena, cells, PrefixStore(2**24))
-        self.reader = Reader(graph, settings, self.arena)
-        self.writer = Writer(graph, settings, self.arena)
+        self.prefill_runner = PrefillRunner(graph, settings, self.arena)
+        self.decode_runner = DecodeRunner(graph, settings, self.arena)
 
     def read(self, tokens: list[int], piece: int) -> Row:
         """Read all tokens but the last in pieces, and start the row."""
@@ -69,15 +69,15 @@ class Bench:
         while len(row.tokens) < len(tokens) - 1:
             done = len(row.tokens)
             next_ones = tokens[done : min(done + piece, len(tokens) - 1)]
-            self.reader.read(row.index, done, np.array(next_ones, np.int64))
+            self.prefill_runner.run(row.index, done, np.array(next_ones, np.int64))
             row.tokens.extend(next_ones)
         self.rows.start(row)
         return row
 
     def write(self, rows: list[Row], tokens: list[int]) -> Logits:
         """Compute one token of each running row; ``rows`` in the order of their index."""
-        self.writer.arrange([len(row.tokens) for row in rows])
-        logits = self.writer.step(tokens).copy()
+        self.decode_runner.arrange([len(row.tokens) for row in rows])
+        logits = self.decode_runner.step(tokens).copy()
         for row, token in zip(rows, tokens, strict=True):
             row.tokens.append(token)
         return logits
@@ -139,11 +139,11 @@ def test_prompts_that_are_read_out_of_order_change_places() -> None:
     bench = Bench(slots=2)
     waiting = bench.rows.claim("", array("i", long), 300)
     assert waiting
-    bench.reader.read(waiting.index, 0, np.array(long[:100], np.int64))
+    bench.prefill_runner.run(waiting.index, 0, np.array(long[:100], np.int64))
     waiting.tokens.extend(long[:100])
     done = bench.read(short, 64)
     assert (done.index, waiting.index) == (0, 1)
-    bench.reader.read(waiting.index, 100, np.array(long[100:-1], np.int64))
+    bench.prefill_runner.run(waiting.index, 100, np.array(long[100:-1], np.int64))
     waiting.tokens.extend(long[100:-1])
     bench.rows.start(waiting)
     logits = bench.write([done, waiting], [short[-1], long[-1]])
@@ -169,7 +169,7 @@ def test_memory_that_is_too_much_is_given_back() -> None:
     for seed in range(4):
         held = [bench.read(some_tokens(10 + n, 20), 64) for n in range(seed)]
         row = bench.read(some_tokens(seed, 700), 512)
-        real = list(bench.arena.touched)
+        real = list(bench.arena.written)
         for one in (row, *held):
             real[one.index] = max(real[one.index], len(one.tokens))
         assert sum(real) <= 1200
@@ -181,9 +181,9 @@ def test_memory_of_free_rows_is_given_back_for_one_long_prompt() -> None:
     bench = Bench(slots=4, length=1024, cells=1200)
     for row in [bench.read(some_tokens(seed, 300), 512) for seed in range(3)][::-1]:
         bench.rows.release(row)
-    assert sum(bench.arena.touched) == 3 * 299
+    assert sum(bench.arena.written) == 3 * 299
     bench.rows.release(bench.read(some_tokens(9, 900), 512))
-    assert sum(bench.arena.touched) <= 1200
+    assert sum(bench.arena.written) <= 1200
 
 
 def test_a_running_row_is_no_source_for_other_owners() -> None:

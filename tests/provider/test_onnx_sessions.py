@@ -15,7 +15,7 @@ import pytest
 
 from app.provider.engine import Engine, missing_library
 from app.provider.engines.onnx.settings import read_settings
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.types import Sampling
 from tests.provider.paged_asking import PROMPT, Spoken, admit, build, continued, replies
 from tests.provider.paged_model import CONTEXT, PAGE, likeliest, write_paged
@@ -72,7 +72,7 @@ def test_owners_never_share(engine: Engine, folder: Path) -> None:
     longer = [*PROMPT, *likeliest(PROMPT, 12), 7]
     assert continued(engine, longer, owner="two").started.cached_tokens == 0
     assert continued(engine, longer, owner="one").started.cached_tokens > 80
-    own = GENAI.overlay(read_settings(folder), 1, GENAI.Room(1, 512, 512), PAGE)
+    own = GENAI.overlay(read_settings(folder), 1, GENAI.BatchLimits(1, 512, 512), PAGE)
     assert own["engine"]["dynamic_batching"]["prefix_caching"] is False  # it is everybody's
 
 

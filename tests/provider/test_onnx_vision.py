@@ -19,11 +19,11 @@ from app.provider.card import ModelCard, Vision
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load
 from app.provider.engines.onnx.format import need, read
 from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError, UnsupportedInput
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 from tests.provider.asking import Reply, ask, collect, host_of
-from tests.provider.seeing_model import CONTEXT, likeliest, write_seeing
+from tests.provider.genai_vision_files import CONTEXT, likeliest, write_seeing
 
 for library in ("onnxruntime", "onnxruntime_genai"):
     pytest.importorskip(library)
@@ -61,7 +61,7 @@ async def host(folder: Path) -> AsyncIterator[EngineHost]:
 
 def expected(folder: Path, text: str, pictures: list[ImagePart], count: int = 12) -> str:
     """What the model must answer to a text in which ``[…]`` names the tokens of a picture."""
-    words = HubVocabulary(folder)
+    words = HubTokenizer(folder)
     filled = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
     for size in (one.split("]")[0] for one in text.split("[")[1:]):
         places = "<|image_pad|>" * int(size)

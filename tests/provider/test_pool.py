@@ -20,7 +20,9 @@ from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
-from tests.provider.asking import STARTER, collect, prompt
+from tests.provider.asking import STARTER, change_policy, collect, prompt
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ async def pool_of(folder: Path, **options: Any) -> AsyncIterator[ModelPool]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.02)
 
@@ -98,16 +100,17 @@ async def test_a_busy_model_does_not_keep_another_out_for_ever(
             await collect(pool.stream(model, prompt("hello", max_tokens=40)))
 
     users = [asyncio.create_task(busy(model)) for model in ("a", "a", "b", "b")]
-    await asyncio.sleep(0.5)
-    async with asyncio.timeout(20):
+    await until(lambda: [one.active > 0 for one in pool.health().values()] == [True, True])
+    async with asyncio.timeout(60):
         assert (await collect(pool.stream("c", prompt("hello")))).text
     done.set()
     await asyncio.gather(*users)
 
 
 async def test_who_waits_too_long_is_refused(tmp_path: Path) -> None:
-    short = HostPolicy(load_seconds=3)
-    async with pool_of(tmp_path, policy=short) as pool, in_use(pool, "a", "b"):
+    policy = HostPolicy()
+    async with pool_of(tmp_path, policy=policy) as pool, in_use(pool, "a", "b"):
+        change_policy(policy, load_seconds=0.5)
         with pytest.raises(EngineBusy, match="stayed in use"):
             await collect(pool.stream("c", prompt("hello")))
 
@@ -264,9 +267,8 @@ async def test_models_in_use_share_the_threads(pool: ModelPool) -> None:
     assert pool.health()["a"].threads == 2
     async with aclosing(pool.stream("a", prompt("hello", max_tokens=2000))) as a:
         await anext(a)
-        asking = asyncio.create_task(collect(pool.stream("b", prompt("hello"))))
-        await until(lambda: [one.threads for one in pool.health().values()] == [1, 1])
-        await asking
+        async with in_use(pool, "b"):
+            assert [one.threads for one in pool.health().values()] == [1, 1]
         assert pool.health()["a"].threads == 2
 
 

@@ -18,6 +18,8 @@ from tests.provider.asking import STARTER, collect, host_of, prompt
 from tests.provider.scripted import make
 from tests.provider.test_pool import SMALL, in_use, pool_of, until
 
+pytestmark = pytest.mark.slow
+
 
 def living() -> set[int]:
     """Child processes, those included that have ended and were not waited for."""
@@ -158,7 +160,7 @@ async def test_a_process_that_cannot_be_started_fails_its_requests(
     host = host_of("echo")
     monkeypatch.setattr(sys, "executable", "/nowhere")
     asking = asyncio.create_task(collect(host.stream(prompt("hello"))))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         with pytest.raises(EngineUnavailable, match="No process can be started"):
             await asking
     assert host.status().state == "failed"

@@ -18,6 +18,8 @@ from tests.provider.asking import STARTER, collect, prompt
 from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.test_pool import SMALL, pool_of, until
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "{% if %}"
 
 
@@ -125,7 +127,17 @@ async def test_a_crash_of_the_library_is_a_refusal(tmp_path: Path, starts: Start
         assert (starts.ended, pool.health()["bad"].restarts) == (1, 0)
 
 
-async def test_a_process_killed_from_outside_is_not(pool: ModelPool) -> None:
+def replace_library(folder: Path, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let engine processes that start from now on import this instead of llama-cpp-python."""
+    (folder / "libraries").mkdir()
+    (folder / "libraries" / "llama_cpp.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(folder / "libraries"))
+
+
+async def test_a_process_killed_from_outside_is_not(
+    pool: ModelPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_library(tmp_path, "import time; time.sleep(3600)", monkeypatch)  # it goes on loading
     before = {child.pid for child in psutil.Process().children()}
     asking = asyncio.create_task(text_of(pool, "a"))
     await until(lambda: bool(pool.health()) and pool.health()["a"].pid is not None)
@@ -133,6 +145,7 @@ async def test_a_process_killed_from_outside_is_not(pool: ModelPool) -> None:
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(EngineUnavailable, match="killed by signal 9 while it loaded"):
         await asking
+    monkeypatch.undo()
     assert pool.card("a").problem is None
     await asyncio.sleep(0.3)
     assert await text_of(pool, "a")
@@ -146,9 +159,7 @@ async def test_what_lies_outside_the_file_is_not_remembered(
     pool: ModelPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str
 ) -> None:
     """The engine's library is replaced by one that cannot be imported."""
-    (tmp_path / "libraries").mkdir()
-    (tmp_path / "libraries" / "llama_cpp.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "libraries"))
+    replace_library(tmp_path, code, monkeypatch)
     refused = await refusal_of(pool, "a")
     assert not refused.lasting
     assert words in str(refused)

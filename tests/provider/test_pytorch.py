@@ -17,9 +17,9 @@ transformers = pytest.importorskip("transformers", reason="pytorch: transformers
 
 
 from app.provider.engines.pytorch import device
-from app.provider.engines.pytorch.cache import BLOCK, KeyValues
+from app.provider.engines.pytorch.cache import BLOCK, KvCache
 from app.provider.engines.pytorch.engine import PytorchEngine
-from app.provider.engines.pytorch.resumable import Pausable, pause
+from app.provider.engines.pytorch.resumable import ResumableTask, pause
 from tests.provider.pytorch_asking import (
     answer_to,
     engine_of,
@@ -97,23 +97,23 @@ def test_rows_are_admitted_only_while_their_longest_answers_fit(starter: Pytorch
 
 
 def test_rows_come_and_go_without_touching_others() -> None:
-    def rows(*fills: float) -> KeyValues:
-        cache = KeyValues([0] * len(fills))
+    def rows(*fills: float) -> KvCache:
+        cache = KvCache([0] * len(fills))
         for layer in range(2):
             given = torch.tensor(fills)[:, None, None, None].expand(-1, 2, 3, 4) + layer
             cache.update(given, -given, layer)
         cache.advance(3)
         return cache
 
-    joined = rows(1.0, 2.0).joined(rows(3.0))
+    joined = rows(1.0, 2.0).join(rows(3.0))
     assert joined.lengths == [3, 3, 3]
-    left = joined.only([0, 2])
+    left = joined.keep_rows([0, 2])
     new = torch.full((2, 2, 1, 4), 9.0)
     keys, values = left.update(new, new, 0)
     assert keys.shape == (2, 2, 4, 4)
     assert keys[:, 0, :, 0].tolist() == [[1, 1, 1, 9], [3, 3, 3, 9]]
     assert values[1, 1, :, 0].tolist() == [-3, -3, -3, 9]
-    assert left.taken(1, 2).update(new[:1], new[:1], 1)[0][0, 0, :, 0].tolist() == [4, 4, 9]
+    assert left.copy_row(1, 2).update(new[:1], new[:1], 1)[0][0, 0, :, 0].tolist() == [4, 4, 9]
 
 
 # ------------------------------------------------------------------ devices, types, memory
@@ -163,13 +163,17 @@ def test_a_pausable_computation_stops_where_it_is_told() -> None:
             pause()
         return 7
 
-    computation = Pausable(work)
-    assert (computation.go_on(), done) == (False, [0])
-    assert (computation.go_on(), computation.go_on(), computation.go_on()) == (False, False, True)
-    assert computation.result() == 7
-    given_up = Pausable(work)
-    given_up.go_on()
-    given_up.abandon()
+    computation = ResumableTask(work)
+    computation.advance()
+    assert (computation.done, done) == (False, [0])
+    computation.advance()
+    computation.advance()
+    assert not computation.done
+    computation.advance()
+    assert (computation.done, computation.result()) == (True, 7)
+    given_up = ResumableTask(work)
+    given_up.advance()
+    given_up.cancel()
     assert (given_up.done, given_up.failed, done) == (True, True, [0, 1, 2, 0])
     pause()  # in any other thread it does nothing
 

@@ -92,7 +92,7 @@ def test_a_decoder_answers_as_transformers_does(
     single = [drawn(engine, one) for one in asked]
     for told, wanted in zip(single, expected, strict=True):
         assert told == wanted[: len(told)]
-        assert len(told) == 12 or engine._family.vocabulary.piece(told[-1]) is None
+        assert len(told) == 12 or engine._model.vocabulary.piece(told[-1]) is None
     texts = [answer_to(engine, one) for one in asked]
     together = run(engine, *asked)
     assert [text_of(together[job]) for job in range(2)] == texts

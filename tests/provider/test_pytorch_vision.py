@@ -104,12 +104,12 @@ def test_a_picture_of_the_conversation_is_looked_at_once(
 def test_half_a_picture_is_not_used_again(seeing: PytorchEngine) -> None:
     asked = prompt_of(question("What is it?", soft(1, 200, 90)))
     (image,) = seeing.prepare(asked).images
-    seeing._pace.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
+    seeing._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
     assert seeing.admit(0, seeing.prepare(asked))
     seeing.step()
-    while len(seeing._rows.reading[0].tokens) <= image.start:
+    while len(seeing._rows.in_prefill[0].tokens) <= image.start:
         seeing.step()
-    assert len(seeing._rows.reading[0].tokens) < image.end
+    assert len(seeing._rows.in_prefill[0].tokens) < image.end
     seeing.drop(0)
     assert started(run(seeing, asked)[0]).cached_tokens == image.start
 
@@ -140,7 +140,7 @@ def test_a_running_answer_goes_on_while_a_picture_is_looked_at(seeing: PytorchEn
 
 def one_piece_a_step(engine: PytorchEngine) -> None:
     """Look at one layer of one tile in each step, however fast this machine is."""
-    engine._pace.spare = lambda running: 0.0  # type: ignore[method-assign]
+    engine._prefill_budget.spare_seconds = lambda running: 0.0  # type: ignore[method-assign]
 
 
 def test_a_cancelled_look_is_given_up(seeing: PytorchEngine) -> None:
@@ -166,7 +166,7 @@ def test_a_picture_that_cannot_be_read_ends_its_own_request(seeing: PytorchEngin
 def test_half_precision_answers_as_well(folder: Path) -> None:
     for kind in ("bfloat16", "float16"):
         engine = engine_of(folder, torch_dtype=kind)
-        assert str(engine._family.decoder.dtype) == f"torch.{kind}"
+        assert str(engine._model.decoder.dtype) == f"torch.{kind}"
         asked = prompt_of(question("What is it?", soft(1, 200, 90)), max_tokens=4)
         assert isinstance(run(engine, asked)[0][-1], End)
 

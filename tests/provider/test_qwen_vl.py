@@ -14,7 +14,7 @@ from PIL import Image
 from app.provider.architectures.qwen_vl import LONGEST, Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, positions, scaled
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import placed
+from app.provider.generation.prepared_prompt import place_images
 from app.provider.types import ImagePart
 from tests.provider.pictures import from_bytes, noise, part
 
@@ -64,7 +64,7 @@ def test_positions_of_text_around_a_picture() -> None:
     """Two rows of three tiles stand still in time; the text goes on after the longer side."""
     wide = noise(84, 56)
     scaling = Scaling(min_pixels=1)
-    tokens, images = placed([[1, 2], wide, [3, 4]], partial(measure, scaling))
+    tokens, images = place_images([[1, 2], wide, [3, 4]], partial(measure, scaling))
     assert positions(len(tokens), images, SIDE).tolist() == [
         [0, 1, 2, 2, 2, 2, 2, 2, 5, 6],
         [0, 1, 2, 2, 2, 3, 3, 3, 5, 6],
@@ -75,7 +75,7 @@ def test_positions_of_text_around_a_picture() -> None:
 def test_no_text_is_between_two_pictures() -> None:
     scaling = Scaling(min_pixels=1)
     parts: list[list[int] | ImagePart] = [[], noise(28, 56), noise(56, 28), [7]]
-    tokens, images = placed(parts, partial(measure, scaling))
+    tokens, images = place_images(parts, partial(measure, scaling))
     assert positions(len(tokens), images, SIDE).tolist() == [
         [0, 0, 2, 2, 4],
         [0, 1, 2, 2, 4],

@@ -13,6 +13,7 @@ import pytest
 from app.provider.engine import missing_library
 from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import STARTERS, ask, host_of
+from tests.selection import matrix
 
 ANSWERS = Path(__file__).parents[2] / "training" / "starter" / "answers"
 OTHERS = sorted(STARTERS.keys() - {"echo", "gguf"})
@@ -29,24 +30,26 @@ def held_out() -> Iterator[str]:
 QUESTIONS = list(held_out())[::3]
 
 
-async def answers(engine: str) -> list[str]:
-    host = host_of(engine, HostPolicy(max_waiting=len(QUESTIONS)))
-    replies = await asyncio.gather(*(ask(host, question) for question in QUESTIONS))
+async def answers(engine: str, questions: list[str]) -> list[str]:
+    host = host_of(engine, HostPolicy(max_waiting=len(questions)))
+    replies = await asyncio.gather(*(ask(host, question) for question in questions))
     await host.stop()
     return [reply.text for reply in replies]
 
 
 @cache
-def answers_of_gguf() -> list[str]:
-    return asyncio.run(answers("gguf"))
+def answers_of_gguf(every: int) -> list[str]:
+    return asyncio.run(answers("gguf", QUESTIONS[::every]))
 
 
+@pytest.mark.parametrize("every", [9, *matrix(1)])
 @pytest.mark.parametrize("engine", OTHERS)
-def test_every_engine_answers_like_the_gguf(engine: str) -> None:
+def test_every_engine_answers_like_the_gguf(engine: str, every: int) -> None:
     if library := missing_library(engine):
         pytest.skip(f"{engine}: {library} is not installed")
     assert len(QUESTIONS) >= 40
-    given = asyncio.run(answers(engine))
-    assert dict(zip(QUESTIONS, given, strict=True)) == dict(
-        zip(QUESTIONS, answers_of_gguf(), strict=True)
+    asked = QUESTIONS[::every]
+    given = asyncio.run(answers(engine, asked))
+    assert dict(zip(asked, given, strict=True)) == dict(
+        zip(asked, answers_of_gguf(every), strict=True)
     )

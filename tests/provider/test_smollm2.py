@@ -24,6 +24,9 @@ from tests.provider.smollm2 import (
     prompt_of,
     write_folder,
 )
+from tests.selection import matrix
+
+pytestmark = pytest.mark.slow
 
 LIMITS = EngineLimits(slots=4, context_length=1024, threads=1)
 ASKED = {"pytorch": [HELLO, COPYING], "onnx": [HELLO, COPYING], "mlx": [HELLO]}
@@ -55,7 +58,7 @@ def gguf(file: Path) -> Iterator[Engine]:
     yield from _loaded("gguf", file)
 
 
-@pytest.fixture(scope="module", params=ASKED)
+@pytest.fixture(scope="module", params=matrix(*ASKED))
 def named(request: pytest.FixtureRequest, folder: Path) -> Iterator[tuple[str, Engine]]:
     name: str = request.param
     if library := missing_library(name):

@@ -8,8 +8,10 @@ from functools import partial
 
 import pytest
 
+from app.provider.generation import jinja_sandbox
 from app.provider.generation.jinja_limits import TemplateFailed, TemplateRefused, bounded
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
+from tests.pace import unit
 
 
 def test_a_template_sees_its_variables() -> None:
@@ -34,6 +36,12 @@ def test_a_mark_before_a_template_is_no_text_of_it() -> None:
     assert SandboxedTemplate("\ufeff{{ 1 }}\ufeff").render() == "1\ufeff"
 
 
+@pytest.fixture
+def all_the_time_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jinja_sandbox, "_SECONDS", 600.0)
+
+
+@pytest.mark.usefixtures("all_the_time_there_is")
 def test_what_a_template_is_given_may_be_long() -> None:
     content = "a🙂" * 2_000_000
     template = SandboxedTemplate("{{ '<|user|>' + messages[0].content | trim ~ '<|end|>' }}")
@@ -41,6 +49,7 @@ def test_what_a_template_is_given_may_be_long() -> None:
     assert rendered == f"<|user|>{content}<|end|>"
 
 
+@pytest.mark.usefixtures("all_the_time_there_is")
 def test_a_long_conversation_may_be_put_together_bit_by_bit() -> None:
     source = (
         "{% set ns = namespace(text='', seen=[]) %}{% for message in messages %}"
@@ -76,11 +85,11 @@ def test_a_long_conversation_may_be_put_together_bit_by_bit() -> None:
     ),
 )
 def test_a_template_that_does_not_compile_says_why(source: str, reason: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(TemplateFailed, match=f"^The template is broken: .*{reason}") as caught:
         SandboxedTemplate(source)
     assert len(str(caught.value)) < 1000
-    assert time.monotonic() - began < 10
+    assert time.thread_time() - began < 200 * unit()
 
 
 def spin(end: float) -> None:
@@ -114,7 +123,7 @@ class Dying:
 def test_work_is_ended_although_the_limit_strikes_while_an_object_dies() -> None:
     def work() -> None:
         Dying()  # Python ignores what is raised in there
-        spin(time.monotonic() + 5)
+        spin(time.monotonic() + 60)
 
     with pytest.raises(TemplateFailed, match="longer than"):
         bounded(0.1, work)

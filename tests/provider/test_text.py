@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from app.provider.generation.detokenizer import TextAssembler
+from app.provider.generation.detokenizer import Detokenizer
 
 
-def say(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], TextAssembler]:
-    text = TextAssembler(stop)
+def say(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], Detokenizer]:
+    text = Detokenizer(stop)
     return [text.push(piece) for piece in pieces], text
 
 

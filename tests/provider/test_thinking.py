@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from app.provider.generation.prepared import Writing, prepared
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import prepare_prompt
 from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
+from tests.provider.gguf_driver import Driver
 from tests.provider.scripted import CHATML, CONTROL, make
-from tests.provider.seeing import Driver
 
 OPENED = ThinkingStart(closing="</think>")
 CONTROLS = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
@@ -127,14 +128,14 @@ def test_a_stop_string_is_found_whatever_is_held_back(
     said: str, stop: tuple[str, ...], answer: str, reason: str, ends: bool
 ) -> None:
     for size in (1, 2, len(said)):
-        asked = prepared([1], prompt("hi", stop=stop), 512)
+        asked = prepare_prompt([1], prompt("hi", stop=stop), 512)
         pieces: list[bytes | None] = [
             said[at : at + size].encode() for at in range(0, len(said), size)
         ]
-        writing = Writing(asked, 512 if ends else len(pieces), 0)
+        output = OutputStream(asked, 512 if ends else len(pieces), 0)
         events: list[Event] = []
         for piece in [*pieces, None] if ends else pieces:
-            events += writing.push(piece)
+            events += output.push(piece)
             if isinstance(events[-1:] and events[-1], End):
                 break
         end = events[-1]

@@ -31,9 +31,9 @@ def test_a_model_is_described_with_what_its_template_needs(
     make(tmp_path / "stranger.gguf", refuses + CHATML, control=CONTROL)
     make(tmp_path / "broken.gguf", "{% for", control=CONTROL)
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
-    told = runner.invoke(app, ["models", "stranger"]).output
-    assert "gguf, run by the engine gguf" in told
-    assert "Chat template  It has no system role" in told
+    described = runner.invoke(app, ["models", "stranger"]).output
+    assert "gguf, run by the engine gguf" in described
+    assert "Chat template  It has no system role" in described
     assert "cannot be used" in runner.invoke(app, ["models", "broken"]).output
     assert runner.invoke(app, ["models", "nobody"]).exit_code == 1
 

@@ -18,6 +18,8 @@ from tests.setup.project import (
     tools_only,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
@@ -48,8 +50,8 @@ def test_first_start_creates_builds_installs_and_serves(fresh: Project, tmp_path
     project = fresh.copy(tmp_path / "first start")
     done = project.run()
     assert done.returncode == 0, done.stderr
-    for said in ("Creating .venv", "Compiling llama.cpp", "LLAMA_WHEEL_INDEX", "started ['serve']"):
-        assert said in done.stdout
+    for line in ("Creating .venv", "Compiling llama.cpp", "LLAMA_WHEEL_INDEX", "started ['serve']"):
+        assert line in done.stdout
 
 
 def test_llama_is_built_with_our_short_cut_in_a_path_with_spaces(installed: Project) -> None:
@@ -74,6 +76,7 @@ def test_changed_lock_installs_again(installed: Project, tmp_path: Path) -> None
     assert "Installing" not in project.run("models").stdout
 
 
+@pytest.mark.matrix
 def test_mlx_comes_with_mlx_vlm_alone(installed: Project, tmp_path: Path) -> None:
     """What mlx-vlm declares is heavy and not needed to look at pictures."""
     index = tmp_path / "index"
@@ -86,6 +89,7 @@ def test_mlx_comes_with_mlx_vlm_alone(installed: Project, tmp_path: Path) -> Non
     assert "Installing" not in project.run("install", "mlx").stdout
 
 
+@pytest.mark.matrix
 def test_cmake_args_rebuild_llama_and_stay(installed: Project, tmp_path: Path) -> None:
     project = installed.copy(tmp_path / "for a GPU")
     assert "-DGGML_CUDA=on" in project.run("models", CMAKE_ARGS="-DGGML_CUDA=on").stdout
@@ -104,6 +108,7 @@ def test_named_wheel_index_needs_no_compiler(created: Project, tmp_path: Path) -
     assert done.stdout.endswith("started ['models'] prebuilt\n")
 
 
+@pytest.mark.matrix
 def test_terminal_sees_the_compiler_advance_in_place(created: Project, tmp_path: Path) -> None:
     project = created.copy(tmp_path / "terminal")
     ours, theirs = pty.openpty()

@@ -16,8 +16,8 @@ from training.vision_starter.engine_llama import answerer
 MODELS = Path("models")
 HF, MLX = MODELS / "starter-vision-hf", MODELS / "starter-vision-mlx"
 HCX = MODELS / "starter-vision-hyperclovax"
-WORDS, EYES = MODELS / "starter-vision.gguf", MODELS / "mmproj-starter-vision.gguf"
-FILES = [WORDS, EYES, *HF.iterdir(), *MLX.iterdir(), *HCX.iterdir()]
+WORDS, MMPROJ = MODELS / "starter-vision.gguf", MODELS / "mmproj-starter-vision.gguf"
+FILES = [WORDS, MMPROJ, *HF.iterdir(), *MLX.iterdir(), *HCX.iterdir()]
 ENOUGH = 0.95
 
 
@@ -52,14 +52,14 @@ def test_every_folder_has_a_card_with_a_licence(folder: Path) -> None:
 def test_gguf_and_hugging_face_files_hold_the_same_values() -> None:
     theirs = tensors(HF)
     words = {tensor.name: tensor.data for tensor in GGUFReader(WORDS).tensors}
-    eyes = {tensor.name: tensor.data for tensor in GGUFReader(EYES).tensors}
+    mmproj = {tensor.name: tensor.data for tensor in GGUFReader(MMPROJ).tensors}
     embedding = theirs["model.embed_tokens.weight"]
     assert np.array_equal(words["token_embd.weight"], embedding)
     qkv = theirs["visual.blocks.1.attn.qkv.weight"]
-    assert np.array_equal(eyes["v.blk.1.attn_k.weight"], qkv[len(qkv) // 3 : 2 * len(qkv) // 3])
+    assert np.array_equal(mmproj["v.blk.1.attn_k.weight"], qkv[len(qkv) // 3 : 2 * len(qkv) // 3])
     frames = theirs["visual.patch_embed.proj.weight"]
-    assert np.array_equal(eyes["v.patch_embd.weight.1"].ravel(), frames[:, :, 1].ravel())
-    stored = sum(values.size for values in (*words.values(), *eyes.values()))
+    assert np.array_equal(mmproj["v.patch_embd.weight.1"].ravel(), frames[:, :, 1].ravel())
+    stored = sum(values.size for values in (*words.values(), *mmproj.values()))
     assert stored == sum(values.size for values in theirs.values())
 
 
@@ -80,7 +80,7 @@ def test_the_gguf_has_the_template_and_the_special_tokens() -> None:
 
 
 def test_the_projector_file_says_what_llama_needs() -> None:
-    fields = GGUFReader(EYES).fields
+    fields = GGUFReader(MMPROJ).fields
     assert fields["general.type"].contents() == "mmproj"
     assert fields["clip.vision.n_wa_pattern"].contents() == 0
     most = fields["clip.vision.image_max_pixels"].contents()

@@ -13,7 +13,7 @@ from training.vision_starter.words import LANGUAGES
 
 
 def bare(wording: str) -> str:
-    """Reduce a wording to its letters, with its slots told apart from words."""
+    """Reduce a wording to its letters, with its slots kept apart from words."""
     return normalise(wording.replace("{", "slot").replace("}", "slot"))
 
 
@@ -60,8 +60,8 @@ def test_yes_and_no_are_equally_likely() -> None:
     random = Random(5)
     shown = [scene(random) for _ in range(1500)]
     asked = [ask(s, random, kind="is", language="en") for s in shown if s.things]
-    said = Counter(a.answer.split()[-1] for a in asked)
-    assert 0.42 < said["Yes."] / sum(said.values()) < 0.58
+    counts = Counter(a.answer.split()[-1] for a in asked)
+    assert 0.42 < counts["Yes."] / sum(counts.values()) < 0.58
 
 
 def test_an_empty_picture_is_said_to_be_empty() -> None:

@@ -56,7 +56,8 @@ class Server:
                 self._address = line.split()[-1].rstrip("/")
             if "Ctrl-C" in line:
                 return
-        raise AssertionError((self._folder / "log").read_text())
+        log_text = (self._folder / "log").read_text()
+        raise AssertionError(f"it ended with {self._process.wait()}: {log_text}")
 
     def open(self) -> None:
         """Let clients have the address."""

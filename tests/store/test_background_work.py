@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import httpx
 import pytest
@@ -21,15 +22,20 @@ from app.conversations.store import transfer as store
 from app.conversations.store.ngrams import text_grams, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
+from tests.pace import cpu_seconds, unit
+from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
 
+pytestmark = pytest.mark.slow
+
 CHAT, CONVERSATIONS = "/api/v4/chat", "/api/v4/conversations"
 OWNER = "tester"
-LONGEST_WAIT = 1.5
-"""Seconds; 0.5 are promised where the machine has nothing else to do, 8 it was before."""
+MEANWHILE = 5
+"""Turns of another owner, begun and ended while a piece of work goes on, that show it lets them
+through. Were it one transaction, there would be none on SQLite."""
 
-LETTERS = 340_000
+LETTERS = 120_000
 
 
 def hangul(letters: int, seed: int = 1) -> str:
@@ -41,27 +47,26 @@ def hangul(letters: int, seed: int = 1) -> str:
 # ---------------------------------------------------------------- nobody waits
 
 
+Turns = list[tuple[float, float]]
+"""When each began and ended."""
+
+
 @contextmanager
-def turns_of_another(server: httpx.Client) -> Iterator[Callable[[], float]]:
-    """Somebody else chats all the time; gives what tells the longest wait since it was asked."""
-    waits: list[float] = []
+def turns_of_another(server: httpx.Client) -> Iterator[Turns]:
+    """Somebody else chats all the time."""
+    turns: Turns = []
     over = threading.Event()
 
     def chat() -> None:
         while not over.is_set():
             begun = time.monotonic()
             assert server.post(CHAT, json={"message": "hi"}).status_code == 200
-            waits.append(time.monotonic() - begun)
-
-    def longest() -> float:
-        found = max(waits, default=0)
-        waits.clear()
-        return found
+            turns.append((begun, time.monotonic()))
 
     thread = threading.Thread(target=chat)
     thread.start()
     try:
-        yield longest
+        yield turns
     finally:
         over.set()
         thread.join()
@@ -71,10 +76,14 @@ def client(address: str, key: str) -> httpx.Client:
     return httpx.Client(base_url=address, headers={"X-API-Key": key}, timeout=60)
 
 
-def settled(url: str) -> None:
-    """Wait until the server has done what it put off."""
+def meanwhile(url: str, turns: Turns, work: Callable[[], Any]) -> int:
+    """Ask for work that is put off, wait until it is done, and count the turns within that time."""
+    first = last = time.monotonic()
+    work()
     while audit.table(url, "index_backlog") or audit.table(url, "removals"):
-        time.sleep(0.1)
+        last = time.monotonic()
+        time.sleep(0.01)
+    return sum(first <= begun and ended <= last for begun, ended in turns)
 
 
 def test_another_owner_does_not_wait_for_a_long_message(database_url: str, tmp_path: Path) -> None:
@@ -83,23 +92,24 @@ def test_another_owner_does_not_wait_for_a_long_message(database_url: str, tmp_p
         server(database_url, tmp_path, API_KEYS="mine,other") as one,
         client(one.address(), "mine") as mine,
         client(one.address(), "other") as other,
-        turns_of_another(other) as longest,
+        turns_of_another(other) as turns,
     ):
-        told = mine.post(CHAT, json={"message": question, "max_tokens": 5}).json()
-        place = f"{CONVERSATIONS}/{told['conversation_id']}"
-        settled(database_url)
-        indexing = longest()
+        said: dict[str, Any] = {}
+        body = {"message": question, "max_tokens": 5}
+        indexing = meanwhile(
+            database_url, turns, lambda: said.update(mine.post(CHAT, json=body).json())
+        )
+        name = said["conversation_id"]
+        place = f"{CONVERSATIONS}/{name}"
         found = mine.get(CONVERSATIONS, params={"query": question[-50:]}).json()
-        assert [one["id"] for one in found["conversations"]] == [told["conversation_id"]]
-        assert mine.patch(place, json={"title": "another title"}).is_success
-        settled(database_url)
-        renaming = longest()
-        assert mine.delete(place).is_success
+        assert [one["id"] for one in found["conversations"]] == [name]
+        title = {"title": "another title"}
+        renaming = meanwhile(database_url, turns, lambda: mine.patch(place, json=title))
+        assert mine.get(place).json()["title"] == "another title"
+        deleting = meanwhile(database_url, turns, lambda: mine.delete(place))
         assert mine.get(place).status_code == 404
-        settled(database_url)
-        deleting = longest()
-    print(f"longest waits: {indexing:.2f} {renaming:.2f} {deleting:.2f} s")  # noqa: T201
-    assert max(indexing, renaming, deleting) < LONGEST_WAIT
+    print(f"turns meanwhile: {indexing} {renaming} {deleting}")  # noqa: T201
+    assert min(indexing, renaming, deleting) >= MEANWHILE
 
 
 # ---------------------------------------------------------------- the index at the end
@@ -153,7 +163,7 @@ def require_equal(url: str) -> None:
     assert audit.table(url, "index_backlog") == audit.table(url, "removals") == []
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 3])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 3)])
 async def test_what_was_begun_goes_on_after_a_kill(
     database: Database, store_url: str, pieces: int
 ) -> None:
@@ -162,7 +172,7 @@ async def test_what_was_begun_goes_on_after_a_kill(
     require_equal(store_url)
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 2, 9])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 2, 9)])
 async def test_a_new_title_while_it_is_being_indexed(
     database: Database, store_url: str, pieces: int
 ) -> None:
@@ -185,7 +195,7 @@ async def test_a_new_title_of_what_is_indexed(database: Database, store_url: str
     require_equal(store_url)
 
 
-@pytest.mark.parametrize("pieces", [0, 1, 2, 9])
+@pytest.mark.parametrize("pieces", [1, *matrix(0, 2, 9)])
 async def test_deleted_while_it_is_being_indexed(
     database: Database, store_url: str, pieces: int
 ) -> None:
@@ -239,9 +249,8 @@ async def test_two_servers_do_it_once(database: Database, store_url: str) -> Non
     "hostile", ["a" + "\u0316\u0301" * 170_000, "\ufdfa" * 340_000, "\u1161" * 340_000]
 )
 def test_no_text_takes_the_square_of_its_length(hostile: str) -> None:
-    begun = time.process_time()
-    words(hostile)
-    assert time.process_time() - begun < 20  # it was 200
+    quarter = cpu_seconds(lambda: words(hostile[: len(hostile) // 4]))
+    assert cpu_seconds(lambda: words(hostile)) < 8 * quarter + unit()  # 16 would be the square
 
 
 def test_a_text_of_many_pieces_gives_the_same_grams() -> None:

@@ -20,6 +20,8 @@ from tests.http.stored import MOMENT, being_answered
 from tests.store import audit
 from tests.store.databases import file_of
 
+pytestmark = pytest.mark.slow
+
 CHAT, CONVERSATIONS = "/api/v4/chat", "/api/v4/conversations"
 MIB = 2**20
 

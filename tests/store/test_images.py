@@ -78,10 +78,10 @@ class Held:
             work(session)
             session.flush()
             self._done.set()
-            assert self._go_on.wait(30)
+            assert self._go_on.wait(60)
 
         self._running: Future[None] = self._pool.submit(database.transact, held, writes=True)
-        assert self._done.wait(30)
+        assert self._done.wait(60)
 
     def commit(self) -> None:
         self._go_on.set()
@@ -103,7 +103,7 @@ def test_one_begins_to_use_what_another_is_letting_go(
         with pytest.raises(TimeoutError):
             using.result(timeout=0.3)  # it waits for the other
         going.commit()
-        using.result(timeout=20)
+        using.result(timeout=60)
     assert kept(store_url) == ["5e", "6e"]
     audit.require_used(store_url)
 
@@ -120,7 +120,7 @@ def test_one_lets_go_what_another_is_beginning_to_use(
         with pytest.raises(TimeoutError):
             going.result(timeout=0.3)
         beginning.commit()
-        going.result(timeout=20)
+        going.result(timeout=60)
     assert kept(store_url) == ["5e"]
     audit.require_used(store_url)
 

@@ -14,6 +14,7 @@ from app.conversations.store.search import INDEX
 from app.storage.database import Database, DatabaseRefused
 from app.storage.migrate import ADVISORY_LOCK_KEY, HEAD, prepare
 from app.storage.tables import Conversation, Message
+from tests.selection import on_sqlite_daily
 from tests.store.databases import (
     REVISIONS,
     SCRIPTS,
@@ -26,6 +27,8 @@ from tests.store.databases import (
     process,
 )
 from tests.store.population import ROWS
+
+pytestmark = pytest.mark.slow
 
 
 def populated(url: str, revision: str) -> None:
@@ -114,7 +117,7 @@ def test_what_is_not_in_the_main_file_yet_is_in_the_copy(database_url: str) -> N
     """A server that was killed leaves its last transactions in the write-ahead log."""
     populated(database_url, REVISIONS[0])
     other = process(_WRITE_AND_DIE, str(file_of(database_url)))
-    other.communicate(timeout=30)
+    other.communicate(timeout=60)
     assert other.returncode == -9
     assert b"late" not in file_of(database_url).read_bytes()
     prepare(database_url)
@@ -124,7 +127,7 @@ def test_what_is_not_in_the_main_file_yet_is_in_the_copy(database_url: str) -> N
 
 _WRITE_AND_DIE = """
 import os, signal, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], timeout=30)
+connection = sqlite3.connect(sys.argv[1], timeout=60)
 connection.execute("UPDATE conversations SET title = 'late' WHERE id = 'c2'")
 connection.commit()
 os.kill(os.getpid(), signal.SIGKILL)
@@ -184,6 +187,7 @@ def test_an_upgrade_that_fails_half_way_leaves_everything_as_it_was(database_url
         assert copies(database_url) == []
 
 
+@on_sqlite_daily
 def test_two_processes_upgrade_the_same_database_once(database_url: str) -> None:
     populated(database_url, "0001")
     assert _both_prepare(database_url) == [
@@ -195,6 +199,7 @@ def test_two_processes_upgrade_the_same_database_once(database_url: str) -> None
         assert contents(f"sqlite:///{copy}")["alembic_version"] == [{"version_num": "0001"}]
 
 
+@on_sqlite_daily
 def test_two_processes_make_the_same_database_once(database_url: str) -> None:
     assert _both_prepare(database_url) == [
         f"A new database was made at revision {HEAD}.",

@@ -25,8 +25,8 @@ POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 async def test_one_that_hangs_is_said_without_making_it_worse(
     counted: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.storage.database.HEALTH_SECONDS", 0.1)
     assert await counted.problem() is None
+    monkeypatch.setattr("app.storage.database.HEALTH_SECONDS", 0.1)
     asked: list[object] = []
     event.listen(counted.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
     slow = Slow()
@@ -36,6 +36,7 @@ async def test_one_that_hangs_is_said_without_making_it_worse(
     assert told == ["The database has not answered within 0.1 seconds."] * 3
     slow.go_on.set()
     await asyncio.gather(*stuck)
+    monkeypatch.undo()
     assert await counted.problem() is None
     assert asked.count("SELECT 1") <= 2  # not once for each that asked while it hung
 

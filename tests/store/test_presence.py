@@ -15,6 +15,8 @@ from app.storage.process_lock import ProcessLock
 from tests.postgres import Cluster
 from tests.store.databases import connected, process
 
+pytestmark = pytest.mark.slow
+
 _ENTER = """
 import sys
 from app.storage.database import open_engine, parse_url

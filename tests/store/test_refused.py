@@ -12,6 +12,7 @@ import pytest
 from app.storage.database import DatabaseRefused, display_url, parse_url
 from app.storage.migrate import HEAD, prepare
 from tests.postgres import Cluster
+from tests.selection import on_sqlite_daily
 from tests.store.databases import (
     ROOT,
     contents,
@@ -23,6 +24,8 @@ from tests.store.databases import (
     without_rights,
 )
 from tests.store.population import ROWS
+
+pytestmark = pytest.mark.slow
 
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -165,6 +168,7 @@ def run(url: str, *command: str, folder: Path) -> subprocess.CompletedProcess[st
     )
 
 
+@on_sqlite_daily
 def test_the_command_migrates_and_says_what_it_did(database_url: str, tmp_path: Path) -> None:
     make(database_url, "0001")
     first = run(database_url, "app.cli", "migrate", folder=tmp_path)
@@ -174,6 +178,7 @@ def test_the_command_migrates_and_says_what_it_did(database_url: str, tmp_path: 
     assert (first.returncode, first.stderr) == (0, "")
 
 
+@on_sqlite_daily
 @pytest.mark.parametrize("command", ["migrate", "serve"])
 def test_commands_end_with_the_sentence_alone(store_url: str, command: str, tmp_path: Path) -> None:
     execute(store_url, "UPDATE alembic_version SET version_num = '9999'")
@@ -191,6 +196,7 @@ def test_serve_does_not_show_the_password(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+@on_sqlite_daily
 def test_the_alembic_command_works_and_finds_the_models_as_migrated(database_url: str) -> None:
     """``check`` compares the tables with the models and fails where they differ."""
     for command, said in [

@@ -35,7 +35,7 @@ async def signal_engine(services: ConversationServices, what: signal.Signals) ->
 
 
 async def until_stored(url: str, status: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not audit.answers(url, status):
             await asyncio.sleep(0.01)
 
@@ -150,7 +150,7 @@ async def test_what_has_been_said_so_far_is_stored_meanwhile(
 ) -> None:
     events = (await asked(services, LONG)).events()
     await until_text(events)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not only_answer(store_url).content:
             await asyncio.sleep(0.02)
     assert only_answer(store_url).status == "generating"

@@ -26,6 +26,8 @@ from tests.store import audit
 from tests.store.asking import LONG, asked, ids, read, until_text
 from tests.store.databases import connected
 
+pytestmark = pytest.mark.slow
+
 # ---------------------------------------------------------------- cut off at any moment
 
 

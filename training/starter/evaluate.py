@@ -47,10 +47,10 @@ def main(models: Path) -> None:
         ("held-out, after an earlier turn", held_out(), _greeting),
         ("freshly worded question", fresh(), lambda _: []),
     ):
-        said = {item: answer(llama, _prompt(item, turns(item))) for item in items}
-        report.append(_row(title, said))
+        answers = {item: answer(llama, _prompt(item, turns(item))) for item in items}
+        report.append(_row(title, answers))
         print(report[-1], flush=True)
-        _print_misses(said)
+        _print_misses(answers)
     target = models / "starter-hf" / "EVALUATION.md"
     target.write_text("\n".join(report) + "\n", encoding="utf-8")
 
@@ -88,17 +88,17 @@ def _greeting(item: HeldOut) -> list[tuple[str, str]]:
     return [("user", entry.asked[0]), ("assistant", entry.answer)]
 
 
-def _row(title: str, said: dict[HeldOut, str]) -> str:
+def _row(title: str, answers: dict[HeldOut, str]) -> str:
     cells = []
     for language in LANGUAGES:
-        right = [item.answer == text for item, text in said.items() if item.language == language]
+        right = [item.answer == text for item, text in answers.items() if item.language == language]
         share = 100 * sum(right) / len(right)
         cells.append(f"{sum(right)} of {len(right)} ({share:.1f} %)")
     return f"| {title} | " + " | ".join(cells) + " |"
 
 
-def _print_misses(said: dict[HeldOut, str]) -> None:
-    for item, text in said.items():
+def _print_misses(answers: dict[HeldOut, str]) -> None:
+    for item, text in answers.items():
         if item.answer != text:
             print(f"missed {item.intent}: {item.question} -> {text}", file=sys.stderr)
 

@@ -14,7 +14,7 @@ from training.vision_starter.conversations import Conversation, Turn, conversati
 from training.vision_starter.drawing import any_size
 from training.vision_starter.pictures import Grid, grid_of
 from training.vision_starter.questions import Asked
-from training.vision_starter.sight import Seen, look, stack
+from training.vision_starter.vision_tower import PictureInput, prepare, stack
 
 BATCH = 48  # conversations
 VERDICT = 4.0  # weight of the tokens that say yes or no
@@ -31,7 +31,7 @@ class Example:
     ids: list[int] = field(default_factory=list)
     places: list[tuple[int, int, int]] = field(default_factory=list)
     learned: list[bool] = field(default_factory=list)
-    pictures: list[Seen] = field(default_factory=list)
+    pictures: list[PictureInput] = field(default_factory=list)
     weighty: list[int] = field(default_factory=list)
     next_place: int = 0
 
@@ -43,7 +43,7 @@ class Example:
         self.learned += [learned] * len(tokens)
         self.next_place = start + len(tokens)
 
-    def add_picture(self, seen: Seen, token: int) -> None:
+    def add_picture(self, seen: PictureInput, token: int) -> None:
         """Append a picture: all its tokens at one time, apart in rows and columns."""
         (rows, columns), start = seen[2], self.next_place
         self.ids += [token] * (rows * columns)
@@ -101,7 +101,7 @@ class Writer:
             made.add(question, learned=False)
         for scene in turn.scenes:
             made.add(self._tokens(VISION_START), learned=False)
-            made.add_picture(look(scene, self.random), self.image)
+            made.add_picture(prepare(scene, self.random), self.image)
             made.add(self._tokens(VISION_END), learned=False)
         if turn.pictures_first:
             made.add(question, learned=False)
@@ -135,7 +135,7 @@ def collate(examples: list[Example], image: int) -> Batch:
     places = torch.zeros(3, len(examples), width, dtype=torch.long)
     learned = torch.zeros(len(examples), width, dtype=torch.bool)
     weights = torch.ones(len(examples), width)
-    groups: dict[Grid, list[tuple[Seen, np.ndarray]]] = defaultdict(list)
+    groups: dict[Grid, list[tuple[PictureInput, np.ndarray]]] = defaultdict(list)
     for row, example in enumerate(examples):
         length = len(example.ids)
         ids[row, :length] = torch.tensor(example.ids)

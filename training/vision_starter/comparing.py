@@ -2,7 +2,7 @@
 
 Whether two words name the same thing is all or nothing: among eight colours and four shapes the
 network still guesses after a thousand steps. With two colours it finds out within fifty, and
-more are added when it knows these. The pictures are left out: the answer has already said what is
+more are added when it knows these. The pictures are left out: the answer already states what is
 to be seen, and only the verdict after it is learned.
 """
 

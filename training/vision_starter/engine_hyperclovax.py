@@ -50,7 +50,7 @@ def answerer(models: Path) -> Callable[[Case], str]:
 
 def _rows(model: Any, picture: Image.Image) -> torch.Tensor:
     cut = tiles(picture, model.config.tiling, model.config.pixels)
-    rows: torch.Tensor = model.see(torch.from_numpy(cut), *picture.size)
+    rows: torch.Tensor = model.encode(torch.from_numpy(cut), *picture.size)
     return rows
 
 

@@ -21,7 +21,7 @@ def answerer(models: Path, *, resizing: bool = True) -> Callable[[Case], str]:
 
 
 class Mtmd:
-    """A GGUF model and its eyes, one conversation at a time."""
+    """A GGUF model and its ``mmproj`` file, one conversation at a time."""
 
     def __init__(self, model: Path, mmproj: Path, *, resizing: bool) -> None:
         self.resizing = resizing
@@ -36,7 +36,7 @@ class Mtmd:
         options = mtmd_cpp.mtmd_context_params_default()
         options.use_gpu, options.print_timings, options.n_threads = False, False, 1
         options.image_max_tokens = MAX_PIXELS // CELL**2
-        self.eyes = mtmd_cpp.mtmd_init_from_file(str(mmproj).encode(), self.model, options)
+        self.encoder = mtmd_cpp.mtmd_init_from_file(str(mmproj).encode(), self.model, options)
         self.place = mtmd_cpp.mtmd_default_marker().decode()
 
     def _quiet(self) -> None:
@@ -69,11 +69,11 @@ class Mtmd:
         array = (mtmd_cpp.mtmd_bitmap_p_ctypes * max(1, len(bitmaps)))(*bitmaps)
         chunks = mtmd_cpp.mtmd_input_chunks_init()
         given = mtmd_cpp.mtmd_input_text(raw, len(raw), False, True)
-        if mtmd_cpp.mtmd_tokenize(self.eyes, chunks, ctypes.byref(given), array, len(bitmaps)):
+        if mtmd_cpp.mtmd_tokenize(self.encoder, chunks, ctypes.byref(given), array, len(bitmaps)):
             raise ValueError(f"mtmd cannot tokenise {text!r}")
         past = ctypes.c_int32(0)
         failed = mtmd_cpp.mtmd_helper_eval_chunks(
-            self.eyes, self.context, chunks, 0, 0, 512, True, ctypes.byref(past)
+            self.encoder, self.context, chunks, 0, 0, 512, True, ctypes.byref(past)
         )
         mtmd_cpp.mtmd_input_chunks_free(chunks)
         for bitmap in bitmaps:

@@ -78,11 +78,13 @@ def measure(engine: str, models: Path, count: int) -> dict[str, float]:
     right: dict[str, list[bool]] = {kind: [] for kind in KINDS}
     started = time.monotonic()
     for case in held_out_cases(count, SEED):
-        said = answer(case)
-        right[case.kind].append(said == case.answer)
-        if said != case.answer:
+        answered = answer(case)
+        right[case.kind].append(answered == case.answer)
+        if answered != case.answer:
             asked = case.turns[-1].asked.question
-            print(f"missed {case.kind}: {asked} -> {said} (not: {case.answer})", file=sys.stderr)
+            print(
+                f"missed {case.kind}: {asked} -> {answered} (not: {case.answer})", file=sys.stderr
+            )
     seconds = (time.monotonic() - started) / count
     every = [hit for hits in right.values() for hit in hits]
     shares = {kind: sum(hits) / len(hits) for kind, hits in right.items() if hits}

@@ -157,7 +157,7 @@ def write_gguf(folder: Path, path: Path) -> None:
 
 
 def write_mmproj(folder: Path, path: Path) -> None:
-    """Write the seeing half of the Hugging Face files as the GGUF file that goes with the other."""
+    """Write the vision tower of the Hugging Face files as an ``mmproj`` GGUF file."""
     config = files.read_json(folder / "config.json")
     vision = config["vision_config"]
     writer = gguf.GGUFWriter(path, "clip")

@@ -30,8 +30,8 @@ from training.vision_starter.network import Helper, smooth_filters
 from training.vision_starter.optimizing import Course, descend, mixed, rounded, set_rate
 from training.vision_starter.train import right_share
 
-SIGHT_STEPS, STEPS = 1600, 1000
-PEAK_RATE, SIGHT_SHARE, HELP = 2e-3, 0.4, 0.5
+TOWER_STEPS, STEPS = 1600, 1000
+PEAK_RATE, TOWER_SHARE, HELP = 2e-3, 0.4, 0.5
 IN_WHOLE_ONLY = ("row", "column", "count", "order", "layout")  # what a tile alone cannot tell
 
 Labels = dict[str, np.ndarray]
@@ -57,7 +57,7 @@ def train(
     """Train on pictures alone and then on conversations; `text` are the first model's weights."""
     torch.manual_seed(seed)
     model, helper = new_model(tokenizer), Helper()
-    train_sight(model, helper, Course(SIGHT_STEPS, seed, PEAK_RATE))
+    train_vision_tower(model, helper, Course(TOWER_STEPS, seed, PEAK_RATE))
     start_text(model, text)
     train_answers(model, helper, tokenizer, Course(STEPS, seed, PEAK_RATE))
     return rounded(model)
@@ -91,7 +91,7 @@ def start_text(model: HyperClovaX, weights: dict[str, torch.Tensor]) -> None:
     model.language_model.model.load_state_dict({name: theirs[name] for name in ours})
 
 
-def look(shown: Scene, model: HyperClovaX) -> Shown:
+def prepare(shown: Scene, model: HyperClovaX) -> Shown:
     """Draw a scene, cut the picture into tiles and label its tokens."""
     picture, config = shown.draw(), model.config
     cut = tiles(picture, config.tiling, config.pixels)
@@ -121,8 +121,8 @@ def token_labels(shown: Scene, tiling: Tiling) -> Labels:
     return {name: np.concatenate([whole[name], local[name]]) for name in whole}
 
 
-def see(model: HyperClovaX, pictures: Sequence[Shown]) -> list[torch.Tensor]:
-    """Return the rows of each picture, all tiles of all of them seen at once."""
+def encode_images(model: HyperClovaX, pictures: Sequence[Shown]) -> list[torch.Tensor]:
+    """Return the rows of each picture, all tiles of all of them encoded at once."""
     stacked = torch.from_numpy(np.concatenate([one.tiles for one in pictures]))
     features = model.features(stacked, [SIDE**2] * len(stacked))
     rows, start = [], 0
@@ -134,32 +134,32 @@ def see(model: HyperClovaX, pictures: Sequence[Shown]) -> list[torch.Tensor]:
 
 
 def help_loss(helper: Helper, rows: list[torch.Tensor], pictures: Sequence[Shown]) -> Any:
-    """Return the helping head's loss and what it told right."""
+    """Return the loss of the auxiliary head and the share it got right."""
     names = pictures[0].labels
     wanted = {n: torch.from_numpy(np.concatenate([p.labels[n] for p in pictures])) for n in names}
     return helper(torch.cat(rows)[None], {n: values[None] for n, values in wanted.items()})
 
 
-def train_sight(model: HyperClovaX, helper: Helper, course: Course) -> None:
+def train_vision_tower(model: HyperClovaX, helper: Helper, course: Course) -> None:
     """Train tower, projector and helper on pictures alone."""
     random, count, steps = Random(course.seed), 40, course.steps
-    learned = [*sight(model), *helper.parameters()]
+    learned = [*tower_parameters(model), *helper.parameters()]
     optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05)
     started = time.monotonic()
     for step in range(steps):
         set_rate(optimizer, course, step)
-        pictures = [look(scene(random), model) for _ in range(count)]
-        loss, right = help_loss(helper, see(model, pictures), pictures)
+        pictures = [prepare(scene(random), model) for _ in range(count)]
+        loss, right = help_loss(helper, encode_images(model, pictures), pictures)
         descend(optimizer, loss, learned)
         if step % 50 == 49:
             shares = "  ".join(f"{n} {share:.3f}" for n, share in right.items())
             print(
-                f"sight {step + 1}/{steps}  {time.monotonic() - started:.0f} s  {shares}",
+                f"tower {step + 1}/{steps}  {time.monotonic() - started:.0f} s  {shares}",
                 flush=True,
             )
 
 
-def sight(model: HyperClovaX) -> list[torch.nn.Parameter]:
+def tower_parameters(model: HyperClovaX) -> list[torch.nn.Parameter]:
     """Return what turns pictures into rows."""
     return [*model.vision_model.parameters(), *model.mm_projector.parameters(), model.image_newline]
 
@@ -182,7 +182,7 @@ class Writer:
             start = len(ids)
             for piece in pieces:
                 if isinstance(piece, Scene):
-                    pictures.append(look(piece, self.model))
+                    pictures.append(prepare(piece, self.model))
                     ids += [self.image] * len(pictures[-1].labels["colour"])
                 else:
                     ids += self.tokenizer.encode(piece, add_special_tokens=False)
@@ -197,12 +197,12 @@ def train_answers(
     steps, seed = course.steps, course.seed
     writer, comparing = Writer(tokenizer, model, Random(seed)), Comparing(tokenizer, Random(seed))
     groups = [
-        {"params": [*sight(model), *helper.parameters()], "share": SIGHT_SHARE},
+        {"params": [*tower_parameters(model), *helper.parameters()], "share": TOWER_SHARE},
         {"params": list(model.language_model.parameters()), "share": 1.0},
     ]
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.05)
     learned = [p for group in groups for p in group["params"]]
-    started, told = time.monotonic(), deque[tuple[float, float]](maxlen=50)
+    started, recent = time.monotonic(), deque[tuple[float, float]](maxlen=50)
     waiting: list[Any] = []
     for step in range(steps):
         set_rate(optimizer, course, step)
@@ -211,9 +211,9 @@ def train_answers(
             loss, right, helping = answer_loss(model, helper, waiting.pop(), writer.image)
             compared = comparing.loss(model.language_model.model, model.language_model.lm_head)
         descend(optimizer, loss + HELP * helping + compared, learned)
-        told.append((loss.item(), right))
+        recent.append((loss.item(), right))
         if step % 50 == 49:
-            mean, share = (sum(values) / len(told) for values in zip(*told, strict=True))
+            mean, share = (sum(values) / len(recent) for values in zip(*recent, strict=True))
             text = f"answers {step + 1}/{steps}  {time.monotonic() - started:.0f} s"
             verdicts = f"comparing level {comparing.level}: {sum(comparing.recent) / 8:.3f}"
             print(f"{text}  loss {mean:.4f}  right {share:.3f}  {verdicts}", flush=True)
@@ -238,7 +238,7 @@ def answer_loss(
     ids = torch.tensor([row + [0] * (width - len(row)) for row, _, _ in batch])
     weights = torch.tensor([row + [0.0] * (width - len(row)) for _, row, _ in batch])[:, 1:]
     pictures = [one for _, _, shown in batch for one in shown]
-    rows = see(model, pictures)
+    rows = encode_images(model, pictures)
     at = (ids == image).flatten().nonzero()[:, 0]
     inputs = model.embeddings(ids).flatten(0, 1)
     inputs = inputs.index_copy(0, at, torch.cat(rows).to(inputs.dtype))

@@ -54,11 +54,11 @@ def new_network(vocabulary: int, ids: dict[str, int]) -> Network:
         text_config=text, vision_config=vision, tie_word_embeddings=True, **ids
     )
     network = Qwen2_5_VLForConditionalGeneration(config)
-    see_edges(network.model.visual)
+    detect_edges(network.model.visual)
     return network
 
 
-def see_edges(tower: Tower) -> None:
+def detect_edges(tower: Tower) -> None:
     """Start the first layer from smooth waves: edges and colours are there from the start."""
     filters = tower.patch_embed.proj.weight
     with torch.no_grad():
@@ -74,7 +74,7 @@ def smooth_filters(count: int) -> torch.Tensor:
     return torch.stack([blend[:, None, None] * wave for wave in made for blend in blends])[:count]
 
 
-def see(tower: Tower, patches: torch.Tensor, grid: Grid) -> torch.Tensor:
+def encode_images(tower: Tower, patches: torch.Tensor, grid: Grid) -> torch.Tensor:
     """Return features (pictures, tokens, hidden) of patches (pictures, 4 * tokens, 588), one grid.
 
     The same sums as the tower's own forward, which takes one picture after the other. Both frames
@@ -124,12 +124,12 @@ class Helper(nn.Module):
     def forward(
         self, features: torch.Tensor, targets: dict[str, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Return the loss and the share that is right, by what was to be told."""
+        """Return the loss and the share that is right, by what the head predicts."""
         loss, right = torch.zeros(()), {}
         for name, head in self.heads.items():
             scores, wanted = head(features).flatten(0, 1), targets[name].flatten()
             if (wanted != NOTHING).any():
                 loss = loss + functional.cross_entropy(scores, wanted, ignore_index=NOTHING)
-                told = scores.argmax(-1) == wanted
-                right[name] = told[wanted != NOTHING].float().mean().item()
+                predicted = scores.argmax(-1) == wanted
+                right[name] = predicted[wanted != NOTHING].float().mean().item()
         return loss, right

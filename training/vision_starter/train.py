@@ -1,4 +1,4 @@
-"""Trains the whole network: first its eyes, then everything together.
+"""Trains the whole network: first its vision tower, then everything together.
 
 Knows nothing of files: it returns the model, its weights rounded to float16, which is the model
 in every format.
@@ -23,12 +23,12 @@ from training.vision_starter.chatml import (
     VISION_START,
 )
 from training.vision_starter.comparing import Comparing
-from training.vision_starter.network import Helper, Network, new_network, see
+from training.vision_starter.network import Helper, Network, encode_images, new_network
 from training.vision_starter.optimizing import Course, descend, mixed, rounded, set_rate
-from training.vision_starter.sight import PEAK_RATE as SIGHT_RATE
-from training.vision_starter.sight import train_sight
+from training.vision_starter.vision_tower import PEAK_RATE as TOWER_RATE
+from training.vision_starter.vision_tower import train_vision_tower
 
-PEAK_RATE, SIGHT_SHARE = 3e-3, 0.4  # learning rate; the part of it that the tower learns with
+PEAK_RATE, TOWER_SHARE = 3e-3, 0.4  # learning rate; the part of it that the tower learns with
 HELP, COMPARE = 0.5, 1.0  # weights of the helping head's loss and of the comparing
 SMALL, SMALL_SHARE = 160, 0.3  # longest side in pixels at the beginning; how long that lasts
 
@@ -51,15 +51,15 @@ def build(tokenizer: PreTrainedTokenizerFast) -> Network:
 class Steps:
     """Batches of each part of the training."""
 
-    sight: int = 2600
+    tower: int = 2600
     answers: int = 2000
 
 
 def train(tokenizer: PreTrainedTokenizerFast, steps: Steps, seed: int) -> Network:
-    """Train the eyes, and then everything together; print on the way."""
+    """Train the vision tower, and then everything together; print on the way."""
     torch.manual_seed(seed)
     network, helper = build(tokenizer), Helper()
-    train_sight(network.model.visual, helper, Course(steps.sight, seed, SIGHT_RATE))
+    train_vision_tower(network.model.visual, helper, Course(steps.tower, seed, TOWER_RATE))
     train_answers(network, helper, tokenizer, Course(steps.answers, seed, PEAK_RATE))
     return rounded(network)
 
@@ -81,7 +81,7 @@ def train_answers(
     comparing, text = Comparing(tokenizer, random), network.model.language_model
     optimizer = _optimizer(network, helper)
     learned = [p for group in optimizer.param_groups for p in group["params"]]
-    started, told = time.monotonic(), deque[tuple[float, float]](maxlen=50)
+    started, recent = time.monotonic(), deque[tuple[float, float]](maxlen=50)
     for step in range(steps):
         set_rate(optimizer, course, step)
         batch = next(small if step < SMALL_SHARE * steps else every)
@@ -89,18 +89,18 @@ def train_answers(
             loss, right, help_loss = answer_loss(network, helper, batch)
             whole = loss + HELP * help_loss + COMPARE * comparing.loss(text, network.lm_head)
         descend(optimizer, whole, learned)
-        told.append((loss.item(), right))
+        recent.append((loss.item(), right))
         if step % 50 == 49:
-            mean, share = (sum(values) / len(told) for values in zip(*told, strict=True))
+            mean, share = (sum(values) / len(recent) for values in zip(*recent, strict=True))
             line = f"answers {step + 1}/{steps}  {time.monotonic() - started:.0f} s"
             compared = f"comparing level {comparing.level}: {sum(comparing.recent) / 8:.3f}"
             print(f"{line}  loss {mean:.4f}  right {share:.3f}  {compared}", flush=True)
 
 
 def _optimizer(network: Network, helper: Helper) -> torch.optim.Optimizer:
-    sight = [*network.model.visual.parameters(), *helper.parameters()]
+    tower = [*network.model.visual.parameters(), *helper.parameters()]
     text = list(network.model.language_model.parameters())
-    groups = [{"params": sight, "share": SIGHT_SHARE}, {"params": text, "share": 1.0}]
+    groups = [{"params": tower, "share": TOWER_SHARE}, {"params": text, "share": 1.0}]
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.05)
 
 
@@ -111,7 +111,7 @@ def answer_loss(
     text, help_loss = network.model.language_model, torch.zeros(())
     inputs = text.embed_tokens(batch.ids).flatten(0, 1)
     for grid, patches, targets, where in batch.pictures:
-        features = see(network.model.visual, patches, grid)
+        features = encode_images(network.model.visual, patches, grid)
         inputs = inputs.index_copy(0, where, features.flatten(0, 1).to(inputs.dtype))
         help_loss = help_loss + helper(features, targets)[0] * len(patches) / len(batch.ids)
     hidden = text(

@@ -1,7 +1,7 @@
-"""How Qwen2-VL and Qwen2.5-VL scale pictures, and how many tokens these become.
+"""Image sizes and token counts of Qwen2-VL and Qwen2.5-VL.
 
-Pure arithmetic, so that whoever describes a model may use it; what needs arrays is in
-``qwen_patches``. A picture is scaled to whole tiles of ``side`` pixels, and each tile is a token.
+Pure arithmetic, so that the catalogue can use it; what needs arrays is in ``qwen_vl_pixels``. An
+image is scaled to whole tiles of ``side`` pixels, and each tile is a token.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ SETTINGS = "preprocessor_config.json"
 """The file of a model's folder that ``Scaling.of`` reads."""
 
 IMAGE_TEXT = "<|image_pad|>"
-"""What the chat templates write in the place of a picture."""
+"""What the chat templates write for an image."""
 
 LONGEST = 200
-"""A picture may be that many times as long as wide, as in the models' own code."""
+"""An image may be that many times as long as wide, as in the models' own code."""
 
-Three = tuple[float, float, float]
+Rgb = tuple[float, float, float]
 """Numbers of red, green and blue."""
 
-_CLIP_MEAN: Three = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD: Three = (0.26862954, 0.26130258, 0.27577711)
+_CLIP_MEAN: Rgb = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD: Rgb = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Scaling:
     """What preprocessor_config.json says; the defaults are those of transformers.
 
     ``patch`` is the side of a patch in pixels, ``merge`` by ``merge`` patches are a token, and
-    ``frames`` frames are looked at together (a picture is shown that often). Colours from 0 to 1
-    have ``mean`` taken away and are divided by ``std``.
+    ``frames`` frames are encoded together (an image is repeated that often). Colours from 0 to 1
+    are normalised by ``mean`` and ``std``.
     """
 
     patch: int = 14
@@ -44,12 +44,12 @@ class Scaling:
     frames: int = 2
     min_pixels: int = 56 * 56
     max_pixels: int = 28 * 28 * 1280
-    mean: Three = _CLIP_MEAN
-    std: Three = _CLIP_STD
+    mean: Rgb = _CLIP_MEAN
+    std: Rgb = _CLIP_STD
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Scaling:
-        """Read the settings of a model; what makes no sense there counts as not said."""
+        """Read the settings of a model; values that make no sense are ignored."""
         size = section(settings, "size")
         least = number(settings, "min_pixels") or number(size, "shortest_edge", "min_pixels")
         most = number(settings, "max_pixels") or number(size, "longest_edge", "max_pixels")
@@ -59,13 +59,13 @@ class Scaling:
             merge=number(settings, "merge_size") or usual.merge,
             frames=number(settings, "temporal_patch_size") or usual.frames,
             min_pixels=least or usual.min_pixels,
-            mean=_three(settings.get("image_mean"), _CLIP_MEAN),
-            std=_three(settings.get("image_std"), _CLIP_STD),
+            mean=_rgb(settings.get("image_mean"), _CLIP_MEAN),
+            std=_rgb(settings.get("image_std"), _CLIP_STD),
         )
         return scaling._bounded(most or usual.max_pixels)
 
     def limited(self, tokens: int) -> Scaling:
-        """The same with at most ``tokens`` for a picture; 0 changes nothing."""
+        """Limit an image to at most ``tokens``; 0 changes nothing."""
         return self._bounded(min(self.max_pixels, tokens * self.side**2)) if tokens else self
 
     @property
@@ -84,9 +84,9 @@ class Scaling:
         return self.max_pixels // self.side**2
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height in pixels that a picture is scaled to; raises UnsupportedInput.
+        """Width and height in pixels that an image is scaled to; raises UnsupportedInput.
 
-        The area comes to lie between the bounds, the sides to multiples of ``side``.
+        The area is within the bounds, and the sides are multiples of ``side``.
         """
         if max(width, height) > LONGEST * min(width, height):
             raise UnsupportedInput(
@@ -110,7 +110,7 @@ class Scaling:
         return replace(self, max_pixels=most, min_pixels=min(self.min_pixels, most))
 
 
-def _three(value: object, default: Three) -> Three:
+def _rgb(value: object, default: Rgb) -> Rgb:
     """Three positive numbers, or else ``default``."""
     if not isinstance(value, list) or len(value) != 3:
         return default

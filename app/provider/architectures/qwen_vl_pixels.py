@@ -1,4 +1,4 @@
-"""Pictures as Qwen2-VL and Qwen2.5-VL take them: patches, and positions in three dimensions.
+"""Patches and M-RoPE positions of images for Qwen2-VL and Qwen2.5-VL.
 
 The same arithmetic as transformers' Qwen2VLImageProcessorPil and ``get_rope_index``, for one
 picture and one prompt, on numpy alone.
@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 
 Pixels = NDArray[np.uint8]
@@ -24,14 +24,14 @@ Positions = NDArray[np.int32]
 
 
 def measure(scaling: Scaling, part: ImagePart) -> ImageSize:
-    """What a picture becomes in a prompt; raises UnsupportedInput."""
+    """Scaled size, tokens and positions of an image in a prompt; raises UnsupportedInput."""
     width, height = scaling.size(part.width, part.height)
     across, down = width // scaling.side, height // scaling.side
     return ImageSize(width, height, across * down, max(across, down))
 
 
 def scaled(part: ImagePart, width: int, height: int) -> Pixels:
-    """The picture at that size: [height, width, 3], 0 to 255; raises UnsupportedInput."""
+    """Scale an image: [height, width, 3], 0 to 255; raises UnsupportedInput."""
     try:
         with Image.open(BytesIO(part.content), formats=("PNG",)) as picture:
             shown = picture.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
@@ -59,8 +59,8 @@ def patches(pixels: Pixels, scaling: Scaling) -> Patches:
 def positions(length: int, images: Sequence[PlacedImage], side: int) -> Positions:
     """Time, row and column [3, length] of the tokens of a prompt.
 
-    Those of text count on in all three. A picture stands still in time; its rows and columns
-    count from where it begins, and the text after it goes on behind the larger of the two.
+    Text tokens count up in all three. The tokens of an image have one time; their rows and columns
+    count from the image's start, and the text after it continues behind the larger of the two.
     """
     found = np.empty((3, length), np.int32)
     done = position = 0

@@ -29,9 +29,9 @@ _lock = Lock()
 def checksum(card: ModelCard) -> str:
     """The SHA-256 in hexadecimal; takes seconds for each gigabyte, so call it in a thread.
 
-    For one file it is that file's. For a folder or a cut up model it is the SHA-256 of a text
-    with one line for each file, "<SHA-256>  <path>", as ``sha256sum`` prints them, sorted by path.
-    What was computed is kept in memory and in the models folder. Empty for a model without files.
+    For one file it is that file's. For a folder or a split model it is the SHA-256 of a text with
+    one line for each file, "<SHA-256>  <path>", as ``sha256sum`` prints them, sorted by path.
+    Computed checksums are kept in memory and in the models folder. Empty for a model without files.
     Raises OSError.
     """
     if not card.stamp:
@@ -59,7 +59,7 @@ def _computed(card: ModelCard) -> str:
 
 
 def _files(path: Path) -> Iterator[str]:
-    """A model's files as seen from its folder."""
+    """Paths of a model's files, relative to its folder."""
     if not path.is_dir():
         yield from parts(path.name)
         return
@@ -85,7 +85,7 @@ def _stored(card: ModelCard) -> str:
 
 
 def _store(card: ModelCard, sha256: str) -> None:
-    """Keep it for the next start; a folder that cannot be written costs only time."""
+    """Store the checksum for the next start; in a read-only folder it is computed again."""
     path = card.found_in / _FILE
     known = optional_json(path)
     entries = {
@@ -102,5 +102,5 @@ def _store(card: ModelCard, sha256: str) -> None:
 
 
 def _name(card: ModelCard) -> str:
-    """A model's path as seen from the models folder."""
+    """A model's path, relative to the models folder."""
     return os.path.relpath(card.path, card.found_in)

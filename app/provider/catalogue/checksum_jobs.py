@@ -1,4 +1,4 @@
-"""Checksums of models, computed in the background: gigabytes take longer than an answer may."""
+"""Computes checksums of models in the background, because gigabytes take longer than a request."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Key = tuple[Path, str]
 
 
 class ChecksumJobs:
-    """Computes each one once, one after the other. Lives on one event loop."""
+    """Computes each checksum once, one at a time. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._tasks: dict[Key, asyncio.Task[str | None]] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def of(self, card: ModelCard, seconds: float) -> str | None:
-        """The checksum of the files as they are.
+        """The checksum of a model's current files.
 
-        None if it takes longer than ``seconds``, and for a model without readable files.
+        None if computing it takes longer than ``seconds``, or if a file cannot be read.
         """
         key = card.path, card.stamp
         task = self._tasks.get(key)
@@ -45,12 +45,12 @@ class ChecksumJobs:
                 loop.call_soon_threadsafe(_settle, found, sha256)
 
         async with self._one_at_a_time:
-            # A daemon: a server that stops does not wait for a long file to be read.
+            # A daemon thread: a server that stops does not wait for a long file.
             threading.Thread(target=compute, name="checksum", daemon=True).start()
             return await found
 
     async def close(self) -> None:
-        """Give up what is being computed."""
+        """Cancel all computations."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A card in words, for people."""
+"""Describes a card to a person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from app.provider.generation.template_report import template_report
 
 
 def description(card: ModelCard) -> dict[str, str]:
-    """What a card says, by what it is called; what it does not say is empty."""
+    """Texts of a card by label; empty where the card has no value."""
     return {
         "Also called": ", ".join(card.aliases),
         "Path": str(card.path),

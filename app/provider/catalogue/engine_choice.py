@@ -1,110 +1,98 @@
-"""Which engine serves a folder of safetensors, by what is installed; nothing is imported for that.
+"""Chooses the engine for a folder of config.json and safetensors, by what is installed.
 
-MLX is the better one on Apple silicon, PyTorch everywhere else and for what MLX does not know.
+Several engines can serve such a folder. Each of them has a module ``hf_folders`` in its package,
+which says how well it suits a model; the most suitable engine serves it.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import platform
-import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol, cast
 
-_MLX = ("mlx", "mlx_lm")
-_PYTORCH = ("torch", "transformers", "safetensors")
-
-MLX_VISION_MODELS = ("qwen2_5_vl", "qwen2_vl")
-"""Architectures that the MLX engine shows pictures to."""
-
-_ONLY_PYTORCH = ("hyperclovax_vlm", "hyperclovax_vision_v2", "vlm")
-"""Architectures that no other engine here runs."""
-
-_PYTORCH_VISION_MODELS = ("qwen2_5_vl",)
-"""Architectures that the PyTorch engine loads as models that see."""
-
-_CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
-_NAME = re.compile(r"[\w-]+")
-_ENTRY = re.compile(r'\(\s*"([^"]+)",')
+from app.provider.card import Vision
+from app.provider.engine import ENGINES
 
 NO_ENGINE = "No engine here runs the architecture {}: a newer version may, else take another model."
 
-NEITHER = (
-    "It needs MLX or PyTorch, and neither is installed: run ./run.sh install mlx or "
-    "./run.sh install pytorch."
-)
+
+class Suitability(IntEnum):
+    """How well an engine suits a model; the higher, the better."""
+
+    NONE = 0
+    NOT_INSTALLED = 1
+    POSSIBLE = 2
+    GOOD = 3
+    BEST = 4
+    ONLY = 5
+    """No other engine can serve it, whatever is installed."""
 
 
-def engine_for(architecture: str, *, by_mlx: bool) -> tuple[str, str | None]:
-    """The engine for a folder, and why it cannot be used; ``by_mlx``: MLX wrote the weights."""
-    if by_mlx:
-        return "mlx", None
-    if architecture in _ONLY_PYTORCH:
-        return "pytorch", None
-    mlx, pytorch = _installed(_MLX), _installed(_PYTORCH)
-    if pytorch and not (mlx and _on_apple() and _known_to_mlx(architecture)):
-        return "pytorch", None
-    return ("mlx", None) if mlx else ("pytorch", NEITHER)
+class FolderEngine(Protocol):
+    """The module ``hf_folders`` of an engine's package."""
+
+    PRODUCT: str
+    """Name of the engine's library, for users."""
+    EXTRA: str
+    """The word after ``./run.sh install`` that installs it."""
+
+    def suitability(self, architecture: str, *, by_mlx: bool) -> Suitability:
+        """How well the engine suits a ``model_type``; ``by_mlx``: MLX wrote the weights."""
+
+    def refusal(self, architecture: str, config: Mapping[str, Any]) -> str | None:
+        """Why the library would not load a folder with this config.json; None if it might."""
+
+    def vision(
+        self, folder: Path, config: Mapping[str, Any], licence: str
+    ) -> tuple[Vision | None, str | None]:
+        """What images the model takes in this engine, and the problem with that."""
+
+
+class Choice(NamedTuple):
+    """An engine's name, and why it cannot be used."""
+
+    engine: str
+    problem: str | None
+
+
+def engine_for(architecture: str, *, by_mlx: bool) -> Choice:
+    """The most suitable engine; among equals, the last one of ``ENGINES``."""
+    engines = folder_engines()
+    suited = [(one.suitability(architecture, by_mlx=by_mlx), name) for name, one in engines.items()]
+    best = max(suitability for suitability, _ in suited)
+    names = [name for suitability, name in suited if suitability == best]
+    missing = best == Suitability.NOT_INSTALLED
+    return Choice(
+        names[-1], _none_installed([engines[name] for name in names]) if missing else None
+    )
 
 
 def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | None:
     """Why the engine's library would not load a folder with this config.json; None if it might."""
-    if engine == "mlx" and "model_file" in config:
-        return "The model brings code of its own, which is never run."
-    if engine == "pytorch" and config.get("quantization_config"):
-        return "Its weights are packed: take the original model."
-    known = _mlx_loads if engine == "mlx" else _transformers_loads
-    return None if known(architecture) else NO_ENGINE.format(architecture or "(none is named)")
+    return folder_engines()[engine].refusal(architecture, config)
 
 
-def _mlx_loads(architecture: str) -> bool:
-    """Whether mlx-lm has code for it under this or another name; true where it is not installed."""
-    folder = _folder_of("mlx_lm")
-    if folder is None or not (folder / "utils.py").is_file() or architecture in MLX_VISION_MODELS:
-        return True
-    named = bool(_NAME.fullmatch(architecture))
-    if named and (folder / "models" / f"{architecture}.py").is_file():
-        return True
-    return named and f'"{architecture}":' in _source(folder / "utils.py")
+def folder_engines() -> dict[str, FolderEngine]:
+    """The modules ``hf_folders`` by engine, of all engines that have one."""
+    return _modules(tuple(ENGINES.items()))
 
 
-def _transformers_loads(architecture: str) -> bool:
-    """Whether transformers has a language model of that type; true where it is not installed."""
-    folder = _folder_of("transformers")
-    table = folder and folder / "models" / "auto" / "modeling_auto.py"
-    if architecture in (*_ONLY_PYTORCH, *_PYTORCH_VISION_MODELS) or not (table and table.is_file()):
-        return True
-    _, _, rest = _source(table).partition(f"{_CAUSAL} = ")
-    names = _ENTRY.findall(rest.partition("\n)")[0])
-    return not names or architecture in names
+@lru_cache(maxsize=8)
+def _modules(engines: tuple[tuple[str, str], ...]) -> dict[str, FolderEngine]:
+    names = {engine: f"{package}.hf_folders" for engine, package in engines}
+    return {
+        engine: cast("FolderEngine", importlib.import_module(name))
+        for engine, name in names.items()
+        if importlib.util.find_spec(name)
+    }
 
 
-def _folder_of(library: str) -> Path | None:
-    spec = importlib.util.find_spec(library)
-    return Path(spec.origin).parent if spec and spec.origin else None
-
-
-@lru_cache(maxsize=4)
-def _source(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def _installed(libraries: tuple[str, ...]) -> bool:
-    return all(importlib.util.find_spec(library) for library in libraries)
-
-
-def _on_apple() -> bool:
-    return sys.platform == "darwin" and platform.machine() == "arm64"
-
-
-def _known_to_mlx(architecture: str) -> bool:
-    """Whether the MLX engine has code for the architecture."""
-    if architecture in MLX_VISION_MODELS:
-        return _installed(("mlx_vlm",))
-    spec = importlib.util.find_spec("mlx_lm")
-    if not (architecture.isidentifier() and spec and spec.origin):
-        return False
-    return (Path(spec.origin).parent / "models" / f"{architecture}.py").is_file()
+def _none_installed(engines: Sequence[FolderEngine]) -> str:
+    products = " or ".join(engine.PRODUCT for engine in engines)
+    none = "neither" if len(engines) == 2 else "none"
+    commands = " or ".join(f"./run.sh install {engine.EXTRA}" for engine in engines)
+    return f"It needs {products}, and {none} is installed: run {commands}."

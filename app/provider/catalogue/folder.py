@@ -1,4 +1,4 @@
-"""What all formats that are folders have in common: tokenizer, template, README."""
+"""Reads what all model folders have in common: tokenizer, chat template, README."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|\Z)", re.DOTALL)
 
 
 def incomplete(reason: str) -> str:
-    """The problem of a folder that is half copied; a reason with a colon says what to do."""
+    """The problem of an incomplete folder; a reason with a colon already says what to do."""
     remedy = "" if ":" in reason else " Download or copy it again."
     return f"The folder is incomplete: {reason}.{remedy}"
 
@@ -28,7 +28,7 @@ def incomplete(reason: str) -> str:
 def tokenizer_problem(folder: Path, files: Mapping[str, int]) -> str | None:
     """What is wrong with a folder's tokenizer and template. Raises OSError and TooExpensive.
 
-    Every engine reads tokenizer.json, which is long, so only its ends are looked at here.
+    tokenizer.json is long, so only its beginning and end are checked here.
     """
     if "tokenizer.json" not in files:
         return _no_tokenizer(folder, files)
@@ -65,7 +65,7 @@ def _tokenizer_fault(path: Path) -> str | None:
 
 
 def _settings_fault(folder: Path, files: Mapping[str, int]) -> str | None:
-    """Without its settings a tokenizer would silently write other prompts."""
+    """What is wrong with the tokenizer's settings; without them prompts would silently differ."""
     for name in _SETTINGS:
         try:
             if name in files:
@@ -76,7 +76,7 @@ def _settings_fault(folder: Path, files: Mapping[str, int]) -> str | None:
 
 
 def _template_fault(folder: Path) -> str | None:
-    """What the engines would say of the template's files."""
+    """What is wrong with the template's files, as an engine would report it."""
     try:
         source = _template(folder)
     except ModelNotLoadable as error:

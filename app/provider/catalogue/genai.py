@@ -1,4 +1,4 @@
-"""Describes the folders that onnxruntime-genai builds and reads: genai_config.json and graphs."""
+"""Describes folders for onnxruntime-genai: genai_config.json and graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.provider.headers.onnx_graph import Graph, read_graph
 
 CONFIG = "genai_config.json"
 _GRAPHS = 32
-"""More files than any pipeline has."""
+"""More graphs than any pipeline has."""
 
 
 class _Incomplete(Exception):
@@ -25,7 +25,7 @@ class _Incomplete(Exception):
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a folder; None when it is none of these. Raises nothing but OSError."""
+    """The card of a folder; None for any other folder. Raises nothing but OSError."""
     files = sizes(path)
     if CONFIG not in (*files, *dead_links(path)):
         return None
@@ -45,7 +45,7 @@ def describe(path: Path) -> ModelCard | None:
 
 
 def _graph_names(config: dict[str, Any]) -> list[str]:
-    """The .onnx files of the model; the decoder, which may be cut into a pipeline, comes first."""
+    """The .onnx files of the model; the decoder, which may be split into a pipeline, is first."""
     decoder = section(config, "decoder")
     names = [*_named(decoder, 0)] or ["model.onnx"]
     others = [name for part in config.values() if part is not decoder for name in _named(part, 0)]
@@ -98,7 +98,7 @@ def _whole_size(folder: Path, name: str, length: int) -> int:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """A file of the folder, as onnxruntime demands; raises _Incomplete for any other place."""
+    """The path of a file in the folder; raises _Incomplete for a path that leaves the folder."""
     if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
         raise _Incomplete("It names files outside its folder.")
     return folder / name

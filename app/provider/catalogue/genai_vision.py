@@ -1,6 +1,6 @@
-"""How the models of onnxruntime-genai take pictures: what two files of a folder say of it.
+"""Reads from two files of a folder how a model of onnxruntime-genai takes pictures.
 
-The library knows more types of models than are named here: these have been seen running.
+The library supports more model types than are named here. These have been tried.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ _TYPES = ("fara", "qwen2_5_vl")
 
 
 def scaling(folder: Path, model: Mapping[str, Any]) -> Scaling | None:
-    """How pictures are scaled, by ``model`` of genai_config.json and the processor's file.
+    """How pictures are scaled, from ``model`` of genai_config.json and the processor's file.
 
-    None where the model takes no pictures, and where it does in a way that is not known here.
+    None where the model takes no pictures or does so in an unknown way.
     """
     parts = [section(model, name) for name in ("decoder", "embedding", "vision")]
     decoder, _, vision = parts
-    whole = all(text(part, "filename") for part in parts)  # else graphs are cut into a pipeline
+    whole = all(
+        text(part, "filename") for part in parts
+    )  # else the graphs are split into a pipeline
     known = text(model, "type") in _TYPES and "inputs_embeds" in section(decoder, "inputs")
     if not (whole and known) or text(vision, "config_filename") not in ("", PROCESSOR):
         return None
@@ -35,7 +37,7 @@ def scaling(folder: Path, model: Mapping[str, Any]) -> Scaling | None:
 
 
 def vision(found: Scaling) -> Vision:
-    """The same for the users of the model."""
+    """What pictures the model takes, for the card."""
     return Vision(found.min_tokens, found.max_tokens, found.max_pixels)
 
 

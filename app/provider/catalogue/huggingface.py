@@ -1,4 +1,4 @@
-"""Describes folders of config.json and safetensors: Hugging Face's, and MLX's, which are alike."""
+"""Describes folders of config.json and safetensors, as Hugging Face and MLX write them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, refusal
+from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, folder_engines, refusal
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
-from app.provider.catalogue.vision_folder import vision
-from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
 from app.provider.headers.files import dead_links, fault, read_json, sizes, unfinished, why_missing
@@ -46,25 +44,25 @@ class Folder:
 
     @classmethod
     def at(cls, path: Path) -> Folder:
-        """Look into a folder. Raises OSError."""
+        """List a folder. Raises OSError."""
         files = sizes(path)
         weights = sorted(name for name in files if fnmatchcase(name, _WEIGHTS))
         return cls(path, files, weights, dead_links(path))
 
     def has(self, pattern: str) -> bool:
-        """Whether the name of a file, or of a link to one that is not there, fits."""
+        """Whether the name of a file or of a dead link matches ``pattern``."""
         return any(fnmatchcase(name, pattern) for name in (*self.files, *self.dead))
 
     def has_model(self) -> bool:
-        """Whether weights are there, or are to come; an adapter is no model."""
+        """Whether weights are there or still arriving; an adapter is no model."""
         arriving = any(unfinished(name) and ".safetensors" in name for name in self.files)
         return arriving or any(self.has(name) for name in (_WEIGHTS, _INDEX, _PICKLED))
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a folder; None when it is none of these. Raises OSError and TooExpensive.
+    """The card of a folder; None for any other folder. Raises OSError and TooExpensive.
 
-    Two engines ask for it, and a scan reads the folder once.
+    Two engines ask for it; ``once`` lets a scan read the folder only once.
     """
     return once(path, lambda: _described(path))
 
@@ -107,7 +105,7 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
 
 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:
-    """What the library that would run the model says of it."""
+    """Why the library that would run the model refuses it."""
     architecture = text(config, "model_type")
     engine, _ = engine_for(architecture, by_mlx=_is_mlx(config, weights))
     return refusal(engine, architecture, config)
@@ -118,7 +116,7 @@ def _is_mlx(config: dict[str, Any], weights: Weights) -> bool:
 
 
 def _missing_file(folder: Folder) -> str | None:
-    """Name a file of weights that must be there and is not."""
+    """Name a missing file of weights."""
     for name in (*_indexed(folder), *matching(folder.dead, _WEIGHTS)):
         if name not in folder.files:
             return name
@@ -128,7 +126,7 @@ def _missing_file(folder: Folder) -> str | None:
 
 
 def _indexed(folder: Folder) -> list[str]:
-    """The files that the index of a cut up model lists. Raises OSError and ValueError."""
+    """The files that the index of a split model lists. Raises OSError and ValueError."""
     if _INDEX not in folder.files:
         return []
     index = read_json(folder.path / _INDEX)
@@ -137,7 +135,7 @@ def _indexed(folder: Folder) -> list[str]:
 
 
 def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
-    """What the model is for; nothing when it neither chats nor makes embeddings."""
+    """The tasks of the model; empty when it neither chats nor makes embeddings."""
     names = texts(config, "architectures")
     if "modules.json" in folder.files:  # sentence-transformers
         return ("embedding",)
@@ -158,16 +156,16 @@ def _card(
     kind = main_type(weights.tensors.values())
     architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
     engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
-    takes_pictures, unclear = _vision(folder, config) if engine == "pytorch" else (None, None)
-    tasks = _tasks(folder, config)
+    vision, unclear = folder_engines()[engine].vision(folder.path, config, licence(folder.path))
+    tasks = _with_vision(_tasks(folder, config), vision)
     return ModelCard(
         id=folder.path.name,
         format="mlx" if by_mlx else "hf",
         engine=engine,
         path=folder.path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
-        tasks=_with_vision(tasks, takes_pictures) if engine == "pytorch" else tasks,
-        vision=takes_pictures,
+        tasks=tasks,
+        vision=vision if "vision" in tasks else None,
         context_length=_context_length(config),
         architecture=architecture,
         parameters=parameters(weights.tensors, packing),
@@ -179,18 +177,10 @@ def _card(
     )
 
 
-def _vision(folder: Folder, config: dict[str, Any]) -> tuple[Vision | None, str | None]:
-    """What pictures PyTorch shows the model, and what is wrong with what its files say of that."""
-    try:
-        return vision(folder.path, config, licence(folder.path)), None
-    except ModelNotLoadable as error:
-        return None, str(error)
-
-
-def _with_vision(tasks: tuple[Task, ...], takes_pictures: Vision | None) -> tuple[Task, ...]:
-    """What the model is for, pictures only where they can be shown to it."""
+def _with_vision(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
+    """The tasks of the model in its engine, which may take text only."""
     others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
-    return (*others, "vision") if takes_pictures and "chat" in others else others
+    return (*others, "vision") if vision and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:
@@ -201,7 +191,7 @@ def _quantization(packing: dict[str, Any]) -> str:
 
 
 def _context_length(config: dict[str, Any]) -> int:
-    """Tokens the model was trained for, or stretched to when its RoPE is scaled."""
+    """Tokens that the model was trained for, or reaches by a scaled RoPE."""
     parts = [section(config, *_TEXT_PARTS), config]
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
     stated = next((length for part in parts if (length := number(part, *names))), 0)
@@ -211,7 +201,7 @@ def _context_length(config: dict[str, Any]) -> int:
 
 
 def _stretched(scaling: dict[str, Any]) -> int:
-    """Tokens that a scaling reaches; 0 where it does not say from which length it starts."""
+    """Tokens that a RoPE scaling reaches; 0 where it does not state the original length."""
     factor = scaling.get("factor")
     if not isinstance(factor, int | float) or not 1 <= factor <= 1e6:
         return 0

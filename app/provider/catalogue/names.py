@@ -1,4 +1,4 @@
-"""How a model is called: by its id, by another name, or by the repository it came from."""
+"""Names of models: ids, aliases and the repositories they came from."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from app.provider.card import ModelCard
 
 
 def model_id(path: Path) -> str:
-    """The id of the model in a file or folder: its name, that of a file without ".gguf"."""
+    """The id of the model in a file or folder: its name without ".gguf"."""
     is_gguf = path.suffix.lower() == ".gguf" and not path.is_dir()
     return path.stem if is_gguf else path.name
 
 
 def is_named_gguf(path: Path) -> bool:
-    """Whether a file's name promises a model; "mmproj" files only go with one."""
+    """Whether a file is named like a model; "mmproj" files only accompany one."""
     name = path.name.lower()
     return name.endswith(".gguf") and "mmproj" not in name
 
 
 def distinct(cards: Sequence[ModelCard]) -> list[ModelCard]:
-    """Give back its whole name to a file "X.GGUF" where another model is called "X" as well.
+    """Give a file "X.GGUF" its whole name as id where another model is called "X" as well.
 
-    These were the ids before the case of ".gguf" was ignored, so neither is lost.
+    It had that id before the case of ".gguf" was ignored, so neither model gets lost.
     """
     ids = Counter(card.id for card in cards)
     return [
@@ -41,9 +41,9 @@ def _without(names: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def find(cards: Sequence[ModelCard], wanted: str) -> list[ModelCard]:
-    """The models of that id, else of that alias, else those whose names differ in case only.
+    """The models with that id, else with that alias, else those whose names differ only in case.
 
-    More than one is a conflict that the caller explains.
+    More than one is a conflict, which the caller reports.
     """
     return _called(cards, wanted) or _called_about(cards, wanted.casefold())
 
@@ -51,11 +51,10 @@ def find(cards: Sequence[ModelCard], wanted: str) -> list[ModelCard]:
 def with_aliases(
     cards: Sequence[ModelCard], aliases: Mapping[str, str], repositories: Mapping[Path, str]
 ) -> list[ModelCard]:
-    """Put on each card its further names.
+    """Add aliases to the cards.
 
-    ``aliases`` are names by what they stand for: an id, or a name that a card has already.
-    ``repositories`` are those that models came from, by path; a repository is a name where only
-    one model came from it.
+    ``aliases`` maps a new name to an id or to a name that a card has already. ``repositories``
+    maps the path of a model to its repository, which is an alias if only one model came from it.
     """
     models = Counter(repositories.values())
     only = {path: [repo] for path, repo in repositories.items() if models[repo] == 1}

@@ -1,4 +1,4 @@
-"""What the records of pulled models, ``models/.sources/<id>.json``, tell the catalogue."""
+"""Reads the records of pulled models, ``models/.sources/<id>.json``, for the catalogue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNKNOWN_LICENCE = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class PullRecord:
-    """A revision of a repository that became the file or folder ``name``.
+    """A revision of a repository that was pulled as the file or folder ``name``.
 
     ``files`` are path, bytes and SHA-256 of each; the path is empty where ``name`` is the file.
     """
@@ -29,23 +29,23 @@ class PullRecord:
     licence: str
     files: tuple[tuple[str, int, str], ...]
 
-    def is_at(self, place: Path) -> bool:
+    def is_at(self, path: Path) -> bool:
         """Whether all files are there with the sizes that were pulled."""
         try:
-            agree = [(place / name).stat().st_size == size for name, size, _ in self.files]
+            agree = [(path / name).stat().st_size == size for name, size, _ in self.files]
         except (OSError, ValueError):
             return False
         return bool(agree) and all(agree)
 
 
 def pull_records(models_dir: Path) -> dict[Path, PullRecord]:
-    """What was pulled and is still there, by its place."""
+    """Records of the models that are still there, by their path."""
     found: dict[Path, PullRecord] = {}
-    for path, changed, size in _records(models_dir):
-        for record in _read(path, changed, size):
-            place = models_dir / record.name
-            if place not in found and record.is_at(place):
-                found[place] = record
+    for record_file, changed, size in _records(models_dir):
+        for record in _read(record_file, changed, size):
+            path = models_dir / record.name
+            if path not in found and record.is_at(path):
+                found[path] = record
     return found
 
 
@@ -63,7 +63,7 @@ def _records(models_dir: Path) -> Iterator[tuple[str, int, int]]:
 
 @lru_cache(maxsize=1024)
 def _read(path: str, _changed: int, _size: int) -> tuple[PullRecord, ...]:
-    """The revision that a record names, and the one before while it is being replaced."""
+    """The revision of a record, and the previous one while it is being replaced."""
     values = optional_json(Path(path))
     plans = [section(values, key) for key in ("plan", "previous")]
     return tuple(_record(plan) for plan in plans if text(plan, "name") and text(plan, "repo"))

@@ -1,7 +1,7 @@
-"""Looks at the models folder. Models are recognised by content, never by what a request says.
+"""Scans the models folder. Models are recognised by content, never by what a request says.
 
-A look costs some milliseconds: a file is read again only when its stamp has changed. What anybody
-may have written costs at most its own card, and what a scan reads at most ``READ_SECONDS``.
+A scan takes some milliseconds, because a file is read again only when its stamp has changed. A
+hostile file spoils at most its own card, and one scan reads for at most ``READ_SECONDS``.
 """
 
 from __future__ import annotations
@@ -21,39 +21,27 @@ from app.provider.card import ModelCard
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
 from app.provider.catalogue.pull_records import PullRecord, pull_records
 from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
-from app.provider.engine import ENGINES, format_of, missing_library
+from app.provider.engine import ENGINES, Library, format_of, missing_library
 from app.provider.headers.budget import TooExpensive, read_budget
 from app.provider.headers.fields import unicode
 
 log = logging.getLogger(__name__)
 
 READ_SECONDS = 1.5
-"""Of processor time in one scan. In the last half of it no model is begun: the next scan does."""
+"""Processor time of one scan. In its last half no model is begun; the next scan does that."""
 NOT_READ_YET = "It is being read: ask again in a second."
-"""The problem of a model that is left to the next scan."""
+"""The problem of a model that the next scan will read."""
 _NOTHING_READ = 0.05
 """Seconds in which only small files can have been read."""
 
 
 @dataclass(slots=True)
 class _FolderCache:
-    """What is remembered of a models folder: what was read, by path, and what was said of it."""
+    """Cards of a models folder by path, and the notices of its last scan."""
 
     known: dict[str, tuple[Stamp, ModelCard | None]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     pending: bool = False
-
-
-_INSTALL = {
-    "llama_cpp": "llama-cpp-python, which is not installed: run ./run.sh install",
-    "onnxruntime": "onnxruntime, which is not installed: run ./run.sh install",
-    "mlx": "MLX, which is not installed: run ./run.sh install mlx",
-    "mlx_lm": "mlx-lm, which is not installed: run ./run.sh install mlx",
-    "torch": "PyTorch, which is not installed: run ./run.sh install pytorch",
-    "transformers": "transformers, which is not installed: run ./run.sh install pytorch",
-    "safetensors": "safetensors, which is not installed: run ./run.sh install pytorch",
-}
-"""Library → how to say that it is missing."""
 
 
 def scan(
@@ -62,10 +50,10 @@ def scan(
     untouched: Collection[Path] = (),
     aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> list[ModelCard]:
-    """Every model under ``models_dir`` and every path of ``extra``, by id; ids may repeat.
+    """Every model below ``models_dir`` and at the paths ``extra``, sorted by id; ids may repeat.
 
-    Files ``untouched`` (paths without links) are not opened. ``aliases`` are further names by
-    what they stand for. Raises nothing.
+    Files ``untouched`` (paths without links) are not opened. ``aliases`` maps further names to
+    ids. Raises nothing.
     """
     closed = {str(path) for path in untouched}
     found_paths = [found_path for path in extra for found_path in walk_path(path, closed)]
@@ -106,14 +94,14 @@ def _notify(cache: _FolderCache, found: list[str]) -> None:
 
 
 def _preference(found_path: FoundPath) -> tuple[bool, bool]:
-    """Which of two names for one file is its id: no checksum of a cache, no link."""
+    """Sort key of the names of one file: the id is no checksum of a cache and no link."""
     return not os.path.splitext(found_path.path)[1], found_path.linked
 
 
 def _read_all(
     found_paths: Iterable[FoundPath], models_dir: Path, cache: _FolderCache
 ) -> list[tuple[str, ModelCard]]:
-    """The models with their real paths; what is unchanged is remembered from the last time."""
+    """The models with their real paths; unchanged ones come from the cache."""
     seen: dict[str, tuple[Stamp, ModelCard | None]] = {}
     found: list[tuple[str, ModelCard | None]] = []
     started = time.thread_time()
@@ -142,7 +130,7 @@ def _cache_of(_models_dir: Path) -> _FolderCache:
 
 
 def _read(found_path: FoundPath, models_dir: Path, spent: float) -> ModelCard | None:
-    """Describe a file or folder; raises TooExpensive where that is left to the next scan."""
+    """Describe a file or folder; raises TooExpensive where the next scan has to do that."""
     whole = spent < _NOTHING_READ
     if spent > READ_SECONDS / 2:
         raise TooExpensive("There is no time left.", final=False)
@@ -153,7 +141,7 @@ def _read(found_path: FoundPath, models_dir: Path, spent: float) -> ModelCard | 
 
 
 def _described(path: Path) -> ModelCard | None:
-    """The card that an engine's package makes of a path, or one that says what went wrong."""
+    """The card that an engine's format makes of a path, or one that says what went wrong."""
     for engine in ENGINES:
         try:
             if card := format_of(engine).read(path):
@@ -167,7 +155,7 @@ def _described(path: Path) -> ModelCard | None:
         except OSError as error:
             reason = f"It cannot be read: {error.strerror or 'the disk refuses'}."
             return _failed(path, engine, reason) if _looks_like_model(path) else None
-        except Exception as error:  # whatever anybody may have written
+        except Exception as error:  # foreign files can provoke any error
             log.debug("cannot be described", exc_info=True)
             return _failed(path, engine, _UNEXPECTED.format(type(error).__name__))
     return None
@@ -178,13 +166,13 @@ _UNEXPECTED = (
     "Download it again; if that does not help, please report it."
 )
 _FORMATS = {"pytorch": "hf"}
-"""How clients call the format of an engine, where that is not the engine's name."""
+"""Formats of engines in the API, where they are not named like the engine."""
 
 
 def _failed(path: Path, engine: str, problem: str) -> ModelCard:
-    """The card of what cannot be described; that is logged once for each state of its files.
+    """The card of a path that cannot be described; logged once for each state of its files.
 
-    A folder that MLX asks about first is one of Hugging Face until more is known.
+    A folder that fails in MLX's format counts as one of Hugging Face.
     """
     log.warning("%s: %s", _unicode_name(path.name), problem)
     return _empty(path, "pytorch" if engine == "mlx" else engine, problem)
@@ -204,7 +192,7 @@ def _empty(path: Path, engine: str, problem: str) -> ModelCard:
 
 
 def _postponed(found_path: FoundPath, models_dir: Path) -> ModelCard | None:
-    """A card for what looks like a model and could not be read in this scan."""
+    """A card for a path that looks like a model and could not be read in this scan."""
     path = Path(found_path.path)
     if not _looks_like_model(path):
         return None
@@ -214,13 +202,13 @@ def _postponed(found_path: FoundPath, models_dir: Path) -> ModelCard | None:
 
 
 def _looks_like_model(path: Path) -> bool:
-    """Whether it looks like a model from outside."""
+    """Whether file names look like a model."""
     configs = ("config.json", "genai_config.json")
     return is_named_gguf(path) or any(os.path.isfile(path / name) for name in configs)
 
 
 def _unicode_safe(card: ModelCard) -> ModelCard:
-    """No reply can hold a text that is not Unicode, and no library opens a file of such a name."""
+    """Replace text that is no valid Unicode, which no reply can hold and no library can open."""
     texts = {one.name: getattr(card, one.name) for one in fields(card)}
     broken: dict[str, Any] = {
         name: unicode(value)
@@ -239,7 +227,7 @@ def _unicode_name(name: str) -> str:
 
 
 def _merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
-    """One card for each model; the names of links to it are aliases."""
+    """One card for each model; names of links to it become aliases."""
     cards: dict[str, ModelCard] = {}
     for real, card in found:
         first = cards.setdefault(real, card)
@@ -249,22 +237,23 @@ def _merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
 
 
 def _with_library_problems(cards: list[ModelCard]) -> list[ModelCard]:
-    """Note which models lack their engine's library."""
+    """Add a problem to models whose engine's library is missing."""
     missing = {engine: missing_library(engine) for engine in {card.engine for card in cards}}
     return [
-        replace(card, problem=_needs(library))
+        replace(card, problem=_needs(format_of(card.engine).LIBRARIES[library]))
         if (library := missing[card.engine]) and card.problem is None
         else card
         for card in cards
     ]
 
 
-def _needs(library: str) -> str:
-    return f"It needs {_INSTALL.get(library, f'{library}, which is not installed')}."
+def _needs(library: Library) -> str:
+    how = f": run {library.install}" if library.install else ""
+    return f"It needs {library.name}, which is not installed{how}."
 
 
 def _source(card: ModelCard, records: Mapping[Path, PullRecord]) -> PullRecord | None:
-    """The revision that a model is, or lies in."""
+    """The pulled revision that a model is or lies in."""
     path = f"{card.path}/"
     return next(
         (record for root, record in records.items() if path.startswith(f"{root}/")),

@@ -20,9 +20,9 @@ Stamp = tuple[Any, ...]
 
 _DEEPEST = 64
 MOST_SECONDS = 1.0
-"""Of processor time for a walk; ``MOST_ENTRIES`` take a fraction of it."""
+"""Processor time of a walk; ``MOST_ENTRIES`` entries take a fraction of it."""
 _MMPROJ = "mmproj"
-"""In the name of a file that makes vectors of images for the models beside it."""
+"""Part of the name of an image encoder for the GGUF models beside it."""
 
 
 class FoundPath(NamedTuple):
@@ -36,18 +36,18 @@ class FoundPath(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class WalkResult:
-    """What a walk found. Each of ``notices`` names a folder that it did not look through."""
+    """Paths of a walk. Each of ``notices`` names a folder that was not walked completely."""
 
     paths: list[FoundPath]
     notices: list[str]
 
 
 def walk(root: Path, untouched: Collection[str] = ()) -> WalkResult:
-    """Everything below ``root`` but what is hidden, unfinished or ``untouched`` (real paths).
+    """Everything below ``root`` that is not hidden, unfinished or ``untouched`` (real paths).
 
-    What cannot be read is left out. Links are followed, but not to a folder that holds ``root``.
-    At most ``MOST_ENTRIES`` are looked at, half of what is left in each folder of ``root``: so one
-    full of other things does not hide the models beside it.
+    Unreadable entries are left out. Links are followed, but not to a folder that holds ``root``. At
+    most ``MOST_ENTRIES`` are visited, and each folder of ``root`` may use half of the rest, so that
+    one full of other files does not hide the models beside it.
     """
     walker = _Walker(os.path.realpath(root), untouched)
     children = walker.children(str(root), os.path.realpath(root))
@@ -75,7 +75,7 @@ def _notice(folder: str) -> str:
 
 
 class _ListedEntry(NamedTuple):
-    """A file or folder as its parent lists it; for a link, ``state`` is of what it leads to."""
+    """A file or folder as its parent lists it; for a link, ``state`` is that of its target."""
 
     name: str
     path: str
@@ -94,7 +94,7 @@ class _ListedEntry(NamedTuple):
 
 
 class _Walker:
-    """``only`` is the one name that counts in the folder that the walk begins with."""
+    """Walks folders. ``only`` is the one name to visit in the first folder."""
 
     def __init__(self, root: str, untouched: Collection[str], only: str = "") -> None:
         self._root = root
@@ -108,7 +108,7 @@ class _Walker:
         self.notices: list[str] = []
 
     def children(self, path: str, real: str, depth: int = 0) -> list[FoundPath]:
-        """What lies directly in a folder; what lies below goes to ``deeper``."""
+        """Entries directly in a folder; entries further down go to ``deeper``."""
         self._visited.add(real)
         entries = list(self._entries(path, real, depth)) if depth < _DEEPEST else []
         beside = _Companions(entry for entry in entries if not entry.is_folder)
@@ -123,11 +123,11 @@ class _Walker:
 
     @property
     def is_full(self) -> bool:
-        """Whether it may look at nothing more."""
+        """Whether no further entry may be visited."""
         return self._left == 0
 
     def linked(self) -> Iterator[FoundPath]:
-        """Folders that links lead to, with what they hold unless the walk has been there."""
+        """Targets of links to folders, with their content unless the walk has visited it."""
         for entry in self._links:  # grows while linked folders hold links
             if f"{self._root}/".startswith(f"{entry.real.rstrip('/')}/"):
                 continue
@@ -137,7 +137,7 @@ class _Walker:
             yield from self.deeper[before:]
 
     def _branch(self, folder: _ListedEntry, depth: int) -> Stamp:
-        """The stamp of a folder; those of ``root`` are given half of what is left each."""
+        """The stamp of a folder; each folder of ``root`` may use half of the remaining entries."""
         if depth:
             return self._inner(folder, depth)
         kept = self._left - self._left // 2
@@ -177,7 +177,7 @@ class _Walker:
 
 
 def _entry(entry: os.DirEntry[str], parent: str) -> _ListedEntry | None:
-    """None for pipes, devices and the like, and for links that lead nowhere, but to a model."""
+    """None for pipes, devices and dead links, except a dead link that is named like a model."""
     try:
         linked = entry.is_symlink()
         state = entry.stat(follow_symlinks=not _is_dead_model(entry))
@@ -190,13 +190,13 @@ def _entry(entry: os.DirEntry[str], parent: str) -> _ListedEntry | None:
 
 
 def _is_dead_model(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a link that leads nowhere and promises a model."""
+    """Whether it is a dead link that is named like a model."""
     named = entry.name.lower().endswith(".gguf")
     return named and entry.is_symlink() and not os.path.exists(entry.path)
 
 
 class _Companions:
-    """The files of a folder that belong to others: further parts of models, and eyes."""
+    """The files of a folder that belong to others: parts of split models, and mmproj files."""
 
     def __init__(self, files: Iterable[_ListedEntry]) -> None:
         self._mmproj_stamps: list[Stamp] = []

@@ -1,1 +1,1 @@
-"""Making MLX and ONNX folders of Hugging Face folders."""
+"""Converts Hugging Face folders into MLX and ONNX folders."""

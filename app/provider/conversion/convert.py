@@ -1,8 +1,7 @@
-"""Hugging Face folder → MLX or ONNX folder, tried before it appears among the models.
+"""Converts a Hugging Face folder into an MLX or ONNX folder and tries the result.
 
-The work is done by a process of its own in a hidden folder; what is there then is loaded and
-asked a question, and only what answers is renamed into place. Code that a model brings is never
-run.
+A process of its own converts into a hidden folder. The result is loaded and asked a question, and
+renamed into the models folder only if it answers. Code that a model brings is never run.
 """
 
 from __future__ import annotations
@@ -33,34 +32,34 @@ from app.provider.types import ImagePart, Message, Prompt, Sampling, TextPart
 Target = Literal["mlx", "onnx"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Bits = Literal[0, 4, 8]
-"""Of a weight; 0 does not quantise."""
+"""Bits of a weight; 0 does not quantise."""
 
-PAPERS = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
-"""Files that go along with the weights, whatever their format."""
+LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "README.md")
+"""Files that are copied along with the weights."""
 
 _NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
     "mlx": ("mlx", ("mlx", "mlx_lm")),
     "onnx": ("onnx-builder", ("onnxruntime_genai", "onnx_ir", "torch", "transformers")),
 }
-"""Target → the extra that brings what converts, and its modules."""
+"""Target → the extra with the converter, and the modules that it needs."""
 _PRECISION = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
 _GREY = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoEqv9KrYsQQMkB6LQCAQ"
     "CAQCgUAg+BIMLd4AWwUPN68AAAAASUVORK5CYII="
 )
 _PICTURE = ImagePart(_GREY, hashlib.sha256(_GREY).hexdigest(), 32, 32)
-"""A grey one."""
+"""A grey picture."""
 
 
 class CannotConvert(Exception):
-    """``str()`` is one sentence fit for the user; nothing has changed in the models folder."""
+    """``str()`` is one sentence for the user; the models folder is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What shall become of a Hugging Face folder.
+    """A wanted conversion of a Hugging Face folder.
 
-    ``dtype`` None keeps that of the weights; ONNX for CPUs has float32 then.
+    ``dtype`` None keeps that of the weights; ONNX for CPUs then has float32.
     """
 
     source: Path
@@ -71,13 +70,13 @@ class Conversion:
 
     @property
     def result(self) -> str:
-        """The name of the new folder, as it was asked for or made of what it holds."""
+        """The name of the new folder, given by the user or made from source and format."""
         kind = f"{self.bits}bit" if self.bits else self.dtype
         return self.name or "-".join(filter(None, [self.source.name, self.target, kind]))
 
 
 def find_source(models_dir: Path, name: str) -> Path:
-    """The folder of that path, or of that id in the models folder; raises CannotConvert."""
+    """Find a folder by path, or by id in the models folder; raises CannotConvert."""
     path = Path(name).expanduser()
     named = [card.path for card in scan(models_dir) if card.id == name and card.path.is_dir()]
     for folder in (path, *named):
@@ -92,10 +91,10 @@ def convert(wanted: Conversion, models_dir: Path, limits: EngineLimits) -> Path:
     _check(wanted, result, models_dir)
     with _draft(models_dir, wanted.result) as draft:
         _run(_command(wanted, draft), wanted)
-        for pattern in PAPERS:
-            for paper in wanted.source.glob(pattern):
-                shutil.copyfile(paper, draft / paper.name)
-        _try(wanted.target, draft, limits)
+        for pattern in LICENCE_FILES:
+            for file in wanted.source.glob(pattern):
+                shutil.copyfile(file, draft / file.name)
+        _smoke_test(wanted.target, draft, limits)
         if result.exists():
             raise CannotConvert(f"{result} has appeared meanwhile and stays as it is.")
         draft.rename(result)
@@ -103,13 +102,13 @@ def convert(wanted: Conversion, models_dir: Path, limits: EngineLimits) -> Path:
 
 
 def missing(target: Target) -> str:
-    """The extra that must be installed before anything becomes a ``target``; empty if none."""
+    """The extra that must be installed to convert to ``target``; empty if none is missing."""
     extra, modules = _NEEDS[target]
     return extra if any(importlib.util.find_spec(module) is None for module in modules) else ""
 
 
 def _check(wanted: Conversion, result: Path, models_dir: Path) -> None:
-    """Refuse what cannot succeed before anything is computed."""
+    """Raise CannotConvert for a conversion that cannot succeed, before anything is computed."""
     if wanted.target == "onnx" and wanted.bits and wanted.dtype:
         raise CannotConvert("A quantised ONNX model computes in float32: leave --dtype out.")
     if extra := missing(wanted.target):
@@ -130,10 +129,10 @@ def _check(wanted: Conversion, result: Path, models_dir: Path) -> None:
 
 
 def _space(wanted: Conversion, weights: int) -> int:
-    """Bytes that the new folder may take.
+    """The most bytes that the new folder can take.
 
-    A source has at least eight bits for a weight; quantising keeps the scales of 64 weights
-    beside them, and some layers whole.
+    A source has at least eight bits for each weight. Quantising adds scales for groups of 64
+    weights and leaves some layers as they are.
     """
     widest = 2 if wanted.dtype == "float32" or wanted.target == "onnx" else 1
     return weights if wanted.bits and wanted.target == "mlx" else widest * weights
@@ -151,7 +150,7 @@ def _command(wanted: Conversion, draft: Path) -> list[str]:
 
 
 def _run(command: list[str], wanted: Conversion) -> None:
-    """Run a converter, which reaches no network; its last words are the reason of a failure."""
+    """Run a converter without network; the last line of its output is the reason of a failure."""
     offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "PYTHONPATH": import_path()}
     done = subprocess.run(
         command,
@@ -162,12 +161,12 @@ def _run(command: list[str], wanted: Conversion) -> None:
         check=False,
     )
     if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        raise CannotConvert(f"{wanted.source.name} cannot be converted: {words[-1]}")
+        lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        raise CannotConvert(f"{wanted.source.name} cannot be converted: {lines[-1]}")
 
 
-def _try(engine: str, folder: Path, limits: EngineLimits) -> None:
-    """Load the result in an engine process and ask it something; raises CannotConvert."""
+def _smoke_test(engine: str, folder: Path, limits: EngineLimits) -> None:
+    """Load the result in an engine process and greet it; raises CannotConvert."""
     try:
         question = _question(engine, folder)
         text = smoke_test.answer(engine, folder, replace(limits, slots=1), HostPolicy(), question)
@@ -178,7 +177,7 @@ def _try(engine: str, folder: Path, limits: EngineLimits) -> None:
 
 
 def _question(engine: str, folder: Path) -> Prompt:
-    """A greeting, with a picture for models that are shown some."""
+    """A greeting, with a picture for vision models."""
     card = format_of(engine).read(folder)
     shown = (_PICTURE,) if card and "vision" in card.tasks else ()
     message = Message("user", (*shown, TextPart("Hello")))
@@ -187,9 +186,9 @@ def _question(engine: str, folder: Path) -> Prompt:
 
 @contextmanager
 def _draft(models_dir: Path, name: str) -> Iterator[Path]:
-    """A folder to be, hidden in the models folder; what is left of it goes in the end.
+    """A hidden folder in the models folder for the result; deleted at the end of the block.
 
-    A killed conversion leaves it behind, and the next one of that name begins by deleting it.
+    A killed conversion leaves it behind; the next one of that name deletes it first.
     """
     folder = models_dir / INCOMING / f"convert-{name}"
     descriptor = lock_folder(folder)

@@ -1,8 +1,8 @@
-"""Messages → tokens, through the chat template of the model.
+"""Turns messages into tokens with the chat template of the model.
 
-User text cannot forge a turn: wherever a message spells a special token of the template, the
-spelling is cut in two before tokenising, so the tokeniser reads it as ordinary text. Everything
-else is tokenised in one piece, exactly as the model was trained.
+A user's text cannot forge a turn: where a message spells a special token of the template, the
+spelling is cut in two before tokenising, so that it becomes ordinary text. Everything else is
+tokenised in one piece, exactly as in training.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ from typing import Any
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.chat_templates import built_in
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
+from app.provider.generation.completeness import CompletenessCheck, answer_header, without_thinking
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
-from app.provider.generation.message_form import MessageForm, changed, whole
-from app.provider.generation.prepared import PreparedPrompt, prepared
-from app.provider.generation.shown import ShownMessages, answer_header, without_thinking
+from app.provider.generation.message_form import MessageForm, map_texts, merge_texts
+from app.provider.generation.model_tokenizer import ModelTokenizer
+from app.provider.generation.prepared_prompt import PreparedPrompt, prepare_prompt
 from app.provider.generation.special_tokens import SpecialTokenEscaper
-from app.provider.generation.template_probe import Marked, TemplateProbe, TemplateUnusable
+from app.provider.generation.template_probe import (
+    MarkedConversation,
+    TemplateProbe,
+    TemplateUnusable,
+)
 from app.provider.generation.thinking import ThinkingStart
-from app.provider.generation.vocabulary import Vocabulary
 from app.provider.types import ImagePart, Message, Prompt, Role, TextPart
 
 log = logging.getLogger(__name__)
@@ -46,24 +50,24 @@ _CONTENTS: tuple[frozenset[Role], ...] = (
 class ChatPrompt:
     """A conversation up to and including the header of the answer.
 
-    ``parts`` are tokens with pictures between them; they begin and end with tokens.
+    ``parts`` are tokens with images between them; they begin and end with tokens.
     """
 
     parts: list[list[int] | ImagePart]
     thinking: ThinkingStart
 
 
-class Chat:
-    """The template and tokeniser of one model; raises ModelNotLoadable when they do not fit.
+class ChatTemplate:
+    """The template and tokenizer of one model; raises ModelNotLoadable when they do not fit.
 
-    ``image_text`` is what the template writes in the place of a picture that its message names as
-    ``{"type": "image"}``. Without it templates are given plain text, with a mark for each picture.
-    ``contents`` are the roles whose content may have to be a list of parts, the likeliest first.
+    ``image_text`` is what the template writes for a part ``{"type": "image"}``. Without it,
+    templates get plain text with a mark for each image. ``contents`` are the sets of roles whose
+    content may have to be a list of parts, the likeliest first.
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        vocabulary: ModelTokenizer,
         image_text: str = "",
         contents: Sequence[frozenset[Role]] = _CONTENTS,
     ) -> None:
@@ -72,43 +76,44 @@ class Chat:
         self._mark = f"\ufdd0{secrets.token_hex(8)}\ufdd0"
         self._escaper = SpecialTokenEscaper([], vocabulary.normalized)
         self._markers = frozenset(vocabulary.control_texts) & MARKER_TEXTS
-        self._shown = ShownMessages(
-            lambda messages: self._fill(messages, self._form), self._count_special
+        self._completeness = CompletenessCheck(
+            lambda messages: self._fill(messages, self._form),
+            lambda text: self._escaper.count(text),  # noqa: PLW0108 the escaper is replaced
         )
         self.notes: list[str] = []
-        """Sentences on which template is used and what is done so that it shows everything."""
+        """Sentences: which template is used, and what is done so that no message is left out."""
         self._choose(contents)
-        self._learn_tokens()
+        self._find_special_tokens()
         if self.notes:
             log.warning("chat template: %s", " ".join(self.notes))
 
     # ---------------------------------------------------------------- prompts
 
     def prepare(self, prompt: Prompt, context_length: int) -> PreparedPrompt:
-        """The prompt of a model that reads text only; raises ContextOverflow, UnsupportedInput."""
+        """The prompt of a model that takes text only; raises ContextOverflow, UnsupportedInput."""
         if any(message.images for message in prompt.messages):
             raise UnsupportedInput("This model reads text only: it cannot be shown pictures.")
-        made = self.prompt(prompt.messages)
-        tokens = [token for part in made.parts if isinstance(part, list) for token in part]
-        return prepared(tokens, prompt, context_length, thinking=made.thinking)
+        chat_prompt = self.prompt(prompt.messages)
+        tokens = [token for part in chat_prompt.parts if isinstance(part, list) for token in part]
+        return prepare_prompt(tokens, prompt, context_length, thinking=chat_prompt.thinking)
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
-        """Tokens and pictures of a conversation; raises UnsupportedInput."""
-        messages = [whole(message) for message in messages]
+        """Tokens and images of a conversation; raises UnsupportedInput."""
+        messages = [merge_texts(message) for message in messages]
         text, header = self._render(messages)
         pictures = [picture for message in messages for picture in message.images]
         runs = text.split(self._image_text or self._mark)
         if len(runs) != len(pictures) + 1:
             raise UnsupportedInput("The model's chat template has no place for these pictures.")
-        parts: list[list[int] | ImagePart] = [self._begun(runs[0])]
+        parts: list[list[int] | ImagePart] = [self._with_prefix(runs[0])]
         for picture, run in zip(pictures, runs[1:], strict=True):
             parts += [picture, self._tokens(run)]
         return ChatPrompt(parts, self._thinking(messages, header))
 
-    def _begun(self, text: str) -> list[int]:
-        """Begin with what begins every prompt, exactly once, whoever writes it.
+    def _with_prefix(self, text: str) -> list[int]:
+        """Tokenise the beginning of a prompt, with the tokens of every beginning exactly once.
 
-        A template may write only a part of that, or white space before it.
+        The template may write them, or a part of them, or white space before them.
         """
         prefix = list(self._vocabulary.prefix)
         spelled = tuple(filter(None, map(self._vocabulary.spelling, prefix)))
@@ -120,18 +125,18 @@ class Chat:
         first, *others = self._escaper.pieces(text)
         tokens = self._vocabulary.tokenize(first)
         for piece in others:
-            tokens += self._continued(piece)
+            tokens += self._tokenize_continuation(piece)
         return tokens
 
-    def _continued(self, piece: str) -> list[int]:
-        """Tokenise the second half of a word: many tokenisers put a space before a text."""
+    def _tokenize_continuation(self, piece: str) -> list[int]:
+        """Tokenise the second half of a word, where many tokenizers would put a space first."""
         before = self._vocabulary.tokenize("\n")
         tokens = self._vocabulary.tokenize(f"\n{piece}")
         begins = tokens[: len(before)] == before
         return tokens[len(before) :] if begins else self._vocabulary.tokenize(piece)
 
     def _thinking(self, messages: Sequence[Message], header: str) -> ThinkingStart:
-        """Whether the header of the answer begins its thinking, and which markers count."""
+        """How the answer begins: whether its header opens thinking, and which markers count."""
         opened = opened_by(header)
         asked = [message.text for message in messages if message.role != "assistant"]
         spoken = any(marker in text for marker in MARKER_TEXTS for text in asked)
@@ -184,11 +189,11 @@ class Chat:
         self._form = probe.form(contents)
         return probe.missing
 
-    def _learn_tokens(self) -> None:
+    def _find_special_tokens(self) -> None:
         """Find the special tokens that the template writes, and the one that ends an answer."""
-        marked = Marked.of(("user", "assistant", "user"))
+        marked = MarkedConversation.of(("user", "assistant", "user"))
         text = self._filled(marked.messages)
-        begun = self._filled(Marked.of(("system", "user")).messages)
+        begun = self._filled(MarkedConversation.of(("system", "user")).messages)
         vocabulary = self._vocabulary
         tokens = chain(*map(vocabulary.tokenize, (text, begun, self._source)))
         written = {vocabulary.spelling(token) for token in tokens}  # some are spelled normalised
@@ -198,17 +203,17 @@ class Chat:
         spellings = [*vocabulary.control_texts, *added, self._image_text]
         self._escaper = SpecialTokenEscaper(spellings, vocabulary.normalized, MARKER_TEXTS)
         after_answer = text.partition(marked.marks[1])[2].partition(marked.marks[2])[0]
-        self._learn_end(vocabulary.tokenize(after_answer.strip()))
+        self._find_end(vocabulary.tokenize(after_answer.strip()))
 
     def _filled(self, messages: Sequence[Message]) -> str:
-        """What the template makes of other texts; empty where it refuses them."""
+        """Render other texts; empty where the template refuses them."""
         try:
             return self._fill(messages, self._form)
         except TemplateFailed:
             return ""
 
-    def _learn_end(self, after_answer: Sequence[int]) -> None:
-        """Let the control token after an answer end it, where the files name no end that follows.
+    def _find_end(self, after_answer: Sequence[int]) -> None:
+        """Make the control token after an answer end it, where the files name no other end.
 
         In harmony answers have several parts, each with such a token.
         """
@@ -228,17 +233,14 @@ class Chat:
             text = self._escaper.settle(self._fill(messages, self._form))
         except TemplateFailed as failure:
             raise UnsupportedInput(f"The model's chat template refuses: {failure}") from failure
-        usual = self._shown.usual(messages)
-        header = answer_header(usual, self._given_texts(messages), text)
-        if self._escaper.count(text) > usual.tokens:
+        frame = self._completeness.frame(messages)
+        header = answer_header(frame, self._given_texts(messages), text)
+        if self._escaper.count(text) > frame.tokens:
             self._refuse_forged(messages, text)
         return text, header
 
-    def _count_special(self, text: str) -> int:
-        return self._escaper.count(text)
-
     def _given_texts(self, messages: Sequence[Message]) -> Iterator[tuple[Role, str]]:
-        """The texts as the template was given them, but for the thinking that it may take out."""
+        """The texts given to the template, without thinking, which it may take out."""
         for message in messages:
             for part in message.parts:
                 if isinstance(part, TextPart):
@@ -246,14 +248,14 @@ class Chat:
                     yield message.role, self._escaper.escape(text)
 
     def _refuse_forged(self, messages: Sequence[Message], text: str) -> None:
-        """Raise UnsupportedInput where a template makes a special token of what was said.
+        """Raise UnsupportedInput where a template makes a special token of a message's text.
 
-        One that takes words out of a text or writes it in small letters may do that. What only
-        the template writes is there as well when the texts lack the brackets of such tokens.
+        A template that takes words out of a text or lowers its case may do that. To tell, it is
+        rendered again with texts that lack the brackets of special tokens.
         """
-        neutral = [changed(message, self._escaper.neutral) for message in messages]
-        usual = self._filled(neutral)
-        if usual and self._escaper.count(text) > self._escaper.count(self._escaper.settle(usual)):
+        neutral = [map_texts(message, self._escaper.neutral) for message in messages]
+        frame = self._filled(neutral)
+        if frame and self._escaper.count(text) > self._escaper.count(self._escaper.settle(frame)):
             raise UnsupportedInput(
                 "The model's chat template would make a special token of a part of these texts."
             )
@@ -267,7 +269,7 @@ class Chat:
         )
 
     def _variables(self) -> dict[str, str]:
-        """The special tokens, empty where there are none; the date where a template has no own."""
+        """The special tokens, empty where missing, and the date if the template needs it."""
         tokens = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "")
         variables = tokens | dict(self._vocabulary.special_tokens)
         if "date_string" in self._source and not re.search(r"set\s+date_string", self._source):
@@ -275,11 +277,11 @@ class Chat:
         return variables
 
     def _turns(self, messages: Sequence[Message], form: MessageForm) -> list[dict[str, Any]]:
-        """The conversation as the template is given it."""
+        """The messages as the template gets them."""
         return [{"role": m.role, "content": self._content(m, form)} for m in messages]
 
     def _content(self, message: Message, form: MessageForm) -> str | list[dict[str, str]]:
-        """A text or a list of parts; always a list where the template writes a picture's place."""
+        """A text or a list of parts; always a list where the template writes an image's text."""
         if message.role in form.listed or (self._image_text and message.images):
             return [self._item(part, message.role) for part in message.parts]
         return "".join(self._text(part, message.role) for part in message.parts)
@@ -290,7 +292,7 @@ class Chat:
         return {"type": "text", "text": self._text(part, role)}
 
     def _text(self, part: TextPart | ImagePart, role: Role) -> str:
-        """A text without special tokens, but templates take the thinking out of old answers."""
+        """A text without special tokens; markers of thinking stay, for the template to remove."""
         if isinstance(part, ImagePart):
             return self._mark
         return self._escaper.escape(part.text, keep=role == "assistant")

@@ -1,4 +1,4 @@
-"""Token bytes → whole characters, with stop strings kept out of the answer."""
+"""Turns the bytes of tokens into whole characters, and keeps stop strings out of the answer."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import codecs
 from app.provider.generation.thinking import ThinkingFilter, ThinkingStart
 
 
-class TextAssembler:
+class Detokenizer:
     """Joins the bytes of tokens to text that may be sent.
 
-    A character whose bytes are split over tokens waits until it is whole; text that may be the
-    beginning of a stop string waits until it is not. Bytes that belong to no character are
-    dropped, so U+FFFD appears only where the model wrote it. Thinking is left out, and no stop
-    string is looked for in it.
+    A character whose bytes are split over tokens is held until it is whole; text that may begin a
+    stop string is held until it does not. Bytes that belong to no character are dropped, so U+FFFD
+    appears only where the model wrote it. Thinking is left out, and not searched for stop strings.
     """
 
     def __init__(self, stop: tuple[str, ...] = (), thinking: ThinkingStart | None = None) -> None:
@@ -31,8 +30,8 @@ class TextAssembler:
         return self._stopped_text() or self._release(len(self._held) - self._doubtful())
 
     def _stopped_text(self) -> str:
-        """What stands before a stop string that is held, if any. Sets ``stopped``."""
-        begin = max(0, self.retracted - self._released)  # what was taken back was no answer
+        """The text before a stop string, if there is one. Sets ``stopped``."""
+        begin = max(0, self.retracted - self._released)  # retracted text is no answer
         ends = [at for stop in self._stop if (at := self._held.find(stop, begin)) >= 0]
         if not ends:
             return ""
@@ -42,7 +41,7 @@ class TextAssembler:
 
     @property
     def thinks(self) -> bool:
-        """Whether the model is thinking: nothing of its answer has come yet."""
+        """Whether the model is thinking."""
         return self._thinking is not None and self._thinking.inside
 
     @property
@@ -51,7 +50,7 @@ class TextAssembler:
         return self._thinking.retracted if self._thinking else 0
 
     def flush(self) -> str:
-        """Return what was held back, at the end of the answer; half a character is dropped.
+        """Return the held text at the end of the answer; half a character is dropped.
 
         Sets ``stopped`` at a stop string.
         """

@@ -1,7 +1,7 @@
 """Chat templates in a sandbox: transformers' dialect of Jinja, within limits.
 
 A template gets no code of ours into reach (CVE-2024-34359), and neither its time nor its memory
-runs away: see jinja_limits.py and jinja_values.py.
+is unlimited: ``jinja_limits`` bounds the time, ``jinja_values`` the memory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How messages have to be given to a model's chat template, so that it shows all of them."""
+"""The form in which a chat template takes messages without dropping any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BETWEEN = TextPart("\n\n")
 
 @dataclass(frozen=True, slots=True)
 class MessageForm:
-    """What a template wants to be given.
+    """How messages are changed for a template.
 
     ``listed`` are the roles whose content is a list of parts instead of a text;
     ``merges_system``: the system text stands before the first question, in one message with it;
@@ -25,7 +25,7 @@ class MessageForm:
     joins: bool = False
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
-        """The same conversation as the template takes it."""
+        """The conversation in this form."""
         arranged = _merged(messages) if self.merges_system else list(messages)
         return _joined(arranged) if self.joins else arranged
 
@@ -56,15 +56,15 @@ def _joined(messages: Iterable[Message]) -> list[Message]:
 
 
 def _one(role: Role, messages: Sequence[Message]) -> Message:
-    """Several messages as one, with an empty line between them."""
+    """Join messages to one, with an empty line between them."""
     parts: list[TextPart | ImagePart] = list(messages[0].parts)
     for message in messages[1:]:
         parts += [_BETWEEN, *message.parts]
-    return whole(Message(role, tuple(parts)))
+    return merge_texts(Message(role, tuple(parts)))
 
 
-def whole(message: Message) -> Message:
-    """The same message with neighbouring texts in one part: a token may be spelled across them."""
+def merge_texts(message: Message) -> Message:
+    """Merge neighbouring texts of a message, since a token may be spelled across two."""
     parts: list[TextPart | ImagePart] = []
     for is_text, run in groupby(message.parts, key=lambda part: isinstance(part, TextPart)):
         same = tuple(run)
@@ -72,8 +72,8 @@ def whole(message: Message) -> Message:
     return Message(message.role, tuple(parts))
 
 
-def changed(message: Message, change: Callable[[str], str]) -> Message:
-    """The same message with other texts."""
+def map_texts(message: Message, change: Callable[[str], str]) -> Message:
+    """Apply ``change`` to every text of a message."""
     parts = (
         TextPart(change(part.text)) if isinstance(part, TextPart) else part
         for part in message.parts

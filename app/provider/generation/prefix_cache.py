@@ -1,27 +1,32 @@
-"""Computed prefixes of conversations that are not running, in RAM, the least used leave first.
+"""Computed prefixes of conversations, in RAM; the least recently used are dropped first.
 
 An engine puts a compact copy of its keys and values here when a request ends, and copies it back
-when the same owner comes with a prompt that begins alike. What a state is only the engine knows.
+when the same owner sends a prompt with the same beginning. Only the engine knows what a state is.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from app.provider.generation.prepared import common_prefix
+import numpy as np
+
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 SHORTEST = 64
 """Tokens; computing fewer again is as cheap as copying them."""
+
+MIN_SHARED_PREFIX = 64
+"""Tokens. A prompt waits for another prefill that computes so much of its own prefix."""
 
 State = TypeVar("State")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[State]):
+class PrefixEntry(Generic[State]):
     """The state after ``tokens`` of a conversation of ``owner``; it takes ``size`` bytes."""
 
     owner: str
@@ -39,7 +44,7 @@ class PrefixStore(Generic[State]):
     def __init__(self, capacity: int, *, whole_only: bool = False) -> None:
         self._capacity = capacity
         self._whole_only = whole_only
-        self._kept: OrderedDict[int, Kept[State]] = OrderedDict()
+        self._kept: OrderedDict[int, PrefixEntry[State]] = OrderedDict()
         self._size = 0
         self._next = 0
 
@@ -53,10 +58,10 @@ class PrefixStore(Generic[State]):
 
     def find(
         self, owner: str, wanted: array[int], more_than: int = 0
-    ) -> tuple[Kept[State] | None, int]:
-        """The state that shares the longest prefix with ``wanted``, and that length in tokens.
+    ) -> tuple[PrefixEntry[State] | None, int]:
+        """Find the state with the longest common prefix with ``wanted``, and its length in tokens.
 
-        None and ``more_than`` when nothing shares more than that. What is found counts as used.
+        None and ``more_than`` when no prefix is longer than that. The state counts as used.
         """
         best, shared = None, more_than
         for number, kept in self._kept.items():
@@ -87,14 +92,16 @@ class PrefixStore(Generic[State]):
                 self._forget(number)
         while self._size + size > self._capacity:
             self._forget(next(iter(self._kept)))
-        self._kept[self._next] = Kept(owner, tokens, copy(), size)
+        self._kept[self._next] = PrefixEntry(owner, tokens, copy(), size)
         self._next += 1
         self._size += size
 
-    def _usable(self, kept: Kept[State], owner: str, wanted: array[int], more_than: int) -> int:
+    def _usable(
+        self, kept: PrefixEntry[State], owner: str, wanted: array[int], more_than: int
+    ) -> int:
         """Length of the prefix to be had from ``kept``; 0 unless ``more_than`` that."""
         tokens = kept.tokens
-        # One token tells most of the thousands of states apart.
+        # Comparing one token is enough to rule out most of the thousands of states.
         if kept.owner != owner or min(len(tokens), len(wanted)) <= more_than:
             return 0
         if tokens[more_than] != wanted[more_than]:
@@ -104,3 +111,28 @@ class PrefixStore(Generic[State]):
 
     def _forget(self, number: int) -> None:
         self._size -= self._kept.pop(number).size
+
+
+def shares_running_prefill(
+    prompt: PreparedPrompt, prompts: Iterable[tuple[PreparedPrompt, int]]
+) -> bool:
+    """Whether a prefill in progress computes a prefix that this prompt can share soon.
+
+    ``prompts`` are those in prefill, each with its number of computed tokens. Owners never share.
+    """
+    for other, computed in prompts:
+        if other.owner != prompt.owner:
+            continue
+        if common_prefix(other.tokens, prompt.tokens) - computed >= MIN_SHARED_PREFIX:
+            return True
+    return False
+
+
+def common_prefix(one: array[int], other: array[int]) -> int:
+    """Length of the longest common prefix, in tokens."""
+    length = min(len(one), len(other))
+    if length == 0:
+        return 0
+    different = np.frombuffer(one, np.int32, length) != np.frombuffer(other, np.int32, length)
+    first = int(different.argmax())
+    return first if different[first] else length

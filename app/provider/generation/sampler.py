@@ -1,4 +1,4 @@
-"""Draws tokens from logits in numpy, for engines whose library does not do it as we promise.
+"""Draws tokens from logits in numpy, for engines whose library samples differently.
 
 The order is that of the GGUF engine: penalties over the answer so far, top_k, top_p, min_p,
 temperature, draw. No vocabulary is sorted as a whole.
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 Logits = npt.NDArray[Any]
@@ -26,7 +26,7 @@ BLOCK = 64
 
 
 class Sampler:
-    """One request's way to draw. ``greedy``: it takes the likeliest token and nothing else."""
+    """The sampler of one request. ``greedy``: it always takes the likeliest token."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._options = sampling

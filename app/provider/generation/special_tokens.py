@@ -1,4 +1,4 @@
-"""Keeps texts of users from being read as tokens that only a template may write."""
+"""Escapes special tokens in users' texts, which only a template may write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby, takewhile
 
 _TOKEN = re.compile(r"[^\s▁].*[^\s▁]", re.DOTALL)
-"""What can begin or end a turn: single characters and white space (``▁`` is a space) cannot."""
+"""Tokens that can begin or end a turn: not single characters or white space (``▁`` is a space)."""
 
 _DEEPEST = 16
 """Groups within groups of a pattern; more would be too deep for the compiler."""
@@ -19,10 +19,10 @@ _NEUTRAL = "\ufdd1"
 class SpecialTokenEscaper:
     """Cuts every spelling of a special token in two, so that it is tokenised as ordinary text.
 
-    ``spellings`` are those of the tokens; ``normalized`` gives a text as the tokeniser sees it,
-    which may spell a token that the text itself does not (full-width letters, capitals).
-    Spellings that are ``kept`` are whole while the template works on the text, and cut if they
-    are still there after that.
+    ``spellings`` are those of the tokens. ``normalized`` normalises a text as the tokenizer does:
+    that may spell a token that the text itself does not (full-width letters, capitals). Spellings
+    that are ``kept`` stay whole while the template runs, and are cut if they are still there after
+    that.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class SpecialTokenEscaper:
     def escape(self, text: str, *, keep: bool = False) -> str:
         """Mark where the text has to be cut before it is tokenised.
 
-        ``keep``: what is kept is only marked, so that the template finds it.
+        With ``keep``, spellings that are kept are only marked, so that the template finds them.
         """
         text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         cut = self._kept_or_cut if keep else self._with_cut
@@ -56,7 +56,7 @@ class SpecialTokenEscaper:
         return "".join(self._piece(piece, cut, keep=keep) for piece in pieces)
 
     def _piece(self, piece: str, cut: Callable[[re.Match[str]], str], *, keep: bool) -> str:
-        """A piece between marks; as the tokeniser sees it where it spells a token only so."""
+        """Escape a piece between marks; normalised where only that spells a token."""
         normal = self._normalized(piece)
         return self._first.sub(cut, normal) if self.count(normal, kept=not keep) else piece
 
@@ -72,7 +72,7 @@ class SpecialTokenEscaper:
         return match.string.startswith(self._kept, match.start())
 
     def settle(self, rendered: str) -> str:
-        """Cut what was kept and the template has not taken out."""
+        """Cut the kept spellings that the template has not taken out."""
         first, *others = rendered.split(self._later)
         settled = (
             f"{one[0]}{self._cut}{one[1:]}" if one.startswith(self._kept) else one for one in others
@@ -102,7 +102,7 @@ def _prefix_free(texts: Iterable[str]) -> list[str]:
 
 
 def _any_of(texts: Sequence[str], depth: int = 0) -> str:
-    """A pattern that tells beginnings apart only once: a vocabulary may name thousands."""
+    """A pattern for any of the texts that shares common beginnings: there may be thousands."""
     if depth == _DEEPEST:
         return "|".join(map(re.escape, texts))
     return "|".join(_beginnings(texts, depth))
@@ -117,6 +117,6 @@ def _beginnings(texts: Sequence[str], depth: int) -> Iterator[str]:
 
 
 def _common_start(first: str, last: str) -> str:
-    """What the first and the last of sorted texts, and so all of them, begin with."""
+    """The common beginning of the first and last of sorted texts, and so of all of them."""
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
     return "".join(character for character, _ in pairs)

@@ -1,7 +1,7 @@
-"""Tries a chat template with marked texts: a rendering that raises no error is not yet right.
+"""Tries a chat template with marked texts, since a rendering without error may still be wrong.
 
-Templates drop what they do not expect without a word: a system text, a content that is a text
-where they walk over parts, the second of two neighbouring questions.
+Templates silently drop what they do not expect: a system text, a text where they expect a list of
+parts, the second of two neighbouring questions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Fill = Callable[[Sequence[Message], MessageForm], str]
 """Renders messages in a form; raises TemplateFailed."""
 
 _PATIENCE = 1.0
-"""Seconds of a rendering that fails; longer ones are not tried in further forms."""
+"""Seconds. When a failing rendering takes longer, no further forms are tried."""
 
 _PICTURE = ImagePart(b"", "0" * 64, 1, 1)
 _EXCHANGE: tuple[Role, ...] = ("user", "assistant", "user")
@@ -28,17 +28,17 @@ _NEIGHBOURS: tuple[Role, ...] = ("user", "assistant", "assistant", "user")
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A conversation whose texts are found again in a rendering."""
+class MarkedConversation:
+    """A conversation whose texts can be found again in a rendering."""
 
     messages: tuple[Message, ...]
     marks: tuple[str, ...]
 
     @classmethod
-    def of(cls, roles: Iterable[Role], pictured: Iterable[int] = ()) -> Marked:
-        """A message for each role, with a text that no template knows.
+    def of(cls, roles: Iterable[Role], pictured: Iterable[int] = ()) -> MarkedConversation:
+        """Make a message for each role, with a text that no template contains.
 
-        Those at the indices ``pictured`` begin with a picture.
+        Messages at the indices ``pictured`` begin with an image.
         """
         roles, shown = tuple(roles), set(pictured)
         marks = tuple(f"mark{secrets.token_hex(6)}" for _ in roles)
@@ -68,9 +68,9 @@ class TemplateUnusable(Exception):
 
 
 class TemplateProbe:
-    """Finds the form in which a template shows everything.
+    """Finds the form of messages of which a template drops none.
 
-    ``image_text`` is what it writes in the place of a picture; empty where it is shown none.
+    ``image_text`` is what it writes for an image; empty for a model that takes none.
     """
 
     def __init__(self, fill: Fill, image_text: str = "") -> None:
@@ -93,7 +93,7 @@ class TemplateProbe:
         return form
 
     def _with_content(self, forms: Sequence[MessageForm]) -> MessageForm:
-        """How contents are given: so that the most is shown, if not all."""
+        """The form of contents with which the template keeps most, if not all."""
         pictured = [(_EXCHANGE, True, "pictures")] if self._image_text else []
         plain = [(_EXCHANGE, False, "earlier messages"), (("user",), False, "")]
         for roles, pictures, lost in (*pictured, *plain):
@@ -113,8 +113,8 @@ class TemplateProbe:
         return form
 
     def _shows(self, form: MessageForm, *roles: Role, pictured: bool = False) -> bool:
-        """Whether a conversation of these roles is rendered with all that was said."""
-        marked = Marked.of(roles, (0,) if pictured else ())
+        """Whether the rendering of a conversation of these roles contains every text."""
+        marked = MarkedConversation.of(roles, (0,) if pictured else ())
         begun = time.monotonic()
         try:
             text = self._fill(marked.messages, form)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
 from app.provider.card import ModelCard
+from app.provider.engine import ENGINES
 
 _SECONDS = 60
 
 
 def template_report(card: ModelCard) -> str:
-    """Which chat template is used, and what is done so that it shows everything.
+    """Which chat template is used, and what is done so that it shows every message whole.
 
-    Empty for what does not chat or cannot be loaded for another reason. It is found out in a
-    process of its own, since a library may crash on a foreign file.
+    Empty for a model that does not chat or has a problem, and for an engine without templates.
     """
-    if card.problem or "chat" not in card.tasks or card.engine == "echo":
+    package = ENGINES[card.engine]
+    if card.problem or "chat" not in card.tasks:
         return ""
-    command = [sys.executable, "-m", "app.provider.generation.inspect", card.engine, str(card.path)]
+    if importlib.util.find_spec(f"{package}.inspection") is None:
+        return ""
+    command = [sys.executable, "-m", "app.provider.generation.inspect", package, str(card.path)]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=True)
     except subprocess.SubprocessError:

@@ -1,4 +1,4 @@
-"""Tells a model's thinking from its answer while the text comes in."""
+"""Separates a model's thinking from its answer while the text is generated."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CLOSING = {markers.open: markers.close for markers in MARKERS}
 class ThinkingStart:
     """How an answer begins.
 
-    ``closing`` is the marker that ends the thinking which the prompt has opened; empty where it
-    has opened none. ``control`` are the markers that are control tokens of the model: they count
-    wherever they stand, others only where the answer begins. ``lone``: a closing marker may come
-    without an opening one, because nobody talks about markers.
+    ``closing`` is the marker that ends the thinking opened by the prompt; empty where it opens
+    none. ``control`` are the markers that are control tokens of the model: they count anywhere,
+    others only where the answer begins. ``lone``: a closing marker without an opening one counts,
+    because no message mentions markers.
     """
 
     closing: str = ""
@@ -33,8 +33,8 @@ NO_THINKING = ThinkingStart()
 class ThinkingFilter:
     """Lets the answer through and drops the thinking.
 
-    ``retracted`` characters of what was let through turned out to be thinking: a closing marker
-    came that nothing had opened.
+    ``retracted`` characters of the released text turned out to be thinking, because a closing
+    marker came without an opening one.
     """
 
     def __init__(self, start: ThinkingStart) -> None:
@@ -65,7 +65,7 @@ class ThinkingFilter:
         return released
 
     def flush(self) -> str:
-        """Return what was held back, at the end."""
+        """Return the held text, at the end."""
         text, self._text = self._text, ""
         if self.inside:
             return ""
@@ -84,7 +84,7 @@ class ThinkingFilter:
                 return self._answer()
 
     def _begin(self) -> str | None:
-        """Thinking or the answer? White space does not tell."""
+        """Decide between thinking and the answer by the first text after white space."""
         text = self._text.lstrip()
         for opening, closing in _CLOSING.items():
             if text.startswith(opening):
@@ -119,12 +119,12 @@ class ThinkingFilter:
         return released or None
 
     def _at_mark(self, at: int, mark: str) -> str:
-        """Thinking begins here, or has ended here although nothing had opened it."""
+        """Handle a marker: thinking begins, or has ended although nothing had opened it."""
         before, rest = self._text[:at], self._text[at + len(mark) :]
         if mark in self._opening:
             self._think_until(_CLOSING[mark], rest)
             return before
-        if mark in _CLOSING:  # the answer speaks of markers, and the closing one will follow
+        if mark in _CLOSING:  # the answer mentions markers, and the closing one will follow
             self._lone.remove(_CLOSING[mark])
             self._text = rest
             return before + mark

@@ -1,7 +1,7 @@
-"""Tokens of models in Hugging Face folders: ``tokenizer.json`` and what stands beside it.
+"""The tokenizer of a Hugging Face folder: ``tokenizer.json`` and the files beside it.
 
-For engines whose library brings no tokeniser of its own that can be trusted with hostile text:
-it works from the file alone, runs no code of the model, and gives the bytes of every token.
+For engines whose library has no tokenizer that is safe with hostile text. It works from the files
+alone, runs no code of the model, and knows the bytes of every token.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "▁"
 
 
-class HubVocabulary:
+class HubTokenizer:
     """The tokeniser of a folder; raises ModelNotLoadable when there is none that fits.
 
     ``ends`` are further ids that end an answer, beside those that the folder names itself, and
@@ -56,7 +56,7 @@ class HubVocabulary:
         self._pieces: dict[int, bytes | None] = {}
 
     def _add_ends_of_texts(self) -> None:
-        """Have the tokens that begin and end texts found in texts, as transformers does."""
+        """Recognise the bos and eos tokens in texts, as transformers does."""
         known = {one.content for one in self._tokenizer.get_added_tokens_decoder().values()}
         named = {self.special_tokens.get(name, "") for name in ("bos_token", "eos_token")}
         words = sorted(text for text in named - known if len(text) > 1)
@@ -75,13 +75,13 @@ class HubVocabulary:
         return str(normalizer.normalize_str(whole)) if normalizer else text
 
     def end_with(self, text: str) -> None:
-        """Let the token that is spelled so end answers as well."""
+        """Make the token with this spelling end answers as well."""
         if (token := self._tokenizer.token_to_id(text)) is not None:
             self._ends |= {token}
             self._pieces.clear()
 
     def spelling(self, token: int) -> str:
-        """How a token is written in the vocabulary; empty where there is none."""
+        """The spelling of a token in the vocabulary; empty where there is none."""
         return self._tokenizer.id_to_token(token) or ""
 
     def piece(self, token: int) -> bytes | None:
@@ -101,7 +101,7 @@ class HubVocabulary:
         return text.encode() if plain else self._decode(text)
 
     def _special_tokens(self, settings: dict[str, Any]) -> dict[str, str]:
-        """What templates call a token (``bos_token`` …) → its spelling, if it exists."""
+        """Spellings of the existing special tokens, by their names in templates."""
         named = {key: _spelling(value) for key, value in settings.items() if key.endswith("_token")}
         known = self._tokenizer.token_to_id
         return {key: text for key, text in named.items() if text and known(text) is not None}
@@ -131,7 +131,7 @@ def _spelling(token: object) -> str:
 
 
 def _decoder(tokenizer: Tokenizer) -> Callable[[str], bytes]:
-    """How the spelling of a token in the vocabulary becomes bytes."""
+    """The function that turns a token's spelling into bytes."""
     kind = json.loads(tokenizer.to_str()).get("decoder")
     return _from_letters if "ByteLevel" in json.dumps(kind) else _from_pieces
 

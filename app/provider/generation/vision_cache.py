@@ -1,7 +1,6 @@
-"""What was computed of pictures, kept for the next time they are shown.
+"""A cache of image features, for the next prompt with the same image.
 
-The cache knows nothing of what it holds but the number of bytes: arrays of numpy, MLX and PyTorch
-all tell it.
+It knows only the bytes of what it holds: arrays of numpy, MLX and PyTorch all have ``nbytes``.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 
 
 class Features(Protocol):
@@ -27,7 +26,7 @@ F = TypeVar("F", bound=Features)
 
 @dataclass(frozen=True, slots=True)
 class FeatureKey:
-    """A picture at the size that the model sees. Owners never share, as with prefixes."""
+    """An image at the size that the model encodes. Owners never share, as with prefixes."""
 
     owner: str
     sha256: str
@@ -36,12 +35,12 @@ class FeatureKey:
 
     @classmethod
     def of(cls, owner: str, image: PlacedImage) -> FeatureKey:
-        """The key of a picture in a prompt of ``owner``."""
+        """Make the key of an image in a prompt of ``owner``."""
         return cls(owner, image.part.sha256, image.size.width, image.size.height)
 
 
 class FeatureCache(Generic[F]):
-    """At most ``limit`` bytes of features; the least recently used leave. For any thread."""
+    """At most ``limit`` bytes of features; the least recently used are dropped. For any thread."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -55,7 +54,7 @@ class FeatureCache(Generic[F]):
         return self._size
 
     def get(self, key: FeatureKey) -> F | None:
-        """What was computed of a picture, unless it has left."""
+        """The features of an image; None if they are not cached."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)

@@ -1,1 +1,1 @@
-"""Reads what model files say of themselves, without a library that runs models."""
+"""Reads the headers of model files, without a library that runs models."""

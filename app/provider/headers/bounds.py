@@ -1,4 +1,4 @@
-"""Numbers in a model's files that must make sense before memory is taken for them."""
+"""Checks numbers in a model's files before memory is allocated for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_TOKENS = 2**31 - 1
 _CAUSE = "the files are damaged or were converted wrongly"
 
 _MOST_PARTS = 4096
-"""Layers or experts: libraries make each of them before they look at the weights."""
+"""Layers or experts; libraries create each of them before they read the weights."""
 
 _PARTS = (
     "num_hidden_layers",
@@ -31,10 +31,10 @@ _ENDS = ("bos_token_id", "eos_token_id")
 
 
 def check_folder(folder: Path, config: Mapping[str, Any]) -> None:
-    """Check ``config.json`` and what stands beside it; raises ModelNotLoadable.
+    """Check ``config.json`` and ``generation_config.json``; raises ModelNotLoadable.
 
-    An end that the vocabulary does not have is no harm here: transformers itself writes its default
-    into the files of small models, and no token is ever equal to it.
+    An end token outside the vocabulary is accepted: transformers writes its default into the files
+    of small models, and no token ever equals it.
     """
     sections = list(_sections(config))
     for section in sections:
@@ -47,18 +47,18 @@ def check_folder(folder: Path, config: Mapping[str, Any]) -> None:
 
 
 def check_context(name: str, length: object) -> None:
-    """Raise ModelNotLoadable for a context length that cannot be; 0 or none is not stated."""
+    """Raise ModelNotLoadable for an impossible context length; 0 or None means not stated."""
     check_number(name, length, MOST_TOKENS)
 
 
 def check_number(name: str, value: object, most: int, least: int = 0) -> None:
-    """Raise ModelNotLoadable for an integer out of bounds; other values are the library's."""
+    """Raise ModelNotLoadable for an integer out of bounds; the library checks other values."""
     if isinstance(value, bool) or (isinstance(value, int) and not least <= value <= most):
         raise ModelNotLoadable(f"{name} is {_shown(value)}, which cannot be: {_CAUSE}.")
 
 
 def check_tokens(name: str, ids: object, words: int = 0) -> None:
-    """Raise ModelNotLoadable for ids outside a vocabulary of so many words (0: not known)."""
+    """Raise ModelNotLoadable for ids outside a vocabulary of ``words`` tokens (0: unknown)."""
     for token in ids if isinstance(ids, list) else [ids]:
         if type(token) is int and not 0 <= token <= MOST_TOKENS:
             raise ModelNotLoadable(f"{name} is {_shown(token)}, which is no token: {_CAUSE}.")
@@ -68,7 +68,7 @@ def check_tokens(name: str, ids: object, words: int = 0) -> None:
 
 
 def _sections(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The configuration and those of the models inside it."""
+    """The configuration and its nested ones."""
     yield config
     for value in config.values():
         if isinstance(value, dict):

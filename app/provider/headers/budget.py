@@ -1,9 +1,9 @@
-"""How much processor time and memory describing a model may take.
+"""Limits the processor time and memory that describing a model may take.
 
-Files of strangers can be legal and still take minutes to read. The readers call ``check`` and
-``take`` as they go. Where no budget is set, as in an engine process, both do nothing.
+A valid foreign file can still take minutes to read. The readers call ``check`` and ``take`` as they
+go. Where no budget is set, as in an engine process, both do nothing.
 
-Time is that of the thread's own computing: a busy machine or a slow disk makes no file too large.
+Only the thread's own processor time counts, so a busy machine or a slow disk makes no difference.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Found = TypeVar("Found")
 
 FILE_SECONDS = 0.8
 FILE_BYTES = 2**26
-"""Estimated bytes of Python objects, beside the file's own bytes while they are read."""
+"""Estimated bytes of Python objects, without the file's own bytes that are being read."""
 
 
 class TooExpensive(Exception):
     """Reading takes too much. ``str()`` is a sentence for the model's card.
 
-    ``final``: the file itself is to blame, and not what was read before it.
+    ``final``: the file itself is the cause, not other files that were read before it.
     """
 
     def __init__(self, reason: str, *, final: bool = True) -> None:
@@ -33,7 +33,7 @@ class TooExpensive(Exception):
 
 
 class ReadBudget:
-    """What one model may take: each of its files a share, all of them no more than ``seconds``."""
+    """The budget of one model: each file may take a share, all together ``seconds``."""
 
     def __init__(self, seconds: float, *, whole: bool = True) -> None:
         self._end = time.thread_time() + seconds
@@ -42,12 +42,12 @@ class ReadBudget:
         self.begin_file()
 
     def begin_file(self) -> None:
-        """Count anew for the next file."""
+        """Start the share of the next file."""
         self._file_end = time.thread_time() + FILE_SECONDS
         self._bytes_left = FILE_BYTES
 
     def check(self) -> None:
-        """Raise TooExpensive when the time is over."""
+        """Raise TooExpensive when the time is used up."""
         now = time.thread_time()
         if now > self._file_end:
             raise TooExpensive(
@@ -70,7 +70,7 @@ class ReadBudget:
             )
 
     def once(self, key: object, compute: Callable[[], Any]) -> Any:
-        """What ``compute`` gives, computed once within this budget."""
+        """The result of ``compute``, computed once within this budget."""
         if key not in self._remembered:
             self._remembered[key] = compute()
         return self._remembered[key]
@@ -81,9 +81,9 @@ _current: ContextVar[ReadBudget | None] = ContextVar("read_budget", default=None
 
 @contextmanager
 def read_budget(seconds: float, *, whole: bool = True) -> Iterator[None]:
-    """Set a budget for what is read within.
+    """Set a budget for everything read in the block.
 
-    ``whole``: it is as large as a budget gets, so a model that exceeds it always will.
+    ``whole``: it is the largest budget, so that a model that exceeds it always will.
     """
     token = _current.set(ReadBudget(seconds, whole=whole))
     try:
@@ -93,7 +93,7 @@ def read_budget(seconds: float, *, whole: bool = True) -> Iterator[None]:
 
 
 def begin_file() -> None:
-    """A file is opened."""
+    """Call this when a file is opened."""
     if budget := _current.get():
         budget.begin_file()
 
@@ -111,7 +111,7 @@ def take(size: int) -> None:
 
 
 def once(key: object, compute: Callable[[], Found]) -> Found:
-    """What ``compute`` gives; within one budget it is computed once."""
+    """The result of ``compute``; within one budget it is computed once."""
     budget = _current.get()
     found: Found = budget.once(key, compute) if budget else compute()
     return found

@@ -1,12 +1,12 @@
-"""Tells from its first bytes what a file is that should be a model and is something else.
+"""Recognises by its first bytes a file that should be a model and is something else.
 
-Each answer is the middle of a sentence, "<the file> <answer>", and ends with what to do.
+Each result continues the sentence "<the file> …" and ends with what to do.
 """
 
 from __future__ import annotations
 
 BEGINNING = 512
-"""Bytes of a file that ``identify`` wants to see."""
+"""Bytes of a file that ``identify`` needs."""
 
 _LFS = b"version https://git-lfs.github.com/"
 _POINTER = "is only a pointer of Git LFS, not the file: run `git lfs pull` there"
@@ -32,9 +32,9 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def identify(start: bytes, size: int, *, json: bool = False) -> str:
-    """What a file with this beginning and size is; empty if that is not plain.
+    """What a file with this beginning and size is; empty if it is not recognised.
 
-    ``json``: it should be JSON, so a text is no surprise.
+    ``json``: the file should be JSON, so that text is expected.
     """
     if size == 0:
         return _EMPTY
@@ -49,7 +49,7 @@ def identify(start: bytes, size: int, *, json: bool = False) -> str:
 
 
 def _is_message(start: bytes, size: int) -> bool:
-    """Whether it is nothing but a few lines of text."""
+    """Whether the file holds only a few lines of text."""
     if size > BEGINNING:
         return False
     try:

@@ -1,4 +1,4 @@
-"""Opens files that anybody may have put there: nothing in them may block, crash or flood us."""
+"""Opens foreign files so that nothing in them can block, crash or flood this process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.json_reader import LONGEST, read_object
 
 MOST_ENTRIES = 20_000
-"""Of one folder; more are no model."""
+"""Entries that are listed of one folder; no model has more."""
 
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".incomplete", ".tmp", ".aria2")
 
@@ -27,21 +27,21 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def sizes(folder: Path) -> dict[str, int]:
-    """The regular files of a folder but hidden ones: name → bytes. Raises OSError."""
+    """The visible regular files of a folder: name → bytes. Raises OSError."""
     with os.scandir(folder) as entries:
         visible = [entry for entry in islice(entries, MOST_ENTRIES) if entry.name[0] != "."]
         return {entry.name: entry.stat().st_size for entry in visible if entry.is_file()}
 
 
 def dead_links(folder: Path) -> list[str]:
-    """The names of links in a folder that lead nowhere. Raises OSError."""
+    """The names of dead links in a folder. Raises OSError."""
     with os.scandir(folder) as entries:
         links = [entry for entry in islice(entries, MOST_ENTRIES) if entry.is_symlink()]
         return sorted(link.name for link in links if not os.path.exists(link.path))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read an object; raises OSError, and ValueError for anything else, half or too long."""
+    """Read a JSON object; raises OSError, and ValueError for all other or too long content."""
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LONGEST:
             raise ValueError("too long")
@@ -49,7 +49,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def fault(path: Path) -> str:
-    """What is wrong with a file that cannot be decoded: the middle of a sentence about it."""
+    """What is wrong with a file that cannot be decoded, as the rest of a sentence about it."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -60,12 +60,12 @@ def fault(path: Path) -> str:
 
 
 def why_missing(path: Path) -> str:
-    """The same of a file that is not there."""
+    """What is wrong with a file that is not there, as the rest of a sentence about it."""
     return "is a link to a file that is not there" if path.is_symlink() else "is missing"
 
 
 def optional_json(path: Path) -> dict[str, Any]:
-    """Read an object that a model can do without; empty where there is none."""
+    """Read a JSON object that a model can do without; empty where there is none."""
     try:
         return read_json(path)
     except (OSError, ValueError):
@@ -73,5 +73,5 @@ def optional_json(path: Path) -> dict[str, Any]:
 
 
 def unfinished(name: str) -> bool:
-    """Whether downloads and editors give such names to what they have not finished."""
+    """Whether downloads and editors give such names to unfinished files."""
     return name.lower().endswith(_UNFINISHED) or name.endswith("~")

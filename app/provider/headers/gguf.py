@@ -1,4 +1,4 @@
-"""Reads the header of a GGUF file: its metadata, and whether the file is whole.
+"""Reads the header of a GGUF file: its metadata, and whether the file is complete.
 
 Plain Python, for the API process, which must not load llama.cpp. Format:
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
@@ -36,11 +36,11 @@ _SCALARS = {
 _U32 = _SCALARS[4]
 _VERSIONS = (2, 3)
 _LONGEST_KEY = _LONGEST_KEPT = 256
-"""Bytes of keys and texts that are kept, but for the template."""
+"""Bytes of keys and of all texts but the template that are kept."""
 TEMPLATE = "tokenizer.chat_template"
 _LONGEST_TEMPLATE = 2**20
 _LISTS = ("attention.head_count", "attention.head_count_kv")
-"""Ends of the keys whose lists are kept: they have a number for each layer."""
+"""Ends of the keys whose lists are kept, which have a number for each layer."""
 _LONGEST_LIST = 1024
 _MOST_PAIRS = 2**16
 _MOST_TENSORS = 2**16
@@ -87,12 +87,12 @@ TENSOR_TYPES = {
 
 @dataclass(slots=True)
 class Header:
-    """What is known before the weights.
+    """The header before the weights.
 
-    ``metadata`` holds numbers, short texts and the template by key, and numbers for each layer;
-    ``lengths`` how long each list is; keys ``passed_over`` have longer texts. ``tensors`` and
-    ``parameters`` count what the file holds. ``fault`` says why it cannot be read: a sentence,
-    empty for a whole file.
+    ``metadata`` holds numbers, short texts, the template and numbers for each layer, by key.
+    ``lengths`` has the length of each list. Keys ``passed_over`` have texts too long to keep.
+    ``tensors`` and ``parameters`` are counts. ``fault`` is a sentence that says why the file cannot
+    be read, empty for a complete file.
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Header:
 
     @property
     def whole(self) -> bool:
-        """Whether the header is complete and no tensor is cut off."""
+        """Whether header and tensors are complete."""
         return not self.fault
 
 
@@ -175,7 +175,7 @@ def _read_metadata(cursor: Cursor, header: Header) -> None:
 
 
 def _kept(key: str | None) -> int:
-    """Bytes up to which the text of a key is kept."""
+    """Longest text of a key that is kept, in bytes."""
     return _LONGEST_TEMPLATE if key == TEMPLATE else _LONGEST_KEPT
 
 
@@ -198,7 +198,7 @@ def _read_list(cursor: Cursor, header: Header, key: str | None) -> None:
 
 
 def _read_tensors(cursor: Cursor, header: Header) -> None:
-    """Count the weights, and note when the file is shorter than they are."""
+    """Count the weights; raises CutOffError when the file is too short for them."""
     furthest = 0
     for index in range(header.tensors):
         if index % 256 == 0:
@@ -222,7 +222,7 @@ def _tensor(cursor: Cursor) -> tuple[int, int, int]:
 
 
 def _alignment(header: Header) -> int:
-    """Bytes to a multiple of which each tensor begins."""
+    """Bytes; each tensor begins at a multiple of them."""
     alignment = header.metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment <= 0 or alignment & (alignment - 1):
         raise DamagedError("its alignment is no power of two")

@@ -10,13 +10,13 @@ from app.provider.headers import budget
 U64 = struct.Struct("<Q")
 
 _MAGIC = 4
-"""Bytes of the format's mark, which has been read."""
+"""Bytes of the format's magic, which has been read already."""
 _LONGEST_STRING = 2**30
 """Bytes."""
 _MOST_STRINGS = 2**32
 _BLOCK = 2**18
 _EVERY = 4096
-"""Texts of a list between two looks at the budget."""
+"""Texts of a list between two checks of the budget."""
 
 
 class CutOffError(ValueError):
@@ -24,11 +24,11 @@ class CutOffError(ValueError):
 
 
 class DamagedError(ValueError):
-    """``str()`` is the middle of a sentence."""
+    """The header makes no sense; ``str()`` is part of a sentence."""
 
 
 class Cursor:
-    """Reads block by block; a mapped file that shrinks meanwhile would kill the process."""
+    """Reads block by block. A mapped file would kill the process if it shrank meanwhile."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file
@@ -39,7 +39,7 @@ class Cursor:
         self.size = size
 
     def aligned(self, alignment: int) -> int:
-        """The next place in the file that is a multiple of ``alignment``."""
+        """The next position in the file that is a multiple of ``alignment``."""
         return -(-(self._start + self._at) // alignment) * alignment
 
     def raw(self, length: int) -> bytes:
@@ -49,14 +49,14 @@ class Cursor:
         return self._data[self._at - length : self._at]
 
     def scalar(self, kind: struct.Struct) -> Any:
-        """A number, or a truth value."""
+        """Read a number or a boolean."""
         self._fill(kind.size)
         (value,) = kind.unpack_from(self._data, self._at)
         self._at += kind.size
         return value
 
     def string(self, longest: int) -> str | None:
-        """A text; None for a longer one, which is passed over."""
+        """Read a text; None for a longer one, which is skipped."""
         length = self.scalar(U64)
         if length > _LONGEST_STRING:
             raise DamagedError("its header has a text of an impossible length")
@@ -67,7 +67,7 @@ class Cursor:
         return self.raw(length).decode("utf-8", errors="replace")
 
     def skip_strings(self, count: int) -> None:
-        """Walk over a vocabulary, which is long and which nothing here asks for."""
+        """Skip a list of texts, like a vocabulary, which is long and not needed here."""
         if count > _MOST_STRINGS:
             raise DamagedError("its header has a list of an impossible length")
         unpack, left = U64.unpack_from, count
@@ -86,7 +86,7 @@ class Cursor:
             left -= min(left, _EVERY)
 
     def skip(self, length: int) -> None:
-        """Pass over bytes without reading those that are not at hand."""
+        """Skip bytes without reading those that are not in memory yet."""
         if self._start + self._at + length > self.size:
             raise CutOffError
         self._at += length
@@ -96,7 +96,7 @@ class Cursor:
             self._file.seek(self._start)
 
     def _fill(self, length: int) -> None:
-        """Have that many bytes at hand."""
+        """Read on until so many bytes are in memory."""
         if self._at + length <= len(self._data):
             return
         if self._start + self._at + length > self.size:
@@ -107,4 +107,4 @@ class Cursor:
         self._file.seek(self._start + len(self._data))
         self._data += self._file.read(max(_BLOCK, length - len(self._data)))
         if length > len(self._data):
-            raise CutOffError  # it has become shorter
+            raise CutOffError  # the file has been shortened meanwhile

@@ -1,9 +1,9 @@
-"""Reads JSON that anybody may have written, in bounded steps.
+"""Reads foreign JSON in bounded steps.
 
-``json.loads`` does its work in one go: it holds the interpreter for as long as that takes, and a
-few megabytes of brackets become hundreds of megabytes of objects. Here Python walks over the
-containers, so that other threads go on and the budget is looked at; only what is small and plain
-goes through the library.
+``json.loads`` parses everything in one call, holds the interpreter lock meanwhile, and makes
+hundreds of megabytes of objects of a few megabytes of brackets. Here Python walks over the
+containers, so that other threads run and the budget is checked. Only small, plain values go through
+the library.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 from app.provider.headers import budget
 
 LONGEST = 2**25
-"""Bytes; the index of the largest models has two thirds of it."""
+"""Bytes; the index of the largest models has two thirds of them."""
 
 _DEEPEST = 64
 _SMALL = 1024
-"""Bytes of a container that the library may read in one go."""
+"""Bytes of a container that the library may parse in one call."""
 _LONGEST_TEXT = 2**20
 _REPEATED = 40
-"""Letters of texts that often stand several times, as the names of files do."""
+"""Characters of texts that often repeat, as names of files do."""
 _EVERY = 512
-"""Values between two looks at the budget."""
+"""Values between two checks of the budget."""
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = re.compile(rb"[ \t\n\r]*")
@@ -84,7 +84,7 @@ class _Reader:
         return self._scalar()
 
     def _small(self, closing: bytes) -> tuple[bool, Any]:
-        """A container with no other of its kind inside, if it is short; whether there is one."""
+        """Parse a short container without objects inside; returns whether it was one, and it."""
         start = self._at
         end = self._data.find(closing, start, start + _SMALL) + 1
         if not end or self._data.find(b"{", start + 1, end) >= 0:
@@ -112,9 +112,9 @@ class _Reader:
                 return found
 
     def _pairs(self, found: dict[str, Any]) -> None:
-        """Names with short plain texts, as the index of a large model has by the hundred thousand.
+        """Read members with short plain texts, of which a large index has hundreds of thousands.
 
-        Another member must follow, so the last one is left.
+        The last member is not read here, because the pattern wants another one to follow.
         """
         match = _PAIR.match(self._data, self._at)
         while match:
@@ -187,7 +187,7 @@ class _Reader:
         return text
 
     def _closing_quote(self, start: int) -> int:
-        """Where a text ends: at a quote with an even number of backslashes before it."""
+        """Position of the quote that ends a text: an even number of backslashes precedes it."""
         end = start
         while (end := self._data.find(b'"', end)) >= 0:
             before = end
@@ -199,7 +199,7 @@ class _Reader:
         raise ValueError("a text without an end")
 
     def _shared(self, text: str) -> str:
-        """The same text as before, where a short one stands several times."""
+        """One shared object for a short text that repeats."""
         if len(text) > _REPEATED:
             budget.take(60 + len(text))
             return text

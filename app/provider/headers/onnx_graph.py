@@ -35,12 +35,12 @@ _QUANTIZED = {"MatMulNBits": 1, "GatherBlockQuantized": 0, "DequantizeLinear": 0
 """Operators that read quantised weights → which of their inputs those are; others unpack them."""
 
 _TABLES = ("cos_cache", "sin_cache")
-"""Constants of the rotary embedding, which are no weights."""
+"""Constants of the rotary embedding, which do not count as weights."""
 
 
 @dataclass(slots=True)
 class Tensor:
-    """An initializer: its name, type and shape, and where its bytes lie outside the file."""
+    """An initializer: its name, type and shape, and the location of external data."""
 
     name: str = ""
     kind: int = 0
@@ -65,7 +65,7 @@ class Graph:
     nodes: list[Node]
 
     def external_bytes(self) -> dict[str, int]:
-        """How long each file of weights must be; raises ValueError where that is nonsense."""
+        """Least size of each external file; raises ValueError where it makes no sense."""
         lengths: dict[str, int] = {}
         for tensor in self.tensors:
             if location := tensor.external.get("location"):
@@ -75,7 +75,7 @@ class Graph:
         return lengths
 
     def parameters(self) -> int:
-        """Count weights as they were before they were packed."""
+        """Count the weights before packing."""
         packed, helpers = self._quantized()
         counted = [t for t in self.tensors if t.name not in helpers and t.name not in _TABLES]
         return sensible(sum(_numbers(tensor, packed.get(tensor.name)) for tensor in counted))
@@ -92,7 +92,7 @@ class Graph:
         return _FLOATS.get(largest.kind, "")
 
     def _quantized(self) -> tuple[dict[str, Node], set[str]]:
-        """Quantised weights by name with a node that reads them; and what unpacks them."""
+        """Nodes by the quantised weights they read, and the tensors that are needed to unpack."""
         packed: dict[str, Node] = {}
         helpers: set[str] = set()
         for node in self.nodes:
@@ -141,7 +141,7 @@ def _tensor(reader: Reader, message: Field) -> Tensor:
 
 
 def _node(reader: Reader, message: Field) -> Node:
-    """A node; attributes come last in a message, so those of other operators are not read."""
+    """Read a node. Attributes come last, so those of other operators are not read."""
     node = Node()
     for found in reader.fields(message.start, message.end):
         if found.number == _INPUT:

@@ -1,4 +1,4 @@
-"""Walks a protocol buffer in a file without reading what is large.
+"""Walks over a protocol buffer in a file without reading its large fields.
 
 Format: https://protobuf.dev/programming-guides/encoding/
 """
@@ -16,7 +16,7 @@ _MOST_FIELDS = 1_000_000
 
 
 class Field(NamedTuple):
-    """A field's number; its value if it is an integer; and where its content begins and ends."""
+    """Number of a field, its value if it is an integer, and the range of its content."""
 
     number: int
     value: int
@@ -33,7 +33,7 @@ class Reader:
         self._left = _MOST_FIELDS
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
-        """The fields of the message between two places."""
+        """The fields of the message between two positions."""
         self._file.seek(start)
         at = start
         while at < end:

@@ -29,25 +29,25 @@ _PACKED_BITS = 32
 
 
 class IncompleteFileError(ValueError):
-    """A file that ends too early; ``str()`` says so, in the middle of a sentence."""
+    """A file that is incomplete; ``str()`` is part of a sentence that says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Its type as safetensors calls it, and its shape."""
+    """A tensor's type, as safetensors calls it, and its shape."""
 
     kind: str
     shape: tuple[int, ...]
 
     @property
     def numbers(self) -> int:
-        """How many there are."""
+        """Count of numbers in the tensor."""
         return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What the headers of a model's files say: tensors by name, and whether MLX wrote them."""
+    """Tensors of a model's files by name, and whether MLX wrote the files."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
     by_mlx: bool = False
@@ -66,7 +66,7 @@ def read_weights(files: Iterable[Path]) -> Weights:
 
 
 def _header(path: Path) -> dict[str, Any]:
-    """The header of a file that is as long as it says."""
+    """Read the header of a file and check the file's length."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(BEGINNING)
@@ -114,7 +114,7 @@ def _tensor(entry: object) -> Tensor | None:
 
 
 def parameters(tensors: Mapping[str, Tensor], quantization: Mapping[str, Any]) -> int:
-    """Count weights as they were before they were packed.
+    """Count the weights before packing.
 
     ``quantization`` is that of config.json: MLX's gives ``group_size`` for all layers and for
     some by name; GPTQ's and AWQ's give ``bits``.
@@ -123,7 +123,7 @@ def parameters(tensors: Mapping[str, Tensor], quantization: Mapping[str, Any]) -
 
 
 def _unpacked(name: str, tensors: Mapping[str, Tensor], quantization: Mapping[str, Any]) -> int:
-    """Weights that a tensor holds; 0 when it only helps to unpack another."""
+    """Weights that a tensor holds; 0 when it is only needed to unpack another."""
     stem, _, leaf = name.rpartition(".")
     scales = tensors.get(f"{stem}.scales")
     if leaf == "qweight":

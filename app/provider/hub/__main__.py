@@ -1,6 +1,7 @@
-"""The process that looks at a hub or downloads, on the socket whose number it is given.
+"""The process that lists or downloads from a hub: ``python -m app.provider.hub FD``.
 
-It reads one request, writes lines of JSON, and ends with them, or at once when its parent does.
+It reads one request from the socket FD, answers in lines of JSON and ends. It ends at once when
+its parent does.
 """
 
 from __future__ import annotations
@@ -17,59 +18,59 @@ from typing import Any
 
 from app.provider.hub.download import fetch, find, preflight
 from app.provider.hub.errors import HubError
-from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.names import Hubs, ModelReference
 from app.provider.hub.plan import Plan
 
 _REPORT_SECONDS = 0.2
 
 
-class _Teller:
-    """Tells the parent how many bytes have arrived, a few times a second."""
+class _ProgressWriter:
+    """Writes messages to the parent, and the bytes that have arrived a few times a second."""
 
     def __init__(self, lines: BufferedRWPair) -> None:
         self._lines = lines
-        self._told_at = 0.0
+        self._written_at = 0.0
 
-    def tell(self, **told: Any) -> None:
-        self._lines.write(json.dumps(told).encode() + b"\n")
+    def write(self, **message: Any) -> None:
+        self._lines.write(json.dumps(message).encode() + b"\n")
         self._lines.flush()
 
     def report(self, arrived: int) -> None:
-        if time.monotonic() - self._told_at > _REPORT_SECONDS:
-            self._told_at = time.monotonic()
-            self.tell(arrived=arrived)
+        if time.monotonic() - self._written_at > _REPORT_SECONDS:
+            self._written_at = time.monotonic()
+            self.write(arrived=arrived)
 
 
-def _work(request: dict[str, Any], teller: _Teller) -> None:
+def _work(request: dict[str, Any], writer: _ProgressWriter) -> None:
     models_dir, hubs = Path(request["models_dir"]), Hubs(**request["hubs"])
     if request["wanted"]:
-        plan = find(hubs, Wanted(**request["wanted"]))
+        plan = find(hubs, ModelReference(**request["wanted"]))
         preflight(plan, models_dir)
-        teller.tell(plan=plan.values())
+        writer.write(plan=plan.values())
     else:
         plan = Plan.of(request["plan"])
-        fetch(hubs, plan, models_dir, teller.report)
-        teller.tell(arrived=plan.size)
+        fetch(hubs, plan, models_dir, writer.report)
+        writer.write(arrived=plan.size)
 
 
 def _end_with_parent(lines: BufferedRWPair) -> None:
-    lines.read()  # nothing more is sent: this returns when the parent has closed, or died
+    lines.read()  # nothing more is sent: this returns when the parent has closed the socket or died
     os._exit(1)
 
 
 def main() -> None:
-    """Do what the parent asks for."""
+    """Read the parent's request and carry it out."""
     lines = socket.socket(fileno=int(sys.argv[1])).makefile("rwb")
     request = json.loads(lines.readline())
-    teller = _Teller(lines)
+    writer = _ProgressWriter(lines)
     threading.Thread(target=_end_with_parent, args=(lines,), daemon=True).start()
     try:
-        _work(request, teller)
+        _work(request, writer)
     except HubError as error:
-        teller.tell(problem=[type(error).__name__, str(error)])
+        writer.write(problem=[type(error).__name__, str(error)])
     except OSError as error:
-        teller.tell(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
-    os._exit(0)  # not waiting for the thread that reads
+        writer.write(problem=[HubError.__name__, f"The disk refuses: {error.strerror}."])
+    os._exit(0)  # without waiting for the thread that reads
 
 
 if __name__ == "__main__":

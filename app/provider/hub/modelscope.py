@@ -52,7 +52,7 @@ def _asked(url: str) -> Mapping[str, Any]:
 
 
 def _headers() -> dict[str, str]:
-    """Old routes know the token as a cookie, new ones as a bearer."""
+    """Old routes take the token as a cookie, new ones as a bearer token."""
     token = os.environ.get("MODELSCOPE_API_TOKEN", "")
     return {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"} if token else {}
 

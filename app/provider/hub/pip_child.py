@@ -1,6 +1,7 @@
 """Runs pip, and ends when the process that started it closes standard input or dies.
 
-A script, started by its path with ``python -P``: pip must find nothing of the working directory.
+It is started by its path with ``python -P``, so that pip imports nothing from the working
+directory.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import threading
 
 
 def _end_with_parent() -> None:
-    # Nothing is ever sent: this returns when the other end is closed. Not sys.stdin, whose lock
-    # this thread would hold while Python shuts down.
+    # Nothing is ever sent, so this returns when the other end is closed. It does not use sys.stdin,
+    # whose lock this thread would hold while Python shuts down.
     os.read(0, 1)
     os._exit(1)
 

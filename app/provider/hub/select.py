@@ -1,7 +1,7 @@
-"""Which models a repository holds, and which one is meant.
+"""Finds the models in a repository, and the one that a name means.
 
 A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, or a folder
-of safetensors with their configuration (MLX, Hugging Face). A GGUF model that sees comes with the
+of safetensors with their configuration (MLX, Hugging Face). A GGUF vision model comes with the
 "mmproj" file that fits it best, in a folder of its own. Only data is taken: no Python, no pickles.
 """
 
@@ -19,7 +19,7 @@ from app.provider.hub.plan import HubFile, Listing, Plan
 _PART = re.compile(r"(?P<base>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 _TEXTS = {".json", ".jinja", ".txt", ".model", ".tiktoken"}
 _WEIGHTS_OF_ONNX = {".onnx", ".data", ".onnx_data"}
-_PAPERS = ("LICENSE", "LICENCE", "NOTICE", "README.md")
+_LICENCE_FILES = ("LICENSE", "LICENCE", "NOTICE", "README.md")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def choose(listing: Listing, wanted: str) -> Plan:
     found = list(_candidates(listing, wanted))
     chosen = _only(found, wanted)
     if chosen is None:
-        raise NotOnHub(_question(listing, found, wanted))
+        raise NotOnHub(_choices(listing, found, wanted))
     return Plan(
         hub=listing.hub,
         repo=listing.repo,
@@ -71,8 +71,8 @@ def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
     return None
 
 
-def _question(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
-    repo = listing.place
+def _choices(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
+    repo = listing.reference
     if not found:
         return f"{repo} has no GGUF file, and no folder for ONNX or of safetensors, that is whole."
     some = f"Nothing in {repo} is called {wanted!r}." if wanted else f"{repo} has several models."
@@ -83,44 +83,48 @@ def _question(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
 
 
 def _candidates(listing: Listing, wanted: str) -> Iterator[Candidate]:
-    yield from _whole_gguf(listing, wanted)
+    yield from _single_gguf(listing, wanted)
     yield from _split_gguf(listing)
     for folder, files in sorted(_folders(listing).items()):
         if kind := _kind(files):
-            taken = tuple(_of_onnx(listing, folder) if kind == "ONNX" else _of_tensors(files))
+            taken = tuple(
+                _onnx_files(listing, folder) if kind == "ONNX" else _safetensors_files(files)
+            )
             yield Candidate(folder, kind, taken, True, _folder_name(listing.repo, folder), folder)
 
 
-def _whole_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:
-    """Models of one file, in a folder where an eye belongs to them; an eye itself by its path."""
+def _single_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:
+    """Models of one file, with their mmproj file; such a file itself only by its whole path."""
     for file in listing.files:
         path = PurePosixPath(file.path)
         if path.suffix != ".gguf" or _PART.match(file.path):
             continue
         if MARK in path.name and file.path != wanted:
             continue
-        eyes = _eyes(listing, path)
-        name = path.stem if eyes else path.name
-        yield Candidate(file.path, "GGUF", (file, *eyes), bool(eyes), name, str(path.parent))
+        mmprojs = _mmproj_for(listing, path)
+        name = path.stem if mmprojs else path.name
+        yield Candidate(file.path, "GGUF", (file, *mmprojs), bool(mmprojs), name, str(path.parent))
 
 
-def _eyes(listing: Listing, model: PurePosixPath) -> tuple[HubFile, ...]:
+def _mmproj_for(listing: Listing, model: PurePosixPath) -> tuple[HubFile, ...]:
     """The mmproj file that fits a model best: beside it, else at the top of the repository."""
     if MARK in model.name:
         return ()
     for folder in (model.parent, PurePosixPath(".")):
-        eyes = [file for file in listing.files if _is_eye(PurePosixPath(file.path), folder)]
-        if eyes:
-            return (min(eyes, key=lambda eye: rank(PurePosixPath(eye.path).name, model.name)),)
+        mmprojs = [file for file in listing.files if _is_mmproj(PurePosixPath(file.path), folder)]
+        if mmprojs:
+            return (
+                min(mmprojs, key=lambda mmproj: rank(PurePosixPath(mmproj.path).name, model.name)),
+            )
     return ()
 
 
-def _is_eye(path: PurePosixPath, folder: PurePosixPath) -> bool:
+def _is_mmproj(path: PurePosixPath, folder: PurePosixPath) -> bool:
     return path.parent == folder and path.suffix == ".gguf" and MARK in path.name
 
 
 def _split_gguf(listing: Listing) -> Iterator[Candidate]:
-    """Models of several files; one whose parts are not all there is none."""
+    """Models of several files, if all parts are there."""
     models: dict[tuple[str, int], list[HubFile]] = {}
     for file in listing.files:
         if part := _PART.match(file.path):
@@ -128,7 +132,7 @@ def _split_gguf(listing: Listing) -> Iterator[Candidate]:
     for (base, count), files in models.items():
         if len(files) == count:
             path = PurePosixPath(base)
-            all_files = (*files, *_eyes(listing, path))
+            all_files = (*files, *_mmproj_for(listing, path))
             yield Candidate(files[0].path, "GGUF", all_files, True, path.name, str(path.parent))
 
 
@@ -140,7 +144,7 @@ def _folders(listing: Listing) -> dict[str, list[HubFile]]:
 
 
 def _kind(files: Sequence[HubFile]) -> str:
-    """What kind of model a folder with these files is; empty: none."""
+    """The kind of model that these files of a folder make; empty: none."""
     names = {PurePosixPath(file.path).name for file in files}
     if "genai_config.json" in names and any(name.endswith(".onnx") for name in names):
         return "ONNX"
@@ -149,8 +153,8 @@ def _kind(files: Sequence[HubFile]) -> str:
     return ""
 
 
-def _of_onnx(listing: Listing, folder: str) -> Iterator[HubFile]:
-    """Of the folder and those below it: a model may keep its parts apart."""
+def _onnx_files(listing: Listing, folder: str) -> Iterator[HubFile]:
+    """Files of the folder and the folders below it, as a model may keep its parts there."""
     for file in listing.files:
         path = PurePosixPath(file.path)
         inside = folder == "." or path.is_relative_to(folder)
@@ -160,8 +164,8 @@ def _of_onnx(listing: Listing, folder: str) -> Iterator[HubFile]:
             yield file
 
 
-def _of_tensors(files: Sequence[HubFile]) -> Iterator[HubFile]:
-    """Some repositories hold the same weights twice, under their maker's own name as well."""
+def _safetensors_files(files: Sequence[HubFile]) -> Iterator[HubFile]:
+    """Files of the folder; of weights that it holds twice, those with the usual name."""
     paths = [PurePosixPath(file.path) for file in files]
     usual = any(path.match("model*.safetensors") for path in paths)
     for file, path in zip(files, paths, strict=True):
@@ -171,7 +175,7 @@ def _of_tensors(files: Sequence[HubFile]) -> Iterator[HubFile]:
 
 
 def _is_text(path: PurePosixPath) -> bool:
-    return path.suffix in _TEXTS or path.name.startswith(_PAPERS)
+    return path.suffix in _TEXTS or path.name.startswith(_LICENCE_FILES)
 
 
 def _folder_name(repo: str, folder: str) -> str:

@@ -1,4 +1,4 @@
-"""The folder that a download grows in, and how a whole model takes its place.
+"""The folder of an unfinished download, and how a complete model is moved into place.
 
 ``models/.incoming/<key>/content/<name>`` becomes ``models/<name>`` by one rename.
 """
@@ -28,7 +28,7 @@ _HERE = -100
 
 @dataclass(frozen=True, slots=True)
 class StagingFolder:
-    """A claimed folder of one download: ``model`` is the file or folder that grows."""
+    """The locked folder of one download; ``model`` is the unfinished file or folder in it."""
 
     folder: Path
     model: Path
@@ -40,9 +40,9 @@ class StagingFolder:
 
 @contextmanager
 def claim(models_dir: Path, plan: Plan) -> Iterator[StagingFolder]:
-    """Claim the folder of this download; what it holds stays for the next attempt.
+    """Lock the folder of this download; its content stays for the next attempt.
 
-    Raises NameTaken while another process has it.
+    Raises NameTaken while another process holds the lock.
     """
     folder = models_dir / INCOMING / plan.key
     descriptor = lock_folder(folder)
@@ -55,11 +55,11 @@ def claim(models_dir: Path, plan: Plan) -> Iterator[StagingFolder]:
 
 
 def swap(staged: StagingFolder, target: Path) -> None:
-    """Let the model take the place of ``target``; whenever this is cut short, one is there."""
+    """Replace ``target`` by the staged model; after an interruption one of both is there."""
     if not target.is_dir():
         staged.model.replace(target)
     elif not _exchange(staged.model, target):
-        # Cut short between these two, ``repair`` brings the old one back.
+        # After an interruption between these two, ``repair`` restores the old model.
         aside = staged.folder / "old" / target.name
         aside.parent.mkdir(exist_ok=True)
         target.rename(aside)
@@ -67,7 +67,7 @@ def swap(staged: StagingFolder, target: Path) -> None:
 
 
 def repair(models_dir: Path) -> None:
-    """Bring back what a killed ``swap`` had put aside."""
+    """Restore models that a killed ``swap`` had moved aside."""
     for old in (models_dir / INCOMING).glob("*/old/*"):
         with _lock_if_free(old.parents[1]) as idle:
             if idle and not (models_dir / old.name).exists():
@@ -75,7 +75,7 @@ def repair(models_dir: Path) -> None:
 
 
 def forget(models_dir: Path, plan: Plan) -> None:
-    """Delete what downloads of this model have left, as far as nobody works on it."""
+    """Delete the staging folders of this model that no process has locked."""
     for folder in list((models_dir / INCOMING).iterdir()):
         if folder.name[:-_DIGEST] == plan.key[:-_DIGEST]:
             with _lock_if_free(folder) as idle:
@@ -85,7 +85,7 @@ def forget(models_dir: Path, plan: Plan) -> None:
 
 @contextmanager
 def _lock_if_free(folder: Path) -> Iterator[bool]:
-    """Claim a folder if nobody has it, and say whether it was so."""
+    """Lock a folder if it is free; yields whether it was."""
     descriptor = lock_folder(folder)
     try:
         yield descriptor is not None
@@ -95,7 +95,7 @@ def _lock_if_free(folder: Path) -> Iterator[bool]:
 
 
 def lock_folder(folder: Path) -> int | None:
-    """Make and lock the folder; None when somebody has it.
+    """Make and lock the folder; None when another process has locked it.
 
     The lock ends with the descriptor that is returned, or with the process.
     """
@@ -107,7 +107,7 @@ def lock_folder(folder: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        # Who had it before may have finished and deleted it since it was opened.
+        # The previous holder may have deleted the folder after it was opened here.
         with suppress(FileNotFoundError):
             if folder.stat().st_ino == os.fstat(descriptor).st_ino:
                 return descriptor
@@ -115,7 +115,7 @@ def lock_folder(folder: Path) -> int | None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths change places at once; False where the system cannot."""
+    """Exchange two paths atomically; False where the system cannot."""
     system = ctypes.CDLL(None)
     paths = os.fsencode(one), os.fsencode(other)
     try:

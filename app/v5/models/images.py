@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.media.given import GivenImage
+from app.media.image_source import Detail, ImageSource
 from app.web.schema import Plain, WireModel
 
 Note = Annotated[Plain, Field(max_length=20_000)]
 
 
-class SentImage(GivenImage):
+class SentImage(BaseModel):
     """A picture of the question: its file in base64, or where it is.
 
     What other programs found in it helps models that were trained with such notes (HyperCLOVA X).
     """
 
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base64: str | None = Field(None, description="The file in base64, or as a data: URL.")
+    url: str | None = Field(
+        None, description="Where the file is (http, https); a data: URL is read as `base64`."
+    )
+    mime: str | None = Field(
+        None, max_length=100, description="The file's type, to be checked against its content."
+    )
+    detail: Detail = Field("auto", description="`low`: scaled down to 512 pixels.")
     ocr: Note = Field("", description="Text that stands in the picture.")
     lens_keywords: Note = Field("", description="What the picture shows, in words.")
     lens_local_keywords: Note = Field("", description="The same with places in the picture.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.base64 is None) == (self.url is None):
+            raise ValueError("give either base64 or url")
+        return self
+
+    def source(self) -> ImageSource:
+        """The picture as the domain takes it."""
+        return ImageSource(self.base64, self.url, self.mime, self.detail)
 
 
 class OriginalImage(WireModel):

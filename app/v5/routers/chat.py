@@ -7,26 +7,28 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from app.dependencies import Owner, Vision
+from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
+from app.v5.models.bodies import json_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
-from app.v5.routers.bodies import json_body, turn_of
+from app.v5.routers.bodies import turn_of
 from app.v5.services.answers import done, whole_answer
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 
-SEEING_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
-BODY = json_body(ChatRequest, EXAMPLES)
+VISION_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
+BODY = json_schema(ChatRequest, EXAMPLES)
 
 
 @router.post(
     "/chat",
     response_model=ChatAnswer,
     response_description="The whole answer, stored",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the whole answer",
 )
@@ -39,14 +41,14 @@ async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
     turn = await turn_of(request, vision, owner)
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.post(
     "/chat/stream",
     response_class=Response,
-    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    responses=VISION_PROBLEMS | STREAM_DOCUMENTATION,
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the answer as it is made",
 )
@@ -56,4 +58,4 @@ async def chat_stream(request: Request, vision: Vision, owner: Owner) -> EventSt
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
     turn = await turn_of(request, vision, owner)
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

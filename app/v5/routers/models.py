@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Response
 
 from app.dependencies import ADMIN_ONLY, JSON_OR_NOTHING, Checksums, Pool
+from app.v2.services.events import EventEncoder
 from app.v5.models.models import (
     LOAD_DOCUMENTATION,
     PLAN_EXAMPLES,
@@ -66,9 +67,8 @@ async def load_model(model: Model, pool: Pool) -> EventStream:
     """
     card = await pool.find(model)
     head = LoadMessageEvent(model=card.id)
-    return EventStream(
-        head.model_dump(), pool.load(card.id), lambda _: service.loaded_fields(pool, card)
-    )
+    encoder = EventEncoder(head.model_dump(), lambda _: service.loaded_fields(pool, card))
+    return EventStream(encoder, pool.load(card.id))
 
 
 @router.delete(

@@ -10,7 +10,7 @@ from app.dependencies import ADMIN_ONLY, JSON_ONLY, AppSettings, Pulls
 from app.downloads.errors import PullNotAllowed
 from app.v5.models.pull import EXAMPLES, PullJob, PullJobs, PullRequest
 from app.v5.services import pull as downloads
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["models"])
@@ -49,7 +49,7 @@ async def pull(
     """
     if not settings.allow_pull:
         raise PullNotAllowed("This server pulls no models for clients (the setting ALLOW_PULL).")
-    job = await unless_hangup(request.receive, pulls.begin(body.name))
+    job = await unless_disconnected(request.receive, pulls.begin(body.name))
     response.headers["Location"] = f"{request.url.path}/{job.id}"
     return downloads.pull_job(job)
 

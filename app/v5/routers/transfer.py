@@ -9,10 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.dependencies import AppSettings, Owner, Store, Vision
 from app.v4.models.conversations import ConversationDetail
 from app.v4.routers.transfer import FILE, MADE, attachment
+from app.v5.models.bodies import json_schema
 from app.v5.models.transfer import EXAMPLES, ExportQuery, Transfer
-from app.v5.routers.bodies import json_body, whole
 from app.v5.services import transfer as service
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
+from app.web.large_bodies import json_body
 from app.web.openapi import COMMON_ERRORS, problems
 
 router = APIRouter(tags=["conversations"])
@@ -48,7 +49,7 @@ async def export_conversation(
     status_code=201,
     response_description="The conversation that was made",
     responses=problems(*COMMON_ERRORS, 400, 413, 415, 422, 429, 503, version=5) | MADE,
-    openapi_extra=json_body(Transfer, EXAMPLES),
+    openapi_extra=json_schema(Transfer, EXAMPLES),
     summary="Import a conversation from a file",
 )
 async def import_conversation(
@@ -60,8 +61,8 @@ async def import_conversation(
     are checked and decoded like those of a question. The file may be as large as any body with
     pictures: MAX_VISION_REQUEST_BYTES.
     """
-    async with whole(request, vision.reading, Transfer) as file:
+    async with json_body(request, Transfer) as file:
         storing = service.import_file(database, vision.intake, owner, file)
-        made = await unless_hangup(request.receive, storing)
+        made = await unless_disconnected(request.receive, storing)
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

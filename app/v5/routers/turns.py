@@ -10,6 +10,7 @@ from app.conversations.ask_with_images import resolve_with_images
 from app.conversations.start import ask_again
 from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_OR_NOTHING, Owner, Services, Vision, VisionServices
+from app.v2.services.events import EventEncoder
 from app.v4.models import turns as wire
 from app.v4.routers.turns import Again, ConversationId, MessageId
 from app.v4.services.answers import head
@@ -17,10 +18,10 @@ from app.v4.services.translate import options, token_count
 from app.v5.models.chat import ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import question
-from app.v5.routers.chat import BODY, SEEING_PROBLEMS
+from app.v5.routers.chat import BODY, VISION_PROBLEMS
 from app.v5.services.answers import done, whole_answer
 from app.v5.services.translate import Question
-from app.web.disconnect import unless_hangup
+from app.web.disconnect import unless_disconnected
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
@@ -30,7 +31,7 @@ router = APIRouter(tags=["chat"])
     "/conversations/{conversation_id}/messages/{message_id}/regenerate",
     response_model=ChatAnswer,
     response_description="The whole answer, stored",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     dependencies=[JSON_OR_NOTHING],
     summary="Answer a question once more",
 )
@@ -48,14 +49,14 @@ async def regenerate(
     this answer, `model` also for later ones.
     """
     turn = await ask_again(services, owner, conversation_id, message_id, options(body))
-    answer = await unless_hangup(request.receive, whole_answer(turn))
+    answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
 @router.post(
     "/conversations/{conversation_id}/messages/{message_id}/regenerate/stream",
     response_class=Response,
-    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    responses=VISION_PROBLEMS | STREAM_DOCUMENTATION,
     dependencies=[JSON_OR_NOTHING],
     summary="Answer a question once more, and get the answer as it is made",
 )
@@ -68,12 +69,12 @@ async def regenerate_stream(
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
     turn = await ask_again(services, owner, conversation_id, message_id, options(body))
-    return EventStream(head(turn), turn.events(), partial(done, turn))
+    return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 
 @router.post(
     "/tokens",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     openapi_extra=BODY,
     summary="Count the tokens of a chat request",
 )
@@ -83,8 +84,10 @@ async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCo
     The body is that of `/chat`: its system text, template, history and pictures count, and with a
     `conversation_id` the stored messages of the branch with theirs.
     """
-    async with question(request, vision.reading, vision.intake.policy, forms=False) as asked:
-        return token_count(await unless_hangup(request.receive, _counted(vision, owner, asked)))
+    async with question(request, vision.intake.policy, forms=False) as asked:
+        return token_count(
+            await unless_disconnected(request.receive, _counted(vision, owner, asked))
+        )
 
 
 async def _counted(vision: VisionServices, owner: str, asked: Question) -> TokenCount:

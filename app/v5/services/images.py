@@ -13,9 +13,9 @@ from app.conversations.store import conversations
 from app.conversations.store import images as store
 from app.conversations.store.images import Attachment, ImagePosition, ImageUse, Original
 from app.media.errors import TooManyImages
-from app.media.given import Detail
+from app.media.image_source import Detail
 from app.media.intake import Intake
-from app.media.picture import Picture
+from app.media.picture import Picture, Upload
 from app.provider.types import ImageNotes
 from app.storage import cursors
 from app.storage.cursors import CursorKey
@@ -25,7 +25,6 @@ from app.v5.models.images import (
     ImagePage,
     SentImage,
 )
-from app.web.multipart import Upload
 from app.web.paging import PageQuery
 
 
@@ -35,7 +34,7 @@ async def decode_images(
     """Decode the images of a question; raises what ``Intake.take_all`` raises."""
     if len(sent) + len(uploads) > intake.policy.max_images:
         raise TooManyImages(len(sent) + len(uploads), intake.policy.max_images)
-    pictures = await intake.take_all(sent)
+    pictures = await intake.take_all([image.source() for image in sent])
     images = [
         attachment(picture, _notes(image)) for picture, image in zip(pictures, sent, strict=True)
     ]

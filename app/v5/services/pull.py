@@ -22,7 +22,7 @@ def pull_job(job: DownloadJob) -> PullJob:
     return PullJob(
         id=job.id,
         name=job.name,
-        source=plan.place,
+        source=plan.reference,
         revision=plan.revision,
         licence=plan.licence,
         state=job.state,

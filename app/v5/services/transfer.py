@@ -16,7 +16,7 @@ from app.conversations.imports import store_import
 from app.conversations.store import images, transfer
 from app.conversations.store.images import Attachment, ImageUse, Original
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
-from app.media.given import GivenImage
+from app.media.image_source import ImageSource
 from app.media.intake import Intake
 from app.provider.types import ImageNotes, SeenImage
 from app.storage.database import Database
@@ -139,7 +139,7 @@ async def _decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment
     """The images of a file by the hashes that it names."""
     decoded: dict[str, Attachment] = {}
     for image in file.conversation.images:
-        picture = await intake.take(GivenImage(base64=image.base64))
+        picture = await intake.take(ImageSource(base64=image.base64))
         decoded[image.sha256] = attachment(picture, ImageNotes())
     return decoded
 

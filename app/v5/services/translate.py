@@ -7,12 +7,12 @@ from functools import partial
 
 from app.chat.request import TurnRequest
 from app.conversations.ask_with_images import DecodeImages
-from app.media.given import Detail
+from app.media.image_source import Detail
 from app.media.intake import Intake
+from app.media.picture import Upload
 from app.v4.services.translate import turn_request
 from app.v5.models.chat import ChatRequest
 from app.v5.services.images import decode_images
-from app.web.multipart import Upload
 
 
 @dataclass(frozen=True, slots=True)

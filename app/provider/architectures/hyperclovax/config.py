@@ -1,4 +1,4 @@
-"""What the files of a HyperCLOVA X vision model say of it, for both layouts of its repository.
+"""Reads the configuration of a HyperCLOVA X vision model, in both layouts of its repository.
 
 The first layout (April 2025) calls the language model ``language_config`` and the placeholder
 ``img_start_id``; since July 2025 they are ``text_config`` and ``image_token_id``. Light enough for

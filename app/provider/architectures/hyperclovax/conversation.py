@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.provider.generation.chat_template import Chat
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.message_form import MessageForm
-from app.provider.generation.vocabulary import Vocabulary
+from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.types import ImagePart, Message, Role, TextPart
 
 TEMPLATE = """
@@ -48,14 +48,14 @@ PLACEHOLDER = "<|dummy3|>"
 _EVERYTHING: frozenset[Role] = frozenset({"system", "user", "assistant"})
 
 
-class Conversation(Chat):
+class Conversation(ChatTemplate):
     """The template and tokeniser of a HyperCLOVA X vision model.
 
     ``image_text`` is what its template writes in the place of a picture. ``list_content``: it was
     written for messages that are lists of parts, as far as the layout tells; tried out here.
     """
 
-    def __init__(self, vocabulary: Vocabulary, image_text: str, *, list_content: bool) -> None:
+    def __init__(self, vocabulary: ModelTokenizer, image_text: str, *, list_content: bool) -> None:
         nothing: frozenset[Role] = frozenset()
         contents = (_EVERYTHING, nothing) if list_content else (nothing, _EVERYTHING)
         super().__init__(vocabulary, image_text, contents)

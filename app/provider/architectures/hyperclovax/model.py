@@ -19,12 +19,12 @@ from app.provider.architectures.hyperclovax.tiling import Tiling
 
 
 class HyperClovaX(nn.Module):
-    """See the module. Built with random weights; ``loading.load`` reads those of a folder."""
+    """The whole model, built with random weights; ``loading.load`` reads those of a folder."""
 
     def __init__(self, config: HyperClovaXConfig) -> None:
         super().__init__()
         self.config = config
-        tower = SiglipVisionModel(_tower_config(config))
+        tower = SiglipVisionModel(_vision_config(config))
         tower.post_layernorm = nn.Identity()  # what is used comes before it
         self.vision_model = tower
         self.mm_projector = projector(config, tower.embeddings.num_positions)
@@ -45,8 +45,8 @@ class HyperClovaX(nn.Module):
         rows: list[torch.Tensor] = self.mm_projector(values, queries)
         return rows
 
-    def see(self, tiles: torch.Tensor, width: int, height: int) -> torch.Tensor:
-        """The rows of a picture of so many pixels, in the type of the embeddings.
+    def encode(self, tiles: torch.Tensor, width: int, height: int) -> torch.Tensor:
+        """Encode an image of so many pixels, in the type of the embeddings.
 
         ``tiles`` are those of ``pixels.tiles``. Returns ``[tokens, hidden]``.
         """
@@ -61,18 +61,20 @@ class HyperClovaX(nn.Module):
         canvas = tiling.canvas(width, height)
         if canvas is None:
             return first
-        seen = tiling.window(width, height, canvas)
+        visible = tiling.window(width, height, canvas)
         whole = mapped(torch.stack(others), tiling, *tiling.grid(canvas))
-        whole = whole[seen.top : seen.top + seen.rows, seen.left : seen.left + seen.columns]
+        whole = whole[
+            visible.top : visible.top + visible.rows, visible.left : visible.left + visible.columns
+        ]
         if tiling.unpad:
-            newline = self.image_newline.to(kind).expand(seen.rows, 1, -1)
+            newline = self.image_newline.to(kind).expand(visible.rows, 1, -1)
             whole = torch.cat([whole, newline], dim=1)
         return torch.cat([first, whole.flatten(0, 1)])
 
     def spliced(self, tokens: torch.Tensor, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Input rows ``[length, hidden]`` of a prompt with a placeholder for every visual token.
+        """Embeddings ``[length, hidden]`` of a prompt with a placeholder for every visual token.
 
-        ``pictures`` are what ``see`` made of its pictures, in order.
+        ``pictures`` are the results of ``encode`` for its images, in order.
         """
         rows = self.embeddings(tokens)
         if not pictures:
@@ -91,12 +93,12 @@ def mapped(tiles: torch.Tensor, tiling: Tiling, rows: int, columns: int) -> torc
     return parts.transpose(1, 2).reshape(rows * side, columns * side, hidden)
 
 
-def _tower_config(config: HyperClovaXConfig) -> SiglipVisionConfig:
-    stated = {name: value for name, value in config.vision.items() if name in _TOWER}
+def _vision_config(config: HyperClovaXConfig) -> SiglipVisionConfig:
+    stated = {name: value for name, value in config.vision.items() if name in _VISION_KEYS}
     return SiglipVisionConfig(**stated, num_hidden_layers=config.layers, vision_use_head=False)
 
 
-_TOWER = (
+_VISION_KEYS = (
     "hidden_size",
     "intermediate_size",
     "num_attention_heads",

@@ -78,8 +78,8 @@ class Bottleneck(nn.Module):
         return functional.silu(values + changed)
 
 
-class Stage(nn.Sequential):
-    """The blocks on one side of the pool, named ``b1``, ``b2`` and so on."""
+class RegStage(nn.Sequential):
+    """The RegNet blocks on one side of the pool, named ``b1``, ``b2`` and so on."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class CAbstractor(nn.Module):
         if config.prenorm:
             self.prenorm = nn.LayerNorm(width, eps=_PRENORM)
         # The pool between the stages, which the files count as "1", has no weights.
-        self.net = nn.ModuleDict({"0": Stage(width), "2": Stage(width)})
+        self.net = nn.ModuleDict({"0": RegStage(width), "2": RegStage(width)})
         self.readout = nn.Sequential(nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, hidden))
         self._has_pos_emb, self._has_prenorm = config.pos_emb, config.prenorm
 

@@ -1,7 +1,7 @@
-"""Where a picture goes on its canvas, and how many tokens it becomes. Pure arithmetic.
+"""Tiles and token counts of images. Pure arithmetic.
 
-A picture is shown twice: as a whole on one tile (the global view), and enlarged on the canvas of
-several tiles that fits it best (the local view). This is the rule of LLaVA-NeXT ("anyres").
+An image is encoded twice: as a whole on one tile (the global view), and enlarged on the canvas of
+several tiles that fits it best (the local view), as in LLaVA-NeXT ("anyres").
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Tiling:
         whole = self.side * self.side
         if (canvas := self.canvas(width, height)) is None:
             return whole
-        seen = self.window(width, height, canvas)
-        return whole + seen.rows * (seen.columns + (1 if self.unpad else 0))
+        visible = self.window(width, height, canvas)
+        return whole + visible.rows * (visible.columns + (1 if self.unpad else 0))
 
     def limited(self, tokens: int) -> Tiling:
         """The same with canvases of which no picture exceeds so many tokens; 0 changes nothing."""

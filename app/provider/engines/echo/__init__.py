@@ -1,1 +1,1 @@
-"""The deterministic engine that repeats what it hears."""
+"""The deterministic engine that repeats the last message."""

@@ -3,10 +3,10 @@
 For tests, demonstrations and load tests of everything but a model. It keeps the same contract
 as the real engines.
 
-``echo-vision`` first says which pictures the whole prompt has, in order, as in
-``[image 640x480 1a2b3c4d]``: pixels and the beginning of the hash. It sees a picture scaled down
-to a longer side of 1008 pixels, both sides then rounded up to whole squares of 28; each square
-counts as one token.
+``echo-vision`` first lists the images of the whole prompt, in order, as in
+``[image 640x480 1a2b3c4d]``: pixels and the beginning of the hash. It counts the tokens of an
+image scaled down to a longer side of 1008 pixels, both sides then rounded up to whole squares of
+28; each square counts as one token.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.provider.engine import EngineInfo, EngineSpec
-from app.provider.engines.echo.format import LONGEST_SIDE, SEEING, SQUARE
+from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.generation.detokenizer import TextAssembler
+from app.provider.generation.detokenizer import Detokenizer
 from app.provider.types import (
     Delta,
     End,
@@ -39,65 +39,65 @@ _WORD = re.compile(r"\s*\S+\s*")
 
 @dataclass(slots=True)
 class EchoJob:
-    """A prompt, cut into words, and how much of it has been repeated."""
+    """A prompt, cut into words, and how many of them have been sent."""
 
     words: list[str]
     prompt_tokens: int
     limit: int
-    text: TextAssembler
+    text: Detokenizer
     images: tuple[SeenImage, ...] = ()
-    said: int = 0
+    words_sent: int = 0
     started: bool = field(default=False)
 
     def step(self) -> list[Event]:
-        """Say one more word, and the end after the last one."""
+        """Send one more word, and the end after the last one."""
         events: list[Event] = []
         if not self.started:
             self.started = True
             events.append(Started(self.prompt_tokens, cached_tokens=0, images=self.images))
-        if self.said < min(self.limit, len(self.words)):
-            self._say(self.text.push(self.words[self.said].encode()), events)
-            self.said += 1
+        if self.words_sent < min(self.limit, len(self.words)):
+            self._append_delta(self.text.push(self.words[self.words_sent].encode()), events)
+            self.words_sent += 1
         if reason := self._finished():
-            self._say("" if self.text.stopped else self.text.flush(), events)
-            events.append(End(reason, Usage(self.prompt_tokens, self.said, cached_tokens=0)))
+            self._append_delta("" if self.text.stopped else self.text.flush(), events)
+            events.append(End(reason, Usage(self.prompt_tokens, self.words_sent, cached_tokens=0)))
         return events
 
-    def _say(self, text: str, events: list[Event]) -> None:
+    def _append_delta(self, text: str, events: list[Event]) -> None:
         if text:
             events.append(Delta(text))
 
     def _finished(self) -> FinishReason | None:
-        if self.text.stopped or self.said == len(self.words):
+        if self.text.stopped or self.words_sent == len(self.words):
             return "stop"
-        return "length" if self.said >= self.limit else None
+        return "length" if self.words_sent >= self.limit else None
 
 
 class EchoEngine:
-    """See the module."""
+    """Implements ``Engine`` without a model."""
 
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits = spec.limits
         self.info = EngineInfo(limits.slots, limits.context_length or CONTEXT_LENGTH)
         self._default_max_tokens = limits.default_max_tokens
-        self._sees = spec.path == str(SEEING)
+        self._takes_images = spec.path == str(VISION_PATH)
         self._jobs: dict[int, EchoJob] = {}
         progress(100)
 
     def prepare(self, prompt: Prompt) -> EchoJob:
         """Cut the messages into words; raises ContextOverflow, UnsupportedInput."""
         images = [image for message in prompt.messages for image in message.images]
-        if images and not self._sees:
+        if images and not self._takes_images:
             raise UnsupportedInput("The model echo cannot see images; echo-vision can.")
-        seen = tuple(map(_seen, images))
+        images_seen = tuple(map(_seen_image, images))
         tokens = sum(len(message.text.split()) for message in prompt.messages)
-        tokens += sum(image.tokens for image in seen)
+        tokens += sum(image.tokens for image in images_seen)
         if tokens > self.info.context_length:
             raise ContextOverflow(tokens, self.info.context_length)
         asked = [message.text for message in prompt.messages if message.role == "user"]
         words = [*map(_shown, images), *(_WORD.findall(asked[-1]) if asked else [])]
         limit = prompt.sampling.max_tokens or self._default_max_tokens
-        return EchoJob(words, tokens, limit, TextAssembler(prompt.sampling.stop), seen)
+        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), images_seen)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:
         """Take the job while a slot is free."""
@@ -129,7 +129,7 @@ def _shown(image: ImagePart) -> str:
     return f"[image {image.width}x{image.height} {image.sha256[:8]}] "
 
 
-def _seen(image: ImagePart) -> SeenImage:
+def _seen_image(image: ImagePart) -> SeenImage:
     share = min(1.0, LONGEST_SIDE / max(image.width, image.height))
     across, down = (math.ceil(side * share / SQUARE) for side in (image.width, image.height))
     return SeenImage(image.sha256, across * SQUARE, down * SQUARE, across * down)

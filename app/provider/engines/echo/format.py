@@ -1,23 +1,23 @@
-"""The echo models: no file, and hardly any memory. One of them sees."""
+"""The echo models, which have no file and take hardly any memory. One of them takes images."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.memory import Need
 
-LIBRARIES: tuple[str, ...] = ()
+LIBRARIES: dict[str, Library] = {}
 
 SQUARE = 28
-"""Pixels of the side of what becomes one token of a picture."""
+"""Side in pixels of the square that becomes one token of an image."""
 
 LONGEST_SIDE = 36 * SQUARE
-"""Pixels that a picture is scaled down to."""
+"""Pixels of the longer side that an image is scaled down to."""
 
-SEEING = Path("echo-vision")
-"""No such file is looked for: the path tells the engine that it sees."""
+VISION_PATH = Path("echo-vision")
+"""There is no such file: the path tells the engine which of the two models it is."""
 
 ECHO = ModelCard(
     "echo", "echo", "echo", Path(), size_bytes=0, context_length=4096, name="Echo", licence="mit"
@@ -26,7 +26,7 @@ ECHO_VISION = ModelCard(
     "echo-vision",
     "echo",
     "echo",
-    SEEING,
+    VISION_PATH,
     size_bytes=0,
     context_length=4096,
     tasks=("chat", "vision"),
@@ -39,7 +39,7 @@ ECHO_VISION = ModelCard(
 
 
 def read(path: Path) -> ModelCard | None:
-    """No file is an echo: a setting switches it on."""
+    """No file is an echo model: a setting adds them."""
     return None
 
 

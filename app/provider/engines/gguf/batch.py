@@ -1,61 +1,61 @@
-"""Puts what a step computes into batches: tokens of all answers in one, vectors in another."""
+"""Computes a step: the tokens of all requests in one batch, image vectors in another."""
 
 from __future__ import annotations
 
 from app.provider.engines.gguf.cache import PrefixCache
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.engines.gguf.prefill import Answer, ImageStretch, TextStretch
+from app.provider.engines.gguf.prefill import ImageChunk, SequenceState, TextChunk
 
-Text = list[tuple[TextStretch, int]]
-Shown = list[tuple[ImageStretch, int]]
-"""What is to be read, and how many tokens of it."""
-Rows = list[tuple[Answer, int]]
-"""For each answer the row of the last batch that holds the logits, where its prompt is read."""
+TextChunks = list[tuple[TextChunk, int]]
+ImageChunks = list[tuple[ImageChunk, int]]
+"""Chunks, and how many tokens of each are computed in this step."""
+LogitRows = list[tuple[SequenceState, int]]
+"""For each request the row of its logits in the last batch, once its prefill is done."""
 
 
 class Batch:
-    """Computes batches, and has the cache note what has been computed."""
+    """Computes batches, and records in the cache what is computed."""
 
     def __init__(self, context: LlamaContext, cache: PrefixCache) -> None:
         self._context = context
         self._cache = cache
 
-    def tokens(self, running: list[Answer], text: Text) -> Rows:
-        """What was drawn last of the running answers, and pieces of text."""
+    def tokens(self, running: list[SequenceState], text: TextChunks) -> LogitRows:
+        """Compute the last token of the running answers, and chunks of text."""
         rows = [(answer, self._add_token(answer)) for answer in running]
         rows += [(piece.answer, self._add_text(piece, size)) for piece, size in text]
         if rows:
             self._context.decode()
         return rows
 
-    def vectors(self, shown: Shown, *, causal: bool) -> Rows:
-        """Pieces of pictures; without ``causal`` all of one, whose vectors look at each other."""
-        rows = [(piece.answer, self._add_vectors(piece, size)) for piece, size in shown]
+    def vectors(self, images: ImageChunks, *, causal: bool) -> LogitRows:
+        """Compute chunks of images; without ``causal`` a whole image, with attention both ways."""
+        rows = [(piece.answer, self._add_vectors(piece, size)) for piece, size in images]
         if rows:
             self._context.decode_vectors(causal=causal)
         return rows
 
-    def _add_token(self, answer: Answer) -> int:
-        tokens, sequence = [answer.pending], answer.sequence
+    def _add_token(self, answer: SequenceState) -> int:
+        tokens, sequence = [answer.next_token], answer.sequence
         row = self._context.add(sequence.id, answer.position, tokens, output=True)
         self._cache.grow(sequence, tokens)
         return row
 
-    def _add_text(self, piece: TextStretch, size: int) -> int:
-        answer, last = piece.answer, piece.answer.unread == size
+    def _add_text(self, piece: TextChunk, size: int) -> int:
+        answer, last = piece.answer, piece.answer.prefill_left == size
         tokens = piece.tokens[:size]
         row = self._context.add(answer.sequence.id, piece.position, tokens, output=last)
         self._grow(answer, size)
         return row
 
-    def _add_vectors(self, piece: ImageStretch, size: int) -> int:
-        answer, last = piece.answer, piece.answer.unread == size
-        places, vectors = piece.places[:, :size], piece.vectors[:size]
-        row = self._context.add_vectors(answer.sequence.id, places, vectors, output=last)
+    def _add_vectors(self, piece: ImageChunk, size: int) -> int:
+        answer, last = piece.answer, piece.answer.prefill_left == size
+        image_positions, vectors = piece.image_positions[:, :size], piece.vectors[:size]
+        row = self._context.add_vectors(answer.sequence.id, image_positions, vectors, output=last)
         self._grow(answer, size)
         return row
 
-    def _grow(self, answer: Answer, size: int) -> None:
-        """Note tokens of the prompt: those that stand for a picture where it was vectors."""
+    def _grow(self, answer: SequenceState, size: int) -> None:
+        """Record prompt tokens as computed; image tokens stand for the vectors."""
         done = len(answer.sequence.tokens)
         self._cache.grow(answer.sequence, answer.prompt.tokens[done : done + size].tolist())

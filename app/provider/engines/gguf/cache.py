@@ -1,13 +1,13 @@
-"""Which prefix is already computed: sequences in the context, and those parked in RAM.
+"""The prefix cache: computed sequences in the context, and those parked in RAM.
 
 A finished request leaves its sequence behind. The next prompt of the same owner continues it
 (an earlier turn) or shares its cells (a common system prompt). When cells or sequence ids run
 out, the least recently used sequence is parked: copied to RAM, and copied back when its
 conversation goes on. Owners never share.
 
-A token is a cell, but where pictures stand tokens and positions differ, and llama.cpp copies and
-cuts by positions. These are computed from the prompt in hand: the prefix that it has in common
-with a sequence holds the same pictures, and always the whole of each.
+A token takes one cell, but llama.cpp copies and cuts by positions, and images have fewer positions
+than tokens. Positions are computed from the new prompt: the prefix that it shares with a sequence
+holds the same images, and each of them whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.generation.prepared import PreparedPrompt, common_prefix
+from app.provider.generation.prefix_cache import common_prefix
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 MOST_IDLE_CELLS = 1024
 """Attention passes over the cells of idle sequences too; more of them leave for RAM.
@@ -49,7 +50,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
+class ParkedSequence:
     """A sequence outside the context."""
 
     owner: str
@@ -58,7 +59,7 @@ class Parked:
 
 
 class PrefixCache:
-    """Hands out sequences that hold as much of a prompt as is known."""
+    """Hands out sequences that hold the longest computed prefix of a prompt."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class PrefixCache:
         self._free_ids = list(range(sequences))
         self._active: dict[int, Sequence] = {}
         self._idle: OrderedDict[int, Sequence] = OrderedDict()  # least recently used first
-        self._parked: OrderedDict[int, Parked] = OrderedDict()
+        self._parked: OrderedDict[int, ParkedSequence] = OrderedDict()
         self._parked_size = 0
         self._numbers = itertools.count()
 
@@ -104,7 +105,7 @@ class PrefixCache:
         return sequence
 
     def grow(self, sequence: Sequence, tokens: list[int]) -> None:
-        """Note that ``tokens`` have been computed."""
+        """Record that ``tokens`` are computed."""
         sequence.tokens.extend(tokens)
         if sequence.own_segment < 0:
             sequence.own_segment = next(self._numbers)
@@ -144,7 +145,7 @@ class PrefixCache:
 
     def _usable(
         self,
-        known: Sequence | Parked,
+        known: Sequence | ParkedSequence,
         prompt: PreparedPrompt,
         wanted: array[int],
         more_than: int,
@@ -156,7 +157,7 @@ class PrefixCache:
             return 0
         if tokens[last] != wanted[last]:
             return 0
-        length = prompt.whole_images(common_prefix(tokens, wanted))
+        length = prompt.cut_before_image(common_prefix(tokens, wanted))
         return 0 if self._whole_only and length < len(tokens) else length
 
     # ---------------------------------------------------------------- claiming
@@ -170,7 +171,7 @@ class PrefixCache:
     def _share(
         self, source: Sequence | None, shared: int, prompt: PreparedPrompt, room: int
     ) -> Sequence | None:
-        """Begin a new sequence on the common prefix, whose cells both will hold."""
+        """Begin a new sequence that shares the cells of the common prefix."""
         if not self._make_room(room - shared, ids=1, keep=source):
             return self._consume(source, room)
         sequence = Sequence(self._free_ids.pop(), prompt.owner)
@@ -181,7 +182,7 @@ class PrefixCache:
         return sequence
 
     def _consume(self, source: Sequence | None, room: int) -> Sequence | None:
-        """Where there is no room for the source beside its copy: let the source be the copy."""
+        """Reuse the source itself where there is no room for a copy beside it."""
         if source is None or source.id not in self._idle:
             return None
         del self._idle[source.id]
@@ -192,7 +193,7 @@ class PrefixCache:
         return None
 
     def _unpark(self, number: int, wanted: array[int], room: int) -> Sequence | None:
-        """Bring a sequence back; it stays parked as well where the prompt goes on otherwise."""
+        """Restore a parked sequence; it stays parked if the prompt differs after the prefix."""
         parked = self._parked[number]
         if not self._make_room(max(room, len(parked.tokens)), ids=1, keep=None):
             return None
@@ -206,11 +207,11 @@ class PrefixCache:
         return sequence
 
     def _cut(self, sequence: Sequence, prompt: PreparedPrompt, length: int) -> None:
-        """Keep the first ``length`` tokens, those of ``prompt``, but nothing of a half picture.
+        """Cut a sequence to the first ``length`` tokens of ``prompt``, and to whole images.
 
-        A memory that cannot cut starts from nothing.
+        A sequence that cannot be cut is emptied.
         """
-        length = prompt.whole_images(length)
+        length = prompt.cut_before_image(length)
         if length == len(sequence.tokens):
             return
         if not self._context.trim(sequence.id, prompt.position(length)):
@@ -223,7 +224,7 @@ class PrefixCache:
     # ---------------------------------------------------------------- room
 
     def _make_room(self, cells: int, *, ids: int, keep: Sequence | None) -> bool:
-        """Let idle sequences leave, least recently used first, until there is room."""
+        """Evict idle sequences, least recently used first, until there is room."""
         while self._free_cells() < cells or len(self._free_ids) < ids:
             leaving = next((one for one in self._idle.values() if one is not keep), None)
             if leaving is None:
@@ -232,7 +233,7 @@ class PrefixCache:
         return True
 
     def _shed_idle(self) -> None:
-        """Keep few idle cells, the most recently used ones."""
+        """Evict idle sequences down to MOST_IDLE_CELLS."""
         while self._held(idle=True) - self._held(idle=False) > MOST_IDLE_CELLS:
             self._evict(next(iter(self._idle.values())))
 
@@ -256,11 +257,11 @@ class PrefixCache:
         return sum(held.values())
 
     def _park(self, sequence: Sequence) -> None:
-        """Copy a sequence to RAM, from which the least recently parked ones leave."""
+        """Copy a sequence to RAM; the least recently parked ones are dropped."""
         if len(sequence.tokens) < SHORTEST_PARKED or not self._parked_bytes:
             return
         state = self._context.save(sequence.id)
-        self._parked[next(self._numbers)] = Parked(sequence.owner, sequence.tokens, state)
+        self._parked[next(self._numbers)] = ParkedSequence(sequence.owner, sequence.tokens, state)
         self._parked_size += len(state)
         while self._parked_size > self._parked_bytes:
             _, oldest = self._parked.popitem(last=False)

@@ -8,7 +8,7 @@ import math
 import llama_cpp
 import numpy as np
 
-from app.provider.engines.gguf.llama_batch import Places, TokenRows, VectorRows, Vectors
+from app.provider.engines.gguf.llama_batch import ImagePositions, TokenRows, VectorRows, Vectors
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.prefill_budget import BATCH_TOKENS
@@ -49,12 +49,14 @@ class LlamaContext:
         """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
         self._decode(self._rows.take())
 
-    def add_vectors(self, sequence: int, places: Places, vectors: Vectors, *, output: bool) -> int:
-        """Put vectors of a picture into the next batch of such; return the row of the last one."""
-        return self._vectors.add(sequence, places, vectors, output=output)
+    def add_vectors(
+        self, sequence: int, image_positions: ImagePositions, vectors: Vectors, *, output: bool
+    ) -> int:
+        """Put vectors of an image into the next vector batch; return the row of the last one."""
+        return self._vectors.add(sequence, image_positions, vectors, output=output)
 
     def decode_vectors(self, *, causal: bool) -> None:
-        """Compute the batch of vectors; without ``causal`` each looks at all others of it."""
+        """Compute the batch of vectors; without ``causal`` each attends to all others."""
         if not causal:
             llama_cpp.llama_set_causal_attn(self._handle, False)
         self._decode(self._vectors.take())

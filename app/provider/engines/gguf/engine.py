@@ -1,10 +1,10 @@
 """The GGUF engine: every active sequence in one batch per step.
 
-A step computes one token for each running answer and a piece of the prompts that are still
-being read; ``Pace`` bounds that piece. Pictures are looked at by another thread, while their own
-prompt waits: both need all cores, and two that share them lose more than they gain. What it finds
-is read like text, in a batch of its own because llama.cpp mixes tokens and vectors in none. It
-knows nothing of queues or HTTP.
+A step computes one token for each running answer and a chunk of the prompts that are still in
+prefill; ``PrefillBudget`` bounds that chunk. Another thread encodes images while their prompt
+waits: encoding and decoding both need all cores, and sharing them costs more than it gains. The
+image vectors are then prefilled like text, but in a batch of their own, because a llama.cpp batch
+holds either tokens or vectors. The engine knows nothing of queues or HTTP.
 """
 
 from __future__ import annotations
@@ -20,51 +20,48 @@ from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.engines.gguf.batch import Batch
 from app.provider.engines.gguf.cache import PrefixCache, Sequence
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.engines.gguf.context_plan import IDLE_SEQUENCES, plan
+from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
 from app.provider.engines.gguf.llama_batch import Vectors
-from app.provider.engines.gguf.mmproj import find_of
+from app.provider.engines.gguf.mmproj import find_mmproj_of
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.engines.gguf.prefill import (
-    Answer,
-    ImageStretch,
-    Stretch,
-    TextStretch,
-    next_stretch,
+    ImageChunk,
+    PrefillChunk,
+    SequenceState,
+    TextChunk,
+    next_chunk,
 )
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.errors import ProviderError
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
-from app.provider.generation.prepared import (
-    PreparedPrompt,
-    Writing,
-    is_being_read,
-    placed,
-    prepared,
-    share_out,
-)
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.context_plan import ContextPlan
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
+from app.provider.generation.prefix_cache import shares_running_prefill
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.types import End, Event, Progress, Prompt
 
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from app.provider.engines.gguf.image_encoder import Sight
+    from app.provider.engines.gguf.image_encoder import ImageEncoder
 
-_LOOK_SECONDS = 0.05
-"""A step with nothing to compute waits that long for a picture; bounds cancel and admission."""
+_ENCODING_WAIT_SECONDS = 0.05
+"""A step with nothing to compute waits that long for an image, so that cancelling stays quick."""
 
 
 class GgufEngine:
-    """See the module. Raises ModelNotLoadable when the file or its template is unusable."""
+    """Implements ``Engine``; raises ModelNotLoadable when the file or its template is unusable."""
 
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits = spec.limits
         self._model = LlamaModel(spec.path, limits.gpu_layers, progress)
-        self._chat = Chat(self._model.vocabulary)
+        self._chat = ChatTemplate(self._model.vocabulary)
         if limits.context_length > self._model.trained_context:
             log.warning("the model was trained for %d tokens", self._model.trained_context)
-        length, cells = plan(self._model.trained_context, self._model.bytes_per_cell(), limits)
-        self.info = EngineInfo(limits.slots, length)
+        plan = ContextPlan.of(self._model.trained_context, self._model.bytes_per_cell(), limits)
+        cells = context_cells(plan, limits.slots)
+        self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
         sequences = limits.slots + IDLE_SEQUENCES
         self._context = LlamaContext(
@@ -78,11 +75,11 @@ class GgufEngine:
             whole_only=self._model.stateful,
         )
         self._batch = Batch(self._context, self._cache)
-        self._sight = _sight(self._model, spec, length)
-        self._causal = self._sight is None or self._sight.causal
-        self._pace = Pace()
+        self._image_encoder = _image_encoder(self._model, spec, plan.length)
+        self._causal = self._image_encoder is None or self._image_encoder.causal
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, SequenceState] = {}
         self._warm_up()
 
     # ---------------------------------------------------------------- the contract
@@ -90,11 +87,13 @@ class GgufEngine:
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         limit = self.info.context_length
-        if self._sight is None:
+        if self._image_encoder is None:
             return self._chat.prepare(prompt, limit)
-        made = self._chat.prompt(prompt.messages)
-        tokens, images = placed(self._sight.framed(made.parts), self._sight.measure)
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt = self._chat.prompt(prompt.messages)
+        tokens, images = place_images(
+            self._image_encoder.framed(chat_prompt.parts), self._image_encoder.measure
+        )
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
@@ -104,24 +103,25 @@ class GgufEngine:
         return True
 
     def step(self) -> Events:
-        """One batch: a token for every running answer, a piece of the unread prompts."""
-        events = self._start_admitted() + self._settle()
-        running = [answer for answer in self._answers.values() if not answer.unread]
-        stretches = self._stretches()
-        if not running and not stretches:
+        """Compute a token for every running answer, and chunks of the prompts in prefill."""
+        events = self._start_admitted() + self._advance_images()
+        running = [answer for answer in self._answers.values() if not answer.prefill_left]
+        chunks = self._next_chunks()
+        if not running and not chunks:
             if not events:
-                wait(self._looking(), _LOOK_SECONDS, FIRST_COMPLETED)
+                wait(self._encoding_futures(), _ENCODING_WAIT_SECONDS, FIRST_COMPLETED)
             return events
-        pieces = share_out(stretches, self._pace, len(running))
-        text = [(stretch, size) for stretch, size in pieces if isinstance(stretch, TextStretch)]
-        shown = [(stretch, size) for stretch, size in pieces if isinstance(stretch, ImageStretch)]
-        shown = shown if self._causal else [(piece, piece.unread) for piece, _ in shown[:1]]
-        begun, looking = time.perf_counter(), self._looking()
+        sizes = split_prefill(chunks, self._prefill_budget, len(running))
+        text = [(chunk, size) for chunk, size in sizes if isinstance(chunk, TextChunk)]
+        images = [(chunk, size) for chunk, size in sizes if isinstance(chunk, ImageChunk)]
+        if not self._causal:
+            images = [(chunk, chunk.prefill_left) for chunk, _ in images[:1]]
+        begun, encoding = time.perf_counter(), self._encoding_futures()
         events += self._after(self._batch.tokens(running, text))
-        events += self._after(self._batch.vectors(shown, causal=self._causal))
-        if not looking:  # beside that a step takes several times as long
-            read = sum(size for _, size in (*text, *shown))
-            self._pace.record(time.perf_counter() - begun, len(running), read)
+        events += self._after(self._batch.vectors(images, causal=self._causal))
+        if not encoding:  # while an image is encoded a step takes several times as long
+            computed = sum(size for _, size in (*text, *images))
+            self._prefill_budget.record(time.perf_counter() - begun, len(running), computed)
         return events
 
     def drop(self, job: int) -> None:
@@ -133,13 +133,13 @@ class GgufEngine:
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads."""
         self._context.set_threads(threads)
-        if self._sight:
-            self._sight.set_threads(threads)
+        if self._image_encoder:
+            self._image_encoder.set_threads(threads)
 
     def close(self) -> None:
         """Free the context and the weights."""
-        if self._sight:
-            self._sight.close()
+        if self._image_encoder:
+            self._image_encoder.close()
         self._context.close()
         self._model.close()
 
@@ -149,7 +149,7 @@ class GgufEngine:
         """Give sequences to admitted jobs, in order, as far as there is room."""
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
             sequence = self._cache.claim(prompt, len(prompt.tokens) + self._limit(prompt))
             if sequence is None:
@@ -158,77 +158,82 @@ class GgufEngine:
             self._answers[job] = self._begin(job, prompt, sequence)
         return events
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
-        """Whether an answer is just computing a prefix that this prompt could share soon."""
-        reading = [one for one in self._answers.values() if one.unread]
-        return is_being_read(prompt, ((one.prompt, one.computed) for one in reading))
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
+        """Whether a prefill in progress computes a prefix that this prompt can share soon."""
+        in_prefill = [one for one in self._answers.values() if one.prefill_left]
+        return shares_running_prefill(prompt, ((one.prompt, one.computed) for one in in_prefill))
 
     def _limit(self, prompt: PreparedPrompt) -> int:
-        return prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+        return prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
 
-    def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> Answer:
+    def _begin(self, job: int, prompt: PreparedPrompt, sequence: Sequence) -> SequenceState:
         limit, cached = self._limit(prompt), len(sequence.tokens)
-        return Answer(
+        return SequenceState(
             number=job,
             prompt=prompt,
             sequence=sequence,
             sampler=Sampler(prompt.sampling, self._model.vocabulary.size, limit),
-            writing=Writing(prompt, limit, cached),
-            to_read=len(prompt.tokens) - cached,
-            unseen=tuple(image for image in prompt.images if image.start >= cached),
+            output=OutputStream(prompt, limit, cached),
+            prefill_tokens=len(prompt.tokens) - cached,
+            uncached_images=tuple(image for image in prompt.images if image.start >= cached),
         )
 
-    # ---------------------------------------------------------------- pictures
+    # ---------------------------------------------------------------- images
 
-    def _settle(self) -> Events:
-        """Have pictures looked at; tell of prompts whose pictures are seen or cannot be."""
+    def _advance_images(self) -> Events:
+        """Begin to encode images; start the requests whose images are encoded, or refuse them."""
         events: Events = []
         for answer in [one for one in self._answers.values() if not one.started]:
-            self._look(answer)
-            done = [look.vectors for look in answer.looks.values() if look.vectors.done()]
+            self._encode_images(answer)
+            pending = answer.pending_images.values()
+            done = [image.vectors for image in pending if image.vectors.done()]
             error = next(filter(None, (vectors.exception() for vectors in done)), None)
             if error is not None:
                 self.drop(answer.number)
-                events.append((answer.number, _told(error)))
-            elif len(done) == len(answer.unseen):
+                events.append((answer.number, _client_error(error)))
+            elif len(done) == len(answer.uncached_images):
                 answer.started = True
-                events.append((answer.number, answer.beginning))
+                events.append((answer.number, answer.started_event))
         return events
 
-    def _look(self, answer: Answer) -> None:
-        """Have the pictures looked at once the text before them is read."""
-        if self._sight and answer.at_picture and not answer.looks:
+    def _encode_images(self, answer: SequenceState) -> None:
+        """Begin to encode the images once the text before them is computed."""
+        if self._image_encoder and answer.at_image and not answer.pending_images:
             owner = answer.prompt.owner
-            answer.looks = {one.start: self._sight.look(owner, one) for one in answer.unseen}
+            answer.pending_images = {
+                one.start: self._image_encoder.encode(owner, one) for one in answer.uncached_images
+            }
 
-    def _looking(self) -> list[Future[Vectors]]:
-        looks = (look.vectors for one in self._answers.values() for look in one.looks.values())
-        return [vectors for vectors in looks if not vectors.done()]
+    def _encoding_futures(self) -> list[Future[Vectors]]:
+        """The images that are still being encoded."""
+        answers = self._answers.values()
+        futures = (image.vectors for one in answers for image in one.pending_images.values())
+        return [vectors for vectors in futures if not vectors.done()]
 
     # ---------------------------------------------------------------- one step
 
-    def _stretches(self) -> list[Stretch]:
-        """What can be read of the prompts that are not read yet."""
-        reading = [answer for answer in self._answers.values() if answer.unread]
-        return [stretch for one in reading if (stretch := next_stretch(one))]
+    def _next_chunks(self) -> list[PrefillChunk]:
+        """What can be computed of the prompts in prefill."""
+        in_prefill = [answer for answer in self._answers.values() if answer.prefill_left]
+        return [chunk for one in in_prefill if (chunk := next_chunk(one))]
 
-    def _after(self, rows: list[tuple[Answer, int]]) -> Events:
-        """Draw the next token of each answer, or report how far its prompt has been read."""
+    def _after(self, rows: list[tuple[SequenceState, int]]) -> Events:
+        """Draw the next token of each answer, or report the progress of its prompt."""
         return [(answer.number, event) for answer, row in rows for event in self._next(answer, row)]
 
-    def _next(self, answer: Answer, row: int) -> list[Event | ProviderError]:
-        if answer.unread:
+    def _next(self, answer: SequenceState, row: int) -> list[Event | ProviderError]:
+        if answer.prefill_left:
             return [Progress("prefill", len(answer.sequence.tokens), len(answer.prompt.tokens))]
-        answer.pending = answer.sampler.draw(self._context, row)
-        events = answer.writing.take(answer.pending, self._model.vocabulary.piece)
+        answer.next_token = answer.sampler.draw(self._context, row)
+        events = answer.output.push_token(answer.next_token, self._model.vocabulary.piece)
         if events and isinstance(events[-1], End | ProviderError):
             del self._answers[answer.number]
             self._finish(answer)
         return events
 
-    def _finish(self, answer: Answer) -> None:
-        for look in answer.looks.values():
-            look.vectors.cancel()
+    def _finish(self, answer: SequenceState) -> None:
+        for image in answer.pending_images.values():
+            image.vectors.cancel()
         answer.sampler.close()
         self._cache.release(answer.sequence)
 
@@ -239,20 +244,20 @@ class GgufEngine:
         self._context.clear()
 
 
-def _sight(model: LlamaModel, spec: EngineSpec, context_length: int) -> Sight | None:
-    """The eyes of the model, where a file for that lies beside it."""
-    eye = find_of(Path(spec.path))
-    if eye is None:
+def _image_encoder(model: LlamaModel, spec: EngineSpec, context_length: int) -> ImageEncoder | None:
+    """The image encoder of a model with an mmproj file beside it; None for others."""
+    mmproj = find_mmproj_of(Path(spec.path))
+    if mmproj is None:
         return None
-    from app.provider.engines.gguf.image_encoder import Sight  # noqa: PLC0415 libmtmd, which few models need
+    from app.provider.engines.gguf.image_encoder import ImageEncoder  # noqa: PLC0415 libmtmd, which few models need
     from app.provider.engines.gguf.mtmd import Projector  # noqa: PLC0415
 
-    projector = Projector(model, eye, spec.limits, context_length)
-    return Sight(projector, spec.limits.vision_cache_bytes)
+    projector = Projector(model, mmproj, spec.limits, context_length)
+    return ImageEncoder(projector, spec.limits.vision_cache_bytes)
 
 
-def _told(error: BaseException) -> ProviderError:
-    """The error as the client is told; what is none of ours ends the process."""
+def _client_error(error: BaseException) -> ProviderError:
+    """The error for the client; any other kind of error is raised and ends the process."""
     if isinstance(error, ProviderError):
         return error
     raise error

@@ -1,4 +1,4 @@
-"""What a GGUF file says of itself, and how many bytes its model will take."""
+"""Reads the description of a GGUF file, and predicts its model's memory."""
 
 from __future__ import annotations
 
@@ -6,29 +6,32 @@ from pathlib import Path
 
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.names import is_named_gguf
-from app.provider.engine import EngineLimits
-from app.provider.engines.gguf.context_plan import IDLE_SEQUENCES, plan
-from app.provider.engines.gguf.facts import describe, unreadable
+from app.provider.engine import EngineLimits, Library
+from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
+from app.provider.engines.gguf.model_card import describe, unreadable
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("llama_cpp",)
+LIBRARIES = {"llama_cpp": Library("llama-cpp-python", "./run.sh install")}
 
 _RUNTIME = 53 * 2**20
 """Python, numpy and llama.cpp without a model."""
 
-_EYE_RUNTIME = 12 * 2**20
+_MTMD_RUNTIME = 12 * 2**20
 """libmtmd and Pillow."""
 
 DEAD_LINK = "It is a link to a file that is not there: copy the file, or delete the link."
 
 _PATCHES_PER_TOKEN = 4
 _USUAL_PATCHES = 4096
-"""Of a picture, where the file does not say how large one may be."""
+"""Patches of an image, where the file does not state how large one may be."""
 
 _PATCH, _MASK = 40_000, 6
-"""Bytes of scratch memory for a patch, and for a pair of patches; measured with the shape of
-Qwen2.5-VL's eye on a CPU."""
+"""Bytes of scratch memory for a patch, and for a pair of patches.
+
+Measured with the shape of Qwen2.5-VL's vision tower on a CPU.
+"""
 
 
 def read(path: Path) -> ModelCard | None:
@@ -39,14 +42,14 @@ def read(path: Path) -> ModelCard | None:
 
 
 def need(card: ModelCard, limits: EngineLimits) -> Need:
-    """Bytes of the process: the mapped weights count, and all cells are taken at once.
+    """Bytes of the process. The mapped weights count, and all cells are taken at once.
 
     Scratch memory is a row of logits for each sequence, the tables of the vocabulary and the
     activations of a batch; measured with llama.cpp on CPUs.
     """
     vocabulary, hidden = card.shape.vocabulary, card.shape.hidden
     cell = 2 * card.shape.kv_numbers  # float16
-    _, cells = plan(card.context_length, cell, limits)
+    cells = context_cells(ContextPlan.of(card.context_length, cell, limits), limits.slots)
     logits = 4 * vocabulary * (limits.slots + IDLE_SEQUENCES)
     return Need(
         runtime=_RUNTIME,
@@ -60,15 +63,15 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
 
 
 def _features(vision: Vision | None, limits: EngineLimits) -> int:
-    """What is kept of pictures fills as conversations go on, like the prefix cache."""
+    """Bytes of cached image features. Like the prefix cache, they fill up over time."""
     return limits.vision_cache_bytes if vision else 0
 
 
 def _vision(vision: Vision | None, limits: EngineLimits) -> int:
-    """The eye with what it takes to look at the largest picture."""
+    """Bytes of the mmproj file, and of scratch memory for the largest image."""
     if vision is None:
         return 0
     most = min(filter(None, (vision.max_tokens, limits.image_tokens)), default=0)
     patches = _PATCHES_PER_TOKEN * most or _USUAL_PATCHES
     mask = _MASK * patches**2 if vision.max_tokens else 0
-    return _EYE_RUNTIME + vision.size_bytes + _PATCH * patches + mask
+    return _MTMD_RUNTIME + vision.size_bytes + _PATCH * patches + mask

@@ -1,4 +1,4 @@
-"""The rows of a ``llama_batch``: tokens, or vectors that stand for pictures; never both in one."""
+"""The rows of a ``llama_batch``: tokens or image vectors, never both in one batch."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 """[rows, width]"""
-Places = NDArray[np.int32]
+ImagePositions = NDArray[np.int32]
 """[sections, rows]: positions, in four sections (time, row, column, other) with M-RoPE, or one."""
 
 
 class TokenRows:
-    """Tokens, written through numpy: a prompt goes in at one stroke."""
+    """Tokens, written through numpy: a whole prompt is added in one call."""
 
     def __init__(self, size: int) -> None:
         self._token = np.zeros(size, np.int32)
@@ -28,7 +28,7 @@ class TokenRows:
         self._count = 0
 
     def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
-        """Append rows; see ``LlamaContext.add``."""
+        """Append tokens of a sequence; return the row of the last one."""
         rows = slice(self._count, self._count + len(tokens))
         self._token[rows] = tokens
         self._position[rows] = np.arange(position, position + len(tokens), dtype=np.int32)
@@ -39,7 +39,7 @@ class TokenRows:
         return self._count - 1
 
     def take(self) -> llama_cpp.llama_batch:
-        """The rows so far as a batch; the next ``add`` begins a new one."""
+        """Return the rows as a batch; the next ``add`` begins a new one."""
         count, self._count = self._count, 0
         return llama_cpp.llama_batch(
             n_tokens=count,
@@ -53,37 +53,39 @@ class TokenRows:
 
 
 class VectorRows:
-    """Vectors of pictures; what it gave last stays valid until the next ``take``."""
+    """Vectors of images; a batch stays valid until the next ``take``."""
 
     def __init__(self) -> None:
-        self._parts: list[tuple[int, Places, Vectors, bool]] = []
+        self._parts: list[tuple[int, ImagePositions, Vectors, bool]] = []
         self._taken: tuple[NDArray[Any], ...] = ()
 
-    def add(self, sequence: int, places: Places, vectors: Vectors, *, output: bool) -> int:
-        """Append rows; see ``LlamaContext.add_vectors``."""
-        self._parts.append((sequence, places, vectors, output))
+    def add(
+        self, sequence: int, image_positions: ImagePositions, vectors: Vectors, *, output: bool
+    ) -> int:
+        """Append vectors of an image; return the row of the last one."""
+        self._parts.append((sequence, image_positions, vectors, output))
         return sum(len(part[2]) for part in self._parts) - 1
 
     def take(self) -> llama_cpp.llama_batch:
-        """The rows so far as a batch; the next ``add`` begins a new one.
+        """Return the rows as a batch; the next ``add`` begins a new one.
 
-        Positions are in the order of sections over the whole batch: all times, all rows, …
+        Positions are ordered by section over the whole batch: all times, then all rows, and so on.
         """
         parts, self._parts = self._parts, []
         lengths = [len(vectors) for _, _, vectors, _ in parts]
         vectors = np.concatenate([part[2] for part in parts])
-        places = np.ascontiguousarray(np.concatenate([part[1] for part in parts], axis=1))
+        image_positions = np.ascontiguousarray(np.concatenate([part[1] for part in parts], axis=1))
         sequences = np.repeat(np.array([part[0] for part in parts], np.int32), lengths)
         per_row = np.ones(len(vectors), np.int32)
         output = np.zeros(len(vectors), np.int8)
         output[np.cumsum(lengths) - 1] = [part[3] for part in parts]
         pointers = _addresses(sequences)
-        self._taken = (vectors, places, sequences, per_row, output, pointers)
+        self._taken = (vectors, image_positions, sequences, per_row, output, pointers)
         return llama_cpp.llama_batch(
             n_tokens=len(vectors),
             token=None,
             embd=_pointer(vectors, ctypes.c_float),
-            pos=_pointer(places, ctypes.c_int32),
+            pos=_pointer(image_positions, ctypes.c_int32),
             n_seq_id=_pointer(per_row, ctypes.c_int32),
             seq_id=_sequence_ids(pointers),
             logits=_pointer(output, ctypes.c_int8),
@@ -91,7 +93,7 @@ class VectorRows:
 
 
 def _addresses(sequences: NDArray[np.int32]) -> NDArray[np.uintp]:
-    """Where the sequence of each row is written."""
+    """The address of each row's sequence number."""
     addresses = sequences.ctypes.data + 4 * np.arange(len(sequences), dtype=np.uint64)
     return addresses.astype(np.uintp)
 

@@ -1,4 +1,4 @@
-"""What llama.cpp says of the metadata in a file that it has opened."""
+"""Reads the metadata of a file that llama.cpp has opened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keys(model: llama_cpp.llama_model_p) -> list[str]:
 
 
 def value(model: llama_cpp.llama_model_p, key: str) -> bytes | None:
-    """A value as text, as long as it may be; None where there is none."""
+    """A value as text, however long; None where there is none."""
     room = 128
     while True:
         buffer = ctypes.create_string_buffer(room)

@@ -11,7 +11,7 @@ from functools import cache
 import llama_cpp
 
 from app.provider.engines.gguf import metadata
-from app.provider.engines.gguf.vocabulary import LlamaVocabulary
+from app.provider.engines.gguf.tokenizer import LlamaTokenizer
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.bounds import MOST_TOKENS, check_number, check_tokens
 
@@ -35,17 +35,17 @@ class LibraryLog:
             self._lines = [*self._lines[-4:], line]
 
     def forget(self) -> None:
-        """Begin anew: what comes now belongs to another file."""
+        """Drop the errors of the file before."""
         self._lines = []
 
     def reason(self) -> str:
-        """Return what was said first among the last errors, without the name of the function."""
+        """Return the first of the last errors, without the name of the function."""
         return self._lines[0].split(": ", 1)[-1] if self._lines else "no reason was given"
 
 
 @cache
 def library_log() -> LibraryLog:
-    """The one log of this process: the library would call one that is gone."""
+    """The one log of this process: the library would call back an object that is freed."""
     return LibraryLog()
 
 
@@ -65,11 +65,11 @@ class LlamaModel:
             raise ModelNotLoadable(f"llama.cpp cannot load the file: {self.log.reason()}")
         if llama_cpp.llama_model_has_encoder(self.handle):
             raise ModelNotLoadable("Models with an encoder (T5 and the like) are not supported.")
-        self.vocabulary = LlamaVocabulary(self.handle)
+        self.vocabulary = LlamaTokenizer(self.handle)
         self._check_numbers()
 
     def _check_numbers(self) -> None:
-        """Refuse a context and tokens that cannot be, before memory is taken for them."""
+        """Refuse an impossible context length or token id before memory is taken for it."""
         context = self._stated(f"{self._architecture}.context_length")
         check_number("context_length", context, MOST_TOKENS, least=1)
         for name in ("bos_token_id", "eos_token_id"):
@@ -92,7 +92,7 @@ class LlamaModel:
 
     @property
     def embedding_width(self) -> int:
-        """Numbers in a vector that stands for a token at the model's entrance."""
+        """Width of the model's input embeddings."""
         return int(llama_cpp.llama_model_n_embd_inp(self.handle))
 
     @property
@@ -117,10 +117,10 @@ class LlamaModel:
         llama_cpp.llama_model_free(self.handle)
 
 
-def open_vocabulary(path: str) -> LlamaVocabulary:
-    """Only the vocabulary and the metadata of a file, without its weights.
+def open_vocabulary(path: str) -> LlamaTokenizer:
+    """Open only the vocabulary and the metadata of a file, without its weights.
 
-    It stays open as long as the process lives. Raises ModelNotLoadable.
+    The file stays open as long as the process lives. Raises ModelNotLoadable.
     """
     library_log().forget()
     params = llama_cpp.llama_model_default_params()
@@ -128,7 +128,7 @@ def open_vocabulary(path: str) -> LlamaVocabulary:
     handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
     if not handle:
         raise ModelNotLoadable(f"llama.cpp cannot load the file: {library_log().reason()}")
-    return LlamaVocabulary(handle)
+    return LlamaTokenizer(handle)
 
 
 def _whole_percents(progress: Callable[[int], None]) -> Callable[[float, object], bool]:

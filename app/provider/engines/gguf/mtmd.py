@@ -1,4 +1,4 @@
-"""libmtmd: the weights that turn pictures into vectors, and what a picture becomes."""
+"""libmtmd: turns images into vectors, and tells what an image becomes in a prompt."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from llama_cpp import mtmd_cpp as mtmd
 
 from app.provider.architectures.qwen_vl_pixels import Pixels, scaled
 from app.provider.engine import EngineLimits
-from app.provider.engines.gguf.layout import Chunk, Layout, layout
-from app.provider.engines.gguf.llama_batch import Places, Vectors
-from app.provider.engines.gguf.mmproj import Eye
+from app.provider.engines.gguf.image_layout import Chunk, ImageLayout, layout
+from app.provider.engines.gguf.llama_batch import ImagePositions, Vectors
+from app.provider.engines.gguf.mmproj import Mmproj
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.prefill_budget import BATCH_TOKENS
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 from app.provider.types import ImagePart
 
 _SIZES = 256
-"""Layouts of so many sizes of pictures are kept; one takes up to some 100 KB."""
+"""Layouts of so many image sizes are kept; one takes up to some 100 KB."""
 
 _SHARE = 2
-"""A picture that we scale takes at most one of so many parts of the context."""
+"""An image that is scaled here takes at most one of so many parts of the context."""
 
 
 class Projector:
     """An mmproj file in memory; raises ModelNotLoadable. ``encode`` belongs to one thread.
 
-    Pictures are scaled here as the model was trained, where that is known: libmtmd would keep
-    their shape and fill up with black. A picture is then exactly what libmtmd takes as it is.
+    Where it is known how the model was trained, images are scaled here: libmtmd would keep their
+    shape and pad them with black. libmtmd then takes the scaled image unchanged.
     """
 
     def __init__(
-        self, model: LlamaModel, eye: Eye, limits: EngineLimits, context_length: int
+        self, model: LlamaModel, mmproj: Mmproj, limits: EngineLimits, context_length: int
     ) -> None:
         self._model = model
-        self._path = eye.path
+        self._path = mmproj.path
         self._on_gpu = limits.gpu_layers != 0
         self._limit = limits.image_tokens
-        bounds = eye.scaling and eye.scaling.limited(context_length // _SHARE)
+        bounds = mmproj.scaling and mmproj.scaling.limited(context_length // _SHARE)
         self._scaling = bounds and bounds.limited(limits.image_tokens)
         self._threads = self._wanted_threads = limits.threads
         self._lock = threading.Lock()
@@ -56,15 +56,15 @@ class Projector:
         self.causal = not mtmd.mtmd_decode_use_non_causal(self._handle, None)
         self._layout_of = lru_cache(_SIZES)(self._measured)
 
-    def layout(self, part: ImagePart) -> Layout:
-        """What a picture becomes in a prompt; for any thread. Raises UnsupportedInput.
+    def layout(self, part: ImagePart) -> ImageLayout:
+        """Tokens and vectors of an image in a prompt; for any thread. Raises UnsupportedInput.
 
-        It depends on the size alone, so the picture is not decoded.
+        They depend on the size alone, so the image is not decoded.
         """
         return self._layout_of(part.width, part.height)
 
     def encode(self, image: PlacedImage) -> Vectors:
-        """Look at a picture: the vectors [rows, width] of all its pieces.
+        """Encode an image: the vectors [rows, width] of all its pieces.
 
         Raises UnsupportedInput when it cannot be read, ProviderError when libmtmd fails.
         """
@@ -101,7 +101,7 @@ class Projector:
         return cast("mtmd.mtmd_context_p", handle)
 
     def _use_threads(self) -> None:
-        """Open the file again where the number of threads has changed: libmtmd fixes it then."""
+        """Open the file again if the number of threads has changed: libmtmd cannot change it."""
         if self._threads == self._wanted_threads:
             return
         with self._lock:
@@ -110,9 +110,11 @@ class Projector:
             try:
                 self._handle = self._open()
             except ModelNotLoadable as error:
-                raise RuntimeError(str(error)) from error  # no way on: it ends the process
+                raise RuntimeError(
+                    str(error)
+                ) from error  # the projector is gone: this ends the process
 
-    def _measured(self, width: int, height: int) -> Layout:
+    def _measured(self, width: int, height: int) -> ImageLayout:
         if self._scaling:
             width, height = self._scaling.size(width, height)
         with self._lock, self._tokenized(width, height) as chunks:
@@ -130,7 +132,7 @@ class Projector:
     def _tokenized(
         self, width: int, height: int, pixels: Pixels | None = None
     ) -> Iterator[Sequence[mtmd.mtmd_input_chunk_p]]:
-        """The chunks that a picture becomes; without pixels only their lengths count."""
+        """The chunks of an image; without ``pixels`` only their lengths are valid."""
         data = ctypes.POINTER(ctypes.c_uint8)()
         if pixels is not None:
             data = np.ascontiguousarray(pixels).ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
@@ -152,12 +154,12 @@ class Projector:
         length = mtmd.mtmd_input_chunk_get_n_tokens(chunk)
         positions = mtmd.mtmd_input_chunk_get_n_pos(chunk)
         if _is_image(chunk):
-            return Chunk(length, positions, places=self._places(chunk, length))
+            return Chunk(length, positions, image_positions=self._image_positions(chunk, length))
         count = ctypes.c_size_t()
         tokens = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
         return Chunk(length, positions, tokens=tuple(tokens[: count.value]) if tokens else ())
 
-    def _places(self, chunk: mtmd.mtmd_input_chunk_p, length: int) -> Places:
+    def _image_positions(self, chunk: mtmd.mtmd_input_chunk_p, length: int) -> ImagePositions:
         if not self._mrope:
             return np.arange(length, dtype=np.int32)[None]
         found = (mtmd.mtmd_decoder_pos * length)()

@@ -1,4 +1,4 @@
-"""An answer from its prompt to its end, and what of the prompt can be read next."""
+"""The state of a request, and the part of its prompt that can be computed next."""
 
 from __future__ import annotations
 
@@ -6,61 +6,62 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from app.provider.engines.gguf.cache import Sequence
-from app.provider.engines.gguf.layout import Layout
-from app.provider.engines.gguf.llama_batch import Places, Vectors
+from app.provider.engines.gguf.image_layout import ImageLayout
+from app.provider.engines.gguf.llama_batch import ImagePositions, Vectors
 from app.provider.engines.gguf.sampler import Sampler
-from app.provider.generation.prepared import PlacedImage, PreparedPrompt, Writing
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
 from app.provider.types import Started
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A picture that has to be read: how it is laid out, and its vectors, now or soon."""
+class PendingImage:
+    """An image whose vectors are being computed, or are there already."""
 
-    layout: Layout
+    layout: ImageLayout
     vectors: Future[Vectors]
 
 
 @dataclass(slots=True)
-class Answer:
-    """A prompt being read, then its answer being written, in one sequence of the context.
+class SequenceState:
+    """A request in one sequence of the context: prefill of its prompt, then its answer.
 
-    ``unseen`` are the pictures that the sequence does not hold. Text before them is read first,
-    then all are looked at (``looks``, by where they start). When that is done the client is told
-    that the answer has ``started``, and the rest is read.
+    ``uncached_images`` are those that the sequence does not hold. The text before them is computed
+    first, then all of them are encoded (``pending_images``, by the token they start at). After that
+    the request has ``started``, and the rest of the prompt is computed.
     """
 
     number: int
     prompt: PreparedPrompt
     sequence: Sequence
     sampler: Sampler
-    writing: Writing
-    to_read: int
-    unseen: tuple[PlacedImage, ...] = ()
-    looks: dict[int, Look] = field(default_factory=dict)
+    output: OutputStream
+    prefill_tokens: int
+    uncached_images: tuple[PlacedImage, ...] = ()
+    pending_images: dict[int, PendingImage] = field(default_factory=dict)
     started: bool = False
-    pending: int = -1  # drawn, not yet computed
+    next_token: int = -1  # drawn, not yet computed
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens that are not computed yet."""
         return max(0, len(self.prompt.tokens) - len(self.sequence.tokens))
 
     @property
-    def at_picture(self) -> bool:
-        """Whether what is to be read next is a picture."""
-        return any(one.start <= len(self.sequence.tokens) for one in self.unseen)
+    def at_image(self) -> bool:
+        """Whether an image comes next in the prompt."""
+        return any(one.start <= len(self.sequence.tokens) for one in self.uncached_images)
 
     @property
     def computed(self) -> int:
-        """Prompt tokens that others can share: none of a half picture."""
-        return self.prompt.whole_images(len(self.sequence.tokens))
+        """Prompt tokens that other requests can share; they end inside no image."""
+        return self.prompt.cut_before_image(len(self.sequence.tokens))
 
     @property
-    def beginning(self) -> Started:
-        """What the client is told when nothing can be refused any more."""
+    def started_event(self) -> Started:
+        """The event for the client, sent when nothing can be refused any more."""
         length = len(self.prompt.tokens)
-        return Started(length, length - self.to_read, self.prompt.seen)
+        return Started(length, length - self.prefill_tokens, self.prompt.reported_images)
 
     @property
     def position(self) -> int:
@@ -69,20 +70,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """What can be read of a prompt in one go; ``unread`` tokens long."""
+class PrefillChunk:
+    """The next ``prefill_left`` tokens of a prompt that can be computed in one batch."""
 
-    answer: Answer
-    unread: int
+    answer: SequenceState
+    prefill_left: int
 
     @property
-    def to_read(self) -> int:
-        """Tokens of the whole prompt that were to compute when it began."""
-        return self.answer.to_read
+    def prefill_tokens(self) -> int:
+        """Prompt tokens that were not in the cache when the request began."""
+        return self.answer.prefill_tokens
 
 
 @dataclass(frozen=True, slots=True)
-class TextStretch(Stretch):
+class TextChunk(PrefillChunk):
     """Tokens from a position on."""
 
     position: int
@@ -90,34 +91,34 @@ class TextStretch(Stretch):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageStretch(Stretch):
-    """Vectors of a picture, with their positions."""
+class ImageChunk(PrefillChunk):
+    """Vectors of an image, with their positions."""
 
-    places: Places
+    image_positions: ImagePositions
     vectors: Vectors
 
 
-def next_stretch(answer: Answer) -> Stretch | None:
-    """What can be read next; None while pictures are being looked at."""
-    if answer.at_picture and not answer.started:
+def next_chunk(answer: SequenceState) -> PrefillChunk | None:
+    """The part of a prompt that can be computed next; None while its images are being encoded."""
+    if answer.at_image and not answer.started:
         return None
     prompt, done = answer.prompt, len(answer.sequence.tokens)
     image = next((one for one in prompt.images if one.end > done), None)
     if image is not None and image.start <= done:
-        return _of_image(answer, image)
+        return _image_chunk(answer, image)
     end = image.start if image else len(prompt.tokens)
-    return TextStretch(answer, end - done, answer.position, prompt.tokens[done:end].tolist())
+    return TextChunk(answer, end - done, answer.position, prompt.tokens[done:end].tolist())
 
 
-def _of_image(answer: Answer, image: PlacedImage) -> Stretch:
-    look = answer.looks[image.start]
+def _image_chunk(answer: SequenceState, image: PlacedImage) -> PrefillChunk:
+    job = answer.pending_images[image.start]
     offset = len(answer.sequence.tokens) - image.start
-    piece = look.layout.piece_at(offset)
+    piece = job.layout.piece_at(offset)
     done = offset - piece.start
     left = piece.length - done
     position = answer.prompt.position(image.start) + piece.position
-    if piece.places is None:
-        return TextStretch(answer, left, position + done, list(piece.tokens[done:]))
-    vectors = look.vectors.result()[piece.row + done : piece.row + piece.length]
-    places = piece.places[:, done:] + position
-    return ImageStretch(answer, left, places, vectors)
+    if piece.image_positions is None:
+        return TextChunk(answer, left, position + done, list(piece.tokens[done:]))
+    vectors = job.vectors.result()[piece.row + done : piece.row + piece.length]
+    image_positions = piece.image_positions[:, done:] + position
+    return ImageChunk(answer, left, image_positions, vectors)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import llama_cpp
 
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 _RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: draws a seed of its own
 
 
 class Sampler:
-    """One request's way to draw. Penalties see the tokens drawn from it: the answer so far."""
+    """The sampler of one request. Penalties count the tokens that it has drawn."""
 
-    def __init__(self, sampling: Sampling, vocabulary_size: int, longest_answer: int) -> None:
+    def __init__(self, sampling: Sampling, vocabulary_size: int, max_answer_tokens: int) -> None:
         samplers = _drawing(sampling) if sampling.temperature > 0 else []
         if _penalises(sampling):
             penalties = llama_cpp.llama_sampler_init_penalties(
                 vocabulary_size,
-                longest_answer,
+                max_answer_tokens,
                 sampling.repeat_penalty,
                 sampling.frequency_penalty,
                 sampling.presence_penalty,

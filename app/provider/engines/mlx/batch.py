@@ -1,7 +1,7 @@
 """mlx-lm's ``BatchGenerator`` with its rows named by jobs. Belongs to one thread, as MLX does.
 
-One ``step`` is one token for every running row and then a piece of every prompt that is being
-read. mlx-lm computes one token ahead: a token is reported while the next one is computed.
+One ``step`` computes one token for every running row and then a chunk of every prompt in prefill.
+mlx-lm computes one token ahead: a token is reported while the next one is computed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any
 import mlx.core as mx
 
 from app.provider.engines.mlx.model import MlxModel
-from app.provider.engines.mlx.sampler import drawing, penalising
-from app.provider.generation.prepared import NO_TOKEN
+from app.provider.engines.mlx.sampler import make_logits_processors, make_sampler
+from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
 _NEVER = 2**30
@@ -29,7 +29,7 @@ Cache = list[Any]
 
 
 class Batch:
-    """Rows of ``model`` that are read and written together, at most ``rows``."""
+    """At most ``rows`` requests that ``model`` computes together."""
 
     def __init__(self, model: MlxModel, rows: int) -> None:
         generate = importlib.import_module("mlx_lm.generate")  # a function has the same name
@@ -42,27 +42,32 @@ class Batch:
         self._begun: set[int] = set()  # mlx-lm's numbers of answers that have a token
 
     def add(
-        self, job: int, known: array[int], cache: Cache, unread: array[int], sampling: Sampling
+        self,
+        job: int,
+        cached_tokens: array[int],
+        cache: Cache,
+        new_tokens: array[int],
+        sampling: Sampling,
     ) -> None:
-        """Begin to read ``unread`` after what is ``known``, whose keys and values ``cache`` has."""
+        """Begin to prefill ``new_tokens``; ``cache`` holds the keys of ``cached_tokens``."""
         (row,) = self._generator.insert(
-            [unread.tolist()],
+            [new_tokens.tolist()],
             max_tokens=[_NEVER],
             caches=[cache],
-            all_tokens=[known.tolist()],
-            samplers=[drawing(sampling)],
-            logits_processors=[penalising(sampling)],
+            all_tokens=[cached_tokens.tolist()],
+            samplers=[make_sampler(sampling)],
+            logits_processors=[make_logits_processors(sampling)],
         )
         self._rows[job], self._jobs[row] = row, job
 
-    def step(self, piece: int) -> tuple[dict[int, int], dict[int, int]]:
-        """Advance all rows; at most ``piece`` tokens of each prompt.
+    def step(self, chunk: int) -> tuple[dict[int, int], dict[int, int]]:
+        """Advance all rows; at most ``chunk`` tokens of each prompt.
 
-        Returns how many unread tokens of each prompt have been read, and the tokens drawn, both
-        by job; NO_TOKEN where an answer begins with NaN (to look every time would cost a wait for
-        the device).
+        Returns how many new tokens of each prompt are computed, and the tokens drawn, both by job.
+        NO_TOKEN stands for NaN, which is checked at the first token only: every check waits for
+        the device.
         """
-        self._generator.prefill_step_size = piece
+        self._generator.prefill_step_size = chunk
         prompts, answers = self._generator.next()
         read = {self._jobs[one.uid]: one.progress[0] for one in prompts}
         return read, {self._jobs[one.uid]: self._token(one) for one in answers}
@@ -74,14 +79,14 @@ class Batch:
         return NO_TOKEN if math.isnan(answer.logprobs[0].item()) else int(answer.token)
 
     def cache_of(self, job: int) -> tuple[array[int], Cache]:
-        """What has been computed of a job: its tokens, and a cache that must be ``settle``d."""
+        """The computed tokens of a job, and their cache, which must be ``settle``d to be kept."""
         row = self._rows[job]
         with mx.stream(self._generator.stream):
             cache, tokens = self._generator.extract_cache([row])[row]
-        return array("i", tokens), self._model.computed(cache)
+        return array("i", tokens), self._model.sequence_cache(cache)
 
     def settle(self, cache: Cache) -> Cache:
-        """Copy a row out of the arrays of the whole batch, or it would keep them alive."""
+        """Copy a row out of the arrays of the whole batch, which it would keep alive."""
         with mx.stream(self._generator.stream):
             mx.eval([one.state for one in cache])
         return cache
@@ -96,12 +101,12 @@ class Batch:
             self._generator.remove(rows)
 
     def close(self) -> None:
-        """Give back what mlx-lm has set for the whole process."""
+        """Undo what mlx-lm has set for the whole process."""
         self._generator.close()
 
 
 def shortened(cache: Cache, tokens: int) -> Cache:
-    """The same without its last ``tokens``; the arrays are shared, ``cache`` stays as it is."""
+    """Copy ``cache`` without its last ``tokens``; the arrays are shared."""
     shorter = copy.deepcopy(cache)
     if tokens:
         for layer in shorter:

@@ -1,8 +1,8 @@
 """``python -m app.provider.engines.mlx.convert SOURCE TARGET BITS DTYPE``: Hugging Face to MLX.
 
-A process of its own, because the weights of a model stay in memory until it ends. ``BITS`` 0
-leaves the weights unquantised; ``DTYPE`` ``-`` leaves their type. Ends with one sentence on the
-standard error and status 1 when it cannot be done.
+It runs in a process of its own, because the weights of a model stay in memory until that ends.
+``BITS`` 0 leaves the weights unquantised; ``DTYPE`` ``-`` leaves their type. When the model cannot
+be converted, it prints one sentence to the standard error and exits with status 1.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_map
 
-from app.provider.engine import ENGINES, UNWANTED
-from app.provider.engines.mlx import vlm
+from app.provider.engines.mlx import UNWANTED_LIBRARIES, vlm
 from app.provider.engines.mlx.model import load, settings
 from app.provider.errors import ModelNotLoadable
 
@@ -39,7 +38,7 @@ def convert(source: Path, target: Path, bits: int = 0, dtype: str = "") -> None:
     """Write ``target``, a new folder; raises ModelNotLoadable."""
     utils = importlib.import_module("mlx_lm.utils")
     config = settings(source)
-    model, config = (vlm.load if vlm.sees(config) else load)(source, config)
+    model, config = (vlm.load if vlm.takes_images(config) else load)(source, config)
     if "quantization" in config or "quantization_config" in config:
         raise ModelNotLoadable("The model is quantised already: convert the original.")
     if dtype:
@@ -60,14 +59,14 @@ def convert(source: Path, target: Path, bits: int = 0, dtype: str = "") -> None:
 
 
 def _save(config: dict[str, Any], path: Path) -> None:
-    """Write what is left of a configuration: nothing of pictures where they cannot be seen."""
-    gone = {"_name_or_path"} | (set() if vlm.sees(config) else {"vision_config"})
+    """Write the configuration, without ``vision_config`` where the model takes no images here."""
+    gone = {"_name_or_path"} | (set() if vlm.takes_images(config) else {"vision_config"})
     kept = {key: value for key, value in sorted(config.items()) if key not in gone}
     path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
 def _quantised(model: Any) -> Callable[[str, Any], bool | dict[str, Any]]:
-    """Which layers are packed: those the architecture names, and none that looks at pictures."""
+    """Choose the layers to pack: those that the architecture names, none of the vision tower."""
     named = getattr(model, "quant_predicate", None)
 
     def packed(path: str, layer: Any) -> bool | dict[str, Any]:
@@ -87,7 +86,7 @@ def _cast(weight: Any, dtype: str) -> Any:
 def main() -> None:
     """Convert what the arguments name."""
     source, target, bits, dtype = sys.argv[1:]
-    for library in UNWANTED[ENGINES["mlx"]]:
+    for library in UNWANTED_LIBRARIES:
         sys.modules[library] = None  # type: ignore[assignment]
     try:
         convert(Path(source), Path(target), int(bits), dtype.strip("-"))

@@ -1,7 +1,7 @@
 """The MLX engine: continuous batching on mlx-lm, with prefix reuse.
 
-For MLX folders, and for Hugging Face folders of an architecture that mlx-lm knows. On Apple
-silicon the GPU computes; elsewhere MLX uses one CPU thread, whatever it is allowed.
+It serves MLX folders, and Hugging Face folders of an architecture that mlx-lm knows. On Apple
+silicon the GPU computes; elsewhere MLX uses one CPU thread, however many it may use.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from app.provider.architectures.qwen_vl import IMAGE_TEXT
 from app.provider.engine import EngineInfo, EngineLimits, EngineSpec, Events
 from app.provider.engines.mlx.batch import Batch, Cache, shortened
 from app.provider.engines.mlx.format import buffer_bytes
-from app.provider.engines.mlx.image_encoder import Sight
+from app.provider.engines.mlx.image_encoder import MlxImageEncoder
 from app.provider.engines.mlx.model import MlxModel
-from app.provider.engines.mlx.mrope_positions import Seen
-from app.provider.engines.mlx.vision_model import SeeingModel, opened
+from app.provider.engines.mlx.vision_model import VisionModel, open_model
 from app.provider.errors import ProviderError, UnsupportedInput
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import (
-    PreparedPrompt,
-    Writing,
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.context_plan import ContextPlan
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget
+from app.provider.generation.prefix_cache import (
+    SHORTEST,
+    PrefixStore,
     common_prefix,
-    is_being_read,
-    placed,
-    prepared,
+    shares_running_prefill,
 )
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
@@ -45,65 +45,66 @@ BLOCK = 256
 
 
 @dataclass(slots=True)
-class Answer:
-    """A prompt being read, then its answer being written, in one row of the batch."""
+class SequenceState:
+    """A request in one row of the batch: prefill of its prompt, then its answer."""
 
     prompt: PreparedPrompt
-    writing: Writing
+    output: OutputStream
     cached: int
     read: int = 0
 
     @property
     def done(self) -> int:
-        """Prompt tokens whose keys and values exist."""
+        """Prompt tokens whose keys and values are computed."""
         return self.cached + self.read
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens that are not computed yet."""
         return len(self.prompt.tokens) - self.done
 
     @property
-    def to_read(self) -> int:
-        """Prompt tokens that had to be computed when it began."""
+    def prefill_tokens(self) -> int:
+        """Prompt tokens that were not in the cache when it began."""
         return len(self.prompt.tokens) - self.cached
 
 
 class MlxEngine:
-    """See the module. Raises ModelNotLoadable when the folder cannot be used."""
+    """Implements ``Engine``; raises ModelNotLoadable when the folder cannot be used."""
 
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder)
+        self._vocabulary = HubTokenizer(folder)
         progress(0)
-        self._model = opened(folder)
-        self._sight = _sight(self._model, limits)
-        self._chat = Chat(self._vocabulary, IMAGE_TEXT if self._sight else "")
+        self._model = open_model(folder)
+        self._image_encoder = _image_encoder(self._model, limits)
+        self._chat = ChatTemplate(self._vocabulary, IMAGE_TEXT if self._image_encoder else "")
         mx.set_cache_limit(buffer_bytes(self._model.size))
         mx.clear_cache()
         progress(100)
-        length, self._cells = _plan(self._model, limits)
-        self.info = EngineInfo(limits.slots, length)
+        plan = _plan(self._model, limits)
+        self._cells = plan.cells
+        self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
         self._batch = Batch(self._model, limits.slots)
         self._store: PrefixStore[Cache] = PrefixStore(
             limits.prefix_cache_bytes, whole_only=self._model.stateful
         )
-        self._pace = Pace()
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[int, Answer] = {}
-        self._looking: set[int] = set()  # admitted, their pictures are being looked at
+        self._answers: dict[int, SequenceState] = {}
+        self._awaiting_images: set[int] = set()  # admitted, their images are being encoded
 
     # ---------------------------------------------------------------- the contract
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         limit = self.info.context_length
-        if self._sight is None:
+        if self._image_encoder is None:
             return self._chat.prepare(prompt, limit)
-        made = self._chat.prompt(prompt.messages)
-        tokens, images = placed(made.parts, self._sight.measure)
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt = self._chat.prompt(prompt.messages)
+        tokens, images = place_images(chat_prompt.parts, self._image_encoder.measure)
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free and its longest answer can be promised."""
@@ -118,27 +119,28 @@ class MlxEngine:
         return True
 
     def step(self) -> Events:
-        """A token for every running answer, and a piece of every prompt that is not read."""
+        """Compute a token for every running answer, and a chunk of every prompt in prefill."""
         events = self._start_admitted()
-        reading = [one for one in self._answers.values() if one.unread]
-        running = len(self._answers) - len(reading)
-        if self._sight:
-            self._sight.work(self._pace.spare(running), alone=not self._answers)
+        in_prefill = [one for one in self._answers.values() if one.prefill_left]
+        running = len(self._answers) - len(in_prefill)
+        if self._image_encoder:
+            seconds = self._prefill_budget.spare_seconds(running)
+            self._image_encoder.work(seconds, alone=not self._answers)
         if not self._answers:
             return events
         begun = time.perf_counter()
-        read, drawn = self._batch.step(self._piece(reading, running))
+        read, drawn = self._batch.step(self._chunk_tokens(in_prefill, running))
         computed = sum(done - self._answers[job].read for job, done in read.items())
         events += self._note_read(read)
-        self._pace.record(time.perf_counter() - begun, running, computed)
-        return events + self._write(drawn)
+        self._prefill_budget.record(time.perf_counter() - begun, running, computed)
+        return events + self._emit(drawn)
 
     def drop(self, job: int) -> None:
         """Forget the job; what it computed stays reusable."""
         self._admitted.pop(job, None)
-        self._looking.discard(job)
-        if self._sight:
-            self._sight.forget(job)
+        self._awaiting_images.discard(job)
+        if self._image_encoder:
+            self._image_encoder.forget(job)
         if job in self._answers:
             self._finish([job])
 
@@ -148,48 +150,47 @@ class MlxEngine:
     def close(self) -> None:
         """Free the batch; the weights go with the process."""
         self._batch.close()
-        if self._sight:
-            self._sight.close()
+        if self._image_encoder:
+            self._image_encoder.close()
 
     # ---------------------------------------------------------------- admission
 
     def _start_admitted(self) -> Events:
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
-            if said := self._started(job, prompt):
+            if event := self._start(job, prompt):
                 del self._admitted[job]
-                self._looking.discard(job)
-                events.append((job, said))
-            elif job not in self._looking:
-                self._looking.add(job)
+                self._awaiting_images.discard(job)
+                events.append((job, event))
+            elif job not in self._awaiting_images:
+                self._awaiting_images.add(job)
                 events.append((job, Progress("prefill", 0, len(prompt.tokens))))
         return events
 
-    def _started(self, job: int, prompt: PreparedPrompt) -> Started | UnsupportedInput | None:
-        """Start to read; None while pictures are being looked at, an error where one is none."""
-        cached, cache = self._known(prompt)
-        pictures: Sequence[Seen] | None = ()
-        if self._sight:
+    def _start(self, job: int, prompt: PreparedPrompt) -> Started | UnsupportedInput | None:
+        """Start prefill; None while images are being encoded, an error where one is broken."""
+        cached, cache = self._cached_prefix(prompt)
+        images: Sequence[ImageFeatures[mx.array]] | None = ()
+        if self._image_encoder:
             try:
-                pictures = self._sight.seen(job, prompt, cached)
+                images = self._image_encoder.features(job, prompt, cached)
             except UnsupportedInput as error:
-                self._sight.forget(job)
+                self._image_encoder.forget(job)
                 return error
-        if pictures is None:
+        if images is None:
             return None
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
-        self._answers[job] = Answer(prompt, Writing(prompt, limit, cached), cached)
-        known, unread = prompt.tokens[:cached], prompt.tokens[cached:]
-        rows = self._model.placed(cache(), prompt, cached, pictures)
-        self._batch.add(job, known, rows, unread, prompt.sampling)
-        return Started(len(prompt.tokens), cached, prompt.seen)
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+        self._answers[job] = SequenceState(prompt, OutputStream(prompt, limit, cached), cached)
+        row = self._model.batch_cache(cache(), prompt, cached, images)
+        self._batch.add(job, prompt.tokens[:cached], row, prompt.tokens[cached:], prompt.sampling)
+        return Started(len(prompt.tokens), cached, prompt.reported_images)
 
-    def _known(self, prompt: PreparedPrompt) -> tuple[int, Callable[[], Cache]]:
-        """The longest computed prefix; never the whole, as the last token's logits are needed.
+    def _cached_prefix(self, prompt: PreparedPrompt) -> tuple[int, Callable[[], Cache]]:
+        """Find the longest computed prefix: its length, and a function that copies it.
 
-        It ends in no picture, and is only copied when it is asked for.
+        It never holds the last token, whose logits are needed, and ends inside no image.
         """
         wanted = prompt.tokens[:-1]
         running, common = self._best_running(prompt.owner, wanted)
@@ -197,16 +198,16 @@ class MlxEngine:
         least = max(common, SHORTEST - 1)
         kept, length = self._store.find(prompt.owner, wanted, more_than=least)
         if kept is not None:
-            whole = prompt.whole_images(length)
+            whole = prompt.cut_before_image(length)
             return whole, lambda: shortened(kept.state, len(kept.tokens) - whole)
-        whole = prompt.whole_images(common)
+        whole = prompt.cut_before_image(common)
         if running is not None and whole:
             tokens, cache = self._batch.cache_of(running)
             return whole, lambda: shortened(cache, len(tokens) - whole)
         return 0, self._model.new_cache
 
     def _best_running(self, owner: str, wanted: array[int]) -> tuple[int | None, int]:
-        """The running job that shares the longest prefix, and how long that is."""
+        """Find the job in the batch that shares the longest prefix, and the length of that."""
         best, longest = None, SHORTEST - 1
         for job, other in self._answers.items():
             if other.prompt.owner == owner and not self._model.stateful:
@@ -215,41 +216,41 @@ class MlxEngine:
                     best, longest = job, common
         return best, longest if best is not None else 0
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
-        """Whether an answer is just computing a prefix that this prompt could share soon."""
-        reading = [one for one in self._answers.values() if one.unread]
-        return is_being_read(prompt, ((one.prompt, one.done) for one in reading))
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
+        """Whether a prefill in progress computes a prefix that this prompt can share soon."""
+        in_prefill = [one for one in self._answers.values() if one.prefill_left]
+        return shares_running_prefill(prompt, ((one.prompt, one.done) for one in in_prefill))
 
     def _room(self, prompt: PreparedPrompt) -> int:
-        """Tokens that a row of the prompt may come to hold."""
-        limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+        """The most tokens that the row of the prompt may hold."""
+        limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
         return -(-(len(prompt.tokens) + limit) // BLOCK) * BLOCK
 
     # ---------------------------------------------------------------- one step
 
-    def _piece(self, reading: list[Answer], running: int) -> int:
-        """Tokens that each unread prompt may advance by."""
-        if not reading:
+    def _chunk_tokens(self, in_prefill: list[SequenceState], running: int) -> int:
+        """Tokens that each prompt in prefill may advance by."""
+        if not in_prefill:
             return 1
-        tokens = self._pace.prompt_tokens(running, max(one.to_read for one in reading))
-        return max(1, tokens // len(reading))
+        longest = max(one.prefill_tokens for one in in_prefill)
+        return max(1, self._prefill_budget.prompt_tokens(running, longest) // len(in_prefill))
 
     def _note_read(self, read: dict[int, int]) -> Events:
         events: Events = []
         for job, done in read.items():
             answer = self._answers[job]
             answer.read = done
-            if answer.unread:
+            if answer.prefill_left:
                 events.append((job, Progress("prefill", answer.done, len(answer.prompt.tokens))))
         return events
 
-    def _write(self, drawn: dict[int, int]) -> Events:
+    def _emit(self, drawn: dict[int, int]) -> Events:
         events: Events = []
         ended: list[int] = []
         for job, token in drawn.items():
-            said = self._answers[job].writing.take(token, self._vocabulary.piece)
-            events += [(job, event) for event in said]
-            if said and isinstance(said[-1], End | ProviderError):
+            output = self._answers[job].output.push_token(token, self._vocabulary.piece)
+            events += [(job, event) for event in output]
+            if output and isinstance(output[-1], End | ProviderError):
                 ended.append(job)
         if ended:
             self._finish(ended)
@@ -268,23 +269,21 @@ class MlxEngine:
         self._store.keep(owner, tokens, size, lambda: self._batch.settle(cache))
 
 
-def _sight(model: MlxModel, limits: EngineLimits) -> Sight | None:
-    """What looks at pictures, for models that are shown some."""
-    if not isinstance(model, SeeingModel):
+def _image_encoder(model: MlxModel, limits: EngineLimits) -> MlxImageEncoder | None:
+    """The image encoder of a vision model; None for others."""
+    if not isinstance(model, VisionModel):
         return None
     scaling = model.scaling.limited(limits.image_tokens)
-    return Sight(model.tower, scaling, limits.vision_cache_bytes)
+    return MlxImageEncoder(model.vision_tower, scaling, limits.vision_cache_bytes)
 
 
-def _plan(model: MlxModel, limits: EngineLimits) -> tuple[int, int]:
-    """Context length of one request, and tokens for all, within the bytes allowed."""
-    bytes_for_tokens = limits.kv_cache_bytes - limits.slots * model.bytes_per_row
-    affordable = max(512, bytes_for_tokens // max(1, model.bytes_per_token))
-    trained = model.trained_context or affordable
-    if limits.context_length > trained:
-        log.warning("the model was trained for %d tokens of context", trained)
-    length = min(limits.context_length or affordable, trained)
-    return length, max(length, affordable)
+def _plan(model: MlxModel, limits: EngineLimits) -> ContextPlan:
+    """The context within the bytes that rows of a fixed size leave."""
+    kv_bytes = limits.kv_cache_bytes - limits.slots * model.bytes_per_row
+    plan = ContextPlan.of(model.trained_context, model.bytes_per_token, limits, kv_bytes)
+    if limits.context_length > plan.trained:
+        log.warning("the model was trained for %d tokens of context", plan.trained)
+    return plan
 
 
 build = MlxEngine

@@ -1,61 +1,51 @@
-"""What an MLX or Hugging Face folder says of itself, and how many bytes its model will take."""
+"""Reads the description of an MLX or Hugging Face folder, and predicts its model's memory."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from dataclasses import replace
 from pathlib import Path
 
-from app.provider.architectures.qwen_vl import SETTINGS, Scaling
-from app.provider.card import ModelCard, Task, Vision
-from app.provider.catalogue.engine_choice import MLX_VISION_MODELS
+from app.provider.card import ModelCard
 from app.provider.catalogue.huggingface import CONFIG, describe
-from app.provider.engine import EngineLimits
+from app.provider.engine import EngineLimits, Library
 from app.provider.headers.fields import number, section
 from app.provider.headers.files import optional_json
 from app.provider.memory import Need
 
-LIBRARIES = ("mlx", "mlx_lm")
+LIBRARIES = {
+    "mlx": Library("MLX", "./run.sh install mlx"),
+    "mlx_lm": Library("mlx-lm", "./run.sh install mlx"),
+}
 
 
 def read(path: Path) -> ModelCard | None:
     """Describe a folder with config.json and safetensors that MLX serves; None for any other."""
     card = describe(path) if path.is_dir() else None
-    return _looked_at(card) if card and card.engine == "mlx" else None
+    return card if card and card.engine == "mlx" else None
 
 
-def _looked_at(card: ModelCard) -> ModelCard:
-    """Note what pictures the model takes here; others only read and write."""
-    if card.architecture not in MLX_VISION_MODELS or "vision" not in card.tasks:
-        tasks: tuple[Task, ...] = tuple(task for task in card.tasks if task != "vision")
-        return replace(card, tasks=tasks, vision=None)
-    scaling = Scaling.of(optional_json(card.path / SETTINGS))
-    vision = Vision(scaling.min_tokens, scaling.max_tokens, scaling.max_pixels)
-    lacking = None if importlib.util.find_spec("mlx_vlm") else _NEEDS_MLX_VLM
-    return replace(card, vision=vision, problem=card.problem or lacking)
-
-
-_NEEDS_MLX_VLM = "It needs mlx-vlm, which is not installed: run ./run.sh install mlx."
 _MB = 2**20
 _RUNTIME = 79 * _MB
 """Python, MLX, mlx-lm and what that imports."""
 
 _MLX_VLM = 16 * _MB
-"""What it imports."""
+"""mlx-vlm and what it imports."""
 
-ROWS = 4096
-"""Patches of a picture whose inner layers are in memory at once."""
+PATCHES_AT_ONCE = 4096
+"""Patches whose inner layers are in memory at once."""
 
-MOST_SCORES = 2**22
-"""Numbers of attention inside a picture that are in memory at once, on a CPU."""
+SCORES_AT_ONCE = 2**22
+"""Attention scores of an image that are in memory at once, on a CPU."""
 
 _COPIES = 0.85
-"""Of the running rows: they are copied whenever one joins or leaves, and freed arrays are kept."""
+"""Share of the running rows that is in memory twice.
+
+Rows are copied whenever one joins or leaves, and MLX keeps freed arrays.
+"""
 
 
 def buffer_bytes(weights: int) -> int:
-    """Freed memory that MLX may keep for its next arrays, beside so many bytes of weights."""
+    """Bytes of freed memory that MLX may keep for its next arrays, by the size of the weights."""
     return min(64 * _MB, max(16 * _MB, weights // 4))
 
 
@@ -80,7 +70,7 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
 
 
 def _vision_bytes(card: ModelCard, limits: EngineLimits, length: int) -> int:
-    """mlx-vlm, and the arrays of looking at the largest picture."""
+    """Bytes of mlx-vlm, and of the arrays while the largest image is encoded."""
     if card.vision is None:
         return 0
     vision = section(optional_json(card.path / CONFIG), "vision_config")
@@ -88,18 +78,20 @@ def _vision_bytes(card: ModelCard, limits: EngineLimits, length: int) -> int:
     inner = number(vision, "intermediate_size") or 4 * width
     tokens = min(card.vision.max_tokens, length)
     patches = 4 * min(tokens, limits.image_tokens or tokens)
-    scores = min(MOST_SCORES, heads * patches**2)
-    return _MLX_VLM + 4 * (9 * width * patches + 2 * inner * min(patches, ROWS) + 2 * scores)
+    scores = min(SCORES_AT_ONCE, heads * patches**2)
+    return _MLX_VLM + 4 * (
+        9 * width * patches + 2 * inner * min(patches, PATCHES_AT_ONCE) + 2 * scores
+    )
 
 
 def _widened(card: ModelCard) -> bool:
-    """Whether it is computed in float32, as packed weights and float16 are on a CPU."""
+    """Whether the engine computes in float32: packed weights and float16 on a CPU."""
     slow = card.quantization == "F16" or card.quantization.endswith("-bit")
     return slow and sys.platform != "darwin"
 
 
 def _in_memory(card: ModelCard) -> int:
-    """Bytes of the weights; widened, the two scales of 64 packed weights take two more each."""
+    """Bytes of the weights. In float32, the two scales of 64 packed weights take 4 bytes more."""
     if not _widened(card):
         return card.size_bytes
     if card.quantization.endswith("-bit"):

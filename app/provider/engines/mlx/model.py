@@ -1,6 +1,6 @@
-"""The weights of an MLX or Hugging Face folder, through mlx-lm's own loader.
+"""Loads the weights of an MLX or Hugging Face folder with mlx-lm.
 
-The code of a model is always mlx-lm's: files that bring their own are refused.
+The code of a model is always mlx-lm's: folders that bring their own code are refused.
 """
 
 from __future__ import annotations
@@ -15,44 +15,45 @@ from typing import Any, cast
 import mlx.core as mx
 from mlx.utils import tree_flatten, tree_map_with_path
 
-from app.provider.engines.mlx.mrope_positions import Seen
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.prepared import PreparedPrompt
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json
 from app.provider.types import Sampling
 
 log = logging.getLogger(__name__)
 
-_NOTHING = PreparedPrompt(array("i", [0]), "", Sampling())
+_EMPTY_PROMPT = PreparedPrompt(array("i", [0]), "", Sampling())
 
 
 class MlxModel:
     """A loaded model and the measures of its caches; raises ModelNotLoadable.
 
-    ``size`` is the bytes of its weights. ``trained_context`` is 0 where the files do not tell.
-    ``bytes_per_token`` of keys and values grow with a sequence, ``bytes_per_row`` it takes
-    whatever its length. ``stateful``: what was computed can be continued, but not cut back to a
-    shorter prefix.
+    ``size`` is the bytes of its weights. ``trained_context`` is 0 where the files do not say it.
+    A sequence takes ``bytes_per_token`` for each token and ``bytes_per_row`` whatever its length.
+    A ``stateful`` model can continue a computed sequence, but not cut it back to a shorter prefix.
     """
 
     def __init__(self, model: Any, config: dict[str, Any]) -> None:
         self._model = model
         if mx.default_device() == mx.Device(mx.cpu):
-            _widen(self._model, packed="quantization" in config)
+            _convert_to_float32(self._model, packed="quantization" in config)
         mx.eval(self._model.parameters())
         weights = cast("list[tuple[str, mx.array]]", tree_flatten(self._model.parameters()))
         self.size = sum(weight.nbytes for _, weight in weights)
         self.trained_context = _trained_context(config)
         cache = self._warm_up()
-        self.bytes_per_token = sum(_grows_by(one) for one in _leaves(cache))
+        self.bytes_per_token = sum(_bytes_per_token(one) for one in _layer_caches(cache))
         self.stateful = any(hasattr(one, "max_size") or not one.is_trimmable() for one in cache)
-        self.bytes_per_row = sum(one.nbytes for one in _leaves(cache) if not _grows_by(one))
+        self.bytes_per_row = sum(
+            one.nbytes for one in _layer_caches(cache) if not _bytes_per_token(one)
+        )
 
     def __call__(self, tokens: mx.array, cache: list[Any]) -> mx.array:
-        """Tokens [rows, n] → logits [rows, n, vocabulary] in float32; extends ``cache``.
+        """Compute logits [rows, n, vocabulary] in float32 of tokens [rows, n]; extends ``cache``.
 
-        Half precision would make ties between likely tokens where there are none.
+        Half precision would make likely tokens equal that are not.
         """
         logits: mx.array = self._model(tokens, cache=cache)
         return logits.astype(mx.float32)
@@ -63,22 +64,26 @@ class MlxModel:
         cache: list[Any] = caches.make_prompt_cache(self._model)
         return cache
 
-    def placed(
-        self, cache: list[Any], _prompt: PreparedPrompt, _done: int, _pictures: Sequence[Seen]
+    def batch_cache(
+        self,
+        cache: list[Any],
+        _prompt: PreparedPrompt,
+        _done: int,
+        _images: Sequence[ImageFeatures[mx.array]],
     ) -> list[Any]:
-        """What the batch is given of a sequence whose first ``done`` tokens ``cache`` has."""
+        """Turn the ``cache`` of the first ``done`` tokens into what the batch keeps for a row."""
         return cache
 
-    def computed(self, cache: list[Any]) -> list[Any]:
-        """The keys and values of what a batch gives back."""
+    def sequence_cache(self, cache: list[Any]) -> list[Any]:
+        """Turn what the batch keeps for a row back into keys and values."""
         return cache
 
     def _warm_up(self) -> list[Any]:
-        """Compute one token, so that a model that cannot be run is known now."""
+        """Compute one token, so that a model that cannot run is refused now."""
         cache = self.new_cache()
         if not all(hasattr(one, "merge") for one in cache):
             raise ModelNotLoadable("mlx-lm cannot batch the cache of this architecture.")
-        mx.eval(self(mx.array([[0]]), self.placed(cache, _NOTHING, 0, ())))
+        mx.eval(self(mx.array([[0]]), self.batch_cache(cache, _EMPTY_PROMPT, 0, ())))
         return cache
 
 
@@ -106,37 +111,37 @@ def load(folder: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
             "The folder has no weights that mlx-lm reads (model*.safetensors)."
         ) from error
     except Exception as error:  # whatever its code for the architecture stumbles over
-        raise ModelNotLoadable(f"mlx-lm cannot load this model: {_reason(error)}") from error
+        raise ModelNotLoadable(f"mlx-lm cannot load this model: {_error_line(error)}") from error
     return model, loaded
 
 
-def _widen(model: Any, *, packed: bool) -> None:
-    """Compute in float32 what MLX is several times slower at on the CPU.
+def _convert_to_float32(model: Any, *, packed: bool) -> None:
+    """Convert to float32 what MLX computes several times slower on the CPU.
 
-    That is float16, and both kinds of 16 bits beside packed weights. These stay packed; their
-    scales, norms and biases grow. Plain bfloat16 is no slower, and reads prompts faster. What looks
-    at pictures is never packed here.
+    That is float16, and both 16-bit types beside packed weights. Packed weights stay packed, and
+    their scales, norms and biases are converted. Plain bfloat16 is no slower and prefills faster.
+    The vision tower is never packed here.
     """
 
-    def widened(name: str, weight: mx.array) -> mx.array:
+    def converted(name: str, weight: mx.array) -> mx.array:
         beside = packed and not name.startswith("vision_tower.")
         slow = mx.floating if beside else mx.float16
         return weight.astype(mx.float32) if mx.issubdtype(weight.dtype, slow) else weight
 
-    model.update(tree_map_with_path(widened, model.parameters()))
+    model.update(tree_map_with_path(converted, model.parameters()))
 
 
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong, without a list of tensors."""
+def _error_line(error: Exception) -> str:
+    """The first line of an error, without the list of tensors after it."""
     words = str(error).strip().splitlines() or [type(error).__name__]
     return words[0][:300]
 
 
 def _rope(config: dict[str, Any]) -> dict[str, Any]:
-    """Rotary settings where mlx-lm looks for them.
+    """The rotary settings under the names that mlx-lm reads.
 
-    transformers 5 writes them into ``rope_parameters``. Most of mlx-lm's models know only
-    ``rope_theta`` and ``rope_scaling`` and would silently compute with their defaults.
+    transformers 5 writes ``rope_parameters``. Most models of mlx-lm read only ``rope_theta`` and
+    ``rope_scaling``, and would silently compute with their defaults.
     """
     rope = config.get("rope_parameters")
     if not isinstance(rope, dict):
@@ -151,23 +156,23 @@ def _rope(config: dict[str, Any]) -> dict[str, Any]:
 
 def _trained_context(config: dict[str, Any]) -> int:
     text = config.get("text_config")
-    for place in (config, text if isinstance(text, dict) else {}):
-        if isinstance(length := place.get("max_position_embeddings"), int):
+    for section in (config, text if isinstance(text, dict) else {}):
+        if isinstance(length := section.get("max_position_embeddings"), int):
             return length
     return 0
 
 
-def _leaves(cache: list[Any]) -> list[Any]:
+def _layer_caches(cache: list[Any]) -> list[Any]:
     """The caches of all layers; some layers have several."""
     found: list[Any] = []
     for one in cache:
         inner = getattr(one, "caches", None)
-        found += _leaves(list(inner)) if inner is not None else [one]
+        found += _layer_caches(list(inner)) if inner is not None else [one]
     return found
 
 
-def _grows_by(cache: Any) -> int:
-    """Bytes of one token in the cache of a layer; 0 for the fixed state of a recurrent one."""
+def _bytes_per_token(cache: Any) -> int:
+    """Bytes of one token in the cache of a layer; 0 for the fixed state of a recurrent layer."""
     keys, values = getattr(cache, "keys", None), getattr(cache, "values", None)
     if keys is None or values is None:
         return 0

@@ -1,8 +1,8 @@
-"""Where the rows of a batch stand in prompts with pictures.
+"""M-RoPE positions of the rows of a batch whose prompts have images.
 
-A token of text has one position, a token of a picture three, and what follows a picture is moved.
-mlx-lm's ``BatchGenerator`` merges, extends, filters and pads rows; ``Places`` goes through all of
-that as one more cache, so that it knows at every call what the columns of each row are.
+A text token has one position and an image token has three. The tokens after an image are shifted.
+mlx-lm's ``BatchGenerator`` merges, extends, filters and pads rows. ``MropePositions`` takes part in
+that as one more cache, so it knows at every call which tokens the columns of each row are.
 """
 
 from __future__ import annotations
@@ -15,85 +15,81 @@ import mlx.core as mx
 import numpy as np
 
 from app.provider.architectures.qwen_vl_pixels import Positions, positions
-from app.provider.generation.prepared import PreparedPrompt
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A picture of a prompt: tokens ``start`` to ``end``, and their features [tokens, hidden]."""
-
-    start: int
-    end: int
-    features: mx.array
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.prepared_prompt import PreparedPrompt
 
 
 @dataclass(slots=True)
-class Layout:
-    """A prompt: positions [3, length] of its tokens, and the pictures that are still to be read.
+class PromptLayout:
+    """A prompt: positions [3, length] of its tokens, and the images that are still to be computed.
 
-    After it the position is the number of the token plus ``shift``.
+    The position of a later token is its number plus ``shift``.
     """
 
     positions: Positions
     shift: int
-    pictures: Sequence[Seen]
+    images: Sequence[ImageFeatures[mx.array]]
 
     @property
     def length(self) -> int:
-        """Tokens that the table has the positions of."""
+        """Number of tokens whose positions are in the table."""
         return len(self.positions[0])
 
     @classmethod
-    def of(cls, prompt: PreparedPrompt, pictures: Sequence[Seen], side: int) -> Layout:
-        """``side`` is that of a token's tile in pixels; ``pictures`` may lack those already read.
+    def of(
+        cls, prompt: PreparedPrompt, images: Sequence[ImageFeatures[mx.array]], side: int
+    ) -> PromptLayout:
+        """Make the layout of a prompt; ``side`` is that of a token's tile in pixels.
 
-        Without pictures a position is the number of the token, and no table is needed.
+        ``images`` may lack those that are computed already. A prompt without images needs no
+        table: a position is the number of the token.
         """
         length = len(prompt.tokens) if prompt.images else 0
         shift = prompt.position(length) - length
-        return cls(positions(length, prompt.images, side), shift, pictures)
+        return cls(positions(length, prompt.images, side), shift, images)
 
     def between(self, start: int, end: int) -> Positions:
-        """Positions [3, end - start] of these tokens."""
+        """Positions [3, end - start] of the tokens ``start`` to ``end``."""
         first, last = max(start, self.length), max(end, self.length)
         after = np.arange(first, last, dtype=np.int32) + np.int32(self.shift)
         return np.concatenate([self.positions[:, start:end], np.tile(after, (3, 1))], axis=1)
 
 
-TEXT = Layout(np.empty((3, 0), np.int32), 0, ())
-"""Of prompts without pictures."""
+TEXT = PromptLayout(np.empty((3, 0), np.int32), 0, ())
+"""The layout of every prompt without images."""
 
 
-class Places:
-    """The layouts of rows, and the next token of each; has the methods of mlx-lm's caches."""
+class MropePositions:
+    """The layout and the next token of each row. It has the methods of mlx-lm's caches."""
 
     state: Sequence[mx.array] = ()
     nbytes = 0
 
-    def __init__(self, layouts: Sequence[Layout], offsets: Sequence[int]) -> None:
+    def __init__(self, layouts: Sequence[PromptLayout], offsets: Sequence[int]) -> None:
         self._layouts = list(layouts)
         self._offsets = list(offsets)
         self._padding = [0] * len(self._offsets)
 
     def positions(self, columns: int) -> mx.array:
-        """Of the next ``columns`` tokens of each row: [3, rows, columns]."""
+        """Positions [3, rows, columns] of the next ``columns`` tokens of each row."""
         rows = list(zip(self._layouts, self._offsets, strict=True))
-        if all(start >= layout.length for layout, start in rows):  # answers: once a token
+        if all(start >= layout.length for layout, start in rows):  # all rows decode
             first = np.array([[start + layout.shift] for layout, start in rows])
             flat = mx.array((first + np.arange(columns)).astype(np.int32))
             return mx.broadcast_to(flat, (3, *flat.shape))
         each = [layout.between(start, start + columns) for layout, start in rows]
         return mx.array(np.stack(each, axis=1))
 
-    def pictures(self, columns: int) -> Iterator[tuple[int, slice, mx.array]]:
-        """Row, columns and features of what is seen in the next ``columns`` tokens."""
+    def images(self, columns: int) -> Iterator[tuple[int, slice, mx.array]]:
+        """Row, columns and features of the images in the next ``columns`` tokens."""
         for row, (layout, start) in enumerate(zip(self._layouts, self._offsets, strict=True)):
-            if layout.pictures:
-                layout.pictures = [one for one in layout.pictures if one.end > start]
-            for one in layout.pictures:
-                first, last = max(one.start, start), min(one.end, start + columns)
+            if layout.images:
+                layout.images = [one for one in layout.images if one.image.end > start]
+            for one in layout.images:
+                begin = one.image.start
+                first, last = max(begin, start), min(one.image.end, start + columns)
                 if first < last:
-                    part = one.features[first - one.start : last - one.start]
+                    part = one.features[first - begin : last - begin]
                     yield row, slice(first - start, last - start), part
 
     def advance(self, columns: int) -> None:
@@ -103,40 +99,40 @@ class Places:
     # ---------------------------------------------------------------- as mlx-lm's caches
 
     @classmethod
-    def merge(cls, rows: Sequence[Places]) -> Places:
-        """A batch of single rows."""
+    def merge(cls, rows: Sequence[MropePositions]) -> MropePositions:
+        """Make a batch of single rows."""
         merged = cls([], [])
         for row in rows:
             merged.extend(row)
         return merged
 
-    def extend(self, other: Places) -> None:
-        """Add the rows of another batch."""
+    def extend(self, other: MropePositions) -> None:
+        """Append the rows of another batch."""
         self._layouts += other._layouts
         self._offsets += other._offsets
         self._padding += other._padding
 
     def filter(self, keep: Sequence[int]) -> None:
-        """Keep these rows."""
+        """Keep only these rows."""
         self._layouts = [self._layouts[row] for row in keep]
         self._offsets = [self._offsets[row] for row in keep]
         self._padding = [self._padding[row] for row in keep]
 
-    def extract(self, row: int) -> Places:
-        """One row."""
-        return Places([self._layouts[row]], [self._offsets[row]])
+    def extract(self, row: int) -> MropePositions:
+        """Copy one row."""
+        return MropePositions([self._layouts[row]], [self._offsets[row]])
 
     def prepare(self, *, right_padding: Sequence[int], **_: Any) -> None:
-        """The next tokens of each row are followed by so many columns that do not count."""
+        """Expect so many columns of padding after the next tokens of each row."""
         self._padding = list(right_padding)
 
     def finalize(self) -> None:
-        """Go back over them."""
+        """Go back over the padding."""
         self._offsets = [
             offset - padding for offset, padding in zip(self._offsets, self._padding, strict=True)
         ]
         self._padding = [0] * len(self._offsets)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Places:
-        """A copy whose rows can be moved; what they read is shared."""
-        return Places(self._layouts, self._offsets)
+    def __deepcopy__(self, memo: dict[int, Any]) -> MropePositions:
+        """Copy the offsets; the layouts are shared."""
+        return MropePositions(self._layouts, self._offsets)

@@ -18,19 +18,19 @@ Draw = Callable[[mx.array], mx.array]
 """Log-probabilities [1, vocabulary] → a token [1]."""
 
 
-def drawing(sampling: Sampling) -> Draw | None:
-    """How a request draws; None for the likeliest token, which a batch finds in one operation."""
-    return Drawing(sampling) if sampling.temperature > 0 else None
+def make_sampler(sampling: Sampling) -> Draw | None:
+    """The sampler of a request; None for greedy, which a batch computes in one operation."""
+    return TokenSampler(sampling) if sampling.temperature > 0 else None
 
 
-def penalising(sampling: Sampling) -> list[Penalties]:
-    """What changes the logits of a request before anything is drawn."""
+def make_logits_processors(sampling: Sampling) -> list[Penalties]:
+    """The penalties of a request, which change its logits before a token is drawn."""
     neutral = (sampling.repeat_penalty, sampling.presence_penalty, sampling.frequency_penalty)
     return [] if neutral == (1.0, 0.0, 0.0) else [Penalties(sampling)]
 
 
-class Drawing:
-    """Draws from one request's own chain of random keys: what runs beside it changes nothing."""
+class TokenSampler:
+    """Draws tokens with random keys of its own, so that other requests change nothing."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
@@ -38,7 +38,7 @@ class Drawing:
         self._key = mx.random.key(seed)
 
     def __call__(self, logprobs: mx.array) -> mx.array:
-        """Draw the next token; see Draw."""
+        """Draw a token [1] from log-probabilities [1, vocabulary]."""
         tokens, values = self._candidates(logprobs[0])
         kept = self._kept(values)
         values = mx.where(kept, values, -math.inf) / self._sampling.temperature
@@ -47,7 +47,7 @@ class Drawing:
         return choice if tokens is None else tokens[choice]
 
     def _candidates(self, values: mx.array) -> tuple[mx.array | None, mx.array]:
-        """The tokens that filters look at, likeliest first; None: all, in their own order."""
+        """The tokens that the filters need, likeliest first; None: all, in their own order."""
         top_k, size = self._sampling.top_k, values.shape[-1]
         if 0 < top_k < size:
             tokens = mx.argpartition(-values, top_k - 1)[:top_k]
@@ -84,11 +84,11 @@ class Penalties:
             self._counts = mx.zeros(logits.shape[-1])  # the newest token ends the prompt
         else:
             self._counts = self._counts.at[tokens[-1]].add(1.0)
-        seen = self._counts > 0
+        used = self._counts > 0
         repeat = self._sampling.repeat_penalty
-        logits = mx.where(seen, mx.where(logits > 0, logits / repeat, logits * repeat), logits)
+        logits = mx.where(used, mx.where(logits > 0, logits / repeat, logits * repeat), logits)
         return (
             logits
             - self._counts * self._sampling.frequency_penalty
-            - seen * self._sampling.presence_penalty
+            - used * self._sampling.presence_penalty
         )

@@ -1,7 +1,7 @@
-"""Qwen2-VL and Qwen2.5-VL as mlx-vlm writes them, with the weights of a folder.
+"""Loads Qwen2-VL and Qwen2.5-VL with mlx-vlm's model code and the weights of a folder.
 
-Only the code of the models is mlx-vlm's. Importing it changes transformers' processors and its
-log level in the whole process, so it is imported when such a model is loaded, in its own process.
+Importing mlx-vlm changes transformers' processors and its log level in the whole process. So it is
+imported only when such a model is loaded, in the process of that model.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import mlx.core as mx
 
-from app.provider.catalogue.engine_choice import MLX_VISION_MODELS
+from app.provider.engines.mlx.hf_folders import VISION_ARCHITECTURES
 from app.provider.errors import ModelNotLoadable
 
 _NAMES = (
@@ -22,21 +22,21 @@ _NAMES = (
     (re.compile(r"^model\.language_model\."), "language_model.model."),
     (re.compile(r"^(model|lm_head)\."), r"language_model.\1."),
 )
-"""How weights are called in folders of transformers 4 and 5 and of mlx-vlm → here."""
+"""Names of weights in folders of transformers 4 and 5 and of mlx-vlm → the names here."""
 
 _HEAD = "language_model.lm_head.weight"
 _PATCHES = "vision_tower.patch_embed.proj.weight"
 
 
-def sees(config: Mapping[str, Any]) -> bool:
-    """Whether a folder of this configuration is a model that is shown pictures here."""
-    return config.get("model_type") in MLX_VISION_MODELS and isinstance(
+def takes_images(config: Mapping[str, Any]) -> bool:
+    """Whether this engine loads a folder with this configuration as a vision model."""
+    return config.get("model_type") in VISION_ARCHITECTURES and isinstance(
         config.get("vision_config"), dict
     )
 
 
 def load(folder: Path, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The model, its weights still on disk, and a configuration that mlx-vlm reads, too.
+    """Open the model, its weights still on disk, and a configuration that mlx-vlm reads as well.
 
     Raises ModelNotLoadable.
     """
@@ -62,7 +62,7 @@ def load(folder: Path, config: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the text on the top level, as in the models' first releases."""
+    """The configuration with ``text_config`` on the top level, as in the first releases."""
     text = config.get("text_config")
     inner = dict(text) if isinstance(text, dict) else {}
     flat = {**inner, **config, "model_type": config["model_type"]}
@@ -85,7 +85,7 @@ def _model(flat: dict[str, Any]) -> Any:
 
 
 def _weights(folder: Path) -> dict[str, mx.array]:
-    """All weights by mlx-vlm's names; the patches as its convolution has them, colours last."""
+    """All weights by mlx-vlm's names; the patch kernel has its colours last, as in mlx-vlm."""
     weights: dict[str, mx.array] = {}
     for file in sorted(folder.glob("model*.safetensors")):
         loaded = cast("dict[str, mx.array]", mx.load(str(file)))
@@ -107,7 +107,7 @@ def _renamed(name: str) -> str:
 
 
 def _quantise(model: Any, packing: dict[str, Any], weights: Mapping[str, mx.array]) -> None:
-    """Make the layers that are packed in the files packed in the model."""
+    """Quantise the layers of the model that are quantised in the files."""
 
     def packed(path: str, module: Any) -> bool | dict[str, Any]:
         if not hasattr(module, "to_quantized") or f"{path}.scales" not in weights:

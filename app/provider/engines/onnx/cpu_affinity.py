@@ -1,8 +1,8 @@
-"""How many cores this process may use.
+"""Limits the CPU cores of this process.
 
 onnxruntime cannot change the number of its threads after loading, and loading anew takes seconds.
-Its threads here do not spin, so that two of them on one core are nearly as fast as one: it is
-enough to choose the cores. Engines agree on different ones by locks on the bytes of a file.
+Its threads here do not spin, so two of them on one core are nearly as fast as one: it is enough to
+choose the cores. Engines lock bytes of a file so that they choose different cores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
-class Cores:
+class CpuAffinity:
     """Keeps the process on some of its cores; does nothing where the system has no such call."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Cores:
         self._locks = _open_locks() if self._works else None
 
     def use(self, count: int) -> None:
-        """Run every thread on ``count`` cores, on ones that no other engine has chosen."""
+        """Run every thread on ``count`` cores, if possible on ones that no other engine uses."""
         if not self._works:
             return
         self._release()
@@ -57,7 +57,7 @@ class Cores:
 
 
 def _open_locks() -> int | None:
-    """The file whose bytes stand for cores; None when it cannot be had."""
+    """Open the file whose bytes stand for cores; None when it cannot be opened."""
     path = Path(tempfile.gettempdir()) / f"sllm-cores-{os.getuid()}"
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)

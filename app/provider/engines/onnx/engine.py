@@ -1,7 +1,7 @@
 """The ONNX engine: one call computes a token for every running answer.
 
-Prompts are read in pieces of one prompt each, up to their last token; that one is computed with
-the running answers. ``Pace`` bounds the pieces of a step.
+Prompts are prefilled in chunks, each of one prompt, up to their last token; that one is computed
+with the running answers. ``PrefillBudget`` bounds the chunks of a step.
 """
 
 from __future__ import annotations
@@ -18,47 +18,48 @@ import numpy as np
 
 from app.provider.engine import Engine, EngineInfo, EngineSpec, Events
 from app.provider.engines.onnx import providers
-from app.provider.engines.onnx.context_plan import plan
-from app.provider.engines.onnx.cpu_affinity import Cores
-from app.provider.engines.onnx.graph import Graph, Reader, Writer
-from app.provider.engines.onnx.kv_arena import Arena
+from app.provider.engines.onnx.cpu_affinity import CpuAffinity
+from app.provider.engines.onnx.graph import DecodeRunner, Graph, PrefillRunner
+from app.provider.engines.onnx.kv_arena import KvArena
 from app.provider.engines.onnx.rows import Row, Rows
 from app.provider.engines.onnx.settings import Settings, read_settings
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prefill_budget import Pace
-from app.provider.generation.prefix_cache import PrefixStore
-from app.provider.generation.prepared import PreparedPrompt, Writing, is_being_read, share_out
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.context_plan import ContextPlan
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
+from app.provider.generation.prefix_cache import PrefixStore, shares_running_prefill
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler, draw_all
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Progress, Prompt, Started
 
 log = logging.getLogger(__name__)
 
 SCORE_BYTES = 64 * 2**20
-"""Attention scores of a piece of a prompt take heads x piece x longest context float32."""
+"""The scores of a chunk take heads x tokens of the chunk x longest context float32 numbers."""
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
-    """A prompt being read, then its answer being written, in one row."""
+class SequenceState:
+    """A request in one row: prefill of its prompt, then its answer."""
 
     number: int
     prompt: PreparedPrompt
     row: Row
     sampler: Sampler
-    writing: Writing
-    to_read: int
+    output: OutputStream
+    prefill_tokens: int
     pending: int = -1  # known, not yet computed
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens before the last one that are not computed yet."""
         return max(0, len(self.prompt.tokens) - 1 - len(self.row.tokens))
 
 
 class OnnxEngine:
-    """See the module. Raises ModelNotLoadable when the folder is unusable."""
+    """Implements ``Engine``; raises ModelNotLoadable when the folder is unusable."""
 
     def __init__(
         self,
@@ -68,25 +69,26 @@ class OnnxEngine:
         progress: Callable[[int], None],
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         progress(10)
         graph = Graph(settings, provider, limits.threads)
         progress(90)
-        self._cores = Cores()
-        length, cells = plan(settings.context_length, graph.cell_bytes, limits)
-        self.info = EngineInfo(limits.slots, length)
+        self._cpu_affinity = CpuAffinity()
+        plan = ContextPlan.of(settings.context_length, graph.cell_bytes, limits)
+        self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
-        self._arena = Arena(graph.shapes, limits.slots, length, graph.kv_type)
+        self._arena = KvArena(graph.shapes, limits.slots, plan.length, graph.kv_type)
+        cells = plan.cells_of_slots(limits.slots)
         self._rows = Rows(self._arena, cells, PrefixStore(limits.prefix_cache_bytes))
-        self._writer = Writer(graph, settings, self._arena)
-        self._reader = Reader(graph, settings, self._arena)
+        self._decode_runner = DecodeRunner(graph, settings, self._arena)
+        self._prefill_runner = PrefillRunner(graph, settings, self._arena)
         scores = 4 * settings.heads * self._arena.length
-        self._largest_piece = max(1, SCORE_BYTES // scores)
-        self._pace = Pace()
+        self._largest_chunk = max(1, SCORE_BYTES // scores)
+        self._prefill_budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._reading: list[Answer] = []
-        self._running: list[Answer] = []  # in the order of their rows
+        self._in_prefill: list[SequenceState] = []
+        self._running: list[SequenceState] = []  # in the order of their rows
         self._arranged = False
         self._warm_up()
 
@@ -98,38 +100,38 @@ class OnnxEngine:
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""
-        if len(self._admitted) + len(self._reading) + len(self._running) >= self.info.slots:
+        if len(self._admitted) + len(self._in_prefill) + len(self._running) >= self.info.slots:
             return False
         self._admitted[job] = prepared
         return True
 
     def step(self) -> Events:
-        """A piece of the unread prompts, then a token for every running answer."""
+        """Compute chunks of the prompts in prefill, then a token for every running answer."""
         events = self._start_admitted() if self._admitted else []
         begun = time.perf_counter()
         running, read = len(self._running), 0
-        for answer, size in share_out(self._reading, self._pace, running):
-            read += self._read(answer, min(size, self._largest_piece))
-            events += self._after_reading(answer)
+        for answer, size in split_prefill(self._in_prefill, self._prefill_budget, running):
+            read += self._prefill(answer, min(size, self._largest_chunk))
+            events += self._after_prefill(answer)
         between = time.perf_counter()
         if self._running:
-            events += self._write()
-        self._learn(between - begun, time.perf_counter() - between, running, read)
+            events += self._decode()
+        self._record_step(between - begun, time.perf_counter() - between, running, read)
         return events
 
     def drop(self, job: int) -> None:
         """Forget the job; what it computed stays reusable."""
         self._admitted.pop(job, None)
-        for answer in (*self._reading, *self._running):
+        for answer in (*self._in_prefill, *self._running):
             if answer.number == job:
                 self._finish(answer)
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU cores."""
-        self._cores.use(threads)
+        self._cpu_affinity.use(threads)
 
     def close(self) -> None:
-        """Free keys and values; the graph goes with its last reference."""
+        """Free keys and values; the graph is freed with its last reference."""
         self._arena.close()
 
     # ---------------------------------------------------------------- admission
@@ -138,9 +140,9 @@ class OnnxEngine:
         """Give rows to admitted jobs, in order, as far as there is room."""
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            if self._is_being_read(prompt):
+            if self._shares_running_prefill(prompt):
                 continue
-            limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+            limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
             row = self._rows.claim(prompt.owner, prompt.tokens, len(prompt.tokens) + limit)
             if row is None:
                 break
@@ -149,100 +151,105 @@ class OnnxEngine:
             events.append((job, Started(len(prompt.tokens), len(row.tokens))))
         return events
 
-    def _is_being_read(self, prompt: PreparedPrompt) -> bool:
-        """Whether an answer is just computing a prefix that this prompt could share soon."""
-        return is_being_read(prompt, ((one.prompt, len(one.row.tokens)) for one in self._reading))
+    def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
+        """Whether a prefill in progress computes a prefix that this prompt can share soon."""
+        return shares_running_prefill(
+            prompt, ((one.prompt, len(one.row.tokens)) for one in self._in_prefill)
+        )
 
     def _begin(self, job: int, prompt: PreparedPrompt, row: Row, limit: int) -> None:
         cached = len(row.tokens)
-        answer = Answer(
+        answer = SequenceState(
             number=job,
             prompt=prompt,
             row=row,
             sampler=Sampler(prompt.sampling),
-            writing=Writing(prompt, limit, cached),
-            to_read=len(prompt.tokens) - cached,
+            output=OutputStream(prompt, limit, cached),
+            prefill_tokens=len(prompt.tokens) - cached,
             pending=prompt.tokens[-1],
         )
-        self._reading.append(answer)
-        if not answer.unread:
+        self._in_prefill.append(answer)
+        if not answer.prefill_left:
             self._start(answer)
 
     # ---------------------------------------------------------------- one step
 
-    def _read(self, answer: Answer, size: int) -> int:
+    def _prefill(self, answer: SequenceState, size: int) -> int:
         row, done = answer.row, len(answer.row.tokens)
         piece = answer.prompt.tokens[done : done + size]
-        self._reader.read(row.index, done, np.array(piece, np.int64))
+        self._prefill_runner.run(row.index, done, np.array(piece, np.int64))
         row.tokens.extend(piece)
         return size
 
-    def _after_reading(self, answer: Answer) -> Events:
-        """Let the answer begin, or report how far its prompt has been read."""
-        if not answer.unread:
+    def _after_prefill(self, answer: SequenceState) -> Events:
+        """Start the answer, or report the progress of its prompt."""
+        if not answer.prefill_left:
             self._start(answer)
             return []
         read = Progress("prefill", len(answer.row.tokens), len(answer.prompt.tokens))
         return [(answer.number, read)]
 
-    def _start(self, answer: Answer) -> None:
-        self._reading.remove(answer)
+    def _start(self, answer: SequenceState) -> None:
+        self._in_prefill.remove(answer)
         self._rows.start(answer.row)
         self._running.append(answer)
         self._arranged = False
 
-    def _write(self) -> Events:
-        """A token for every running answer."""
+    def _decode(self) -> Events:
+        """Compute a token for every running answer."""
         running = self._running
         if not self._arranged:
-            self._writer.arrange([len(answer.row.tokens) for answer in running])
+            self._decode_runner.arrange([len(answer.row.tokens) for answer in running])
             self._arranged = True
-        logits = self._writer.step([answer.pending for answer in running])
+        logits = self._decode_runner.step([answer.pending for answer in running])
         for answer in running:  # all of them before any row is moved
             answer.row.tokens.append(answer.pending)
         drawn = draw_all(logits, [answer.sampler for answer in running])
         events: Events = []
         for answer, token in zip(tuple(running), drawn, strict=True):
             answer.pending = token
-            for event in answer.writing.take(token, self._vocabulary.piece):
+            for event in answer.output.push_token(token, self._vocabulary.piece):
                 events.append((answer.number, event))
                 if isinstance(event, End | ProviderError):
                     self._finish(answer)
         return events
 
-    def _finish(self, answer: Answer) -> None:
-        """Give up the row; that of the last running answer may take its place."""
+    def _finish(self, answer: SequenceState) -> None:
+        """Release the row; the last running answer may move into it."""
         at = answer.row.index
         self._rows.release(answer.row)
-        if answer in self._reading:
-            self._reading.remove(answer)
+        if answer in self._in_prefill:
+            self._in_prefill.remove(answer)
             return
         last = self._running.pop()
         if last is not answer:
             self._running[at] = last
         self._arranged = False
 
-    def _learn(self, reading: float, writing: float, running: int, read: int) -> None:
+    def _record_step(
+        self, prefill_seconds: float, decode_seconds: float, running: int, read: int
+    ) -> None:
         if read:
-            self._pace.record(reading + (writing if running else 0.0), running, read)
+            seconds = prefill_seconds + (decode_seconds if running else 0.0)
+            self._prefill_budget.record(seconds, running, read)
         if self._running and not read:
-            self._pace.record(writing, running, 0)
+            self._prefill_budget.record(decode_seconds, running, 0)
 
     def _warm_up(self) -> None:
-        """Compute once what every request needs, so that the first one does not wait."""
-        self._reader.read(0, 0, np.zeros(2, np.int64))
-        self._writer.arrange([2])
-        self._writer.step([0])
+        """Run both runners once, so that the first request does not wait."""
+        self._prefill_runner.run(0, 0, np.zeros(2, np.int64))
+        self._decode_runner.arrange([2])
+        self._decode_runner.step([0])
 
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
-    """Our engine for keys and values in RAM, the library's for paged ones and those on a GPU.
+    """Build ``OnnxEngine`` where keys and values are in RAM, ``PagedEngine`` where not.
 
-    Models that see pictures have one of their own.
+    Vision models have an engine of their own.
     """
     settings = read_settings(Path(spec.path))
     if settings.embedded:
-        return _build_seeing(spec, settings, progress)
+        return _build_vision(spec, settings, progress)
     *others, last = providers.usable(spec.limits.onnx_providers, paged=settings.paged)
     for provider in others:
         try:
@@ -252,11 +259,11 @@ def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
     return _build(spec, settings, last, progress)
 
 
-def _build_seeing(spec: EngineSpec, settings: Settings, progress: Callable[[int], None]) -> Engine:
+def _build_vision(spec: EngineSpec, settings: Settings, progress: Callable[[int], None]) -> Engine:
     if "cpu" not in spec.limits.onnx_providers:
         raise ModelNotLoadable("Pictures are only seen on the CPU: add cpu to ONNX_PROVIDERS.")
-    seeing = importlib.import_module("app.provider.engines.onnx.vision_engine")
-    return cast("Engine", seeing.VisionEngine(spec, settings, progress))
+    module = importlib.import_module("app.provider.engines.onnx.vision_engine")
+    return cast("Engine", module.VisionEngine(spec, settings, progress))
 
 
 def _build(
@@ -264,6 +271,6 @@ def _build(
 ) -> Engine:
     if provider in providers.IN_RAM and not settings.paged:
         return OnnxEngine(spec, settings, provider, progress)
-    # Only now: the library takes memory that our engine does without.
-    theirs = importlib.import_module("app.provider.engines.onnx.paged")
-    return cast("Engine", theirs.PagedEngine(spec, settings, provider, progress))
+    # Imported only here: the library takes memory that OnnxEngine does without.
+    module = importlib.import_module("app.provider.engines.onnx.paged")
+    return cast("Engine", module.PagedEngine(spec, settings, provider, progress))

@@ -1,4 +1,4 @@
-"""What a folder for onnxruntime-genai says of itself, and how many bytes its model will take."""
+"""Reads the description of a folder for onnxruntime-genai, and predicts its model's memory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from pathlib import Path
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.catalogue.onnx_export import describe as exported
-from app.provider.engine import EngineLimits
-from app.provider.engines.onnx.context_plan import plan
+from app.provider.engine import EngineLimits, Library
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.engines.onnx.weights import weight_bytes
 from app.provider.errors import ModelNotLoadable
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("onnxruntime", "tokenizers")
+LIBRARIES = {
+    "onnxruntime": Library("onnxruntime", "./run.sh install"),
+    "tokenizers": Library("tokenizers"),
+}
 
 _RUNTIME = 67 * 2**20
 """Bytes of the process with its libraries and no model."""
@@ -30,8 +33,8 @@ _NUMBER = 4
 _WIDTHS = 16
 """Numbers that a piece of a prompt needs at once, in widths of the model."""
 
-_LOOK = 136
-"""Bytes for each pixel while the library cuts pictures into patches (measured)."""
+_BYTES_PER_PIXEL = 136
+"""Taken while the library cuts images into patches (measured)."""
 
 
 def read(path: Path) -> ModelCard | None:
@@ -44,7 +47,7 @@ def read(path: Path) -> ModelCard | None:
 
 
 def _refusal(path: Path) -> str | None:
-    """What the engine would say of the settings."""
+    """Why the engine would refuse the settings."""
     try:
         read_settings(path)
     except ModelNotLoadable as error:
@@ -61,22 +64,22 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         limits = replace(limits, slots=1, prefix_cache_bytes=0)
     shape = card.shape
     cell = _NUMBER * shape.kv_numbers
-    length, cells = plan(card.context_length, cell, limits)
+    plan = ContextPlan.of(card.context_length, cell, limits)
     tokenizer = card.path / "tokenizer.json"
     words = tokenizer.stat().st_size if tokenizer.is_file() else 0
     return Need(
         runtime=_RUNTIME + _TOKENIZER * words,
         weights=weight_bytes(card),
-        kv=cells * cell,
+        kv=plan.cells_of_slots(limits.slots) * cell,
         compute=_NUMBER * (limits.slots * shape.vocabulary + _WIDTHS * shape.hidden * BATCH_TOKENS),
         prefix_cache=limits.prefix_cache_bytes,
-        vision=_looking(card.vision, length),
+        vision=_image_bytes(card.vision, plan.length),
         kv_grows=True,
     )
 
 
-def _looking(vision: Vision | None, length: int) -> int:
-    """Bytes for a prompt of pictures and nothing else; the library prepares them all at once."""
+def _image_bytes(vision: Vision | None, length: int) -> int:
+    """Bytes for a prompt of images alone; the library prepares all of them at once."""
     if vision is None:
         return 0
-    return _LOOK * length * (vision.max_pixels // vision.max_tokens)
+    return _BYTES_PER_PIXEL * length * (vision.max_pixels // vision.max_tokens)

@@ -1,4 +1,4 @@
-"""onnxruntime-genai's own engine, opened with our limits and read as plain values."""
+"""Wraps the engine of onnxruntime-genai: opens it with our limits, returns plain values."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from app.provider.headers.files import optional_json
 from app.provider.types import Sampling
 
 _LARGEST_RUN = 256
-"""Events that are taken from the engine at once."""
+"""Events that one call takes from the engine."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What a run said of a request: a token, that its turn is over, or why it failed.
+class GenaiEvent:
+    """An event of a request: a token, the end of its turn, or a failure.
 
-    ``by_model``: the turn is over because the model ended it. ``request`` is None in failures
-    that concern all.
+    ``by_model``: the turn is over because the model ended it. ``request`` is None for failures
+    that concern all requests.
     """
 
     request: og.Request | None
@@ -37,8 +37,8 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """Sequences that are held, tokens of each, tokens of all."""
+class BatchLimits:
+    """The most sequences (``rows``), tokens of one (``length``) and tokens of all (``cells``)."""
 
     rows: int
     length: int
@@ -48,15 +48,15 @@ class Room:
 class Genai:
     """The library's model and engine. Every call must come from the thread that made it.
 
-    Raises ModelNotLoadable. ``page`` tokens of keys and values are held together, ``longest`` is
-    what one request may come to.
+    Raises ModelNotLoadable. Keys and values are allocated in pages of ``page`` tokens. A request
+    has at most ``longest`` tokens.
     """
 
     def __init__(
-        self, folder: Path, settings: Settings, provider: str, threads: int, room: Room
+        self, folder: Path, settings: Settings, provider: str, threads: int, room: BatchLimits
     ) -> None:
         whole = optional_json(folder / FILE)
-        self._words = int(whole["model"].get("vocab_size", 0))
+        self._vocabulary_size = int(whole["model"].get("vocab_size", 0))
         batching = whole.get("engine", {}).get("dynamic_batching", {})
         self.page = int(batching.get("block_size", 256)) if settings.paged else 1
         try:
@@ -74,7 +74,7 @@ class Genai:
         self.longest = min(room.length, longest) if longest else room.length
 
     def request(self, longest: int) -> og.Request:
-        """A request of at most that many tokens, over all its turns."""
+        """Open a request of at most so many tokens over all its turns."""
         whole = og.RequestOptions()
         whole.set_max_session_tokens(longest)
         return self._engine.create_request(options=whole)
@@ -83,17 +83,17 @@ class Genai:
         self, request: og.Request, tokens: Sequence[int], sampling: Sampling, limit: int
     ) -> int:
         """Hand in a turn and return its number; RuntimeError when the library refuses it."""
-        turn = options(request, sampling, limit, self._words)
+        turn = options(request, sampling, limit, self._vocabulary_size)
         return int(request.begin_turn(np.array(tokens, np.int32), turn))
 
-    def run(self) -> Iterator[Heard]:
-        """Advance what can advance; RuntimeError when the engine is beyond repair."""
+    def run(self) -> Iterator[GenaiEvent]:
+        """Advance all requests; raises RuntimeError when the engine cannot go on."""
         if not self._engine.has_pending_requests():
             return
         flags = og.EngineEventFlags
         failures = flags.FAILED | flags.RETRYABLE
         for event in self._engine.run(self._events):
-            yield Heard(
+            yield GenaiEvent(
                 request=event.request,
                 token=event.token if event.flags & flags.TOKEN else None,
                 over=bool(event.flags & flags.TURN_FINISHED),
@@ -102,12 +102,12 @@ class Genai:
             )
 
 
-def overlay(settings: Settings, threads: int, room: Room, page: int) -> dict[str, Any]:
-    """Our limits in the words of genai_config.json."""
+def overlay(settings: Settings, threads: int, room: BatchLimits, page: int) -> dict[str, Any]:
+    """Our limits as settings of genai_config.json."""
     batching: dict[str, Any] = {"static_batching": {"max_batch_size": room.rows}}
     if settings.paged:
         pages = {"max_batch_size": room.rows, "num_blocks": -(-room.cells // page)}
-        # The library's prefixes are everybody's: what one owner computed would serve another.
+        # The library would share prefixes between owners.
         batching = {"dynamic_batching": pages | {"prefix_caching": False}}
     # Spinning threads are a little faster alone and ruinous beside any other process.
     session = {"intra_op_num_threads": threads, "session.intra_op.allow_spinning": "0"}

@@ -1,4 +1,4 @@
-"""What onnxruntime-genai's engine can draw of what a request may ask.
+"""The sampling options of onnxruntime-genai's engine.
 
 It has temperature, top_k, top_p and a repetition penalty, and a seed where it batches dynamically.
 It differs from the other engines in three ways:
@@ -6,7 +6,7 @@ It differs from the other engines in three ways:
 * It has no ``min_p``. The API's default of 0.05 is what a request gets that does not name it, so
   it is left out here: top_k 40 and top_p 0.95 have cut that tail before it. Any other ``min_p``
   is refused, as are ``presence_penalty`` and ``frequency_penalty``.
-* Its repetition penalty looks at the prompt as well as at the answer.
+* Its repetition penalty counts the prompt as well as the answer.
 * It applies the temperature before top_p, not after it.
 """
 
@@ -19,16 +19,16 @@ from app.provider.types import Sampling
 
 _SEEDS = 2**64
 _LEFT_OUT = (0.0, Sampling().min_p)
-"""Values of min_p that do without it."""
+"""Values of min_p that are ignored."""
 
 
 def greedy(sampling: Sampling) -> bool:
-    """Whether only the likeliest token can be drawn."""
+    """Whether the likeliest token is always drawn."""
     return sampling.temperature <= 0 or sampling.top_k == 1 or sampling.top_p <= 0
 
 
 def check(sampling: Sampling, *, seeds: bool) -> None:
-    """Raise UnsupportedInput for what cannot be done; ``seeds``: a turn may have one."""
+    """Raise UnsupportedInput for options that it lacks; ``seeds``: a turn may have a seed."""
     if sampling.presence_penalty or sampling.frequency_penalty:
         _refuse("presence_penalty and frequency_penalty", "use repeat_penalty")
     if greedy(sampling):
@@ -45,8 +45,10 @@ def _refuse(what: str, instead: str) -> None:
     )
 
 
-def options(request: og.Request, sampling: Sampling, limit: int, words: int) -> og.TurnOptions:
-    """Options of a turn of at most ``limit`` tokens, out of a vocabulary of ``words``."""
+def options(
+    request: og.Request, sampling: Sampling, limit: int, vocabulary_size: int
+) -> og.TurnOptions:
+    """Options of a turn of at most ``limit`` tokens, out of a vocabulary of ``vocabulary_size``."""
     turn = og.TurnOptions(request)
     turn.set_max_generated_tokens(limit)
     turn.set_repetition_penalty(sampling.repeat_penalty)
@@ -54,7 +56,7 @@ def options(request: og.Request, sampling: Sampling, limit: int, words: int) -> 
     turn.set_do_sample(not greedy(sampling))
     if not greedy(sampling):
         turn.set_temperature(sampling.temperature)
-        turn.set_top_k(min(sampling.top_k, words))
+        turn.set_top_k(min(sampling.top_k, vocabulary_size))
         turn.set_top_p(sampling.top_p)
         if sampling.seed is not None:
             turn.set_seed(sampling.seed % _SEEDS)

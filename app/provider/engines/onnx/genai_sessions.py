@@ -1,7 +1,7 @@
-"""Requests that the library keeps after an answer, so that the next turn need not be computed anew.
+"""Requests that stay open after an answer, so that the next turn reuses what is computed.
 
-A kept request holds its pages of keys and values, so the ones not used for longest are closed when
-others need the room. It can be continued at its end, or at the beginning of one of its turns.
+A kept request holds its pages of keys and values. The least recently used ones are closed when
+others need the room. A request can be continued at its end or at the beginning of a turn.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 
 import onnxruntime_genai as og
 
-from app.provider.generation.prefix_cache import SHORTEST
-from app.provider.generation.prepared import common_prefix
+from app.provider.generation.prefix_cache import SHORTEST, common_prefix
 
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """A request of the library, all its ``tokens``, and how many stood before each of its turns.
+    """A request of the library with all its ``tokens``.
 
-    ``whole``: its last token is computed as well, which is so when the model ended the answer.
+    ``turns`` are pairs: the number of a turn, and the tokens before it. ``whole``: the last token
+    is computed as well, which is so when the model ended the answer.
     """
 
     request: og.Request
@@ -29,7 +29,7 @@ class Session:
     whole: bool = False
 
     def shared(self, prompt: array[int]) -> int:
-        """Tokens of the prompt after which it can be continued; never all of them."""
+        """Tokens of the prompt after which the request can go on; never all of them."""
         common = common_prefix(self.tokens, prompt[:-1])
         if common == len(self.tokens):
             return common
@@ -47,14 +47,14 @@ class Session:
         return length
 
     def begin(self, turn: int, prompt: array[int]) -> None:
-        """Note a turn that makes it the whole prompt, and an answer to come."""
+        """Record a turn with the whole prompt, whose answer follows."""
         self.turns.append((turn, len(self.tokens)))
         self.tokens = prompt[:]
         self.whole = False
 
 
 class Sessions:
-    """The kept ones, the least used first. ``page`` tokens are held or freed together."""
+    """The kept sessions, least recently used first. ``page`` tokens are freed together."""
 
     def __init__(self, page: int) -> None:
         self._page = page
@@ -65,7 +65,7 @@ class Sessions:
 
     @property
     def cells(self) -> int:
-        """Tokens that all pages held could have."""
+        """Tokens that fit into all pages of the kept sessions."""
         return sum(self.whole_pages(len(one.tokens)) for one in self._kept)
 
     def whole_pages(self, tokens: int) -> int:
@@ -73,14 +73,14 @@ class Sessions:
         return -(-tokens // self._page) * self._page
 
     def keep(self, session: Session) -> None:
-        """Keep it for the next turn, if computing it again would take any time."""
+        """Keep a session for the next turn, if it is long enough to be worth it."""
         if len(session.tokens) < SHORTEST:
             session.request.close()
         else:
             self._kept.append(session)
 
     def take(self, owner: str, prompt: array[int]) -> tuple[Session, int] | None:
-        """The owner's session that begins most like the prompt, and its computed tokens."""
+        """Take the owner's session with the longest common prefix, and its computed tokens."""
         own = [one for one in self._kept if one.owner == owner]
         best = max(own, key=lambda one: one.shared(prompt), default=None)
         if best is None or (length := best.shared(prompt)) < SHORTEST:
@@ -92,8 +92,8 @@ class Sessions:
             best.request.close()
             return None
 
-    def let_go(self) -> bool:
-        """Close the least used one; False when there is none."""
+    def evict(self) -> bool:
+        """Close the least recently used session; False when there is none."""
         if self._kept:
             self._kept.pop(0).request.close()
             return True

@@ -1,7 +1,7 @@
-"""The graph in onnxruntime: one step for all answers, or a piece of one prompt.
+"""Runs the graph in onnxruntime: one token for all answers, or a chunk of one prompt.
 
-Keys and values live in an ``Arena`` and are bound as past and present alike, so that
-GroupQueryAttention writes them in place and rows of different lengths go into one call.
+Keys and values live in a ``KvArena``, whose tensors are bound as past and as present. So
+GroupQueryAttention writes in place, and rows of different lengths go into one call.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from app.provider.engines.onnx.kv_arena import STEP, Arena
+from app.provider.engines.onnx.kv_arena import STEP, KvArena
 from app.provider.engines.onnx.providers import NAMES
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable
@@ -24,7 +24,7 @@ _TYPES: dict[str, type[np.generic]] = {
     "tensor(float16)": np.float16,
 }
 WORTH_A_THREAD = 16 * 2**20
-"""Bytes of weights."""
+"""Bytes of weights for which one more thread pays."""
 
 
 class Graph:
@@ -62,7 +62,7 @@ class Graph:
         )
 
     def _check(self, inputs: Set[str], outputs: Set[str]) -> None:
-        """Raise ModelNotLoadable unless the graph has just the inputs and outputs we bind."""
+        """Raise ModelNotLoadable unless the graph has exactly the inputs and outputs bound here."""
         names = self._settings
         needed = {names.input_ids, names.attention_mask, *self._past}
         gives = {names.logits, *self._present}
@@ -75,31 +75,31 @@ class Graph:
             )
 
     def binding(self) -> ort.IOBinding:
-        """A new binding of nothing."""
+        """Make an empty binding."""
         return self._session.io_binding()
 
-    def bind_rows(self, binding: ort.IOBinding, arena: Arena, first: int, count: int) -> None:
+    def bind_rows(self, binding: ort.IOBinding, arena: KvArena, first: int, count: int) -> None:
         """Bind ``count`` rows of the arena, from ``first`` on, as past and as present."""
         for past, present, tensor in zip(self._past, self._present, arena.tensors, strict=True):
             rows = tensor[first : first + count]
-            place = ("cpu", 0, self.kv_type.type, rows.shape, rows.ctypes.data)
-            binding.bind_input(past, *place)
-            binding.bind_output(present, *place)
+            memory = ("cpu", 0, self.kv_type.type, rows.shape, rows.ctypes.data)
+            binding.bind_input(past, *memory)
+            binding.bind_output(present, *memory)
 
     def bind_input(self, binding: ort.IOBinding, name: str, values: npt.NDArray[Any]) -> None:
         """Bind an input to an array, which must outlive the binding."""
         binding.bind_input(name, "cpu", 0, values.dtype.type, values.shape, values.ctypes.data)
 
     def run(self, binding: ort.IOBinding, options: ort.RunOptions | None = None) -> None:
-        """Compute. An error leaves keys and values in doubt, so it ends the process."""
+        """Compute. After an error keys and values may be wrong, so it ends the process."""
         self._session.run_with_iobinding(binding, options)
 
 
-class Writer:
-    """One token for each of the first rows of the arena."""
+class DecodeRunner:
+    """Computes one token for each of the first rows of the arena."""
 
-    def __init__(self, graph: Graph, settings: Settings, arena: Arena) -> None:
-        rows = len(arena.touched)
+    def __init__(self, graph: Graph, settings: Settings, arena: KvArena) -> None:
+        rows = len(arena.written)
         self._graph, self._settings, self._arena = graph, settings, arena
         self._tokens = np.zeros((rows, 1), np.int64)
         self._positions = np.zeros((rows, 1), np.int64)
@@ -109,10 +109,10 @@ class Writer:
         self._binding = graph.binding()
         self._count = self._width = self._longest = 0
         self._lengths = np.zeros(0, np.int64)
-        self._places = np.arange(rows)
+        self._row_numbers = np.arange(rows)
 
     def arrange(self, lengths: list[int]) -> None:
-        """Begin steps of rows that hold so many tokens."""
+        """Prepare steps of the first rows, which hold so many tokens."""
         count = len(lengths)
         self._lengths = np.array(lengths, np.int64)
         self._longest = max(lengths)
@@ -120,12 +120,12 @@ class Writer:
         if count not in self._bindings:
             self._bindings[count] = self._bind(count)
         self._binding = self._bindings[count]
-        self._at = self._places[:count]
+        self._at = self._row_numbers[:count]
         self._out = self._logits[:count, 0]
         self._in = self._tokens[:count, 0]
 
     def step(self, tokens: list[int]) -> npt.NDArray[Any]:
-        """Compute a token for each row; returns logits ``[rows, vocabulary]``, valid until next."""
+        """Compute a token for each row; the logits ``[rows, vocabulary]`` are valid until next."""
         self._in[:] = tokens
         if self._longest >= self._width:
             self._widen(self._longest + 1)
@@ -139,7 +139,7 @@ class Writer:
         return self._out
 
     def _widen(self, longest: int) -> None:
-        """A mask for rows of that length, with the token to come in every row."""
+        """Make a mask for rows of that length that includes the next token of each."""
         width = -(-longest // STEP) * STEP
         self._mask = (np.arange(width) <= self._lengths[:, None]).astype(np.int64)
         self._width = width
@@ -156,16 +156,16 @@ class Writer:
         return binding
 
 
-class Reader:
-    """A piece of the prompt in one row; nothing but keys and values is computed."""
+class PrefillRunner:
+    """Computes a chunk of a prompt in one row: keys and values only, no logits."""
 
-    def __init__(self, graph: Graph, settings: Settings, arena: Arena) -> None:
+    def __init__(self, graph: Graph, settings: Settings, arena: KvArena) -> None:
         self._graph, self._settings, self._arena = graph, settings, arena
         self._bindings: dict[int, ort.IOBinding] = {}
         self._options = ort.RunOptions()
         self._options.only_execute_path_to_fetches = True
 
-    def read(self, row: int, past: int, tokens: npt.NDArray[np.int64]) -> None:
+    def run(self, row: int, past: int, tokens: npt.NDArray[np.int64]) -> None:
         """Append ``tokens`` to a row that holds ``past`` tokens."""
         binding = self._bindings.get(row)
         if binding is None:
@@ -198,7 +198,7 @@ def _open(path: Path, provider: str, threads: int) -> ort.InferenceSession:
 
 
 def _useful_threads(graph: Path, threads: int) -> int:
-    """A model of few bytes is computed faster than its threads could be woken."""
+    """Fewer threads for a small model, which is computed faster than threads wake up."""
     size = sum(file.stat().st_size for file in graph.parent.glob(f"{graph.name}*"))
     return max(1, min(threads, size // WORTH_A_THREAD))
 

@@ -1,4 +1,4 @@
-"""Memory for keys and values: virtual until it is written, and given back when it is too much."""
+"""Memory for keys and values: virtual until it is written, released when it is too much."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ State = list[Tensor]
 """Keys and values of one sequence: a tensor ``[heads, tokens, width]`` for each of the arena."""
 
 STEP = 256
-"""Lengths of rows and widths of masks are multiples of it; so every row begins on a page."""
+"""Lengths of rows and widths of masks are multiples of it, so that every row begins on a page."""
 
 
-class Arena:
+class KvArena:
     """Tensors ``[rows, heads, length, width]``, one for the keys and one for the values of a layer.
 
-    ``shapes`` are the heads and width of each. ``touched`` records how many tokens of a row have
-    ever been written: that much of it is real memory.
+    ``shapes`` are the heads and width of each. ``written`` is how many tokens of each row have
+    ever been written: that part of the row is real memory.
     """
 
     def __init__(
         self, shapes: Sequence[tuple[int, int]], rows: int, length: int, dtype: np.dtype[Any]
     ) -> None:
         self.length = -(-length // STEP) * STEP
-        self.touched = [0] * rows
+        self.written = [0] * rows
         self.cell_bytes = sum(heads * width for heads, width in shapes) * dtype.itemsize
         sizes = [rows * heads * self.length * width * dtype.itemsize for heads, width in shapes]
         self._maps = [_reserve(size) for size in sizes]
@@ -39,21 +39,21 @@ class Arena:
             for memory, (heads, width) in zip(self._maps, shapes, strict=True)
         ]
 
-    def note(self, row: int, tokens: int) -> None:
-        """Note that the first ``tokens`` of a row are written."""
-        self.touched[row] = max(self.touched[row], tokens)
+    def mark_written(self, row: int, tokens: int) -> None:
+        """Record that the first ``tokens`` of a row are written."""
+        self.written[row] = max(self.written[row], tokens)
 
     def copy(self, source: int, target: int, tokens: int) -> None:
         """Copy the first ``tokens`` of one row to another."""
-        self.note(source, tokens)
-        self.note(target, tokens)
+        self.mark_written(source, tokens)
+        self.mark_written(target, tokens)
         for tensor in self.tensors:
             tensor[target, :, :tokens] = tensor[source, :, :tokens]
 
     def swap(self, one: int, other: int, tokens: int) -> None:
         """Exchange the first ``tokens`` of two rows."""
-        self.note(one, tokens)
-        self.note(other, tokens)
+        self.mark_written(one, tokens)
+        self.mark_written(other, tokens)
         for tensor in self.tensors:
             held = tensor[one, :, :tokens].copy()
             tensor[one, :, :tokens] = tensor[other, :, :tokens]
@@ -65,24 +65,21 @@ class Arena:
 
     def restore(self, row: int, state: State, tokens: int) -> None:
         """Put the first ``tokens`` of a state into a row."""
-        self.note(row, tokens)
+        self.mark_written(row, tokens)
         for tensor, saved in zip(self.tensors, state, strict=True):
             tensor[row, :, :tokens] = saved[:, :tokens]
 
-    def give_back(self, row: int) -> None:
-        """Let the system have the memory of a row that nobody uses.
-
-        Where it cannot be told, the row stays real memory.
-        """
+    def release_memory(self, row: int) -> None:
+        """Return the memory of an unused row to the system, where the system has such a call."""
         if not hasattr(mmap, "MADV_DONTNEED"):
             return
-        self.touched[row] = 0
+        self.written[row] = 0
         for memory in self._maps:
-            size = len(memory) // len(self.touched)
+            size = len(memory) // len(self.written)
             memory.madvise(mmap.MADV_DONTNEED, row * size, size)
 
     def close(self) -> None:
-        """Free it; nothing may look at the tensors any more."""
+        """Free the memory; nothing may use the tensors after that."""
         self.tensors.clear()
         self._maps.clear()
 
@@ -95,6 +92,6 @@ def _reserve(size: int) -> mmap.mmap:
             "There is not enough memory for keys and values; "
             "set CONTEXT_LENGTH or KV_CACHE_MB lower."
         ) from error
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # a huge page would make 2 MB real for one token
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # with huge pages one token would take 2 MB
         memory.madvise(mmap.MADV_NOHUGEPAGE)
     return memory

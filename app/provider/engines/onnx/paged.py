@@ -1,15 +1,15 @@
-"""The ONNX engine for GPUs: onnxruntime-genai's own one behind our contract.
+"""The ONNX engine for GPUs: wraps the engine of onnxruntime-genai.
 
-It runs models on cuda, webgpu and dml, and those built with paged attention. These join and leave
-a running batch at any token; others wait until all that run have ended. ``turns`` says what can
-be drawn.
+It runs models on cuda, webgpu and dml, and models built with paged attention. Requests of paged
+models join and leave a running batch at any token; others wait until the whole batch has ended.
+``genai_sampling`` says which sampling options the library has.
 
-The library would share computed prefixes between all requests, but owners must never share, so
-that is switched off. Instead a paged conversation stays with its pages after an answer, and the
-owner's next turn continues it; without paging nothing is reused.
+The library would share computed prefixes between all requests. Owners must never share, so that is
+switched off. Instead a paged conversation keeps its pages after an answer, and the owner's next
+turn continues it. Without paging nothing is reused.
 
 Developed without a GPU. The tests run both kinds on a CPU: a real model in static batches, and
-paging, admission, turns and seeds in dynamic ones with a graph that stands in for the GPU's
+paging, admission, turns and seeds in dynamic batches with a graph that replaces the GPU's
 operator. Execution providers other than cpu, and the real operator, have never run here.
 """
 
@@ -23,37 +23,38 @@ from pathlib import Path
 import onnxruntime_genai as og
 
 from app.provider.engine import EngineInfo, EngineSpec, Events
-from app.provider.engines.onnx.context_plan import plan
-from app.provider.engines.onnx.cpu_affinity import Cores
-from app.provider.engines.onnx.genai import Genai, Heard, Room
+from app.provider.engines.onnx.cpu_affinity import CpuAffinity
+from app.provider.engines.onnx.genai import BatchLimits, Genai, GenaiEvent
 from app.provider.engines.onnx.genai_sampling import check
 from app.provider.engines.onnx.genai_sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import PreparedPrompt, Writing
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.context_plan import ContextPlan
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Event, Prompt, Sampling, Started
 
 log = logging.getLogger(__name__)
 
 _FAILED_IN_A_ROW = 3
-"""Runs; the library takes back a run that failed, and it can be tried again."""
+"""Runs. A run that failed changes nothing, so it can be tried again."""
 
 
 @dataclass(slots=True)
-class Answer:
-    """A turn that the library has in hand; ``room`` is what its session may grow to, in tokens."""
+class SequenceState:
+    """A turn that the library computes; its session may grow to ``room`` tokens."""
 
     number: int
     session: Session
-    writing: Writing
+    output: OutputStream
     room: int
     begun: bool = False
 
 
 class PagedEngine:
-    """See the module. Raises ModelNotLoadable when the library cannot run the model."""
+    """Implements ``Engine``; raises ModelNotLoadable when the library cannot run the model."""
 
     def __init__(
         self,
@@ -63,22 +64,24 @@ class PagedEngine:
         progress: Callable[[int], None],
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         progress(10)
         self._dynamic = settings.paged
-        length, self._cells = plan(settings.context_length, _cell_bytes(settings, provider), limits)
+        cell_bytes = _cell_bytes(settings, provider)
+        plan = ContextPlan.of(settings.context_length, cell_bytes, limits)
+        self._cells = plan.cells_of_slots(limits.slots)
         # Sessions that wait for their next turn take rows as well.
         self._rows = limits.slots * 2 if self._dynamic else limits.slots
-        room = Room(self._rows, length, self._cells)
+        room = BatchLimits(self._rows, plan.length, self._cells)
         self._genai = Genai(folder, settings, provider, limits.threads, room)
         progress(90)
-        self._cores = Cores()
+        self._cpu_affinity = CpuAffinity()
         self.info = EngineInfo(limits.slots, self._genai.longest)
         self._default_max_tokens = limits.default_max_tokens
         self._admitted: dict[int, PreparedPrompt] = {}
-        self._answers: dict[og.Request, Answer] = {}
-        self._leaving: dict[og.Request, Answer] = {}  # cancelled, the library has yet to agree
+        self._answers: dict[og.Request, SequenceState] = {}
+        self._cancelling: dict[og.Request, SequenceState] = {}  # cancelled, still in the batch
         self._sessions = Sessions(self._genai.page)
         self._failures = 0
         self._seeds = True
@@ -99,37 +102,37 @@ class PagedEngine:
         return True
 
     def step(self) -> Events:
-        """A token for every running answer, then hand in what there is room for."""
-        said: Events = []
-        for heard in self._genai.run():
-            said += self._hear(heard)
-        return said + self._start_admitted()
+        """Compute a token for every running answer, then start what there is room for."""
+        events: Events = []
+        for event in self._genai.run():
+            events += self._handle(event)
+        return events + self._start_admitted()
 
     def drop(self, job: int) -> None:
-        """Forget the job; without paging its row stays in the batch till that ends."""
+        """Forget the job; without paging its row stays in the batch until that ends."""
         self._admitted.pop(job, None)
         for answer in list(self._answers.values()):
             if answer.number == job:
-                self._leave(answer)
+                self._cancel(answer)
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU cores."""
-        self._cores.use(threads)
+        self._cpu_affinity.use(threads)
 
     def close(self) -> None:
-        """Close what is open; the model goes with its last reference."""
-        for request in (*self._answers, *self._leaving):
+        """Close all requests; the model is freed with its last reference."""
+        for request in (*self._answers, *self._cancelling):
             request.close()
-        while self._sessions.let_go():
+        while self._sessions.evict():
             pass
 
     # ---------------------------------------------------------------- admission
 
     def _start_admitted(self) -> Events:
         """Hand admitted jobs to the library, in order, as far as there is room."""
-        said: Events = []
+        events: Events = []
         for job, prompt in list(self._admitted.items()):
-            limit = prompt.longest_answer(self._default_max_tokens, self.info.context_length)
+            limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
             room = self._sessions.whole_pages(len(prompt.tokens) + limit)
             known = self._sessions.take(prompt.owner, prompt.tokens)
             if not self._make_room(room):
@@ -138,16 +141,16 @@ class PagedEngine:
                 break
             del self._admitted[job]
             session, cached = known or (self._new_session(prompt, limit), 0)
-            answer = Answer(job, session, Writing(prompt, limit, cached), room)
-            said.append((job, self._start(answer, prompt, limit, cached)))
-        return said
+            answer = SequenceState(job, session, OutputStream(prompt, limit, cached), room)
+            events.append((job, self._start(answer, prompt, limit, cached)))
+        return events
 
     def _new_session(self, prompt: PreparedPrompt, limit: int) -> Session:
         longest = self.info.context_length if self._dynamic else len(prompt.tokens) + limit
         return Session(self._genai.request(longest), prompt.owner)
 
     def _start(
-        self, answer: Answer, prompt: PreparedPrompt, limit: int, cached: int
+        self, answer: SequenceState, prompt: PreparedPrompt, limit: int, cached: int
     ) -> Event | ProviderError:
         session = answer.session
         start = len(session.tokens)
@@ -161,14 +164,14 @@ class PagedEngine:
         return Started(len(prompt.tokens), cached)
 
     def _make_room(self, room: int) -> bool:
-        """Let go of kept sessions until there is room for one more answer; False when in vain."""
+        """Evict kept sessions until there is room for one more answer; False when there is none."""
         while not self._has_room(room):
-            if not self._sessions.let_go():
-                return not (self._answers or self._leaving)
+            if not self._sessions.evict():
+                return not (self._answers or self._cancelling)
         return True
 
     def _has_room(self, room: int) -> bool:
-        taken = [one.room for one in (*self._answers.values(), *self._leaving.values())]
+        taken = [one.room for one in (*self._answers.values(), *self._cancelling.values())]
         rooms = [room, *taken]
         # Without paging every row of a batch is as long as the longest one.
         cells = sum(rooms) if self._dynamic else len(rooms) * max(rooms)
@@ -177,78 +180,78 @@ class PagedEngine:
 
     # ---------------------------------------------------------------- one step
 
-    def _hear(self, heard: Heard) -> Events:
-        if heard.failure:
-            return self._fail(heard)
+    def _handle(self, event: GenaiEvent) -> Events:
+        if event.failure:
+            return self._fail(event)
         self._failures = 0
-        if left := self._leaving.get(heard.request):
-            self._note(left, heard)
-            if heard.over:
-                del self._leaving[heard.request]
-                self._sessions.keep(left.session)
+        if cancelled := self._cancelling.get(event.request):
+            self._record(cancelled, event)
+            if event.over:
+                del self._cancelling[event.request]
+                self._sessions.keep(cancelled.session)
             return []
-        answer = self._answers.get(heard.request)
-        return self._write(answer, heard) if answer else []
+        answer = self._answers.get(event.request)
+        return self._emit(answer, event) if answer else []
 
-    def _write(self, answer: Answer, heard: Heard) -> Events:
+    def _emit(self, answer: SequenceState, event: GenaiEvent) -> Events:
         """Turn a token, or the end of the turn, into events."""
-        self._note(answer, heard)
-        events: list[Event] = []
-        if heard.token is not None:
-            events = answer.writing.push(self._vocabulary.piece(heard.token))
-        ended = any(isinstance(event, End) for event in events)
-        if heard.over:
-            events += [] if ended else answer.writing.push(None)
+        self._record(answer, event)
+        output: list[Event] = []
+        if event.token is not None:
+            output = answer.output.push(self._vocabulary.piece(event.token))
+        ended = any(isinstance(one, End) for one in output)
+        if event.over:
+            output += [] if ended else answer.output.push(None)
             self._finish(answer)
         elif ended:
-            self._leave(answer)
-        return [(answer.number, event) for event in events]
+            self._cancel(answer)
+        return [(answer.number, one) for one in output]
 
-    def _note(self, answer: Answer, heard: Heard) -> None:
+    def _record(self, answer: SequenceState, event: GenaiEvent) -> None:
         answer.begun = True
-        if heard.token is not None:
-            answer.session.tokens.append(heard.token)
-        elif heard.by_model:
+        if event.token is not None:
+            answer.session.tokens.append(event.token)
+        elif event.by_model:
             answer.session.whole = True
 
-    def _finish(self, answer: Answer) -> None:
-        """The turn is over for the library as well."""
+    def _finish(self, answer: SequenceState) -> None:
+        """Keep or close the session of a turn that the library has ended."""
         del self._answers[answer.session.request]
         if self._dynamic:
             self._sessions.keep(answer.session)
         else:
             answer.session.request.close()
 
-    def _leave(self, answer: Answer) -> None:
-        """End a turn that the library would go on with."""
+    def _cancel(self, answer: SequenceState) -> None:
+        """End a turn that the library would continue."""
         session = answer.session
         del self._answers[session.request]
         if self._dynamic and answer.begun:
             session.request.cancel_turn(session.turns[-1][0])
-            self._leaving[session.request] = answer
+            self._cancelling[session.request] = answer
         else:
             session.request.close()
 
-    def _fail(self, heard: Heard) -> Events:
-        """A request that cannot be served fails alone; a run that failed is tried again.
+    def _fail(self, event: GenaiEvent) -> Events:
+        """Fail a request that cannot be served; a run that failed is tried again.
 
-        Raises RuntimeError when the library's engine is beyond repair, which ends the process.
+        Raises RuntimeError when the library's engine cannot go on, which ends the process.
         """
-        if heard.failure.startswith("ENGINE"):
-            raise RuntimeError(f"onnxruntime-genai failed: {heard.failure}")
-        answer = self._answers.get(heard.request)
-        if answer and heard.over:
-            self._answers.pop(heard.request).session.request.close()
-            sentence = f"onnxruntime-genai could not finish this answer ({heard.failure})."
+        if event.failure.startswith("ENGINE"):
+            raise RuntimeError(f"onnxruntime-genai failed: {event.failure}")
+        answer = self._answers.get(event.request)
+        if answer and event.over:
+            self._answers.pop(event.request).session.request.close()
+            sentence = f"onnxruntime-genai could not finish this answer ({event.failure})."
             return [(answer.number, ProviderError(sentence))]
         self._failures += 1
-        log.warning("a run of onnxruntime-genai failed: %s", heard.failure)
+        log.warning("a run of onnxruntime-genai failed: %s", event.failure)
         if self._failures >= _FAILED_IN_A_ROW:
-            raise RuntimeError(f"onnxruntime-genai failed {self._failures} times: {heard.failure}")
+            raise RuntimeError(f"onnxruntime-genai failed {self._failures} times: {event.failure}")
         return []
 
     def _warm_up(self) -> None:
-        """Compute once what every request needs, and learn whether a turn may have a seed."""
+        """Compute one turn, so that the first request does not wait; note whether seeds work."""
         request = self._genai.request(4)
         try:
             try:
@@ -256,8 +259,8 @@ class PagedEngine:
             except RuntimeError:
                 self._seeds = False
                 self._genai.begin(request, [0, 0], Sampling(), 2)
-            while heard := list(self._genai.run()):
-                if failure := heard[-1].failure:
+            while events := list(self._genai.run()):
+                if failure := events[-1].failure:
                     raise RuntimeError(failure)
         except RuntimeError as error:
             raise ModelNotLoadable(f"onnxruntime-genai cannot run this model: {error}") from error

@@ -1,4 +1,4 @@
-"""Which of onnxruntime's execution providers runs a model."""
+"""Chooses onnxruntime's execution provider for a model."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NAMES = {
 """Name in the settings → onnxruntime's."""
 
 IN_RAM = {"cpu", "coreml"}
-"""Those that leave keys and values in RAM, where ``OnnxEngine`` keeps them."""
+"""Providers that leave keys and values in RAM, as ``OnnxEngine`` needs."""
 
 _ON_GPU = {"cuda", "dml", "webgpu"}
-"""Those that onnxruntime-genai's own engine runs on."""
+"""Providers that onnxruntime-genai's engine runs on."""
 
 
 def usable(wanted: Sequence[str], *, paged: bool) -> list[str]:
@@ -52,6 +52,6 @@ def usable(wanted: Sequence[str], *, paged: bool) -> list[str]:
 
 
 def _in_genai(name: str) -> bool:
-    """Whether onnxruntime-genai is built for it. Our own engine does not need that library."""
+    """Whether onnxruntime-genai is built for it; ``OnnxEngine`` does not need that library."""
     library = importlib.import_module("onnxruntime_genai")
     return bool(getattr(library, f"is_{name}_available")())

@@ -1,7 +1,8 @@
-"""Who is in which row of the arena, what is known of a prompt already, and how much is promised.
+"""Assigns rows of the arena to requests and reuses computed prefixes.
 
 Rows of running answers come first, without a gap, because one call computes the first rows.
-Prompts are read in the rows behind them. A row whose answer ended is copied to the prefix store.
+Prompts in prefill use the rows behind them. When an answer ends, its row is copied to the prefix
+store.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.provider.engines.onnx.kv_arena import Arena, State
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import common_prefix
+from app.provider.engines.onnx.kv_arena import KvArena, State
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
 
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A sequence in the arena. ``tokens`` are computed, ``room`` is what they may grow to."""
+    """A sequence in the arena. ``tokens`` are computed; they may grow to ``room`` tokens."""
 
     index: int
     owner: str
@@ -26,29 +26,29 @@ class Row:
 
 
 class Rows:
-    """Hands out rows that hold as much of a prompt as is known. ``cells`` tokens fit into all."""
+    """Hands out rows that hold the longest computed prefix; all of them have ``cells`` tokens."""
 
-    def __init__(self, arena: Arena, cells: int, store: PrefixStore[State]) -> None:
+    def __init__(self, arena: KvArena, cells: int, store: PrefixStore[State]) -> None:
         self._arena = arena
         self._cells = cells
         self._store = store
-        self._rows: list[Row | None] = [None] * len(arena.touched)
+        self._rows: list[Row | None] = [None] * len(arena.written)
         self.running = 0
 
     def claim(self, owner: str, prompt: array[int], room: int) -> Row | None:
-        """A row with a prefix of ``prompt``, without its last token; None when there is no room."""
+        """Take a row with a prefix of ``prompt``, never all of it; None when there is no room."""
         taken = sum(row.room for row in self._taken())
         if taken and taken + room > self._cells:
             return None
         index = self._rows.index(None, self.running)
         row = Row(index, owner, room, array("i"))
-        self._make_real(row)
+        self._reserve_memory(row)
         self._take_over(row, prompt[:-1])
         self._rows[index] = row
         return row
 
     def start(self, row: Row) -> None:
-        """Put a row whose prompt is read behind those that run."""
+        """Move a row whose prefill is done behind the running rows."""
         target = self.running
         other = self._rows[target]
         if other is None:
@@ -60,8 +60,8 @@ class Rows:
         self.running += 1
 
     def release(self, row: Row) -> None:
-        """Keep what is computed for the next prompt, and close the gap."""
-        self._arena.note(row.index, len(row.tokens))
+        """Keep the computed prefix for the next prompt, and close the gap between the rows."""
+        self._arena.mark_written(row.index, len(row.tokens))
         self._keep(row)
         self._rows[row.index] = None
         if row.index < self.running:
@@ -76,7 +76,7 @@ class Rows:
         self._store.keep(row.owner, row.tokens, size, lambda: self._arena.save(row.index, length))
 
     def _take_over(self, row: Row, wanted: array[int]) -> None:
-        """Copy the longest prefix of ``wanted`` that the owner has, here or in the store."""
+        """Copy the owner's longest prefix of ``wanted``, from another row or from the store."""
         source, shared = None, 0
         for other in self._taken():
             if other.owner == row.owner:
@@ -95,24 +95,24 @@ class Rows:
 
     def _move(self, row: Row, target: int) -> None:
         if row.index != target:
-            self._forget_more_than(row.room, target)
+            self._release_more_than(row.room, target)
             self._arena.copy(row.index, target, len(row.tokens))
             self._rows[row.index], self._rows[target] = None, row
             row.index = target
 
-    def _make_real(self, row: Row) -> None:
-        """Give back the memory of free rows when that of all rows would be too much."""
-        self._forget_more_than(row.room, row.index)
+    def _reserve_memory(self, row: Row) -> None:
+        """Release the memory of free rows when all rows together would take too much."""
+        self._release_more_than(row.room, row.index)
         free = {index for index, other in enumerate(self._rows) if other is None} - {row.index}
-        held = sum(self._arena.touched[index] for index in free)
+        held = sum(self._arena.written[index] for index in free)
         if held + row.room + sum(one.room for one in self._taken()) > self._cells:
             for index in free:
-                self._arena.give_back(index)
+                self._arena.release_memory(index)
 
-    def _forget_more_than(self, room: int, index: int) -> None:
-        """A free row that once held more than it will be used for is not to keep it."""
-        if self._arena.touched[index] > room:
-            self._arena.give_back(index)
+    def _release_more_than(self, room: int, index: int) -> None:
+        """Release the memory of a free row that once held more than ``room`` tokens."""
+        if self._arena.written[index] > room:
+            self._arena.release_memory(index)
 
     def _taken(self) -> Iterator[Row]:
         return (row for row in self._rows if row is not None)

@@ -1,4 +1,4 @@
-"""What genai_config.json says of a model folder: which graph, and how its inputs are called."""
+"""Reads genai_config.json: which graph a folder has, and the names of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MOST_LAYERS, _MOST_HEADS, _WIDEST_HEAD = 4096, 2**16, 2**16
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``past`` and ``present`` are names with %d for the layer; ``ends`` end an answer.
+    """``past`` and ``present`` are names with %d for the layer; ``ends`` are tokens.
 
-    ``embedded``: the decoder reads embeddings instead of tokens, as of models that see pictures.
+    ``embedded``: the decoder takes embeddings instead of tokens, as in vision models.
     """
 
     graph: Path
@@ -59,7 +59,7 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def _by_layer(names: dict[str, Any], which: str) -> tuple[str, str]:
-    """Names of keys and of values, with a place for the number of the layer."""
+    """Names of keys and of values, with %d for the number of the layer."""
     pair = (str(names[f"{which}_key_names"]), str(names[f"{which}_value_names"]))
     if any(name.replace("%d", "", 1).count("%") or "%d" not in name for name in pair):
         raise ValueError(f"%d in the names of {which} keys and values")

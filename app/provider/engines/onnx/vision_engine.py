@@ -1,14 +1,14 @@
-"""The ONNX engine for models that see pictures: onnxruntime-genai's generator, one at a time.
+"""The ONNX engine for vision models: onnxruntime-genai's generator, one request at a time.
 
-The library looks at the pictures with the processor of the model's folder and counts positions as
-the model wants; it keeps no conversation, so that every prompt is read from its beginning. Which
-types of models are taken is said in ``catalogue/genai_vision``. They run on the CPU.
+The library encodes images with the processor of the model's folder and computes M-RoPE positions.
+It keeps no conversation, so every prompt is computed from its beginning. ``catalogue.genai_vision``
+names the model types. They run on the CPU.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +16,16 @@ from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure
 from app.provider.catalogue.genai_vision import PROCESSOR, scaling
 from app.provider.engine import EngineInfo, EngineSpec, Events
-from app.provider.engines.onnx.context_plan import plan
-from app.provider.engines.onnx.cpu_affinity import Cores
+from app.provider.engines.onnx.cpu_affinity import CpuAffinity
 from app.provider.engines.onnx.settings import FILE, Settings
-from app.provider.engines.onnx.vision_model import AFTER, BEFORE, PLACE, Generation, Seeing
+from app.provider.engines.onnx.vision_model import END, PAD, START, Generation, VisionModel
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.prepared import PreparedPrompt, Writing, placed, prepared
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.context_plan import ContextPlan
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
 from app.provider.generation.sampler import Sampler, draw_all
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
 from app.provider.types import End, Event, ImagePart, Prompt, Started
 
@@ -33,59 +34,60 @@ _NUMBER = 4
 
 
 @dataclass(slots=True)
-class Answer:
-    """The one prompt in hand, and its answer once the prompt has been read."""
+class SequenceState:
+    """The one request that is computed; ``generation`` follows the prefill."""
 
     number: int
     prompt: PreparedPrompt
     limit: int
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     started: bool = False
     generation: Generation | None = None
 
 
 class VisionEngine:
-    """See the module. Raises ModelNotLoadable when the folder is unusable."""
+    """Implements ``Engine``; raises ModelNotLoadable when the folder is unusable."""
 
     def __init__(
         self, spec: EngineSpec, settings: Settings, progress: Callable[[int], None]
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
-        self._vocabulary = HubVocabulary(folder, settings.ends)
-        self._chat = Chat(self._vocabulary)
+        self._vocabulary = HubTokenizer(folder, settings.ends)
+        self._chat = ChatTemplate(self._vocabulary)
         self._scaling = _scaling(folder).limited(limits.image_tokens)
-        self._before, self._place, self._after = map(self._token, (BEFORE, PLACE, AFTER))
+        self._start, self._pad, self._end = map(self._token, (START, PAD, END))
         progress(10)
-        self._seeing = Seeing(folder, limits.threads)
+        self._vision_model = VisionModel(folder, limits.threads)
         progress(90)
         cell = _NUMBER * 2 * settings.layers * settings.kv_heads * settings.head_width
-        length, _ = plan(settings.context_length, cell, replace(limits, slots=1))
-        self.info = EngineInfo(1, length)
+        self.info = EngineInfo(1, ContextPlan.of(settings.context_length, cell, limits).length)
         self._default_max_tokens = limits.default_max_tokens
-        self._cores = Cores()
-        self._answer: Answer | None = None
+        self._cpu_affinity = CpuAffinity()
+        self._answer: SequenceState | None = None
         self._warm_up()
 
     # ---------------------------------------------------------------- the contract
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        made, limit = self._chat.prompt(prompt.messages), self.info.context_length
-        tokens, images = placed(self._framed(made.parts), partial(measure, self._scaling))
-        return prepared(tokens, prompt, limit, images, made.thinking)
+        chat_prompt, limit = self._chat.prompt(prompt.messages), self.info.context_length
+        tokens, images = place_images(
+            self._framed(chat_prompt.parts), partial(measure, self._scaling)
+        )
+        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job unless there is another one."""
         if self._answer:
             return False
-        limit = prepared.longest_answer(self._default_max_tokens, self.info.context_length)
-        writing = Writing(prepared, limit, 0)
-        self._answer = Answer(job, prepared, limit, Sampler(prepared.sampling), writing)
+        limit = prepared.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+        output = OutputStream(prepared, limit, 0)
+        self._answer = SequenceState(job, prepared, limit, Sampler(prepared.sampling), output)
         return True
 
     def step(self) -> Events:
-        """Tell that the prompt is taken, then read it, then a token in every step."""
+        """Emit Started in the first step, prefill in the second, and a token in each after that."""
         answer = self._answer
         if answer is None:
             return []
@@ -104,50 +106,50 @@ class VisionEngine:
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU cores."""
-        self._cores.use(threads)
+        self._cpu_affinity.use(threads)
 
     def close(self) -> None:
-        """Let go of the answer; the model goes with its last reference."""
+        """Drop the request; the model is freed with its last reference."""
         self._answer = None
 
     # ---------------------------------------------------------------- one step
 
-    def _advance(self, answer: Answer) -> Iterator[Event | ProviderError]:
+    def _advance(self, answer: SequenceState) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
-            yield Started(len(answer.prompt.tokens), 0, answer.prompt.seen)
+            yield Started(len(answer.prompt.tokens), 0, answer.prompt.reported_images)
             return
         if answer.generation is None:
-            answer.generation = self._read(answer.prompt, answer.limit)
+            answer.generation = self._prefill(answer.prompt, answer.limit)
         (token,) = draw_all(answer.generation.logits(), [answer.sampler])
-        events = answer.writing.take(token, self._vocabulary.piece)
+        events = answer.output.push_token(token, self._vocabulary.piece)
         yield from events
         if not any(isinstance(event, End | ProviderError) for event in events):
             answer.generation.append(token)
 
-    def _read(self, prompt: PreparedPrompt, limit: int) -> Generation:
-        tokens = [token if token >= 0 else self._place for token in prompt.tokens]
-        return self._seeing.begin(tokens, prompt.images, len(tokens) + limit)
+    def _prefill(self, prompt: PreparedPrompt, limit: int) -> Generation:
+        tokens = [token if token >= 0 else self._pad for token in prompt.tokens]
+        return self._vision_model.begin(tokens, prompt.images, len(tokens) + limit)
 
     def _warm_up(self) -> None:
-        """Read a prompt without pictures, so that a graph that cannot run fails now."""
+        """Compute a prompt without images, so that a graph that cannot run is refused now."""
         try:
-            self._seeing.begin([self._before], [], 2).logits()
+            self._vision_model.begin([self._start], [], 2).logits()
         except ProviderError as error:
             raise ModelNotLoadable(str(error)) from error
 
-    # ---------------------------------------------------------------- pictures in a prompt
+    # ---------------------------------------------------------------- images in a prompt
 
     def _framed(self, parts: Sequence[list[int] | ImagePart]) -> Iterator[list[int] | ImagePart]:
-        """The control tokens before and after every picture."""
+        """Put the control tokens before and after every image."""
         for part in parts:
             if isinstance(part, ImagePart):
-                yield from ([self._before], part, [self._after])
+                yield from ([self._start], part, [self._end])
             else:
                 yield part
 
     def _token(self, text: str) -> int:
-        """The one token that a control text is."""
+        """The single token of a control text."""
         tokens = self._vocabulary.tokenize(text)
         if len(tokens) != 1:
             raise ModelNotLoadable(f"The tokeniser of this model knows no {text}.")

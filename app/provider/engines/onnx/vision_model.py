@@ -1,4 +1,4 @@
-"""onnxruntime-genai's multimodal model and generator: pictures and tokens in, logits out."""
+"""Wraps onnxruntime-genai's multimodal model and generator: images and tokens in, logits out."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from PIL import Image
 from app.provider.architectures.qwen_vl_pixels import scaled
 from app.provider.engines.onnx.settings import FILE
 from app.provider.errors import ModelNotLoadable, ProviderError
-from app.provider.generation.prepared import PlacedImage
+from app.provider.generation.prepared_prompt import PlacedImage
 from app.provider.headers.files import optional_json
 
 Logits = npt.NDArray[np.float32]
 
-BEFORE, PLACE, AFTER = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"
-"""Tokens of a picture in a prompt: one, one for each tile, one."""
+START, PAD, END = "<|vision_start|>", "<|image_pad|>", "<|vision_end|>"
+"""Tokens of an image in a prompt: one before, one for each tile, one after."""
 
 _PARTS = ("decoder", "embedding", "vision")
 
 
-class Seeing:
+class VisionModel:
     """The three graphs of a folder, on the CPU. Raises ModelNotLoadable."""
 
     def __init__(self, folder: Path, threads: int) -> None:
@@ -43,9 +43,9 @@ class Seeing:
     def begin(
         self, tokens: Sequence[int], images: Sequence[PlacedImage], longest: int
     ) -> Generation:
-        """Look at the pictures and read the whole prompt, which may come to ``longest`` tokens.
+        """Encode the images and prefill the prompt, which may grow to ``longest`` tokens.
 
-        ``tokens`` are those of the model. Raises UnsupportedInput for a broken picture, and
+        ``tokens`` are those of the model. Raises UnsupportedInput for a broken image, and
         ProviderError when the library refuses something.
         """
         try:
@@ -56,28 +56,28 @@ class Seeing:
             raise ProviderError(f"onnxruntime-genai cannot read this prompt: {error}") from error
 
     def _inputs(self, images: Sequence[PlacedImage]) -> og.NamedTensors:
-        """What the library's processor makes of the pictures; its tokens are replaced later.
+        """The images as the library's processor prepares them; its tokens are replaced later.
 
-        It would take the text as well, but would find control tokens in what a user wrote.
+        The processor could take the text too, but would read control tokens in a user's text.
         """
-        places = (BEFORE + AFTER) * len(images)
+        text = (START + END) * len(images)
         if not images:
-            return self._processor(places)
-        return self._processor(places, images=og.Images.open_bytes(*map(_png, images)))
+            return self._processor(text)
+        return self._processor(text, images=og.Images.open_bytes(*map(_png, images)))
 
 
 class Generation:
-    """A prompt that has been read, and what follows it."""
+    """A prompt after its prefill, and the tokens that follow it."""
 
     def __init__(self, model: og.Model, inputs: og.NamedTensors, longest: int) -> None:
-        # Tokens are drawn by us; the library only needs to know how much to hold.
+        # This engine draws the tokens; the library only needs the longest sequence.
         search = og.GeneratorParams(model)
         search.set_search_options(max_length=longest, min_length=0, num_beams=1)
         self._generator = og.Generator(model, search)
         self._generator.set_inputs(inputs)
 
     def logits(self) -> Logits:
-        """Of the token that follows: [1, words]."""
+        """Logits [1, vocabulary] of the next token."""
         found: Logits = self._generator.get_logits()
         return found.reshape(-1, found.shape[-1])[-1:]
 
@@ -87,9 +87,9 @@ class Generation:
 
 
 def _png(image: PlacedImage) -> bytes:
-    """The picture at the size that was measured, so that the library need not scale it.
+    """Scale an image to its measured size, so that the library does not scale it.
 
-    Raises UnsupportedInput for what cannot be read.
+    Raises UnsupportedInput for a broken image.
     """
     pixels = scaled(image.part, image.size.width, image.size.height)
     content = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Bytes that the weights of a graph take in RAM, which are not those on the disk."""
+"""Predicts the bytes that the weights of a graph take in RAM, which differ from the file's."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def _of_graph(graph: Graph, card: ModelCard) -> int:
     scales = {name for node in graph.nodes for name in node.inputs[2:]}
     tables = _tables(graph, card)
     plain = sum(size for name, size in sizes.items() if name not in {*packed, *scales, *tables})
-    # Packed weights stand beside their scales, and the sums of their blocks are as large as those.
+    # onnxruntime keeps scales beside packed weights, and block sums of the same size as the scales.
     helpers = sum(3 * sizes.get(name, 0) for node in packed.values() for name in node.inputs[2:])
     return plain + sum(sizes.get(name, 0) for name in packed) + helpers + _shared_table(graph, card)
 
 
 def _tables(graph: Graph, card: ModelCard) -> set[str]:
-    """Embeddings that serve as nothing else: a tensor with a row for each word."""
+    """Names of tensors that are only embeddings: one row for each word of the vocabulary."""
     rows = [
         t for t in graph.tensors if t.shape[:1] == [card.shape.vocabulary] and len(t.shape) == 2
     ]
@@ -49,7 +49,7 @@ def _tables(graph: Graph, card: ModelCard) -> set[str]:
 
 
 def _shared_table(graph: Graph, card: ModelCard) -> int:
-    """Bytes of the copy that is made when the embedding is the turned matrix of the output."""
+    """Bytes of the copy made when embedding and output head share one matrix."""
     words, hidden = card.shape.vocabulary, card.shape.hidden
     if _tables(graph, card):
         return 0

@@ -1,7 +1,7 @@
-"""Keys and values of rows that are computed together.
+"""The keys and values of rows that are computed together.
 
-transformers' attention layers call ``update``. Rows are of different lengths: what is beyond the
-length of a row is zeros, and hidden by the mask.
+The attention layers of transformers call ``update``. Rows have different lengths: beyond its
+length a row holds zeros, which the mask hides.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 import torch
 
 BLOCK = 256
-"""Tokens by which the room grows."""
+"""Tokens by which the memory of rows grows."""
 
 Layer = tuple[torch.Tensor, torch.Tensor]
 """Keys and values ``[rows, heads, room, width]``."""
 
 
-class KeyValues:
+class KvCache:
     """``lengths`` tokens of each row are computed. Layers appear when they are first computed."""
 
     def __init__(self, lengths: Sequence[int] = (0,), layers: Sequence[Layer] = ()) -> None:
@@ -26,7 +26,7 @@ class KeyValues:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all rows with their room."""
+        """Bytes of all rows with the memory they may grow into."""
         return sum(keys.nbytes + values.nbytes for keys, values in self._layers)
 
     @property
@@ -39,7 +39,7 @@ class KeyValues:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: object, **__: object
     ) -> Layer:
-        """Add ``[rows, heads, n, width]`` to a layer; what it holds now, up to the longest row."""
+        """Append ``[rows, heads, n, width]`` to a layer; return it, cut to the longest row."""
         count = keys.shape[2]
         longest = max(self.lengths) + count
         while layer_idx >= len(self._layers):
@@ -59,56 +59,56 @@ class KeyValues:
     # ---------------------------------------------------------------- what the engine does
 
     def advance(self, count: int) -> None:
-        """All layers have been given ``count`` tokens more of every row."""
+        """Count ``count`` more tokens of every row, which all layers have received."""
         self.lengths = [length + count for length in self.lengths]
 
-    def taken(self, row: int, length: int) -> KeyValues:
-        """A copy of the first ``length`` tokens of a row, without room."""
+    def copy_row(self, row: int, length: int) -> KvCache:
+        """Copy the first ``length`` tokens of a row, without memory to grow."""
         layers = [
             (keys[row : row + 1, :, :length].clone(), values[row : row + 1, :, :length].clone())
             for keys, values in self._layers
         ]
-        return KeyValues([length], layers)
+        return KvCache([length], layers)
 
-    def in_ram(self) -> KeyValues:
-        """The same in the RAM of the CPU."""
-        return KeyValues(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
+    def to_cpu(self) -> KvCache:
+        """Copy to the CPU."""
+        return KvCache(self.lengths, [(k.cpu(), v.cpu()) for k, v in self._layers])
 
-    def shortened(self, length: int, devices: Sequence[torch.device]) -> KeyValues:
-        """The first tokens of a single row, with room, on the devices of the layers."""
+    def copy_prefix(self, length: int, devices: Sequence[torch.device]) -> KvCache:
+        """Copy the first tokens of a single row to the devices of the layers, ready to grow."""
         layers = [
             tuple(_grown(one[:, :, :length].to(device), length + 1) for one in layer)
             for layer, device in zip(self._layers, devices, strict=True)
         ]
-        return KeyValues([length], [(keys, values) for keys, values in layers])
+        return KvCache([length], [(keys, values) for keys, values in layers])
 
-    def joined(self, other: KeyValues) -> KeyValues:
+    def join(self, other: KvCache) -> KvCache:
         """The rows of both."""
         layers = [
             (_stacked(mine[0], theirs[0]), _stacked(mine[1], theirs[1]))
             for mine, theirs in zip(self._like(other), other._like(self), strict=True)
         ]
-        return KeyValues(self.lengths + other.lengths, layers)
+        return KvCache(self.lengths + other.lengths, layers)
 
-    def only(self, rows: Sequence[int]) -> KeyValues:
-        """The rows that remain."""
+    def keep_rows(self, rows: Sequence[int]) -> KvCache:
+        """Keep only these rows."""
         if not rows:
-            return KeyValues([])
+            return KvCache([])
         longest = max(self.lengths[row] for row in rows)
         layers = []
         for keys, values in self._layers:
             room = min(_rounded(longest), keys.shape[2])
             at = torch.tensor(rows, device=keys.device)
             layers.append((keys[at, :, :room], values[at, :, :room]))
-        return KeyValues([self.lengths[row] for row in rows], layers)
+        return KvCache([self.lengths[row] for row in rows], layers)
 
     @property
     def devices(self) -> list[torch.device]:
         """Where each layer is."""
         return [keys.device for keys, _ in self._layers]
 
-    def _like(self, other: KeyValues) -> Sequence[Layer]:
-        """The layers; where nothing is computed yet, zeros in the form of the other's."""
+    def _like(self, other: KvCache) -> Sequence[Layer]:
+        """The layers; before anything is computed, zeros in the shape of the other's."""
         rows = len(self.lengths)
         return self._layers or [
             (keys.new_zeros((rows, *keys.shape[1:])), values.new_zeros((rows, *values.shape[1:])))

@@ -1,7 +1,7 @@
-"""A causal language model of transformers, given tokens or input rows and our keys and values.
+"""Runs a causal language model of transformers on tokens or embeddings with our KV cache.
 
-Masks and positions are always given in full, so that rows of different lengths can be computed
-together. Whether an architecture understands that is tried out when it is loaded.
+Masks and positions are always passed in full, so that rows of different lengths can be computed
+together. Loading a model checks whether its architecture supports that.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from app.provider.engines.pytorch.cache import KeyValues
+from app.provider.engines.pytorch.cache import KvCache
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.prepared import NO_NUMBERS
+from app.provider.generation.output_stream import NO_NUMBERS
 
-_TRIED = 6
-"""Tokens that are computed at once and in pieces."""
+_PROBE_TOKENS = 6
+"""Tokens that the check computes at once and in pieces."""
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.02}
-"""How far logits may be apart then, relative to the largest one."""
+"""How far the logits of both ways may be apart, relative to the largest one."""
 
 
 class Decoder:
     """``model`` with its head; raises ModelNotLoadable when it cannot be batched here.
 
-    ``axes``: a position is that many numbers. ``dtype`` is that of the embeddings.
+    A position is ``axes`` numbers. ``dtype`` is that of the embeddings.
     """
 
     def __init__(self, model: Any, axes: int = 1) -> None:
@@ -45,9 +45,7 @@ class Decoder:
         self._check()
 
     @torch.inference_mode()
-    def compute(
-        self, given: torch.Tensor, positions: torch.Tensor, cache: KeyValues
-    ) -> torch.Tensor:
+    def compute(self, given: torch.Tensor, positions: torch.Tensor, cache: KvCache) -> torch.Tensor:
         """Logits ``[rows, vocabulary]`` in float32 after the last token; extends ``cache``.
 
         ``given`` are tokens ``[rows, n]`` or input rows ``[rows, n, hidden]``, ``positions``
@@ -69,12 +67,12 @@ class Decoder:
 
     @torch.inference_mode()
     def rows(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Input rows ``[n, hidden]`` of tokens."""
+        """Embeddings ``[n, hidden]`` of tokens."""
         found: torch.Tensor = self._embeddings(tokens.to(self._embeddings.weight.device))
         return found
 
     def _masks(self, lengths: Sequence[int], count: int) -> Any:
-        """What is added to attention scores ``[rows, 1, n, longest]``; by kind of layer, maybe."""
+        """The attention mask ``[rows, 1, n, longest]``, or one for each kind of layer."""
         whole = self._mask(lengths, count, 0)
         if not self._window:
             return whole
@@ -94,12 +92,12 @@ class Decoder:
         mask = torch.zeros(hidden.shape, dtype=self.dtype, device=device)
         return mask.masked_fill_(hidden, torch.finfo(self.dtype).min)
 
-    # ---------------------------------------------------------------- is it understood?
+    # ---------------------------------------------------------------- the check
 
     def _check(self) -> None:
-        """Compute some tokens at once, and in pieces beside another row: the same must come out."""
+        """Compute tokens at once, and in pieces beside another row; compare the logits."""
         try:
-            once, pieces = self._tried()
+            once, pieces = self._probe()
         except Exception as error:  # whatever its code for the architecture stumbles over
             raise ModelNotLoadable(f"The model cannot be computed: {_reason(error)}") from error
         largest = float(once.abs().max())
@@ -111,18 +109,18 @@ class Decoder:
                 "transformers computes this architecture in a way that cannot be batched here."
             )
 
-    def _tried(self) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = torch.arange(_TRIED)[None] % self.vocabulary
-        once = self.compute(tokens, self.counted(0, _TRIED), KeyValues())
-        cache = KeyValues()
+    def _probe(self) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = torch.arange(_PROBE_TOKENS)[None] % self.vocabulary
+        once = self.compute(tokens, self.counted(0, _PROBE_TOKENS), KvCache())
+        cache = KvCache()
         self.compute(tokens[:, :2], self.counted(0, 2), cache)
         self.compute(tokens[:, 2:4], self.counted(2, 2), cache)
-        other = KeyValues()
+        other = KvCache()
         self.compute(tokens[:, :1], self.counted(0, 1), other)
-        both = cache.joined(other)
+        both = cache.join(other)
         for at in (4, 5):
-            places = torch.cat([self.counted(at, 1), self.counted(at - 3, 1)], dim=1)
-            second = self.compute(tokens[0, [at, at - 3]][:, None], places, both)
+            positions = torch.cat([self.counted(at, 1), self.counted(at - 3, 1)], dim=1)
+            second = self.compute(tokens[0, [at, at - 3]][:, None], positions, both)
         return once[0], second[0]
 
     def counted(self, start: int, count: int) -> torch.Tensor:
@@ -131,7 +129,7 @@ class Decoder:
 
 
 def layers_of(model: Any) -> list[nn.Module]:
-    """The decoder's layers: the outermost list of modules that is none of a vision tower's."""
+    """The decoder's layers: the outermost list of modules that is not in a vision tower."""
     lists = [
         (name.count("."), -len(module), list(module))
         for name, module in model.named_modules()
@@ -141,7 +139,7 @@ def layers_of(model: Any) -> list[nn.Module]:
 
 
 def _window(config: Any) -> int:
-    """Tokens that layers with a sliding window look back; 0: there are none."""
+    """Tokens of the sliding window; 0 where no layer has one."""
     if getattr(config, "use_sliding_window", True) is False:
         return 0
     return getattr(config, "sliding_window", None) or 0

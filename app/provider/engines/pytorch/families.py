@@ -1,7 +1,7 @@
-"""Loads what a folder holds: the language model, what looks at pictures, the conversation's form.
+"""Loads a folder: the language model, the vision tower and the chat template.
 
-The code of an architecture is always that of transformers, or ours for HyperCLOVA X vision; files
-that bring their own are never run.
+The code of an architecture is always that of transformers, or ours for HyperCLOVA X vision. Code
+that a folder brings is never run.
 """
 
 from __future__ import annotations
@@ -27,10 +27,15 @@ from app.provider.architectures.qwen_vl import SETTINGS, Scaling
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.decoder import Decoder, layers_of
 from app.provider.engines.pytorch.device import device_for, put, type_for
-from app.provider.engines.pytorch.vision_towers import Eyes, HyperClovaXEyes, QwenEyes
+from app.provider.engines.pytorch.hf_folders import QWEN, THINK
+from app.provider.engines.pytorch.vision_towers import (
+    HyperClovaXVisionTower,
+    QwenVisionTower,
+    VisionTower,
+)
 from app.provider.errors import ModelNotLoadable
-from app.provider.generation.chat_template import Chat
-from app.provider.generation.tokenizer import HubVocabulary
+from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json, read_json
 from app.provider.headers.safetensors import IncompleteFileError, main_type, read_weights
@@ -38,26 +43,22 @@ from app.provider.headers.safetensors import IncompleteFileError, main_type, rea
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
 """Tokens that end an answer wherever a vocabulary has them; some folders name none."""
 
-_QWEN = "qwen2_5_vl"
-_THINK = ("hyperclovax_vision_v2", "vlm")
-"""HyperCLOVA X Think 32B, under its native name and that of the Hub."""
-
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """A loaded model. ``eyes`` is None where it reads text only.
+class LoadedModel:
+    """A loaded model. ``vision_tower`` is None where it takes text only.
 
-    ``image_token`` stands in for visual tokens, whose input rows are replaced.
+    ``image_token`` is the placeholder of image tokens, whose embeddings are replaced.
     """
 
     decoder: Decoder
-    eyes: Eyes | None
-    vocabulary: HubVocabulary
-    chat: Chat
+    vision_tower: VisionTower | None
+    vocabulary: HubTokenizer
+    chat: ChatTemplate
     image_token: int = 0
 
 
-def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> Family:
+def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> LoadedModel:
     """Load a folder as its ``model_type`` wants it; raises ModelNotLoadable."""
     hub_logging.disable_progress_bar()
     try:
@@ -70,7 +71,7 @@ def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) ->
     progress(0)
     if config.get("model_type") == hyperclovax.MODEL_TYPE:
         return _hyperclovax(folder, device, kind, limits)
-    if config.get("model_type") in (_QWEN, *_THINK) and config.get("vision_config"):
+    if config.get("model_type") in (QWEN, *THINK) and config.get("vision_config"):
         return _qwen(folder, config, device, kind, limits)
     return _text(folder, device, kind, limits)
 
@@ -86,10 +87,10 @@ def _stored(folder: Path) -> str:
 
 def _hyperclovax(
     folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
-) -> Family:
+) -> LoadedModel:
     model = loading.load(folder, kind)
     put(model, layers_of(model.language_model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
     spelled = vocabulary.spelling(model.config.image_token)
     if not vocabulary.chat_templates:
         vocabulary.chat_templates, spelled = {"default": TEMPLATE}, PLACEHOLDER
@@ -97,8 +98,8 @@ def _hyperclovax(
         raise ModelNotLoadable("The tokenizer does not know the placeholder of pictures.")
     chat = Conversation(vocabulary, spelled, list_content=model.config.list_content)
     decoder = Decoder(model.language_model)
-    eyes = HyperClovaXEyes(model, limits.image_tokens)
-    return Family(decoder, eyes, vocabulary, chat, model.config.image_token)
+    vision_tower = HyperClovaXVisionTower(model, limits.image_tokens)
+    return LoadedModel(decoder, vision_tower, vocabulary, chat, model.config.image_token)
 
 
 def _qwen(
@@ -107,26 +108,28 @@ def _qwen(
     device: torch.device,
     kind: torch.dtype,
     limits: EngineLimits,
-) -> Family:
+) -> LoadedModel:
     # The Hub calls the type by a name that transformers does not look up by itself.
-    source = HyperCLOVAXVisionV2Config if config["model_type"] in _THINK else AutoConfig
+    source = HyperCLOVAXVisionV2Config if config["model_type"] in THINK else AutoConfig
     model = _loaded(AutoModelForImageTextToText, folder, kind, source)
     put(model, layers_of(model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
     token = model.config.image_token_id
     scaling = Scaling.of(optional_json(folder / SETTINGS)).limited(limits.image_tokens)
-    axes = 3 if config["model_type"] == _QWEN else 1
+    axes = 3 if config["model_type"] == QWEN else 1
     tower = model.model.visual if axes == 3 else model.model.vision_model
-    eyes = QwenEyes(model, tower, scaling, axes)
-    chat = Chat(vocabulary, vocabulary.spelling(token))
-    return Family(Decoder(model, axes), eyes, vocabulary, chat, token)
+    vision_tower = QwenVisionTower(model, tower, scaling, axes)
+    chat = ChatTemplate(vocabulary, vocabulary.spelling(token))
+    return LoadedModel(Decoder(model, axes), vision_tower, vocabulary, chat, token)
 
 
-def _text(folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits) -> Family:
+def _text(
+    folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
+) -> LoadedModel:
     model = _loaded(AutoModelForCausalLM, folder, kind)
     put(model, layers_of(model), device, limits.gpu_layers)
-    vocabulary = HubVocabulary(folder, end_texts=ENDS)
-    return Family(Decoder(model), None, vocabulary, Chat(vocabulary))
+    vocabulary = HubTokenizer(folder, end_texts=ENDS)
+    return LoadedModel(Decoder(model), None, vocabulary, ChatTemplate(vocabulary))
 
 
 def _loaded(kind_of_model: Any, folder: Path, kind: torch.dtype, source: Any = AutoConfig) -> Any:

@@ -1,4 +1,4 @@
-"""What a Hugging Face folder says of itself, and how many bytes its model will take."""
+"""Reads the description of a Hugging Face folder, and predicts its model's memory."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.huggingface import describe
-from app.provider.engine import EngineLimits
-from app.provider.engines.pytorch.context_plan import plan
+from app.provider.engine import EngineLimits, Library
+from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
 
-LIBRARIES = ("torch", "transformers", "safetensors")
+LIBRARIES = {
+    "torch": Library("PyTorch", "./run.sh install pytorch"),
+    "transformers": Library("transformers", "./run.sh install pytorch"),
+    "safetensors": Library("safetensors", "./run.sh install pytorch"),
+}
 
 _RUNTIME = 355 * 2**20
 """Python, PyTorch, transformers and what these import."""
 
 _WIDTHS = 16
-"""Numbers that a token of a piece of a prompt needs at once, in widths of the model."""
+"""Numbers that a token in prefill needs at once, in widths of the model."""
 
-_LOOK = 48
-"""Bytes that looking at a picture takes for each of its pixels."""
+_BYTES_PER_PIXEL = 48
+"""Taken while an image is encoded."""
 
 _COPIES = 0.5
 """Of the running rows: they are copied whenever one joins or leaves."""
@@ -39,14 +43,14 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     """
     shape, width = card.shape, _width(card, limits)
     token = width * shape.kv_numbers
-    length, cells = plan(card.context_length, token, limits)
-    running = min(cells, limits.slots * length) * token
+    plan = ContextPlan.of(card.context_length, token, limits)
+    running = min(plan.cells, limits.slots * plan.length) * token
     return Need(
         runtime=_RUNTIME + 200 * shape.vocabulary,
         weights=_weights(card, width),
         kv=int(running * (1 + _COPIES)),
         compute=4 * (limits.slots * shape.vocabulary + _WIDTHS * shape.hidden * BATCH_TOKENS)
-        + _LOOK * (card.vision.max_pixels if card.vision else 0),
+        + _BYTES_PER_PIXEL * (card.vision.max_pixels if card.vision else 0),
         prefix_cache=limits.prefix_cache_bytes,
         vision=limits.vision_cache_bytes if card.vision else 0,
         kv_grows=True,

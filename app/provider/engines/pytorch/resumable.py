@@ -1,7 +1,7 @@
-"""A long computation that goes on in pieces, between other things.
+"""A long computation that can stop in the middle and go on later.
 
-It runs in a thread of its own, but never at the same time as whoever lets it go on: two
-computations at once would fight for the same cores.
+It has a thread of its own, but never runs at the same time as the caller: two computations at
+once would compete for the same cores.
 """
 
 from __future__ import annotations
@@ -13,53 +13,62 @@ from typing import Generic, TypeVar, cast
 T = TypeVar("T")
 
 
-class _Abandoned(BaseException):
-    """Ends the thread of a computation that nobody needs any more."""
+class _Cancelled(BaseException):
+    """Ends the thread of a cancelled computation."""
 
 
-class Pausable(Generic[T]):
-    """``work`` goes on from one ``pause`` to the next each time it is told to."""
+class ResumableTask(Generic[T]):
+    """Runs ``work`` from one ``pause`` to the next, whenever ``advance`` is called.
+
+    A task whose work is to encode an image is an ``image_encoder.Encoding``.
+    """
 
     def __init__(self, work: Callable[[], T]) -> None:
         self._work = work
         self._go, self._stopped = threading.Semaphore(0), threading.Semaphore(0)
-        self._abandoned = False
+        self._cancelled = False
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
         self.done = False
-        self._thread = threading.Thread(target=self._run, name="look", daemon=True)
-        self._thread.start()
 
-    def go_on(self) -> bool:
-        """Compute up to the next pause; whether all is done."""
-        if not self.done:
-            self._go.release()
-            self._stopped.acquire()
-        return self.done
+    def ready(self, patience: float) -> bool:
+        """Whether it can go on: always, until it is done."""
+        return not self.done
+
+    def advance(self) -> None:
+        """Compute up to the next pause."""
+        if self.done:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="resumable", daemon=True)
+            self._thread.start()
+        self._go.release()
+        self._stopped.acquire()
 
     @property
     def failed(self) -> bool:
-        """Whether it ended with an error."""
+        """Whether it has ended with an error."""
         return self._error is not None
 
     def result(self) -> T:
-        """What came out when it was done; raises what went wrong."""
+        """The result of ``work``; raises what ``work`` raised."""
         if self._error is not None:
             raise self._error
         return cast("T", self._result)
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """End it where it is."""
-        self._abandoned = True
-        self.go_on()
+        self._cancelled = True
+        self.advance()
 
     def _run(self) -> None:
         self._go.acquire()
-        _mine.pausable = self
+        _current.task = self
         try:
-            if not self._abandoned:
+            if not self._cancelled:
                 self._result = self._work()
-        except BaseException as error:  # told to whoever asks for the result
+        except BaseException as error:  # raised again in the thread that asks for the result
             self._error = error
         self.done = True
         self._stopped.release()
@@ -67,14 +76,14 @@ class Pausable(Generic[T]):
     def _pause(self) -> None:
         self._stopped.release()
         self._go.acquire()
-        if self._abandoned:
-            raise _Abandoned
+        if self._cancelled:
+            raise _Cancelled
 
 
-_mine = threading.local()
+_current = threading.local()
 
 
 def pause(*_: object) -> None:
-    """Stop here if this is the thread of a ``Pausable``. Also a hook of PyTorch's modules."""
-    if (pausable := getattr(_mine, "pausable", None)) is not None:
-        pausable._pause()
+    """Stop here if this thread runs a ``ResumableTask``. Also a hook of PyTorch's modules."""
+    if (task := getattr(_current, "task", None)) is not None:
+        task._pause()

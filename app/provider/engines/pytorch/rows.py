@@ -1,6 +1,6 @@
-"""Who is being read and who is being written, with their keys and values.
+"""The requests in prefill and the running answers, with their keys and values.
 
-Each prompt is read in a row of its own; the rows of running answers are one batch.
+Each prompt is prefilled in a row of its own; the rows of running answers are one batch.
 """
 
 from __future__ import annotations
@@ -11,86 +11,88 @@ from dataclasses import dataclass, field
 
 import torch
 
-from app.provider.engines.pytorch.cache import KeyValues
-from app.provider.engines.pytorch.families import Family
-from app.provider.engines.pytorch.image_encoder import Seen
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore
-from app.provider.generation.prepared import PreparedPrompt, Writing, common_prefix
+from app.provider.engines.pytorch.cache import KvCache
+from app.provider.engines.pytorch.families import LoadedModel
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
+from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler
 
 
 @dataclass(slots=True, eq=False)
-class Answer:
-    """A prompt being read, then its answer being written.
+class SequenceState:
+    """A request: prefill of its prompt, then its answer.
 
-    ``positions`` are those of the prompt ``[axes, length]``; ``tokens`` are computed. ``seen`` is
-    None as long as its pictures are looked at. ``pending`` is known and not computed yet.
+    ``positions`` are those of the prompt ``[axes, length]``; ``tokens`` are computed.
+    ``image_features`` is None until its images are encoded. ``pending`` is the token that is
+    computed next.
     """
 
     number: int
     prompt: PreparedPrompt
     positions: torch.Tensor
     sampler: Sampler
-    writing: Writing
+    output: OutputStream
     tokens: array[int]
-    cache: KeyValues
-    seen: Seen | None
-    to_read: int
+    cache: KvCache
+    image_features: list[ImageFeatures[torch.Tensor]] | None
+    prefill_tokens: int
     pending: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.pending = self.prompt.tokens[-1]
 
     @property
-    def unread(self) -> int:
+    def prefill_left(self) -> int:
         """Prompt tokens before the last one that are not computed yet."""
         return max(0, len(self.prompt.tokens) - 1 - len(self.tokens))
 
 
 class Rows:
-    """The rows of a model. What has been computed is kept in ``store`` for the same owner.
+    """The rows of a model. Computed prefixes are kept in ``store``, for the same owner only.
 
-    ``like`` is a cache with something in it, which tells where layers are and what a token takes.
+    ``like`` is a cache that holds a token: it shows the devices of layers and the bytes of a token.
     """
 
-    def __init__(self, family: Family, store: PrefixStore[KeyValues], like: KeyValues) -> None:
-        self._decoder = family.decoder
-        self._image_token = family.image_token
+    def __init__(self, model: LoadedModel, store: PrefixStore[KvCache], like: KvCache) -> None:
+        self._decoder = model.decoder
+        self._image_token = model.image_token
         self._store = store
         self._token_bytes = like.bytes_per_token
         self._devices = like.devices
-        self._batch = KeyValues([])
-        self.reading: list[Answer] = []
-        self.running: list[Answer] = []  # in the order of the batch
+        self._batch = KvCache([])
+        self.in_prefill: list[SequenceState] = []
+        self.running: list[SequenceState] = []  # in the order of the batch
 
-    def known(self, prompt: PreparedPrompt) -> tuple[int, KeyValues]:
-        """The longest computed prefix of a prompt, without its last token and no half picture."""
+    def cached_prefix(self, prompt: PreparedPrompt) -> tuple[int, KvCache]:
+        """The longest computed prefix, without the last token; it ends inside no image."""
         wanted = prompt.tokens[:-1]
         source, shared = self._best_answer(prompt.owner, wanted)
         kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
-        if kept is not None and (length := prompt.whole_images(length)) > shared:
-            return length, kept.state.shortened(length, self._devices)
-        shared = prompt.whole_images(shared)
+        if kept is not None and (length := prompt.cut_before_image(length)) > shared:
+            return length, kept.state.copy_prefix(length, self._devices)
+        shared = prompt.cut_before_image(shared)
         if source is None or not shared:
-            return 0, KeyValues()
-        return shared, self._cache_of(source, shared).shortened(shared, self._devices)
+            return 0, KvCache()
+        return shared, self._cache_of(source, shared).copy_prefix(shared, self._devices)
 
-    def read(self, answer: Answer, count: int) -> None:
+    def prefill(self, answer: SequenceState, count: int) -> None:
         """Compute the next tokens of a prompt."""
         done = len(answer.tokens)
         piece = answer.prompt.tokens[done : done + count]
         positions = answer.positions[:, None, done : done + count]
-        self._decoder.compute(self._given(answer, piece), positions, answer.cache)
+        self._decoder.compute(self._model_input(answer, piece), positions, answer.cache)
         answer.tokens.extend(piece)
 
-    def start(self, answer: Answer) -> None:
-        """Put an answer whose prompt is read into the batch."""
-        self.reading.remove(answer)
-        self._batch = self._batch.joined(answer.cache)
-        answer.cache = KeyValues([])
+    def start(self, answer: SequenceState) -> None:
+        """Put an answer whose prefill is done into the batch."""
+        self.in_prefill.remove(answer)
+        self._batch = self._batch.join(answer.cache)
+        answer.cache = KvCache([])
         self.running.append(answer)
 
-    def write(self) -> torch.Tensor:
+    def decode(self) -> torch.Tensor:
         """Compute the pending token of every running answer; logits ``[rows, vocabulary]``."""
         given = torch.tensor([[answer.pending] for answer in self.running])
         axes = self.running[0].positions.shape[0]
@@ -101,53 +103,56 @@ class Rows:
             answer.tokens.append(answer.pending)
         return logits
 
-    def remove(self, answers: Sequence[Answer]) -> None:
-        """Take answers out; what they computed can be used again."""
+    def remove(self, answers: Sequence[SequenceState]) -> None:
+        """Take answers out, and keep what they computed."""
         for answer in answers:
             self._keep(answer)
-            if answer in self.reading:
-                self.reading.remove(answer)
+            if answer in self.in_prefill:
+                self.in_prefill.remove(answer)
         if rest := [row for row, one in enumerate(self.running) if one not in answers]:
-            self._batch = self._batch if len(rest) == len(self.running) else self._batch.only(rest)
+            self._batch = (
+                self._batch if len(rest) == len(self.running) else self._batch.keep_rows(rest)
+            )
         else:
-            self._batch = KeyValues([])
+            self._batch = KvCache([])
         self.running = [self.running[row] for row in rest]
 
-    def _given(self, answer: Answer, piece: array[int]) -> torch.Tensor:
-        """Tokens ``[1, n]``, or input rows ``[1, n, hidden]`` where there is a picture."""
+    def _model_input(self, answer: SequenceState, piece: array[int]) -> torch.Tensor:
+        """Tokens ``[1, n]``, or embeddings ``[1, n, hidden]`` where there is an image."""
         tokens = torch.tensor(piece)
         if not (tokens < 0).any():
             return tokens[None]
         rows = self._decoder.rows(tokens.where(tokens >= 0, self._image_token)).clone()
         first = len(answer.tokens)
-        for image, features in answer.seen or ():
+        for found in answer.image_features or ():
+            image = found.image
             start, end = max(image.start, first), min(image.end, first + len(piece))
             if start < end:
-                part = features[start - image.start : end - image.start]
+                part = found.features[start - image.start : end - image.start]
                 rows[start - first : end - first] = part.to(rows)
         return rows[None]
 
-    def _best_answer(self, owner: str, wanted: array[int]) -> tuple[Answer | None, int]:
-        """The answer in hand that shares the longest prefix, and how long that is."""
+    def _best_answer(self, owner: str, wanted: array[int]) -> tuple[SequenceState | None, int]:
+        """Find the request that shares the longest prefix, and the length of that."""
         best, longest = None, SHORTEST - 1
-        for answer in (*self.reading, *self.running):
+        for answer in (*self.in_prefill, *self.running):
             if answer.prompt.owner == owner:
                 shared = common_prefix(answer.tokens, wanted)
                 if shared > longest:
                     best, longest = answer, shared
         return best, longest
 
-    def _cache_of(self, answer: Answer, length: int) -> KeyValues:
+    def _cache_of(self, answer: SequenceState, length: int) -> KvCache:
         if answer in self.running:
-            return self._batch.taken(self.running.index(answer), length)
-        return answer.cache.taken(0, length)
+            return self._batch.copy_row(self.running.index(answer), length)
+        return answer.cache.copy_row(0, length)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: SequenceState) -> None:
         length = len(answer.tokens)
         if length:
             self._store.keep(
                 answer.prompt.owner,
                 answer.tokens[:length],
                 length * self._token_bytes,
-                lambda: self._cache_of(answer, length).in_ram(),
+                lambda: self._cache_of(answer, length).to_cpu(),
             )

@@ -1,4 +1,4 @@
-"""What looks at pictures: of HyperCLOVA X vision models, and of those with Qwen2.5-VL's tower."""
+"""The vision towers of HyperCLOVA X models, and of models with Qwen2.5-VL's tower."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import measure, patches, positions, scaled
 from app.provider.engines.pytorch.resumable import pause
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 
 
-class Eyes(Protocol):
-    """The half of a model that looks at pictures. ``axes`` numbers are a position."""
+class VisionTower(Protocol):
+    """The part of a model that encodes images. A position is ``axes`` numbers."""
 
     axes: int
 
     def measure(self, part: ImagePart) -> ImageSize:
-        """What a picture becomes in a prompt; raises UnsupportedInput."""
+        """Size and tokens of an image in a prompt; raises UnsupportedInput."""
 
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
-        """Input rows ``[tokens, hidden]``; pauses between layers. Raises UnsupportedInput."""
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+        """Features ``[tokens, hidden]``; pauses between layers. Raises UnsupportedInput."""
 
     def positions(self, length: int, images: Sequence[PlacedImage]) -> torch.Tensor:
         """Positions ``[axes, length]`` of the tokens of a prompt."""
 
 
-class HyperClovaXEyes:
-    """Tiles, SigLIP's tower, the projector; positions count on through pictures.
+class HyperClovaXVisionTower:
+    """Tiles, SigLIP's tower, the projector. Every image token has a position of its own.
 
-    A picture becomes at most ``most_tokens`` (0: the model's own bound), as far as it can.
+    An image becomes at most ``most_tokens`` (0: the model's own bound), as far as it can.
     """
 
     axes = 1
@@ -52,7 +52,7 @@ class HyperClovaXEyes:
             layer.register_forward_pre_hook(pause)
 
     def measure(self, part: ImagePart) -> ImageSize:
-        """The picture as large as the canvas of its local view holds it."""
+        """Scale the image to fill the canvas of its local view."""
         tiling = self._model.config.tiling
         tokens = tiling.tokens(part.width, part.height)
         canvas = tiling.canvas(part.width, part.height) or Resolution(tiling.size, tiling.size)
@@ -60,8 +60,8 @@ class HyperClovaXEyes:
         return ImageSize(width, height, tokens, tokens)
 
     @torch.inference_mode()
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
-        """One tile after the other: a canvas at once would take much memory."""
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+        """Encode one tile after the other: a whole canvas at once would take much memory."""
         config = self._model.config
         picture = _opened(part)
         queries = [config.tiling.side**2]
@@ -71,11 +71,11 @@ class HyperClovaXEyes:
         return self._model.arranged(features, *picture.size)
 
     def positions(self, length: int, images: Sequence[PlacedImage]) -> torch.Tensor:
-        """Every visual token counts."""
+        """The number of each token."""
         return torch.arange(length)[None]
 
 
-class QwenEyes:
+class QwenVisionTower:
     """Patches and Qwen2.5-VL's tower inside ``model``, which has ``get_image_features``.
 
     ``axes`` is 3 where positions have rows and columns (M-RoPE), else 1. ``tower`` has blocks.
@@ -90,13 +90,13 @@ class QwenEyes:
             block.register_forward_pre_hook(pause)
 
     def measure(self, part: ImagePart) -> ImageSize:
-        """A token for each tile of the scaled picture."""
+        """Count a token for each tile of the scaled image."""
         size = measure(self._scaling, part)
         return size if self.axes > 1 else ImageSize(size.width, size.height, *[size.tokens] * 2)
 
     @torch.inference_mode()
-    def look(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
-        """The picture as a whole."""
+    def encode(self, part: ImagePart, size: ImageSize) -> torch.Tensor:
+        """Encode the whole image at once."""
         values = patches(scaled(part, size.width, size.height), self._scaling)
         side = self._scaling.patch
         grid = torch.tensor([[1, size.height // side, size.width // side]], device=self._device)
@@ -106,7 +106,7 @@ class QwenEyes:
         return found
 
     def positions(self, length: int, images: Sequence[PlacedImage]) -> torch.Tensor:
-        """Rows and columns count from where a picture begins."""
+        """Rows and columns are counted from the start of each image."""
         if self.axes == 1:
             return torch.arange(length)[None]
         return torch.from_numpy(positions(length, images, self._scaling.side).astype(np.int64))

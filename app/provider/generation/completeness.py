@@ -1,4 +1,4 @@
-"""Checks that a rendered prompt shows everything that was said."""
+"""Checks that a rendered prompt contains the text of every message."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.thinking import MARKERS
 from app.provider.generation.jinja_sandbox import TemplateFailed
-from app.provider.generation.template_probe import Marked
+from app.provider.generation.template_probe import MarkedConversation
 from app.provider.types import Message, Role
 
 Given = tuple[Role, str]
-"""A text of a message, and whose it is."""
+"""The role and a text of a message."""
 
 _MOST_KNOWN = 4096
 _NAMES = {"system": "a system text", "user": "a question", "assistant": "an answer"}
@@ -22,24 +22,21 @@ _FLAGS = 64
 """Characters that a template may take out of a text: switches such as /no_think."""
 
 _MOST_MISSED = 256
-"""Words that are looked for in vain; the other ones of that text are not looked for."""
+"""Words of a text that are not found; after that no more are searched for."""
 
 
-class Usual(NamedTuple):
-    """What a template writes around messages of certain roles, as far as that is known.
-
-    ``tokens`` are special tokens.
-    """
+class TemplateFrame(NamedTuple):
+    """What a template writes around messages: the answer's header, and so many special tokens."""
 
     header: str = ""
     tokens: int = 0
 
 
-class ShownMessages:
-    """Whether a template shows conversations whole. ``fill`` renders; raises TemplateFailed.
+class CompletenessCheck:
+    """Checks whether a template keeps every message. ``fill`` renders; raises TemplateFailed.
 
     Which message a template drops depends on the roles before it, so every order of roles is
-    tried once with marked texts. What it cuts off a text shows in the prompt itself.
+    tried once with marked texts. Text cut off from a message shows in the prompt itself.
     ``count`` counts special tokens.
     """
 
@@ -48,10 +45,10 @@ class ShownMessages:
     ) -> None:
         self._fill = fill
         self._count = count
-        self._known: dict[tuple[object, ...], Usual] = {}
+        self._known: dict[tuple[object, ...], TemplateFrame] = {}
 
-    def usual(self, messages: Sequence[Message]) -> Usual:
-        """What the template writes around other texts; raises UnsupportedInput if it drops any."""
+    def frame(self, messages: Sequence[Message]) -> TemplateFrame:
+        """What the template writes around messages of these roles; raises UnsupportedInput."""
         roles = tuple((message.role, bool(message.images)) for message in messages)
         if roles not in self._known:
             if len(self._known) >= _MOST_KNOWN:
@@ -59,13 +56,13 @@ class ShownMessages:
             self._known[roles] = self._try(messages)
         return self._known[roles]
 
-    def _try(self, messages: Sequence[Message]) -> Usual:
-        pictured = [index for index, message in enumerate(messages) if message.images]
-        marked = Marked.of((message.role for message in messages), pictured)
+    def _try(self, messages: Sequence[Message]) -> TemplateFrame:
+        with_images = [index for index, message in enumerate(messages) if message.images]
+        marked = MarkedConversation.of((message.role for message in messages), with_images)
         try:
             text = self._fill(marked.messages)
         except TemplateFailed:
-            return Usual()  # it takes only the real texts; these are checked in any case
+            return TemplateFrame()  # it takes only the real texts; these are checked in any case
         missing = marked.first_missing(text)
         if missing is not None:
             what = _NAMES[messages[missing].role]
@@ -74,36 +71,36 @@ class ShownMessages:
                 f"{len(messages)} ({what}): it cannot be shown this conversation."
             )
         end = max((text.rfind(mark) + len(mark) for mark in marked.marks), default=0)
-        return Usual(text[end:], self._count(text))
+        return TemplateFrame(text[end:], self._count(text))
 
 
-def answer_header(usual: Usual, given: Iterable[Given], rendered: str) -> str:
-    """What follows the messages in a prompt, which is the header of the answer.
+def answer_header(frame: TemplateFrame, given: Iterable[Given], rendered: str) -> str:
+    """The header of the answer: what follows the messages in a prompt.
 
-    ``given`` are their texts, in order, as the template was given them. Raises
-    UnsupportedInput when something of them is missing.
+    ``given`` are the texts given to the template, in order. Raises UnsupportedInput when a part
+    of them is missing.
     """
     lost, end = _lost(given, rendered)
     if lost:
         raise UnsupportedInput(
             f"The model's chat template leaves out {lost} characters of what was said."
         )
-    if usual.header and rendered.endswith(usual.header):
-        return usual.header
+    if frame.header and rendered.endswith(frame.header):
+        return frame.header
     return rendered[end:]
 
 
 def without_thinking(text: str) -> str:
-    """What of an earlier answer templates show, at least."""
+    """The part of an earlier answer that every template keeps."""
     for markers in MARKERS:
         text = text.rpartition(markers.close)[2]
     return text
 
 
 def _lost(given: Iterable[Given], rendered: str) -> tuple[int, int]:
-    """Characters of the texts that are not in the prompt, in order, and where the last text ends.
+    """Count characters of the texts that the prompt lacks, and find where the last text ends.
 
-    0 where a few are switches. A system text may stand anywhere.
+    A few missing characters count as switches and are ignored. A system text may stand anywhere.
     """
     position = lost = 0
     for role, text in given:
@@ -115,9 +112,9 @@ def _lost(given: Iterable[Given], rendered: str) -> tuple[int, int]:
 
 
 def _lost_words(text: str, rendered: str, position: int) -> tuple[int, int]:
-    """The same of one text, word by word if need be, and where it ends in the prompt.
+    """Count the characters of one text that the prompt lacks, and find where it ends.
 
-    What a template does to punctuation and to capitals loses nothing.
+    Changed punctuation and case count as kept.
     """
     if (found := rendered.find(text, position)) >= 0:
         return 0, found + len(text)

@@ -1,11 +1,10 @@
-"""What a client sends for a picture, and the bytes of one that is sent as text."""
+"""Where a picture comes from, and the bytes of one that is sent as text."""
 
 from __future__ import annotations
 
 import binascii
-from typing import Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from dataclasses import dataclass
+from typing import Literal
 
 from app.media.errors import ImageTypeMismatch, ImageUnreadable
 from app.media.picture import check_bytes, plain_mime
@@ -17,25 +16,18 @@ _LINE_BREAKS = ("\r", "\n", "%0D", "%0A", "%0d", "%0a")
 """No part of base64 has a percent sign, so the escapes can be nothing else."""
 
 
-class GivenImage(BaseModel):
-    """One image of a message: its bytes, or where they are."""
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """Where one image comes from: the text of its file (``base64``), or its address (``url``).
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    ``base64`` may be a data: URL, and ``url`` too, which is then read as ``base64``. ``mime`` is
+    the type that the file is declared as.
+    """
 
-    base64: str | None = Field(None, description="The file in base64, or as a data: URL.")
-    url: str | None = Field(
-        None, description="Where the file is (http, https); a data: URL is read as `base64`."
-    )
-    mime: str | None = Field(
-        None, max_length=100, description="The file's type, to be checked against its content."
-    )
-    detail: Detail = Field("auto", description="`low`: scaled down to 512 pixels.")
-
-    @model_validator(mode="after")
-    def _one_of_two(self) -> Self:
-        if (self.base64 is None) == (self.url is None):
-            raise ValueError("give either base64 or url")
-        return self
+    base64: str | None = None
+    url: str | None = None
+    mime: str | None = None
+    detail: Detail = "auto"
 
     @property
     def text(self) -> str | None:

@@ -34,8 +34,8 @@ class Driver:
         """Load a model into this process."""
         spec = EngineSpec("app.provider.engines.gguf", str(path), EngineLimits(**limits))
         driver = cls(GgufEngine(spec, lambda _: None))
-        if driver.engine._sight:
-            projector = driver.engine._sight._projector
+        if driver.engine._image_encoder:
+            projector = driver.engine._image_encoder._projector
             projector.encode = driver._noting(projector.encode)  # type: ignore[assignment,method-assign]
         return driver
 
@@ -94,8 +94,8 @@ class Driver:
 def by_mtmd(driver: Driver, prompt: Prompt) -> str:
     """What libmtmd's helpers answer in a context of their own, one token after the other."""
     engine = driver.engine
-    assert engine._sight
-    projector = engine._sight._projector
+    assert engine._image_encoder
+    projector = engine._image_encoder._projector
     sizes = [image.size for image in engine.prepare(prompt).images]
     pictures = [image for message in prompt.messages for image in message.images]
     bitmaps = (mtmd.mtmd_bitmap_p_ctypes * len(pictures))()

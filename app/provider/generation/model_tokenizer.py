@@ -1,4 +1,4 @@
-"""What chat prompts need of a tokeniser, whatever library brings it."""
+"""The tokenizer that a chat template needs, whatever library implements it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 
-class Vocabulary(Protocol):
-    """The tokeniser of a model and what its files say of conversations."""
+class ModelTokenizer(Protocol):
+    """A model's tokenizer, with its special tokens and chat templates."""
 
     @property
     def chat_templates(self) -> Mapping[str, str]:
@@ -15,15 +15,15 @@ class Vocabulary(Protocol):
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
-        """What templates call a token (``bos_token`` …) → its spelling."""
+        """Spellings of special tokens, by their names in templates (``bos_token`` …)."""
 
     @property
     def control_texts(self) -> Sequence[str]:
-        """How the control tokens are spelled."""
+        """Spellings of the control tokens."""
 
     @property
     def added_texts(self) -> Sequence[str]:
-        """How other tokens are spelled that are found in texts before these are cut up."""
+        """Spellings of the other added tokens, which are found before a text is tokenised."""
 
     @property
     def prefix(self) -> Sequence[int]:
@@ -36,10 +36,10 @@ class Vocabulary(Protocol):
         """Text as it is searched for special tokens."""
 
     def spelling(self, token: int) -> str:
-        """How a token is written in a prompt."""
+        """The spelling of a token in a prompt."""
 
     def piece(self, token: int) -> bytes | None:
         """Bytes of a token as they appear in an answer; None ends the answer."""
 
     def end_with(self, text: str) -> None:
-        """Let the token that is spelled so end answers as well."""
+        """Make the token with this spelling end answers as well."""

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from app.provider.architectures.qwen_vl import Scaling
 from app.provider.architectures.qwen_vl_pixels import patches, positions, scaled
-from app.provider.generation.prepared import ImageSize, PlacedImage
+from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
 from app.provider.types import ImagePart
 from tests.provider.asking import STARTERS
 from tests.provider.graph_files import FLOAT, INT64, GraphWriter

@@ -16,21 +16,22 @@ from app.media.errors import (
     ImageUnreadable,
     ImageUrlsOff,
 )
-from app.media.given import GivenImage, content_of
+from app.media.image_source import ImageSource, content_of
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy
+from app.v5.models.images import SentImage
 from tests.media.files import drawing, jpeg, saved
 
 FILE = saved(drawing(), "PNG")
 TEXT = b64encode(FILE).decode()
 
 
-def take(given: GivenImage) -> Picture:
+def take(source: ImageSource) -> Picture:
     async def taken() -> Picture:
         intake = Intake(MediaPolicy())
         try:
-            return await intake.take(given)
+            return await intake.take(source)
         finally:
             await intake.close()
 
@@ -40,15 +41,15 @@ def take(given: GivenImage) -> Picture:
 @pytest.mark.parametrize(
     "given",
     [
-        GivenImage(base64=TEXT),
-        GivenImage(base64=TEXT, mime="image/png"),
-        GivenImage(base64=f"data:image/png;base64,{TEXT}"),
-        GivenImage(url=f"data:image/png;base64,{TEXT}"),
-        GivenImage(url=f"DATA:image/png;charset=x;BASE64,{TEXT}", mime="image/png"),
-        GivenImage(url=f"data:;base64,{TEXT}"),
+        ImageSource(base64=TEXT),
+        ImageSource(base64=TEXT, mime="image/png"),
+        ImageSource(base64=f"data:image/png;base64,{TEXT}"),
+        ImageSource(url=f"data:image/png;base64,{TEXT}"),
+        ImageSource(url=f"DATA:image/png;charset=x;BASE64,{TEXT}", mime="image/png"),
+        ImageSource(url=f"data:;base64,{TEXT}"),
     ],
 )
-def test_a_picture_as_text(given: GivenImage) -> None:
+def test_a_picture_as_text(given: ImageSource) -> None:
     """A data: URL is not fetched, and so needs no leave."""
     assert take(given).original_bytes == len(FILE)
 
@@ -69,9 +70,9 @@ def test_lines_may_be_broken(line_break: str, length: int) -> None:
 
 def test_what_tools_write_is_taken() -> None:
     written = base64.encodebytes(FILE).decode()
-    assert take(GivenImage(base64=written)).original_bytes == len(FILE)
+    assert take(ImageSource(base64=written)).original_bytes == len(FILE)
     url = "data:image/png;base64," + base64.b64encode(FILE).decode() + "\r\n"
-    assert take(GivenImage(url=url)).original_bytes == len(FILE)
+    assert take(ImageSource(url=url)).original_bytes == len(FILE)
 
 
 def test_line_breaks_do_not_count_as_bytes_of_the_file() -> None:
@@ -113,22 +114,22 @@ def test_line_breaks_do_not_count_as_bytes_of_the_file() -> None:
 )
 def test_a_text_that_is_no_base64(text: str) -> None:
     with pytest.raises(ImageUnreadable):
-        take(GivenImage(base64=text))
+        take(ImageSource(base64=text))
 
 
 @pytest.mark.parametrize("text", ["", "data:image/png;base64,", b64encode(b"<svg/>").decode()])
 def test_a_text_that_is_no_picture(text: str) -> None:
     with pytest.raises(ImageTypeNotSupported):
-        take(GivenImage(base64=text))
+        take(ImageSource(base64=text))
 
 
 def test_a_lie_about_the_type() -> None:
     for given in (
-        GivenImage(base64=TEXT, mime="image/jpeg"),
-        GivenImage(base64=f"data:image/jpeg;base64,{TEXT}"),
-        GivenImage(url=f"data:image/png;base64,{b64encode(jpeg()).decode()}"),
-        GivenImage(url=f"data:image/png;base64,{TEXT}", mime="image/jpeg"),
-        GivenImage(url=f"data:image/jpeg;base64,{TEXT}", mime="image/png"),
+        ImageSource(base64=TEXT, mime="image/jpeg"),
+        ImageSource(base64=f"data:image/jpeg;base64,{TEXT}"),
+        ImageSource(url=f"data:image/png;base64,{b64encode(jpeg()).decode()}"),
+        ImageSource(url=f"data:image/png;base64,{TEXT}", mime="image/jpeg"),
+        ImageSource(url=f"data:image/jpeg;base64,{TEXT}", mime="image/png"),
     ):
         with pytest.raises(ImageTypeMismatch):
             take(given)
@@ -143,7 +144,7 @@ def test_a_text_that_is_too_long_is_not_even_read() -> None:
 
 def test_a_url_is_not_fetched_by_default() -> None:
     with pytest.raises(ImageUrlsOff):
-        take(GivenImage(url="https://pictures.example/a.png"))
+        take(ImageSource(url="https://pictures.example/a.png"))
 
 
 @pytest.mark.parametrize(
@@ -159,4 +160,4 @@ def test_a_url_is_not_fetched_by_default() -> None:
 )
 def test_what_is_given_is_one_of_two(body: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
-        GivenImage.model_validate(body)
+        SentImage.model_validate(body)

@@ -1,4 +1,4 @@
-"""The vocabulary of a GGUF file and what its metadata say of conversations."""
+"""The tokenizer of a GGUF file, its special tokens and its chat templates."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _SPECIAL = {
     "sep_token": ("seperator_token_id", llama_cpp.llama_vocab_sep),
     "mask_token": ("mask_token_id", llama_cpp.llama_vocab_mask),
 }
-"""What templates call a token → its key in the file, and what llama.cpp takes it for."""
+"""The name in templates → the key in the file, and llama.cpp's function for the token."""
 
 _TEMPLATE = "tokenizer.chat_template"
 
 
-class LlamaVocabulary:
-    """See the module. Raises ModelNotLoadable for a chat template that is no text.
+class LlamaTokenizer:
+    """Implements ``ModelTokenizer``; raises ModelNotLoadable for a chat template that is no text.
 
-    ``model`` is llama.cpp's handle; a file that was opened for its vocabulary alone will do.
+    ``model`` is llama.cpp's handle. The file may be opened for its vocabulary alone.
     """
 
     def __init__(self, model: llama_cpp.llama_model_p) -> None:
@@ -69,7 +69,7 @@ class LlamaVocabulary:
         return text
 
     def end_with(self, text: str) -> None:
-        """Let the token that is spelled so end answers as well."""
+        """Make the token with this spelling end answers as well."""
         self._ends |= {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
         self._pieces.clear()
 
@@ -106,15 +106,15 @@ class LlamaVocabulary:
     # ---------------------------------------------------------------- what the file says
 
     def _named(self, key: str, function: object) -> int | None:
-        """A special token that the file names; not one that llama.cpp takes for want of it."""
+        """A special token that the file names; None for llama.cpp's default of a missing one."""
         token: int = function(self._vocab)  # type: ignore[operator]
         named = metadata.value(self._model, f"tokenizer.ggml.{key}")
         return token if token >= 0 and named == str(token).encode() else None
 
     def _default_end(self) -> int | None:
-        """The token that llama.cpp lets end answers although the file names no end.
+        """The token that llama.cpp takes for the end of answers when the file names none.
 
-        In a vocabulary of byte-level BPE that is token 11, the comma.
+        With byte-level BPE that is token 11, the comma.
         """
         if self._ids["eos_token"] is not None:
             return None

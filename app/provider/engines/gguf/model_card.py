@@ -1,4 +1,4 @@
-"""Makes a model's card from the headers of its GGUF files."""
+"""Makes the card of a model from the headers of its GGUF files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 from app.provider.card import ModelCard, Shape, Task
 from app.provider.catalogue.names import is_named_gguf, model_id
 from app.provider.catalogue.parts import group, parts
-from app.provider.engines.gguf.kinds import is_companion, is_embedding, why_no_chat
-from app.provider.engines.gguf.mmproj import Eye, find
+from app.provider.engines.gguf.mmproj import Mmproj, find_mmproj
+from app.provider.engines.gguf.model_kinds import is_companion, is_embedding, why_no_chat
 from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.fields import (
     TEMPLATE_TOO_LONG,
@@ -31,13 +31,13 @@ _PIECE = re.compile(
     r"(?i)(.+\.gguf)[-._]?(?:part|split|chunk|piece)?[-._]?"
     r"(?:\d{1,5}(?:[-_]?of[-_]?\d{1,5})?|[a-z]{1,2})"
 )
-"""Names of the pieces that tools for cutting up files make."""
+"""Names of pieces made by tools that split files."""
 
 
 def describe(path: Path) -> ModelCard | None:
-    """The card of a GGUF file, or of several when it is the first part that is there.
+    """Make the card of a GGUF file, or of all parts of a model when this is the first one there.
 
-    None for all else, but a file that is only called a GGUF has a card that says what it is.
+    None for any other file. A file that only has the name of a GGUF gets a card with the problem.
     Raises OSError and TooExpensive.
     """
     names = parts(path.name)
@@ -55,7 +55,7 @@ def describe(path: Path) -> ModelCard | None:
 
 
 def unreadable(path: Path, problem: str) -> ModelCard:
-    """The card of a file of which nothing is known but why."""
+    """Make the card of a file that cannot be read, with the reason."""
     return ModelCard(
         id=model_id(path),
         format="gguf",
@@ -70,7 +70,7 @@ def unreadable(path: Path, problem: str) -> ModelCard:
 
 
 def _earlier_part(path: Path, names: list[str]) -> bool:
-    """Whether an earlier part of the model is there, which has its card."""
+    """Whether an earlier part of the model is there: that one gets the card."""
     before = names[: names.index(path.name)]
     return any(path.with_name(name).exists() for name in before)
 
@@ -123,7 +123,7 @@ def _incomplete(name: str, what: str) -> str:
 
 
 def _piece(name: str) -> str:
-    """What to do with one piece of a file that was cut up; empty for other names."""
+    """Tell what to do with one piece of a split file; empty for other names."""
     match = _PIECE.fullmatch(name)
     if match is None:
         return ""
@@ -143,9 +143,9 @@ def _card(
     path: Path, files: list[tuple[int, Header]], problem: str | None, *, chats: bool
 ) -> ModelCard:
     header = files[0][1]
-    facts, architecture = header.metadata, text(header.metadata, "general.architecture")
-    eye = find(path, architecture, number(facts, f"{architecture}.embedding_length"))
-    tasks = _tasks(header, eye) if chats or is_embedding(facts) else ()
+    metadata, architecture = header.metadata, text(header.metadata, "general.architecture")
+    mmproj = find_mmproj(path, architecture, number(metadata, f"{architecture}.embedding_length"))
+    tasks = _tasks(header, mmproj) if chats or is_embedding(metadata) else ()
     return ModelCard(
         id=model_id(path),
         format="gguf",
@@ -153,46 +153,46 @@ def _card(
         path=path,
         size_bytes=sum(size for size, _ in files),
         tasks=tasks,
-        vision=eye.vision if eye and "vision" in tasks else None,
+        vision=mmproj.vision if mmproj and "vision" in tasks else None,
         aliases=_aliases(path),
-        context_length=number(facts, f"{architecture}.context_length"),
-        name=text(facts, "general.name"),
-        version=text(facts, "general.version"),
+        context_length=number(metadata, f"{architecture}.context_length"),
+        name=text(metadata, "general.name"),
+        version=text(metadata, "general.version"),
         architecture=architecture,
         parameters=sensible(sum(part.parameters for _, part in files)),
-        quantization=_quantization(facts),
-        licence=text(facts, "general.license"),
-        chat_template=template(facts.get("tokenizer.chat_template")),
+        quantization=_quantization(metadata),
+        licence=text(metadata, "general.license"),
+        chat_template=template(metadata.get("tokenizer.chat_template")),
         shape=_shape(header, architecture),
         problem=problem,
     )
 
 
 def _aliases(path: Path) -> tuple[str, ...]:
-    """The name without "-00001-of-00003" of a model that is cut up, and its former id."""
+    """The name of a split model without "-00001-of-00003", and its former id."""
     of = group(path.name)
     former = path.name.removesuffix(_SUFFIX)
     whole = (of[0],) if of else ()
     return (*whole, former) if former != model_id(path) else whole
 
 
-def _tasks(header: Header, eye: Eye | None) -> tuple[Task, ...]:
+def _tasks(header: Header, mmproj: Mmproj | None) -> tuple[Task, ...]:
     if is_embedding(header.metadata):
         return ("embedding",)
-    return ("chat", "vision") if eye else ("chat",)
+    return ("chat", "vision") if mmproj else ("chat",)
 
 
-def _quantization(facts: dict[str, Any]) -> str:
-    kind = facts.get("general.file_type")
+def _quantization(metadata: dict[str, Any]) -> str:
+    kind = metadata.get("general.file_type")
     return _FILE_TYPES.get(kind, "") if isinstance(kind, int) else ""
 
 
 def _shape(header: Header, architecture: str) -> Shape:
     start = f"{architecture}."
-    facts = {k.removeprefix(start): v for k, v in header.metadata.items() if k.startswith(start)}
-    layers, hidden = number(facts, "block_count"), number(facts, "embedding_length")
-    heads = _per_layer(facts.get("attention.head_count"), layers)
-    kv_heads = _per_layer(facts.get("attention.head_count_kv"), layers) or heads
+    metadata = {k.removeprefix(start): v for k, v in header.metadata.items() if k.startswith(start)}
+    layers, hidden = number(metadata, "block_count"), number(metadata, "embedding_length")
+    heads = _per_layer(metadata.get("attention.head_count"), layers)
+    kv_heads = _per_layer(metadata.get("attention.head_count_kv"), layers) or heads
     most = max(heads, default=0)
     width = hidden // most if most else 0
     vocabulary = sensible(header.lengths.get("tokenizer.ggml.tokens", 0))
@@ -200,10 +200,10 @@ def _shape(header: Header, architecture: str) -> Shape:
         layers=layers,
         heads=most,
         kv_heads=max(kv_heads, default=0),
-        key_width=number(facts, "attention.key_length") or width,
-        value_width=number(facts, "attention.value_length") or width,
+        key_width=number(metadata, "attention.key_length") or width,
+        value_width=number(metadata, "attention.value_length") or width,
         hidden=hidden,
-        vocabulary=vocabulary or number(facts, "vocab_size"),
+        vocabulary=vocabulary or number(metadata, "vocab_size"),
         kv_heads_of_all=sum(kv_heads) if len(set(kv_heads)) > 1 else 0,
     )
 

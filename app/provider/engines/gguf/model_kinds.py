@@ -1,7 +1,7 @@
-"""What a GGUF file is for, when it is for anything else than chat.
+"""Recognises GGUF files that are not chat models.
 
-GGUF is a container: programs for pictures, sound and search store their models in it, too. What
-they are is told by ``general.architecture``; whether llama.cpp knows a name, by its own library.
+GGUF is a container: programs for images, sound and search store their models in it as well.
+``general.architecture`` says what a file is, and the llama.cpp library says which names it knows.
 """
 
 from __future__ import annotations
@@ -64,37 +64,37 @@ _OTHERS = (
         "dream llada llada-moe rnd1 diffusion-gemma",
     ),
 )
-"""What to say of architectures that are no chat models, and their names."""
+"""Pairs: the problem of models that do not chat, and the names of their architectures."""
 
 _OTHER_KINDS = {name: problem for problem, names in _OTHERS for name in names.split()}
 _NO_TOKENIZERS = {"", "none", "no_vocab"}
 
 
 def is_companion(header: Header, *, in_parts: bool) -> bool:
-    """Whether a file only goes with a model: it has no card of its own."""
-    facts = header.metadata
-    if text(facts, "general.type") in _COMPANIONS:
+    """Whether a file only belongs to a model, and so has no card of its own."""
+    metadata = header.metadata
+    if text(metadata, "general.type") in _COMPANIONS:
         return True
-    if text(facts, "general.architecture") in _COMPANION_ARCHITECTURES:
+    if text(metadata, "general.architecture") in _COMPANION_ARCHITECTURES:
         return True
     return header.whole and header.tensors == 0 and not in_parts  # a vocabulary by itself
 
 
-def is_embedding(facts: dict[str, Any]) -> bool:
+def is_embedding(metadata: dict[str, Any]) -> bool:
     """Whether it makes vectors for search instead of text."""
-    architecture = text(facts, "general.architecture")
-    return architecture in _EMBEDDING or number(facts, f"{architecture}.pooling_type") > 0
+    architecture = text(metadata, "general.architecture")
+    return architecture in _EMBEDDING or number(metadata, f"{architecture}.pooling_type") > 0
 
 
 def why_no_chat(header: Header) -> str | None:
     """Why a whole file is no chat model; None where it is one."""
-    facts = header.metadata
-    architecture = text(facts, "general.architecture")
-    if is_embedding(facts):
+    metadata = header.metadata
+    architecture = text(metadata, "general.architecture")
+    if is_embedding(metadata):
         return "It makes embeddings; no engine here serves these yet."
     if found := _OTHER_KINDS.get(architecture.lower()):
         return found
-    if not header.lengths.get("tokenizer.ggml.tokens") or _tokenizer(facts) in _NO_TOKENIZERS:
+    if not header.lengths.get("tokenizer.ggml.tokens") or _tokenizer(metadata) in _NO_TOKENIZERS:
         return "It has no tokenizer, so it cannot chat: it is no language model, or a part of one."
     if not is_known(architecture):
         return (
@@ -104,22 +104,22 @@ def why_no_chat(header: Header) -> str | None:
     return None
 
 
-def _tokenizer(facts: dict[str, Any]) -> str:
-    return text(facts, "tokenizer.ggml.model")
+def _tokenizer(metadata: dict[str, Any]) -> str:
+    return text(metadata, "tokenizer.ggml.model")
 
 
 def is_known(architecture: str) -> bool:
     """Whether the installed llama.cpp has code for an architecture; true where none is installed.
 
-    Its names stand in the library as texts that end with a zero byte. One that is the end of
-    another text is taken for known: then loading the model tells.
+    The library holds the names as texts that end with a zero byte. A name that is the end of
+    another text counts as known; loading the model shows then whether it is.
     """
     library = _library()
     return library is None or (bool(architecture) and _contains(library, architecture))
 
 
 def _library() -> Path | None:
-    """The file of libllama, which is only read here, never loaded."""
+    """The file of libllama, which is read here but never loaded."""
     spec = importlib.util.find_spec("llama_cpp")
     folder = Path(spec.origin).parent / "lib" if spec and spec.origin else Path()
     names = ("libllama.so", "libllama.dylib")

@@ -11,7 +11,7 @@ from app.provider.card import Vision
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.engines.gguf.format import need, read
-from app.provider.engines.gguf.mmproj import find, find_of
+from app.provider.engines.gguf.mmproj import find_mmproj, find_mmproj_of
 from tests.provider.model_files import write_gguf
 from tests.provider.vision_files import write_plain, write_seeing
 
@@ -39,9 +39,9 @@ def test_of_several_files_the_one_of_that_name_is_taken(
 ) -> None:
     for name in names:
         write_eye(tmp_path / name)
-    eye = find(tmp_path / "See-3B-Q4_K_M.gguf", "llama", 64)
-    assert eye
-    assert eye.path.name == chosen
+    mmproj = find_mmproj(tmp_path / "See-3B-Q4_K_M.gguf", "llama", 64)
+    assert mmproj
+    assert mmproj.path.name == chosen
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_what_does_not_fit_is_no_eye(
     tmp_path: Path, architecture: str, width: int, facts: dict[str, Any]
 ) -> None:
     write_eye(tmp_path / "mmproj.gguf", **facts)
-    assert find(tmp_path / "m.gguf", architecture, width) is None
+    assert find_mmproj(tmp_path / "m.gguf", architecture, width) is None
 
 
 def test_a_file_that_is_cut_off_is_no_eye(tmp_path: Path) -> None:
     path = write_seeing(tmp_path)
-    eye = tmp_path / "mmproj-seeing-f16.gguf"
-    assert find_of(path)
-    eye.write_bytes(eye.read_bytes()[:-100])
-    assert find_of(path) is None
+    mmproj = tmp_path / "mmproj-seeing-f16.gguf"
+    assert find_mmproj_of(path)
+    mmproj.write_bytes(mmproj.read_bytes()[:-100])
+    assert find_mmproj_of(path) is None
     (tmp_path / "mmproj-noise.gguf").write_bytes(b"noise " * 50)
-    assert find_of(path) is None
+    assert find_mmproj_of(path) is None
 
 
 def test_the_card_says_what_pictures_it_takes(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""A tokenised prompt with its images, as all batching engines take it."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.provider.errors import ContextOverflow
+from app.provider.generation.thinking import NO_THINKING, ThinkingStart
+from app.provider.types import (
+    ImagePart,
+    Prompt,
+    Sampling,
+    SeenImage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSize:
+    """An image in a prompt: scaled size in pixels, tokens, and how many positions it takes.
+
+    With M-RoPE an image takes fewer positions than tokens.
+    """
+
+    width: int
+    height: int
+    tokens: int
+    positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedImage:
+    """An image in a prompt, where ``size.tokens`` tokens from ``start`` on stand for it."""
+
+    part: ImagePart
+    start: int
+    size: ImageSize
+
+    @property
+    def end(self) -> int:
+        """The token after it."""
+        return self.start + self.size.tokens
+
+    @property
+    def reported(self) -> SeenImage:
+        """The image as reported to the client."""
+        size = self.size
+        return SeenImage(self.part.sha256, size.width, size.height, size.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """A tokenised prompt. ``tokens`` are 32-bit integers, those of images negative.
+
+    Image tokens are made of the image's digest and size: equal tokens mean equal images.
+    """
+
+    tokens: array[int]
+    owner: str
+    sampling: Sampling
+    images: tuple[PlacedImage, ...] = ()
+    thinking: ThinkingStart = NO_THINKING
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Length of the prompt in tokens."""
+        return len(self.tokens)
+
+    def max_answer_tokens(self, default: int, context_length: int) -> int:
+        """Tokens the answer may have: what was asked for or else ``default``, where it fits."""
+        return min(self.sampling.max_tokens or default, context_length - len(self.tokens))
+
+    @property
+    def reported_images(self) -> tuple[SeenImage, ...]:
+        """Its images, as reported to the client."""
+        return tuple(image.reported for image in self.images)
+
+    def position(self, token: int) -> int:
+        """The position of a token, after images that take fewer positions than tokens."""
+        passed = (one.size for one in self.images if one.end <= token)
+        return token - sum(size.tokens - size.positions for size in passed)
+
+    def cut_before_image(self, length: int) -> int:
+        """The longest prefix of at most ``length`` tokens that ends inside no image."""
+        cut = (one.start for one in self.images if one.start < length < one.end)
+        return next(cut, length)
+
+
+def prepare_prompt(
+    tokens: Sequence[int],
+    prompt: Prompt,
+    context_length: int,
+    images: tuple[PlacedImage, ...] = (),
+    thinking: ThinkingStart = NO_THINKING,
+) -> PreparedPrompt:
+    """Check that the prompt leaves room for an answer; raises ContextOverflow."""
+    if len(tokens) >= context_length:
+        raise ContextOverflow(len(tokens) + 1, context_length)
+    return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
+
+
+def place_images(
+    parts: Iterable[list[int] | ImagePart], measure: Callable[[ImagePart], ImageSize]
+) -> tuple[list[int], tuple[PlacedImage, ...]]:
+    """Put tokens in the place of images; returns all tokens, and the images with their starts."""
+    tokens: list[int] = []
+    images: list[PlacedImage] = []
+    for part in parts:
+        if isinstance(part, ImagePart):
+            images.append(PlacedImage(part, len(tokens), measure(part)))
+            tokens += _image_tokens(part.sha256, images[-1].size)
+        else:
+            tokens += part
+    return tokens, tuple(images)
+
+
+def _image_tokens(sha256: str, size: ImageSize) -> list[int]:
+    """Negative numbers that differ for every other image, and for the same one at another size."""
+    name = f"{sha256} {size.width} {size.height}".encode()
+    digest = np.frombuffer(hashlib.shake_128(name).digest(4 * size.tokens), np.int32)
+    tokens: list[int] = (digest | np.int32(-(2**31))).tolist()
+    return tokens

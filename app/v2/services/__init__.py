@@ -1,0 +1,1 @@
+"""What v2 does, free of HTTP."""
