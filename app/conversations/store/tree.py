@@ -29,7 +29,7 @@ class HistoryMessage:
 def find_message(session: Session, conversation_id: str, message_id: str) -> Message:
     """One message of a conversation; raises MessageNotFound."""
     values = {"conversation": conversation_id, "leaf": message_id}
-    # PostgreSQL refuses to look for a NUL.
+    # PostgreSQL refuses a NUL in a parameter.
     if "\0" in message_id or (found := session.scalar(_MESSAGE, values)) is None:
         raise MessageNotFound(message_id)
     return found

@@ -41,5 +41,5 @@ async def chat(
     prompt = build_prompt(asked, owner, settings.max_history_length)
     completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, completion)
-    # Ready bytes: the framework would validate the answer a second time.
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -48,7 +48,7 @@ async def chat(
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
     completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, body.template, completion)
-    # Ready bytes: the framework would validate the answer a second time.
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

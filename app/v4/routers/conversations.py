@@ -44,7 +44,7 @@ async def conversations(
     meanwhile moves to the front of the list; the others are neither left out nor repeated.
     """
     page = await service.list_conversations(database, owner, query, settings.page_size)
-    # Ready bytes: the framework would validate the answer a second time.
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(page.model_dump_json(), media_type="application/json")
 
 

@@ -107,7 +107,7 @@ async def template(
     known = etags.parsed("If-None-Match", if_none_match)
     templates = UserTemplates(services.library, owner)
     found = await services.database.read(templates.active, name)
-    # What a name means depends on the key: no cache may show it to others, or without asking.
+    # The template depends on the API key: caches must not share it, and must revalidate it.
     headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
     if known and known.include(found.etag):
         return Response(status_code=304, headers=headers)

@@ -35,7 +35,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 }
 
 FOREVER = {
-    # The hash is the name: what it names never changes, but not everybody may see it.
+    # The content behind a hash never changes, but only its owner may see it.
     "Cache-Control": "private, max-age=31536000, immutable",
     "Vary": "Authorization, X-API-Key",
     "X-Content-Type-Options": "nosniff",
