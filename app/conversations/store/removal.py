@@ -84,7 +84,7 @@ def renew_import_lease(session: Session, conversation_id: str) -> None:
 
 
 def publish_import(session: Session, conversation_id: str) -> None:
-    """Show a completely imported conversation to its owner; raises StorageUnavailable if too late."""
+    """Show a complete import to its owner; raises StorageUnavailable if its lease has expired."""
     renew_import_lease(session, conversation_id)
     hidden = session.get_one(Removal, conversation_id)
     session.get_one(Conversation, conversation_id).owner = hidden.owner
