@@ -48,7 +48,7 @@ def build_prompt(request: ChatRequest, owner: str, longest_history: int) -> Prom
     system = request.system if isinstance(request.system, str) else ""
     first = (Message.of("system", system),) if system else ()
     messages = (*first, *request.history, Message.of("user", request.message))
-    return Prompt(messages, request.sampling.sampling(), owner)
+    return Prompt(messages, request.sampling.to_sampling(), owner)
 
 
 def require_history_length(request: ChatRequest, longest: int) -> None:

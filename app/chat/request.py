@@ -42,7 +42,7 @@ class SamplingOptions:
         """These options, with unset ones taken from ``base``."""
         return replace(base, **self._set_values())
 
-    def sampling(self) -> Sampling:
+    def to_sampling(self) -> Sampling:
         """The options for an engine; unset ones get the server's defaults."""
         return Sampling(**self._set_values())
 

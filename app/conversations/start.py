@@ -103,7 +103,7 @@ async def resolve_target(
     applied = await apply(completed, template)
     card = resolved.card or await services.pool.find(completed.model)
     require_chat(card)
-    sampling = applied.sampling.sampling()
+    sampling = applied.sampling.to_sampling()
     return GenerationTarget(
         owner=owner,
         pool=services.pool,

@@ -14,7 +14,7 @@ from app.provider.generation.jinja_limits import TemplateFailed
 from app.storage.plain_text import is_plain
 from app.templates.errors import RenderFailed
 from app.templates.language import PromptTemplate
-from app.templates.language import compile_source as compiled_source
+from app.templates.language import compile_source
 from app.templates.template import TYPE_PHRASES, Template, Variable, has_type
 
 MESSAGE = "message"
@@ -74,7 +74,7 @@ def compile_template(template: Template) -> CompiledTemplate:
 
 def _compile_field(field: str, source: str, declared: set[str]) -> PromptTemplate:
     try:
-        found = compiled_source(source)
+        found = compile_source(source)
     except TemplateFailed as failure:
         raise InvalidRequest(f"/{field}", f"The text of {field} is broken: {failure}.") from failure
     if missing := sorted(found.variables - declared):
