@@ -13,8 +13,7 @@ from app.errors import FieldError, InvalidRequest, pointer
 from app.provider.generation.jinja_limits import TemplateFailed
 from app.storage.plain_text import is_plain
 from app.templates.errors import RenderFailed
-from app.templates.language import PromptTemplate
-from app.templates.language import compile_source
+from app.templates.language import PromptTemplate, compile_source
 from app.templates.template import TYPE_PHRASES, Template, Variable, has_type
 
 MESSAGE = "message"
