@@ -217,7 +217,7 @@ async def test_an_import_that_broke_off_is_not_seen_and_goes_away(
             raise ConnectionAbortedError
         store.add_messages(session, found, rows)
 
-    monkeypatch.setattr(removal, "give_up", lambda *_: None)  # killed
+    monkeypatch.setattr(removal, "abandon_import", lambda *_: None)  # killed
     monkeypatch.setattr(imports, "store_import", partial(imports.store_import, add=broken))
     with pytest.raises(ConnectionAbortedError):
         await brought(database, *["short"] * 300)
