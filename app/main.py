@@ -23,7 +23,7 @@ from app.monitoring import health, metrics
 from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
-from app.reference import pages
+from app.reference.pages import make_router
 from app.storage import migrate
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
@@ -37,6 +37,9 @@ from app.web.lingering_close import LingeringClose
 from app.web.upload_budget import UploadBudget
 
 log = logging.getLogger(__name__)
+
+PAGES = make_router(versions.DOCUMENTS)
+"""Home, Swagger UI, ReDoc and what they load."""
 
 ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
 """Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
@@ -192,7 +195,7 @@ async def _preload(pool: ModelPool) -> None:
 def _add_routes(app: FastAPI) -> None:
     for name in reversed(versions.NAMES):  # the newest is asked for most
         versions.add(name, app.router)
-    app.include_router(pages.router)
+    app.include_router(PAGES)
     app.include_router(health.router)
     app.include_router(metrics.router)
 
@@ -216,7 +219,7 @@ def _add_middleware(app: FastAPI, core: Core) -> None:
 
 def _public_paths() -> list[str]:
     """Paths that need no API key."""
-    routes = (*pages.router.routes, *health.router.routes)
+    routes = (*PAGES.routes, *health.router.routes)
     return [route.path for route in routes if isinstance(route, APIRoute)]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -196,3 +197,7 @@ def document(name: str) -> dict[str, Any]:
     router = APIRouter()
     add(name, router)
     return openapi.document(name, router.routes, [*schemas.values()], bodies)
+
+
+DOCUMENTS = {name: partial(document, name) for name in NAMES}
+"""What makes the OpenAPI document of each version, the oldest first."""

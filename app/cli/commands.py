@@ -136,9 +136,10 @@ def models(
 @app.command()
 def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_docs")) -> None:
     """Export the API reference, one JSON file per version and a page to read them."""
+    from app import versions
     from app.reference.export import export
 
-    export(folder)
+    export(folder, versions.DOCUMENTS)
     typer.echo(f"Exported to {folder}")
 
 

@@ -9,26 +9,26 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from app import versions
 from app.reference import html
+from app.reference.documents import Documents
 
 
-def export(directory: Path) -> list[Path]:
+def export(directory: Path, documents: Documents) -> list[Path]:
     """Write every version's document and ``index.html``; return what was written."""
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in contents().items():
+    for name, text in contents(documents).items():
         path = directory / name
         path.write_text(text, encoding="utf-8", newline="\n")
         written.append(path)
     return written
 
 
-def contents() -> dict[str, str]:
+def contents(documents: Documents) -> dict[str, str]:
     """File name → text of everything that is exported."""
-    documents = {name: versions.document(name) for name in versions.NAMES}
+    made = {name: make() for name, make in documents.items()}
     files = {
         f"{name}.json": json.dumps(document, ensure_ascii=False, indent=2) + "\n"
-        for name, document in documents.items()
+        for name, document in made.items()
     }
-    return files | {"index.html": html.page(documents)}
+    return files | {"index.html": html.page(made)}

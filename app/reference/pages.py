@@ -7,15 +7,17 @@ import importlib.util
 import json
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from app import versions
+from app.reference.documents import Documents
 
 STATIC = Path(__file__).parent / "static"
 
@@ -39,43 +41,50 @@ POLICY = (
 )
 """Content-Security-Policy of the pages: nothing from elsewhere, no script in the page."""
 
-LINKS = {
-    "docs": "/docs",
-    "redoc": "/redoc",
-    "health": "/health",
-    "openapi": {name: f"/api/{name}/openapi.json" for name in versions.NAMES},
-}
 
-router = APIRouter(include_in_schema=False)
-
-
-@router.api_route("/", methods=["GET", "HEAD"])
-async def home(request: Request) -> Response:
-    """Introduce the server: a page for browsers, JSON for programs."""
-    if "text/html" in request.headers.get("accept", ""):
-        return _page("home.html", request)
-    about = "Small language models on your own machine."
-    return JSONResponse({"name": "FastAPI SLLM API", "about": about, "links": LINKS})
+def make_router(documents: Documents) -> APIRouter:
+    """All pages, the files they load, and the documents they show."""
+    router, pages = APIRouter(include_in_schema=False), Pages(tuple(documents))
+    for path, page in (("/", pages.home), ("/docs", pages.swagger), ("/redoc", pages.redoc)):
+        router.add_api_route(path, page, methods=["GET", "HEAD"])
+    for name, package in ASSETS.items():
+        router.add_api_route(f"/assets/{name}", _asset(name, package))
+    for name, document in documents.items():
+        router.add_api_route(f"/api/{name}/openapi.json", _openapi(document))
+    return router
 
 
-@router.api_route("/docs", methods=["GET", "HEAD"])
-async def swagger(request: Request) -> Response:
-    """Swagger UI, to try the API."""
-    return _page("swagger.html", request)
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages for these versions of the API, the oldest first."""
 
+    versions: tuple[str, ...]
 
-@router.api_route("/redoc", methods=["GET", "HEAD"])
-async def redoc(request: Request) -> Response:
-    """ReDoc, to read about the API."""
-    return _page("redoc.html", request)
+    async def home(self, request: Request) -> Response:
+        """Introduce the server: a page for browsers, JSON for programs."""
+        if "text/html" in request.headers.get("accept", ""):
+            return self._page("home.html", request)
+        about = "Small language models on your own machine."
+        return JSONResponse({"name": "FastAPI SLLM API", "about": about, "links": self._links()})
 
+    async def swagger(self, request: Request) -> Response:
+        """Swagger UI, to try the API."""
+        return self._page("swagger.html", request)
 
-def _page(name: str, request: Request) -> Response:
-    options = "".join(f"<option>{escape(each)}</option>" for each in versions.NAMES)
-    page = Template((STATIC / name).read_text(encoding="utf-8")).substitute(
-        versions=options, newest=versions.NAMES[-1], base=escape(str(request.base_url))
-    )
-    return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
+    async def redoc(self, request: Request) -> Response:
+        """ReDoc, to read about the API."""
+        return self._page("redoc.html", request)
+
+    def _links(self) -> dict[str, object]:
+        openapi = {name: f"/api/{name}/openapi.json" for name in self.versions}
+        return {"docs": "/docs", "redoc": "/redoc", "health": "/health", "openapi": openapi}
+
+    def _page(self, name: str, request: Request) -> Response:
+        options = "".join(f"<option>{escape(each)}</option>" for each in self.versions)
+        page = Template((STATIC / name).read_text(encoding="utf-8")).substitute(
+            versions=options, newest=self.versions[-1], base=escape(str(request.base_url))
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 
 
 def _asset(name: str, package: str) -> Callable[[], Awaitable[Response]]:
@@ -105,19 +114,12 @@ async def _pieces(content: bytes) -> AsyncIterator[bytes]:
         yield content[start : start + PIECE]
 
 
-def _openapi(name: str) -> Callable[[], Awaitable[Response]]:
+def _openapi(document: Callable[[], dict[str, Any]]) -> Callable[[], Awaitable[Response]]:
+    @cache
+    def text() -> str:
+        return json.dumps(document(), ensure_ascii=False)
+
     async def openapi() -> Response:
-        return Response(_document(name), media_type="application/json")
+        return Response(text(), media_type="application/json")
 
     return openapi
-
-
-@cache
-def _document(name: str) -> str:
-    return json.dumps(versions.document(name), ensure_ascii=False)
-
-
-for _name, _package in ASSETS.items():
-    router.add_api_route(f"/assets/{_name}", _asset(_name, _package))
-for _name in versions.NAMES:
-    router.add_api_route(f"/api/{_name}/openapi.json", _openapi(_name))

@@ -128,4 +128,4 @@ def test_the_contract_lists_the_status() -> None:
     for method, path in ADMINISTER:
         pattern = path.replace("echo", "{model}").replace("p1", "{job}")
         assert "403" in paths[f"/api/v5{pattern}"][method.lower()]["responses"]
-    assert "admin-key-required" not in export.contents()["v5.json"]
+    assert "admin-key-required" not in export.contents(versions.DOCUMENTS)["v5.json"]

@@ -18,7 +18,7 @@ LAYERS = {
     "app.web": EDGE,
     "app.reference": EDGE,
     "app.monitoring": EDGE,
-    "app.cli": EDGE,
+    "app.cli": ROOT,  # entry points, like app.main
     "app.errors": DOMAIN,
     "app.chat": DOMAIN,
     "app.templates": DOMAIN,

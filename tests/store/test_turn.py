@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,11 @@ from app.conversations.errors import ConversationNotFound, TurnFailed
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, turns
 from app.conversations.turn import TurnEnd
+from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable
+from app.provider.pool.pool import ModelPool
 from app.provider.types import End
-from app.storage.tables import Message
+from app.storage.tables import Conversation, Message
 from tests.store import audit
 from tests.store.asking import LONG, OWNER, asked, read, until_text
 from tests.store.databases import execute
@@ -195,3 +198,29 @@ async def test_given_up_by_another_server_and_still_completed(
     answer = only_answer(store_url)
     assert (answer.status, answer.content, answer.error) == ("complete", "one two three", None)
     audit.require_sound(store_url)
+
+
+async def test_a_turn_finds_its_model_once_and_reads_its_conversation_once(
+    services: ConversationServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the row that its first and its last transaction lock."""
+    first = await asked(services, "one two three")
+    await read(first.events())
+    found: list[object] = []
+    rows: list[bool] = []
+
+    async def find(pool: ModelPool, model: str | None) -> ModelCard:
+        found.append(model)
+        return await real_find(pool, model)
+
+    def owned(*args: Any, alone: bool = False) -> Conversation:
+        rows.append(alone)
+        return real_owned(*args, alone=alone)
+
+    real_find, real_owned = ModelPool.find, conversations.owned
+    monkeypatch.setattr(ModelPool, "find", find)
+    monkeypatch.setattr(conversations, "owned", owned)
+    here = first.target.conversation_id
+    await read((await asked(services, "four", conversation_id=here)).events())
+    assert found == [None]
+    assert rows == [False, True]
