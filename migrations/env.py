@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 from app.config import Settings
 from app.conversations.store.search import INDEX
 from app.storage import tables  # noqa: F401 — fills Table.metadata
-from app.storage.database import Table, open_engine, parsed
+from app.storage.database import Table, open_engine, parse_url
 
 
 def modelled(name: str | None, kind: str, _: object) -> bool:
@@ -29,6 +29,6 @@ def run(connection: Connection) -> None:
 if (given := context.config.attributes.get("connection")) is not None:
     run(given)
 else:
-    engine = open_engine(parsed(Settings().database_url))
+    engine = open_engine(parse_url(Settings().database_url))
     with engine.connect().execution_options(writes=True) as own, own.begin():
         run(own)

@@ -1,1 +1,1 @@
-"""Turns of a chat without storage: what a request asks for, and its answer."""
+"""Chat without storage: what a request asks for, and its answer."""

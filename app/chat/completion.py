@@ -1,4 +1,4 @@
-"""From a chat request to a prompt, and from a stream of events to a whole answer."""
+"""Makes a prompt of a chat request, and a whole answer of a stream of events."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from app.provider.types import Delta, End, Event, Message, Prompt
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: its text, without what turned out to be thinking, and its end."""
+    """A whole answer: its text, without text that turned out to be thinking, and its end."""
 
     text: str
     end: End
 
 
-async def chat_model(pool: ModelPool, model: str | None) -> ModelCard:
+async def find_chat_model(pool: ModelPool, model: str | None) -> ModelCard:
     """The model that is to answer; raises ModelNotFound, ModelConflict, UnsupportedInput.
 
-    A model that can do nothing is refused when it is to be loaded, with the reason.
+    A model without any task passes: loading it fails and names the reason.
     """
     card = await pool.find(model)
     require_chat(card)
@@ -39,20 +39,20 @@ def require_chat(card: ModelCard) -> None:
         raise UnsupportedInput(f"{card.id} does not chat; it can: {', '.join(card.tasks)}.")
 
 
-def prompt_of(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
-    """What the engine needs of a request without a template, or with its template applied.
+def build_prompt(request: ChatRequest, owner: str, longest_history: int) -> Prompt:
+    """The prompt of a request that has no template, or whose template has been applied.
 
     Raises InvalidRequest for a history of more than ``longest_history`` messages.
     """
-    require_history(request, longest_history)
+    require_history_length(request, longest_history)
     system = request.system if isinstance(request.system, str) else ""
     first = (Message.of("system", system),) if system else ()
     messages = (*first, *request.history, Message.of("user", request.message))
-    return Prompt(messages, request.sampling.sampling(), owner)
+    return Prompt(messages, request.sampling.to_sampling(), owner)
 
 
-def require_history(request: ChatRequest, longest: int) -> None:
-    """Raise InvalidRequest where the history holds more than ``longest`` messages."""
+def require_history_length(request: ChatRequest, longest: int) -> None:
+    """Raise InvalidRequest if the history holds more than ``longest`` messages."""
     if len(request.history) > longest:
         raise InvalidRequest(
             "/history",
@@ -61,8 +61,8 @@ def require_history(request: ChatRequest, longest: int) -> None:
         )
 
 
-def new_id() -> str:
-    """A name for one answer that is not stored."""
+def new_answer_id() -> str:
+    """An id for an answer that is not stored."""
     return f"chat-{uuid.uuid4().hex}"
 
 

@@ -1,4 +1,4 @@
-"""What a dialect asks for: plain values without ids, the same for every API."""
+"""Requests as values of the domain: the same for every API dialect, without ids of the wire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from app.provider.types import Message, Sampling
 
 Value = str | int | float | bool
-"""What a variable of a prompt template can be set to."""
+"""A value of a variable in a prompt template."""
 
 
 class Unset(Enum):
@@ -20,12 +20,12 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""The request does not name the field; None means that it names nothing on purpose."""
+"""The request does not have the field. None means that the client sent null."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
-    """How an answer is to be drawn; None where the request or the template does not say."""
+    """Sampling options of a request or a template; None for those that it does not set."""
 
     temperature: float | None = None
     top_k: int | None = None
@@ -38,15 +38,15 @@ class SamplingOptions:
     max_tokens: int | None = None
     stop: tuple[str, ...] | None = None
 
-    def over(self, base: SamplingOptions) -> SamplingOptions:
-        """These options, and those of ``base`` where these do not say."""
-        return replace(base, **self._given())
+    def with_defaults(self, base: SamplingOptions) -> SamplingOptions:
+        """These options, with unset ones taken from ``base``."""
+        return replace(base, **self._set_values())
 
-    def sampling(self) -> Sampling:
-        """The same with the defaults filled in, as engines take it."""
-        return Sampling(**self._given())
+    def to_sampling(self) -> Sampling:
+        """The options for an engine; unset ones get the server's defaults."""
+        return Sampling(**self._set_values())
 
-    def _given(self) -> dict[str, Any]:
+    def _set_values(self) -> dict[str, Any]:
         values = ((name, getattr(self, name)) for name in SAMPLING_FIELDS)
         return {name: value for name, value in values if value is not None}
 
@@ -57,10 +57,10 @@ SAMPLING_FIELDS = frozenset(each.name for each in fields(SamplingOptions))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
-    """A question, with the messages before it.
+    """A question with the messages before it.
 
-    ``model`` None is the default model. ``template`` names a prompt template, which ``variables``
-    fill in.
+    ``model`` None is the default model. ``template`` names a prompt template, ``variables`` are its
+    values.
     """
 
     message: str
@@ -73,19 +73,19 @@ class ChatRequest:
 
 
 Overflow = Literal["error", "drop_oldest", "summarise"]
-"""What happens to a stored conversation that no longer fits into the model's context."""
+"""What happens if a stored conversation no longer fits into the model's context."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest(ChatRequest):
-    """A question in a conversation that the server keeps.
+    """A question in a stored conversation.
 
     Without a ``conversation_id`` it starts one. ``parent_id`` is the answer that the question
-    follows, None makes it a first question, UNSET follows the active branch. ``waits``: for
-    another answer of the conversation that is being made.
+    follows; None makes it a first question, UNSET continues the active branch. With
+    ``wait_when_busy`` it waits until a running answer of the conversation ends.
     """
 
     conversation_id: str | None = None
     parent_id: str | Unset | None = UNSET
     overflow: Overflow = "drop_oldest"
-    waits: bool = False
+    wait_when_busy: bool = False

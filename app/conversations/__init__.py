@@ -1,1 +1,1 @@
-"""Stored conversations."""
+"""Stored conversations: asking in them, and keeping them."""

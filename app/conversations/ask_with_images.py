@@ -1,9 +1,9 @@
-"""Questions with images: which vision model is asked, and the turn that they begin."""
+"""Questions with images: which model is asked, and the turn that they begin."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.chat.request import TurnRequest
 from app.conversations.errors import ModelCannotSee, NoVisionModel
@@ -14,34 +14,23 @@ from app.conversations.turn import Turn
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 
-TakeImages = Callable[[], Awaitable[tuple[Attachment, ...]]]
+DecodeImages = Callable[[], Awaitable[tuple[Attachment, ...]]]
 """Decodes the images of a question; None stands for a question without any."""
-
-
-Choose = Callable[[ModelPool, str | None, bool], Awaitable["Choice"]]
-"""Pool, the model that the request or the conversation names, whether there are images."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The model, where it had to be looked up; ``instead``: of the one that was named, if any."""
-
-    card: ModelCard | None = None
-    instead: bool = False
 
 
 async def ask_with_images(
     services: ConversationServices,
     owner: str,
     request: TurnRequest,
-    take: TakeImages | None,
-    choose: Choose,
+    decode: DecodeImages | None,
+    *,
+    vision_only: bool = False,
 ) -> Turn:
     """A turn; nothing is stored before its events are read.
 
-    Raises what ``start.ask`` and ``take`` raise, ModelCannotSee and NoVisionModel.
+    Raises what ``start.ask`` and ``decode`` raise, ModelCannotSee and NoVisionModel.
     """
-    resolved = await resolve_with_images(services, owner, request, take, choose)
+    resolved = await resolve_with_images(services, owner, request, decode, vision_only=vision_only)
     return await begin_turn(services, owner, resolved)
 
 
@@ -49,57 +38,58 @@ async def resolve_with_images(
     services: ConversationServices,
     owner: str,
     request: TurnRequest,
-    take: TakeImages | None,
-    choose: Choose,
+    decode: DecodeImages | None,
+    *,
+    vision_only: bool = False,
 ) -> ResolvedRequest:
-    """Choose the model, then decode the images: a refusal of the model costs nothing."""
+    """Choose the model, then decode the images: a refused model costs no decoding.
+
+    Without ``vision_only``, a question without images may go to a text-only model.
+    """
     resolved = await resolve(services, owner, request)
-    named = request.model or resolved.kept.get("model")
-    choice = await choose(services.pool, named, take is not None)
-    if choice.card and choice.instead:
-        request = replace(request, model=choice.card.id)
-    images = await take() if take else ()
-    return ResolvedRequest(request, resolved.kept, choice.card, images)
+    if decode is None and not vision_only:
+        return resolved
+    stored_model = resolved.defaults.get("model")
+    request, card = await _choose_model(services.pool, request, stored_model, vision_only)
+    images = await decode() if decode else ()
+    return replace(resolved, request=request, card=card, images=images)
 
 
-async def any_model(pool: ModelPool, named: str | None, has_images: bool) -> Choice:
-    """For ``/chat``: images without a named model go to a vision model.
+async def _choose_model(
+    pool: ModelPool, request: TurnRequest, stored_model: str | None, vision_only: bool
+) -> tuple[TurnRequest, ModelCard]:
+    """The vision model to ask, and the request, which names it if the server chose it.
 
-    Raises ModelCannotSee, NoVisionModel, ModelNotFound.
+    With ``vision_only``, a text-only model of the conversation is replaced by a vision model.
     """
-    if not has_images:
-        return Choice()
+    named = request.model or stored_model
+    if named is None:
+        card = await _unnamed_model(pool, vision_only)
+        return replace(request, model=card.id), card
     card = await pool.find(named)
-    if named:
-        return Choice(_with_vision(pool, card))
-    return Choice(card if card.vision else await _default_vision_model(pool), instead=True)
+    if card.vision is None and vision_only and request.model is None:
+        card = await _default_vision_model(pool)
+        return replace(request, model=card.id), card
+    return request, _require_vision(pool, card)
 
 
-def vision_model(request: TurnRequest) -> Choose:
-    """For ``/vision/chat``: a vision model, also where there is no image yet; raises the same.
-
-    If the conversation's model is text-only, a vision model is used instead.
-    """
-
-    async def choose(pool: ModelPool, named: str | None, _: bool) -> Choice:
-        if named is None:
-            return Choice(await _default_vision_model(pool), instead=True)
-        card = await pool.find(named)
-        if card.vision or request.model:
-            return Choice(_with_vision(pool, card))
-        return Choice(await _default_vision_model(pool), instead=True)
-
-    return choose
-
-
-def _with_vision(pool: ModelPool, card: ModelCard) -> ModelCard:
-    if card.vision is None:
-        raise ModelCannotSee(card.id, pool.vision_models())
-    return card
+async def _unnamed_model(pool: ModelPool, vision_only: bool) -> ModelCard:
+    """The default model if it takes images, else the default vision model."""
+    if not vision_only:
+        card = await pool.find(None)
+        if card.vision is not None:
+            return card
+    return await _default_vision_model(pool)
 
 
 async def _default_vision_model(pool: ModelPool) -> ModelCard:
     card = await pool.find_vision()
     if card is None:
         raise NoVisionModel
-    return _with_vision(pool, card)
+    return _require_vision(pool, card)
+
+
+def _require_vision(pool: ModelPool, card: ModelCard) -> ModelCard:
+    if card.vision is None:
+        raise ModelCannotSee(card.id, pool.vision_models())
+    return card

@@ -1,6 +1,6 @@
-"""Work on large texts and conversations that nobody waits for, in many short transactions.
+"""Background work on large texts and conversations, in many short transactions.
 
-It is noted in the database, so it goes on after a restart, and any server may do it.
+The work is recorded in the database, so it continues after a restart, and any server may do it.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from app.storage.errors import StorageUnavailable
 log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0
-"""Between two looks for work."""
+"""Seconds between two searches for work."""
 
 WAIT_SECONDS = 10.0
-"""After work that failed."""
+"""Seconds to wait after a failure."""
 
-SHARE_SECONDS = 0.01
-"""Between two transactions, so that other processes get their turn to write to SQLite."""
+YIELD_SECONDS = 0.01
+"""Seconds between two transactions, so that other processes can write to SQLite."""
 
 
 class BackgroundWork:
-    """Does what is to be done in the database of one server process."""
+    """Does the background work of one server process."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to look for work. On a full disk removing can go on where indexing cannot."""
+        """Start the work. Removal runs apart from indexing: it can continue on a full disk."""
         self._running = [
             asyncio.create_task(self._repeat(step)) for step in (self._remove, self._index)
         ]
@@ -52,12 +52,12 @@ class BackgroundWork:
             await asyncio.sleep(pause)
 
     async def finish(self) -> None:
-        """Do all that can be done; raises StorageUnavailable, IntegrityError."""
+        """Do all work that there is now; raises StorageUnavailable, IntegrityError."""
         while await self._remove() or await self._index():
             pass
 
     async def _index(self) -> bool:
-        """Whether there was something to do that no other server is doing."""
+        """Index a round of texts; whether this server finished any."""
         plans = await self._database.scan(index_backlog.next_plans)
         if not plans:
             return False
@@ -65,18 +65,18 @@ class BackgroundWork:
         more = True
         while more:
             more = await self._database.write(index_backlog.write_piece, plans)
-            await asyncio.sleep(SHARE_SECONDS)
-        return await self._database.write(index_backlog.settle, plans)
+            await asyncio.sleep(YIELD_SECONDS)
+        return await self._database.write(index_backlog.remove_finished, plans)
 
     async def _remove(self) -> bool:
-        """Likewise."""
+        """Delete a batch of messages; whether there was one."""
         batch = await self._database.scan(removal.next_batch)
         if batch is None:
             return False
-        left: removal.Batch | None = batch
+        left: removal.RemovalBatch | None = batch
         while left is not None:
             left = await self._database.delete(removal.delete_batch, left)
-            await asyncio.sleep(SHARE_SECONDS)
+            await asyncio.sleep(YIELD_SECONDS)
         return True
 
     async def close(self) -> None:
@@ -86,6 +86,6 @@ class BackgroundWork:
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
-def _prepare(plans: list[index_backlog.Plan]) -> None:
+def _prepare(plans: list[index_backlog.IndexPlan]) -> None:
     for plan in plans:
         plan.prepare()

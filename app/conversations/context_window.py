@@ -1,10 +1,10 @@
-"""What of a branch the model is shown: everything, or as much as fits by the overflow contract.
+"""The part of a branch that the model reads: everything, or as much as fits.
 
-``error`` shows all or refuses. ``drop_oldest`` leaves out the oldest exchanges; ``summarise`` lets
-the model condense them first. The system text and the newest question always stay. A truncation
-takes the window down to half of the context and is kept, so that the turns after it begin with the
-same tokens and the engine need not compute them again. Images count like messages: a window shows
-at most ``GenerationTarget.max_images`` of them, and what is left out goes with its whole exchange.
+The overflow contract decides: ``error`` refuses a branch that does not fit, ``drop_oldest`` leaves
+out the oldest exchanges, ``summarise`` replaces them by a summary. The system text and the newest
+question always stay. A truncation shortens the window to half of the context and is stored, so that
+the prompts of later turns begin with the same tokens, which the engine has cached. A window has at
+most ``GenerationTarget.max_images`` images; an image is left out with its whole exchange.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from app.provider.types import ImagePart, Message, Prompt, Size, TextPart
 
 @dataclass(frozen=True, slots=True)
 class ContextWindow:
-    """A prompt, how much of the context it takes, and where in the branch it begins."""
+    """A prompt, its size, and where in the branch it begins."""
 
     prompt: Prompt
     size: Size
     start: WindowStart
 
 
-def prompt_of(
+def build_prompt(
     target: GenerationTarget, history: Sequence[HistoryMessage], start: WindowStart
 ) -> Prompt:
-    """The messages from ``start`` on, after the system text and the summary."""
-    parts = [target.system or "", _summary(start)]
+    """The prompt of the messages from ``start`` on, after the system text and the summary."""
+    parts = [target.system or "", _summary_text(start)]
     system = "\n\n".join(part for part in parts if part)
     messages = [Message.of("system", system)] if system else []
-    messages += [_message(each) for each in history[start.at :]]
+    messages += [_message(each) for each in history[start.index :]]
     return Prompt(tuple(messages), target.sampling, target.owner)
 
 
 def _message(message: HistoryMessage) -> Message:
-    """The text after the images that are to be shown; images without content are not."""
-    shown = [_part(image) for image in message.images if image.content]
+    """A message with its images before its text; images without content are left out."""
+    shown = [_image_part(image) for image in message.images if image.content]
     return Message(message.role, (*shown, TextPart(message.text)))
 
 
-def _part(image: Attachment) -> ImagePart:
+def _image_part(image: Attachment) -> ImagePart:
     return ImagePart(
         image.content,
         image.sha256,
@@ -61,57 +61,57 @@ def _part(image: Attachment) -> ImagePart:
     )
 
 
-def _summary(start: WindowStart) -> str:
+def _summary_text(start: WindowStart) -> str:
     return f"Summary of the conversation so far:\n{start.summary}" if start.summary else ""
 
 
-async def fit(
+async def fit_window(
     target: GenerationTarget,
     history: Sequence[HistoryMessage],
     overflow: Overflow,
     whole: ContextWindow,
 ) -> ContextWindow:
-    """``whole`` if it leaves room for an answer, else a shorter window by the contract.
+    """``whole`` if it leaves room for an answer, else a shorter window.
 
-    ``history`` ends with the question. Raises ContextOverflow where even that is too long, or
-    where nothing may be left out, HistoryTooLong likewise.
+    ``history`` ends with the question. Raises ContextOverflow, HistoryTooLong or UnsupportedInput
+    if the window is too long and cannot or may not be shortened.
     """
-    shown = history[whole.start.at :]
+    shown = history[whole.start.index :]
     if overflow == "error":
-        _require_all(target, shown)
-        return _checked(whole)
+        _require_nothing_left_out(target, shown)
+        return _require_fits(whole)
     if len(shown) == 1 or _has_room(target, shown, whole.size):
-        return _checked(whole)
+        return _require_fits(whole)
     if overflow == "summarise":
-        return _checked(await _summarized(target, history, whole))
-    at = await _shortened(target, history, whole.start, whole.size.limit // 2)
-    return _checked(await build_window(target, history, WindowStart(at)))
+        return _require_fits(await _with_summary(target, history, whole))
+    at = await _find_start(target, history, whole.start, whole.size.limit // 2)
+    return _require_fits(await build_window(target, history, WindowStart(at)))
 
 
 def _has_room(target: GenerationTarget, shown: Sequence[HistoryMessage], size: Size) -> bool:
-    """Whether an answer fits after all of it, and there are not too many messages or images."""
+    """Whether there is room for an answer, and not too many messages or images."""
     room = size.limit - min(target.answer_tokens, size.limit // 4)
-    few = len(shown) - 1 <= target.max_messages and _images(shown) <= target.max_images
+    few = len(shown) - 1 <= target.max_messages and _count_images(shown) <= target.max_images
     return size.tokens <= room and few
 
 
-def _require_all(target: GenerationTarget, shown: Sequence[HistoryMessage]) -> None:
-    """Raise HistoryTooLong or UnsupportedInput where not all may be shown."""
+def _require_nothing_left_out(target: GenerationTarget, shown: Sequence[HistoryMessage]) -> None:
+    """Raise HistoryTooLong or UnsupportedInput if there are too many messages or images."""
     if len(shown) - 1 > target.max_messages:
         raise HistoryTooLong(len(shown) - 1, target.max_messages)
-    if (count := _images(shown)) > target.max_images:
+    if (count := _count_images(shown)) > target.max_images:
         raise UnsupportedInput(
             f"The conversation has {count} images; {target.model.id} is shown "
             f'{target.max_images} at most. Let "overflow" be "drop_oldest" or "summarise".'
         )
 
 
-def _images(history: Sequence[HistoryMessage]) -> int:
+def _count_images(history: Sequence[HistoryMessage]) -> int:
     return sum(len(message.images) for message in history)
 
 
 def max_images(card: ModelCard, most: int) -> int:
-    """How many images of a prompt a model is shown; 0: it takes none."""
+    """How many images of a prompt the model takes; 0 for a text-only model."""
     if card.vision is None:
         return 0
     return min(most, card.vision.max_images or most)
@@ -119,7 +119,7 @@ def max_images(card: ModelCard, most: int) -> int:
 
 def require_vision(target: GenerationTarget, history: Sequence[HistoryMessage]) -> None:
     """Raise ModelCannotSee, or UnsupportedInput for a question with too many images."""
-    if _images(history) and not target.max_images:
+    if _count_images(history) and not target.max_images:
         raise ModelCannotSee(target.model.id, target.pool.vision_models())
     if (count := len(history[-1].images)) > target.max_images:
         raise UnsupportedInput(
@@ -127,7 +127,7 @@ def require_vision(target: GenerationTarget, history: Sequence[HistoryMessage]) 
         )
 
 
-def _checked(window: ContextWindow) -> ContextWindow:
+def _require_fits(window: ContextWindow) -> ContextWindow:
     if window.size.tokens > window.size.limit:
         raise ContextOverflow(window.size.tokens, window.size.limit)
     return window
@@ -137,33 +137,33 @@ async def build_window(
     target: GenerationTarget, history: Sequence[HistoryMessage], start: WindowStart
 ) -> ContextWindow:
     """Make a window and have the engine measure it."""
-    prompt = prompt_of(target, history, start)
+    prompt = build_prompt(target, history, start)
     return ContextWindow(prompt, await target.pool.size(target.model, prompt), start)
 
 
-async def _summarized(
+async def _with_summary(
     target: GenerationTarget, history: Sequence[HistoryMessage], whole: ContextWindow
 ) -> ContextWindow:
     limit = whole.size.limit
-    at = await _shortened(target, history, whole.start, limit // 2 - limit // 8)
-    part = history[whole.start.at : at]
+    at = await _find_start(target, history, whole.start, limit // 2 - limit // 8)
+    part = history[whole.start.index : at]
     goal = replace(whole.size, tokens=limit // 8)
     summary = await summarize(target, part, whole.start.summary, goal)
     return await build_window(target, history, WindowStart(at, summary))
 
 
-async def _shortened(
+async def _find_start(
     target: GenerationTarget, history: Sequence[HistoryMessage], shown: WindowStart, goal: int
 ) -> int:
-    """The first exchange from which on at most ``goal`` tokens are taken, or the question."""
-    starts = [at for at in range(shown.at + 1, len(history)) if history[at].role == "user"]
+    """The index of the first question from which the window takes at most ``goal`` tokens."""
+    starts = [at for at in range(shown.index + 1, len(history)) if history[at].role == "user"]
     most = target.max_messages * 3 // 4
     images = max(target.max_images * 3 // 4, len(history[-1].images))
     low, high = 0, len(starts) - 1
     while low < high:
         middle = (low + high) // 2
         at = starts[middle]
-        fits = len(history) - 1 - at <= most and _images(history[at:]) <= images
+        fits = len(history) - 1 - at <= most and _count_images(history[at:]) <= images
         if fits and (await build_window(target, history, WindowStart(at))).size.tokens <= goal:
             high = middle
         else:

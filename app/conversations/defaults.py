@@ -1,7 +1,7 @@
-"""What a conversation keeps to until a request says otherwise: model, template, system text.
+"""Defaults of a conversation: the model, template and system text for requests that name none.
 
-It is kept with the conversation as a JSON object. The template is a copy: later edits of it change
-nothing here.
+They are stored with the conversation as a JSON object. The template is a copy, so later edits of
+the template do not change it.
 """
 
 from __future__ import annotations
@@ -14,59 +14,61 @@ from typing import Any
 from app.chat.request import UNSET, TurnRequest
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations
-from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
-from app.templates.user_templates import resolved
+from app.templates.user_templates import find_template
 
 Defaults = Mapping[str, Any]
 """``model``, ``template`` (its body), ``variables``, ``system``; empty for a new conversation."""
 
 
-async def read(services: ConversationServices, owner: str, conversation_id: str | None) -> Defaults:
-    """What a conversation keeps to; raises ConversationNotFound."""
+async def read_defaults(
+    services: ConversationServices, owner: str, conversation_id: str | None
+) -> Defaults:
+    """The defaults of a conversation; raises ConversationNotFound."""
     if conversation_id is None:
         return {}
-    found = await services.database.read(conversations.owned, owner, conversation_id)
+    found = await services.database.read(conversations.find_owned, owner, conversation_id)
     return found.setup
 
 
-async def template_of(
-    services: ConversationServices, owner: str, request: TurnRequest, kept: Defaults
+async def find_request_template(
+    services: ConversationServices, owner: str, request: TurnRequest, defaults: Defaults
 ) -> CompiledTemplate | None:
-    """The template that holds for the request; raises TemplateNotFound."""
+    """The template of the request or of the conversation; raises TemplateNotFound."""
     if isinstance(request.template, str):
-        return await resolved(services.database, services.library, owner, request.template)
-    if request.template is None or kept.get("template") is None:
+        return await find_template(services.database, services.library, owner, request.template)
+    if request.template is None or defaults.get("template") is None:
         return None
-    return await asyncio.to_thread(compiled, Template.of(kept["template"]))
+    return await asyncio.to_thread(compile_template, Template.of(defaults["template"]))
 
 
-def completed(
-    request: TurnRequest, kept: Defaults, template: CompiledTemplate | None
+def fill_in_defaults(
+    request: TurnRequest, defaults: Defaults, template: CompiledTemplate | None
 ) -> TurnRequest:
-    """The request with what it does not name filled in.
+    """The request with the conversation's defaults filled in.
 
-    None for the template or the system text takes away what the conversation kept.
+    None for the template or the system text turns the default off.
     """
     variables = request.variables
     if template and request.template is UNSET:
-        variables = {**kept.get("variables", {}), **variables}
+        variables = {**defaults.get("variables", {}), **variables}
     return replace(
         request,
-        model=request.model or kept.get("model"),
-        system=kept.get("system") if request.system is UNSET else request.system,
+        model=request.model or defaults.get("model"),
+        system=defaults.get("system") if request.system is UNSET else request.system,
         variables=variables,
     )
 
 
-def changes(
-    completed: TurnRequest, kept: Defaults, template: CompiledTemplate | None
+def changed_defaults(
+    completed: TurnRequest, defaults: Defaults, template: CompiledTemplate | None
 ) -> dict[str, Any]:
-    """What is to be stored over ``kept``; what a turn did not touch, another may have."""
+    """The defaults that this turn changes; another turn may change the others meanwhile."""
     now = {
         "model": completed.model,
         "template": template.template.body if template else None,
         "variables": dict(completed.variables),
         "system": completed.system,
     }
-    return {key: value for key, value in now.items() if (key, value) not in kept.items()}
+    return {key: value for key, value in now.items() if (key, value) not in defaults.items()}

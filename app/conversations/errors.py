@@ -53,19 +53,21 @@ class ImageNotFound(AppError):
 
 
 class ModelCannotSee(AppError):
-    """Pictures are to be shown to a model that takes none; ``seeing`` are models that do."""
+    """A text-only model was to be shown images; ``vision_models`` are models that take some."""
 
-    def __init__(self, model: str, seeing: Sequence[str]) -> None:
-        cure = f"these can: {', '.join(seeing)}" if seeing else "and no model here can"
+    def __init__(self, model: str, vision_models: Sequence[str]) -> None:
+        cure = (
+            f"these can: {', '.join(vision_models)}" if vision_models else "and no model here can"
+        )
         super().__init__(
             f"{model} cannot see the images of the question or of the conversation; {cure}."
         )
         self.model = model
-        self.seeing = tuple(seeing)
+        self.vision_models = tuple(vision_models)
 
 
 class NoVisionModel(AppError):
-    """There is no model that could be shown a picture."""
+    """There is no vision model."""
 
     def __str__(self) -> str:
         return (

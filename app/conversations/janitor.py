@@ -1,4 +1,4 @@
-"""Ends the answers whose makers died, and does the work that was put off, while a server runs."""
+"""Ends abandoned answers of servers that died, and runs the background work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.storage.process_lock import ProcessLock
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 5.0
-"""Seconds between two looks for answers of other servers that died."""
+"""Seconds between two searches for abandoned answers."""
 
 
 class AbandonedTurnJanitor:
@@ -28,29 +28,31 @@ class AbandonedTurnJanitor:
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Repair what is left from before; everything, where no other server is running."""
-        await asyncio.to_thread(self._process_lock.enter, self._repair_all)
-        self._rounds = asyncio.create_task(self._go_round())
+        """Start; if no other server is running, every unfinished answer is abandoned."""
+        await asyncio.to_thread(self._process_lock.acquire, self._fail_all_running)
+        self._rounds = asyncio.create_task(self._run_rounds())
         self._work.start()
 
-    def _repair_all(self) -> None:
-        ended = self._database.transact(partial(turns.repair, all_of_them=True), writes=True)
+    def _fail_all_running(self) -> None:
+        ended = self._database.transact(
+            partial(turns.fail_abandoned, all_running=True), writes=True
+        )
         if ended:
             log.warning("%d answers were left unfinished and are kept as failed", ended)
 
-    async def _go_round(self) -> None:
+    async def _run_rounds(self) -> None:
         while True:
-            await asyncio.to_thread(self._process_lock.keep)
-            await self._database.keep_up()
+            await asyncio.to_thread(self._process_lock.reacquire)
+            await self._database.maintain()
             try:
                 if await self._database.read(turns.any_abandoned):
-                    await self._database.write(turns.repair, all_of_them=False)
+                    await self._database.write(turns.fail_abandoned, all_running=False)
             except StorageUnavailable as error:
                 log.warning("unfinished answers could not be looked for: %s", error)
             await asyncio.sleep(ROUND_SECONDS)
 
     async def close(self) -> None:
-        """Stop, and show other servers that this one has gone."""
+        """Stop, and release the process lock."""
         await self._work.close()
         if self._rounds:
             self._rounds.cancel()

@@ -1,4 +1,4 @@
-"""From a request to a turn: what is asked, where in which conversation, and of which model."""
+"""From a request to a turn: reads the conversation's defaults, the template and the model."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from app.chat.completion import require_chat, require_history
+from app.chat.completion import require_chat, require_history_length
 from app.chat.request import TurnRequest
-from app.conversations import defaults
 from app.conversations.context_window import max_images
-from app.conversations.defaults import Defaults
+from app.conversations.defaults import (
+    Defaults,
+    changed_defaults,
+    fill_in_defaults,
+    find_request_template,
+    read_defaults,
+)
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree, turns
 from app.conversations.store.images import Attachment
@@ -27,18 +32,18 @@ from app.templates.apply import apply
 class ResolvedRequest:
     """A request with what has been looked up for it.
 
-    ``kept`` are the defaults of its conversation. ``card`` is None where the model has not been
-    looked up yet.
+    ``defaults`` are those of its conversation. ``card`` is None if the model has not been looked
+    up yet.
     """
 
     request: TurnRequest
-    kept: Defaults
+    defaults: Defaults
     card: ModelCard | None = None
     images: tuple[Attachment, ...] = ()
 
 
 async def ask(services: ConversationServices, owner: str, request: TurnRequest) -> Turn:
-    """A turn that puts a question; nothing is stored before its events are read.
+    """A turn that asks a question; nothing is stored before its events are read.
 
     Raises InvalidRequest, RenderFailed, ConversationNotFound, TemplateNotFound, ModelNotFound.
     """
@@ -54,17 +59,17 @@ async def resolve(
         raise InvalidRequest("/history", detail)
     if isinstance(request.parent_id, str) and not request.conversation_id:
         raise InvalidRequest("/parent_id", "A parent is in a conversation: name conversation_id.")
-    require_history(request, services.max_messages)
-    kept = await defaults.read(services, owner, request.conversation_id)
-    return ResolvedRequest(request, kept)
+    require_history_length(request, services.max_messages)
+    defaults = await read_defaults(services, owner, request.conversation_id)
+    return ResolvedRequest(request, defaults)
 
 
 async def begin_turn(services: ConversationServices, owner: str, resolved: ResolvedRequest) -> Turn:
     """The turn of a request that has been resolved; raises what ``ask`` raises."""
     request, images = resolved.request, resolved.images
-    target = await target_of(services, owner, resolved)
+    target = await resolve_target(services, owner, resolved)
     begin = partial(turns.begin, request=request, target=target, attachments=images)
-    return Turn(services, target, request.overflow, request.waits, begin)
+    return Turn(services, target, request.overflow, request.wait_when_busy, begin)
 
 
 async def ask_again(
@@ -74,32 +79,31 @@ async def ask_again(
     message_id: str,
     options: TurnRequest,
 ) -> Turn:
-    """A turn that answers a stored question once more; raises also MessageNotFound.
+    """A turn that answers a stored question again; raises also MessageNotFound.
 
-    ``options`` name the model, the sampling and how the conversation goes on; its message does
-    not count.
+    ``options`` set the model, the sampling and the overflow contract; its message is ignored.
     """
-    question_id, message, kept = await services.database.read(
-        _question, owner, conversation_id, message_id
+    question_id, message, defaults = await services.database.read(
+        _find_question, owner, conversation_id, message_id
     )
     request = replace(options, message=message, conversation_id=conversation_id)
-    target = await target_of(services, owner, ResolvedRequest(request, kept))
+    target = await resolve_target(services, owner, ResolvedRequest(request, defaults))
     target = replace(target, question_id=question_id)
     begin = partial(turns.begin_again, target=target)
-    return Turn(services, target, request.overflow, request.waits, begin)
+    return Turn(services, target, request.overflow, request.wait_when_busy, begin)
 
 
-async def target_of(
+async def resolve_target(
     services: ConversationServices, owner: str, resolved: ResolvedRequest
 ) -> GenerationTarget:
-    """Everything that can be known of a turn before it begins; raises what ``ask`` raises."""
-    request, kept = resolved.request, resolved.kept
-    template = await defaults.template_of(services, owner, request, kept)
-    whole = defaults.completed(request, kept, template)
-    applied = await apply(whole, template)
-    card = resolved.card or await services.pool.find(whole.model)
+    """Find the model and fill in the template; raises what ``ask`` raises."""
+    request, defaults = resolved.request, resolved.defaults
+    template = await find_request_template(services, owner, request, defaults)
+    completed = fill_in_defaults(request, defaults, template)
+    applied = await apply(completed, template)
+    card = resolved.card or await services.pool.find(completed.model)
     require_chat(card)
-    sampling = applied.sampling.sampling()
+    sampling = applied.sampling.to_sampling()
     return GenerationTarget(
         owner=owner,
         pool=services.pool,
@@ -108,7 +112,7 @@ async def target_of(
         question=applied.message,
         sampling=sampling,
         template=template.template.name if template else None,
-        defaults=defaults.changes(whole, kept, template),
+        changed_defaults=changed_defaults(completed, defaults, template),
         answer_tokens=sampling.max_tokens or services.answer_tokens,
         max_messages=services.max_messages,
         max_images=max_images(card, services.max_images),
@@ -116,14 +120,14 @@ async def target_of(
     )
 
 
-def _question(
+def _find_question(
     session: Session, owner: str, conversation_id: str, message_id: str
 ) -> tuple[str, str, Defaults]:
-    """The question that a message is or answers: its id and text; what its conversation keeps."""
-    kept = conversations.owned(session, owner, conversation_id).setup
-    found = tree.message(session, conversation_id, message_id)
+    """Id and text of the question that a message is or answers, and the conversation's defaults."""
+    defaults = conversations.find_owned(session, owner, conversation_id).setup
+    found = tree.find_message(session, conversation_id, message_id)
     if found.role != "user":
         if found.parent_id is None:
             raise InvalidRequest("", "This message answers no question.")
-        found = tree.message(session, conversation_id, found.parent_id)
-    return found.id, found.content, kept
+        found = tree.find_message(session, conversation_id, found.parent_id)
+    return found.id, found.content, defaults

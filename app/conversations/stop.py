@@ -1,4 +1,4 @@
-"""Stops the answer that a conversation is being given, whichever server makes it."""
+"""Stops the running answer of a conversation, whichever server makes it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from app.conversations.services import ConversationServices
 from app.conversations.store import turns
 
 WAIT_SECONDS = 5.0
-"""Seconds to wait for the maker of the answer to notice."""
+"""Seconds to wait until the answer has been stored as stopped."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoppedAnswer:
-    """The answer that was to be stopped, and its status now; None where none was being made."""
+    """The answer that was stopped, and its status; None if none was running."""
 
     message_id: str | None = None
     status: str | None = None
@@ -23,14 +23,14 @@ class StoppedAnswer:
 
 async def stop(services: ConversationServices, owner: str, conversation_id: str) -> StoppedAnswer:
     """Stop the running answer and wait until it is stored; raises ConversationNotFound."""
-    answer_id = await services.database.write(turns.ask_to_stop, owner, conversation_id)
+    answer_id = await services.database.write(turns.request_stop, owner, conversation_id)
     if answer_id is None:
         return StoppedAnswer()
     if signal := services.stop_signals.get(answer_id):
         signal.set()
     deadline = time.monotonic() + WAIT_SECONDS
     while (
-        status := await services.database.read(turns.status, conversation_id, answer_id)
+        status := await services.database.read(turns.answer_status, conversation_id, answer_id)
     ) == "generating":
         if time.monotonic() > deadline:
             break

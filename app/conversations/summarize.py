@@ -1,4 +1,4 @@
-"""Lets the model condense the beginning of a conversation that no longer fits."""
+"""Lets the model summarize the beginning of a conversation that no longer fits."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ TASK = (
 async def summarize(
     target: GenerationTarget, history: Sequence[HistoryMessage], before: str | None, goal: Size
 ) -> str:
-    """Condense ``history`` and the summary ``before`` it into ``goal.tokens`` at most.
+    """Summarize ``history`` and the summary ``before`` it in at most ``goal.tokens``.
 
-    A part that is too long for the context is condensed piece by piece. Raises UnsupportedInput
-    when the model writes nothing: no message must be lost.
+    A part that is too long for the context is summarized piece by piece. Raises UnsupportedInput
+    if the model writes nothing, so that no message is lost.
     """
     summary = before or ""
     sampling = Sampling(temperature=0.0, max_tokens=goal.tokens)
     rest = "\n".join(f"{message.role}: {message.text}" for message in history)
     while rest:
         piece = rest
-        while not await _fits(target, made := _prompt(target, summary, piece, sampling), goal):
-            if len(piece) == 1:
-                break  # the engine says what is wrong
+        prompt = _build_prompt(target, summary, piece, sampling)
+        while len(piece) > 1 and not await _fits(target, prompt, goal):
             piece = piece[: len(piece) // 2]
-        summary = await _written(target, made)
+            prompt = _build_prompt(target, summary, piece, sampling)
+        summary = await _generate(target, prompt)
         rest = rest[len(piece) :]
     return summary
 
 
 async def _fits(target: GenerationTarget, prompt: Prompt, goal: Size) -> bool:
-    return (await target.pool.size(target.model, prompt)).tokens <= goal.limit - goal.tokens
+    size = await target.pool.size(target.model, prompt)
+    return size.tokens <= goal.limit - goal.tokens
 
 
-def _prompt(target: GenerationTarget, summary: str, piece: str, sampling: Sampling) -> Prompt:
+def _build_prompt(target: GenerationTarget, summary: str, piece: str, sampling: Sampling) -> Prompt:
     text = f"Summary of what came before:\n{summary}\n\n{piece}" if summary else piece
     messages = (Message.of("system", TASK), Message.of("user", text))
     return Prompt(messages, sampling, target.owner)
 
 
-async def _written(target: GenerationTarget, prompt: Prompt) -> str:
+async def _generate(target: GenerationTarget, prompt: Prompt) -> str:
     text = (await collect(target.pool.stream(target.model, prompt))).text.strip()
     if not text:  # a model that thinks for all of its tokens, for example
         raise UnsupportedInput(

@@ -15,11 +15,11 @@ from app.storage.ids import new_id
 class GenerationTarget:
     """A turn's model and limits, and the ids of its rows.
 
-    The ids are made before the rows, so that a stream can begin with them. ``question`` is what
-    the model reads for the message, which a template may have changed. ``defaults`` are changes of
-    what the conversation keeps to. ``answer_tokens`` is the longest answer, ``max_messages`` the
-    most messages before the question, ``max_images`` the most images of a prompt (0: the model
-    takes none).
+    The ids are made before the rows, so that a stream can begin with them. ``question`` is the
+    message as the model reads it, after the template was applied. ``changed_defaults`` are to be
+    stored over the conversation's defaults. ``answer_tokens`` limits the answer, ``max_messages``
+    the messages before the question, ``max_images`` the images of a prompt (0: the model takes
+    none).
     """
 
     owner: str
@@ -29,7 +29,7 @@ class GenerationTarget:
     question: str
     sampling: Sampling
     template: str | None
-    defaults: dict[str, Any]
+    changed_defaults: dict[str, Any]
     answer_tokens: int
     max_messages: int
     max_images: int

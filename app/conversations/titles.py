@@ -6,29 +6,29 @@ import re
 
 from sqlalchemy.orm import Session
 
-from app.chat.completion import chat_model, collect
+from app.chat.completion import collect, find_chat_model
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree
-from app.conversations.store.conversations import LONGEST_TITLE
+from app.conversations.store.conversations import MAX_TITLE_LENGTH
 from app.provider.types import Message, Prompt, Sampling
 
 TASK = (
     "Write a title of at most six words for this conversation, in its own language. "
     "Write the title only, without quotes."
 )
-MARKS = re.compile(r"^[^\w(]+|[^\w)?!]+$")
+SURROUNDING_MARKS = re.compile(r"^[^\w(]+|[^\w)?!]+$")
 
-SHOWN = 2000
-"""Characters of the first question and of its answer that the model is shown."""
+MAX_SHOWN_CHARACTERS = 2000
+"""Characters of the first question, and of its answer, that the model reads."""
 
 
 async def find_title(services: ConversationServices, owner: str, conversation_id: str) -> str:
-    """Give the conversation the model's title; the old one stays where the model writes nothing.
+    """Give the conversation a title by the model; the old one stays if it writes nothing.
 
-    Raises ConversationNotFound, and what asking a model raises.
+    Raises ConversationNotFound, and the errors of a chat request.
     """
-    model, title, text = await services.database.read(_opening, owner, conversation_id)
-    card = await chat_model(services.pool, model)
+    model, title, text = await services.database.read(_first_messages, owner, conversation_id)
+    card = await find_chat_model(services.pool, model)
     messages = (Message.of("system", TASK), Message.of("user", text))
     prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
     completion = await collect(services.pool.stream(card, prompt))
@@ -37,16 +37,18 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
     return title
 
 
-def _opening(session: Session, owner: str, conversation_id: str) -> tuple[str | None, str, str]:
+def _first_messages(
+    session: Session, owner: str, conversation_id: str
+) -> tuple[str | None, str, str]:
     """The conversation's model and title, and its first messages."""
-    found = conversations.owned(session, owner, conversation_id)
+    found = conversations.find_owned(session, owner, conversation_id)
     first = tree.history(session, found.id, found.active_leaf_id)[:2]
-    text = "\n\n".join(message.text[:SHOWN] for message in first)
+    text = "\n\n".join(message.text[:MAX_SHOWN_CHARACTERS] for message in first)
     return found.setup.get("model"), found.title, text
 
 
 def _clean(text: str) -> str:
-    """The first line with something in it, without quotes and marks around it."""
-    lines = (MARKS.sub("", line) for line in text.splitlines())
+    """The first line that is not empty, without quotes and marks around it."""
+    lines = (SURROUNDING_MARKS.sub("", line) for line in text.splitlines())
     first = next((line for line in lines if line), "")
-    return first[:LONGEST_TITLE]
+    return first[:MAX_TITLE_LENGTH]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.chat.request import TurnRequest
 from app.conversations.context_window import build_window, require_vision
 from app.conversations.services import ConversationServices
-from app.conversations.start import ResolvedRequest, target_of
+from app.conversations.start import ResolvedRequest, resolve_target
 from app.conversations.store import tree, turns
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.truncation import WindowStart
@@ -25,12 +25,12 @@ class TokenCount:
     size: Size
 
 
-async def count(
+async def count_tokens(
     services: ConversationServices, owner: str, resolved: ResolvedRequest
 ) -> TokenCount:
     """Count what the model would read; raises what ``start.ask`` raises."""
     images = resolved.images
-    target = await target_of(services, owner, resolved)
+    target = await resolve_target(services, owner, resolved)
     history = await _history(services, target, resolved.request, len(images))
     question = HistoryMessage("", "user", target.question, images)
     require_vision(target, [*history, question])
@@ -41,15 +41,15 @@ async def count(
 async def _history(
     services: ConversationServices, target: GenerationTarget, request: TurnRequest, images: int
 ) -> list[HistoryMessage]:
-    """What precedes the question, with as many images as its own ones leave room for."""
+    """The messages before the question, with as many images as its own ones leave room for."""
     if not request.conversation_id:
         return [HistoryMessage("", each.role, each.text) for each in request.history]
     room = max(0, target.max_images - images)
-    return await services.database.read(_stored, target.owner, request, room)
+    return await services.database.read(_stored_history, target.owner, request, room)
 
 
-def _stored(
+def _stored_history(
     session: Session, owner: str, request: TurnRequest, most_images: int
 ) -> list[HistoryMessage]:
-    history = turns.before(session, owner, request)
+    history = turns.history_before(session, owner, request)
     return tree.with_images(session, request.conversation_id or "", history, most_images)

@@ -59,7 +59,7 @@ async def ask(
     try:
         http = h11.Connection(h11.CLIENT)
         writer.write(_request(http, target))
-        return await _Answer(reader, http, policy).read()
+        return await _Response(reader, http, policy).read()
     except h11.RemoteProtocolError as error:
         raise ImageUnreachable("The server of the image broke off, or speaks no HTTP.") from error
     finally:
@@ -78,7 +78,7 @@ def _request(http: h11.Connection, target: Target) -> bytes:
     return (http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b"")
 
 
-class _Answer:
+class _Response:
     """What the server sends, read no further than it may go."""
 
     def __init__(

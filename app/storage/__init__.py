@@ -1,1 +1,1 @@
-"""Keeping data: the database and its files."""
+"""Storage: the database, its migrations and its files."""

@@ -1,7 +1,7 @@
 """Cursors: where the next page of a list begins.
 
-A cursor is the key of the last item shown, so what is added or used meanwhile neither repeats nor
-hides an item. To clients it is opaque.
+A cursor is the key of the last item shown. Items added meanwhile therefore neither repeat nor hide
+an item. Clients do not read cursors.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ class CursorKey(NamedTuple):
 
 
 def encode(key: CursorKey, *scope: str) -> str:
-    """Name a key of a list; ``scope`` distinguishes the list from all others."""
+    """The cursor of a key; ``scope`` distinguishes the list from all others."""
     fields = {"scope": _digest(scope), "at": key.at, "id": key.id}
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode(cursor: str | None, *scope: str) -> CursorKey | None:
-    """The key that a cursor names; raises InvalidRequest where it is not of this list."""
+    """The key of a cursor; raises InvalidRequest for a cursor of another list."""
     if cursor is None:
         return None
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise foreign() from None
+        raise invalid_cursor() from None
     if not _is_key(fields) or fields["scope"] != _digest(scope):
-        raise foreign()
+        raise invalid_cursor()
     return CursorKey(fields["at"], fields["id"])
 
 
@@ -55,8 +55,8 @@ def _is_key(fields: Any) -> bool:
     )
 
 
-def foreign() -> InvalidRequest:
-    """The refusal of a cursor that this list did not give."""
+def invalid_cursor() -> InvalidRequest:
+    """The error for a cursor that does not belong to this list."""
     return InvalidRequest(
         "/cursor",
         "This is no cursor of this list: send next_cursor of the page before, or none.",

@@ -1,8 +1,8 @@
 """The database: short transactions in pool threads, never on the event loop.
 
-SQLite keeps to WAL, foreign keys, ``BEGIN IMMEDIATE`` and a full sync per commit, so that what was
-answered survives a power cut; its writes go through one thread, for the file takes one writer at
-a time. PostgreSQL takes as many as the pool has connections.
+SQLite uses WAL, foreign keys, ``BEGIN IMMEDIATE`` and a full sync per commit, so committed data
+survives a power cut. One thread does its writes, because an SQLite file takes one writer at a
+time. PostgreSQL takes as many writers as the pool has connections.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from app.storage import failures, probes
-from app.storage.database_file import FULL, FULL_BELOW, RESERVE_BYTES, DatabaseFile
+from app.storage.database_file import FULL, MIN_FREE_BYTES, RESERVE_BYTES, DatabaseFile
 from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ BUSY_SECONDS = 10
 """How long one process waits for another to finish writing to the same SQLite file."""
 
 HEALTH_SECONDS = 2
-"""After how long without an answer the database counts as ill."""
+"""A database that has not answered after this time counts as unhealthy."""
 
 
 class DatabaseRefused(Exception):
@@ -59,7 +59,7 @@ class Table(DeclarativeBase):
     )
 
 
-def parsed(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """Read DATABASE_URL: an SQLite file or a PostgreSQL database; raises DatabaseRefused."""
     try:
         read = make_url(url)
@@ -77,13 +77,13 @@ def parsed(url: str) -> URL:
     )
 
 
-def shown(url: URL) -> str:
+def display_url(url: URL) -> str:
     """Name a database to its user, without the password and without options that may hold one."""
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
 def open_engine(url: URL) -> Engine:
-    """Make an engine whose transactions begin as the module says. Connects to nothing yet."""
+    """Make an engine with the settings that the module names. It connects to nothing yet."""
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
             url, pool_size=READERS + SCANNERS + 1, connect_args={"timeout": BUSY_SECONDS}
@@ -101,7 +101,7 @@ def open_engine(url: URL) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:
-    connection.isolation_level = None  # the driver shall not begin transactions of its own
+    connection.isolation_level = None  # keeps the driver from beginning transactions itself
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -122,20 +122,20 @@ class Database:
     """Runs functions that take a session, each in one transaction."""
 
     def __init__(self, url: str) -> None:
-        self.engine = open_engine(parsed(url))
+        self.engine = open_engine(parse_url(url))
         sqlite = self.engine.dialect.name == "sqlite"
         writers = 1 if sqlite else WRITERS
         # All statements of a read see the same state; in SQLite they do anyway.
-        self._reading = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._read_options = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
         self._readers = ThreadPoolExecutor(READERS, "reads")
         self._scanners = ThreadPoolExecutor(SCANNERS, "scans")
         self._writers = ThreadPoolExecutor(writers, "writes")
-        self._asking: asyncio.Task[str | None] | None = None
+        self._probe_task: asyncio.Task[str | None] | None = None
         self._file = DatabaseFile(Path(str(self.engine.url.database))) if sqlite else None
         if self._file is not None:
-            self._file.watch(self.engine)
+            self._file.track_connections(self.engine)
         self._failure: str | None = None
-        self._guarded = False
+        self._uses_reserve = False
 
     async def read(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
@@ -146,7 +146,7 @@ class Database:
     async def scan(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The same for work that may read a lot: the readers that turns need do not wait for it."""
+        """Like ``read``, in threads of its own: long reads do not delay the reads of turns."""
         return await self._run(self._scanners, False, lambda found: work(found, *args, **kwargs))
 
     async def write(
@@ -158,15 +158,15 @@ class Database:
     async def delete(
         self, work: Callable[Concatenate[Session, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """The same for work that makes room: it gets the last room on a full disk."""
-        run = partial(self._transact_freeing, lambda session: work(session, *args, **kwargs))
-        return await _seen_through(asyncio.get_running_loop().run_in_executor(self._writers, run))
+        """Like ``write``, for work that frees space: on a full disk it may use the reserve."""
+        run = partial(self._transact_on_full_disk, lambda session: work(session, *args, **kwargs))
+        return await _wait_to_end(asyncio.get_running_loop().run_in_executor(self._writers, run))
 
     async def _run(
         self, threads: ThreadPoolExecutor, writes: bool, work: Callable[[Session], T]
     ) -> T:
         loop = asyncio.get_running_loop()
-        return await _seen_through(loop.run_in_executor(threads, self.transact, work, writes))
+        return await _wait_to_end(loop.run_in_executor(threads, self.transact, work, writes))
 
     def transact(self, work: Callable[[Session], T], writes: bool) -> T:
         """Run ``work(session)`` in this thread; raises StorageUnavailable."""
@@ -176,20 +176,20 @@ class Database:
             self._require_room()
             done = self._transact(work, writes=True)
         except StorageUnavailable as error:
-            if str(error) in failures.LASTING:
+            if str(error) in failures.LASTING_FAILURES:
                 self._failure = str(error)
             raise
         self._failure = None
         return done
 
-    def _transact_freeing(self, work: Callable[[Session], T]) -> T:
+    def _transact_on_full_disk(self, work: Callable[[Session], T]) -> T:
         try:
             return self._transact(work, writes=True)
         except StorageUnavailable as error:
             if self._file is None or str(error) != FULL:
                 raise
-            self._file.give_reserve()
-        self._checkpoint()  # the log can begin anew then
+            self._file.release_reserve()
+        self._checkpoint()  # so that SQLite overwrites the log from its beginning
         done = self._transact(work, writes=True)
         self._checkpoint()
         return done
@@ -199,18 +199,18 @@ class Database:
             connection.cursor().execute("PRAGMA wal_checkpoint(RESTART)")
 
     def _require_room(self) -> None:
-        """Without the reserve, only what was deleted is written over; raises StorageUnavailable."""
-        if not self._guarded or self._file is None or self._file.has_reserve:
+        """Raise StorageUnavailable if there is no reserve and neither disk nor file has space."""
+        if not self._uses_reserve or self._file is None or self._file.has_reserve:
             return
         if self._file.free_bytes() >= RESERVE_BYTES:
             return
-        count = self._transact(probes.free_in_file, writes=False)
-        if count < FULL_BELOW:
+        count = self._transact(probes.free_page_bytes, writes=False)
+        if count < MIN_FREE_BYTES:
             raise StorageUnavailable(FULL)
 
     def _transact(self, work: Callable[[Session], T], *, writes: bool) -> T:
         self._require_file()
-        options = {"writes": True} if writes else self._reading
+        options = {"writes": True} if writes else self._read_options
         try:
             with (
                 self.engine.connect().execution_options(**options) as connection,
@@ -219,36 +219,36 @@ class Database:
             ):
                 done = work(session)
                 if self._file is not None:
-                    self._file.remember()
+                    self._file.record_identity()
         except IntegrityError:
-            raise  # whoever wrote knows what it means
+            raise  # the caller knows what the conflict means
         except DBAPIError as error:
             log.error("the database failed: %s", failures.first_line(error))
             full = self._file is not None and self._file.is_full()
             raise StorageUnavailable(
-                FULL if full and writes else failures.sentence(error)
+                FULL if full and writes else failures.client_message(error)
             ) from error
-        self._require_file()  # what went into a deleted file is not stored
+        self._require_file()  # the file may have been deleted during the transaction
         return done
 
     def _require_file(self) -> None:
-        if self._file is not None and (absence := self._file.absence()):
+        if self._file is not None and (absence := self._file.missing_reason()):
             raise StorageUnavailable(absence)
 
-    async def keep_up(self) -> None:
-        """Set room aside where there is some; find out whether what failed works again."""
+    async def maintain(self) -> None:
+        """Create the reserve if there is space; test whether a lasting failure is over."""
         if self._file is not None:
-            self._guarded = True
-            await asyncio.to_thread(self._file.take_reserve)
+            self._uses_reserve = True
+            await asyncio.to_thread(self._file.create_reserve)
         if self._failure is not None:
             with suppress(StorageUnavailable):
-                await self.write(lambda session: session.execute(probes.TOUCH))
+                await self.write(lambda session: session.execute(probes.WRITE_PROBE))
 
     def files(self) -> frozenset[Path]:
-        """Those of SQLite. Nobody else in this process may open them.
+        """The files of an SQLite database. No other code of this process may open them.
 
-        The system frees all locks of a process on a file when the process closes it anywhere.
-        Another program would then take the file for unused and delete what is not in it yet.
+        When a process closes a file, the system frees all its locks on that file. Another program
+        would then take the database for unused and delete the write-ahead log.
         """
         if self.engine.dialect.name != "sqlite":
             return frozenset()
@@ -259,15 +259,15 @@ class Database:
 
     async def problem(self) -> str | None:
         """Say in a sentence why the database does not answer, or not in time; None if it does."""
-        # Shared, so that whoever asks again and again does not fill the line of a stuck database.
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask())
-        done, _ = await asyncio.wait([self._asking], timeout=HEALTH_SECONDS)
-        if self._asking in done:
-            return self._asking.result()
+        # Callers share one probe, so that repeated calls do not fill the queue of a stuck database.
+        if self._probe_task is None or self._probe_task.done():
+            self._probe_task = asyncio.create_task(self._probe())
+        done, _ = await asyncio.wait([self._probe_task], timeout=HEALTH_SECONDS)
+        if self._probe_task in done:
+            return self._probe_task.result()
         return f"The database has not answered within {HEALTH_SECONDS} seconds."
 
-    async def _ask(self) -> str | None:
+    async def _probe(self) -> str | None:
         try:
             read_only = await self.read(probes.is_read_only)
         except StorageUnavailable as error:
@@ -284,8 +284,8 @@ class Database:
         self.engine.dispose()
 
 
-async def _seen_through(future: asyncio.Future[T]) -> T:
-    """Wait for a transaction to its end even when cancelled, for a thread cannot be stopped."""
+async def _wait_to_end(future: asyncio.Future[T]) -> T:
+    """Wait until a transaction ends, even when cancelled: its thread cannot be stopped."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():
         try:
@@ -293,6 +293,6 @@ async def _seen_through(future: asyncio.Future[T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled:
-        future.exception()  # retrieved: nobody is left to hear of it
+        future.exception()  # marks it as retrieved, so that asyncio does not log it
         raise cancelled
     return future.result()

@@ -1,7 +1,8 @@
-"""The file of an SQLite database, as the file system sees it: whether it is there and has room.
+"""The file of an SQLite database in the file system: whether it exists and has disk space.
 
-SQLite goes on writing to a file that was deleted, and everything would be lost at the end. And it
-needs room to delete something, so a small file is kept beside it that is given up for that.
+SQLite goes on writing to a deleted file, and that data would be lost when the file is closed.
+SQLite also needs disk space to delete rows. A small reserve file beside the database is deleted to
+provide it when the disk is full.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy import Engine, event
 RESERVE_BYTES = 4 * 2**20
 """Enough for a checkpoint of the write-ahead log and some deletions."""
 
-FULL_BELOW = 256 * 2**10
+MIN_FREE_BYTES = 256 * 2**10
 """Bytes; a disk with less room counts as full."""
 
 FULL = (
@@ -41,45 +42,45 @@ class DatabaseFile:
         self._log = path.with_name(f"{path.name}-wal")
         self._known: tuple[int, int] | None = None
         self._known_log: tuple[int, int] | None = None
-        self._open = 0
+        self._connections = 0
 
-    def watch(self, engine: Engine) -> None:
-        """Count the connections: with the last one SQLite takes its write-ahead log away."""
+    def track_connections(self, engine: Engine) -> None:
+        """Count the connections: SQLite deletes its write-ahead log when the last one closes."""
         event.listen(engine, "connect", lambda *_: self._count(1))
         event.listen(engine, "close", lambda *_: self._count(-1))
 
     def _count(self, step: int) -> None:
-        self._open += step
-        if not self._open:
+        self._connections += step
+        if not self._connections:
             self._known_log = None
 
-    def absence(self) -> str | None:
-        """Say in a sentence that it is not there any more; None if it is, or never was."""
+    def missing_reason(self) -> str | None:
+        """A sentence if the file has been deleted or replaced; None if not, or if it never was."""
         if (found := _identity(self._path)) is None:
             return GONE if self._known else None
         if self._known and found != self._known:
             return REPLACED
         if self._known_log and _identity(self._log) != self._known_log:
-            return GONE  # what was stored last is in it alone
+            return GONE  # the newest data is only in the log
         return None
 
-    def remember(self) -> None:
-        """Note which files are open; to be called while a connection has them open."""
+    def record_identity(self) -> None:
+        """Record which files are open; call it while a connection has them open."""
         self._known = self._known or _identity(self._path)
         self._known_log = self._known_log or _identity(self._log)
 
     def problem(self) -> str | None:
-        """Say in a sentence why nothing can be stored; None if nothing of the kind is seen."""
-        if absence := self.absence():
+        """A sentence that says why nothing can be stored; None if no problem is found."""
+        if absence := self.missing_reason():
             return absence
         return FULL if self.is_full() else None
 
     def is_full(self) -> bool:
-        """Whether the disk has no room left."""
-        return self.free_bytes() < FULL_BELOW
+        """Whether the disk has no space left."""
+        return self.free_bytes() < MIN_FREE_BYTES
 
     def free_bytes(self) -> int:
-        """Room on the disk for this process."""
+        """Space on the disk that this process may use."""
         try:
             disk = os.statvfs(self._path.parent)
         except OSError:
@@ -90,11 +91,11 @@ class DatabaseFile:
 
     @property
     def has_reserve(self) -> bool:
-        """Whether there is room that can be given up."""
+        """Whether the reserve file exists."""
         return self._reserve.exists()
 
-    def take_reserve(self) -> None:
-        """Set room aside, if that leaves as much again."""
+    def create_reserve(self) -> None:
+        """Create the reserve file if the disk then still has as much space free."""
         if self.has_reserve or self.free_bytes() < 2 * RESERVE_BYTES:
             return
         with suppress(OSError):
@@ -102,12 +103,12 @@ class DatabaseFile:
             try:
                 _fill(descriptor)
             except OSError:
-                self.give_reserve()
+                self.release_reserve()
             finally:
                 os.close(descriptor)
 
-    def give_reserve(self) -> None:
-        """Let SQLite have the room that was set aside."""
+    def release_reserve(self) -> None:
+        """Delete the reserve file, so that SQLite can use its space."""
         with suppress(OSError):
             self._reserve.unlink(missing_ok=True)
 

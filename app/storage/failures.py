@@ -1,4 +1,4 @@
-"""What an error of a database means, in a sentence."""
+"""Turns errors of a database into sentences."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ READ_ONLY = "The database is read-only: the server needs the right to write to i
 
 DISK_FAILED = "The disk of the database failed: see the server's log."
 
-LASTING = frozenset({FULL, READ_ONLY, DISK_FAILED})
-"""What goes on until somebody does something, whatever is asked next."""
+LASTING_FAILURES = frozenset({FULL, READ_ONLY, DISK_FAILED})
+"""Failures that last until an administrator acts; the health check reports them."""
 
 
 def first_line(error: DBAPIError) -> str:
-    """The database's own sentence, without the hints and values of rows that follow it."""
+    """The first line of the database's message; the next lines may hold values of rows."""
     return str(error.orig).partition("\n")[0].rstrip(" .")
 
 
-def sentence(error: DBAPIError) -> str:
+def client_message(error: DBAPIError) -> str:
     """The sentence for clients, which names no file, table or address."""
     reason = str(error.orig).lower()
     if "full" in reason or "no space" in reason:

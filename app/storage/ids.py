@@ -1,4 +1,4 @@
-"""Names and times of rows."""
+"""Ids and times of rows."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _last = 0
 
 
 def new_id() -> str:
-    """A UUID of version 7 (RFC 9562): sorts by time, and within this process by order of making."""
+    """A UUID of version 7 (RFC 9562). It sorts by time; within this process, ids only increase."""
     global _last  # noqa: PLW0603 — the order must hold between threads
     with _lock:
         _last = max(now() << 74 | int.from_bytes(os.urandom(9)), _last + 1)
         number = _last
-    return str(uuid.UUID(int=_versioned(number)))
+    return str(uuid.UUID(int=_with_version_bits(number)))
 
 
-def _versioned(number: int) -> int:
+def _with_version_bits(number: int) -> int:
     """122 bits with the version and the variant put between them."""
     return (
         number >> 74 << 80 | 7 << 76 | (number >> 62 & 0xFFF) << 64 | 2 << 62 | number & (2**62 - 1)

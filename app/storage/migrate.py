@@ -1,7 +1,7 @@
-"""Brings the database to the tables that this version of the server knows.
+"""Upgrades the database to the tables of this version of the server.
 
-Every start does it, and most starts find nothing to do. An SQLite file is copied aside before it is
-changed; an upgrade is one transaction, so that it happens wholly or not at all.
+Every start checks this; most find nothing to do. An SQLite file is backed up before it is changed.
+An upgrade is one transaction, so that it happens completely or not at all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.conversations.store.search import INDEX
 from app.storage import tables
-from app.storage.database import DatabaseRefused, Table, open_engine, parsed, shown
+from app.storage.database import DatabaseRefused, Table, display_url, open_engine, parse_url
 from app.storage.database_file import DatabaseFile
 from app.storage.failures import first_line
 
@@ -27,89 +27,88 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0005"
-"""The newest revision in ``migrations/versions``; known here, so that a start need not look."""
+"""The newest revision in ``migrations/versions``; a start need not load them."""
 
-LOCK = 0x534C4C4D
+ADVISORY_LOCK_KEY = 0x534C4C4D
 """Number of the advisory lock that keeps two replicas from upgrading PostgreSQL at once."""
 
-OURS = {table.__tablename__ for table in (tables.Conversation, tables.Message)}
-"""Tables of the first revision: where they are, there should be a revision too."""
+FIRST_TABLES = {table.__tablename__ for table in (tables.Conversation, tables.Message)}
+"""Tables of the first revision: a database that has them must also name a revision."""
 
 ROOT = Path(__file__).parents[2]
 
 
 def prepare(url: str) -> str | None:
-    """Create or upgrade the database; say in a sentence what was done, None if nothing.
+    """Create or upgrade the database; return a sentence about what was done, None if nothing.
 
-    Raises DatabaseRefused where it cannot be reached, is newer than this server or was left
-    half-way by something else.
+    Raises DatabaseRefused if it cannot be reached, is newer than this server, or is inconsistent.
     """
-    engine = open_engine(parsed(url))
-    _make_private(engine)
-    _make_room(engine)
+    engine = open_engine(parse_url(url))
+    _create_private_file(engine)
+    _free_space(engine)
     try:
         with engine.connect() as connection:
             if revision(connection) == HEAD:
-                _require_complete(connection)
+                _require_schema(connection)
                 return None
         return _upgrade(engine)
     except DBAPIError as error:
         raise DatabaseRefused(
-            f"The database {shown(engine.url)} cannot be used: {first_line(error)}."
+            f"The database {display_url(engine.url)} cannot be used: {first_line(error)}."
         ) from error
     finally:
         engine.dispose()
 
 
-def _make_private(engine: Engine) -> None:
-    """A new SQLite file is its owner's alone, for conversations are; SQLite would use the umask."""
+def _create_private_file(engine: Engine) -> None:
+    """Create a new SQLite file that only its owner can read; SQLite itself would use the umask."""
     if engine.dialect.name == "sqlite":
-        with suppress(OSError):  # it is there, or cannot be made: connecting shows which
+        with suppress(OSError):  # it exists or cannot be made: connecting shows which
             os.close(os.open(str(engine.url.database), os.O_CREAT | os.O_EXCL, 0o600))
 
 
-def _make_room(engine: Engine) -> None:
-    """SQLite needs some room even to be read, which a full disk gets from the reserve."""
+def _free_space(engine: Engine) -> None:
+    """On a full disk, delete the reserve: SQLite needs some space even to read."""
     if engine.dialect.name == "sqlite":
         file = DatabaseFile(Path(str(engine.url.database)))
         if file.is_full():
-            file.give_reserve()
+            file.release_reserve()
 
 
 def revision(connection: Connection) -> str | None:
-    """Which revision the tables have; None where there are none. Raises DatabaseRefused."""
+    """The revision of the tables; None if there are none. Raises DatabaseRefused."""
     names = set(inspect(connection).get_table_names())
     rows = []
     if "alembic_version" in names:
         rows = list(connection.scalars(text("SELECT version_num FROM alembic_version")))
-    if len(rows) > 1 or (not rows and names & OURS):
-        raise _half_way(connection, "The tables of the database carry no single revision")
+    if len(rows) > 1 or (not rows and names & FIRST_TABLES):
+        raise _inconsistent(connection, "The tables of the database carry no single revision")
     return rows[0] if rows else None
 
 
-def _require_complete(connection: Connection) -> None:
-    """Look whether every table and column is there; raises DatabaseRefused."""
+def _require_schema(connection: Connection) -> None:
+    """Raise DatabaseRefused unless every table and column exists."""
     inspector = inspect(connection)
     names = set(inspector.get_table_names())
     missing = [name for name in (*Table.metadata.tables, INDEX) if name not in names]
     for table in Table.metadata.sorted_tables:
         if table.name in names:
-            there = {column["name"] for column in inspector.get_columns(table.name)}
-            missing += [str(column) for column in table.columns if column.name not in there]
+            present = {column["name"] for column in inspector.get_columns(table.name)}
+            missing += [str(column) for column in table.columns if column.name not in present]
     if missing:
-        raise _half_way(
+        raise _inconsistent(
             connection, f"The database says it is at revision {HEAD} but {missing[0]} is missing"
         )
 
 
-def _half_way(connection: Connection, seen: str) -> DatabaseRefused:
+def _inconsistent(connection: Connection, finding: str) -> DatabaseRefused:
     cure = (
         "restore it from a backup."
         if connection.dialect.name == "postgresql"
         else "stop all servers that use it, delete its files ending in -wal and -shm, and put the "
         "newest copy in its place, a file ending in .bak beside it."
     )
-    return DatabaseRefused(f"{seen}: something changed it half-way. To go on, {cure}")
+    return DatabaseRefused(f"{finding}: something changed it half-way. To go on, {cure}")
 
 
 def _upgrade(engine: Engine) -> str | None:
@@ -119,25 +118,27 @@ def _upgrade(engine: Engine) -> str | None:
     try:
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            # Asked again: another process may have upgraded while this one waited for its turn.
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_KEY}
+                )
+            # Read again: another process may have upgraded while this one waited for the lock.
             if (found := revision(connection)) == HEAD:
                 return None
             config = _config(connection)
-            _require_known(config, found)
-            copy = _copy_aside(engine, found) if found else None
+            _require_known_revision(config, found)
+            copy = _back_up(engine, found) if found else None
             command.upgrade(config, "head")
     except DBAPIError as error:
         if copy:
-            copy.unlink()  # of no use, and each new try would leave one more
+            copy.unlink()  # otherwise each new attempt would leave another copy
         raise DatabaseRefused(
-            f"The database {shown(engine.url)} could not be brought to revision {HEAD} and is as "
-            f"it was: {first_line(error)}."
+            f"The database {display_url(engine.url)} could not be brought to revision {HEAD} and "
+            f"is as it was: {first_line(error)}."
         ) from error
-    return _done(found, copy)
+    return _report(found, copy)
 
 
-def _done(found: str | None, copy: Path | None) -> str:
+def _report(found: str | None, copy: Path | None) -> str:
     if found is None:
         return f"A new database was made at revision {HEAD}."
     aside = f" A copy of the old one is {copy}." if copy else ""
@@ -152,7 +153,7 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _require_known(config: Config, found: str | None) -> None:
+def _require_known_revision(config: Config, found: str | None) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
@@ -164,8 +165,8 @@ def _require_known(config: Config, found: str | None) -> None:
         )
 
 
-def _copy_aside(engine: Engine, found: str) -> Path | None:
-    """Copy an SQLite file, whatever else is using it; raises DatabaseRefused when that fails."""
+def _back_up(engine: Engine, found: str) -> Path | None:
+    """Copy an SQLite file, which may be in use; raises DatabaseRefused if that fails."""
     if engine.dialect.name != "sqlite":
         return None
     source = Path(str(engine.url.database))

@@ -1,9 +1,8 @@
 """Tells a server process whether it is the only one that uses a database.
 
-Each holds a shared lock as long as it lives, in PostgreSQL or on a file beside an SQLite file. Who
-can take the lock for itself alone knows that nobody else is there, however the others ended: the
-system frees the locks of a dead process. SQLite's own locks cannot serve, they come and go with
-transactions.
+Each process holds a shared lock while it runs, in PostgreSQL or on a file beside an SQLite file. A
+process that gets the exclusive lock knows that no other one is running: the system frees the locks
+of a dead process. SQLite's own locks do not fit: they last only as long as a transaction.
 """
 
 from __future__ import annotations
@@ -17,26 +16,26 @@ from typing import IO
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
-LOCK = 0x534C4C50
+ADVISORY_LOCK_KEY = 0x534C4C50
 """Number of the advisory lock in PostgreSQL."""
 
 
 class ProcessLock:
-    """The lock of one process; ``close`` gives it up."""
+    """The lock of one process; ``close`` releases it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._file: IO[bytes] | None = None
         self._connection: Connection | None = None
 
-    def enter(self, alone: Callable[[], None]) -> None:
-        """Take the shared lock; if nobody has it, call ``alone`` first, in the exclusive one."""
+    def acquire(self, alone: Callable[[], None]) -> None:
+        """Take the shared lock; if no process holds it, first call ``alone`` exclusively."""
         if self._engine.dialect.name == "sqlite":
-            self._enter_file(alone)
+            self._acquire_file(alone)
         else:
-            self._enter_database(alone)
+            self._acquire_in_database(alone)
 
-    def _enter_file(self, alone: Callable[[], None]) -> None:
+    def _acquire_file(self, alone: Callable[[], None]) -> None:
         self._file = Path(f"{self._engine.url.database}-lock").open("ab")  # noqa: SIM115 — stays open
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,11 +45,11 @@ class ProcessLock:
             alone()
         fcntl.flock(self._file, fcntl.LOCK_SH)
 
-    def _enter_database(self, alone: Callable[[], None]) -> None:
+    def _acquire_in_database(self, alone: Callable[[], None]) -> None:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # from the pool, where it would live on with its lock when closed
+        connection.detach()  # closed in the pool, it would stay open and keep the lock
         self._connection = connection
-        key = {"key": LOCK}
+        key = {"key": ADVISORY_LOCK_KEY}
         if connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), key):
             alone()
             connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), key)
@@ -58,8 +57,8 @@ class ProcessLock:
         else:
             connection.execute(text("SELECT pg_advisory_lock_shared(:key)"), key)
 
-    def keep(self) -> None:
-        """Take the lock again where PostgreSQL was restarted, later where it is not back yet."""
+    def reacquire(self) -> None:
+        """Take the lock again if PostgreSQL was restarted; while it is down, do nothing."""
         if self._connection is None:
             return
         if not self._connection.closed:
@@ -69,10 +68,10 @@ class ProcessLock:
                 self._connection.close()
         if self._connection.closed:
             with suppress(DBAPIError):
-                self._enter_database(lambda: None)
+                self._acquire_in_database(lambda: None)
 
     def close(self) -> None:
-        """Give up the lock."""
+        """Release the lock."""
         if self._file:
             self._file.close()
         if self._connection:

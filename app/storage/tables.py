@@ -1,7 +1,7 @@
 """The tables. A conversation is a tree of messages, one row each, linked by parent.
 
-A conversation has at most one ``generating`` message: the index ``one_turn`` says so, not the
-program, so it holds between any number of server processes. Times are milliseconds since 1970.
+A conversation has at most one ``generating`` message. The unique index ``one_turn`` enforces it, so
+it holds for any number of server processes. Times are milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 
 
 HIDDEN = ""
-"""The owner of a conversation that is being removed, or is not complete yet: nobody."""
+"""The owner of a conversation that is being removed or imported: no user sees it."""
 
 
 class Conversation(Table):
     """A tree of messages, and the leaf of the branch that the next question follows.
 
-    ``setup`` is what a turn keeps to unless a request says otherwise; see ``services.setup``.
+    ``setup`` holds the defaults of a turn: see ``app/conversations/defaults.py``.
     """
 
     __tablename__ = "conversations"
@@ -53,11 +53,11 @@ class Conversation(Table):
 
 
 class Message(Table):
-    """One message. A parent belongs to the same conversation: the foreign key sees to it.
+    """One message. A foreign key ensures that its parent is in the same conversation.
 
-    ``content`` is the text; ``prompt`` what the model reads in its place, where a template
-    wrapped it. An answer that is being made holds a lease: its maker renews it every second, and
-    one that has run out belongs to a maker that died. ``stopping`` asks the maker to end it.
+    ``content`` is the text; ``prompt`` is what the model reads instead, if a template changed it.
+    An answer in progress holds a lease, which its server renews every second; if the lease has
+    expired, that server died. ``stopping`` asks the server to end the answer.
     """
 
     __tablename__ = "messages"
@@ -97,9 +97,9 @@ class Message(Table):
 
 
 class IndexBacklog(Table):
-    """A message whose entries in the search index do not say what they should yet.
+    """A message whose entries in the search index are not up to date.
 
-    Only the first ``indexed`` of its grams are there (None: all), made with this ``title``.
+    The index has the first ``indexed`` of its grams (None: all), made with this ``title``.
     """
 
     __tablename__ = "index_backlog"
@@ -112,10 +112,10 @@ class IndexBacklog(Table):
 
 
 class Removal(Table):
-    """A conversation that nobody sees and that is taken away piece by piece, from ``after`` on.
+    """A hidden conversation that is deleted piece by piece, from the time ``after`` on.
 
-    Its own ``owner`` is ``HIDDEN``; the one here is whose it was. An import that is not complete
-    yet is such a conversation too: where the importing server dies, it goes away.
+    Its own ``owner`` is ``HIDDEN``; this ``owner`` is the real one. An incomplete import is such a
+    conversation too, so it is deleted if the importing server dies.
     """
 
     __tablename__ = "removals"
@@ -126,9 +126,9 @@ class Removal(Table):
 
 
 class Truncation(Table):
-    """Where the model's view of a branch begins: after ``message_id``.
+    """Where the context window of a branch begins: after ``message_id``.
 
-    ``summary`` stands for everything up to that message; without one it is left out.
+    ``summary`` replaces everything up to that message; without one it is left out.
     """
 
     __tablename__ = "cuts"
@@ -148,9 +148,9 @@ class Truncation(Table):
 
 
 class Template(Table):
-    """One version of a user's prompt template; the highest is in force.
+    """One version of a user's prompt template; the highest is the active one.
 
-    Without a ``body`` the template is deleted as of this version.
+    A version without a ``body`` marks the template as deleted.
     """
 
     __tablename__ = "templates"
@@ -165,10 +165,10 @@ class Template(Table):
 
 
 class Image(Table):
-    """A picture, kept once however often it is used: a PNG by the SHA-256 of it (hex).
+    """An image, stored once however often it is used: a PNG under its SHA-256 (hex).
 
-    ``width`` and ``height`` are its pixels. A row without a ``MessageImage`` never outlives the
-    transaction that took the last one away.
+    ``width`` and ``height`` are in pixels. The transaction that deletes the last ``MessageImage``
+    of an image deletes the image too.
     """
 
     __tablename__ = "images"
@@ -181,9 +181,9 @@ class Image(Table):
 
 
 class MessageImage(Table):
-    """A picture of a question, and the file it was made from: its type, pixels and bytes.
+    """An image of a question, and the type, pixels and bytes of the file it was made from.
 
-    ``notes`` are the fields of ``provider.types.ImageNotes`` that say something.
+    ``notes`` are the fields of ``provider.types.ImageNotes`` that are not empty.
     """
 
     __tablename__ = "message_images"
@@ -205,7 +205,7 @@ class MessageImage(Table):
 
 
 class SeenImage(Table):
-    """A picture of the prompt of an answer, as its model saw it: in so many pixels and tokens."""
+    """An image in the prompt of an answer: its size in pixels and tokens as the model saw it."""
 
     __tablename__ = "seen_images"
     __table_args__ = (

@@ -10,11 +10,11 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 def isoformat(milliseconds: int) -> str:
     """A time as text, to the millisecond: 2026-08-01T12:00:00.000Z."""
-    # Not by way of seconds: a float may lose the last millisecond.
+    # Without a conversion to seconds: a float may lose the last millisecond.
     moment = _EPOCH + milliseconds * _MILLISECOND
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def milliseconds(moment: str) -> int:
-    """The opposite; raises ValueError where there is no such time."""
+    """The milliseconds of a time as text; raises ValueError for a time that does not exist."""
     return (datetime.fromisoformat(moment) - _EPOCH) // _MILLISECOND

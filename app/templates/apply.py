@@ -1,7 +1,4 @@
-"""Puts a chat request into a prompt template.
-
-Where the template comes from is not known here: the caller has resolved its name.
-"""
+"""Applies a prompt template, which the caller has looked up, to a chat request."""
 
 from __future__ import annotations
 
@@ -11,26 +8,26 @@ from typing import TypeVar
 
 from app.chat.request import ChatRequest
 from app.errors import InvalidRequest
-from app.templates.rendering import CompiledTemplate, filled
+from app.templates.rendering import CompiledTemplate, fill_variables
 
 R = TypeVar("R", bound=ChatRequest)
 
 
 async def apply(request: R, template: CompiledTemplate | None) -> R:
-    """The request as the model reads it, made off the event loop.
+    """The request with message and system text rendered, in a thread.
 
-    A system text of the request wins over that of the template, and each of its sampling options
-    over the template's. Raises InvalidRequest, RenderFailed.
+    The request's system text and sampling options take precedence over the template's. Raises
+    InvalidRequest, RenderFailed.
     """
     if template is None:
         if request.variables:
             raise InvalidRequest("/variables", "Variables belong to a template: name one.")
         return request
-    return await asyncio.to_thread(_applied, request, template)
+    return await asyncio.to_thread(_apply, request, template)
 
 
-def _applied(request: R, compiled: CompiledTemplate) -> R:
-    values = filled(compiled.template, request.variables)
+def _apply(request: R, compiled: CompiledTemplate) -> R:
+    values = fill_variables(compiled.template, request.variables)
     system = request.system
     if not isinstance(system, str):
         system = compiled.render_system(values)
@@ -38,5 +35,5 @@ def _applied(request: R, compiled: CompiledTemplate) -> R:
         request,
         message=compiled.render_user(values, request.message),
         system=system,
-        sampling=request.sampling.over(compiled.template.sampling),
+        sampling=request.sampling.with_defaults(compiled.template.sampling),
     )

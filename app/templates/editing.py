@@ -1,7 +1,7 @@
-"""Edits of prompt templates: each adds a version and takes none away.
+"""Edits of prompt templates: each adds a version and deletes none.
 
-A deletion is a version without a body. Of two edits at once the database lets one have the next
-number; the other looks at what is there now, and begins again.
+A deletion is a version without a body. If two edits add the same version number, the database
+refuses the second, which reads the state again and repeats.
 """
 
 from __future__ import annotations
@@ -25,119 +25,126 @@ from app.templates.errors import (
     TooManyTemplates,
 )
 from app.templates.library import TemplateLibrary
-from app.templates.rendering import compiled
+from app.templates.rendering import compile_template
 from app.templates.template import Template
 from app.templates.user_templates import (
     ActiveTemplate,
     TemplateState,
     UserTemplates,
-    own_template,
+    active_template,
 )
 
-MOST = 1000
-"""Own templates of one owner, so that the list has an end."""
+MAX_TEMPLATES = 1000
+"""Templates that one owner may store."""
 
-ATTEMPTS = 1000
-"""Of one edit; each that fails means that another one came through."""
+MAX_ATTEMPTS = 1000
+"""Attempts of one edit; each one that fails means that another edit succeeded."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Editor:
-    """Changes the templates of one owner. ``known`` is If-Match: what the client has seen."""
+class TemplateEditor:
+    """Changes the templates of one owner. ``if_match`` is the version that the client has read."""
 
     database: Database
     library: TemplateLibrary
     owner: str
-    known: ETags | None = None
+    if_match: ETags | None = None
 
     @property
     def _templates(self) -> UserTemplates:
         return UserTemplates(self.library, self.owner)
 
     async def create(self, template: Template) -> ActiveTemplate:
-        """Add one; raises InvalidRequest, TemplateExists, TooManyTemplates."""
-        await asyncio.to_thread(compiled, template)
-        return await self._write(self._create, template)
+        """Store a new template; raises InvalidRequest, TemplateExists, TooManyTemplates."""
+        await asyncio.to_thread(compile_template, template)
+        return await self._write_with_retries(self._create, template)
 
     def _create(self, session: Session, template: Template) -> ActiveTemplate:
         state = self._templates.state(session, template.name)
         if state.own:
             raise TemplateExists(template.name)
-        return self._put(session, state, template.body)
+        return self._add_version(session, state, template.body)
 
     async def replace(self, template: Template) -> ActiveTemplate:
-        """Put another in its place; raises also TemplateNotFound, PreconditionFailed."""
-        await asyncio.to_thread(compiled, template)
-        return await self._write(self._replace, template)
+        """Replace a template; raises also TemplateNotFound, PreconditionFailed."""
+        await asyncio.to_thread(compile_template, template)
+        return await self._write_with_retries(self._replace, template)
 
     def _replace(self, session: Session, template: Template) -> ActiveTemplate:
-        state = self._present(session, template.name)
-        self._require_known(state)
-        return self._put(session, state, template.body)
+        state = self._require_active(session, template.name)
+        self._check_if_match(state)
+        return self._add_version(session, state, template.body)
 
     async def remove(self, name: str) -> None:
-        """Delete an own one; raises TemplateNotFound, TemplateBuiltIn, PreconditionFailed."""
-        await self._write(self._remove, name)
+        """Delete a user's template.
+
+        Raises TemplateNotFound, TemplateBuiltIn, PreconditionFailed.
+        """
+        await self._write_with_retries(self._remove, name)
 
     def _remove(self, session: Session, name: str) -> None:
-        state = self._present(session, name)
+        state = self._require_active(session, name)
         if not state.own:
             raise TemplateBuiltIn(name)
-        self._require_known(state)
-        store.add(session, self.owner, name, state.last, None)
+        self._check_if_match(state)
+        store.add_version(session, self.owner, name, state.last_version, None)
 
     async def restore(self, name: str, version: int) -> ActiveTemplate:
-        """Put an earlier version in force; raises as ``replace``, and TemplateVersionNotFound.
+        """Make an earlier version the active one; raises as ``replace``, TemplateVersionNotFound.
 
-        Version 0 is the built-in: it is in force when there is no own one.
+        Version 0 is the built-in template, which is active while the user has none of that name.
         """
         if version == 0:
-            return await self._write(self._restore_built_in, name)
-        return await self._write(self._restore, name, version)
+            return await self._write_with_retries(self._restore_built_in, name)
+        return await self._write_with_retries(self._restore, name, version)
 
     def _restore(self, session: Session, name: str, version: int) -> ActiveTemplate:
-        state = self._templates.recorded(session, name)
-        old = store.version(session, self.owner, name, version)
+        state = self._templates.require_history(session, name)
+        old = store.find_version(session, self.owner, name, version)
         if old is None or old.body is None:
             raise TemplateVersionNotFound(name, version)
-        self._require_known(state)
-        return self._put(session, state, old.body)
+        self._check_if_match(state)
+        return self._add_version(session, state, old.body)
 
     def _restore_built_in(self, session: Session, name: str) -> ActiveTemplate:
-        state = self._templates.recorded(session, name)
+        state = self._templates.require_history(session, name)
         built_in = self._templates.built_in(name)
         if built_in is None:
             raise TemplateVersionNotFound(name, 0)
-        self._require_known(state)
+        self._check_if_match(state)
         if state.own:
-            store.add(session, self.owner, name, state.last, None)
+            store.add_version(session, self.owner, name, state.last_version, None)
         return built_in
 
-    # ---------------------------------------------------------------- what they share
+    # ---------------------------------------------------------------- shared steps
 
-    async def _write(self, work: Callable[..., T], *args: Any) -> T:
+    async def _write_with_retries(self, work: Callable[..., T], *args: Any) -> T:
         attempt = 1
         while True:
             try:
                 return await self.database.write(work, *args)
             except IntegrityError:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
             attempt += 1
 
-    def _present(self, session: Session, name: str) -> TemplateState:
+    def _require_active(self, session: Session, name: str) -> TemplateState:
         state = self._templates.state(session, name)
         if state.active is None:
             raise TemplateNotFound(name)
         return state
 
-    def _require_known(self, state: TemplateState) -> None:
-        if self.known:
-            self.known.require(state.etag)
+    def _check_if_match(self, state: TemplateState) -> None:
+        if self.if_match:
+            self.if_match.require(state.etag)
 
-    def _put(self, session: Session, state: TemplateState, body: dict[str, Any]) -> ActiveTemplate:
-        if not state.own and store.count(session, self.owner) >= MOST:
-            raise TooManyTemplates(MOST)
-        return own_template(store.add(session, self.owner, state.name, state.last, body), body)
+    def _add_version(
+        self, session: Session, state: TemplateState, body: dict[str, Any]
+    ) -> ActiveTemplate:
+        if not state.own and store.count_active(session, self.owner) >= MAX_TEMPLATES:
+            raise TooManyTemplates(MAX_TEMPLATES)
+        return active_template(
+            store.add_version(session, self.owner, state.name, state.last_version, body), body
+        )

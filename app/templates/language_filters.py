@@ -1,4 +1,4 @@
-"""The filters of prompt templates, and what text and lists cost there."""
+"""The filters of prompt templates, and the allowance for text and lists."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from jinja2.utils import pass_environment
 from app.provider.generation.jinja_filters import guarded
 from app.provider.generation.jinja_limits import Allowance, limited
 
-_ITEM = 8
-"""What an item of a list costs, in characters: a text of one letter takes up to 88 bytes there."""
-_SEARCH = 2**24
-"""Stripping compares each character of a text with each to strip: so many pairs take 20 ms."""
+_ITEM_COST = 8
+"""The cost of a list item in characters: a text of one letter takes up to 88 bytes there."""
+_MAX_STRIP_COMPARISONS = 2**24
+"""Stripping compares each character with each one to strip; this many pairs take 20 ms."""
 
 allowance = Allowance()
-"""What is left to the template that renders in this thread, in characters."""
+"""The allowance, in characters, of the template that renders in this thread."""
 
 
-def paid(result: Any) -> Any:
-    """Charge for what a filter or a method has made."""
+def charge_result(result: Any) -> Any:
+    """Charge for the result of a filter or a method, and return it."""
     if isinstance(result, list):
-        allowance.spend(_ITEM * len(result))
+        allowance.spend(_ITEM_COST * len(result))
     elif isinstance(result, Sized) and not isinstance(result, range):
         allowance.spend(len(result))
     return result
 
 
-def _items(values: Iterable[Any]) -> Iterator[Any]:
+def _charge_items(values: Iterable[Any]) -> Iterator[Any]:
     """Charge for each item before it goes into a list."""
     for value in values:
-        allowance.spend(_ITEM)
+        allowance.spend(_ITEM_COST)
         yield value
 
 
 def check_strip(text: str, characters: Any) -> None:
-    """Refuse to strip so many characters that it would take long; raises SecurityError."""
-    if isinstance(characters, str) and len(text) * len(characters) > _SEARCH:
+    """Raise SecurityError for a strip that would take too long."""
+    if isinstance(characters, str) and len(text) * len(characters) > _MAX_STRIP_COMPARISONS:
         raise SecurityError("there are too many characters to strip")
 
 
@@ -56,14 +56,14 @@ def as_text(value: Any) -> str:
     raise SecurityError(f"a {type(value).__name__} is not text: use the filter join or tojson")
 
 
-def joined(pieces: list[str], separator: str = "") -> str:
+def join_texts(pieces: list[str], separator: str = "") -> str:
     """Join texts, after charging for the result."""
     allowance.spend(sum(map(len, pieces)) + len(separator) * len(pieces))
     return separator.join(pieces)
 
 
 def _join(values: Iterable[Any], separator: str = "") -> str:
-    return joined([as_text(value) for value in _items(values)], str(separator))
+    return join_texts([as_text(value) for value in _charge_items(values)], str(separator))
 
 
 def _replace(text: Any, old: str, new: str) -> str:
@@ -97,22 +97,22 @@ def _json(value: Any) -> str:
 
 
 def _list(values: Iterable[Any]) -> list[Any]:
-    return list(_items(values))
+    return list(_charge_items(values))
 
 
-def _listing(name: str) -> Callable[..., Any]:
-    """Jinja's filter of this name, which puts the items of its value into a list."""
+def _list_filter(name: str) -> Callable[..., Any]:
+    """Jinja's filter of this name, with a charge for each item of the list that it makes."""
     function = jinja2.filters.FILTERS[name]
 
     @pass_environment
     def listing(environment: Environment, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(environment, _items(value), *args, **kwargs)
+        return function(environment, _charge_items(value), *args, **kwargs)
 
     return listing
 
 
-def _unpaid(result: Any) -> Any:
-    # These filters have charged for each item of it.
+def _already_charged(result: Any) -> Any:
+    # These filters charge for each item while they make the list.
     return result
 
 
@@ -120,7 +120,7 @@ _UNCHANGED = (
     *("abs", "capitalize", "count", "d", "default", "first", "float", "last", "length"),
     *("lower", "max", "min", "reverse", "title", "truncate", "upper"),
 )
-_OWN: dict[str, Callable[..., Any]] = {
+_REWRITTEN: dict[str, Callable[..., Any]] = {
     "int": _int,
     "join": _join,
     "replace": _replace,
@@ -128,10 +128,10 @@ _OWN: dict[str, Callable[..., Any]] = {
     "tojson": _json,
     "trim": _trim,
 }
-_LISTING = {"list": _list, "sort": _listing("sort"), "unique": _listing("unique")}
+_LIST_FILTERS = {"list": _list, "sort": _list_filter("sort"), "unique": _list_filter("unique")}
 FILTERS = {
-    **{name: guarded(jinja2.filters.FILTERS[name], paid) for name in _UNCHANGED},
-    **{name: guarded(function, paid) for name, function in _OWN.items()},
-    **{name: guarded(function, _unpaid) for name, function in _LISTING.items()},
+    **{name: guarded(jinja2.filters.FILTERS[name], charge_result) for name in _UNCHANGED},
+    **{name: guarded(function, charge_result) for name, function in _REWRITTEN.items()},
+    **{name: guarded(function, _already_charged) for name, function in _LIST_FILTERS.items()},
 }
 """All filters of the language, by name."""

@@ -1,4 +1,4 @@
-"""The prompt templates that come as files: read once, when the server starts."""
+"""The built-in prompt templates: JSON files that are read when the server starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from app.errors import InvalidRequest, pointer
 from app.templates.errors import TemplateNotFound
-from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
 
 
@@ -36,11 +36,11 @@ class TemplateLibrary:
 
 
 Parse = Callable[[Any], Template]
-"""Checks the shape of a JSON value and makes a template of it; raises InvalidRequest."""
+"""Makes a template of a JSON value; raises InvalidRequest if its shape is wrong."""
 
 
 def load(folder: Path, parse: Parse) -> TemplateLibrary:
-    """Read every JSON file of the folder; raises BrokenTemplate for the first that is wrong."""
+    """Read every JSON file of the folder; raises BrokenTemplate for the first invalid one."""
     if not folder.is_dir():
         raise BrokenTemplate(f"PROMPTS_DIR={folder}: there is no such folder.")
     return TemplateLibrary(read(path, parse) for path in sorted(folder.glob("*.json")))
@@ -48,19 +48,19 @@ def load(folder: Path, parse: Parse) -> TemplateLibrary:
 
 def read(path: Path, parse: Parse) -> CompiledTemplate:
     """Read one file; raises BrokenTemplate."""
-    data = _data(path, _text(path))
+    data = _parse_json(path, _read_text(path))
     try:
         template = parse(data)
         if template.name != path.stem:
             detail = f"{template.name!r} is not what the file is called: {path.stem!r}."
             raise InvalidRequest("/name", detail)
-        return compiled(template)
+        return compile_template(template)
     except InvalidRequest as error:
         found = error.errors[0]
-        raise _broken(path, found.pointer, found.detail) from error
+        raise _broken_at(path, found.pointer, found.detail) from error
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -70,24 +70,24 @@ def _text(path: Path) -> str:
         raise BrokenTemplate(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _data(path: Path, text: str) -> Any:
+def _parse_json(path: Path, text: str) -> Any:
     try:
-        data = json.loads(text, object_pairs_hook=_object)
+        data = json.loads(text, object_pairs_hook=_mark_repeated_keys)
         repeated = _find_repeated(data)
     except json.JSONDecodeError as error:
         raise BrokenTemplate(f"{path}, line {error.lineno}: {error.msg}.") from error
     except RecursionError as error:
         raise BrokenTemplate(f"{path}: it is nested too deeply.") from error
     if repeated:
-        raise _broken(path, repeated, "this key stands twice in one object")
+        raise _broken_at(path, repeated, "this key stands twice in one object")
     return data
 
 
 _REPEATED = object()
-"""Stands in place of the values of a key that an object has more than once."""
+"""Replaces the value of a key that an object has more than once."""
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _mark_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for key, value in pairs:
         data[key] = _REPEATED if key in data else value
@@ -107,6 +107,6 @@ def _find_repeated(data: Any, where: str = "") -> str | None:
     return next(filter(None, inner), None)
 
 
-def _broken(path: Path, where: str, detail: str) -> BrokenTemplate:
+def _broken_at(path: Path, where: str, detail: str) -> BrokenTemplate:
     field = f"{where}: " if where else ""
     return BrokenTemplate(f"{path}: {field}{detail.rstrip('.')}.")

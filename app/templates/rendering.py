@@ -1,7 +1,6 @@
-"""Templates that can be used: checked, compiled, filled in.
+"""Checks, compiles and fills in prompt templates.
 
-What a template prints depends on what people write into it, so a mistake here is theirs to mend:
-each becomes an error with a pointer to the field.
+Users write templates, so every mistake in one becomes an error with a pointer to its field.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from app.errors import FieldError, InvalidRequest, pointer
 from app.provider.generation.jinja_limits import TemplateFailed
 from app.storage.plain_text import is_plain
 from app.templates.errors import RenderFailed
-from app.templates.language import PromptTemplate
-from app.templates.language import compiled as compiled_source
+from app.templates.language import PromptTemplate, compile_source
 from app.templates.template import TYPE_PHRASES, Template, Variable, has_type
 
 MESSAGE = "message"
@@ -26,18 +24,18 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class CompiledTemplate:
-    """A template that has passed every check, and its sources ready to render."""
+    """A valid template with its compiled sources."""
 
     template: Template
     system: PromptTemplate
     user: PromptTemplate | None
 
     def render_system(self, values: Values) -> str:
-        """The instructions for the model; raises RenderFailed. It may take half a second."""
+        """The instructions for the model; may take half a second. Raises RenderFailed."""
         return self._render(self.system, values).strip()
 
     def render_user(self, values: Values, message: str) -> str:
-        """What the model reads as the user's text; raises RenderFailed, like the other."""
+        """The user's text for the model; may take half a second. Raises RenderFailed."""
         if self.user is None:
             return message
         text = self._render(self.user, {**values, MESSAGE: message})
@@ -57,28 +55,28 @@ class CompiledTemplate:
         return text
 
 
-def compiled(template: Template) -> CompiledTemplate:
-    """Check all that the shape alone cannot; raises InvalidRequest with a pointer.
+def compile_template(template: Template) -> CompiledTemplate:
+    """Compile a template; raises InvalidRequest with a pointer.
 
-    A source may take half a second to compile, so call this off the event loop. Sources that
-    were compiled lately are remembered.
+    A source may take half a second to compile, so call this in a thread. Recently compiled sources
+    are cached.
     """
     declared = set(template.variables)
-    system = _source("system", template.system, declared)
-    user = _source("user", template.user, declared | {MESSAGE}) if template.user else None
-    if user and MESSAGE not in user.names:
+    system = _compile_field("system", template.system, declared)
+    user = _compile_field("user", template.user, declared | {MESSAGE}) if template.user else None
+    if user and MESSAGE not in user.variables:
         raise InvalidRequest("/user", "The text of user must use {{ message }}.")
     if template.example is not None:
-        filled(template, template.example, "/example/variables")
+        fill_variables(template, template.example, "/example/variables")
     return CompiledTemplate(template, system, user)
 
 
-def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
+def _compile_field(field: str, source: str, declared: set[str]) -> PromptTemplate:
     try:
-        found = compiled_source(source)
+        found = compile_source(source)
     except TemplateFailed as failure:
         raise InvalidRequest(f"/{field}", f"The text of {field} is broken: {failure}.") from failure
-    if missing := sorted(found.names - declared):
+    if missing := sorted(found.variables - declared):
         names = ", ".join(missing)
         raise InvalidRequest(
             f"/{field}", f"The text of {field} uses {names}, which variables does not declare."
@@ -86,15 +84,19 @@ def _source(field: str, source: str, declared: set[str]) -> PromptTemplate:
     return found
 
 
-def filled(template: Template, given: Values, where: str = "/variables") -> dict[str, Value]:
-    """A value for every variable; raises one InvalidRequest that names all that is wrong."""
-    errors = list(_mistakes(template, given, where))
+def fill_variables(
+    template: Template, given: Values, where: str = "/variables"
+) -> dict[str, Value]:
+    """A value for every variable; raises an InvalidRequest that names every mistake."""
+    errors = list(_variable_errors(template, given, where))
     if errors:
         raise InvalidRequest.of(errors)
-    return {name: _value(each, given.get(name)) for name, each in template.variables.items()}
+    return {
+        name: _variable_value(each, given.get(name)) for name, each in template.variables.items()
+    }
 
 
-def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldError]:
+def _variable_errors(template: Template, given: Values, where: str) -> Iterable[FieldError]:
     for name, variable in template.variables.items():
         at = where + pointer(name)
         if name not in given and variable.required:
@@ -106,7 +108,7 @@ def _mistakes(template: Template, given: Values, where: str) -> Iterable[FieldEr
         yield FieldError(pointer=where + pointer(name), detail=detail)
 
 
-def _value(variable: Variable, given: Value | None) -> Value:
+def _variable_value(variable: Variable, given: Value | None) -> Value:
     value = variable.default if given is None else given
     if value is None:
         return ""

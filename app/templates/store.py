@@ -1,4 +1,4 @@
-"""Versions of users' prompt templates; the highest of a name is in force.
+"""Versions of users' prompt templates; the highest of a name is the active one.
 
 Two writers that see the same version add the same number; the second gets an IntegrityError.
 """
@@ -16,19 +16,19 @@ from app.storage.tables import Template
 T = TypeVar("T")
 
 
-def newest(session: Session, owner: str, name: str) -> Template | None:
-    """The last version, which may say that the template is deleted; None if there never was one."""
+def newest_version(session: Session, owner: str, name: str) -> Template | None:
+    """The last version, which may mark a deletion; None if there never was one."""
     versions = select(Template).where(Template.owner == owner, Template.name == name)
     return session.scalar(versions.order_by(Template.version.desc()).limit(1))
 
 
-def version(session: Session, owner: str, name: str, number: int) -> Template | None:
-    """One version; None if there is no such."""
+def find_version(session: Session, owner: str, name: str, number: int) -> Template | None:
+    """One version; None if it does not exist."""
     named = (Template.owner == owner, Template.name == name)
     return session.scalar(select(Template).where(*named, Template.version == number))
 
 
-def versions(
+def list_versions(
     session: Session, owner: str, name: str, limit: int, before: int | None
 ) -> list[Template]:
     """A page of versions, newest first; ``before`` is the last one seen."""
@@ -38,34 +38,34 @@ def versions(
     return list(session.scalars(page.order_by(Template.version.desc()).limit(limit)))
 
 
-def in_force(session: Session, owner: str, limit: int, after: str | None) -> list[Template]:
-    """A page of what the owner has, by name; ``after`` is the last one seen."""
-    # Byte by byte, as the program sorts them: PostgreSQL may pass over "-" and "_" otherwise.
+def list_active(session: Session, owner: str, limit: int, after: str | None) -> list[Template]:
+    """A page of the owner's active templates, by name; ``after`` is the last name seen."""
+    # Byte order, as Python sorts: other PostgreSQL collations may ignore "-" and "_".
     order = "C" if session.get_bind().dialect.name == "postgresql" else "BINARY"
     name = collate(Template.name, order)
-    page = _in_force(select(Template), owner)
+    page = _active_only(select(Template), owner)
     if after is not None:
         page = page.where(name > after)
     return list(session.scalars(page.order_by(name).limit(limit)))
 
 
-def count(session: Session, owner: str) -> int:
-    """How many the owner has."""
-    return session.scalar(_in_force(select(func.count()).select_from(Template), owner)) or 0
+def count_active(session: Session, owner: str) -> int:
+    """How many active templates the owner has."""
+    return session.scalar(_active_only(select(func.count()).select_from(Template), owner)) or 0
 
 
-def _in_force(statement: Select[T], owner: str) -> Select[T]:
-    """Only the last version of each name, and none that says that it is deleted."""
+def _active_only(statement: Select[T], owner: str) -> Select[T]:
+    """Select only the last version of each name, without deleted templates."""
     named = select(Template.name, func.max(Template.version).label("version"))
     last = named.where(Template.owner == owner).group_by(Template.name).subquery()
     same = and_(Template.name == last.c.name, Template.version == last.c.version)
     return statement.join(last, same).where(Template.owner == owner, Template.body.is_not(None))
 
 
-def add(
+def add_version(
     session: Session, owner: str, name: str, last: Template | None, body: dict[str, Any] | None
 ) -> Template:
-    """Add the version after ``last``; without a body it says that the template is deleted."""
+    """Add the version after ``last``; without a body it marks the template as deleted."""
     row = Template(
         owner=owner,
         name=name,

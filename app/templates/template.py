@@ -1,7 +1,7 @@
 """A prompt template as the server uses it.
 
-It is built of a JSON object whose shape has been checked (``app/v3/models/template.py``): when it
-came as a file, when a user sent it, or before it was stored.
+It is made of a JSON object whose shape has been checked (``app/v3/models/template.py``): when a
+file was read, when a user sent it, or before it was stored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TYPE_PHRASES: dict[VariableType, str] = {
     "number": "a number",
     "boolean": "true or false",
 }
-"""Each type, as a sentence names it."""
+"""Each type as a phrase in error messages."""
 
 
 def has_type(value: Value, declared: VariableType) -> bool:
@@ -34,7 +34,7 @@ def has_type(value: Value, declared: VariableType) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a template takes. An optional variable without a default renders as empty."""
+    """A variable of a template. An optional one without a default renders as empty text."""
 
     type: VariableType
     required: bool = False
@@ -43,10 +43,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Instructions for a model with places for variables, in Jinja's language.
+    """Instructions for a model with variables, in a subset of Jinja.
 
-    ``example`` holds the variables of the author's example, None where there is none. ``body`` is
-    the JSON object itself: what is stored, and shown to clients.
+    ``example`` holds the variables of the author's example, None if there is none. ``body`` is the
+    JSON object itself, which is stored and shown to clients.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Prompt templates of an owner: the own ones shadow those that come with the server."""
+"""Prompt templates of an owner; they take precedence over built-in ones of the same name."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from app.storage.tables import Template as Row
 from app.templates import store
 from app.templates.errors import TemplateNotFound
 from app.templates.library import TemplateLibrary
-from app.templates.rendering import CompiledTemplate, compiled
+from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
 
-LAST_VERSION = 2**31 - 1
-"""The column holds no greater number."""
+MAX_VERSION = 2**31 - 1
+"""The greatest number that the column can hold."""
 
 
-async def resolved(
+async def find_template(
     database: Database, library: TemplateLibrary, owner: str, name: str
 ) -> CompiledTemplate:
-    """The template that this owner means by ``name``; raises TemplateNotFound."""
-    own = await database.read(store.newest, owner, name)
+    """The owner's or the built-in template of this name; raises TemplateNotFound."""
+    own = await database.read(store.newest_version, owner, name)
     if own is None or own.body is None:
         return library.get(name)
-    return await asyncio.to_thread(compiled, Template.of(own.body))
+    return await asyncio.to_thread(compile_template, Template.of(own.body))
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveTemplate:
-    """What a name means now: the JSON object of a template.
+    """The template that a name stands for now, as its JSON object.
 
-    ``version`` counts the edits of an own template, 0 is a built-in one. ``updated_at`` is in
-    milliseconds since 1970, None for a built-in.
+    ``version`` counts the edits of a user's template and is 0 for a built-in one. ``updated_at`` is
+    in milliseconds since 1970, None for a built-in one.
     """
 
     body: dict[str, Any]
@@ -46,12 +46,12 @@ class ActiveTemplate:
 
     @property
     def source(self) -> Literal["built-in", "own"]:
-        """Whose it is."""
+        """Whether it is built in or a user's."""
         return "own" if self.version else "built-in"
 
     @property
     def etag(self) -> str:
-        """Another for everything that ever was under this name, also after an upgrade."""
+        """An ETag; built-in templates that change with an upgrade get a new one too."""
         if self.version:
             return f'"{self.version}"'
         facts = {**self.body, "version": 0, "source": "built-in", "updated_at": None}
@@ -61,20 +61,20 @@ class ActiveTemplate:
 
 @dataclass(frozen=True, slots=True)
 class TemplateState:
-    """What stands under a name: the owner's last version, and what it means (None: nothing)."""
+    """The state of a name: the owner's last version, and the active template if there is one."""
 
     name: str
-    last: Row | None
+    last_version: Row | None
     active: ActiveTemplate | None
 
     @property
     def own(self) -> bool:
-        """Whether the name means a template of the owner's own."""
+        """Whether the active template is the owner's own."""
         return self.active is not None and self.active.source == "own"
 
     @property
     def etag(self) -> str | None:
-        """Of what the name means now."""
+        """The ETag of the active template."""
         return self.active.etag if self.active else None
 
 
@@ -87,15 +87,15 @@ class UserTemplates:
 
     def state(self, session: Session, name: str) -> TemplateState:
         """Look up a name."""
-        last = store.newest(session, self.owner, name)
+        last = store.newest_version(session, self.owner, name)
         if last and last.body is not None:
-            return TemplateState(name, last, own_template(last, last.body))
+            return TemplateState(name, last, active_template(last, last.body))
         return TemplateState(name, last, self.built_in(name))
 
-    def recorded(self, session: Session, name: str) -> TemplateState:
-        """Look it up; raises TemplateNotFound where there never was anything."""
+    def require_history(self, session: Session, name: str) -> TemplateState:
+        """Look up a name; raises TemplateNotFound if it never had a template."""
         state = self.state(session, name)
-        if state.last is None and state.active is None:
+        if state.last_version is None and state.active is None:
             raise TemplateNotFound(name)
         return state
 
@@ -107,31 +107,31 @@ class UserTemplates:
             return None
 
     def active(self, session: Session, name: str) -> ActiveTemplate:
-        """What the name means now; raises TemplateNotFound."""
+        """The active template of a name; raises TemplateNotFound."""
         active = self.state(session, name).active
         if active is None:
             raise TemplateNotFound(name)
         return active
 
     def page(self, session: Session, count: int, after: str | None) -> list[ActiveTemplate]:
-        """The first ``count`` templates by name, after the one that was shown last."""
-        rows = store.in_force(session, self.owner, count, after)
-        # A built-in that gets onto this page is shadowed by one of these rows or by none.
+        """The first ``count`` templates by name after the name ``after``."""
+        rows = store.list_active(session, self.owner, count, after)
+        # If the owner replaced a built-in template of this page, it is among these rows.
         found = {each.name: ActiveTemplate(each.body) for each in self.library.all()}
-        found |= {row.name: own_template(row, row.body) for row in rows if row.body is not None}
+        found |= {row.name: active_template(row, row.body) for row in rows if row.body is not None}
         names = sorted(name for name in found if after is None or name > after)
         return [found[name] for name in names[:count]]
 
     def versions(self, session: Session, name: str, count: int, before: int | None) -> list[Row]:
-        """The last ``count`` versions of a name, newest first, before the one shown last.
+        """The last ``count`` versions of a name before version ``before``, newest first.
 
         Raises TemplateNotFound.
         """
-        self.recorded(session, name)
-        before = None if before is None else min(before, LAST_VERSION)
-        return store.versions(session, self.owner, name, count, before)
+        self.require_history(session, name)
+        before = None if before is None else min(before, MAX_VERSION)
+        return store.list_versions(session, self.owner, name, count, before)
 
 
-def own_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
-    """A stored version that is in force."""
+def active_template(row: Row, body: dict[str, Any]) -> ActiveTemplate:
+    """The template of a stored version that is the active one."""
     return ActiveTemplate(body, row.version, row.created_at)

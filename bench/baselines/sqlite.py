@@ -15,11 +15,11 @@ from typing import Any
 from uuid import uuid4
 
 from app.conversations.store.ngrams import (
+    contains_words,
     conversation_tag,
-    document,
-    holds,
     owner_tag,
-    required,
+    required_grams,
+    text_grams,
     words,
 )
 
@@ -105,11 +105,13 @@ class RawStore:
     def found(self, query: str, limit: int) -> list[Any]:
         """A page of what a search finds."""
         wanted, listed = words(query), dict[str, int]()
-        grams = " AND ".join(f'"{one}"' for one in [owner_tag(self._owner), *required(wanted)])
+        grams = " AND ".join(
+            f'"{one}"' for one in [owner_tag(self._owner), *required_grams(wanted)]
+        )
         candidates = self._connection.execute(CANDIDATES, (grams, self._owner))
         for seq, _, conversation_id, content, parent_id, title in candidates:
             text = content if parent_id else f"{title}\n{content}"
-            if conversation_id not in listed and holds(text, wanted):
+            if conversation_id not in listed and contains_words(text, wanted):
                 listed[conversation_id] = seq
             if len(listed) == limit:
                 break
@@ -152,7 +154,7 @@ class RawStore:
 
     def _index(self, seq: int, conversation_id: str, text: str) -> None:
         tags = owner_tag(self._owner), conversation_tag(conversation_id)
-        self._connection.execute(INDEX, (seq, " ".join(document(text, *tags))))
+        self._connection.execute(INDEX, (seq, " ".join(text_grams(text, *tags))))
         self._connection.execute(MERGE)
 
 

@@ -20,13 +20,13 @@ from zlib import crc32
 
 from sqlalchemy import Connection, insert
 
-from app.conversations.store.conversations import first_line
+from app.conversations.store.conversations import title_from_question
 from app.conversations.store.index_dialects import SQLITE
-from app.conversations.store.ngrams import conversation_tag, document, owner_tag
+from app.conversations.store.ngrams import conversation_tag, owner_tag, text_grams
 from app.conversations.turn import Context
 from app.provider.types import Usage
 from app.storage import migrate
-from app.storage.database import open_engine, parsed
+from app.storage.database import open_engine, parse_url
 from app.storage.tables import Conversation, Message
 from app.web.auth import LOCAL
 from bench.contestants.process import ROOT
@@ -111,7 +111,7 @@ def _key() -> int:
 def fill(path: Path, messages: int) -> None:
     """Make a database of conversations of 50 messages, so many in all, of one owner."""
     migrate.prepare(url(path))
-    engine = open_engine(parsed(url(path)))
+    engine = open_engine(parse_url(url(path)))
     with engine.connect().execution_options(writes=True) as connection:
         # Nothing has to survive here but the whole.
         for pragma in ("synchronous=OFF", "foreign_keys=OFF", "cache_size=-500000"):
@@ -163,7 +163,11 @@ def _spoken(messages: int) -> Iterator[tuple[_Talk, Row]]:
         moment += random.randrange(2 * PACE)
         question, answer = next(contents), next(contents)
         if talk.leaf is None:
-            talk.id, talk.begun, talk.title = _id(random, moment), moment, first_line(question)
+            talk.id, talk.begun, talk.title = (
+                _id(random, moment),
+                moment,
+                title_from_question(question),
+            )
         talk.used = moment + ANSWER
         seq = 2 * turn + 1
         yield talk, _row(random, talk, "user", question, moment) | {"seq": seq}
@@ -216,8 +220,8 @@ def _indexed(talk: _Talk, row: Row) -> tuple[str, str]:
 
 def _grams(rows: list[tuple[str, str]]) -> list[Any]:
     owner = owner_tag(LOCAL)
-    documents = (document(text, owner, conversation_tag(name)) for text, name in rows)
-    return [SQLITE.indexed(one) for one in documents]
+    documents = (text_grams(text, owner, conversation_tag(name)) for text, name in rows)
+    return [SQLITE.index_value(one) for one in documents]
 
 
 def _conversation(talk: _Talk) -> Row:

@@ -178,18 +178,19 @@ async def _call(database: Database, tasks: Tasks) -> Times:
     read = database.read
     return {
         "list": [
-            await waited(read(listing.newest, LOCAL, PAGE + 1, place)) for place in tasks.places
+            await waited(read(listing.list_conversations, LOCAL, PAGE + 1, place))
+            for place in tasks.places
         ],
         "open": [
             await waited(read(conversations.branch, LOCAL, name, LONGEST, None))
             for name in tasks.conversations
         ],
         "search": [
-            await waited(read(listing.found, LOCAL, query, PAGE + 1, None))
+            await waited(read(listing.search_conversations, LOCAL, query, PAGE + 1, None))
             for query in tasks.queries
         ],
         "scattered": [
-            await waited(read(listing.found, LOCAL, query, PAGE + 1, None))
+            await waited(read(listing.search_conversations, LOCAL, query, PAGE + 1, None))
             for query in tasks.scattered
         ],
         **_appended([await _turn(database, *turn) for turn in tasks.turns]),
@@ -205,7 +206,7 @@ def _target(conversation_id: str, question: str) -> GenerationTarget:
         question=question,
         sampling=Sampling(),
         template=None,
-        defaults=population.SETUP,
+        changed_defaults=population.SETUP,
         answer_tokens=1024,
         max_messages=LONGEST,
         max_images=0,

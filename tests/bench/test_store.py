@@ -87,10 +87,14 @@ def test_ensure_fills_once_and_removes_what_is_out_of_date(tmp_path: Path) -> No
 
 def test_bare_sql_lists_and_opens_the_same(store: Path, database: Database) -> None:
     with closing(RawStore(store, LOCAL)) as raw:
-        mine = database.transact(lambda session: listing.newest(session, LOCAL, 7, None), False)
+        mine = database.transact(
+            lambda session: listing.list_conversations(session, LOCAL, 7, None), False
+        )
         assert [row[0] for row in raw.newest(7, None)] == [head.id for head in mine]
         last = (mine[-1].updated_at, mine[-1].id)
-        after = database.transact(lambda session: listing.newest(session, LOCAL, 7, last), False)
+        after = database.transact(
+            lambda session: listing.list_conversations(session, LOCAL, 7, last), False
+        )
         assert [row[0] for row in raw.newest(7, last)] == [head.id for head in after]
         for name in names(store):
             branch = partial(
@@ -104,7 +108,9 @@ def test_bare_sql_finds_the_same(store: Path, database: Database) -> None:
     found = set()
     with closing(RawStore(store, LOCAL)) as raw:
         for query in [*(one for kind in QUERIES.values() for one in kind), *SCATTERED]:
-            find = partial(listing.found, owner=LOCAL, query=query, limit=5, before=None)
+            find = partial(
+                listing.search_conversations, owner=LOCAL, query=query, limit=5, before=None
+            )
             mine = {hit.head.id for hit in database.transact(find, False)}
             assert {row[0] for row in raw.found(query, 5)} == mine, query
             found |= {query} if mine else set()

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from app.conversations import turn
+from app.conversations import heartbeat
 from tests.conftest import serving
 from tests.http.chatting import CHAT, LONG, STREAM, refused, said, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
@@ -129,7 +129,7 @@ def test_hanging_up_in_mid_stream_keeps_what_was_said(client: httpx.Client, url:
 def test_hanging_up_on_a_whole_answer_keeps_what_was_said(
     client: httpx.Client, engine: psutil.Process, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
     name = said(client)["conversation_id"]
     with asking(client, CHAT, LONG, conversation_id=name):
         wait_for(url, name, "generating", text=True)

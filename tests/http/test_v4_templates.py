@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from app.storage.database import Database
 from app.storage.ids import now
 from app.storage.tables import Template
-from app.templates.editing import MOST
+from app.templates.editing import MAX_TEMPLATES
 from tests.conftest import serving
 from tests.http.editing import ADDED, MINE, PATH, made, names, problem, said
 from tests.http.owners import Owner
@@ -194,7 +194,7 @@ def test_there_is_a_highest_number_of_own_templates(database_url: str, empty_mod
         rows = [
             {"owner": "local", "name": f"t{number}", "version": 1, "created_at": now()}
             | {"body": MINE | {"name": f"t{number}"}}
-            for number in range(MOST - 1)
+            for number in range(MAX_TEMPLATES - 1)
         ]
         database.transact(lambda session: session.execute(insert(Template), rows), writes=True)
         database.close()

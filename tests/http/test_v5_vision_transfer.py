@@ -141,7 +141,7 @@ def test_a_picture_of_the_file_that_nobody_uses_is_not_kept(me: httpx.Client, ur
 
 def test_more_than_a_file_may_hold(me: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     here = pictured(me)
-    monkeypatch.setattr(transfer, "ROOM", 32 * 2**20 - 200)
+    monkeypatch.setattr(transfer, "RESERVED_BYTES", 32 * 2**20 - 200)
     refusal = me.get(f"{URL}/{here}/export")
     refused(refusal, 422, "invalid-request", "/images")
     assert "images=false" in refusal.json()["detail"]

@@ -6,21 +6,10 @@ import pytest
 
 from tests.layers import names
 
-NOT_YET_DONE = """
-app/conversations
-app/media
-app/v5
-"""
-"""Folders that still have such names. The list may only shrink."""
-
 
 @pytest.mark.parametrize("folder", sorted(names.folders()))
 def test_retired_names_are_gone(folder: str) -> None:
-    found = list(names.retired(folder))
-    if folder in NOT_YET_DONE.split():
-        assert found, "this folder is done: take it from the list"
-    else:
-        assert found == []
+    assert list(names.retired(folder)) == []
 
 
 def test_every_kind_of_identifier_is_found() -> None:

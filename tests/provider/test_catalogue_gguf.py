@@ -17,7 +17,7 @@ from app.provider.engines.gguf.model_kinds import is_known, why_no_chat
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.gguf import Header
 from app.provider.pool.pool import ModelPool, PoolConfig
-from app.v5.services.models import listed as listed_by_v5
+from app.v5.services.models import list_models as listed_by_v5
 from tests.provider.gguf_bytes import (
     LIST,
     SAMPLES,

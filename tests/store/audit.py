@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store.index_dialects import POSTGRESQL
-from app.conversations.store.ngrams import conversation_tag, document, owner_tag
-from app.storage.database import Database, Table, open_engine, parsed
+from app.conversations.store.ngrams import conversation_tag, owner_tag, text_grams
+from app.storage.database import Database, Table, open_engine, parse_url
 from app.storage.tables import Conversation, Message, Truncation
 
 FINAL = {"complete", "stopped", "failed"}
@@ -24,7 +24,7 @@ FINAL = {"complete", "stopped", "failed"}
 @contextmanager
 def reading(url: str) -> Iterator[Connection]:
     """A connection of its own, which locks nothing."""
-    engine = open_engine(parsed(url))
+    engine = open_engine(parse_url(url))
     with engine.connect() as connection:
         yield connection
     engine.dispose()
@@ -130,8 +130,8 @@ def require_indexed(url: str) -> None:
 
 def _expected(url: str, found: Conversation, row: Message) -> set[Any]:
     said = row.content if row.parent_id else f"{found.title}\n{row.content}"
-    grams = document(said, owner_tag(found.owner), conversation_tag(found.id))
-    return set(grams) if url.startswith("sqlite") else set(POSTGRESQL.indexed(grams))
+    grams = text_grams(said, owner_tag(found.owner), conversation_tag(found.id))
+    return set(grams) if url.startswith("sqlite") else set(POSTGRESQL.index_value(grams))
 
 
 def _indexed(url: str) -> dict[int, set[Any]]:

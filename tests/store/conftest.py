@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.conversations import turn
+from app.conversations import heartbeat
 from app.conversations.services import ConversationServices
 from app.provider.engine import EngineLimits
 from app.provider.pool.pool import ModelPool, PoolConfig
@@ -29,7 +29,7 @@ async def services(store_url: str, empty_models: Path) -> AsyncIterator[Conversa
 
 @pytest.fixture
 def fast_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turn, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
 
 
 @pytest.fixture

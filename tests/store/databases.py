@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, make_url, text
 
 from app.conversations.store.search import INDEX
-from app.storage.database import open_engine, parsed
+from app.storage.database import open_engine, parse_url
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")
@@ -28,7 +28,7 @@ NOBODY = 65534
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
     """A connection of its own, in one transaction that is committed at the end."""
-    engine = open_engine(parsed(url))
+    engine = open_engine(parse_url(url))
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
     engine.dispose()

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.conversations import imports
 from app.conversations.store import conversations, index_backlog, removal, search
 from app.conversations.store import transfer as store
-from app.conversations.store.ngrams import document, words
+from app.conversations.store.ngrams import text_grams, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
 from tests.pace import cpu_seconds, unit
@@ -190,7 +190,7 @@ async def test_a_new_title_of_what_is_indexed(database: Database, store_url: str
     for title in ("the other title", "a third one"):
         await database.write(conversations.change, OWNER, name, title, None)
     audit.finish_work(store_url)
-    found = await database.read(search.find, OWNER, "third short", 10, None)
+    found = await database.read(search.find_matches, OWNER, "third short", 10, None)
     assert [one.conversation_id for one in found] == [name]
     require_equal(store_url)
 
@@ -215,14 +215,14 @@ async def test_an_import_that_broke_off_is_not_seen_and_goes_away(
     def broken(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
         if rows[0].id == "m200":
             raise ConnectionAbortedError
-        store.add(session, found, rows)
+        store.add_messages(session, found, rows)
 
-    monkeypatch.setattr(removal, "give_up", lambda *_: None)  # killed
+    monkeypatch.setattr(removal, "abandon_import", lambda *_: None)  # killed
     monkeypatch.setattr(imports, "store_import", partial(imports.store_import, add=broken))
     with pytest.raises(ConnectionAbortedError):
         await brought(database, *["short"] * 300)
     assert len(audit.messages(store_url)) == 200
-    assert await database.read(search.find, OWNER, "short", 10, None) == []
+    assert await database.read(search.find_matches, OWNER, "short", 10, None) == []
     await database.write(lambda session: session.execute(update(Removal).values(after=1)))
     require_equal(store_url)
     assert audit.messages(store_url) == []
@@ -255,4 +255,4 @@ def test_no_text_takes_the_square_of_its_length(hostile: str) -> None:
 
 def test_a_text_of_many_pieces_gives_the_same_grams() -> None:
     phrase = "한국어와 ｶﾞ \u2460\ufb01 e\u0301 ÀÉ \u1112\u1161\u11ab "
-    assert set(document(phrase * 2_000)) == set(document(phrase))
+    assert set(text_grams(phrase * 2_000)) == set(text_grams(phrase))

@@ -52,7 +52,7 @@ def ask(session: Session, conversation: str, *names: str) -> str:
     )
     session.add(question)
     session.flush()
-    images.attach(session, made.id, question.id, [image(name) for name in names])
+    images.attach_images(session, made.id, question.id, [image(name) for name in names])
     return question.id
 
 
@@ -138,7 +138,7 @@ def test_many_come_and_go_at_once(servers: tuple[Database, Database], store_url:
         for turn in range(12):
             here, mine = f"{seed}-{turn}", chance.sample(names, 3)
             database.transact(partial(_comes, here, mine), writes=True)
-            found = database.transact(lambda session: images.uses(session, here), writes=False)  # noqa: B023
+            found = database.transact(lambda session: images.list_uses(session, here), writes=False)  # noqa: B023
             assert [use.image.sha256 for use in found] == mine
             if turn % 3:
                 database.transact(partial(_goes, here), writes=True)
@@ -177,7 +177,7 @@ def test_a_full_disk_leaves_no_half_of_a_question(store_url: str) -> None:
 
         def fill(session: Session) -> None:
             question = ask(session, "new")
-            images.attach(session, "new", question, [image("5e", bytes(10**6))])
+            images.attach_images(session, "new", question, [image("5e", bytes(10**6))])
 
         with pytest.raises(StorageUnavailable, match="full"):
             full.transact(fill, writes=True)
@@ -210,9 +210,9 @@ def test_what_was_seen_is_replaced_not_added_to(
     first, second = SeenImage("5e", 56, 28, 2), SeenImage("5e", 28, 28, 1)
     for seen in ([first, first], [second]):
         one.transact(partial(_seen, answer, seen), writes=True)
-    found = one.transact(lambda session: images.seen(session, "here"), writes=False)
+    found = one.transact(lambda session: images.read_seen_images(session, "here"), writes=False)
     assert found == {answer: (second,)}
 
 
 def _seen(answer: str, seen: list[SeenImage], session: Session) -> None:
-    images.see(session, "here", answer, seen)
+    images.record_seen_images(session, "here", answer, seen)

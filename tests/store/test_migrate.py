@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.conversations.store.search import INDEX
 from app.storage.database import Database, DatabaseRefused
-from app.storage.migrate import HEAD, LOCK, prepare
+from app.storage.migrate import ADVISORY_LOCK_KEY, HEAD, prepare
 from app.storage.tables import Conversation, Message
 from tests.selection import on_sqlite_daily
 from tests.store.databases import (
@@ -216,7 +216,7 @@ def _both_prepare(url: str) -> list[str]:
             assert one.stdout.readline() == "ready\n"
         with connected(url) as held:
             if not is_sqlite(url):
-                held.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+                held.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK_KEY})")
             for one in both:
                 assert one.stdin
                 one.stdin.write("go\n")

@@ -150,13 +150,13 @@ async def test_one_that_takes_no_writes_is_said_before_and_after_somebody_writes
     assert await counted.problem() == READ_ONLY
     with pytest.raises(StorageUnavailable, match="read-only"):
         await counted.write(count)
-    await counted.keep_up()
+    await counted.maintain()
     assert await counted.problem() == READ_ONLY
     with psycopg.connect(store_url, autocommit=True) as connection:
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only".encode())
     counted.engine.dispose()
-    await counted.keep_up()
+    await counted.maintain()
     assert await counted.problem() is None
     assert await counted.write(count) == 1
 
@@ -186,8 +186,8 @@ async def test_what_failed_is_said_until_it_works_again(counted: Database) -> No
     with pytest.raises(StorageUnavailable, match="read-only"):
         await counted.write(count)
     assert await counted.problem() == READ_ONLY
-    await counted.keep_up()
+    await counted.maintain()
     assert await counted.problem() == READ_ONLY
     counted.engine.dispose()
-    await counted.keep_up()
+    await counted.maintain()
     assert await counted.problem() is None

@@ -19,15 +19,15 @@ pytestmark = pytest.mark.slow
 
 _ENTER = """
 import sys
-from app.storage.database import open_engine, parsed
+from app.storage.database import open_engine, parse_url
 from app.storage.process_lock import ProcessLock
 
 def alone():
     print("alone", flush=True)
     input()
 
-presence = ProcessLock(open_engine(parsed(sys.argv[1])))
-presence.enter(alone)
+presence = ProcessLock(open_engine(parse_url(sys.argv[1])))
+presence.acquire(alone)
 print("in", flush=True)
 input()
 """
@@ -112,7 +112,7 @@ def test_closing_gives_it_up(database_url: str) -> None:
     with closing(Database(database_url)) as database:
         for _ in range(2):
             with closing(ProcessLock(database.engine)) as presence:
-                presence.enter(lambda: entered.append("alone"))
+                presence.acquire(lambda: entered.append("alone"))
     assert entered == ["alone", "alone"]
 
 
@@ -122,20 +122,20 @@ def test_it_is_kept_when_postgresql_was_restarted(database_url: str, postgres: C
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(database_url)))
         first = stack.enter_context(closing(ProcessLock(database.engine)))
-        first.enter(lambda: entered.append("first"))
-        first.keep()
+        first.acquire(lambda: entered.append("first"))
+        first.reacquire()
         postgres.stop()
-        first.keep()  # in vain
+        first.reacquire()  # in vain
         postgres.start()
-        first.keep()
+        first.reacquire()
         second = stack.enter_context(closing(ProcessLock(database.engine)))
-        second.enter(lambda: entered.append("second"))
+        second.acquire(lambda: entered.append("second"))
     assert entered == ["first"]
 
 
 def test_it_takes_no_connection_from_those_who_work(database_url: str) -> None:
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(database_url)))
-        stack.enter_context(closing(ProcessLock(database.engine))).enter(lambda: None)
+        stack.enter_context(closing(ProcessLock(database.engine))).acquire(lambda: None)
         for _ in range(READERS + WRITERS):
             stack.enter_context(database.engine.connect())

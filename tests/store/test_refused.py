@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.storage.database import DatabaseRefused, parsed, shown
+from app.storage.database import DatabaseRefused, display_url, parse_url
 from app.storage.migrate import HEAD, prepare
 from tests.postgres import Cluster
 from tests.selection import on_sqlite_daily
@@ -50,7 +50,7 @@ def refusal(url: str) -> str:
     ],
 )
 def test_urls_that_are_understood(url: str, expected: str) -> None:
-    assert parsed(url).render_as_string(hide_password=False) == expected
+    assert parse_url(url).render_as_string(hide_password=False) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,8 @@ def test_urls_that_are_not(url: str) -> None:
     "url", ["postgres://u:secret@host/name", "postgresql://u@host/name?password=secret"]
 )
 def test_no_password_is_shown(url: str) -> None:
-    assert "secret" not in shown(parsed(url))
-    assert "host/name" in shown(parsed(url))
+    assert "secret" not in display_url(parse_url(url))
+    assert "host/name" in display_url(parse_url(url))
 
 
 @pytest.mark.parametrize(

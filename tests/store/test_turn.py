@@ -192,7 +192,7 @@ async def test_given_up_by_another_server_and_still_completed(
     turn = await asked(services, "one two three")
     events = turn.events()
     await until_text(events)
-    await services.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.fail_abandoned, all_running=True)
     assert only_answer(store_url).status == "failed"
     await read(events)
     answer = only_answer(store_url)
@@ -213,13 +213,13 @@ async def test_a_turn_finds_its_model_once_and_reads_its_conversation_once(
         found.append(model)
         return await real_find(pool, model)
 
-    def owned(*args: Any, alone: bool = False) -> Conversation:
-        rows.append(alone)
-        return real_owned(*args, alone=alone)
+    def find_owned(*args: Any, lock: bool = False) -> Conversation:
+        rows.append(lock)
+        return real_find_owned(*args, lock=lock)
 
-    real_find, real_owned = ModelPool.find, conversations.owned
+    real_find, real_find_owned = ModelPool.find, conversations.find_owned
     monkeypatch.setattr(ModelPool, "find", find)
-    monkeypatch.setattr(conversations, "owned", owned)
+    monkeypatch.setattr(conversations, "find_owned", find_owned)
     here = first.target.conversation_id
     await read((await asked(services, "four", conversation_id=here)).events())
     assert found == [None]

@@ -37,7 +37,7 @@ class CancelledAt:
     def __init__(self, work: Coroutine[Any, Any, Any], *steps: int) -> None:
         self._work = work
         self._steps = steps
-        self.waits = 0
+        self.wait_when_busy = 0
 
     def __await__(self) -> Generator[Any, Any, Any]:
         thrown: BaseException | None = None
@@ -46,8 +46,8 @@ class CancelledAt:
                 waiting = self._work.throw(thrown) if thrown else self._work.send(None)
             except StopIteration as done:
                 return done.value
-            self.waits += 1
-            if self.waits in self._steps:
+            self.wait_when_busy += 1
+            if self.wait_when_busy in self._steps:
                 task = asyncio.current_task()
                 assert task
                 task.cancel()
@@ -65,7 +65,7 @@ async def waits_of(turn: Turn, *steps: int) -> int:
         reading = CancelledAt(read_to_end(turn.events()), *steps)
         with suppress(asyncio.CancelledError):
             await reading
-        return reading.waits
+        return reading.wait_when_busy
 
     return await asyncio.create_task(run())
 
@@ -164,7 +164,7 @@ async def test_a_sign_of_life_never_overwrites_the_end(
 
     other = threading.Thread(target=end)
     with connected(store_url) as connection, Session(connection) as session:
-        turns.keep(session, *ids(turn), "all")
+        turns.save_progress(session, *ids(turn), "all")
         other.start()
         other.join(0.3)  # without a lock it would be through by now
         session.flush()
@@ -194,7 +194,7 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
         turns.end(session, *ids(first), ending, None)
         session.flush()
     other.join()
-    await services.database.write(turns.repair, all_of_them=True)
+    await services.database.write(turns.fail_abandoned, all_running=True)
     audit.require_straight(store_url, name)
 
 
@@ -243,7 +243,7 @@ async def test_an_end_that_cannot_be_stored_is_told_and_left_for_repair(
         await read(events)
     assert isinstance(caught.value.cause, StorageUnavailable)
     assert [row.status for row in audit.answers(store_url)] == ["generating"]
-    assert await services.database.write(turns.repair, all_of_them=True) == 1
+    assert await services.database.write(turns.fail_abandoned, all_running=True) == 1
     assert [row.status for row in audit.answers(store_url)] == ["failed"]
     audit.require_sound(store_url)
 

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from app.provider.generation.jinja_limits import TemplateFailed
-from app.templates.language import LONGEST_TEXT, PromptTemplate
+from app.templates.language import MAX_ADDED_CHARACTERS, PromptTemplate
 
 HANGUL = "{% set b = '가' * 500000 %}"
 TWICE = "{% set n = namespace(x='x') %}{% for i in range(60) %}"
@@ -43,7 +43,7 @@ def test_the_language_has_what_prompts_need(source: str, expected: str) -> None:
 
 def test_it_knows_the_names_that_it_uses() -> None:
     source = "{% set a = b %}{{ a }}{% for c in range(d) %}{{ c }}{% endfor %}"
-    assert PromptTemplate(source).names == {"b", "d"}
+    assert PromptTemplate(source).variables == {"b", "d"}
 
 
 def test_a_value_is_text_and_never_a_template() -> None:
@@ -51,7 +51,9 @@ def test_a_value_is_text_and_never_a_template() -> None:
 
 
 def test_a_long_value_does_not_count_against_the_limit() -> None:
-    assert render("{{ x }}!", x="x" * 2 * LONGEST_TEXT) == "x" * 2 * LONGEST_TEXT + "!"
+    assert (
+        render("{{ x }}!", x="x" * 2 * MAX_ADDED_CHARACTERS) == "x" * 2 * MAX_ADDED_CHARACTERS + "!"
+    )
 
 
 @pytest.mark.parametrize(

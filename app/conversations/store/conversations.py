@@ -1,4 +1,4 @@
-"""Conversations of an owner; whoever else asks for one finds nothing."""
+"""Conversations of an owner; for everyone else they do not exist."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from app.storage.ids import now
 from app.storage.tables import HIDDEN, Conversation, Message, Truncation
 
 _BY_ID = select(Conversation).where(Conversation.id == bindparam("id"))
-# Messages refer to its key, and that they may do meanwhile: hence key_share.
-_HELD = _BY_ID.with_for_update(key_share=True)
+# key_share: transactions that add messages, which refer to the key, need not wait.
+_BY_ID_FOR_UPDATE = _BY_ID.with_for_update(key_share=True)
 
 
-def owned(
-    session: Session, owner: str, conversation_id: str, *, alone: bool = False
+def find_owned(
+    session: Session, owner: str, conversation_id: str, *, lock: bool = False
 ) -> Conversation:
-    """The conversation; raises ConversationNotFound, also where it is somebody else's.
+    """The conversation; raises ConversationNotFound, also if it belongs to another owner.
 
-    ``alone``: nobody else changes it before this transaction ends.
+    ``lock``: no other transaction can change it before this one ends.
     """
-    if "\0" in conversation_id:  # PostgreSQL refuses to look for it
+    if "\0" in conversation_id:  # PostgreSQL refuses it as a parameter
         raise ConversationNotFound(conversation_id)
-    found = session.scalar(_HELD if alone else _BY_ID, {"id": conversation_id})
+    found = session.scalar(_BY_ID_FOR_UPDATE if lock else _BY_ID, {"id": conversation_id})
     if found is None or found.owner != owner:
         raise ConversationNotFound(conversation_id)
     return found
 
 
-def held(session: Session, conversation_id: str) -> Conversation | None:
-    """The conversation, locked; take this lock before those of its messages.
+def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
+    """Lock the conversation; take this lock before those of its messages.
 
-    None where it is gone, or going.
+    None if it has been deleted or is being removed.
     """
-    found = session.scalar(_HELD, {"id": conversation_id})
+    found = session.scalar(_BY_ID_FOR_UPDATE, {"id": conversation_id})
     return None if found is None or found.owner == HIDDEN else found
 
 
@@ -62,29 +62,29 @@ def create(
 
 
 def remove(session: Session, owner: str, conversation_id: str) -> None:
-    """Delete the conversation with its messages and pictures; raises ConversationNotFound.
+    """Delete the conversation with its messages and images; raises ConversationNotFound.
 
-    A large one is only hidden here; ``removal`` takes it away piece by piece.
+    A large one is only hidden here; ``removal.py`` deletes it piece by piece.
     """
-    found = owned(session, owner, conversation_id, alone=True)
+    found = find_owned(session, owner, conversation_id, lock=True)
     if removal.is_large(session, conversation_id):
-        removal.hide(session, found)
+        removal.hide_for_removal(session, found)
         return
     mine = Message.conversation_id == conversation_id
     indexed = session.scalars(select(Message).where(mine, Message.status != "generating"))
-    search.drop(session, found, indexed.all())
-    images.forget(session, conversation_id)
+    search.unindex_messages(session, found, indexed.all())
+    images.delete_uses(session, conversation_id)
     for table in (Truncation, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))
     session.delete(found)
 
 
-LONGEST_TITLE = 200
+MAX_TITLE_LENGTH = 200
 """Characters of a title."""
 
 
-def first_line(question: str) -> str:
-    """A title made from the first question: its first line, cut at a word."""
+def title_from_question(question: str) -> str:
+    """A title from the first question: its first line, cut at a word."""
     line = next((line.strip() for line in question.splitlines() if line.strip()), "…")
     if len(line) <= 60:
         return line
@@ -95,11 +95,14 @@ def first_line(question: str) -> str:
 def change(
     session: Session, owner: str, conversation_id: str, title: str | None, leaf_id: str | None
 ) -> Conversation:
-    """Change what is not None; raises ConversationNotFound, MessageNotFound, ConversationBusy."""
-    found = owned(session, owner, conversation_id, alone=True)
+    """Change the values that are not None.
+
+    Raises ConversationNotFound, MessageNotFound, ConversationBusy.
+    """
+    found = find_owned(session, owner, conversation_id, lock=True)
     if leaf_id is not None:
         _require_idle(session, found)
-        found.active_leaf_id = tree.message(session, found.id, leaf_id).id
+        found.active_leaf_id = tree.find_message(session, found.id, leaf_id).id
     if title is not None:
         search.retitle(session, found, title)
     return found
@@ -122,19 +125,22 @@ def branch(
 
     Oldest first. Raises ConversationNotFound.
     """
-    found = owned(session, owner, conversation_id)
+    found = find_owned(session, owner, conversation_id)
     return found, tree.branch(session, found.id, leaf_id or found.active_leaf_id, limit)
 
 
 def messages(
     session: Session, owner: str, conversation_id: str, limit: int, before: int | None
 ) -> tuple[Conversation, Sequence[Message]]:
-    """A conversation and its last messages of all branches made before that ``seq``; the same."""
-    found = owned(session, owner, conversation_id)
+    """A conversation and its last messages of all branches before that ``seq``, oldest first.
+
+    Raises ConversationNotFound.
+    """
+    found = find_owned(session, owner, conversation_id)
     page = select(Message.seq).where(Message.conversation_id == found.id)
     if before is not None:
         page = page.where(Message.seq < before)
-    # Sorted before the texts are read: SQLite would sort them too.
+    # A subquery without texts: SQLite would sort them along with the numbers.
     last = page.order_by(Message.seq.desc()).limit(limit).subquery()
     shown = select(Message).join(last, Message.seq == last.c.seq).options(defer(Message.prompt))
     return found, session.scalars(shown.order_by(Message.seq)).all()

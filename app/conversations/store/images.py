@@ -1,7 +1,7 @@
-"""Pictures of questions: each is kept once, whoever uses it, and goes with its last use.
+"""Images of questions: each is stored once, and deleted together with its last use.
 
-Whoever uses a picture and whoever takes uses away lock its row first, in the order of the hashes.
-So a picture that one server lets go is not lost to another that begins to use it meanwhile.
+Transactions that add or delete uses of images first lock the rows of the images, in the order of
+the hashes. So one server never deletes an image that another one begins to use.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from app.storage.tables import SeenImage as Seen
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """The file that a picture was made from: its type, its pixels before turning, its bytes."""
+    """The file that an image was made from: its type, its pixels before rotation, its bytes."""
 
     mime: str
     width: int
@@ -43,9 +43,9 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A picture of a question: a PNG known by its SHA-256 (hex), its pixels, and where it is from.
+    """An image of a question: the SHA-256 (hex) of its PNG, its pixels, and its original.
 
-    ``content`` is empty where nobody has asked for it; ``size`` is its length in bytes.
+    ``content`` is empty if it was not read from the database; ``size`` is its length in bytes.
     """
 
     sha256: str
@@ -64,29 +64,29 @@ class ImagePosition(NamedTuple):
     position: int
 
 
-# ---------------------------------------------------------------- using
+# ---------------------------------------------------------------- storing
 
 
-# With DO NOTHING the row would not be locked, and could be gone before this transaction ends.
-_KEEP = text(
+# DO NOTHING would not lock the row, and another transaction could delete it.
+_UPSERT_IMAGE = text(
     "INSERT INTO images (sha256, content, width, height, created_at)"
     " VALUES (:sha256, :content, :width, :height, :created_at)"
     " ON CONFLICT (sha256) DO UPDATE SET sha256 = excluded.sha256"
 )
 
 
-def attach(
+def attach_images(
     session: Session, conversation_id: str, message_id: str, images: Sequence[Attachment]
 ) -> None:
-    """Keep the pictures of a question that is stored; they stand in their order."""
-    keep(session, images)
-    refer(session, conversation_id, message_id, images)
+    """Store the images of a stored question, in their order."""
+    store_contents(session, images)
+    add_uses(session, conversation_id, message_id, images)
 
 
-def refer(
+def add_uses(
     session: Session, conversation_id: str, message_id: str, images: Sequence[Attachment]
 ) -> None:
-    """Let a question use pictures that ``keep`` holds."""
+    """Let a question use images that ``store_contents`` has stored or locked."""
     rows = [
         {
             "conversation_id": conversation_id,
@@ -102,68 +102,76 @@ def refer(
         session.execute(insert(MessageImage), rows)
 
 
-def keep(session: Session, images: Iterable[Attachment]) -> None:
-    """Store pictures that this transaction is going to use, or hold on to those that are there.
+def store_contents(session: Session, images: Iterable[Attachment]) -> None:
+    """Store images that this transaction is going to use; lock those that are there already.
 
-    All at once, also those of several questions: two who take some one after the other, in
-    different orders, could wait for each other.
+    Call it once per transaction, with the images of all questions: two transactions that lock
+    images in different orders could wait for each other.
     """
-    once = {image.sha256: image for image in images}
-    for name in sorted(once):
-        kept = {field: getattr(once[name], field) for field in ("content", "width", "height")}
-        row = kept | {"sha256": name, "created_at": now()}
-        session.connection().execute(_KEEP, row)
+    by_hash = {image.sha256: image for image in images}
+    for sha256 in sorted(by_hash):
+        image = by_hash[sha256]
+        row = {
+            "sha256": sha256,
+            "content": image.content,
+            "width": image.width,
+            "height": image.height,
+            "created_at": now(),
+        }
+        session.connection().execute(_UPSERT_IMAGE, row)
 
 
-def see(session: Session, conversation_id: str, answer_id: str, seen: Iterable[SeenImage]) -> None:
-    """Note what the model of an answer saw, in place of what was noted before."""
-    place = {"conversation_id": conversation_id, "message_id": answer_id}
-    session.execute(delete(Seen).filter_by(**place))
-    rows = [place | {"position": at} | asdict(image) for at, image in enumerate(seen)]
+def record_seen_images(
+    session: Session, conversation_id: str, answer_id: str, seen: Iterable[SeenImage]
+) -> None:
+    """Record which images the model of an answer saw; replaces an earlier record."""
+    ids = {"conversation_id": conversation_id, "message_id": answer_id}
+    session.execute(delete(Seen).filter_by(**ids))
+    rows = [ids | {"position": at} | asdict(image) for at, image in enumerate(seen)]
     if rows:
         session.execute(insert(Seen), rows)
 
 
-# ---------------------------------------------------------------- letting go
+# ---------------------------------------------------------------- deleting
 
 
-def forget(session: Session, conversation_id: str) -> None:
-    """Take away the pictures of a conversation, and those that nobody else uses."""
+def delete_uses(session: Session, conversation_id: str) -> None:
+    """Delete the uses of images in a conversation, and the images that are then unused."""
     session.execute(delete(Seen).where(Seen.conversation_id == conversation_id))
     uses = delete(MessageImage).where(MessageImage.conversation_id == conversation_id)
     used = session.scalars(uses.returning(MessageImage.sha256)).all()
-    _drop_unused(session, set(used))
+    _delete_unused(session, set(used))
 
 
-def forget_some(session: Session, conversation_id: str, most: int) -> bool:
-    """Take away some pictures of a conversation; whether there were any."""
-    place = (MessageImage.message_id, MessageImage.position, MessageImage.sha256)
-    mine = select(*place).where(MessageImage.conversation_id == conversation_id).limit(most)
-    some = session.execute(mine).all()
-    for message_id, position, _ in some:
+def delete_some_uses(session: Session, conversation_id: str, most: int) -> bool:
+    """Like ``delete_uses`` for up to ``most`` uses; whether there were any."""
+    columns = (MessageImage.message_id, MessageImage.position, MessageImage.sha256)
+    uses = select(*columns).where(MessageImage.conversation_id == conversation_id).limit(most)
+    rows = session.execute(uses).all()
+    for message_id, position, _ in rows:
         one = delete(MessageImage).filter_by(
             conversation_id=conversation_id, message_id=message_id, position=position
         )
         session.execute(one)
-    _drop_unused(session, {row.sha256 for row in some})
-    return bool(some)
+    _delete_unused(session, {row.sha256 for row in rows})
+    return bool(rows)
 
 
-def _drop_unused(session: Session, names: Collection[str]) -> None:
+def _delete_unused(session: Session, names: Collection[str]) -> None:
     if not names:
         return
     these = Image.sha256.in_(sorted(names))
-    # A statement of its own: the next one sees who has come to use them while this one waited.
+    # A separate statement: the next one then sees uses that were added while this one waited.
     session.execute(select(Image.sha256).where(these).order_by(Image.sha256).with_for_update())
     used = exists().where(MessageImage.sha256 == Image.sha256)
     options = {"synchronize_session": False}
     session.execute(delete(Image).where(these, ~used), execution_options=options)
 
 
-# ---------------------------------------------------------------- looking
+# ---------------------------------------------------------------- reading
 
 
-_ATTACHED = (
+_USES = (
     select(
         Message.seq,
         MessageImage.message_id,
@@ -191,58 +199,58 @@ _ATTACHED = (
 )
 
 
-class Use(NamedTuple):
-    """A picture, and the question that it belongs to."""
+class ImageUse(NamedTuple):
+    """An image and the question that it belongs to."""
 
     position: ImagePosition
     message_id: str
     image: Attachment
 
 
-def uses(session: Session, conversation_id: str) -> list[Use]:
-    """The pictures of a conversation without their content, in the order of asking."""
-    return _used(session, conversation_id, _ATTACHED)
+def list_uses(session: Session, conversation_id: str) -> list[ImageUse]:
+    """The images of a conversation without their content, in the order of its questions."""
+    return _read_uses(session, conversation_id, _USES)
 
 
-def page(
+def list_uses_page(
     session: Session, conversation_id: str, limit: int, after: ImagePosition | None
-) -> list[Use]:
-    """Some of them, those that follow ``after``."""
-    wanted = _ATTACHED.limit(limit)
+) -> list[ImageUse]:
+    """Up to ``limit`` of them, those that follow ``after``."""
+    wanted = _USES.limit(limit)
     if after:
         here = tuple_(Message.seq, MessageImage.position)
         wanted = wanted.where(here > tuple_(literal(after.seq), literal(after.position)))
-    return _used(session, conversation_id, wanted)
+    return _read_uses(session, conversation_id, wanted)
 
 
-def _used(session: Session, conversation_id: str, wanted: Select[Any]) -> list[Use]:
+def _read_uses(session: Session, conversation_id: str, wanted: Select[Any]) -> list[ImageUse]:
     rows = session.execute(wanted, {"conversation": conversation_id})
-    return [Use(ImagePosition(row[0], row[2]), row[1], _attached(*row[3:])) for row in rows]
+    return [ImageUse(ImagePosition(row[0], row[2]), row[1], _attachment(*row[3:])) for row in rows]
 
 
-def _attached(sha256: str, width: int, height: int, size: int, *original: Any) -> Attachment:
+def _attachment(sha256: str, width: int, height: int, size: int, *original: Any) -> Attachment:
     *file, notes = original
     return Attachment(sha256, width, height, size, Original(*file), ImageNotes(**notes))
 
 
-def contents(session: Session, names: Collection[str]) -> dict[str, bytes]:
-    """The PNG files by their hashes."""
+def read_contents(session: Session, names: Collection[str]) -> dict[str, bytes]:
+    """The content of images as PNG, by hash."""
     if not names:
         return {}
     wanted = select(Image.sha256, Image.content).where(Image.sha256.in_(sorted(names)))
     return {row.sha256: row.content for row in session.execute(wanted)}
 
 
-def content(session: Session, conversation_id: str, sha256: str) -> bytes | None:
-    """One PNG, if the conversation uses it."""
+def read_content(session: Session, conversation_id: str, sha256: str) -> bytes | None:
+    """The PNG of one image; None if the conversation does not use it."""
     used = exists().where(
         MessageImage.conversation_id == conversation_id, MessageImage.sha256 == Image.sha256
     )
     return session.scalar(select(Image.content).where(Image.sha256 == sha256, used))
 
 
-def seen(session: Session, conversation_id: str) -> dict[str, tuple[SeenImage, ...]]:
-    """What the models saw, by the ids of their answers."""
+def read_seen_images(session: Session, conversation_id: str) -> dict[str, tuple[SeenImage, ...]]:
+    """The images that models saw, by the ids of their answers."""
     wanted = select(Seen).where(Seen.conversation_id == conversation_id)
     found: dict[str, tuple[SeenImage, ...]] = {}
     for row in session.scalars(wanted.order_by(Seen.message_id, Seen.position)):

@@ -12,19 +12,20 @@ from sqlalchemy.orm import Session
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """The statements of one database, and how grams are handed to them.
+class IndexDialect:
+    """The statements of one database.
 
-    ``in_pieces``: the grams of one message can come and go in several transactions.
+    ``index_value`` and ``query_value`` make their parameter of grams. ``in_pieces``: the grams of a
+    message can be added and removed in several transactions.
     """
 
     add: TextClause
-    drop: TextClause
+    delete: TextClause
     candidates: TextClause
-    upkeep: TextClause | None
+    merge: TextClause | None
     in_pieces: bool
-    indexed: Callable[[Iterable[str]], Any]
-    sought: Callable[[Iterable[str]], Any]
+    index_value: Callable[[Iterable[str]], Any]
+    query_value: Callable[[Iterable[str]], Any]
 
 
 def _hashes(grams: Iterable[str]) -> list[int]:
@@ -45,32 +46,32 @@ _CANDIDATES = """
     ORDER BY g.{key} DESC
 """
 
-SQLITE = Dialect(
+SQLITE = IndexDialect(
     add=text("INSERT INTO message_grams(rowid, grams) VALUES (:seq, :grams)"),
-    drop=text(
+    delete=text(
         "INSERT INTO message_grams(message_grams, rowid, grams) VALUES ('delete', :seq, :grams)"
     ),
     candidates=text(_CANDIDATES.format(key="rowid", matches="g.message_grams MATCH :grams")),
-    # FTS5 merges its segments in small steps here instead of in large ones now and then.
-    upkeep=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', :pages)"),
-    # Without content, an entry is no more than its pairs of gram and number. FTS5 counts how often
-    # something was added and taken out, which must come out even: an empty text does nothing else.
+    # Makes FTS5 merge its segments in many small steps instead of a few large ones.
+    merge=text("INSERT INTO message_grams(message_grams, rank) VALUES ('merge', :pages)"),
+    # A table without content stores only pairs of gram and number. FTS5 counts additions and
+    # deletions, and both counts must be equal: adding or deleting an empty text only counts.
     in_pieces=True,
-    indexed=" ".join,
-    sought=_all_of,
+    index_value=" ".join,
+    query_value=_all_of,
 )
 
-POSTGRESQL = Dialect(
+POSTGRESQL = IndexDialect(
     add=text("INSERT INTO message_grams(seq, grams) VALUES (:seq, :grams)"),
-    drop=text("DELETE FROM message_grams WHERE seq = :seq"),
+    delete=text("DELETE FROM message_grams WHERE seq = :seq"),
     candidates=text(_CANDIDATES.format(key="seq", matches="g.grams @> CAST(:grams AS integer[])")),
-    upkeep=None,
+    merge=None,
     in_pieces=False,
-    indexed=_hashes,
-    sought=_hashes,
+    index_value=_hashes,
+    query_value=_hashes,
 )
 
 
-def dialect_of(session: Session) -> Dialect:
+def dialect_of(session: Session) -> IndexDialect:
     """The statements for the database of a session."""
     return SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL

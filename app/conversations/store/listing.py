@@ -1,4 +1,4 @@
-"""Lists of conversations: the last used first, or what a search finds."""
+"""Lists of conversations: the most recently used, or the results of a search."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.conversations.store import search
 from app.conversations.store.ngrams import words
 from app.storage.tables import Conversation
 
-LONGEST_SNIPPET = 160
+MAX_SNIPPET_LENGTH = 160
 BEFORE_MATCH = 40
-"""Characters of it that stand before what was looked for."""
+"""Characters of the snippet before the match."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationHead:
-    """What a list shows of a conversation; its model and template are named in its setup."""
+    """What a list shows of a conversation."""
 
     id: str
     title: str
@@ -30,7 +30,7 @@ class ConversationHead:
     template: str | None
 
 
-HEAD = (
+HEAD_COLUMNS = (
     Conversation.id,
     Conversation.title,
     Conversation.created_at,
@@ -41,12 +41,12 @@ HEAD = (
 )
 
 
-def newest(
+def list_conversations(
     session: Session, owner: str, limit: int, before: tuple[int, str] | None
 ) -> list[ConversationHead]:
-    """A page of conversations, the last used first; ``before`` is the key of the last one seen."""
+    """A page of conversations, most recently used first; ``before`` is the last key seen."""
     key = tuple_(Conversation.updated_at, Conversation.id)
-    page = select(*HEAD).where(Conversation.owner == owner)
+    page = select(*HEAD_COLUMNS).where(Conversation.owner == owner)
     if before:
         page = page.where(key < before)
     ordered = page.order_by(Conversation.updated_at.desc(), Conversation.id.desc())
@@ -63,12 +63,14 @@ class SearchHit:
     snippet: str
 
 
-def found(
+def search_conversations(
     session: Session, owner: str, query: str, limit: int, before: int | None
 ) -> list[SearchHit]:
-    """A page of what a search finds, newest match first; ``before`` is the last ``seq`` seen."""
-    matches = search.find(session, owner, query, limit, before)
-    wanted = select(*HEAD).where(Conversation.id.in_([one.conversation_id for one in matches]))
+    """A page of search results, newest match first; ``before`` is the last ``seq`` seen."""
+    matches = search.find_matches(session, owner, query, limit, before)
+    wanted = select(*HEAD_COLUMNS).where(
+        Conversation.id.in_([one.conversation_id for one in matches])
+    )
     heads = {row.id: ConversationHead(*row) for row in session.execute(wanted)}
     sought = words(query)
     return [
@@ -78,13 +80,14 @@ def found(
 
 
 def snippet(content: str, sought: Sequence[str]) -> str:
-    """One line of the text around the first of the words, or its beginning: they may be elsewhere.
+    """One line of the text around the first match.
 
-    In the title, that is, or in the text in another form of the same letters.
+    It is the beginning of the text if the words are only in the title, or if the text has them in
+    another Unicode form.
     """
     folded = content.casefold()
-    places = [place for word in sought if (place := folded.find(word)) >= 0]
-    start = max(0, min(places, default=0) - BEFORE_MATCH)
-    end = start + LONGEST_SNIPPET
+    matches = [at for word in sought if (at := folded.find(word)) >= 0]
+    start = max(0, min(matches, default=0) - BEFORE_MATCH)
+    end = start + MAX_SNIPPET_LENGTH
     line = " ".join(content[start:end].split())
     return f"{'…' if start else ''}{line}{'…' if end < len(content) else ''}"

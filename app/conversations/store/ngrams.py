@@ -1,7 +1,7 @@
-"""Text cut into what a search can find: every run of one, two and three letters of every word.
+"""N-grams of texts: every run of one, two and three letters of every word.
 
-A word of a query is a part of a word of a text only if all its runs of three letters are among
-those of the text; the reverse does not hold, so ``holds`` has the last word. This works for
+If a query's word is a part of a word of a text, the text has all three-letter runs of the query's
+word. The reverse is not always true, so ``contains_words`` checks the candidates. This works for
 languages without spaces and for words of two letters.
 """
 
@@ -25,8 +25,8 @@ class _Letters(dict[int, str]):
 _LETTERS = _Letters()
 
 
-# A letter of these ranges never combines with what stands before it, so a text may be cut there.
-# The others are bounded because normalising takes the square of the longest run of accents.
+# A letter of these ranges never combines with the one before it, so a text may be cut there.
+# Other pieces have a limit: the time to normalise grows with the square of a run of accents.
 _PIECES = re.compile(
     r".{1,1024}(?=[\x00-\x7f\u3041-\u3096\u30a1-\u30fa\u3400-\u9fff\uac00-\ud7a3]|\Z)|.{1,1024}",
     re.DOTALL,
@@ -36,7 +36,7 @@ _PIECES = re.compile(
 def words(text: str) -> list[str]:
     """The words of a text, without differences of case and of compatibility forms.
 
-    In pieces, for each step holds the interpreter's lock.
+    Text is processed in pieces, because each step holds the interpreter's lock.
     """
     return "".join(_folded(piece) for piece in _PIECES.findall(text)).split()
 
@@ -46,8 +46,8 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", folded).translate(_LETTERS)
 
 
-def document(text: str, *tags: str) -> list[str]:
-    """All that is indexed of a text: its tags and grams, each once."""
+def text_grams(text: str, *tags: str) -> list[str]:
+    """Everything that is indexed of a text: tags and grams, each once."""
     found = dict.fromkeys(tags)
     for word in words(text):
         for start in range(len(word)):
@@ -56,23 +56,23 @@ def document(text: str, *tags: str) -> list[str]:
     return list(found)
 
 
-def required(wanted: Iterable[str]) -> list[str]:
-    """The grams that a text must have to hold these words."""
+def required_grams(wanted: Iterable[str]) -> list[str]:
+    """The grams that a text with these words must have."""
     runs = (word[at : at + 3] for word in wanted for at in range(max(1, len(word) - 2)))
     return list(dict.fromkeys(runs))
 
 
-def holds(text: str, wanted: Sequence[str]) -> bool:
-    """Whether each word is a part of a word of the text."""
+def contains_words(text: str, wanted: Sequence[str]) -> bool:
+    """Whether each word is part of a word of the text."""
     folded = text.lower() if text.isascii() else " ".join(words(text))
     return all(word in folded for word in wanted)
 
 
 def owner_tag(owner: str) -> str:
-    """A gram that no text contains; two owners may share one."""
+    """A gram for the owner that no text contains; two owners may have the same one."""
     return f"\ue000{crc32(owner.encode()):x}"
 
 
 def conversation_tag(conversation_id: str) -> str:
-    """Likewise."""
+    """A gram for the conversation that no text contains; two may have the same one."""
     return f"\ue001{crc32(conversation_id.encode()):x}"

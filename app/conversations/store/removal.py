@@ -1,7 +1,7 @@
-"""Large conversations: hidden in one short transaction, taken away in many.
+"""Removal of large conversations: hidden in one short transaction, deleted in many.
 
-A conversation that is imported in pieces begins hidden as well, and goes the same way if its import
-does not come to an end.
+A conversation that is imported in pieces is hidden at first. If its import is not completed, it is
+deleted in the same way.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ from app.storage.tables import (
     Truncation,
 )
 
-MOST_MESSAGES = 100
-"""Messages that one transaction takes away."""
+MAX_MESSAGES = 100
+"""Messages that one transaction deletes."""
 
-MOST_IMAGES = 4
-"""Likewise: SQLite overwrites what it deletes, and a picture may have ten megabytes."""
+MAX_IMAGES = 4
+"""Images that one transaction deletes. SQLite overwrites them, and one may have ten megabytes."""
 
-IMPORT_LEASE = 60_000
-"""Milliseconds after which an import without a sign of life counts as abandoned."""
+IMPORT_LEASE_MILLISECONDS = 60_000
+"""An import that has not renewed its lease for this time counts as abandoned."""
 
 
 # ---------------------------------------------------------------- hiding
 
 
 def is_large(session: Session, conversation_id: str) -> bool:
-    """Whether it takes too long to delete in one transaction, or is being indexed."""
+    """Whether a conversation is too large to delete in one transaction, or is being indexed."""
     mine = Message.conversation_id == conversation_id
     sizes = session.scalars(
-        select(func.length(Message.content)).where(mine).limit(MOST_MESSAGES + 1)
+        select(func.length(Message.content)).where(mine).limit(MAX_MESSAGES + 1)
     ).all()
-    if len(sizes) > MOST_MESSAGES or sum(sizes) > search.AT_ONCE:
+    if len(sizes) > MAX_MESSAGES or sum(sizes) > search.MAX_LETTERS_AT_ONCE:
         return True
     uses = select(MessageImage.position).where(MessageImage.conversation_id == conversation_id)
-    if len(session.scalars(uses.limit(MOST_IMAGES + 1)).all()) > MOST_IMAGES:
+    if len(session.scalars(uses.limit(MAX_IMAGES + 1)).all()) > MAX_IMAGES:
         return True
-    waits = exists().where(mine, IndexBacklog.seq == Message.seq)
-    return bool(session.scalar(select(waits)))
+    in_backlog = exists().where(mine, IndexBacklog.seq == Message.seq)
+    return bool(session.scalar(select(in_backlog)))
 
 
-def hide(session: Session, found: Conversation, after: int = 0) -> None:
-    """Let nobody see the conversation any more, and have it taken away after that time.
+def hide_for_removal(session: Session, found: Conversation, after: int = 0) -> None:
+    """Hide the conversation from its owner and schedule its removal after that time.
 
-    Whoever makes an answer in it finds it gone.
+    A running answer is deleted at once: its turn finds the conversation gone.
     """
     running = Message.conversation_id == found.id, Message.status == "generating"
     session.execute(delete(Message).where(*running))
@@ -68,43 +68,43 @@ def hide(session: Session, found: Conversation, after: int = 0) -> None:
     session.flush()
 
 
-def begin_hidden(session: Session, made: Conversation) -> None:
-    """Store a conversation whose messages come in other transactions, up to ``show``."""
+def create_hidden(session: Session, made: Conversation) -> None:
+    """Store a conversation for an import; ``publish_import`` shows it when it is complete."""
     session.add(made)
     session.flush()
-    hide(session, made, now() + IMPORT_LEASE)
+    hide_for_removal(session, made, now() + IMPORT_LEASE_MILLISECONDS)
 
 
-def renew(session: Session, conversation_id: str) -> None:
-    """Show that an import goes on; raises StorageUnavailable where it has been given up."""
+def renew_import_lease(session: Session, conversation_id: str) -> None:
+    """Extend the lease of an import; raises StorageUnavailable if it has expired."""
     found = session.get(Removal, conversation_id, with_for_update=True)
     if found is None or found.after < now():
         raise StorageUnavailable("Storing the import took too long and was given up: try again.")
-    found.after = now() + IMPORT_LEASE
+    found.after = now() + IMPORT_LEASE_MILLISECONDS
 
 
-def show(session: Session, conversation_id: str) -> None:
-    """Let its owner see a conversation whose import is complete; raises likewise."""
-    renew(session, conversation_id)
+def publish_import(session: Session, conversation_id: str) -> None:
+    """Show a complete import to its owner; raises StorageUnavailable if its lease has expired."""
+    renew_import_lease(session, conversation_id)
     hidden = session.get_one(Removal, conversation_id)
     session.get_one(Conversation, conversation_id).owner = hidden.owner
     session.delete(hidden)
 
 
-def give_up(session: Session, conversation_id: str) -> None:
-    """Have an import that failed taken away now."""
+def abandon_import(session: Session, conversation_id: str) -> None:
+    """Have a failed import deleted now."""
     if (found := session.get(Removal, conversation_id, with_for_update=True)) is not None:
         found.after = 0
 
 
-# ---------------------------------------------------------------- taking away
+# ---------------------------------------------------------------- deleting
 
 
 @dataclass(frozen=True, slots=True)
 class MessageToDelete:
-    """A message to be taken away: its grams in the index, made with that title.
+    """A message to be deleted, and its grams in the index, made with ``title``.
 
-    ``job`` is what its backlog row says, None where there is none.
+    ``job`` holds ``indexed`` and ``title`` of its backlog row, None if it has none.
     """
 
     seq: int
@@ -115,15 +115,15 @@ class MessageToDelete:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Some messages of a conversation to be taken away, the last ones first."""
+class RemovalBatch:
+    """Messages of a conversation to be deleted, the newest first."""
 
     conversation_id: str
     messages: list[MessageToDelete]
 
 
-def next_batch(session: Session) -> Batch | None:
-    """What is to be taken away next; to be called in a transaction that only reads."""
+def next_batch(session: Session) -> RemovalBatch | None:
+    """What is to be deleted next; call it in a read-only transaction."""
     due = select(Removal, Conversation).join(
         Conversation, Conversation.id == Removal.conversation_id
     )
@@ -132,25 +132,28 @@ def next_batch(session: Session) -> Batch | None:
         return None
     session.expunge_all()
     found: Conversation = first.Conversation
-    found.owner = first.Removal.owner  # as it was indexed
+    found.owner = first.Removal.owner  # the index has it under its real owner
     pieces = dialect_of(session).in_pieces
-    return Batch(
+    return RemovalBatch(
         found.id,
-        [_messages_to_delete(found, row, needs_grams=pieces) for row in _last(session, found.id)],
+        [
+            _message_to_delete(found, row, needs_grams=pieces)
+            for row in _newest_messages(session, found.id)
+        ],
     )
 
 
-def _last(session: Session, conversation_id: str) -> list[Any]:
-    """The last messages, not more at once than are quickly cut into grams."""
+def _newest_messages(session: Session, conversation_id: str) -> list[Any]:
+    """The newest messages, as many as can be cut into grams quickly."""
     mine = (
         select(Message, IndexBacklog)
         .outerjoin(IndexBacklog, IndexBacklog.seq == Message.seq)
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.seq.desc())
     )
-    room = search.AT_ONCE
+    room = search.MAX_LETTERS_AT_ONCE
     taken: list[Any] = []
-    rows = session.execute(mine.limit(MOST_MESSAGES), execution_options={"yield_per": 4})
+    rows = session.execute(mine.limit(MAX_MESSAGES), execution_options={"yield_per": 4})
     for row in rows:
         room -= len(row.Message.content)
         if taken and room < 0:
@@ -160,49 +163,55 @@ def _last(session: Session, conversation_id: str) -> list[Any]:
     return taken
 
 
-def _messages_to_delete(found: Conversation, row: Any, *, needs_grams: bool) -> MessageToDelete:
+def _message_to_delete(found: Conversation, row: Any, *, needs_grams: bool) -> MessageToDelete:
     message, job = row
     state = (job.indexed, job.title) if job else None
     indexed, title = state or (None, found.title)
-    grams = search.grams(found, message, title)[:indexed] if needs_grams else []
+    grams = search.message_grams(found, message, title)[:indexed] if needs_grams else []
     return MessageToDelete(message.seq, message.id, title, grams, state)
 
 
-def delete_batch(session: Session, batch: Batch) -> Batch | None:
-    """Take away as much of a batch as fits into a short transaction; return what is left of it.
+def delete_batch(session: Session, batch: RemovalBatch) -> RemovalBatch | None:
+    """Delete as much of a batch as fits into a short transaction; return what is left of it.
 
-    Where another server was faster, nothing is done, and the batch is of no use any more.
+    If another server has changed these messages, nothing is done and None is returned.
     """
-    wanted = select(Removal).where(Removal.conversation_id == batch.conversation_id)
-    hidden = session.scalar(wanted.with_for_update(skip_locked=True))
-    if hidden is None or hidden.after >= now():
+    if (removal := _lock_due_removal(session, batch.conversation_id)) is None:
         return None
-    if images.forget_some(session, batch.conversation_id, MOST_IMAGES):
+    if images.delete_some_uses(session, batch.conversation_id, MAX_IMAGES):
         return batch
-    search.lock(session, [one.seq for one in batch.messages])
+    search.lock_backlog(session, [one.seq for one in batch.messages])
     if not _is_as_read(session, batch):
         return None
-    left = _erase(session, batch)
-    _delete(session, batch.conversation_id, batch.messages[: len(batch.messages) - len(left)])
+    left = _unindex(session, batch)
+    deleted = batch.messages[: len(batch.messages) - len(left)]
+    _delete_messages(session, batch.conversation_id, deleted)
     if not left and not _any_left(session, batch.conversation_id):
-        session.delete(hidden)
+        session.delete(removal)
         session.flush()
         session.execute(delete(Conversation).where(Conversation.id == batch.conversation_id))
     return replace(batch, messages=left) if left else None
 
 
-def _is_as_read(session: Session, batch: Batch) -> bool:
+def _lock_due_removal(session: Session, conversation_id: str) -> Removal | None:
+    """Lock the removal; None if it is not due or another server has locked it."""
+    wanted = select(Removal).where(Removal.conversation_id == conversation_id)
+    removal = session.scalar(wanted.with_for_update(skip_locked=True))
+    return None if removal is None or removal.after >= now() else removal
+
+
+def _is_as_read(session: Session, batch: RemovalBatch) -> bool:
     numbers = [one.seq for one in batch.messages]
     present = set(session.scalars(select(Message.seq).where(Message.seq.in_(numbers))))
-    jobs = search.jobs(session, numbers)
+    jobs = search.read_backlog(session, numbers)
     states = {seq: (job.indexed, job.title) for seq, job in jobs.items()}
     return present == set(numbers) and all(states.get(one.seq) == one.job for one in batch.messages)
 
 
-def _erase(session: Session, batch: Batch) -> list[MessageToDelete]:
-    """Take grams out of the index, from the last one on; return the messages that have some."""
-    room = search.PIECE
-    entries: list[search.Entry] = []
+def _unindex(session: Session, batch: RemovalBatch) -> list[MessageToDelete]:
+    """Remove grams from the index, last ones first; return the messages that still have some."""
+    room = search.GRAMS_PER_PIECE
+    entries: list[search.GramEntry] = []
     left: list[MessageToDelete] = []
     staying: list[int] = []
     for at, one in enumerate(batch.messages):
@@ -213,18 +222,20 @@ def _erase(session: Session, batch: Batch) -> list[MessageToDelete]:
         room -= max(1, len(one.grams) - stays)
         entries.append((one.seq, one.grams[stays:]))
         if stays:
-            left.append(_shortened(session, one, stays))
+            left.append(_keep_first_grams(session, one, stays))
             staying.append(one.seq)
-    search.erase(session, entries, staying, search.PIECE_PAGES)
+    search.remove_grams(session, entries, staying, search.MERGED_PAGES_PER_PIECE)
     return left
 
 
-def _shortened(session: Session, one: MessageToDelete, stays: int) -> MessageToDelete:
+def _keep_first_grams(session: Session, one: MessageToDelete, stays: int) -> MessageToDelete:
     session.merge(IndexBacklog(seq=one.seq, indexed=stays, title=one.title))
     return replace(one, grams=one.grams[:stays], job=(stays, one.title))
 
 
-def _delete(session: Session, conversation_id: str, gone: Sequence[MessageToDelete]) -> None:
+def _delete_messages(
+    session: Session, conversation_id: str, gone: Sequence[MessageToDelete]
+) -> None:
     names, numbers = [one.id for one in gone], [one.seq for one in gone]
     for table in (Truncation, SeenImage):
         uses = table.conversation_id == conversation_id, table.message_id.in_(names)

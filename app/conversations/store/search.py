@@ -1,14 +1,16 @@
-"""Full-text search: conversations with a message that holds every word of a query.
+"""Full-text search: conversations with a message that contains every word of a query.
 
-An index of grams (see there) gives candidates, the newest first; the text itself decides. SQLite
-keeps the grams in an FTS5 table without content, PostgreSQL their hashes in an array under a GIN
-index. A tag of the owner is one more gram, so that a search costs what its owner has stored.
+An index of n-grams (``ngrams.py``) gives candidates, the newest first; each is checked against its
+text. SQLite keeps the grams in an FTS5 table without content, PostgreSQL their hashes in an array
+under a GIN index. A tag of the owner is one more gram, so that the cost of a search depends only on
+what its owner has stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import (
@@ -26,11 +28,11 @@ from sqlalchemy.orm import Session
 
 from app.conversations.store.index_dialects import dialect_of
 from app.conversations.store.ngrams import (
+    contains_words,
     conversation_tag,
-    document,
-    holds,
     owner_tag,
-    required,
+    required_grams,
+    text_grams,
     words,
 )
 from app.storage.tables import HIDDEN, Conversation, IndexBacklog, Message
@@ -39,7 +41,7 @@ INDEX = "message_grams"
 """The table of the index."""
 
 NEWEST = 2**62
-"""Above every ``seq``."""
+"""Greater than every ``seq``."""
 
 READ_AHEAD = 64
 """Candidates read at once."""
@@ -47,7 +49,7 @@ READ_AHEAD = 64
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The newest message of a conversation that holds what is looked for."""
+    """The newest message of a conversation that contains the words of the query."""
 
     conversation_id: str
     message_id: str
@@ -55,80 +57,82 @@ class Match:
     content: str
 
 
-PIECE = 20_000
-"""Grams that one transaction of the work in the background writes."""
+GRAMS_PER_PIECE = 20_000
+"""Grams that one transaction of the background work writes."""
 
-PIECE_PAGES = 64
-"""How many pages FTS5 may merge in such a transaction, so that it keeps pace."""
+MERGED_PAGES_PER_PIECE = 64
+"""Pages that FTS5 merges in such a transaction, so that merging keeps pace with writing."""
 
-AT_ONCE = 20_000
-"""Letters that are indexed within a transaction that stores something; the rest is done later."""
+MAX_LETTERS_AT_ONCE = 20_000
+"""Letters that are indexed in the transaction that stores them; longer texts follow later."""
 
 
-Entry = tuple[int, list[str]]
-"""A message, by its ``seq``, and grams of it."""
+GramEntry = tuple[int, list[str]]
+"""The ``seq`` of a message, and some of its grams."""
 
-OVERHEAD = 100
-"""Letters that take as long as a statement without any."""
+STATEMENT_COST = 100
+"""The fixed cost of a statement, in letters that take as long."""
 
-MOST_NUMBERS = 500
-"""Values of one statement; SQLite has a limit."""
+MAX_PARAMETERS = 500
+"""Parameters of one statement; SQLite has a limit."""
 
 
 # ---------------------------------------------------------------- upkeep
 
 
-def add(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Index messages that are stored and have their final text: now, or soon where it is long."""
-    # As long as a conversation is hidden, its owner's tag is not known.
-    now, later = _divided(rows) if found.owner != HIDDEN else ([], list(rows))
+def index_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
+    """Index stored messages whose text is final: short ones now, long ones in the background."""
+    # A hidden conversation has no owner yet, so the owner's tag cannot be indexed.
+    now, later = _split_by_size(rows) if found.owner != HIDDEN else ([], list(rows))
     if now:
-        write(session, [(row.seq, grams(found, row)) for row in now])
-    _postpone(session, found, later, indexed=0)
+        add_grams(session, [(row.seq, message_grams(found, row)) for row in now])
+    _add_to_backlog(session, found, later, indexed=0)
 
 
-def drop(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Take messages out again at once; title and texts must be those that were indexed."""
-    lock(session, [row.seq for row in rows])
-    waiting = jobs(session, [row.seq for row in rows])
+def unindex_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
+    """Remove messages from the index; title and texts must be those that were indexed."""
+    lock_backlog(session, [row.seq for row in rows])
+    backlog = read_backlog(session, [row.seq for row in rows])
     entries = []
     for row in rows:
-        job = waiting.get(row.seq)
+        job = backlog.get(row.seq)
         title = job.title if job else found.title
-        entries.append((row.seq, grams(found, row, title)[: job.indexed if job else None]))
-    erase(session, entries)
-    for job in waiting.values():
+        entries.append((row.seq, message_grams(found, row, title)[: job.indexed if job else None]))
+    remove_grams(session, entries)
+    for job in backlog.values():
         session.delete(job)
     session.flush()
 
 
 def retitle(session: Session, found: Conversation, title: str) -> None:
-    """Change the title of a conversation, also with its first questions, which carry it."""
+    """Change the title of a conversation; it is indexed with the first questions."""
     first = (
         Message.conversation_id == found.id,
         Message.parent_id.is_(None),
         Message.status != "generating",
-        ~exists().where(IndexBacklog.seq == Message.seq),  # the others' work takes care of it
+        ~exists().where(
+            IndexBacklog.seq == Message.seq
+        ),  # those in the backlog get the new title later
     )
-    now = _short_enough(session, first)
+    now = _within_limit(session, first)
     later = select(Message.seq, null(), literal(found.title)).where(*first, Message.seq.not_in(now))
     columns = ["seq", "indexed", "title"]
     session.execute(insert(IndexBacklog).from_select(columns, later, include_defaults=False))
     rows = session.scalars(select(Message).where(Message.seq.in_(now))).all()
     if rows:
-        erase(session, [(row.seq, grams(found, row)) for row in rows])
+        remove_grams(session, [(row.seq, message_grams(found, row)) for row in rows])
     found.title = title
     if rows:
-        write(session, [(row.seq, grams(found, row)) for row in rows])
+        add_grams(session, [(row.seq, message_grams(found, row)) for row in rows])
 
 
-def _short_enough(session: Session, which: Sequence[ColumnElement[bool]]) -> list[int]:
-    """Those that can be indexed at once; what is long is not even read."""
-    room, numbers = AT_ONCE, []
+def _within_limit(session: Session, which: Sequence[ColumnElement[bool]]) -> list[int]:
+    """The messages that can be indexed at once; long texts are not even read."""
+    room, numbers = MAX_LETTERS_AT_ONCE, []
     sizes = select(Message.seq, func.length(Message.content)).where(*which).order_by(Message.seq)
     found = session.execute(sizes, execution_options={"yield_per": 16})
     for seq, size in found:
-        room -= size + OVERHEAD
+        room -= size + STATEMENT_COST
         if room < 0:
             break
         numbers.append(seq)
@@ -136,76 +140,76 @@ def _short_enough(session: Session, which: Sequence[ColumnElement[bool]]) -> lis
     return numbers
 
 
-def lock(session: Session, numbers: Sequence[int]) -> None:
-    """Wait for other servers that are indexing these messages, and keep them from it."""
-    for some in batched(sorted(numbers), MOST_NUMBERS):
+def lock_backlog(session: Session, numbers: Sequence[int]) -> None:
+    """Lock the backlog of these messages, so that no other server indexes them."""
+    for some in batched(sorted(numbers), MAX_PARAMETERS):
         wanted = select(IndexBacklog.seq).where(IndexBacklog.seq.in_(some))
         session.execute(wanted.order_by(IndexBacklog.seq).with_for_update())
 
 
-def grams(found: Conversation, row: Message, title: str | None = None) -> list[str]:
-    """What is indexed of a message; the grams that only the title has come last."""
+def message_grams(found: Conversation, row: Message, title: str | None = None) -> list[str]:
+    """The tags and grams of a message; those that only the title has come last."""
     tags = owner_tag(found.owner), conversation_tag(found.id)
-    return document(_text(found.title if title is None else title, row), *tags)
+    return text_grams(_indexed_text(found.title if title is None else title, row), *tags)
 
 
-def write(
-    session: Session, entries: Sequence[Entry], begun: Collection[int] = (), pages: int = 4
+def add_grams(
+    session: Session, entries: Sequence[GramEntry], begun: Collection[int] = (), pages: int = 4
 ) -> None:
-    """Put grams of messages into the index; of those in ``begun`` it has some already."""
+    """Add grams of messages to the index; it has some of the messages in ``begun`` already."""
     dialect = dialect_of(session)
     _execute(session, dialect.add, entries)
     if dialect.in_pieces:
-        _execute(session, dialect.drop, [(seq, []) for seq in begun])
-    _keep_up(session, pages)
+        _execute(session, dialect.delete, [(seq, []) for seq in begun])
+    _merge_segments(session, pages)
 
 
-def erase(
-    session: Session, entries: Sequence[Entry], staying: Collection[int] = (), pages: int = 4
+def remove_grams(
+    session: Session, entries: Sequence[GramEntry], staying: Collection[int] = (), pages: int = 4
 ) -> None:
-    """Take out grams that are in the index; of those in ``staying`` others remain there."""
+    """Remove grams from the index; other grams of the messages in ``staying`` remain."""
     dialect = dialect_of(session)
     if dialect.in_pieces:
         _execute(session, dialect.add, [(seq, []) for seq in staying])
         entries = [entry for entry in entries if entry[1]]
-    _execute(session, dialect.drop, entries)
-    _keep_up(session, pages)
+    _execute(session, dialect.delete, entries)
+    _merge_segments(session, pages)
 
 
-def _execute(session: Session, statement: TextClause, entries: Sequence[Entry]) -> None:
-    indexed = dialect_of(session).indexed
+def _execute(session: Session, statement: TextClause, entries: Sequence[GramEntry]) -> None:
+    indexed = dialect_of(session).index_value
     values = [{"seq": seq, "grams": indexed(found)} for seq, found in entries]
     if values:
-        # Not through the session, which takes as long as the database does: these are no objects.
+        # Not through the session: its overhead would double the time, and these are no objects.
         session.connection().execute(statement, values)
 
 
-def _keep_up(session: Session, pages: int) -> None:
-    if (upkeep := dialect_of(session).upkeep) is not None:
+def _merge_segments(session: Session, pages: int) -> None:
+    if (upkeep := dialect_of(session).merge) is not None:
         session.connection().execute(upkeep, {"pages": pages})
 
 
-def _divided(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
-    """Those that are short enough together to be indexed now, and those that are not."""
-    room = AT_ONCE
+def _split_by_size(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+    """The messages that are short enough together to be indexed now, and the others."""
+    room = MAX_LETTERS_AT_ONCE
     now: list[Message] = []
     later: list[Message] = []
     for row in rows:
-        room -= len(row.content) + OVERHEAD
+        room -= len(row.content) + STATEMENT_COST
         (now if room >= 0 else later).append(row)
     return now, later
 
 
-def jobs(session: Session, numbers: Sequence[int]) -> dict[int, IndexBacklog]:
-    """The work that is left to do for these messages."""
+def read_backlog(session: Session, numbers: Sequence[int]) -> dict[int, IndexBacklog]:
+    """The backlog rows of these messages, by ``seq``."""
     found: dict[int, IndexBacklog] = {}
-    for some in batched(numbers, MOST_NUMBERS):
+    for some in batched(numbers, MAX_PARAMETERS):
         rows = session.scalars(select(IndexBacklog).where(IndexBacklog.seq.in_(some)))
         found |= {job.seq: job for job in rows}
     return found
 
 
-def _postpone(
+def _add_to_backlog(
     session: Session, found: Conversation, rows: Sequence[Message], indexed: int | None
 ) -> None:
     values = [{"seq": row.seq, "indexed": indexed, "title": found.title} for row in rows]
@@ -214,18 +218,20 @@ def _postpone(
 
 
 def batched(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """The numbers, so many at a time."""
+    """The numbers in slices of ``size``."""
     return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 
-def _text(title: str, row: Message | Row[Any]) -> str:
+def _indexed_text(title: str, row: Message | Row[Any]) -> str:
     return row.content if row.parent_id else f"{row.content}\n{title}"
 
 
 # ---------------------------------------------------------------- search
 
 
-def find(session: Session, owner: str, query: str, limit: int, before: int | None) -> list[Match]:
+def find_matches(
+    session: Session, owner: str, query: str, limit: int, before: int | None
+) -> list[Match]:
     """A page of conversations, those with the newest match first.
 
     ``before`` is the ``seq`` of the last match seen. A query without a letter finds nothing.
@@ -233,30 +239,40 @@ def find(session: Session, owner: str, query: str, limit: int, before: int | Non
     wanted = words(query)
     if not wanted:
         return []
-    listed: set[str] = set()
-    page: list[Match] = []
-    candidates = _candidates(session, owner, [owner_tag(owner), *required(wanted)], before=before)
-    for row in candidates:
-        if row.conversation_id in listed or not holds(_text(row.title, row), wanted):
-            continue
-        listed.add(row.conversation_id)
-        if before is None or not _seen(session, owner, wanted, row.conversation_id, before):
-            page.append(Match(row.conversation_id, row.id, row.seq, row.content))
-        if len(page) == limit:
-            break
+    grams = [owner_tag(owner), *required_grams(wanted)]
+    candidates = _candidates(session, owner, grams, before=before)
+    matches = (
+        match
+        for match in _newest_matches(candidates, wanted)
+        if before is None
+        or not _was_on_earlier_page(session, owner, wanted, match.conversation_id, before)
+    )
+    page = list(islice(matches, limit))
     candidates.close()
     return page
 
 
-def _seen(
+def _newest_matches(candidates: Iterable[Row[Any]], wanted: Sequence[str]) -> Iterator[Match]:
+    """The newest match of each conversation."""
+    listed: set[str] = set()
+    for row in candidates:
+        if row.conversation_id not in listed and _matches(row, wanted):
+            listed.add(row.conversation_id)
+            yield Match(row.conversation_id, row.id, row.seq, row.content)
+
+
+def _matches(row: Row[Any], wanted: Sequence[str]) -> bool:
+    return contains_words(_indexed_text(row.title, row), wanted)
+
+
+def _was_on_earlier_page(
     session: Session, owner: str, wanted: list[str], conversation_id: str, since: int
 ) -> bool:
-    """Whether the conversation has a newer match, and so was on an earlier page."""
-    grams = [conversation_tag(conversation_id), *required(wanted)]
+    """Whether the conversation has a newer match, and therefore was on an earlier page."""
+    grams = [conversation_tag(conversation_id), *required_grams(wanted)]
     candidates = _candidates(session, owner, grams, since=since)
     found = any(
-        row.conversation_id == conversation_id and holds(_text(row.title, row), wanted)
-        for row in candidates
+        row.conversation_id == conversation_id and _matches(row, wanted) for row in candidates
     )
     candidates.close()
     return found
@@ -270,11 +286,11 @@ def _candidates(
     since: int = 0,
 ) -> Any:
     dialect = dialect_of(session)
-    asked = {
-        "grams": dialect.sought(grams),
+    values = {
+        "grams": dialect.query_value(grams),
         "before": NEWEST if before is None else before,
         "since": since,
         "owner": owner,
     }
     options = {"yield_per": READ_AHEAD}
-    return session.execute(dialect.candidates, asked, execution_options=options)
+    return session.execute(dialect.candidates, values, execution_options=options)

@@ -1,4 +1,4 @@
-"""Whole conversations, out of the database and into it."""
+"""Reads and stores whole conversations."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from app.conversations.store import conversations, search
 from app.storage.tables import Conversation, Message
 
 
-def everything(
+def read_conversation(
     session: Session, owner: str, conversation_id: str
 ) -> tuple[Conversation, Sequence[Message]]:
     """A conversation with all its messages, parents first; raises ConversationNotFound."""
-    found = conversations.owned(session, owner, conversation_id)
+    found = conversations.find_owned(session, owner, conversation_id)
     mine = select(Message).where(Message.conversation_id == found.id)
     return found, session.scalars(mine.order_by(Message.seq)).all()
 
 
-def add(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
+def add_messages(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
     """Store messages of a new conversation."""
     session.add_all(messages)
     session.flush()
-    search.add(session, made, messages)
+    search.index_messages(session, made, messages)

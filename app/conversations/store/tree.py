@@ -1,4 +1,4 @@
-"""Branches: the way from a message up to the root of its tree."""
+"""Branches: the path from a message up to the root of its tree."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class HistoryMessage:
     images: tuple[Attachment, ...] = ()
 
 
-def message(session: Session, conversation_id: str, message_id: str) -> Message:
+def find_message(session: Session, conversation_id: str, message_id: str) -> Message:
     """One message of a conversation; raises MessageNotFound."""
     values = {"conversation": conversation_id, "leaf": message_id}
-    # PostgreSQL refuses to look for a NUL.
+    # PostgreSQL refuses a NUL in a parameter.
     if "\0" in message_id or (found := session.scalar(_MESSAGE, values)) is None:
         raise MessageNotFound(message_id)
     return found
@@ -43,12 +43,14 @@ def branch(
 
 
 def history(session: Session, conversation_id: str, leaf_id: str | None) -> list[HistoryMessage]:
-    """All messages up to ``leaf_id``, oldest first, without questions that got no answer."""
+    """All messages up to ``leaf_id``, oldest first, without unanswered questions."""
     rows = session.execute(_HISTORY, _values(conversation_id, leaf_id, None))
-    return _answered([HistoryMessage(name, cast("Role", role), text) for name, role, text in rows])
+    return _without_unanswered(
+        [HistoryMessage(name, cast("Role", role), text) for name, role, text in rows]
+    )
 
 
-def _answered(history: list[HistoryMessage]) -> list[HistoryMessage]:
+def _without_unanswered(history: list[HistoryMessage]) -> list[HistoryMessage]:
     """Leave out empty answers and the questions before them."""
     kept: list[HistoryMessage] = []
     for message in history:
@@ -63,16 +65,16 @@ def _answered(history: list[HistoryMessage]) -> list[HistoryMessage]:
 def with_images(
     session: Session, conversation_id: str, history: Sequence[HistoryMessage], most: int
 ) -> list[HistoryMessage]:
-    """The same with their images: the last ``most`` with content, those before without."""
+    """Add the images to the messages: the last ``most`` with content, earlier ones without."""
     found: dict[str, tuple[Attachment, ...]] = {}
-    for use in images.uses(session, conversation_id):
+    for use in images.list_uses(session, conversation_id):
         found[use.message_id] = (*found.get(use.message_id, ()), use.image)
     if not found:
         return list(history)
     messages = [replace(message, images=found.get(message.id, ())) for message in history]
     hashes = [image.sha256 for message in messages for image in message.images]
     bare = max(0, len(hashes) - most)
-    contents = images.contents(session, set(hashes[bare:]))
+    contents = images.read_contents(session, set(hashes[bare:]))
     for at, message in enumerate(messages):
         kept = message.images[bare:]
         filled = [replace(image, content=contents[image.sha256]) for image in kept]
@@ -83,7 +85,7 @@ def with_images(
 
 # ---------------------------------------------------------------- statements
 
-# Made once: making them takes longer than running them.
+# Built once: building them takes longer than running them.
 
 _LONGEST = 2**31 - 1
 """More messages than any branch has."""
@@ -99,32 +101,32 @@ def _values(conversation_id: str, leaf_id: str | None, limit: int | None) -> dic
     return {"conversation": conversation_id, "leaf": leaf_id, "limit": limit}
 
 
-def _way() -> CTE:
+def _path() -> CTE:
     """Ids from the leaf upwards, with their distance from it."""
     start = select(Message.id, Message.parent_id, literal(0).label("depth")).where(
         Message.conversation_id == _CONVERSATION, Message.id == _LEAF
     )
-    way = start.cte("way", recursive=True)
+    path = start.cte("path", recursive=True)
     parent = aliased(Message)
-    up = select(parent.id, parent.parent_id, way.c.depth + 1).where(
+    up = select(parent.id, parent.parent_id, path.c.depth + 1).where(
         parent.conversation_id == _CONVERSATION,
-        parent.id == way.c.parent_id,
-        way.c.depth + 1 < bindparam("limit"),
+        parent.id == path.c.parent_id,
+        path.c.depth + 1 < bindparam("limit"),
     )
-    return way.union_all(up)
+    return path.union_all(up)
 
 
-_WAY = _way()
+_PATH = _path()
 _BRANCH = (
     select(Message)
     .options(defer(Message.prompt))
-    .join(_WAY, Message.id == _WAY.c.id)
+    .join(_PATH, Message.id == _PATH.c.id)
     .where(Message.conversation_id == _CONVERSATION)
-    .order_by(_WAY.c.depth.desc())
+    .order_by(_PATH.c.depth.desc())
 )
 _HISTORY = (
     select(Message.id, Message.role, func.coalesce(Message.prompt, Message.content))
-    .join(_WAY, Message.id == _WAY.c.id)
+    .join(_PATH, Message.id == _PATH.c.id)
     .where(Message.conversation_id == _CONVERSATION)
-    .order_by(_WAY.c.depth.desc())
+    .order_by(_PATH.c.depth.desc())
 )

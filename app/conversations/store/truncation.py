@@ -1,4 +1,4 @@
-"""Where the context window of a branch begins, as an earlier turn decided it."""
+"""Where the context window of a branch begins, as decided by an earlier turn."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _TRUNCATIONS = select(Truncation.message_id, Truncation.summary).where(
 
 @dataclass(frozen=True, slots=True)
 class WindowStart:
-    """The messages before ``at`` are left out of the window; ``summary`` stands for them."""
+    """The index of the window's first message; ``summary`` replaces the messages before it."""
 
-    at: int = 0
+    index: int = 0
     summary: str | None = None
 
 
@@ -35,7 +35,7 @@ def window_start(
     kind: TruncationKind,
     history: Sequence[HistoryMessage],
 ) -> WindowStart:
-    """The last truncation of that kind on a branch."""
+    """The last truncation of that kind on the branch ``history``."""
     values = {"conversation": conversation_id, "kind": kind}
     found = {row.message_id: row.summary for row in session.execute(_TRUNCATIONS, values)}
     for at in range(len(history), 0, -1):
@@ -44,14 +44,14 @@ def window_start(
     return WindowStart()
 
 
-def add(
+def add_truncation(
     session: Session,
     conversation_id: str,
     kind: TruncationKind,
     message_id: str,
     summary: str | None,
 ) -> None:
-    """Let later turns begin after ``message_id``."""
+    """Record that the windows of later turns begin after ``message_id``."""
     row = Truncation(
         conversation_id=conversation_id,
         message_id=message_id,

@@ -1,7 +1,7 @@
-"""One turn in the database: begun, kept alive while it runs, ended exactly once.
+"""One turn in the database: begun, saved while it runs, ended exactly once.
 
-The row of a running answer is ``generating`` and holds a lease. ``end`` writes its last word
-whoever asks; an answer whose maker died is ended by ``repair``.
+The row of a running answer has the status ``generating`` and holds a lease. ``end`` stores how the
+answer ended; ``fail_abandoned`` ends the answers of servers that died.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from app.provider.types import SeenImage
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message, Status
 
-LEASE = 15_000
-"""Milliseconds after which an answer without a sign of life counts as abandoned."""
+LEASE_MILLISECONDS = 15_000
+"""An answer whose lease was not renewed for this time counts as abandoned."""
 
 ABANDONED = "The server ended before the answer was complete."
 
-# Statements that every turn needs are made once: making them takes longer than running them.
+# Statements of every turn are built once: building them takes longer than running them.
 _OF_CONVERSATION = select(Message).where(Message.conversation_id == bindparam("conversation"))
 _RUNNING = _OF_CONVERSATION.where(Message.status == "generating").with_for_update()
 _ANSWER = _OF_CONVERSATION.where(Message.id == bindparam("id"))
-_HELD = _ANSWER.with_for_update()
+_ANSWER_FOR_UPDATE = _ANSWER.with_for_update()
 
 
 def begin(
@@ -43,37 +43,37 @@ def begin(
     target: GenerationTarget,
     attachments: Sequence[Attachment] = (),
 ) -> list[HistoryMessage]:
-    """Store the question and an answer that is being made; return the branch as it is now.
+    """Store the question and an empty answer; return the branch up to the question.
 
-    The question comes last. Raises ConversationNotFound, MessageNotFound, InvalidRequest for a
-    parent that is no answer, and ConversationBusy while another answer is being made.
+    Raises ConversationNotFound, MessageNotFound, InvalidRequest for a parent that is not an
+    answer, and ConversationBusy while another answer is being made.
     """
     earlier: list[Message] = []
     if request.conversation_id is None:
         found, earlier = _create(session, request, target)
-        parent = earlier[-1].id if earlier else None
+        parent_id = earlier[-1].id if earlier else None
     else:
-        found = _enter(session, target)
-        parent = _parent(session, found, request)
-    asked = _add_question(session, found, parent, request, target)
+        found = _lock_for_turn(session, target)
+        parent_id = _parent_id(session, found, request)
+    question = _add_question(session, found, parent_id, request, target)
     _add_answer(session, found, target)
-    images.attach(session, found.id, asked.id, attachments)
-    search.add(session, found, [*earlier, asked])
-    newest = HistoryMessage(asked.id, "user", target.question)
-    return [*(tree.history(session, found.id, parent) if parent else []), newest]
+    images.attach_images(session, found.id, question.id, attachments)
+    search.index_messages(session, found, [*earlier, question])
+    history = tree.history(session, found.id, parent_id) if parent_id else []
+    return [*history, HistoryMessage(question.id, "user", target.question)]
 
 
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
-    """Store a further answer to the target's question; otherwise like ``begin``."""
-    found = _enter(session, target)
+    """Store another answer to the target's question; otherwise like ``begin``."""
+    found = _lock_for_turn(session, target)
     _add_answer(session, found, target)
     return tree.history(session, found.id, target.question_id)
 
 
-def before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
+def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
     """The messages that ``begin`` would find before the question; stores nothing."""
-    found = conversations.owned(session, owner, request.conversation_id or "")
-    return tree.history(session, found.id, _parent(session, found, request))
+    found = conversations.find_owned(session, owner, request.conversation_id or "")
+    return tree.history(session, found.id, _parent_id(session, found, request))
 
 
 def _create(
@@ -81,52 +81,54 @@ def _create(
 ) -> tuple[Conversation, list[Message]]:
     """A new conversation with the messages of the request's history."""
     questions = (message.text for message in request.history if message.role == "user")
-    title = conversations.first_line(next(questions, request.message))
+    title = conversations.title_from_question(next(questions, request.message))
     made = conversations.create(
-        session, target.owner, target.conversation_id, title, target.defaults
+        session, target.owner, target.conversation_id, title, target.changed_defaults
     )
     rows: list[Message] = []
     for message in request.history:
         parent = rows[-1].id if rows else None
-        rows.append(_row(made, new_id(), parent, message.role, message.text))
+        rows.append(_new_message(made, new_id(), parent, message.role, message.text))
     session.add_all(rows)
     return made, rows
 
 
-def _enter(session: Session, target: GenerationTarget) -> Conversation:
-    found = conversations.owned(session, target.owner, target.conversation_id, alone=True)
+def _lock_for_turn(session: Session, target: GenerationTarget) -> Conversation:
+    found = conversations.find_owned(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
-    found.setup = {**found.setup, **target.defaults}
+    found.setup = {**found.setup, **target.changed_defaults}
     return found
 
 
-def _parent(session: Session, found: Conversation, request: TurnRequest) -> str | None:
+def _parent_id(session: Session, found: Conversation, request: TurnRequest) -> str | None:
     """The message that the question follows; raises MessageNotFound, InvalidRequest."""
     if isinstance(request.parent_id, Unset):
         return _last_answered(session, found)
     if request.parent_id is not None:
-        parent = tree.message(session, found.id, request.parent_id)
+        parent = tree.find_message(session, found.id, request.parent_id)
         if parent.role != "assistant":
             raise InvalidRequest("/parent_id", "A question follows an answer, not a question.")
     return request.parent_id
 
 
 def _last_answered(session: Session, found: Conversation) -> str | None:
-    """The active leaf, or the last answer above it that has a word in it.
+    """The active leaf, or the last answer above it that is not empty.
 
-    A question, and an answer that ended before its first word, are passed by: what is asked next
-    takes their place as a sibling.
+    Questions without an answer and empty answers are skipped: the next question becomes their
+    sibling.
     """
-    at = found.active_leaf_id
-    while at is not None:
-        leaf = tree.message(session, found.id, at)
-        if leaf.role == "assistant" and leaf.content:
-            return at
-        at = leaf.parent_id
+    message_id = found.active_leaf_id
+    while message_id is not None:
+        message = tree.find_message(session, found.id, message_id)
+        if message.role == "assistant" and message.content:
+            return message_id
+        message_id = message.parent_id
     return None
 
 
-def _row(found: Conversation, name: str, parent: str | None, role: str, content: str) -> Message:
+def _new_message(
+    found: Conversation, name: str, parent: str | None, role: str, content: str
+) -> Message:
     return Message(
         id=name,
         conversation_id=found.id,
@@ -146,24 +148,24 @@ def _add_question(
     request: TurnRequest,
     target: GenerationTarget,
 ) -> Message:
-    asked = _row(found, target.question_id, parent, "user", request.message)
+    asked = _new_message(found, target.question_id, parent, "user", request.message)
     asked.prompt = target.question if target.question != request.message else None
     session.add(asked)
     return asked
 
 
 def _add_answer(session: Session, found: Conversation, target: GenerationTarget) -> None:
-    answer = _row(found, target.answer_id, target.question_id, "assistant", "")
+    answer = _new_message(found, target.answer_id, target.question_id, "assistant", "")
     answer.status = "generating"
     answer.model = target.model.id
-    answer.lease_until = answer.created_at + LEASE
+    answer.lease_until = answer.created_at + LEASE_MILLISECONDS
     found.active_leaf_id = answer.id
     found.updated_at = answer.created_at
     session.add(answer)
     try:
         session.flush()
     except IntegrityError as error:
-        raise ConversationBusy from error  # another server was faster: the index one_turn
+        raise ConversationBusy from error  # the index one_turn: another server was faster
 
 
 def _require_idle(session: Session, found: Conversation) -> None:
@@ -171,26 +173,26 @@ def _require_idle(session: Session, found: Conversation) -> None:
         return
     if (row.lease_until or 0) > now():
         raise ConversationBusy
-    _abandon(session, found, row)
+    _fail_abandoned(session, found, row)
 
 
 # ---------------------------------------------------------------- while it runs
 
 
-def keep(session: Session, conversation_id: str, answer_id: str, text: str) -> bool | None:
-    """Store the text so far and renew the lease; say whether to stop, None if it is gone."""
-    row = _held(session, conversation_id, answer_id)
+def save_progress(session: Session, conversation_id: str, answer_id: str, text: str) -> bool | None:
+    """Store the text so far and renew the lease; whether to stop, None if the answer is gone."""
+    row = _lock_answer(session, conversation_id, answer_id)
     if row is None:
         return None
     if row.status == "generating":
         row.content = text
-        row.lease_until = now() + LEASE
+        row.lease_until = now() + LEASE_MILLISECONDS
     return row.stopping
 
 
-def ask_to_stop(session: Session, owner: str, conversation_id: str) -> str | None:
-    """Mark the running answer as to be stopped; return its id, None if none is running."""
-    conversations.owned(session, owner, conversation_id)
+def request_stop(session: Session, owner: str, conversation_id: str) -> str | None:
+    """Mark the running answer to be stopped; return its id, None if none is running."""
+    conversations.find_owned(session, owner, conversation_id)
     running = (
         update(Message)
         .where(Message.conversation_id == conversation_id, Message.status == "generating")
@@ -200,15 +202,15 @@ def ask_to_stop(session: Session, owner: str, conversation_id: str) -> str | Non
     return session.scalar(running)
 
 
-def status(session: Session, conversation_id: str, answer_id: str) -> str | None:
+def answer_status(session: Session, conversation_id: str, answer_id: str) -> str | None:
     """The status of the answer; None if it is gone."""
     row = session.scalar(_ANSWER, {"conversation": conversation_id, "id": answer_id})
     return row.status if row else None
 
 
-def _held(session: Session, conversation_id: str, answer_id: str) -> Message | None:
-    """The answer, locked: between reading and writing it nobody else writes it."""
-    return session.scalar(_HELD, {"conversation": conversation_id, "id": answer_id})
+def _lock_answer(session: Session, conversation_id: str, answer_id: str) -> Message | None:
+    """Lock the answer, so that no other transaction changes it."""
+    return session.scalar(_ANSWER_FOR_UPDATE, {"conversation": conversation_id, "id": answer_id})
 
 
 # ---------------------------------------------------------------- its end
@@ -216,7 +218,7 @@ def _held(session: Session, conversation_id: str, answer_id: str) -> Message | N
 
 @dataclass(frozen=True, slots=True)
 class TurnEnding:
-    """The last word on an answer."""
+    """How an answer ended."""
 
     status: Status
     text: str
@@ -233,13 +235,13 @@ def end(
     ending: TurnEnding,
     context: dict[str, Any] | None,
 ) -> bool:
-    """Store it; False when the conversation has been deleted meanwhile."""
-    found = conversations.held(session, conversation_id)
-    row = _held(session, conversation_id, answer_id)
+    """Store how an answer ended; False if the conversation has been deleted meanwhile."""
+    found = conversations.lock_conversation(session, conversation_id)
+    row = _lock_answer(session, conversation_id, answer_id)
     if found is None or row is None:
         return False
-    if row.status != "generating":  # given up as abandoned: this is the better ending
-        search.drop(session, found, [row])
+    if row.status != "generating":  # it counted as abandoned and is indexed already
+        search.unindex_messages(session, found, [row])
     row.status = ending.status
     row.content = ending.text
     row.finish_reason = ending.finish_reason
@@ -247,41 +249,41 @@ def end(
     row.context = context
     row.error = ending.error
     if ending.seen:
-        images.see(session, conversation_id, answer_id, ending.seen)
-    _seal(session, found, row)
+        images.record_seen_images(session, conversation_id, answer_id, ending.seen)
+    _finish(session, found, row)
     return True
 
 
-def _seal(session: Session, found: Conversation, row: Message) -> None:
+def _finish(session: Session, found: Conversation, row: Message) -> None:
     row.finished_at = found.updated_at = now()
     row.lease_until = None
     row.stopping = False
     session.flush()
-    search.add(session, found, [row])
+    search.index_messages(session, found, [row])
 
 
-def _abandon(session: Session, found: Conversation, row: Message) -> None:
+def _fail_abandoned(session: Session, found: Conversation, row: Message) -> None:
     row.status = "failed"
     row.error = ABANDONED
-    _seal(session, found, row)
+    _finish(session, found, row)
 
 
-def repair(session: Session, *, all_of_them: bool) -> int:
-    """End the answers whose makers died; all that run, if the caller knows to be alone."""
+def fail_abandoned(session: Session, *, all_running: bool) -> int:
+    """Store abandoned answers as failed; with ``all_running``, every running answer."""
     running = select(Conversation, Message).join(
         Message, Message.conversation_id == Conversation.id
     )
     dead = running.where(Message.status == "generating")
-    if not all_of_them:
+    if not all_running:
         dead = dead.where(Message.lease_until < now())
-    # Where another has the lock, somebody is ending the answer already.
+    # A locked answer is being ended by another transaction already.
     found = session.execute(dead.with_for_update(key_share=True, skip_locked=True)).all()
     for conversation, row in found:
-        _abandon(session, conversation, row)
+        _fail_abandoned(session, conversation, row)
     return len(found)
 
 
 def any_abandoned(session: Session) -> bool:
-    """Whether ``repair`` would find something."""
+    """Whether there are abandoned answers."""
     expired = select(Message.seq).where(Message.status == "generating", Message.lease_until < now())
     return session.scalar(expired.limit(1)) is not None

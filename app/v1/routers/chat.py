@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from app.chat.completion import chat_model, collect, prompt_of
+from app.chat.completion import build_prompt, collect, find_chat_model
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v1.services import translate
@@ -36,10 +36,10 @@ async def chat(
     The model sees `system`, then `history`, then `message`. Nothing is stored: send the history
     again with each request. Only `message` is required. Hanging up stops the model.
     """
-    card = await chat_model(pool, body.model)
+    card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
-    prompt = prompt_of(asked, owner, settings.max_history_length)
+    prompt = build_prompt(asked, owner, settings.max_history_length)
     completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, completion)
-    # Ready bytes: the framework would validate the answer a second time.
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")

@@ -1,4 +1,4 @@
-"""The list of models, as clients see it."""
+"""The list of models, as v1 shows it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.provider.pool.pool import ModelPool
 from app.v1.models.models import Model, ModelList
 
 FORMATS = frozenset(get_args(Model.model_fields["format"].annotation))
-"""The formats that the contract names: a client of it need not understand any other."""
+"""The formats of v1's contract: its clients need not understand any other."""
 
 
 async def list_models(pool: ModelPool) -> ModelList:
-    """Every model in a format of ``FORMATS``, with what its engine is doing."""
+    """Every model in a format of ``FORMATS``, with the state of its engine."""
     cards = await asyncio.to_thread(pool.cards)
     known = [card for card in cards if card.format in FORMATS]
-    return ModelList(models=[Model(**described(card, pool)) for card in known])
+    return ModelList(models=[Model(**model_fields(card, pool)) for card in known])
 
 
-def described(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
+def model_fields(card: ModelCard, pool: ModelPool) -> dict[str, Any]:
     """The fields that every version shows of a model."""
     state = pool.state(card.id)
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import cast
 
-from app.chat.completion import Completion, new_id
+from app.chat.completion import Completion, new_answer_id
 from app.chat.request import SAMPLING_FIELDS, ChatRequest, SamplingOptions
 from app.provider import types
 from app.v1.models import chat as wire
@@ -13,7 +13,7 @@ from app.v1.models.chat import AnswerMessage, ChatAnswer, FinishReason, Usage
 
 
 def chat_request(body: wire.ChatRequest) -> ChatRequest:
-    """What the body asks for."""
+    """The request of a body."""
     return ChatRequest(
         message=body.message,
         history=messages(body.history),
@@ -29,7 +29,7 @@ def messages(turns: list[wire.Turn]) -> tuple[types.Message, ...]:
 
 
 def sampling_options(body: wire.SamplingFields) -> SamplingOptions:
-    """The options that the body names."""
+    """The options that the body sets."""
     given = {name: getattr(body, name) for name in SAMPLING_FIELDS & body.model_fields_set}
     if "stop" in given:
         given["stop"] = tuple(given["stop"])
@@ -37,12 +37,12 @@ def sampling_options(body: wire.SamplingFields) -> SamplingOptions:
 
 
 def chat_answer(model: str, completion: Completion) -> ChatAnswer:
-    """A whole answer as it is sent."""
+    """A whole answer as v1 sends it."""
     return ChatAnswer(
-        id=new_id(),
+        id=new_answer_id(),
         model=model,
         message=AnswerMessage(content=completion.text),
-        # Engines never cancel by themselves.
+        # Never "cancelled": engines do not cancel answers.
         finish_reason=cast("FinishReason", completion.end.reason),
         usage=Usage(**asdict(completion.end.usage)),
     )

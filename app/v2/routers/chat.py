@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from app.chat.completion import chat_model, new_id, prompt_of
+from app.chat.completion import build_prompt, find_chat_model, new_answer_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatRequest
 from app.v1.services import translate
@@ -39,8 +39,8 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. Hanging up stops
     the model.
     """
-    card = await chat_model(pool, body.model)
+    card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
-    prompt = prompt_of(asked, owner, settings.max_history_length)
-    head = MessageEvent(id=new_id(), model=card.id)
+    prompt = build_prompt(asked, owner, settings.max_history_length)
+    head = MessageEvent(id=new_answer_id(), model=card.id)
     return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -1,7 +1,7 @@
 """A prompt template, as it stands in a file and on the wire.
 
 What needs Jinja, such as whether every name is declared, is checked by
-``app.templates.rendering.compiled``: a template is valid when both have passed it.
+``app.templates.rendering.compile_template``: a template is valid when both have passed it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
-from app.chat.completion import chat_model, collect, new_id
+from app.chat.completion import collect, find_chat_model, new_answer_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
 from app.v2.services.events import EventEncoder
 from app.v3.models.chat import ChatAnswer, ChatRequest
@@ -43,12 +43,12 @@ async def chat(
     may put text around the message, and sets sampling; `variables` fill it in. What the request
     itself sets wins over the template. Nothing is stored. Hanging up stops the model.
     """
-    card = await chat_model(pool, body.model)
+    card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
     completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
     answer = translate.chat_answer(card.id, body.template, completion)
-    # Ready bytes: the framework would validate the answer a second time.
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
@@ -74,8 +74,8 @@ async def chat_stream(
     happens before the model has accepted the question is a normal HTTP error. `template` and
     `variables` work as in `/chat`. Hanging up stops the model.
     """
-    card = await chat_model(pool, body.model)
+    card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
-    head = MessageEvent(id=new_id(), model=card.id, template=body.template)
+    head = MessageEvent(id=new_answer_id(), model=card.id, template=body.template)
     return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.chat.completion import prompt_of, require_history
+from app.chat.completion import build_prompt, require_history_length
 from app.chat.request import ChatRequest
 from app.provider.types import Prompt
 from app.templates.apply import apply
@@ -12,7 +12,7 @@ from app.templates.library import TemplateLibrary
 async def templated_prompt(
     request: ChatRequest, library: TemplateLibrary, owner: str, longest_history: int
 ) -> Prompt:
-    """Everything the engine needs; raises TemplateNotFound, InvalidRequest, RenderFailed."""
+    """The prompt of a request; raises TemplateNotFound, InvalidRequest, RenderFailed."""
     template = library.get(request.template) if isinstance(request.template, str) else None
-    require_history(request, longest_history)
-    return prompt_of(await apply(request, template), owner, longest_history)
+    require_history_length(request, longest_history)
+    return build_prompt(await apply(request, template), owner, longest_history)

@@ -16,7 +16,7 @@ from app.v3.models.template import Template as TemplateBody
 
 
 def chat_request(body: wire.ChatRequest) -> ChatRequest:
-    """What the body asks for."""
+    """The request of a body."""
     return ChatRequest(
         message=body.message,
         history=v1.messages(body.history),
@@ -29,7 +29,7 @@ def chat_request(body: wire.ChatRequest) -> ChatRequest:
 
 
 def chat_answer(model: str, template: str | None, completion: Completion) -> wire.ChatAnswer:
-    """A whole answer as it is sent."""
+    """A whole answer as v3 sends it."""
     return wire.ChatAnswer(**dict(v1.chat_answer(model, completion)), template=template)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from app.conversations.store.conversations import LONGEST_TITLE
+from app.conversations.store.conversations import MAX_TITLE_LENGTH
 from app.v1.models.chat import Usage
 from app.v3.models.template import Value
 from app.v4.models.chat import Context, FinishReason, Id
@@ -25,7 +25,7 @@ Title = Annotated[
     Plain,
     Field(
         min_length=1,
-        max_length=LONGEST_TITLE,
+        max_length=MAX_TITLE_LENGTH,
         json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
     ),
     AfterValidator(_not_blank),

@@ -43,8 +43,8 @@ async def conversations(
     newest `match` come first. `next_cursor` leads to the next page. A conversation that is used
     meanwhile moves to the front of the list; the others are neither left out nor repeated.
     """
-    page = await service.listed(database, owner, query, settings.page_size)
-    # Ready bytes: the framework would validate the answer a second time.
+    page = await service.list_conversations(database, owner, query, settings.page_size)
+    # A finished response: otherwise the framework would validate the answer again.
     return Response(page.model_dump_json(), media_type="application/json")
 
 
@@ -67,7 +67,7 @@ async def conversation(
     parents of `active_leaf_id`, `branch=all` gives every message in the order of making. An answer
     that is being made has the status `generating` and the text it had a second ago.
     """
-    found = await service.opened(database, owner, conversation_id, query)
+    found = await service.open_conversation(database, owner, conversation_id, query)
     return Response(found.model_dump_json(), media_type="application/json")
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from app.conversations.services import ConversationServices
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Services
-from app.templates.editing import Editor
+from app.templates.editing import TemplateEditor
 from app.templates.user_templates import UserTemplates
 from app.v3.models.template import Template
 from app.v3.services import translate
@@ -83,7 +83,9 @@ async def templates(
 
     Of an own one and a built-in of the same name the own one is shown: `source` tells.
     """
-    return await service.page(services, owner, query.length(settings.page_size), query.cursor)
+    return await service.list_templates(
+        services, owner, query.length(settings.page_size), query.cursor
+    )
 
 
 @router.get(
@@ -105,12 +107,12 @@ async def template(
     known = etags.parsed("If-None-Match", if_none_match)
     templates = UserTemplates(services.library, owner)
     found = await services.database.read(templates.active, name)
-    # What a name means depends on the key: no cache may show it to others, or without asking.
+    # The template depends on the API key: caches must not share it, and must revalidate it.
     headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
     if known and known.include(found.etag):
         return Response(status_code=304, headers=headers)
     response.headers.update(headers)
-    return service.current(found)
+    return service.current_template(found)
 
 
 @router.post(
@@ -135,10 +137,10 @@ async def create_template(
     in Jinja's language; names that `variables` does not declare are refused.
     """
     template = translate.template(body)
-    made = await Editor(services.database, services.library, owner).create(template)
+    made = await TemplateEditor(services.database, services.library, owner).create(template)
     response.headers["Location"] = f"{request.url.path}/{template.name}"
     response.headers["ETag"] = made.etag
-    return service.current(made)
+    return service.current_template(made)
 
 
 @router.put(
@@ -163,9 +165,9 @@ async def replace_template(
     template they began with until a request names it again.
     """
     editor = _editor(services, owner, if_match)
-    made = await editor.replace(service.edited(name, body))
+    made = await editor.replace(service.edited_template(name, body))
     response.headers["ETag"] = made.etag
-    return service.current(made)
+    return service.current_template(made)
 
 
 @router.delete(
@@ -204,7 +206,7 @@ async def template_versions(
     A built-in that you never replaced has no versions here.
     """
     length = query.length(settings.page_size)
-    return await service.versions(services, owner, name, length, query.cursor)
+    return await service.list_versions(services, owner, name, length, query.cursor)
 
 
 @router.post(
@@ -228,9 +230,9 @@ async def restore_template(
     """
     found = await _editor(services, owner, if_match).restore(name, version)
     response.headers["ETag"] = found.etag
-    return service.current(found)
+    return service.current_template(found)
 
 
-def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> Editor:
+def _editor(services: ConversationServices, owner: str, if_match: list[str]) -> TemplateEditor:
     known = etags.parsed("If-Match", if_match)
-    return Editor(services.database, services.library, owner, known)
+    return TemplateEditor(services.database, services.library, owner, known)

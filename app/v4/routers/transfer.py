@@ -61,7 +61,7 @@ async def export_conversation(
     the active branch, to be read: each message stands in a quote, or in a code block where it
     holds HTML, so that none can pass itself off as another.
     """
-    file = await service.exported(database, owner, conversation_id, query.format)
+    file = await service.export(database, owner, conversation_id, query.format)
     headers = {"Content-Disposition": attachment(file.name)}
     return Response(file.text, headers=headers, media_type=file.media_type)
 
@@ -93,6 +93,6 @@ async def import_conversation(
     It gets new ids and keeps its times. An answer that was being made is kept as stopped. The
     file may be as large as any body: MAX_REQUEST_BYTES.
     """
-    made = await service.imported(database, owner, body)
+    made = await service.import_file(database, owner, body)
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

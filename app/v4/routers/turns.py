@@ -11,7 +11,7 @@ from app.conversations.services import ConversationServices
 from app.conversations.start import ask_again, resolve
 from app.conversations.stop import stop
 from app.conversations.titles import find_title
-from app.conversations.token_count import TokenCount, count
+from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, Services
 from app.v2.services.events import EventEncoder
 from app.v4.models import turns as wire
@@ -126,4 +126,4 @@ async def tokens(
 
 async def _counted(services: ConversationServices, owner: str, body: ChatRequest) -> TokenCount:
     resolved = await resolve(services, owner, translate.turn_request(body))
-    return await count(services, owner, resolved)
+    return await count_tokens(services, owner, resolved)

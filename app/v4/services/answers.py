@@ -1,4 +1,4 @@
-"""A turn as clients see it: as a whole answer, or around a stream."""
+"""A turn as v4 shows it: as a whole answer, or in the events of a stream."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ async def whole_answer(turn: Turn) -> ChatAnswer:
 
 
 def answer(turn: Turn, completion: Completion) -> dict[str, Any]:
-    """Where a whole answer is stored, and its text."""
+    """The ids and the text of a whole answer."""
     return head(turn) | {"message": {"content": completion.text}}
 
 
 def head(turn: Turn) -> dict[str, Any]:
-    """What the ``message`` event says."""
+    """The fields of the ``message`` event."""
     target = turn.target
     return {
         "id": target.answer_id,
@@ -36,7 +36,7 @@ def head(turn: Turn) -> dict[str, Any]:
 
 
 def done(turn: Turn, end: End) -> dict[str, Any]:
-    """What the ``done`` event says; the usage of a stopped answer is not known."""
+    """The fields of the ``done`` event; the usage of a stopped answer is not known."""
     return {
         "finish_reason": end.reason,
         "usage": None if end.reason == "cancelled" else asdict(end.usage),
@@ -45,7 +45,7 @@ def done(turn: Turn, end: End) -> dict[str, Any]:
 
 
 def context(shown: Context) -> dict[str, Any]:
-    """What of the conversation the model was shown."""
+    """Which part of the conversation the model was shown."""
     return {
         "prompt_tokens": shown.prompt_tokens,
         "limit": shown.limit,

@@ -1,4 +1,4 @@
-"""Conversations as people look at them: listed, opened, changed, removed."""
+"""Lists, opens, changes and removes conversations."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from app.v4.models.conversations import (
 )
 
 
-async def listed(
+async def list_conversations(
     database: Database, owner: str, query: ConversationsQuery, page_size: int
 ) -> ConversationPage:
     """A page of an owner's conversations; raises InvalidRequest."""
     limit = query.limit or page_size
     if query.query is not None:
-        return await _searched(database, owner, query.query, query.cursor, limit)
+        return await _search(database, owner, query.query, query.cursor, limit)
     scope = ("conversations", owner)
     before = cursors.decode(query.cursor, *scope)
-    heads = await database.read(listing.newest, owner, limit + 1, before)
+    heads = await database.read(listing.list_conversations, owner, limit + 1, before)
     page = heads[:limit]
     last = CursorKey(page[-1].updated_at, page[-1].id) if len(heads) > limit else None
     return ConversationPage(
@@ -46,7 +46,7 @@ async def listed(
     )
 
 
-async def _searched(
+async def _search(
     database: Database, owner: str, query: str, cursor: str | None, limit: int
 ) -> ConversationPage:
     if not words(query):
@@ -54,7 +54,7 @@ async def _searched(
     scope = ("search", owner, query)
     before = cursors.decode(cursor, *scope)
     hits = await database.scan(
-        listing.found, owner, query, limit + 1, before.at if before else None
+        listing.search_conversations, owner, query, limit + 1, before.at if before else None
     )
     page = hits[:limit]
     last = CursorKey(page[-1].seq, "") if len(hits) > limit else None
@@ -79,7 +79,7 @@ def _listed(head: ConversationHead, match: Match | None) -> ListedConversation:
     )
 
 
-async def opened(
+async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
@@ -93,7 +93,7 @@ async def opened(
 
 @dataclass(frozen=True, slots=True)
 class MessagesPage:
-    """A conversation, some of its messages, and the cursor of those before them."""
+    """A conversation, some of its messages, and the cursor of the page before them."""
 
     conversation: Conversation
     messages: Sequence[Message]
@@ -109,12 +109,12 @@ async def messages_page(
     read = _branch if query.branch == "active" else _tree
     found, messages, older = await read(database, owner, conversation_id, query.limit, before)
     if before and not messages:
-        raise cursors.foreign()
+        raise cursors.invalid_cursor()
     return MessagesPage(found, messages, cursors.encode(older, *scope) if older else None)
 
 
 _Page = tuple[Conversation, Sequence[Message], CursorKey | None]
-"""A conversation, some of its messages, and the key of those before them."""
+"""A conversation, some of its messages, and the key of the page before them."""
 
 
 async def _branch(
@@ -136,12 +136,12 @@ async def _tree(
 
 
 def detail(found: Conversation) -> ConversationDetail:
-    """A conversation with all that it keeps to."""
+    """A conversation with its defaults."""
     return ConversationDetail.model_validate(detail_fields(found))
 
 
 def detail_fields(found: Conversation) -> dict[str, Any]:
-    """The same as fields of the wire model."""
+    """A conversation and its defaults as fields of the wire model."""
     defaults = found.setup
     template = defaults.get("template")
     return {
@@ -178,7 +178,7 @@ def message_fields(row: Message) -> dict[str, Any]:
 async def change(
     database: Database, owner: str, conversation_id: str, wanted: ConversationChange
 ) -> ConversationDetail:
-    """Set title and active leaf where given.
+    """Change the title or the active leaf.
 
     Raises ConversationNotFound, MessageNotFound, ConversationBusy.
     """

@@ -1,4 +1,4 @@
-"""Prompt templates of an owner as v4 shows and takes them."""
+"""Prompt templates of an owner, from and to v4's wire models."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from app.v4.models.templates import (
 
 NAMES = ("templates",)
 VERSIONS = ("template versions",)
-"""Which lists cursors belong to; the second is one for each name."""
+"""Scopes of the cursors; the versions of each name are a list of their own."""
 
 
-async def page(
+async def list_templates(
     services: ConversationServices, owner: str, limit: int, cursor: str | None
 ) -> TemplatePage:
-    """A part of the list, by name; raises InvalidRequest."""
+    """A page of templates, by name; raises InvalidRequest."""
     after = cursors.decode(cursor, *NAMES)
     templates = UserTemplates(services.library, owner)
     found = await services.database.read(templates.page, limit + 1, after.id if after else None)
-    shown = [current(each) for each in found[:limit]]
+    shown = [current_template(each) for each in found[:limit]]
     more = len(found) > limit
     return TemplatePage(
         templates=shown,
@@ -40,10 +40,10 @@ async def page(
     )
 
 
-async def versions(
+async def list_versions(
     services: ConversationServices, owner: str, name: str, limit: int, cursor: str | None
 ) -> VersionPage:
-    """A part of the history of a name, newest first; raises InvalidRequest, TemplateNotFound."""
+    """A page of versions of a name, newest first; raises InvalidRequest, TemplateNotFound."""
     scope = (*VERSIONS, name)
     before = cursors.decode(cursor, *scope)
     templates = UserTemplates(services.library, owner)
@@ -56,8 +56,8 @@ async def versions(
     )
 
 
-def current(template: ActiveTemplate) -> CurrentTemplate:
-    """What a name means now."""
+def current_template(template: ActiveTemplate) -> CurrentTemplate:
+    """The active template of a name."""
     at = template.updated_at
     return CurrentTemplate(
         **template.body,
@@ -67,8 +67,8 @@ def current(template: ActiveTemplate) -> CurrentTemplate:
     )
 
 
-def edited(name: str, edit: TemplateEdit) -> Template:
-    """The template of an edit; raises InvalidRequest where it has another name."""
+def edited_template(name: str, edit: TemplateEdit) -> Template:
+    """The template of an edit; raises InvalidRequest if its body has another name."""
     if "name" in edit.model_fields_set and edit.name != name:
         raise InvalidRequest("/name", f"The address says {name!r}: a template keeps its name.")
     return translate.template(edit.model_copy(update={"name": name}))

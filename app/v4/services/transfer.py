@@ -1,4 +1,4 @@
-"""Conversations as files: written by export, and checked and stored by import."""
+"""Exports conversations as files and imports them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.storage.database import Database
 from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat, milliseconds
-from app.templates.rendering import compiled
+from app.templates.rendering import compile_template
 from app.v3.models.template import Template as TemplateBody
 from app.v3.services import translate
 from app.v4.models.conversations import ConversationDetail
@@ -33,13 +33,13 @@ from app.v4.services.conversations import detail
 
 Format = Literal["json", "markdown"]
 
-LONGEST_NAME = 150
-"""Bytes of a file name without its ending; most systems take 255 in all."""
+MAX_NAME_BYTES = 150
+"""Bytes of a file name without its ending; most systems allow 255 in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file; the name is safe on any system."""
+    """A file to download; its name is valid on every system."""
 
     name: str
     media_type: str
@@ -49,13 +49,13 @@ class Download:
 # ---------------------------------------------------------------- export
 
 
-async def exported(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
+async def export(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
     """A conversation as a file; raises ConversationNotFound."""
     if form == "markdown":
         found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
         return Download(f"{file_name(found.title)}.md", "text/markdown", text)
-    found, rows = await database.scan(transfer.everything, owner, conversation_id)
+    found, rows = await database.scan(transfer.read_conversation, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
     return Download(f"{file_name(found.title)}.json", "application/json", text)
 
@@ -96,40 +96,40 @@ def _message(row: Message) -> dict[str, Any]:
 
 
 def file_name(title: str) -> str:
-    """The title without what some system refuses in a name, or shows as something else."""
+    """The title without characters that some system refuses or displays differently."""
     visible = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in title)
     name = " ".join(re.sub(r'[<>:"/\\|?*%]', " ", visible).split())
-    cut = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    cut = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
     return cut.strip(" .") or "conversation"
 
 
 # ---------------------------------------------------------------- import
 
 
-async def imported(database: Database, owner: str, file: Transfer) -> ConversationDetail:
-    """Store the file's conversation under new ids; raises InvalidRequest, with every mistake."""
-    made = await prepared(owner, file)
+async def import_file(database: Database, owner: str, file: Transfer) -> ConversationDetail:
+    """Store the file's conversation under new ids; raises InvalidRequest with every mistake."""
+    made = await prepare_import(owner, file)
     await store_import(database, made)
     return detail(made.conversation)
 
 
-async def prepared(owner: str, file: Transfer) -> ImportedConversation:
-    """Check the file and make its rows; raises InvalidRequest, with every mistake."""
-    return await asyncio.to_thread(_prepared, owner, file.conversation)
+async def prepare_import(owner: str, file: Transfer) -> ImportedConversation:
+    """Check the file and make its rows; raises InvalidRequest with every mistake."""
+    return await asyncio.to_thread(_prepare_import, owner, file.conversation)
 
 
-def _prepared(owner: str, source: TransferredConversation) -> ImportedConversation:
-    if mistakes := list(islice(_mistakes(source), MAX_FIELD_ERRORS)):
+def _prepare_import(owner: str, source: TransferredConversation) -> ImportedConversation:
+    if mistakes := list(islice(_field_errors(source), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
     if source.setup.template:
-        _check(source.setup.template)
+        _check_template(source.setup.template)
     names = {message.id: new_id() for message in source.messages}
     made = _conversation(owner, source, names)
     rows = [_row(made.id, message, names) for message in source.messages]
     return ImportedConversation(made, rows, names)
 
 
-def _mistakes(source: TransferredConversation) -> Iterator[FieldError]:
+def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
     before: set[str] = set()
     every = {message.id for message in source.messages}
     for at, message in enumerate(source.messages):
@@ -139,16 +139,16 @@ def _mistakes(source: TransferredConversation) -> Iterator[FieldError]:
         if message.parent_id is not None and message.parent_id not in before:
             missing = "no message before this one has this id"
             yield FieldError(pointer=f"{where}/parent_id", detail=missing)
-        yield from _misfits(message, where)
-        yield from _strangers(message.context, every, where)
+        yield from _role_errors(message, where)
+        yield from _unknown_ids(message.context, every, where)
         before.add(message.id)
     if source.active_leaf_id not in every and (every or source.active_leaf_id):
         missing = "must be the id of a message; null only where there are none"
         yield FieldError(pointer="/conversation/active_leaf_id", detail=missing)
 
 
-def _misfits(message: TransferredMessage, where: str) -> Iterator[FieldError]:
-    """What a question does not have, or an answer."""
+def _role_errors(message: TransferredMessage, where: str) -> Iterator[FieldError]:
+    """Mistakes in fields that only questions or only answers have."""
     if message.role == "assistant":
         if message.prompt is not None:
             yield FieldError(pointer=f"{where}/prompt", detail="only questions have a prompt")
@@ -162,7 +162,7 @@ def _misfits(message: TransferredMessage, where: str) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{where}/{name}", detail=f"only answers have {name}")
 
 
-def _strangers(
+def _unknown_ids(
     context: TransferredContext | None, every: set[str], where: str
 ) -> Iterator[FieldError]:
     if context is None:
@@ -174,11 +174,11 @@ def _strangers(
                 yield FieldError(pointer=pointer, detail="no message has this id")
 
 
-def _check(template: TemplateBody) -> None:
-    """Raises InvalidRequest where the template could not be used."""
+def _check_template(template: TemplateBody) -> None:
+    """Raise InvalidRequest if the template is not valid."""
     where = "/conversation/setup/template"
     try:
-        compiled(translate.template(template))
+        compile_template(translate.template(template))
     except InvalidRequest as error:
         found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
         moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]

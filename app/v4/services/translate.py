@@ -12,11 +12,11 @@ from app.v4.models import chat as wire
 from app.v4.models import turns
 
 _OPTIONAL = ("system", "template", "parent_id")
-"""Fields for which null and being left out are not the same."""
+"""Fields in which null does not mean the same as leaving them out."""
 
 
 def turn_request(body: wire.ChatRequest) -> TurnRequest:
-    """What the body asks for."""
+    """The request of a body."""
     given = body.model_fields_set
     optional: dict[str, Any] = {
         name: getattr(body, name) if name in given else UNSET for name in _OPTIONAL
@@ -29,25 +29,25 @@ def turn_request(body: wire.ChatRequest) -> TurnRequest:
         variables=body.variables,
         conversation_id=body.conversation_id,
         overflow=body.overflow,
-        waits=body.when_busy == "wait",
+        wait_when_busy=body.when_busy == "wait",
         **optional,
     )
 
 
 def options(body: wire.RegenerateRequest | None) -> TurnRequest:
-    """How a stored question is to be answered once more; the message is the stored one."""
+    """The options for answering a stored question again; it has no message of its own."""
     body = body or wire.RegenerateRequest()
     return TurnRequest(
         message="",
         model=body.model,
         sampling=v1.sampling_options(body),
         overflow=body.overflow,
-        waits=body.when_busy == "wait",
+        wait_when_busy=body.when_busy == "wait",
     )
 
 
 def stopped(conversation_id: str, answer: StoppedAnswer) -> turns.Stopped:
-    """What was stopped."""
+    """The answer that was stopped, as v4 sends it."""
     return turns.Stopped.model_validate(
         {
             "conversation_id": conversation_id,
@@ -58,7 +58,7 @@ def stopped(conversation_id: str, answer: StoppedAnswer) -> turns.Stopped:
 
 
 def token_count(counted: TokenCount) -> turns.TokenCount:
-    """How much of the context a request would take."""
+    """A token count as v4 sends it."""
     size = counted.size
     return turns.TokenCount(
         model=counted.model,

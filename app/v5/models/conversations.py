@@ -19,5 +19,5 @@ class StoredMessage(v4.StoredMessage):
 class ConversationMessages(v4.ConversationMessages):
     """A conversation and a page of its messages, oldest first."""
 
-    # Nobody adds to the list, so it may hold a narrower kind than that of v4.
+    # The list is never changed, so its items may have a narrower type than those of v4.
     messages: list[StoredMessage]  # type: ignore[assignment]

@@ -36,7 +36,7 @@ class Residence(WireModel):
 class ModelDetail(Model):
     """Everything that is known of one model."""
 
-    # Wider than what it extends: engines come without a new version of the API.
+    # Wider than in the base class: a new engine needs no new version of the API.
     format: str = Field(  # type: ignore[assignment]
         description="How it is stored.", examples=["gguf", "onnx", "mlx", "hf", "echo"]
     )

@@ -66,7 +66,7 @@ class TransferredMessage(v4.TransferredMessage):
 class TransferredConversation(v4.TransferredConversation):
     """A tree of messages."""
 
-    # Nobody adds to the list, so it may hold a narrower kind than that of v4.
+    # The list is never changed, so its items may have a narrower type than those of v4.
     messages: list[TransferredMessage] = Field(  # type: ignore[assignment]
         description="Of all branches, parents first."
     )
@@ -78,7 +78,7 @@ class TransferredConversation(v4.TransferredConversation):
 class Transfer(v4.Transfer):
     """The file."""
 
-    # Wider than what it extends: both versions are taken.
+    # Wider than in the base class: an import accepts both versions.
     version: Literal[1, 2] = Field(  # type: ignore[assignment]
         description="2 where there are pictures."
     )

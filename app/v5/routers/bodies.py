@@ -9,8 +9,7 @@ from typing import cast, get_args
 
 from fastapi import Request
 
-from app.chat.request import TurnRequest
-from app.conversations.ask_with_images import Choose, ask_with_images
+from app.conversations.ask_with_images import ask_with_images
 from app.conversations.turn import Turn
 from app.dependencies import VisionServices
 from app.errors import InvalidRequest
@@ -22,9 +21,6 @@ from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import FORM, chunks, media_type, read_json, require_json, validated
 from app.web.multipart import FILE_FIELDS, Form, FormReader
 from app.web.upload_budget import upload_budget
-
-ChooseFor = Callable[[TurnRequest], Choose]
-"""How the model is chosen for a request."""
 
 _TEXTS = frozenset(
     {
@@ -59,15 +55,18 @@ async def question(
 
 
 async def turn_of(
-    request: Request, vision: VisionServices, owner: str, choose: ChooseFor, *, forms: bool = False
+    request: Request, vision: VisionServices, owner: str, *, vision_only: bool = False
 ) -> Turn:
-    """The turn that a body asks for; the client hanging up ends the work on its pictures.
+    """The turn that a body asks for; the client hanging up ends the work on its images.
 
-    Raises what ``question`` and ``ask_with_images`` raise.
+    With ``vision_only`` the body may be a form, and only vision models are asked. Raises what
+    ``question`` and ``ask_with_images`` raise.
     """
-    async with question(request, vision.intake.policy, forms=forms) as asked:
-        turn, take = asked.request, asked.take(vision.intake)
-        asking = ask_with_images(vision.conversations, owner, turn, take, choose(turn))
+    async with question(request, vision.intake.policy, forms=vision_only) as asked:
+        decode = asked.decoder(vision.intake)
+        asking = ask_with_images(
+            vision.conversations, owner, asked.request, decode, vision_only=vision_only
+        )
         return await unless_disconnected(request.receive, asking)
 
 

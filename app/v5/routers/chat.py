@@ -6,7 +6,6 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import any_model
 from app.dependencies import Owner, Vision
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
@@ -21,7 +20,7 @@ from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])
 
-SEEING_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
+VISION_PROBLEMS = problems(*CHAT_ERRORS, 502, version=5)
 BODY = json_schema(ChatRequest, EXAMPLES)
 
 
@@ -29,7 +28,7 @@ BODY = json_schema(ChatRequest, EXAMPLES)
     "/chat",
     response_model=ChatAnswer,
     response_description="The whole answer, stored",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the whole answer",
 )
@@ -41,7 +40,7 @@ async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
     left out. Pictures for which neither the request nor the conversation names a model go to one
     that sees. Hanging up stops the model, and what it has said so far is kept.
     """
-    turn = await turn_of(request, vision, owner, lambda _: any_model)
+    turn = await turn_of(request, vision, owner)
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -49,7 +48,7 @@ async def chat(request: Request, vision: Vision, owner: Owner) -> Response:
 @router.post(
     "/chat/stream",
     response_class=Response,
-    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    responses=VISION_PROBLEMS | STREAM_DOCUMENTATION,
     openapi_extra=BODY,
     summary="Ask in a conversation that is kept, and get the answer as it is made",
 )
@@ -58,5 +57,5 @@ async def chat_stream(request: Request, vision: Vision, owner: Owner) -> EventSt
 
     The events are those of v4; `done` also tells what the model saw of the pictures.
     """
-    turn = await turn_of(request, vision, owner, lambda _: any_model)
+    turn = await turn_of(request, vision, owner)
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())

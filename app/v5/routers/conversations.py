@@ -35,7 +35,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 }
 
 FOREVER = {
-    # The hash is the name: what it names never changes, but not everybody may see it.
+    # The content behind a hash never changes, but only its owner may see it.
     "Cache-Control": "private, max-age=31536000, immutable",
     "Vary": "Authorization, X-API-Key",
     "X-Content-Type-Options": "nosniff",
@@ -62,7 +62,7 @@ async def conversation(
     parents of `active_leaf_id`, `branch=all` gives every message in the order of making. An answer
     that is being made has the status `generating` and the text it had a second ago.
     """
-    found = await service.opened(database, owner, conversation_id, query)
+    found = await service.open_conversation(database, owner, conversation_id, query)
     return Response(found.model_dump_json(), media_type="application/json")
 
 
@@ -83,7 +83,7 @@ async def conversation_images(
 
     One that was sent twice is listed twice and kept once.
     """
-    return await images.listed(database, owner, conversation_id, query, settings.page_size)
+    return await images.list_images(database, owner, conversation_id, query, settings.page_size)
 
 
 @router.get(
@@ -104,7 +104,7 @@ async def conversation_image(
     It carries nothing of the file that was sent but the picture.
     """
     known = etags.parsed("If-None-Match", if_none_match)
-    content = await images.given(database, owner, conversation_id, sha256)
+    content = await images.read_image(database, owner, conversation_id, sha256)
     headers = FOREVER | {"ETag": f'"{sha256}"'}
     if known and known.include(headers["ETag"]):
         return Response(status_code=304, headers=headers)

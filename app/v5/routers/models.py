@@ -37,7 +37,7 @@ async def models(pool: Pool) -> ModelDetailList:
 
     A file that was put there shows at once. `GET /models/{model}` also has the checksum.
     """
-    return await service.listed(pool)
+    return await service.list_models(pool)
 
 
 @router.get(
@@ -48,7 +48,7 @@ async def models(pool: Pool) -> ModelDetailList:
 )
 async def model(model: Model, pool: Pool, checksums: Checksums) -> ModelDetail:
     """Describe one model: its facts, its licence, its checksum, its state and its memory."""
-    return await service.detail(pool, checksums, model)
+    return await service.model_detail(pool, checksums, model)
 
 
 @router.post(
@@ -67,7 +67,7 @@ async def load_model(model: Model, pool: Pool) -> EventStream:
     """
     card = await pool.find(model)
     head = LoadMessageEvent(model=card.id)
-    encoder = EventEncoder(head.model_dump(), lambda _: service.loaded(pool, card))
+    encoder = EventEncoder(head.model_dump(), lambda _: service.loaded_fields(pool, card))
     return EventStream(encoder, pool.load(card.id))
 
 

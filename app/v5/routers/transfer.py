@@ -39,7 +39,7 @@ async def export_conversation(
     without pictures, to be read.
     """
     largest = settings.largest_request()
-    file = await service.exported(database, owner, conversation_id, query, largest)
+    file = await service.export(database, owner, conversation_id, query, largest)
     headers = {"Content-Disposition": attachment(file.name)}
     return Response(file.text, headers=headers, media_type=file.media_type)
 
@@ -62,7 +62,7 @@ async def import_conversation(
     pictures: MAX_VISION_REQUEST_BYTES.
     """
     async with json_body(request, Transfer) as file:
-        storing = service.imported(database, vision.intake, owner, file)
+        storing = service.import_file(database, vision.intake, owner, file)
         made = await unless_disconnected(request.receive, storing)
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

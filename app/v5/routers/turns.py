@@ -6,9 +6,9 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import any_model, resolve_with_images
+from app.conversations.ask_with_images import resolve_with_images
 from app.conversations.start import ask_again
-from app.conversations.token_count import TokenCount, count
+from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_OR_NOTHING, Owner, Services, Vision, VisionServices
 from app.v2.services.events import EventEncoder
 from app.v4.models import turns as wire
@@ -18,7 +18,7 @@ from app.v4.services.translate import options, token_count
 from app.v5.models.chat import ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import question
-from app.v5.routers.chat import BODY, SEEING_PROBLEMS
+from app.v5.routers.chat import BODY, VISION_PROBLEMS
 from app.v5.services.answers import done, whole_answer
 from app.v5.services.translate import Question
 from app.web.disconnect import unless_disconnected
@@ -31,7 +31,7 @@ router = APIRouter(tags=["chat"])
     "/conversations/{conversation_id}/messages/{message_id}/regenerate",
     response_model=ChatAnswer,
     response_description="The whole answer, stored",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     dependencies=[JSON_OR_NOTHING],
     summary="Answer a question once more",
 )
@@ -56,7 +56,7 @@ async def regenerate(
 @router.post(
     "/conversations/{conversation_id}/messages/{message_id}/regenerate/stream",
     response_class=Response,
-    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    responses=VISION_PROBLEMS | STREAM_DOCUMENTATION,
     dependencies=[JSON_OR_NOTHING],
     summary="Answer a question once more, and get the answer as it is made",
 )
@@ -74,7 +74,7 @@ async def regenerate_stream(
 
 @router.post(
     "/tokens",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     openapi_extra=BODY,
     summary="Count the tokens of a chat request",
 )
@@ -91,6 +91,6 @@ async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCo
 
 
 async def _counted(vision: VisionServices, owner: str, asked: Question) -> TokenCount:
-    services, take = vision.conversations, asked.take(vision.intake)
-    resolved = await resolve_with_images(services, owner, asked.request, take, any_model)
-    return await count(services, owner, resolved)
+    services, decode = vision.conversations, asked.decoder(vision.intake)
+    resolved = await resolve_with_images(services, owner, asked.request, decode)
+    return await count_tokens(services, owner, resolved)

@@ -6,7 +6,6 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.conversations.ask_with_images import vision_model
 from app.dependencies import AppSettings, Owner, Pool, Vision
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
@@ -15,7 +14,7 @@ from app.v5.models.chat import EXAMPLES, ChatAnswer
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.models.vision import VisionInfo
 from app.v5.routers.bodies import turn_of
-from app.v5.routers.chat import SEEING_PROBLEMS
+from app.v5.routers.chat import VISION_PROBLEMS
 from app.v5.services import vision as service
 from app.v5.services.answers import done, whole_answer
 from app.web.disconnect import unless_disconnected
@@ -31,7 +30,7 @@ BODY = json_or_form_schema(EXAMPLES)
     "/vision/chat",
     response_model=ChatAnswer,
     response_description="The whole answer, stored",
-    responses=SEEING_PROBLEMS,
+    responses=VISION_PROBLEMS,
     openapi_extra=BODY,
     summary="Ask about pictures, and get the whole answer",
 )
@@ -43,7 +42,7 @@ async def vision_chat(request: Request, vision: Vision, owner: Owner) -> Respons
     `conversation_id` are about the same pictures, without sending them again. `images` says of
     each what was sent, what is kept and what the model saw.
     """
-    turn = await turn_of(request, vision, owner, vision_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_only=True)
     answer = await unless_disconnected(request.receive, whole_answer(turn))
     return Response(answer.model_dump_json(), media_type="application/json")
 
@@ -51,7 +50,7 @@ async def vision_chat(request: Request, vision: Vision, owner: Owner) -> Respons
 @router.post(
     "/vision/chat/stream",
     response_class=Response,
-    responses=SEEING_PROBLEMS | STREAM_DOCUMENTATION,
+    responses=VISION_PROBLEMS | STREAM_DOCUMENTATION,
     openapi_extra=BODY,
     summary="Ask about pictures, and get the answer as it is made",
 )
@@ -60,7 +59,7 @@ async def vision_chat_stream(request: Request, vision: Vision, owner: Owner) -> 
 
     `prefill` events show the pictures being read; `done` says what the model saw.
     """
-    turn = await turn_of(request, vision, owner, vision_model, forms=True)
+    turn = await turn_of(request, vision, owner, vision_only=True)
     return EventStream(EventEncoder(head(turn), partial(done, turn)), turn.events())
 
 

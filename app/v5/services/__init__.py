@@ -1,1 +1,1 @@
-"""Services of v5."""
+"""What v5 does, free of HTTP."""

@@ -1,4 +1,4 @@
-"""A turn with images as clients see it: as a whole answer, or around a stream."""
+"""A turn with images as v5 shows it: as a whole answer, or in the events of a stream."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ async def whole_answer(turn: Turn) -> ChatAnswer:
 
 
 def done(turn: Turn, end: End) -> dict[str, Any]:
-    """What the ``done`` event says."""
+    """The fields of the ``done`` event."""
     fields = v4.done(turn, end)
     context = fields["context"] | {"images": [asdict(image) for image in turn.seen]}
-    return fields | {"context": context, "images": _asked(turn)}
+    return fields | {"context": context, "images": _question_images(turn)}
 
 
-def _asked(turn: Turn) -> list[dict[str, Any]]:
-    """The images of the question: those that the model was shown last."""
+def _question_images(turn: Turn) -> list[dict[str, Any]]:
+    """The images of the question, with their sizes in the prompt, which ends with them."""
     shown = turn.seen[len(turn.seen) - len(turn.images) :]
     return [
         stored_image(image) | {"seen": _size(shown[at]) if shown else None}

@@ -20,12 +20,12 @@ from app.v5.models.conversations import ConversationMessages
 from app.v5.services.images import stored_image
 
 
-async def opened(
+async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
     page = await v4.messages_page(database, owner, conversation_id, query)
-    # Read after the messages: images of a message are there as soon as it is, and stay.
+    # Read after the messages: a message is stored together with its images.
     images, seen = await database.read(_images, conversation_id)
     messages = [_message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]
     return ConversationMessages.model_validate(
@@ -47,8 +47,8 @@ def _message_fields(
 def _images(
     session: Session, conversation_id: str
 ) -> tuple[dict[str, list[Attachment]], dict[str, tuple[SeenImage, ...]]]:
-    """Images of questions, and those that were shown for answers, by the message's id."""
+    """Images of questions, and images that models saw for answers, by message id."""
     images: dict[str, list[Attachment]] = defaultdict(list)
-    for use in store.uses(session, conversation_id):
+    for use in store.list_uses(session, conversation_id):
         images[use.message_id].append(use.image)
-    return images, store.seen(session, conversation_id)
+    return images, store.read_seen_images(session, conversation_id)

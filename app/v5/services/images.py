@@ -1,4 +1,4 @@
-"""Pictures of conversations: taken in, listed and given."""
+"""Images of conversations: decoded, listed and read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app.conversations.errors import ImageNotFound
 from app.conversations.store import conversations
 from app.conversations.store import images as store
-from app.conversations.store.images import Attachment, ImagePosition, Original, Use
+from app.conversations.store.images import Attachment, ImagePosition, ImageUse, Original
 from app.media.errors import TooManyImages
 from app.media.image_source import Detail
 from app.media.intake import Intake
@@ -28,19 +28,19 @@ from app.v5.models.images import (
 from app.web.paging import PageQuery
 
 
-async def taken(
+async def decode_images(
     intake: Intake, sent: Sequence[SentImage], uploads: Sequence[Upload], detail: Detail
 ) -> tuple[Attachment, ...]:
-    """Take in the pictures of a question; raises what ``Intake.take_all`` raises."""
+    """Decode the images of a question; raises what ``Intake.take_all`` raises."""
     if len(sent) + len(uploads) > intake.policy.max_images:
         raise TooManyImages(len(sent) + len(uploads), intake.policy.max_images)
     pictures = await intake.take_all([image.source() for image in sent])
     images = [
-        attached(picture, _notes(image)) for picture, image in zip(pictures, sent, strict=True)
+        attachment(picture, _notes(image)) for picture, image in zip(pictures, sent, strict=True)
     ]
     for upload in uploads:
         picture = await intake.take_bytes(upload.content, upload.mime, detail)
-        images.append(attached(picture, ImageNotes()))
+        images.append(attachment(picture, ImageNotes()))
     return tuple(images)
 
 
@@ -48,24 +48,30 @@ def _notes(image: SentImage) -> ImageNotes:
     return ImageNotes(image.ocr, image.lens_keywords, image.lens_local_keywords)
 
 
-def attached(picture: Picture, notes: ImageNotes) -> Attachment:
-    """A picture as a question keeps it."""
+def attachment(picture: Picture, notes: ImageNotes) -> Attachment:
+    """A decoded image as it is stored with a question."""
     original = Original(
         picture.original_mime,
         picture.original_width,
         picture.original_height,
         picture.original_bytes,
     )
-    size = len(picture.content)
-    seen = (picture.sha256, picture.width, picture.height, size)
-    return Attachment(*seen, original, notes, picture.content)
+    return Attachment(
+        picture.sha256,
+        picture.width,
+        picture.height,
+        len(picture.content),
+        original,
+        notes,
+        picture.content,
+    )
 
 
 # ---------------------------------------------------------------- on the wire
 
 
 def stored_image(image: Attachment) -> dict[str, Any]:
-    """A kept image as fields of the wire model."""
+    """A stored image as fields of the wire model."""
     return {
         "sha256": image.sha256,
         "width": image.width,
@@ -76,7 +82,7 @@ def stored_image(image: Attachment) -> dict[str, Any]:
     }
 
 
-async def listed(
+async def list_images(
     database: Database, owner: str, conversation_id: str, query: PageQuery, page_size: int
 ) -> ImagePage:
     """A page of a conversation's images; raises ConversationNotFound, InvalidRequest."""
@@ -100,25 +106,25 @@ def _cursor(position: ImagePosition, *scope: str) -> str:
 
 def _position(key: CursorKey) -> ImagePosition:
     if not key.id.isdecimal() or len(key.id) > 9:
-        raise cursors.foreign()
+        raise cursors.invalid_cursor()
     return ImagePosition(key.at, int(key.id))
 
 
 def _page(
     session: Session, owner: str, conversation_id: str, limit: int, after: ImagePosition | None
-) -> list[Use]:
-    found = conversations.owned(session, owner, conversation_id)
-    return store.page(session, found.id, limit, after)
+) -> list[ImageUse]:
+    found = conversations.find_owned(session, owner, conversation_id)
+    return store.list_uses_page(session, found.id, limit, after)
 
 
-async def given(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
-    """The PNG; raises ConversationNotFound, ImageNotFound."""
+async def read_image(database: Database, owner: str, conversation_id: str, sha256: str) -> bytes:
+    """The PNG of an image; raises ConversationNotFound, ImageNotFound."""
     return await database.read(_content, owner, conversation_id, sha256)
 
 
 def _content(session: Session, owner: str, conversation_id: str, sha256: str) -> bytes:
-    found = conversations.owned(session, owner, conversation_id)
-    content = None if "\0" in sha256 else store.content(session, found.id, sha256)
+    found = conversations.find_owned(session, owner, conversation_id)
+    content = None if "\0" in sha256 else store.read_content(session, found.id, sha256)
     if content is None:
         raise ImageNotFound(sha256)
     return content

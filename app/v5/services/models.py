@@ -1,4 +1,4 @@
-"""Models as v5 describes them."""
+"""Models as v5 shows them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from app.v5.models.models import (
 )
 
 HASHING_SECONDS = 2.0
-"""How long an answer waits for a checksum that is not known yet."""
+"""How long a response waits for a checksum that is not known yet."""
 
 
-async def listed(pool: ModelPool) -> ModelDetailList:
-    """Everything on disk, with what its engine is doing; without checksums."""
+async def list_models(pool: ModelPool) -> ModelDetailList:
+    """Every model on disk with the state of its engine, without checksums."""
     cards = await asyncio.to_thread(pool.cards)
     await pool.measured()
     return ModelDetailList(models=_details(pool, cards))
 
 
-async def detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
-    """Everything that is known of one model; raises ModelNotFound, ModelConflict."""
+async def model_detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
+    """All details of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
     sha256 = await checksums.of(card, HASHING_SECONDS)
     await pool.measured()
     return _details(pool, [card])[0].model_copy(update={"sha256": sha256})
 
 
-def loaded(pool: ModelPool, card: ModelCard) -> dict[str, object]:
-    """The same as data of the last event of a load."""
+def loaded_fields(pool: ModelPool, card: ModelCard) -> dict[str, object]:
+    """The details of a model as data of the last event of a load."""
     return _details(pool, [card])[0].model_dump()
 
 
 async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
-    """Say what loading the model would take; raises ModelNotFound, ModelConflict."""
+    """What loading the model would take; raises ModelNotFound, ModelConflict."""
     limits = _limits(pool.limits, request)
     card = await pool.find(model)
     estimate, decision = await pool.plan(card.id, limits)
@@ -88,7 +88,7 @@ def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
 
 def _detail(pool: ModelPool, card: ModelCard, entry: LedgerEntry | None) -> ModelDetail:
     return ModelDetail(
-        **v1.described(card, pool),
+        **v1.model_fields(card, pool),
         name=card.name,
         version=card.version,
         aliases=list(card.aliases),

@@ -1,4 +1,4 @@
-"""Downloads as v5 describes them."""
+"""Downloads as v5 shows them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from app.web.error_codes import kind_of
 
 
 def pull_jobs(jobs: Iterable[DownloadJob]) -> PullJobs:
-    """Describe downloads, in the order they are given in."""
+    """Downloads in the given order."""
     return PullJobs(jobs=[pull_job(job) for job in jobs])
 
 
 def pull_job(job: DownloadJob) -> PullJob:
-    """Describe one download as it is now."""
+    """The current state of one download."""
     plan, speed = job.plan, job.speed()
     return PullJob(
         id=job.id,

@@ -1,4 +1,4 @@
-"""Conversations with their pictures as files."""
+"""Exports conversations with their images as files and imports them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.conversations.imports import store_import
 from app.conversations.store import images, transfer
-from app.conversations.store.images import Attachment, Original, Use
+from app.conversations.store.images import Attachment, ImageUse, Original
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
 from app.media.image_source import ImageSource
 from app.media.intake import Intake
@@ -33,10 +33,10 @@ from app.v5.models.transfer import (
     TransferredMessage,
     TransferredSeen,
 )
-from app.v5.services.images import attached
+from app.v5.services.images import attachment
 
-ROOM = 2**20
-"""Bytes of a file that are left for everything but its pictures."""
+RESERVED_BYTES = 2**20
+"""Bytes of a file that are reserved for everything but its images."""
 
 
 # ---------------------------------------------------------------- export
@@ -44,35 +44,37 @@ ROOM = 2**20
 
 @dataclass(frozen=True, slots=True)
 class ExportedConversation:
-    """A conversation with all its messages, and what belongs to its pictures."""
+    """A conversation with all its messages and images."""
 
     conversation: Conversation
     messages: Sequence[Message]
-    uses: list[Use]
+    uses: list[ImageUse]
     seen: dict[str, tuple[SeenImage, ...]]
     contents: dict[str, bytes]
 
 
-async def exported(
+async def export(
     database: Database, owner: str, conversation_id: str, query: ExportQuery, largest: int
 ) -> Download:
-    """A conversation as a file, which an import of ``largest`` bytes can take.
+    """A conversation as a file that an import of up to ``largest`` bytes accepts.
 
-    Raises ConversationNotFound, and InvalidRequest for more pictures than that.
+    Raises ConversationNotFound, and InvalidRequest for more images than that.
     """
     if query.format == "markdown" or not query.images:
-        return await v4.exported(database, owner, conversation_id, query.format)
-    whole = await database.scan(_everything, owner, conversation_id, largest - ROOM)
+        return await v4.export(database, owner, conversation_id, query.format)
+    whole = await database.scan(
+        _read_conversation, owner, conversation_id, largest - RESERVED_BYTES
+    )
     text = await asyncio.to_thread(_json, whole)
     name = v4.file_name(whole.conversation.title)
     return Download(f"{name}.json", "application/json", text)
 
 
-def _everything(
+def _read_conversation(
     session: Session, owner: str, conversation_id: str, most: int
 ) -> ExportedConversation:
-    found, rows = transfer.everything(session, owner, conversation_id)
-    uses = images.uses(session, conversation_id)
+    found, rows = transfer.read_conversation(session, owner, conversation_id)
+    uses = images.list_uses(session, conversation_id)
     sizes = {use.image.sha256: use.image.size for use in uses}
     if sum(sizes.values()) * 4 // 3 > most or len(sizes) > MOST_IMAGES:
         raise InvalidRequest(
@@ -80,7 +82,10 @@ def _everything(
             f"The conversation's {len(sizes)} images take {sum(sizes.values())} bytes, too many "
             "for one file: export it with images=false and get them one by one.",
         )
-    seen, contents = images.seen(session, conversation_id), images.contents(session, sizes.keys())
+    seen, contents = (
+        images.read_seen_images(session, conversation_id),
+        images.read_contents(session, sizes.keys()),
+    )
     return ExportedConversation(found, rows, uses, seen, contents)
 
 
@@ -90,7 +95,7 @@ def _json(whole: ExportedConversation) -> str:
         file["version"] = 2
         conversation = file["conversation"]
         conversation["messages"] = [
-            message | _pictures(whole, message["id"]) for message in conversation["messages"]
+            message | _image_fields(whole, message["id"]) for message in conversation["messages"]
         ]
         conversation["images"] = [
             {"sha256": name, "base64": base64.b64encode(content).decode()}
@@ -99,7 +104,7 @@ def _json(whole: ExportedConversation) -> str:
     return v4.to_json(Transfer.model_validate(file))
 
 
-def _pictures(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
+def _image_fields(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
     mine = [use.image for use in whole.uses if use.message_id == message_id]
     used = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
     seen = [asdict(one) for one in whole.seen.get(message_id, ())]
@@ -109,33 +114,39 @@ def _pictures(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- import
 
 
-async def imported(
+async def import_file(
     database: Database, intake: Intake, owner: str, file: Transfer
 ) -> ConversationDetail:
-    """Store the file's conversation under new ids, its pictures taken in like any others.
+    """Store the file's conversation under new ids; its images are decoded like all others.
 
-    Raises InvalidRequest, with every mistake, and what ``Intake.take`` raises.
+    Raises InvalidRequest with every mistake, and what ``Intake.take`` raises.
     """
-    made = await v4.prepared(owner, file)
-    if mistakes := list(islice(_mistakes(file), MAX_FIELD_ERRORS)):
+    made = await v4.prepare_import(owner, file)
+    if mistakes := list(islice(_field_errors(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    taken: dict[str, Attachment] = {}
-    for picture in file.conversation.images:
-        whole = await intake.take(ImageSource(base64=picture.base64))
-        taken[picture.sha256] = attached(whole, ImageNotes())
-    sources = {made.names[one.id]: one for one in file.conversation.messages}
-    add = partial(_add, sources=sources, taken=taken)
+    decoded = await _decode_images(intake, file)
+    sources = {made.new_ids[one.id]: one for one in file.conversation.messages}
+    add = partial(_add_messages, sources=sources, decoded=decoded)
 
     def size(row: Message) -> int:
-        return len(row.content) + _bytes(sources[row.id], taken)
+        return len(row.content) + _image_bytes(sources[row.id], decoded)
 
     await store_import(database, made, add, size)
     return detail(made.conversation)
 
 
-def _mistakes(file: Transfer) -> Iterator[FieldError]:
+async def _decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment]:
+    """The images of a file by the hashes that it names."""
+    decoded: dict[str, Attachment] = {}
+    for image in file.conversation.images:
+        picture = await intake.take(ImageSource(base64=image.base64))
+        decoded[image.sha256] = attachment(picture, ImageNotes())
+    return decoded
+
+
+def _field_errors(file: Transfer) -> Iterator[FieldError]:
     conversation = file.conversation
-    known = {picture.sha256 for picture in conversation.images}
+    known = {image.sha256 for image in conversation.images}
     if len(known) < len(conversation.images):
         yield FieldError(pointer="/conversation/images", detail="a picture is there twice")
     if conversation.images and file.version == 1:
@@ -147,56 +158,60 @@ def _mistakes(file: Transfer) -> Iterator[FieldError]:
         if message.seen and message.role == "user":
             yield FieldError(pointer=f"{where}/seen", detail="only answers have seen images")
         for field in ("images", "seen"):
-            yield from _strangers(getattr(message, field), known, f"{where}/{field}")
+            yield from _unknown_hashes(getattr(message, field), known, f"{where}/{field}")
 
 
-def _strangers(named: Sequence[Any], known: set[str], where: str) -> Iterator[FieldError]:
+def _unknown_hashes(named: Sequence[Any], known: set[str], where: str) -> Iterator[FieldError]:
     for at, one in enumerate(named):
         if one.sha256 not in known:
             missing = "no picture of the file has this hash"
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _bytes(message: TransferredMessage, taken: dict[str, Attachment]) -> int:
-    """Of the pictures of a message."""
-    return sum(taken[one.sha256].size for one in message.images)
+def _image_bytes(message: TransferredMessage, decoded: dict[str, Attachment]) -> int:
+    """The bytes of a message's images."""
+    return sum(decoded[one.sha256].size for one in message.images)
 
 
-def _add(
+def _add_messages(
     session: Session,
     found: Conversation,
     rows: Sequence[Message],
     *,
     sources: dict[str, TransferredMessage],
-    taken: dict[str, Attachment],
+    decoded: dict[str, Attachment],
 ) -> None:
-    """Store messages with their pictures."""
-    transfer.add(session, found, rows)
+    """Store messages with their images."""
+    transfer.add_messages(session, found, rows)
     used = {one.sha256 for row in rows for one in sources[row.id].images}
-    images.keep(session, [taken[name] for name in used])
+    images.store_contents(session, [decoded[name] for name in used])
     for row in rows:
-        images.refer(session, found.id, row.id, _attached(sources[row.id], taken))
+        images.add_uses(session, found.id, row.id, _attachments(sources[row.id], decoded))
         if seen := sources[row.id].seen:
-            images.see(session, found.id, row.id, _seen(seen, taken))
+            images.record_seen_images(session, found.id, row.id, _seen_images(seen, decoded))
 
 
-def _attached(message: TransferredMessage, taken: dict[str, Attachment]) -> list[Attachment]:
-    return [_as_sent(taken[one.sha256], one) for one in message.images]
+def _attachments(message: TransferredMessage, decoded: dict[str, Attachment]) -> list[Attachment]:
+    return [_attachment(decoded[one.sha256], one) for one in message.images]
 
 
-def _as_sent(picture: Attachment, sent: TransferredImage) -> Attachment:
+def _attachment(image: Attachment, sent: TransferredImage) -> Attachment:
     notes = ImageNotes(sent.ocr, sent.lens_keywords, sent.lens_local_keywords)
     original = Original(sent.mime, sent.width, sent.height, sent.bytes)
     return Attachment(
-        picture.sha256,
-        picture.width,
-        picture.height,
-        picture.size,
-        original if sent.bytes else picture.original,
+        image.sha256,
+        image.width,
+        image.height,
+        image.size,
+        original if sent.bytes else image.original,
         notes,
-        picture.content,
+        image.content,
     )
 
 
-def _seen(seen: Sequence[TransferredSeen], taken: dict[str, Attachment]) -> list[SeenImage]:
-    return [SeenImage(taken[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen]
+def _seen_images(
+    seen: Sequence[TransferredSeen], decoded: dict[str, Attachment]
+) -> list[SeenImage]:
+    return [
+        SeenImage(decoded[one.sha256].sha256, one.width, one.height, one.tokens) for one in seen
+    ]

@@ -1,4 +1,4 @@
-"""Between v5's wire models and the domain: turns with images."""
+"""From v5's wire models to the domain: questions with images."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from app.chat.request import TurnRequest
-from app.conversations.ask_with_images import TakeImages
+from app.conversations.ask_with_images import DecodeImages
 from app.media.image_source import Detail
 from app.media.intake import Intake
 from app.media.picture import Upload
 from app.v4.services.translate import turn_request
 from app.v5.models.chat import ChatRequest
-from app.v5.services.images import taken
+from app.v5.services.images import decode_images
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question as it was sent: a body, or a form with files of that ``detail``."""
+    """A question as the client sent it: a JSON body, or a form with files of that ``detail``."""
 
     body: ChatRequest
     uploads: tuple[Upload, ...] = field(default=(), repr=False)
@@ -25,11 +25,11 @@ class Question:
 
     @property
     def request(self) -> TurnRequest:
-        """What is asked, without the images."""
+        """The request without the images."""
         return turn_request(self.body)
 
-    def take(self, intake: Intake) -> TakeImages | None:
-        """What decodes the images; None where there are none."""
+    def decoder(self, intake: Intake) -> DecodeImages | None:
+        """A function that decodes the images; None if there are none."""
         if not self.body.images and not self.uploads:
             return None
-        return partial(taken, intake, self.body.images, self.uploads, self.detail)
+        return partial(decode_images, intake, self.body.images, self.uploads, self.detail)

@@ -1,4 +1,4 @@
-"""Which models see, and what may be sent to them."""
+"""The vision models, and the limits of images."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from app.media.policy import MediaPolicy
 from app.provider.card import ModelCard, Vision
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
-from app.v1.services.models import described
+from app.v1.services.models import model_fields
 from app.v5.models.vision import ImageRules, VisionInfo, VisionModel
 
 
 async def info(pool: ModelPool, policy: MediaPolicy, largest: int) -> VisionInfo:
-    """Everything on disk that sees, with the bounds of pictures and of bodies."""
+    """Every vision model on disk, with the limits of images and of bodies."""
     cards = await asyncio.to_thread(pool.cards)
     return VisionInfo(
         default_model=await _default(pool),
@@ -33,7 +33,7 @@ async def info(pool: ModelPool, policy: MediaPolicy, largest: int) -> VisionInfo
 
 
 async def _default(pool: ModelPool) -> str | None:
-    """None where the setting names no vision model: requests that need it are refused."""
+    """The default vision model; None if there is none or the setting names another model."""
     try:
         card = await pool.find_vision()
     except (ModelNotFound, ModelConflict):
@@ -45,7 +45,7 @@ def _model(pool: ModelPool, card: ModelCard, vision: Vision, policy: MediaPolicy
     return VisionModel(
         id=card.id,
         name=card.name,
-        state=described(card, pool)["state"],
+        state=model_fields(card, pool)["state"],
         max_images=max_images(card, policy.max_images),
         max_pixels=vision.max_pixels or None,
         min_tokens=vision.min_tokens or None,
