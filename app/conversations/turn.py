@@ -190,7 +190,7 @@ class Turn:
             case End(reason=reason, usage=usage):
                 self._retracted = event.retracted
                 await self._end(TurnEnding("complete", self.text, reason, asdict(usage)))
-                return TurnEnd(reason, usage, context=self.context)
+                return TurnEnd(reason, usage, self._retracted, context=self.context)
         return event
 
     @property
@@ -236,7 +236,7 @@ class Turn:
         await self._end(TurnEnding("stopped", self.text, "cancelled"))
         begun = self._started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)
-        return TurnEnd("cancelled", usage, context=self.context)
+        return TurnEnd("cancelled", usage, self._retracted, context=self.context)
 
     async def _failed(self, error: Exception) -> None:
         known = isinstance(error, (AppError, ProviderError))
