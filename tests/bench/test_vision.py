@@ -147,7 +147,7 @@ def test_every_engine_has_its_targets() -> None:
     assert {("vision.gguf.right", "≥", 95.0, None), ("vision.mlx.right", "≥", 95.0, None)} <= aims
 
 
-def test_the_generated_eyes_belong_to_their_model(
+def test_the_generated_mmproj_belongs_to_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(qwen2_vl, "DEPTH", 1)

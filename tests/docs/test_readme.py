@@ -39,14 +39,16 @@ def run(command: list[str]) -> str:
 
 @pytest.mark.parametrize("block", blocks("bash"))
 def test_curl_examples(block: str, server: httpx.Client) -> None:
-    said = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
-    assert '"finish_reason":"stop"' in said.replace('": "', '":"')
+    output = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
+    assert '"finish_reason":"stop"' in output.replace('": "', '":"')
 
 
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_examples(block: str, server: httpx.Client) -> None:
-    said = run([sys.executable, "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
-    assert len(said.strip()) > 10
+    output = run(
+        [sys.executable, "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))]
+    )
+    assert len(output.strip()) > 10
 
 
 def test_there_are_examples_in_both_languages() -> None:

@@ -17,7 +17,7 @@ LONG = "one two three four five " * 8_000
 """Takes the echo engine some seconds."""
 
 
-def said(client: httpx.Client, message: str = "hi", **options: Any) -> dict[str, Any]:
+def chat(client: httpx.Client, message: str = "hi", **options: Any) -> dict[str, Any]:
     answer = client.post(CHAT, json={"message": message} | options)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

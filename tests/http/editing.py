@@ -38,7 +38,7 @@ def names(client: httpx.Client, **query: Any) -> list[str]:
     return [each["name"] for each in answer.json()["templates"]]
 
 
-def said(client: httpx.Client, **body: Any) -> str:
+def reply_text(client: httpx.Client, **body: Any) -> str:
     answer = client.post("/api/v4/chat", json={"message": "hi"} | body)
     assert answer.status_code == 200, answer.text
     text: str = answer.json()["message"]["content"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.http.chatting import LONG, STREAM, said
+from tests.http.chatting import LONG, STREAM, chat
 
 URL = "/api/v4/conversations"
 GONE = "00000000-0000-0000-0000-000000000000"
@@ -19,8 +19,8 @@ PAGE_SIZE = 7
 
 def found(answer: httpx.Response, status: int = 200) -> dict[str, Any]:
     assert answer.status_code == status, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    body: dict[str, Any] = answer.json()
+    return body
 
 
 def opened(client: httpx.Client, conversation: str, **query: Any) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def listed(client: httpx.Client, **query: Any) -> list[str]:
 
 
 def refused(answer: httpx.Response, status: int, code: str, pointer: str | None = None) -> None:
-    told = found(answer, status)
-    assert told["code"] == code
+    body = found(answer, status)
+    assert body["code"] == code
     if pointer is not None:
-        assert [error["pointer"] for error in told["errors"]] == [pointer]
+        assert [error["pointer"] for error in body["errors"]] == [pointer]
 
 
 def brought(client: httpx.Client, title: str) -> str:
@@ -70,12 +70,12 @@ def imported(client: httpx.Client, title: str, messages: list[dict[str, str]]) -
 
 def forest(client: httpx.Client) -> dict[str, Any]:
     """Two first questions; under the first answer two questions. Letter → answer."""
-    one = said(client, "A")
+    one = chat(client, "A")
     where = {"conversation_id": one["conversation_id"]}
-    below = said(client, "B", **where)
-    beside = said(client, "C", parent_id=one["message_id"], **where)
-    apart = said(client, "D", parent_id=None, **where)
-    last = said(client, "E", **where)
+    below = chat(client, "B", **where)
+    beside = chat(client, "C", parent_id=one["message_id"], **where)
+    apart = chat(client, "D", parent_id=None, **where)
+    last = chat(client, "E", **where)
     return {"A": one, "B": below, "C": beside, "D": apart, "E": last}
 
 

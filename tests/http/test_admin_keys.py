@@ -68,8 +68,8 @@ def test_everybody_else_may_use_it(
     keyed: httpx.Client, unkeyed: httpx.Client, method: str, path: str
 ) -> None:
     for client, key in ((keyed, USER), (keyed, ADMIN), (unkeyed, {}), (unkeyed, USER)):
-        status, told = code(client, method, path, key)
-        assert (status, told) in {(200, ""), (404, "pull-not-found")}
+        status, error = code(client, method, path, key)
+        assert (status, error) in {(200, ""), (404, "pull-not-found")}
         assert client.post("/api/v5/chat", json=ASK, headers=key).status_code == 200
 
 

@@ -100,7 +100,7 @@ RELEASED = json.loads((Path(__file__).parent / "problems.json").read_text())
 """Every sample as clients of v1 to v5 have always got it; a new error adds a line."""
 
 
-def told(error: Exception) -> dict[str, Any]:
+def rendered(error: Exception) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(bytes(problem_details.render(error, "r1").body))
     return body
 
@@ -125,7 +125,7 @@ def test_every_row_becomes_a_problem(sample: Exception) -> None:
     answer = problem_details.render(sample, "r1")
     assert answer.status_code == status
     assert answer.media_type == "application/problem+json"
-    body = told(sample)
+    body = rendered(sample)
     assert (body["status"], body["code"], body["request_id"]) == (status, code, "r1")
     assert body["type"] == "about:blank"
     assert body["title"]
@@ -150,12 +150,12 @@ def test_errors_name_no_address_of_an_api() -> None:
 
 @pytest.mark.parametrize("status", FRAMEWORK)
 def test_errors_of_the_framework_have_codes_too(status: int) -> None:
-    body = told(HTTPException(status, "x"))
+    body = rendered(HTTPException(status, "x"))
     assert (body["status"], body["code"]) == (status, FRAMEWORK[status])
 
 
 def test_context_overflow_tells_both_numbers() -> None:
-    body = told(provider.ContextOverflow(5000, 4096))
+    body = rendered(provider.ContextOverflow(5000, 4096))
     assert (body["needed"], body["limit"]) == (5000, 4096)
 
 
@@ -168,12 +168,12 @@ def test_busy_says_when_to_come_back(error: Exception, seconds: str) -> None:
 
 
 def test_our_bugs_keep_their_message() -> None:
-    assert "secret" not in json.dumps(told(ValueError("a secret")))
+    assert "secret" not in json.dumps(rendered(ValueError("a secret")))
 
 
 def test_a_made_up_field_name_cannot_break_the_answer() -> None:
     found = {"loc": ("body", "a/~\ud800" + "x" * 1000), "msg": "no", "type": "extra_forbidden"}
-    (field,) = told(RequestValidationError([found] * 3))["errors"][:1]
+    (field,) = rendered(RequestValidationError([found] * 3))["errors"][:1]
     assert field["pointer"].startswith("/a~1~0\\ud800xxx")
     assert len(field["pointer"]) < 200
 

@@ -13,8 +13,8 @@ import pytest
 from h11 import _abnf
 
 from app.web.h11_patterns import CHUNK, HEADER
+from tests.cpu_time import unit
 from tests.http import wire
-from tests.pace import unit
 
 ASK = json.dumps({"message": "hello"}).encode()
 START = b"POST /api/v1/chat HTTP/1.1\r\n" + wire.HOST + wire.JSON

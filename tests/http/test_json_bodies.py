@@ -94,7 +94,7 @@ def ask(client: httpx.Client, route: str, body: bytes, kind: str | None = JSON) 
     return client.post(route, content=body, headers={} if kind is None else {"Content-Type": kind})
 
 
-def said(answer: httpx.Response) -> str:
+def content_of(answer: httpx.Response) -> str:
     assert answer.status_code == 200, answer.text
     body = answer.json()
     message: str = body["content"] if "content" in body else body["message"]["content"]
@@ -110,7 +110,7 @@ def refused(answer: httpx.Response) -> dict[str, Any]:
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("body", READ.values(), ids=READ)
 def test_every_version_reads_every_encoding(echo: httpx.Client, route: str, body: bytes) -> None:
-    assert said(ask(echo, route, body)) == TEXT
+    assert content_of(ask(echo, route, body)) == TEXT
 
 
 @pytest.mark.parametrize("body", FAULTY.values(), ids=FAULTY)
@@ -128,7 +128,7 @@ def test_every_version_refuses_alike(echo: httpx.Client, body: bytes) -> None:
 def test_parameters_of_the_type_change_nothing(echo: httpx.Client, kind: str) -> None:
     """JSON names no charset (RFC 8259, section 11): the bytes say how they are written."""
     for route in ROUTES:
-        assert said(ask(echo, route, BODY.encode(), kind)) == TEXT
+        assert content_of(ask(echo, route, BODY.encode(), kind)) == TEXT
 
 
 @pytest.mark.parametrize("kind", OTHER_TYPES)

@@ -180,9 +180,9 @@ def test_an_error_after_the_patience_is_the_one_of_an_http_answer(
     assert answer.status_code == 200
     *_, last = parsed(answer.text)
     expected = ask(client, route, "syntax").json()
-    for told in (last.data, expected):
+    for problem in (last.data, expected):
         for own in ("request_id", "conversation_id", "message_id"):
-            told.pop(own, None)
+            problem.pop(own, None)
     assert (last.name, last.data) == ("error", expected)
     assert expected["status"] == 409
 

@@ -16,10 +16,10 @@ def lines_of(answer: httpx.Response, caplog: pytest.LogCaptureFixture) -> list[s
     """What was logged of an answer; the line comes shortly after the answer itself."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        said = [
+        messages = [
             record.getMessage() for record in caplog.records if record.name == "app.web.request_log"
         ]
-        if found := [line for line in said if line.endswith(answer.headers["x-request-id"])]:
+        if found := [line for line in messages if line.endswith(answer.headers["x-request-id"])]:
             return found
         time.sleep(0.01)
     return []

@@ -184,10 +184,10 @@ def test_the_dashboard_asks_for_what_there_is(expression: str, server: httpx.Cli
     asked = set(NAME.findall(expression))
     assert asked <= names(samples)
     labels = {label for _, pairs in samples for label, _ in pairs} | {"instance"}
-    told = [
+    used_labels = [
         found.strip() for pair in LABELS.findall(expression) for found in ",".join(pair).split(",")
     ]
-    assert set(filter(None, told)) <= labels
+    assert set(filter(None, used_labels)) <= labels
     assert expression.count("(") == expression.count(")")
 
 

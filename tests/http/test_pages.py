@@ -36,8 +36,8 @@ def test_every_version_can_be_chosen(echo: httpx.Client, path: str) -> None:
 
 
 def test_home_is_json_for_programs(echo: httpx.Client) -> None:
-    told = echo.get("/").json()
-    flat = [told["links"]["docs"], told["links"]["redoc"], *told["links"]["openapi"].values()]
+    home = echo.get("/").json()
+    flat = [home["links"]["docs"], home["links"]["redoc"], *home["links"]["openapi"].values()]
     assert all(echo.get(link).status_code == 200 for link in flat)
 
 

@@ -92,14 +92,14 @@ def test_uvicorn_starts_the_factory(empty_models: Path, tmp_path: Path) -> None:
         command, cwd=ROOT, env=settings(empty_models, tmp_path), stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stderr is not None
-        said = ""
-        while "Uvicorn running on" not in said:
-            said += server.stderr.readline()
-            assert server.poll() is None, said
+        output = ""
+        while "Uvicorn running on" not in output:
+            output += server.stderr.readline()
+            assert server.poll() is None, output
         server.terminate()
         rest = server.stderr.read()
-    assert "127.0.0.1" in said
-    assert "MAX_HEADER_BYTES, HEADER_TIMEOUT_SECONDS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS" in said
+    assert "127.0.0.1" in output
+    assert "MAX_HEADER_BYTES, HEADER_TIMEOUT_SECONDS, KEEP_ALIVE_SECONDS, MAX_CONNECTIONS" in output
     assert "Traceback" not in rest
     assert server.returncode in {0, -15}
 
@@ -120,13 +120,13 @@ def served(models: Path, folder: Path, soft: int, hard: int) -> Iterator[tuple[h
     limited = f"import resource as r; r.setrlimit(r.RLIMIT_NOFILE, ({soft}, {hard}))"
     script = f"{limited}; from app.cli.serve import main; main()"
     with (
-        log.open("w") as said,
+        log.open("w") as log_file,
         subprocess.Popen(
             [sys.executable, "-c", script],
             cwd=ROOT,
             env=settings(models, folder),
             stdout=subprocess.PIPE,
-            stderr=said,
+            stderr=log_file,
             text=True,
         ) as server,
     ):

@@ -28,17 +28,17 @@ def starter() -> Iterator[httpx.Client]:
 
 def answer(starter: httpx.Client, question: str) -> str:
     greedy: dict[str, Any] = {"message": question, "temperature": 0, "max_tokens": 40}
-    said = starter.post("/api/v1/chat", json=greedy)
-    assert said.status_code == 200, said.text
-    text: str = said.json()["message"]["content"]
+    response = starter.post("/api/v1/chat", json=greedy)
+    assert response.status_code == 200, response.text
+    text: str = response.json()["message"]["content"]
     return text
 
 
 def test_it_is_the_default_and_answers(starter: httpx.Client) -> None:
-    said = starter.post("/api/v1/chat", json={"message": QUESTIONS[0]}).json()
-    assert said["model"] == "starter"
-    assert said["message"]["content"]
-    assert said["usage"]["prompt_tokens"] > 0
+    body = starter.post("/api/v1/chat", json={"message": QUESTIONS[0]}).json()
+    assert body["model"] == "starter"
+    assert body["message"]["content"]
+    assert body["usage"]["prompt_tokens"] > 0
 
 
 def test_every_example_in_the_docs_runs_on_it(starter: httpx.Client) -> None:
@@ -46,10 +46,10 @@ def test_every_example_in_the_docs_runs_on_it(starter: httpx.Client) -> None:
     for path in ("/api/v2/chat", "/api/v2/chat/stream"):
         content = paths[path]["post"]["requestBody"]["content"]["application/json"]
         for example in content["examples"].values():
-            said = starter.post(path, json=example["value"])
-            assert said.status_code == 200, said.text
+            response = starter.post(path, json=example["value"])
+            assert response.status_code == 200, response.text
             if path.endswith("stream"):
-                assert parsed(said.text)[-1].name == "done"
+                assert parsed(response.text)[-1].name == "done"
 
 
 def test_32_at_once_answer_as_each_would_alone(starter: httpx.Client) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from app import versions
 from tests.conftest import serving
 from tests.http.events import parsed
-from tests.http.seeing import CHAT, STREAM, URL, asked, fetched
+from tests.http.vision import CHAT, STREAM, URL, asked, fetched
 from tests.media.files import saved
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -51,9 +51,9 @@ def test_an_uploaded_picture_is_answered_correctly(
     answer = client.post(CHAT, data={"message": QUESTION, "temperature": "0"}, files=files).json()
     assert answer["model"] == "starter-vision"
     assert f"{colour} {shape}" in answer["message"]["content"]
-    (told,) = answer["images"]
-    assert told["seen"]["tokens"] == told["seen"]["width"] * told["seen"]["height"] // 28**2
-    assert answer["usage"]["prompt_tokens"] > told["seen"]["tokens"]
+    (image,) = answer["images"]
+    assert image["seen"]["tokens"] == image["seen"]["width"] * image["seen"]["height"] // 28**2
+    assert answer["usage"]["prompt_tokens"] > image["seen"]["tokens"]
 
 
 def test_a_later_question_needs_no_second_upload(client: httpx.Client) -> None:
@@ -74,16 +74,16 @@ def test_every_example_of_the_documentation_runs_on_it(client: httpx.Client) -> 
     for path in (CHAT, STREAM):
         content = paths[path]["post"]["requestBody"]["content"]["application/json"]
         for example in content["examples"].values():
-            said = client.post(path, json=example["value"])
-            assert said.status_code == 200, said.text
+            response = client.post(path, json=example["value"])
+            assert response.status_code == 200, response.text
             if path == STREAM:
-                assert parsed(said.text)[-1].name == "done"
+                assert parsed(response.text)[-1].name == "done"
     circle = client.post(CHAT, json=content["examples"]["picture"]["value"]).json()
     assert "red circle" in circle["message"]["content"]
 
 
 def test_info_says_what_it_takes(client: httpx.Client) -> None:
-    told = client.get("/api/v5/vision/info").json()
-    (model,) = [one for one in told["models"] if one["id"] == "starter-vision"]
-    assert told["default_model"] == "starter-vision"
+    info = client.get("/api/v5/vision/info").json()
+    (model,) = [one for one in info["models"] if one["id"] == "starter-vision"]
+    assert info["default_model"] == "starter-vision"
     assert (model["min_tokens"], model["max_tokens"], model["problem"]) == (8, 49, None)

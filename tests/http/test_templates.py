@@ -56,10 +56,10 @@ def broken(folder: Path, text: str) -> str:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BrokenTemplate) as error:
         load(folder, parsed_template)
-    told = str(error.value)
-    assert told.startswith(f"{path}")
-    assert "\n" not in told
-    return told.removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
+    message = str(error.value)
+    assert message.startswith(f"{path}")
+    assert "\n" not in message
+    return message.removeprefix(str(path)).removeprefix(": ").removeprefix(", ")
 
 
 def test_a_good_file_is_read(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "text", "told"),
+    ("line", "text", "expected"),
     [
         (4, '  "system": "Speak"', "line 5: Expecting ',' delimiter."),
         (4, '  "system": "Speak\n",', "line 4: Invalid control character at."),
@@ -120,9 +120,9 @@ def test_a_good_file_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_a_broken_file_is_named_with_the_pointer_to_the_mistake(
-    tmp_path: Path, line: int, text: str, told: str
+    tmp_path: Path, line: int, text: str, expected: str
 ) -> None:
-    assert broken(tmp_path, lines((line, text))).startswith(told)
+    assert broken(tmp_path, lines((line, text))).startswith(expected)
 
 
 def test_the_pointer_leads_to_the_value_not_to_its_list(tmp_path: Path) -> None:
@@ -131,16 +131,16 @@ def test_the_pointer_leads_to_the_value_not_to_its_list(tmp_path: Path) -> None:
 
 
 def test_every_undeclared_name_is_told(tmp_path: Path) -> None:
-    told = broken(tmp_path, lines((4, '  "system": "{{ b }} {{ a }} {{ language }}",')))
-    assert "uses a, b, which variables does not declare." in told
+    message = broken(tmp_path, lines((4, '  "system": "{{ b }} {{ a }} {{ language }}",')))
+    assert "uses a, b, which variables does not declare." in message
 
 
 def test_a_source_has_a_longest_length(tmp_path: Path) -> None:
     good = lines((4, f'  "system": "{"x" * LONGEST_SOURCE}",'))
     (tmp_path / "x.json").write_text(good, encoding="utf-8")
     assert load(tmp_path, parsed_template).all()
-    told = broken(tmp_path, lines((4, f'  "system": "{"x" * (LONGEST_SOURCE + 1)}",')))
-    assert told.startswith("/system: Value should have at most 32768 ")
+    message = broken(tmp_path, lines((4, f'  "system": "{"x" * (LONGEST_SOURCE + 1)}",')))
+    assert message.startswith("/system: Value should have at most 32768 ")
 
 
 def test_a_file_that_is_not_text_or_not_an_object(tmp_path: Path) -> None:
@@ -176,8 +176,8 @@ def test_the_server_does_not_start_with_a_broken_file(tmp_path: Path) -> None:
     (prompts / "x.json").write_text(lines((8, '      "type": "text",')), encoding="utf-8")
     done = start(tmp_path)
     assert done.returncode == 1
-    (told,) = done.stderr.splitlines()
-    assert told.startswith("prompts/x.json: /variables/language/type: Input should be")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("prompts/x.json: /variables/language/type: Input should be")
 
 
 def test_the_server_does_not_start_without_a_folder_that_was_asked_for(tmp_path: Path) -> None:

@@ -40,11 +40,11 @@ def asked(model: str, **fields: Any) -> dict[str, Any]:
 def test_an_answer_is_given_without_its_thinking(
     client: httpx.Client, version: str, model: str
 ) -> None:
-    said = client.post(f"/api/{version}/chat", json=asked(model)).json()
-    assert said["message"]["content"] == "yes"
-    assert said["finish_reason"] == "stop"
+    body = client.post(f"/api/{version}/chat", json=asked(model)).json()
+    assert body["message"]["content"] == "yes"
+    assert body["finish_reason"] == "stop"
     thought = SCRIPTS[model].index("</think>") + 1
-    assert said["usage"]["completion_tokens"] == thought + 3
+    assert body["usage"]["completion_tokens"] == thought + 3
 
 
 def test_a_stream_has_no_thinking_but_all_of_its_tokens(client: httpx.Client) -> None:
@@ -55,8 +55,8 @@ def test_a_stream_has_no_thinking_but_all_of_its_tokens(client: httpx.Client) ->
 
 
 def test_an_answer_that_is_all_thinking_was_cut(client: httpx.Client) -> None:
-    said = client.post("/api/v1/chat", json=asked("endless")).json()
-    assert (said["message"]["content"], said["finish_reason"]) == ("", "length")
+    body = client.post("/api/v1/chat", json=asked("endless")).json()
+    assert (body["message"]["content"], body["finish_reason"]) == ("", "length")
 
 
 @pytest.mark.parametrize("model", ["marked", "lone"])
@@ -68,15 +68,15 @@ def test_a_conversation_keeps_the_answer(client: httpx.Client, model: str) -> No
 
 
 def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.Client) -> None:
-    told = ""
+    text = ""
     with client.stream("POST", "/api/v4/chat/stream", json=asked("talks")) as answer:
         pieces = answer.iter_text()
-        while "y" not in told.rpartition('"text":')[2]:
-            told += next(pieces)
-        conversation = parsed(told[: told.index("event: delta")])[0].data["conversation_id"]
+        while "y" not in text.rpartition('"text":')[2]:
+            text += next(pieces)
+        conversation = parsed(text[: text.index("event: delta")])[0].data["conversation_id"]
         client.post(f"/api/v4/conversations/{conversation}/stop")
-        told += "".join(pieces)
-    assert parsed(told)[-1].data["finish_reason"] == "cancelled"
+        text += "".join(pieces)
+    assert parsed(text)[-1].data["finish_reason"] == "cancelled"
     kept = client.get(f"/api/v4/conversations/{conversation}").json()["messages"][-1]["content"]
     assert set(kept) == {"y"}
 

@@ -66,8 +66,8 @@ def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = shutil.which("curl")
     if program is None:
         pytest.skip("curl is not installed")
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
-    if "HTTP2" not in said.stdout:
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    if "HTTP2" not in version.stdout:
         pytest.skip("this curl speaks no HTTP/2")
     return subprocess.run(
         [program, "-s", "--max-time", "60", *arguments], capture_output=True, text=True, check=False

@@ -9,8 +9,8 @@ import pytest
 def ask(echo: httpx.Client, **body: Any) -> dict[str, Any]:
     answer = echo.post("/api/v1/chat", json={"message": "one two three"} | body)
     assert answer.status_code == 200, answer.text
-    told: dict[str, Any] = answer.json()
-    return told
+    reply: dict[str, Any] = answer.json()
+    return reply
 
 
 def test_an_answer_has_exactly_the_documented_fields(echo: httpx.Client) -> None:
@@ -53,7 +53,7 @@ def test_text_survives_the_way_there_and_back(echo: httpx.Client) -> None:
 
 
 def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> None:
-    model, seeing = echo.get("/api/v1/models").json()["models"]
+    model, vision = echo.get("/api/v1/models").json()["models"]
     assert model.pop("state") in {"loading", "ready"}
     assert model == {
         "id": "echo",
@@ -62,7 +62,7 @@ def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> Non
         "size_bytes": 0,
         "context_length": 4096,
     }
-    assert (seeing["id"], seeing["tasks"]) == ("echo-vision", ["chat", "vision"])
+    assert (vision["id"], vision["tasks"]) == ("echo-vision", ["chat", "vision"])
 
 
 def test_v1_does_not_stream(echo: httpx.Client) -> None:

@@ -47,9 +47,9 @@ def test_message_and_done_have_exactly_the_documented_fields(echo: httpx.Client)
 def test_an_early_refusal_is_a_normal_error(echo: httpx.Client) -> None:
     answer = echo.post("/api/v2/chat/stream", json={"message": "many words " * 5000})
     assert answer.status_code == 400
-    told = answer.json()
-    assert told["code"] == "context-length-exceeded"
-    assert told["needed"] > told["limit"]
+    problem = answer.json()
+    assert problem["code"] == "context-length-exceeded"
+    assert problem["needed"] > problem["limit"]
 
 
 def test_v2_has_everything_v1_has(echo: httpx.Client) -> None:

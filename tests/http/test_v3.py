@@ -48,7 +48,7 @@ def post(client: httpx.Client, **body: Any) -> httpx.Response:
     return client.post("/api/v3/chat", json={"message": "one two three four"} | body)
 
 
-def said(client: httpx.Client, **body: Any) -> str:
+def reply_text(client: httpx.Client, **body: Any) -> str:
     answer = post(client, **body)
     assert answer.status_code == 200, answer.text
     text: str = answer.json()["message"]["content"]
@@ -103,15 +103,15 @@ def test_the_template_frames_the_message_and_is_named_in_the_answer(own: httpx.C
 
 def test_what_is_left_out_is_the_default_or_empty(own: httpx.Client) -> None:
     given = {"word": "w", "count": 3.0}
-    assert said(own, template="strict", variables=given, message="hi") == "<w 3 0.5 True > hi"
+    assert reply_text(own, template="strict", variables=given, message="hi") == "<w 3 0.5 True > hi"
 
 
 def test_one_error_names_everything_that_is_wrong(own: httpx.Client) -> None:
     given = {"count": "three", "sure": 1, "share": True, "colour": "red", "a/b~": 1}
     answer = post(own, template="strict", variables=given)
-    told = answer.json()
-    assert (answer.status_code, told["code"]) == (422, "invalid-request")
-    assert {error["pointer"]: error["detail"] for error in told["errors"]} == {
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (422, "invalid-request")
+    assert {error["pointer"]: error["detail"] for error in problem["errors"]} == {
         "/variables/word": "strict needs the variable word",
         "/variables/count": "count must be an integer",
         "/variables/sure": "sure must be true or false",
@@ -119,7 +119,7 @@ def test_one_error_names_everything_that_is_wrong(own: httpx.Client) -> None:
         "/variables/colour": "strict has no variable colour",
         "/variables/a~1b~0": "strict has no variable a/b~",
     }
-    assert all(error["detail"] in told["detail"] for error in told["errors"])
+    assert all(error["detail"] in problem["detail"] for error in problem["errors"])
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, None, 10**30, "a\0b", "x" * 100_001])
@@ -139,8 +139,8 @@ def test_variables_without_a_template_are_refused(echo: httpx.Client) -> None:
 
 def test_message_cannot_be_set_as_a_variable(own: httpx.Client) -> None:
     given = {"word": "w", "count": 1, "message": "other"}
-    told = post(own, template="strict", variables=given).json()
-    assert [error["pointer"] for error in told["errors"]] == ["/variables/message"]
+    problem = post(own, template="strict", variables=given).json()
+    assert [error["pointer"] for error in problem["errors"]] == ["/variables/message"]
 
 
 @pytest.mark.parametrize(
@@ -149,19 +149,19 @@ def test_message_cannot_be_set_as_a_variable(own: httpx.Client) -> None:
 )
 def test_a_hostile_value_stays_plain_text(own: httpx.Client, hostile: str) -> None:
     given = {"word": hostile, "count": 1}
-    assert said(own, template="strict", variables=given, message=hostile) == (
+    assert reply_text(own, template="strict", variables=given, message=hostile) == (
         f"<{hostile} 1 0.5 True > {hostile}"
     )
 
 
 def test_sampling_of_the_template_holds_where_the_request_is_silent(own: httpx.Client) -> None:
-    assert said(own) == "one two three four"
-    assert said(own, template="short").split() == ["one", "two"]
-    assert said(own, template="short", max_tokens=3).split() == ["one", "two", "three"]
-    assert said(own, template="short", max_tokens=9).split() == ["one", "two", "three"]
-    assert said(own, template="short", max_tokens=9, stop="three").split() == ["one", "two"]
-    assert said(own, template="short", max_tokens=9, stop=[]) == "one two three four"
-    assert said(own, template="short", max_tokens=None).split() == ["one", "two"]
+    assert reply_text(own) == "one two three four"
+    assert reply_text(own, template="short").split() == ["one", "two"]
+    assert reply_text(own, template="short", max_tokens=3).split() == ["one", "two", "three"]
+    assert reply_text(own, template="short", max_tokens=9).split() == ["one", "two", "three"]
+    assert reply_text(own, template="short", max_tokens=9, stop="three").split() == ["one", "two"]
+    assert reply_text(own, template="short", max_tokens=9, stop=[]) == "one two three four"
+    assert reply_text(own, template="short", max_tokens=None).split() == ["one", "two"]
 
 
 def test_an_explicit_system_text_wins(own: httpx.Client) -> None:

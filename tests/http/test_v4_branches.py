@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.conftest import serving
-from tests.http.chatting import CHAT, STREAM, refused, said, shown_tokens, streamed, wait_for
+from tests.http.chatting import CHAT, STREAM, chat, refused, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
 from tests.store import audit
 
@@ -55,9 +55,9 @@ def engine(engine_and_client: tuple[psutil.Process, httpx.Client]) -> Iterator[p
 
 
 def test_a_conversation_goes_on_where_it_ended(client: httpx.Client, url: str) -> None:
-    first = said(client, "one")
+    first = chat(client, "one")
     name = first["conversation_id"]
-    second = said(client, "two words", conversation_id=name)
+    second = chat(client, "two words", conversation_id=name)
     third = streamed(client, "now three words", conversation_id=name)
     assert shown_tokens(second) == 1 + 1 + 2
     assert third[-1].data["usage"]["prompt_tokens"] == 1 + 1 + 2 + 2 + 3
@@ -72,12 +72,12 @@ def test_a_conversation_goes_on_where_it_ended(client: httpx.Client, url: str) -
 def test_a_parent_makes_a_branch_and_the_branch_is_gone_on_with(
     client: httpx.Client, url: str
 ) -> None:
-    first = said(client, "root")
+    first = chat(client, "root")
     here = {"conversation_id": first["conversation_id"]}
-    said(client, "this way", **here)
-    edited = said(client, "or that way", parent_id=first["message_id"], **here)
+    chat(client, "this way", **here)
+    edited = chat(client, "or that way", parent_id=first["message_id"], **here)
     assert shown_tokens(edited) == 1 + 1 + 3
-    later = said(client, "on", **here)
+    later = chat(client, "on", **here)
     assert shown_tokens(later) == 1 + 1 + 3 + 3 + 1
     questions = [row.content for row in audit.branch(url, here["conversation_id"])[::2]]
     assert questions == ["root", "or that way", "on"]
@@ -85,9 +85,9 @@ def test_a_parent_makes_a_branch_and_the_branch_is_gone_on_with(
 
 
 def test_no_parent_makes_another_first_question(client: httpx.Client, url: str) -> None:
-    first = said(client, "root")
+    first = chat(client, "root")
     here = {"conversation_id": first["conversation_id"]}
-    other = said(client, "another root", parent_id=None, **here)
+    other = chat(client, "another root", parent_id=None, **here)
     assert shown_tokens(other) == 2
     roots = [row for row in audit.messages(url, here["conversation_id"]) if row.parent_id is None]
     assert [row.content for row in roots] == ["root", "another root"]
@@ -95,7 +95,7 @@ def test_no_parent_makes_another_first_question(client: httpx.Client, url: str) 
 
 @pytest.mark.parametrize("route", [CHAT, STREAM])
 def test_wrong_parents(client: httpx.Client, url: str, route: str) -> None:
-    first, elsewhere = said(client, "here"), said(client, "elsewhere")
+    first, elsewhere = chat(client, "here"), chat(client, "elsewhere")
     here = {"conversation_id": first["conversation_id"], "route": route}
     problem = refused(client, 422, "invalid-request", parent_id=first["parent_id"], **here)
     assert problem["errors"][0]["pointer"] == "/parent_id"
@@ -106,43 +106,43 @@ def test_wrong_parents(client: httpx.Client, url: str, route: str) -> None:
 
 
 def test_what_does_not_go_together(client: httpx.Client, url: str) -> None:
-    first = said(client)
+    first = chat(client)
     name, answer = first["conversation_id"], first["message_id"]
     past = [{"role": "user", "content": "hello"}]
-    told = refused(client, 422, "invalid-request", conversation_id=name, history=past)
-    assert told["errors"][0]["pointer"] == "/history"
-    told = refused(client, 422, "invalid-request", parent_id=answer)
-    assert told["errors"][0]["pointer"] == "/parent_id"
-    assert said(client, conversation_id=name, history=[])["conversation_id"] == name
+    problem = refused(client, 422, "invalid-request", conversation_id=name, history=past)
+    assert problem["errors"][0]["pointer"] == "/history"
+    problem = refused(client, 422, "invalid-request", parent_id=answer)
+    assert problem["errors"][0]["pointer"] == "/parent_id"
+    assert chat(client, conversation_id=name, history=[])["conversation_id"] == name
 
 
 # ---------------------------------------------------------------- what stays
 
 
 def test_the_system_text_stays_until_null_takes_it_away(client: httpx.Client) -> None:
-    first = said(client, "a", system="three system words")
+    first = chat(client, "a", system="three system words")
     here = {"conversation_id": first["conversation_id"]}
     assert shown_tokens(first) == 3 + 1
-    assert shown_tokens(said(client, "b", **here)) == 3 + 2 + 1
-    assert shown_tokens(said(client, "c", system="one", **here)) == 1 + 4 + 1
-    assert shown_tokens(said(client, "d", **here)) == 1 + 6 + 1
-    assert shown_tokens(said(client, "e", system=None, **here)) == 8 + 1
-    assert shown_tokens(said(client, "f", **here)) == 10 + 1
+    assert shown_tokens(chat(client, "b", **here)) == 3 + 2 + 1
+    assert shown_tokens(chat(client, "c", system="one", **here)) == 1 + 4 + 1
+    assert shown_tokens(chat(client, "d", **here)) == 1 + 6 + 1
+    assert shown_tokens(chat(client, "e", system=None, **here)) == 8 + 1
+    assert shown_tokens(chat(client, "f", **here)) == 10 + 1
 
 
 def test_the_template_and_its_variables_stay_until_null_takes_them_away(
     client: httpx.Client, url: str
 ) -> None:
     options: dict[str, Any] = {"template": "sql_assistant", "variables": {"dialect": "SQLite"}}
-    first = said(client, "a", **options)
+    first = chat(client, "a", **options)
     here = {"conversation_id": first["conversation_id"]}
     assert first["template"] == "sql_assistant"
     system = shown_tokens(first)
-    second = said(client, "b", **here)
+    second = chat(client, "b", **here)
     assert (second["template"], shown_tokens(second)) == ("sql_assistant", system + 2)
-    without = said(client, "c", template=None, **here)
+    without = chat(client, "c", template=None, **here)
     assert (without["template"], shown_tokens(without)) == (None, 5)
-    assert said(client, "d", **here)["template"] is None
+    assert chat(client, "d", **here)["template"] is None
     setup = audit.conversations(url)[-1].setup
     assert (setup["template"], setup["variables"]) == (None, {})
 
@@ -154,10 +154,10 @@ def test_the_template_and_its_variables_stay_until_null_takes_them_away(
 def test_the_second_of_two_at_once_is_told_to_wait(
     client: httpx.Client, engine: psutil.Process, url: str, route: str
 ) -> None:
-    name = said(client)["conversation_id"]
+    name = chat(client)["conversation_id"]
     engine.suspend()
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(said, client, "first", conversation_id=name)
+        first = threads.submit(chat, client, "first", conversation_id=name)
         wait_for(url, name, "generating")
         answer = client.post(route, json={"message": "second", "conversation_id": name})
         engine.resume()
@@ -170,11 +170,11 @@ def test_the_second_of_two_at_once_is_told_to_wait(
 def test_who_asks_to_wait_is_told_so_and_follows(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
-    name = said(client)["conversation_id"]
+    name = chat(client)["conversation_id"]
     engine.suspend()
     body = {"message": "second", "conversation_id": name, "when_busy": "wait"}
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(said, client, "first", conversation_id=name)
+        first = threads.submit(chat, client, "first", conversation_id=name)
         wait_for(url, name, "generating")
         with client.stream("POST", STREAM, json=body) as answer:
             text = ""
@@ -194,14 +194,14 @@ def test_who_asks_to_wait_is_told_so_and_follows(
 def test_who_waited_does_not_take_back_what_another_changed(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
-    name = said(client)["conversation_id"]
+    name = chat(client)["conversation_id"]
     engine.suspend()
     waiting = {"conversation_id": name, "when_busy": "wait"}
     with ThreadPoolExecutor() as threads:
-        first = threads.submit(said, client, "first", conversation_id=name)
+        first = threads.submit(chat, client, "first", conversation_id=name)
         wait_for(url, name, "generating")
-        changed = threads.submit(said, client, "changes", system="be brief", **waiting)
-        others = [threads.submit(said, client, "changes nothing", **waiting) for _ in range(3)]
+        changed = threads.submit(chat, client, "changes", system="be brief", **waiting)
+        others = [threads.submit(chat, client, "changes nothing", **waiting) for _ in range(3)]
         time.sleep(0.5)
         engine.resume()
         for asked in (first, changed, *others):
@@ -212,27 +212,27 @@ def test_who_waited_does_not_take_back_what_another_changed(
 def test_stopped_before_its_first_word(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
-    name = said(client, "one")["conversation_id"]
+    name = chat(client, "one")["conversation_id"]
     engine.suspend()
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(streamed, client, "never said", conversation_id=name)
         wait_for(url, name, "generating")
-        told = client.post(f"/api/v4/conversations/{name}/stop").json()
+        stopped = client.post(f"/api/v4/conversations/{name}/stop").json()
         events = asked.result()
     engine.resume()
     assert [event.name for event in events] == ["message", "done"]
     assert (events[-1].data["finish_reason"], events[-1].data["usage"]) == ("cancelled", None)
-    assert (told["message_id"], told["status"]) == (events[0].data["message_id"], "stopped")
-    assert shown_tokens(said(client, "two", conversation_id=name)) == 3
+    assert (stopped["message_id"], stopped["status"]) == (events[0].data["message_id"], "stopped")
+    assert shown_tokens(chat(client, "two", conversation_id=name)) == 3
 
 
 def test_ten_that_wait_never_interleave(client: httpx.Client, url: str) -> None:
-    name = said(client, "begin")["conversation_id"]
+    name = chat(client, "begin")["conversation_id"]
 
     def turn(number: int) -> int:
         options = {"conversation_id": name, "when_busy": "wait"}
         if number % 2:
-            return shown_tokens(said(client, f"number {number}", **options))
+            return shown_tokens(chat(client, f"number {number}", **options))
         tokens: int = streamed(client, f"number {number}", **options)[-1].data["usage"][
             "prompt_tokens"
         ]

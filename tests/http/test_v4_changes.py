@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.chatting import CHAT, said
+from tests.http.chatting import CHAT, chat
 from tests.http.events import parsed
 from tests.http.stored import (
     GONE,
@@ -24,8 +24,8 @@ from tests.store import audit
 
 
 def test_a_new_title_stays_and_is_what_a_search_finds(me: httpx.Client, url: str) -> None:
-    one = said(me, "about old things")
-    said(me, "another beginning", conversation_id=one["conversation_id"], parent_id=None)
+    one = chat(me, "about old things")
+    chat(me, "another beginning", conversation_id=one["conversation_id"], parent_id=None)
     before = opened(me, one["conversation_id"], limit=1)
     changed = found(me.patch(f"{URL}/{before['id']}", json={"title": "새로운 zebra"}))
     assert changed["title"] == "새로운 zebra"
@@ -47,7 +47,7 @@ def test_going_back_ends_the_branch_there_and_the_next_question_follows(me: http
     assert changed["active_leaf_id"] == back
     assert texts(opened(me, conversation)) == "AA"
     assert texts(opened(me, conversation, branch="all")) == "AABBCCDDEE"
-    said(me, "F", conversation_id=conversation)
+    chat(me, "F", conversation_id=conversation)
     assert texts(opened(me, conversation)) == "AAFF"
     both = {"title": "both", "active_leaf_id": tree["C"]["message_id"]}
     assert found(me.patch(f"{URL}/{conversation}", json=both)).items() >= both.items()
@@ -55,7 +55,7 @@ def test_going_back_ends_the_branch_there_and_the_next_question_follows(me: http
 
 
 def test_a_leaf_is_a_message_of_the_conversation(me: httpx.Client) -> None:
-    one, other = said(me), said(me)
+    one, other = chat(me), chat(me)
     for leaf in (other["message_id"], GONE, "x", "가"):
         change = {"title": "not this either", "active_leaf_id": leaf}
         answer = me.patch(f"{URL}/{one['conversation_id']}", json=change)
@@ -82,7 +82,7 @@ def test_a_leaf_is_a_message_of_the_conversation(me: httpx.Client) -> None:
 def test_a_change_that_makes_no_sense_is_refused(
     me: httpx.Client, change: dict[str, Any], pointer: str
 ) -> None:
-    conversation = said(me)["conversation_id"]
+    conversation = chat(me)["conversation_id"]
     refused(me.patch(f"{URL}/{conversation}", json=change), 422, "invalid-request", pointer)
     assert found(me.patch(f"{URL}/{conversation}", json={"title": "가" * 200}))
 
@@ -90,7 +90,7 @@ def test_a_change_that_makes_no_sense_is_refused(
 def test_while_an_answer_is_made_the_branch_stays_but_the_title_may_change(
     me: httpx.Client,
 ) -> None:
-    one = said(me)
+    one = chat(me)
     address = f"{URL}/{one['conversation_id']}"
     with being_answered(me, conversation_id=one["conversation_id"]):
         back = {"active_leaf_id": one["message_id"], "title": "neither"}
@@ -104,7 +104,7 @@ def test_while_an_answer_is_made_the_branch_stays_but_the_title_may_change(
 
 
 def test_what_is_deleted_is_gone_for_good(me: httpx.Client, url: str) -> None:
-    kept = said(me, "kept")["conversation_id"]
+    kept = chat(me, "kept")["conversation_id"]
     deleted = forest(me)["A"]["conversation_id"]
     answer = me.delete(f"{URL}/{deleted}")
     assert (answer.status_code, answer.content) == (204, b"")
@@ -119,8 +119,8 @@ def test_what_is_deleted_is_gone_for_good(me: httpx.Client, url: str) -> None:
 
 
 def test_cuts_are_deleted_too(me: httpx.Client, url: str) -> None:
-    one = said(me, history=[{"role": "user", "content": "x"}] * 100)
-    said(me, conversation_id=one["conversation_id"])  # is more than MAX_HISTORY_LENGTH
+    one = chat(me, history=[{"role": "user", "content": "x"}] * 100)
+    chat(me, conversation_id=one["conversation_id"])  # is more than MAX_HISTORY_LENGTH
     mine = one["conversation_id"]
     assert mine in {cut.conversation_id for cut in audit.cuts(url)}
     assert me.delete(f"{URL}/{mine}").status_code == 204
@@ -129,7 +129,7 @@ def test_cuts_are_deleted_too(me: httpx.Client, url: str) -> None:
 
 
 def test_deleting_ends_the_answer_that_is_being_made(me: httpx.Client, url: str) -> None:
-    one = said(me)
+    one = chat(me)
     with being_answered(me, conversation_id=one["conversation_id"]) as rest:
         assert me.delete(f"{URL}/{one['conversation_id']}").status_code == 204
         text = "".join(rest)

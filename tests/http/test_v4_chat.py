@@ -13,7 +13,7 @@ import pytest
 
 from app.conversations import heartbeat
 from tests.conftest import serving
-from tests.http.chatting import CHAT, LONG, STREAM, refused, said, shown_tokens, streamed, wait_for
+from tests.http.chatting import CHAT, LONG, STREAM, chat, refused, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
 from tests.http.test_disconnects import asking
 from tests.store import audit
@@ -67,7 +67,7 @@ def test_a_stream_says_first_where_it_is_stored(client: httpx.Client, url: str) 
 
 def test_whole_and_streamed_answers_store_the_same(client: httpx.Client, url: str) -> None:
     options = {"system": "Be brief.", "max_tokens": 2}
-    whole = said(client, "one two three", **options)["conversation_id"]
+    whole = chat(client, "one two three", **options)["conversation_id"]
     stream = streamed(client, "one two three", **options)[0].data["conversation_id"]
     names = ("role", "status", "content", "prompt", "model", "finish_reason", "usage", "context")
     kept = [
@@ -86,7 +86,7 @@ def test_earlier_turns_brought_along_are_kept_too(client: httpx.Client, url: str
         {"role": "user", "content": "first question"},
         {"role": "assistant", "content": "first answer"},
     ]
-    answer = said(client, "second question", history=earlier)
+    answer = chat(client, "second question", history=earlier)
     assert shown_tokens(answer) == 6
     way = audit.require_straight(url, answer["conversation_id"])
     assert [row.content for row in way] == [
@@ -95,7 +95,7 @@ def test_earlier_turns_brought_along_are_kept_too(client: httpx.Client, url: str
         "second question",
         "second question",
     ]
-    assert shown_tokens(said(client, "go on", conversation_id=answer["conversation_id"])) == 10
+    assert shown_tokens(chat(client, "go on", conversation_id=answer["conversation_id"])) == 10
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
@@ -122,7 +122,7 @@ def test_hanging_up_in_mid_stream_keeps_what_was_said(client: httpx.Client, url:
     assert kept.id == first.data["message_id"]
     assert 0 < len(kept.content) < len(LONG)
     assert LONG.startswith(kept.content)
-    again = said(client, "go on", conversation_id=first.data["conversation_id"])
+    again = chat(client, "go on", conversation_id=first.data["conversation_id"])
     assert shown_tokens(again) == len((LONG + kept.content).split()) + 2
 
 
@@ -130,7 +130,7 @@ def test_hanging_up_on_a_whole_answer_keeps_what_was_said(
     client: httpx.Client, engine: psutil.Process, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
-    name = said(client)["conversation_id"]
+    name = chat(client)["conversation_id"]
     with asking(client, CHAT, LONG, conversation_id=name):
         wait_for(url, name, "generating", text=True)
         engine.suspend()
@@ -164,7 +164,7 @@ def test_an_engine_killed_in_mid_stream(
 def test_an_engine_killed_before_its_first_word(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
-    name = said(client, "one")["conversation_id"]
+    name = chat(client, "one")["conversation_id"]
     engine.suspend()
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(refused, client, 503, "engine-unavailable", conversation_id=name)
@@ -174,7 +174,7 @@ def test_an_engine_killed_before_its_first_word(
     question, kept = audit.messages(url, name)[2:]
     assert (problem["conversation_id"], problem["message_id"]) == (name, kept.id)
     assert (question.content, kept.status, kept.content) == ("hi", "failed", "")
-    again = said(client, "hi", conversation_id=name)
+    again = chat(client, "hi", conversation_id=name)
     assert shown_tokens(again) == 3, "what failed is not shown to the model"
     sibling = audit.messages(url, name)[-2]
     assert (sibling.id, sibling.parent_id) == (again["parent_id"], question.parent_id)
@@ -184,14 +184,14 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, url: str) -> None:
     broken = STARTER.read_bytes().replace(b"output_norm", b"output_nOrm")
     (tmp_path / "broken.gguf").write_bytes(broken)
     with serving(models_dir=tmp_path, database_url=url) as client:
-        name = said(client, "one two", model="echo")["conversation_id"]
+        name = chat(client, "one two", model="echo")["conversation_id"]
         for route in (CHAT, STREAM):
             asked = {"conversation_id": name, "model": "broken"}
             problem = refused(client, 409, "model-not-loadable", route, **asked)
             kept = audit.messages(url, name)[-1]
             assert (problem["conversation_id"], problem["message_id"]) == (name, kept.id)
             assert (kept.status, kept.model, kept.content) == ("failed", "broken", "")
-        answer = said(client, "three", conversation_id=name, model="echo")
+        answer = chat(client, "three", conversation_id=name, model="echo")
     assert shown_tokens(answer) == 5
     assert [row.content for row in audit.branch(url, name)] == ["one two", "one two"] + [
         "three"
@@ -200,13 +200,13 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, url: str) -> None:
 
 def test_an_unknown_model_stores_nothing(client: httpx.Client, url: str) -> None:
     before = len(audit.messages(url)), len(audit.conversations(url))
-    name = said(client)["conversation_id"]
+    name = chat(client)["conversation_id"]
     refused(client, 404, "model-not-found", model="unheard-of")
     refused(client, 404, "model-not-found", model="unheard-of", conversation_id=name)
     refused(client, 404, "template-not-found", template="unheard-of")
     after = len(audit.messages(url)), len(audit.conversations(url))
     assert after == (before[0] + 2, before[1] + 1)
-    assert said(client, conversation_id=name)["model"] == "echo"
+    assert chat(client, conversation_id=name)["model"] == "echo"
 
 
 def test_at_the_end_everything_is_sound(client: httpx.Client, url: str) -> None:

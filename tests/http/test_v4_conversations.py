@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.stored import (
     MOMENT,
     PAGE_SIZE,
@@ -29,14 +29,14 @@ from tests.http.stored import (
 
 
 def test_the_list_has_the_last_used_first(me: httpx.Client) -> None:
-    first, second, third = (said(me, word)["conversation_id"] for word in ("a", "b", "c"))
+    first, second, third = (chat(me, word)["conversation_id"] for word in ("a", "b", "c"))
     assert listed(me) == [third, second, first]
-    said(me, conversation_id=first)
+    chat(me, conversation_id=first)
     assert listed(me) == [first, third, second]
 
 
 def test_an_item_says_what_the_conversation_keeps_to(me: httpx.Client) -> None:
-    answer = said(me, "안녕 여러분\nsecond line", template="default", model="echo")
+    answer = chat(me, "안녕 여러분\nsecond line", template="default", model="echo")
     (item,) = found(me.get(URL))["conversations"]
     times = {item.pop("created_at"), item.pop("updated_at")}
     assert item == {
@@ -48,19 +48,19 @@ def test_an_item_says_what_the_conversation_keeps_to(me: httpx.Client) -> None:
         "match": None,
     }
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", time) for time in times)
-    said(me)
+    chat(me)
     newest = found(me.get(URL))["conversations"][0]
     assert (newest["model"], newest["template"]) == (None, None)
 
 
 def test_a_burst_pages_without_loss_or_repetition_while_others_are_used(me: httpx.Client) -> None:
-    others = [said(me, "other")["conversation_id"] for _ in range(3)]
+    others = [chat(me, "other")["conversation_id"] for _ in range(3)]
     burst = [brought(me, f"number {number}") for number in range(45)]
     page = found(me.get(URL, params={"limit": 10}))
     seen = ids(page)
     while page["next_cursor"]:
-        said(me, "once more", conversation_id=others[len(seen) % 3])
-        said(me, "a new one")
+        chat(me, "once more", conversation_id=others[len(seen) % 3])
+        chat(me, "a new one")
         page = found(me.get(URL, params={"limit": 10, "cursor": page["next_cursor"]}))
         seen += ids(page)
     assert seen[:3] == others[::-1]
@@ -101,7 +101,7 @@ def test_a_tree_shows_its_active_branch_or_all_of_it(me: httpx.Client) -> None:
 
 
 def test_a_message_says_everything_of_itself(me: httpx.Client) -> None:
-    answer = said(me, "하나 둘", system="Be brief.", max_tokens=1)
+    answer = chat(me, "하나 둘", system="Be brief.", max_tokens=1)
     whole = opened(me, answer["conversation_id"])
     assert (whole["system"], whole["variables"], whole["template"]) == ("Be brief.", {}, None)
     question, reply = whole["messages"]
@@ -131,14 +131,14 @@ def test_a_message_says_everything_of_itself(me: httpx.Client) -> None:
 def test_pages_lead_to_older_messages(me: httpx.Client, branch: str, limit: int) -> None:
     tree = forest(me)
     conversation = tree["A"]["conversation_id"]
-    said(me, "F", conversation_id=conversation)
+    chat(me, "F", conversation_id=conversation)
     query = {"branch": branch, "limit": limit}
     whole = texts(opened(me, conversation, branch=branch))
     page = opened(me, conversation, **query)
     read = texts(page)
     while page["next_cursor"]:
         # Going on makes newer messages: the older pages stay as they were.
-        said(me, "X", conversation_id=conversation)
+        chat(me, "X", conversation_id=conversation)
         page = opened(me, conversation, **query, cursor=page["next_cursor"])
         assert page["messages"]
         read = texts(page) + read

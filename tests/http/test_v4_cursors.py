@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.owners import Owner
 from tests.http.stored import GONE, URL, found, refused
 
@@ -25,7 +25,7 @@ def token(**fields: Any) -> str:
     ["", "x", "é", "=" * 9, "a" * 5000, token(), token(scope="x", at=1, id="x"), "bnVsbA", "W10"],
 )
 def test_a_broken_cursor_is_refused(me: httpx.Client, cursor: str) -> None:
-    conversation = said(me)["conversation_id"]
+    conversation = chat(me)["conversation_id"]
     for route in (URL, f"{URL}?query=hi", f"{URL}/{conversation}"):
         joined = f"{route}{'&' if '?' in route else '?'}cursor={cursor}"
         refused(me.get(joined), 422, "invalid-request", "/cursor")
@@ -33,9 +33,9 @@ def test_a_broken_cursor_is_refused(me: httpx.Client, cursor: str) -> None:
 
 def test_a_cursor_belongs_to_one_list_of_one_owner(owner: Owner) -> None:
     me, other = owner(), owner()
-    one, two = said(me)["conversation_id"], said(me)["conversation_id"]
-    said(me, conversation_id=one)
-    said(me, conversation_id=two)
+    one, two = chat(me)["conversation_id"], chat(me)["conversation_id"]
+    chat(me, conversation_id=one)
+    chat(me, conversation_id=two)
     lists: list[tuple[str, dict[str, Any]]] = [
         (URL, {}),
         (URL, {"query": "hi"}),
@@ -56,13 +56,13 @@ def test_a_cursor_belongs_to_one_list_of_one_owner(owner: Owner) -> None:
 
 @pytest.mark.parametrize("key", [{"at": 2**63}, {"at": -1}, {"id": "a\0"}, {"id": "x" * 999}])
 def test_a_forged_cursor_reaches_no_database(me: httpx.Client, key: dict[str, Any]) -> None:
-    conversation = said(me)["conversation_id"]
-    said(me)
-    said(me, conversation_id=conversation)
+    conversation = chat(me)["conversation_id"]
+    chat(me)
+    chat(me, conversation_id=conversation)
     for route in (URL, f"{URL}/{conversation}", f"{URL}/{conversation}?branch=all"):
         real = found(me.get(route, params=httpx.URL(route).params.merge({"limit": 1})))
-        told = json.loads(base64.urlsafe_b64decode(real["next_cursor"] + "==="))
-        query = httpx.URL(route).params.merge({"cursor": token(**told | key)})
+        fields = json.loads(base64.urlsafe_b64decode(real["next_cursor"] + "==="))
+        query = httpx.URL(route).params.merge({"cursor": token(**fields | key)})
         refused(me.get(route, params=query), 422, "invalid-request", "/cursor")
 
 
@@ -72,8 +72,8 @@ def test_a_forged_cursor_reaches_no_database(me: httpx.Client, key: dict[str, An
 def test_a_cursor_that_leads_nowhere_is_refused(
     me: httpx.Client, branch: str, key: dict[str, Any]
 ) -> None:
-    address = f"{URL}/{said(me)['conversation_id']}"
+    address = f"{URL}/{chat(me)['conversation_id']}"
     page = found(me.get(address, params={"branch": branch, "limit": 1}))
-    told = json.loads(base64.urlsafe_b64decode(page["next_cursor"] + "==="))
-    query = {"branch": branch, "cursor": token(**told | key)}
+    fields = json.loads(base64.urlsafe_b64decode(page["next_cursor"] + "==="))
+    query = {"branch": branch, "cursor": token(**fields | key)}
     refused(me.get(address, params=query), 422, "invalid-request", "/cursor")

@@ -7,13 +7,13 @@ import re
 import httpx
 import pytest
 
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.stored import URL, found, refused
 
 
 def named(client: httpx.Client, title: str, form: str) -> tuple[str, str]:
     """Both file names that an export of a conversation with this title has."""
-    conversation = said(client)["conversation_id"]
+    conversation = chat(client)["conversation_id"]
     found(client.patch(f"{URL}/{conversation}", json={"title": title}))
     answer = client.get(f"{URL}/{conversation}/export", params={"format": form})
     pattern = r"attachment; filename=\"([ -~]+)\"; filename\*=UTF-8''([\w.~%-]+)"
@@ -44,6 +44,6 @@ def test_the_file_is_named_by_its_title(
 
 
 def test_an_unknown_format_is_refused(me: httpx.Client) -> None:
-    made = said(me)["conversation_id"]
+    made = chat(me)["conversation_id"]
     answer = me.get(f"{URL}/{made}/export", params={"format": "html"})
     refused(answer, 422, "invalid-request", "/format")

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from markdown_it import MarkdownIt
 
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.stored import MOMENT, URL, forest, found
 
 TURN = "## Assistant (echo), 2026-08-01T12:00:00.000Z"
@@ -46,12 +46,12 @@ def test_it_is_the_title_and_the_active_branch(me: httpx.Client) -> None:
 
 
 def test_what_is_said_stays_readable(me: httpx.Client) -> None:
-    said_ = "고양이는 **귀엽다**.\n\n1. 하나\n2. 둘\n\n```python\nprint(1 < 2)\n```"
-    text = markdown(me, said(me, said_)["conversation_id"])
-    quoted = "\n".join(f"> {line}".rstrip() for line in said_.splitlines())
+    message = "고양이는 **귀엽다**.\n\n1. 하나\n2. 둘\n\n```python\nprint(1 < 2)\n```"
+    text = markdown(me, chat(me, message)["conversation_id"])
+    quoted = "\n".join(f"> {line}".rstrip() for line in message.splitlines())
     assert text.count(quoted) == 2
     code = 'Use `List<String>`:\n\n````html\n<div class="a">\n````'
-    text = markdown(me, said(me, code)["conversation_id"])
+    text = markdown(me, chat(me, code)["conversation_id"])
     assert text.count(f"`````text\n{code}\n`````\n") == 2
 
 
@@ -79,7 +79,7 @@ def test_what_is_said_stays_readable(me: httpx.Client) -> None:
     ],
 )
 def test_no_message_can_pass_itself_off_as_another(me: httpx.Client, forgery: str) -> None:
-    text = markdown(me, said(me, forgery)["conversation_id"])
+    text = markdown(me, chat(me, forgery)["conversation_id"])
     assert roles(text) == ["User", "Assistant"]
 
 

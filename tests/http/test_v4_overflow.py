@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.chatting import CHAT, STREAM, refused, said, shown_tokens, streamed
+from tests.http.chatting import CHAT, STREAM, chat, refused, shown_tokens, streamed
 from tests.store import audit
 
 LIMIT = 40
@@ -48,9 +48,9 @@ def short(url: str, empty_models: Path) -> Iterator[httpx.Client]:
 
 def conversation(client: httpx.Client, turns: int, **options: Any) -> dict[str, str]:
     """One of so many exchanges of two words and two words; where to go on with it."""
-    here = {"conversation_id": said(client, "turn 0", **options)["conversation_id"]}
+    here = {"conversation_id": chat(client, "turn 0", **options)["conversation_id"]}
     for number in range(1, turns):
-        answer = said(client, f"turn {number}", **here)
+        answer = chat(client, f"turn {number}", **here)
         assert answer["context"]["dropped"] == answer["context"]["summarised"] == []
     return here
 
@@ -71,29 +71,29 @@ def cuts(url: str, here: dict[str, str]) -> list[Any]:
 def test_error_refuses_with_the_numbers(narrow: httpx.Client, url: str, route: str) -> None:
     here = conversation(narrow, 7)
     long = "word " * (LIMIT - 7 * 4 + 1)
-    told = refused(
+    problem = refused(
         narrow, 400, "context-length-exceeded", route, message=long, overflow="error", **here
     )
-    assert (told["needed"], told["limit"]) == (LIMIT + 1, LIMIT)
+    assert (problem["needed"], problem["limit"]) == (LIMIT + 1, LIMIT)
     kept = audit.messages(url, here["conversation_id"])[-1]
-    assert (kept.id, kept.status) == (told["message_id"], "failed")
-    fits = said(narrow, long.removesuffix("word "), overflow="error", **here)
+    assert (kept.id, kept.status) == (problem["message_id"], "failed")
+    fits = chat(narrow, long.removesuffix("word "), overflow="error", **here)
     assert shown_tokens(fits) == LIMIT
 
 
 @pytest.mark.parametrize("overflow", ["drop_oldest", "summarise", "error"])
 def test_a_question_that_is_too_long_alone(narrow: httpx.Client, overflow: str) -> None:
     long = {"message": "word " * (LIMIT + 1), "overflow": overflow}
-    told = refused(narrow, 400, "context-length-exceeded", **long)
-    assert (told["needed"], told["limit"]) == (LIMIT + 1, LIMIT)
+    problem = refused(narrow, 400, "context-length-exceeded", **long)
+    assert (problem["needed"], problem["limit"]) == (LIMIT + 1, LIMIT)
 
 
 def test_a_question_that_is_too_long_whatever_is_dropped(narrow: httpx.Client, url: str) -> None:
     here = conversation(narrow, 3)
-    told = refused(narrow, 400, "context-length-exceeded", message="word " * (LIMIT + 1), **here)
-    assert (told["needed"], told["limit"]) == (LIMIT + 1, LIMIT)
+    problem = refused(narrow, 400, "context-length-exceeded", message="word " * (LIMIT + 1), **here)
+    assert (problem["needed"], problem["limit"]) == (LIMIT + 1, LIMIT)
     assert cuts(url, here) == [], "what did not help is not kept"
-    assert shown_tokens(said(narrow, "turn 3", **here)) == 14
+    assert shown_tokens(chat(narrow, "turn 3", **here)) == 14
 
 
 # ---------------------------------------------------------------- the oldest are left out
@@ -103,7 +103,7 @@ def test_the_oldest_are_dropped_and_the_reply_says_which(narrow: httpx.Client, u
     """Up to 30 tokens leave room for an answer; a cut goes down to half, which is 20."""
     here = conversation(narrow, 8)
     before = ids(url, here)
-    answer = said(narrow, "turn 8", **here)
+    answer = chat(narrow, "turn 8", **here)
     assert answer["context"]["dropped"] == before[:8], "the oldest first, whole exchanges"
     assert answer["context"]["summarised"] == []
     assert answer["context"]["prompt_tokens"] == shown_tokens(answer) == 4 * 4 + 2
@@ -116,7 +116,7 @@ def test_a_cut_stays_where_it_is_until_the_context_is_full_again(
     narrow: httpx.Client, url: str
 ) -> None:
     here = conversation(narrow, 8)
-    seen = [said(narrow, f"turn {number}", **here) for number in range(8, 13)]
+    seen = [chat(narrow, f"turn {number}", **here) for number in range(8, 13)]
     dropped = [len(answer["context"]["dropped"]) for answer in seen]
     assert dropped == [8, 8, 8, 8, 16]
     assert [shown_tokens(answer) for answer in seen] == [18, 22, 26, 30, 18]
@@ -132,16 +132,16 @@ def test_a_stream_tells_the_same(narrow: httpx.Client, url: str) -> None:
 
 def test_the_system_text_stays(narrow: httpx.Client, url: str) -> None:
     here = conversation(narrow, 5, system="ten " * 10)
-    answer = said(narrow, "turn 5", **here)
+    answer = chat(narrow, "turn 5", **here)
     assert shown_tokens(answer) == 10 + 2 * 4 + 2
     assert answer["context"]["dropped"] == ids(url, here)[:6]
 
 
 def test_a_branch_from_before_the_cut_begins_at_its_root(narrow: httpx.Client, url: str) -> None:
     here = conversation(narrow, 8)
-    said(narrow, "turn 8", **here)
+    chat(narrow, "turn 8", **here)
     earlier = ids(url, here)[3]
-    answer = said(narrow, "another way", parent_id=earlier, **here)
+    answer = chat(narrow, "another way", parent_id=earlier, **here)
     assert answer["context"]["dropped"] == []
     assert shown_tokens(answer) == 2 * 4 + 2
 
@@ -150,8 +150,8 @@ def test_what_failed_is_not_counted_as_dropped(narrow: httpx.Client, url: str) -
     here = conversation(narrow, 1)
     refused(narrow, 400, "context-length-exceeded", message="word " * 50, **here)
     for number in range(1, 8):
-        said(narrow, f"turn {number}", **here)
-    answer = said(narrow, "turn 8", **here)
+        chat(narrow, f"turn {number}", **here)
+    answer = chat(narrow, "turn 8", **here)
     assert answer["context"]["dropped"] == ids(url, here)[:8]
 
 
@@ -162,7 +162,7 @@ def test_a_summary_stands_for_the_oldest(wide: httpx.Client, url: str) -> None:
     """Above 180 tokens the view is cut to 75, with 25 for the summary, which echo fills."""
     here = conversation(wide, 45)
     before = ids(url, here)
-    answer = said(wide, "turn 45", overflow="summarise", **here)
+    answer = chat(wide, "turn 45", overflow="summarise", **here)
     assert answer["context"]["summarised"] == before[: 2 * 27]
     assert answer["context"]["dropped"] == []
     (cut,) = cuts(url, here)
@@ -175,8 +175,8 @@ def test_a_summary_stands_for_the_oldest(wide: httpx.Client, url: str) -> None:
 
 def test_a_summary_is_used_again(wide: httpx.Client, url: str) -> None:
     here = conversation(wide, 45)
-    first = said(wide, "turn 45", overflow="summarise", **here)
-    second = said(wide, "turn 46", overflow="summarise", **here)
+    first = chat(wide, "turn 45", overflow="summarise", **here)
+    second = chat(wide, "turn 46", overflow="summarise", **here)
     assert shown_tokens(second) == shown_tokens(first) + 4
     assert second["context"]["summarised"] == first["context"]["summarised"]
     assert len(cuts(url, here)) == 1
@@ -184,9 +184,9 @@ def test_a_summary_is_used_again(wide: httpx.Client, url: str) -> None:
 
 def test_a_summary_takes_up_the_one_before_it(wide: httpx.Client, url: str) -> None:
     here = conversation(wide, 45)
-    said(wide, "turn 45", overflow="summarise", **here)
+    chat(wide, "turn 45", overflow="summarise", **here)
     for number in range(46, 70):
-        answer = said(wide, f"turn {number}", overflow="summarise", **here)
+        answer = chat(wide, f"turn {number}", overflow="summarise", **here)
     first, second = cuts(url, here)
     assert answer["context"]["summarised"] == ids(url, here)[: len(answer["context"]["summarised"])]
     assert answer["context"]["summarised"][-1] == second.message_id
@@ -201,7 +201,7 @@ def test_a_part_that_is_longer_than_the_context_is_summarised_piece_by_piece(
         {"role": "user", "content": "question " * 700},
         {"role": "assistant", "content": "answer " * 700},
     ]
-    answer = said(wide, "and now", history=past, overflow="summarise")
+    answer = chat(wide, "and now", history=past, overflow="summarise")
     (cut,) = cuts(url, answer)
     assert answer["context"]["summarised"] == ids(url, answer)[:2]
     assert 0 < len(cut.summary.split()) <= 25
@@ -213,26 +213,26 @@ def test_a_part_that_is_longer_than_the_context_is_summarised_piece_by_piece(
 
 def test_error_refuses_more_messages_than_allowed(short: httpx.Client, url: str) -> None:
     here = conversation(short, 3)
-    assert shown_tokens(said(short, "turn 3", overflow="error", **here)) == 14
-    told = refused(short, 400, "history-too-long", overflow="error", **here)
-    assert "8 messages" in told["detail"]
-    assert "6 at most" in told["detail"]
-    assert said(short, "hi", overflow="drop_oldest", **here)["context"]["dropped"]
+    assert shown_tokens(chat(short, "turn 3", overflow="error", **here)) == 14
+    problem = refused(short, 400, "history-too-long", overflow="error", **here)
+    assert "8 messages" in problem["detail"]
+    assert "6 at most" in problem["detail"]
+    assert chat(short, "hi", overflow="drop_oldest", **here)["context"]["dropped"]
 
 
 @pytest.mark.parametrize(
-    ("overflow", "told"), [("drop_oldest", "dropped"), ("summarise", "summarised")]
+    ("overflow", "field"), [("drop_oldest", "dropped"), ("summarise", "summarised")]
 )
 def test_more_messages_than_allowed_are_left_out(
-    short: httpx.Client, url: str, overflow: str, told: str
+    short: httpx.Client, url: str, overflow: str, field: str
 ) -> None:
     """A cut goes down to three quarters, for it shall last for some turns."""
     here = conversation(short, 4)
-    first = said(short, "turn 4", overflow=overflow, **here)
-    second = said(short, "turn 5", overflow=overflow, **here)
-    third = said(short, "turn 6", overflow=overflow, **here)
+    first = chat(short, "turn 4", overflow=overflow, **here)
+    second = chat(short, "turn 5", overflow=overflow, **here)
+    third = chat(short, "turn 6", overflow=overflow, **here)
     way = ids(url, here)
-    assert [answer["context"][told] for answer in (first, second, third)] == [
+    assert [answer["context"][field] for answer in (first, second, third)] == [
         way[:4],
         way[:4],
         way[:8],

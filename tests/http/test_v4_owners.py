@@ -9,7 +9,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from app import versions
-from tests.http.chatting import CHAT, STREAM, said
+from tests.http.chatting import CHAT, STREAM, chat
 from tests.http.owners import Owner
 from tests.http.stored import (
     GONE,
@@ -59,7 +59,7 @@ def test_the_walk_sees_the_routes() -> None:
 
 def test_to_anyone_else_a_conversation_does_not_exist(owner: Owner) -> None:
     me, other = owner(), owner()
-    one = said(me, "secret")
+    one = chat(me, "secret")
     before = opened(me, one["conversation_id"])
     for method, path in addressed():
         address = path.format_map(one)
@@ -88,7 +88,7 @@ def test_an_id_of_nonsense_is_an_unknown_one(me: httpx.Client, nonsense: str) ->
 
 @pytest.mark.parametrize("nonsense", ["x", "%00", "가", "x" * 20_000, GONE])
 def test_so_is_one_of_a_message(me: httpx.Client, nonsense: str) -> None:
-    conversation = said(me)["conversation_id"]
+    conversation = chat(me)["conversation_id"]
     routes = [(method, path) for method, path in addressed() if "{message_id}" in path]
     assert routes
     for method, path in routes:

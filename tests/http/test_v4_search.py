@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.stored import (
     URL,
     found,
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.sql_differs
 
 
 def test_a_search_finds_words_in_any_language_and_says_where(me: httpx.Client) -> None:
-    korean = said(me, "어제 고양이가 지붕에 올라갔어요")
-    english = said(me, "The cat is on the roof. " * 20 + "An elephant came by.")
+    korean = chat(me, "어제 고양이가 지붕에 올라갔어요")
+    english = chat(me, "The cat is on the roof. " * 20 + "An elephant came by.")
     assert listed(me, query="고양") == [korean["conversation_id"]]
     assert listed(me, query="ROOF phant") == [english["conversation_id"]]
     assert listed(me, query="on") == [english["conversation_id"]]
@@ -32,9 +32,9 @@ def test_a_search_finds_words_in_any_language_and_says_where(me: httpx.Client) -
 
 
 def test_a_search_pages_by_the_newest_match(me: httpx.Client) -> None:
-    made = [said(me, f"needle {number}")["conversation_id"] for number in range(9)]
-    said(me, "hay", conversation_id=made[0])
-    said(me, "another needle", conversation_id=made[4])
+    made = [chat(me, f"needle {number}")["conversation_id"] for number in range(9)]
+    chat(me, "hay", conversation_id=made[0])
+    chat(me, "another needle", conversation_id=made[4])
     expected = [made[4], *(one for one in made[::-1] if one != made[4])]
     assert listed(me, query="needle", limit=2) == expected
     assert listed(me, query="needle") == expected

@@ -52,9 +52,9 @@ def test_many_editors_at_once_lose_no_version(replicas: list[httpx.Client]) -> N
         [partial(put, replicas[number % 2], "free", f"Edit {number}.") for number in range(THREADS)]
     )
     assert {answer.status_code for answer in answers} == {200}
-    told = {answer.json()["version"]: answer.json()["system"] for answer in answers}
+    answered = {answer.json()["version"]: answer.json()["system"] for answer in answers}
     found = {each["version"]: each["template"]["system"] for each in versions(replicas[1], "free")}
-    assert found == told | {1: MINE["system"]}
+    assert found == answered | {1: MINE["system"]}
     assert sorted(found) == list(range(1, THREADS + 2))
 
 

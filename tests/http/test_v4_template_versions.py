@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.http.editing import MINE, PATH, made, problem, put, restore, said, versions
+from tests.http.editing import MINE, PATH, made, problem, put, reply_text, restore, versions
 
 
 def test_every_edit_keeps_the_old_one(me: httpx.Client) -> None:
@@ -50,7 +50,7 @@ def test_a_deleted_template_can_be_restored(me: httpx.Client) -> None:
     made(me)
     me.delete(f"{PATH}/mine")
     assert restore(me, "mine", 1).json()["version"] == 3
-    assert said(me, template="mine") == "<hi>"
+    assert reply_text(me, template="mine") == "<hi>"
 
 
 def test_what_cannot_be_restored(me: httpx.Client) -> None:
@@ -82,14 +82,14 @@ def test_a_conversation_keeps_the_template_it_began_with(me: httpx.Client) -> No
     assert (begun["message"]["content"], begun["template"]) == ("<hi>", "mine")
     going_on = {"conversation_id": begun["conversation_id"], "message": "on"}
     me.put(f"{PATH}/mine", json=MINE | {"user": "[{{ message }}]"})
-    assert said(me, **going_on) == "<on>"
-    assert said(me, **going_on, template="mine") == "[on]"
-    assert said(me, **going_on) == "[on]"
+    assert reply_text(me, **going_on) == "<on>"
+    assert reply_text(me, **going_on, template="mine") == "[on]"
+    assert reply_text(me, **going_on) == "[on]"
     me.delete(f"{PATH}/mine")
-    assert said(me, **going_on) == "[on]"
+    assert reply_text(me, **going_on) == "[on]"
     gone = me.post("/api/v4/chat", json=going_on | {"template": "mine"})
     assert problem(gone) == (404, "template-not-found")
-    assert said(me, **going_on) == "[on]"
+    assert reply_text(me, **going_on) == "[on]"
 
 
 def test_the_stream_uses_the_own_template_too(me: httpx.Client) -> None:

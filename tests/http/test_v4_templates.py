@@ -12,7 +12,7 @@ from app.storage.ids import now
 from app.storage.tables import Template
 from app.templates.editing import MAX_TEMPLATES
 from tests.conftest import serving
-from tests.http.editing import ADDED, MINE, PATH, made, names, problem, said
+from tests.http.editing import ADDED, MINE, PATH, made, names, problem, reply_text
 from tests.http.owners import Owner
 from tests.http.test_templates import NAMES
 
@@ -21,12 +21,12 @@ def test_a_new_template_comes_back_as_it_was_sent(me: httpx.Client) -> None:
     answer = made(me)
     assert answer.headers["location"] == f"{PATH}/mine"
     assert answer.headers["etag"] == '"1"'
-    told = answer.json()
-    assert {key: told[key] for key in told.keys() - ADDED} == MINE
-    assert (told["version"], told["source"]) == (1, "own")
-    assert told["updated_at"].endswith("Z")
+    template = answer.json()
+    assert {key: template[key] for key in template.keys() - ADDED} == MINE
+    assert (template["version"], template["source"]) == (1, "own")
+    assert template["updated_at"].endswith("Z")
     read = me.get(answer.headers["location"])
-    assert read.json() == told
+    assert read.json() == template
     assert read.headers["etag"] == '"1"'
     assert type(read.json()["variables"]["share"]["default"]) is float
 
@@ -105,10 +105,10 @@ def test_the_name_of_a_built_in_makes_a_shadow_that_can_be_taken_away(me: httpx.
     made(me, name="default")
     assert me.get(f"{PATH}/default").json()["system"] == MINE["system"]
     assert names(me) == NAMES
-    assert said(me, template="default") == "<hi>"
+    assert reply_text(me, template="default") == "<hi>"
     assert me.delete(f"{PATH}/default").status_code == 204
     assert me.get(f"{PATH}/default").json() == before
-    assert said(me, template="default") == "hi"
+    assert reply_text(me, template="default") == "hi"
 
 
 def test_replacing_gives_a_new_version(me: httpx.Client) -> None:
@@ -116,14 +116,14 @@ def test_replacing_gives_a_new_version(me: httpx.Client) -> None:
     answer = me.put(f"{PATH}/mine", json={"description": "New.", "system": "New."})
     assert answer.status_code == 200
     assert answer.headers["etag"] == '"2"'
-    told = answer.json()
-    assert {key: told[key] for key in told.keys() - ADDED} == {
+    template = answer.json()
+    assert {key: template[key] for key in template.keys() - ADDED} == {
         "name": "mine",
         "description": "New.",
         "system": "New.",
         "variables": {},
     }
-    assert me.get(f"{PATH}/mine").json() == told
+    assert me.get(f"{PATH}/mine").json() == template
 
 
 def test_replacing_a_built_in_makes_the_shadow(me: httpx.Client, owner: Owner) -> None:

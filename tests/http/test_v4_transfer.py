@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from app.v4.models.transfer import IMPORT_EXAMPLES
-from tests.http.chatting import said
+from tests.http.chatting import chat
 from tests.http.stored import MOMENT, URL, forest, found, listed, opened, refused, texts
 from tests.http.test_templates import HOSTILE
 from tests.store import audit
@@ -52,30 +52,30 @@ def exported(client: httpx.Client, conversation: str) -> File:
 
 def imported(client: httpx.Client, file: File) -> str:
     answer = client.post(f"{URL}/import", json=file)
-    told = found(answer, 201)
-    assert answer.headers["location"] == f"{URL}/{told['id']}"
-    assert "messages" not in told
-    return str(told["id"])
+    conversation = found(answer, 201)
+    assert answer.headers["location"] == f"{URL}/{conversation['id']}"
+    assert "messages" not in conversation
+    return str(conversation["id"])
 
 
 def without_ids(file: File) -> File:
     """The same with places in the list for ids, and no time of export."""
-    told = deepcopy(file)
-    told.pop("exported_at")
-    conversation = told["conversation"]
+    stripped = deepcopy(file)
+    stripped.pop("exported_at")
+    conversation = stripped["conversation"]
     places = {one["id"]: at for at, one in enumerate(conversation["messages"])} | {None: None}
     conversation["active_leaf_id"] = places[conversation["active_leaf_id"]]
     for one in conversation["messages"]:
         one["id"], one["parent_id"] = places[one["id"]], places[one["parent_id"]]
         for name in ("dropped", "summarised") if one["context"] else ():
             one["context"][name] = [places[id_] for id_ in one["context"][name]]
-    return told
+    return stripped
 
 
 def rich(client: httpx.Client) -> str:
     """A conversation with everything that there can be."""
     history = [{"role": "user", "content": f"지난 말 {number}"} for number in range(100)]
-    one = said(
+    one = chat(
         client,
         "안녕 <b>여러분</b>\n# 제목",
         history=history,
@@ -83,9 +83,9 @@ def rich(client: httpx.Client) -> str:
         variables={"words": 50},
     )
     conversation = one["conversation_id"]
-    assert said(client, "더", conversation_id=conversation)["context"]["dropped"]
-    said(client, "again", conversation_id=conversation, parent_id=one["message_id"], max_tokens=1)
-    said(client, "first", conversation_id=conversation, parent_id=None, system="Be kind.")
+    assert chat(client, "더", conversation_id=conversation)["context"]["dropped"]
+    chat(client, "again", conversation_id=conversation, parent_id=one["message_id"], max_tokens=1)
+    chat(client, "first", conversation_id=conversation, parent_id=None, system="Be kind.")
     client.patch(f"{URL}/{conversation}", json={"active_leaf_id": one["message_id"]})
     return str(conversation)
 
@@ -108,16 +108,21 @@ def test_an_export_has_the_documented_form(me: httpx.Client) -> None:
     tree = forest(me)
     file = exported(me, tree["A"]["conversation_id"])
     assert (file["format"], file["version"]) == ("sllm-conversation", 1)
-    told = file["conversation"]
-    assert told["active_leaf_id"] == tree["E"]["message_id"]
-    assert "".join(one["content"] for one in told["messages"]) == "AABBCCDDEE"
-    assert told["setup"] == {"model": None, "template": None, "variables": {}, "system": None}
+    conversation = file["conversation"]
+    assert conversation["active_leaf_id"] == tree["E"]["message_id"]
+    assert "".join(one["content"] for one in conversation["messages"]) == "AABBCCDDEE"
+    assert conversation["setup"] == {
+        "model": None,
+        "template": None,
+        "variables": {},
+        "system": None,
+    }
     shown = opened(me, tree["A"]["conversation_id"], branch="all")
-    assert [told[name] for name in ("title", "created_at", "updated_at")] == [
+    assert [conversation[name] for name in ("title", "created_at", "updated_at")] == [
         shown[name] for name in ("title", "created_at", "updated_at")
     ]
     kept = [{**one, "prompt": None} for one in shown["messages"]]
-    assert told["messages"] == kept
+    assert conversation["messages"] == kept
 
 
 def test_an_imported_conversation_is_like_any_other(me: httpx.Client) -> None:
@@ -129,7 +134,7 @@ def test_an_imported_conversation_is_like_any_other(me: httpx.Client) -> None:
     assert whole["messages"][1]["context"]["summarised"] == [whole["messages"][0]["id"]]
     assert listed(me, query="that") == listed(me, query="what") == [made]
     follows = whole["messages"][1]["id"]
-    answer = said(me, "More?", conversation_id=made, parent_id=follows)
+    answer = chat(me, "More?", conversation_id=made, parent_id=follows)
     assert answer["template"] == "mine"
     assert texts(opened(me, made)) == "What?That.More?More?"
 
@@ -142,13 +147,13 @@ def test_what_was_being_made_is_kept_as_stopped(me: httpx.Client) -> None:
     made = imported(me, file)
     statuses = [one["status"] for one in opened(me, made, branch="all")["messages"]]
     assert statuses == ["complete", "stopped", "complete", "stopped"]
-    assert said(me, conversation_id=made)
+    assert chat(me, conversation_id=made)
 
 
 @pytest.mark.parametrize("name", IMPORT_EXAMPLES)
 def test_the_documented_examples_work(me: httpx.Client, name: str) -> None:
     made = imported(me, IMPORT_EXAMPLES[name]["value"])
-    assert said(me, conversation_id=made)["parent_id"]
+    assert chat(me, conversation_id=made)["parent_id"]
 
 
 def test_a_conversation_may_be_empty(me: httpx.Client) -> None:
@@ -158,7 +163,7 @@ def test_a_conversation_may_be_empty(me: httpx.Client) -> None:
     assert opened(me, made)["messages"] == []
     assert exported(me, made)["conversation"]["messages"] == []
     assert me.get(f"{URL}/{made}/export?format=markdown").text == "# What?\n"
-    assert said(me, "Now", conversation_id=made)
+    assert chat(me, "Now", conversation_id=made)
     assert listed(me, query="what now") == [made]
 
 
@@ -166,7 +171,10 @@ Change = Callable[[File, list[dict[str, Any]]], object]
 
 MISTAKES: list[tuple[Change, str]] = [
     (
-        lambda told, turns: (turns[2].update(id="q"), told.update(active_leaf_id="q")),
+        lambda conversation, turns: (
+            turns[2].update(id="q"),
+            conversation.update(active_leaf_id="q"),
+        ),
         "/conversation/messages/2/id",
     ),
     (lambda _, turns: turns[2].update(parent_id="x"), "/conversation/messages/2/parent_id"),
@@ -198,15 +206,24 @@ MISTAKES: list[tuple[Change, str]] = [
         "/conversation/messages/0/created_at",
     ),
     (lambda _, turns: turns[0].update(created_at=0), "/conversation/messages/0/created_at"),
-    (lambda told, _: told.update(active_leaf_id="x"), "/conversation/active_leaf_id"),
-    (lambda told, _: told.update(active_leaf_id=None), "/conversation/active_leaf_id"),
-    (lambda told, _: told.update(messages=[]), "/conversation/active_leaf_id"),
-    (lambda told, _: told.update(title=" "), "/conversation/title"),
     (
-        lambda told, _: told["setup"]["template"].update(system="{{ unknown }}"),
+        lambda conversation, _: conversation.update(active_leaf_id="x"),
+        "/conversation/active_leaf_id",
+    ),
+    (
+        lambda conversation, _: conversation.update(active_leaf_id=None),
+        "/conversation/active_leaf_id",
+    ),
+    (lambda conversation, _: conversation.update(messages=[]), "/conversation/active_leaf_id"),
+    (lambda conversation, _: conversation.update(title=" "), "/conversation/title"),
+    (
+        lambda conversation, _: conversation["setup"]["template"].update(system="{{ unknown }}"),
         "/conversation/setup/template/system",
     ),
-    (lambda told, _: told["setup"].update(variables={"a": []}), "/conversation/setup/variables/a"),
+    (
+        lambda conversation, _: conversation["setup"].update(variables={"a": []}),
+        "/conversation/setup/variables/a",
+    ),
 ]
 
 
@@ -230,8 +247,8 @@ def test_all_mistakes_are_told_at_once(me: httpx.Client) -> None:
     file = deepcopy(FILE)
     file["conversation"]["active_leaf_id"] = "x"
     file["conversation"]["messages"][2] |= {"parent_id": "y", "id": "q"}
-    told = found(me.post(f"{URL}/import", json=file), 422)
-    assert [error["pointer"].rpartition("/")[-1] for error in told["errors"]] == [
+    problem = found(me.post(f"{URL}/import", json=file), 422)
+    assert [error["pointer"].rpartition("/")[-1] for error in problem["errors"]] == [
         "id",
         "parent_id",
         "active_leaf_id",

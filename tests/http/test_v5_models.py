@@ -40,13 +40,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def test_a_model_is_described(server: httpx.Client) -> None:
-    told = server.get(f"{V5}/a").json()
-    assert (told["id"], told["format"], told["aliases"]) == ("a", "gguf", ["mine"])
-    assert (told["architecture"], told["licence"], told["context_length"]) == ("qwen2", "mit", 4096)
-    assert 1_600_000 < told["parameters"] < 1_800_000
-    assert "<|im_start|>" in told["chat_template"]
-    assert told["sha256"] == hashlib.sha256(STARTER.read_bytes()).hexdigest()
-    assert told["problem"] is None
+    model = server.get(f"{V5}/a").json()
+    assert (model["id"], model["format"], model["aliases"]) == ("a", "gguf", ["mine"])
+    assert (model["architecture"], model["licence"], model["context_length"]) == (
+        "qwen2",
+        "mit",
+        4096,
+    )
+    assert 1_600_000 < model["parameters"] < 1_800_000
+    assert "<|im_start|>" in model["chat_template"]
+    assert model["sha256"] == hashlib.sha256(STARTER.read_bytes()).hexdigest()
+    assert model["problem"] is None
     assert server.get(f"{V5}/mine").json()["id"] == "a"
 
 
@@ -59,10 +63,10 @@ def test_loading_is_watched_and_unloading_gives_everything_back(server: httpx.Cl
     events = parsed(server.post(f"{V5}/a/load").text)
     assert events[0].name == "message"
     assert any(event.name == "loading" for event in events)
-    last, told = events[-1].name, events[-1].data
-    assert (last, told["id"], told["state"]) == ("done", "a", "ready")
-    assert told["memory"]["parts"]["weights"] == STARTER.stat().st_size
-    assert told["memory"]["measured_bytes"] > STARTER.stat().st_size
+    last, model = events[-1].name, events[-1].data
+    assert (last, model["id"], model["state"]) == ("done", "a", "ready")
+    assert model["memory"]["parts"]["weights"] == STARTER.stat().st_size
+    assert model["memory"]["measured_bytes"] > STARTER.stat().st_size
     again = parsed(server.post(f"{V5}/a/load").text)
     assert [event.name for event in again] == ["message", "done"]
     for _ in range(2):
@@ -89,18 +93,18 @@ def test_a_model_that_is_answering_is_not_unloaded(empty_models: Path) -> None:
 def test_a_plan_tells_who_would_leave_and_changes_nothing(server: httpx.Client) -> None:
     for model in "ab":
         server.post("/api/v1/chat", json={"message": "hi", "model": model})
-    told = server.post(f"{V5}/c/plan", json={}).json()
-    assert (told["fits"], told["loaded"], told["evict"], told["wait"]) == (
+    plan = server.post(f"{V5}/c/plan", json={}).json()
+    assert (plan["fits"], plan["loaded"], plan["evict"], plan["wait"]) == (
         True,
         False,
         ["a"],
         False,
     )
-    assert told["ram_bytes"] == sum(told["parts"].values())
-    assert told["ram_taken_bytes"] > 50 * 2**20
+    assert plan["ram_bytes"] == sum(plan["parts"].values())
+    assert plan["ram_taken_bytes"] > 50 * 2**20
     assert server.post(f"{V5}/b/plan").json()["loaded"]
     longer = server.post(f"{V5}/c/plan", json={"kv_cache_mb": 16}).json()
-    assert longer["parts"]["kv"] == 2 * told["parts"]["kv"]
+    assert longer["parts"]["kv"] == 2 * plan["parts"]["kv"]
     huge = server.post(f"{V5}/c/plan", json={"prefix_cache_mb": 2**20}).json()
     assert not huge["fits"]
     assert "MEMORY_BUDGET_MB" in huge["reason"]

@@ -15,7 +15,7 @@ from PIL import Image
 from app import versions
 from tests.conftest import serving
 from tests.http.events import parsed
-from tests.http.seeing import (
+from tests.http.vision import (
     CHAT,
     PLAIN,
     STREAM,
@@ -99,10 +99,10 @@ def test_every_example_of_the_documentation_runs(client: httpx.Client) -> None:
 def test_what_is_kept_is_the_picture_and_nothing_else_of_the_file(client: httpx.Client) -> None:
     turned = saved(drawing(), "JPEG", quality=95, exif=exif(6), comment=b"a secret place")
     answer = asked(client, "Which way up?", turned)
-    (told,) = answer["images"]
-    kept = fetched(client, answer["conversation_id"], told["sha256"])
-    assert (told["width"], told["height"], told["size_bytes"]) == (30, 40, len(kept))
-    assert (told["original"]["width"], told["original"]["height"]) == (40, 30)
+    (image,) = answer["images"]
+    kept = fetched(client, answer["conversation_id"], image["sha256"])
+    assert (image["width"], image["height"], image["size_bytes"]) == (30, 40, len(kept))
+    assert (image["original"]["width"], image["original"]["height"]) == (40, 30)
     read = Image.open(BytesIO(kept))
     assert (read.format, read.mode, read.size, read.info) == ("PNG", "RGB", (30, 40), {})
     assert b"secret" not in kept
@@ -116,7 +116,7 @@ def test_messages_carry_their_pictures(client: httpx.Client) -> None:
     answer = client.post(CHAT, json=body).json()
     question, reply = opened(client, answer)
     (kept,) = question["images"]
-    assert kept == {key: told for key, told in answer["images"][0].items() if key != "seen"}
+    assert kept == {key: value for key, value in answer["images"][0].items() if key != "seen"}
     assert (kept["ocr"], kept["lens_keywords"], kept["lens_local_keywords"]) == ("STOP", "sign", "")
     assert (reply["images"], reply["context"]) == ([], answer["context"])
     assert opened(client, answer, branch="all") == [question, reply]

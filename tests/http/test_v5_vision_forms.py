@@ -15,7 +15,7 @@ from app.v5.models.bodies import FORM_FIELDS
 from app.v5.models.chat import ChatRequest
 from tests.conftest import serving
 from tests.http.events import parsed
-from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown
+from tests.http.vision import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown
 
 BOUNDARY = "----a-line"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -51,9 +51,9 @@ MESSAGE = part("message", b"What is it?")
 
 
 def test_files_are_the_pictures_of_the_question(client: httpx.Client) -> None:
-    told = form(client, picture(40, 30), picture(50, 30, "JPEG")).json()
-    assert shown(told) == ["40x30", "50x30"]
-    assert [one["original"]["mime"] for one in told["images"]] == ["image/png", "image/jpeg"]
+    answer = form(client, picture(40, 30), picture(50, 30, "JPEG")).json()
+    assert shown(answer) == ["40x30", "50x30"]
+    assert [one["original"]["mime"] for one in answer["images"]] == ["image/png", "image/jpeg"]
     assert shown(form(client, picture(), field="files").json()) == ["40x30"]
 
 
@@ -70,11 +70,11 @@ def test_a_form_that_is_sent_as_swagger_fills_it_in_is_answered(client: httpx.Cl
 
 def test_a_form_is_the_same_as_json(client: httpx.Client) -> None:
     plain = asked(client, "What is it?", picture(), max_tokens=1, system="Be brief.")
-    told = form(client, picture(), max_tokens="1", system="Be brief.").json()
-    assert [told[key] for key in ("images", "message", "finish_reason", "usage")] == [
+    answer = form(client, picture(), max_tokens="1", system="Be brief.").json()
+    assert [answer[key] for key in ("images", "message", "finish_reason", "usage")] == [
         plain[key] for key in ("images", "message", "finish_reason", "usage")
     ]
-    assert told["finish_reason"] == "length"
+    assert answer["finish_reason"] == "length"
 
 
 def test_every_kind_of_field(client: httpx.Client) -> None:
@@ -89,8 +89,8 @@ def test_every_kind_of_field(client: httpx.Client) -> None:
         "system": "",
         "max_tokens": "",
     }
-    told = form(client, picture(600, 300), **more).json()
-    assert shown(told) == ["512x256"]
+    answer = form(client, picture(600, 300), **more).json()
+    assert shown(answer) == ["512x256"]
     wrapped = form(client, message="hi", template="default", variables="{}").json()
     assert wrapped["template"] == "default"
 
@@ -166,11 +166,11 @@ def test_too_much_is_refused_while_it_comes_in(client: httpx.Client) -> None:
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as raw:
             raw.settimeout(60)
             raw.sendall(head.encode() + MESSAGE + content)
-            told = b""
-            while expected not in told and (more := raw.recv(65536)):
-                told += more
-            assert told.startswith(b"HTTP/1.1 413 ")
-            assert expected in told
+            received = b""
+            while expected not in received and (more := raw.recv(65536)):
+                received += more
+            assert received.startswith(b"HTTP/1.1 413 ")
+            assert expected in received
 
 
 def test_only_vision_chat_takes_forms(client: httpx.Client) -> None:

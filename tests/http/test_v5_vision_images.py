@@ -12,7 +12,7 @@ from app import versions
 from tests.conftest import serving
 from tests.http import stored
 from tests.http.owners import Owner, owners
-from tests.http.seeing import CHAT, URL, asked, fetched, picture, problem, sent
+from tests.http.vision import CHAT, URL, asked, fetched, picture, problem, sent
 from tests.store import audit
 
 

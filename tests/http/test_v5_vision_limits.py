@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.http.events import parsed
-from tests.http.seeing import CHAT, PLAIN, STREAM, URL, asked, picture, problem, sent
+from tests.http.vision import CHAT, PLAIN, STREAM, URL, asked, picture, problem, sent
 from tests.media.files import many_scans, png
 from tests.media.test_decoders import decoders
 
@@ -95,10 +95,10 @@ def test_all_together_take_no_more_memory_than_four(client: httpx.Client) -> Non
         ]
         answered, _, _ = select.select(waiting, [], [], 20)
         (refused,) = answered  # the last to come; the others are still being read
-        told = refused.recv(65536)
-        assert told.startswith(b"HTTP/1.1 429 ")
-        assert b"uploads-busy" in told
-        assert b"retry-after: 2" in told
+        response = refused.recv(65536)
+        assert response.startswith(b"HTTP/1.1 429 ")
+        assert b"uploads-busy" in response
+        assert b"retry-after: 2" in response
         assert asked(client, "a short one", picture())
     deadline = time.monotonic() + 60
     while client.post(CHAT, content=padded(LARGE), headers={"Content-Type": JSON}).is_error:

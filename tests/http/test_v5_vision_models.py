@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.chatting import said
-from tests.http.seeing import (
+from tests.http.chatting import chat
+from tests.http.vision import (
     CHAT,
     PLAIN,
     STREAM,
@@ -59,7 +59,7 @@ def body(*pictures: bytes, **options: Any) -> dict[str, Any]:
 
 def test_vision_chat_asks_one_that_sees(client: httpx.Client) -> None:
     assert asked(client, "hi")["model"] == "echo-vision"
-    assert said(client, "hi")["model"] == "echo"
+    assert chat(client, "hi")["model"] == "echo"
 
 
 def test_chat_does_so_for_pictures_and_goes_on_with_it(client: httpx.Client) -> None:
@@ -71,12 +71,12 @@ def test_chat_does_so_for_pictures_and_goes_on_with_it(client: httpx.Client) -> 
 
 
 def test_a_conversation_without_a_name_for_a_model_gets_one_that_sees(client: httpx.Client) -> None:
-    here = {"conversation_id": said(client, "hi")["conversation_id"]}
+    here = {"conversation_id": chat(client, "hi")["conversation_id"]}
     assert asked(client, "What is it?", picture(), route=PLAIN, **here)["model"] == "echo-vision"
 
 
-def test_vision_chat_gives_a_conversation_eyes(client: httpx.Client) -> None:
-    here = {"conversation_id": said(client, "hi", model="echo")["conversation_id"]}
+def test_vision_chat_gives_a_conversation_a_vision_model(client: httpx.Client) -> None:
+    here = {"conversation_id": chat(client, "hi", model="echo")["conversation_id"]}
     refused = client.post(PLAIN, json=body(picture()) | here)
     assert problem(refused) == (422, "model-cannot-see")
     assert asked(client, "What is it?", picture(), **here)["model"] == "echo-vision"
@@ -96,12 +96,12 @@ def test_pictures_are_never_ignored(client: httpx.Client, route: str) -> None:
 
 
 @pytest.mark.usefixtures("nothing_new")
-def test_vision_chat_wants_eyes_even_without_a_picture(client: httpx.Client) -> None:
+def test_vision_chat_wants_a_vision_model_even_without_a_picture(client: httpx.Client) -> None:
     assert problem(client.post(CHAT, json=body(model="echo"))) == (422, "model-cannot-see")
 
 
 @pytest.mark.parametrize("version", ["v4", "v5"])
-def test_a_conversation_with_pictures_and_a_model_without_eyes(
+def test_a_conversation_with_pictures_and_a_text_only_model(
     client: httpx.Client, version: str
 ) -> None:
     first = asked(client, "What is it?", picture())
@@ -138,11 +138,11 @@ def test_earlier_versions_know_no_images(client: httpx.Client) -> None:
 
 
 def test_info_tells_what_sees_and_what_may_be_sent(client: httpx.Client) -> None:
-    told = client.get(INFO).json()
-    (model,) = told["models"]
-    assert (told["default_model"], model["id"]) == ("echo-vision", "echo-vision")
+    info = client.get(INFO).json()
+    (model,) = info["models"]
+    assert (info["default_model"], model["id"]) == ("echo-vision", "echo-vision")
     assert (model["max_images"], model["max_tokens"], model["video"]) == (8, 1296, False)
-    rules = told["images"]
+    rules = info["images"]
     assert (rules["max_images"], rules["max_bytes"], rules["urls"]) == (8, 10 * 2**20, False)
     assert rules["max_request_bytes"] == 32 * 2**20
     assert "image/webp" in rules["mime_types"]
@@ -155,8 +155,8 @@ def test_without_a_model_that_sees(tmp_path: Path) -> None:
             refused = client.post(route, json=body(picture()))
             assert problem(refused) == (404, "no-vision-model")
         assert "VISION_MODEL_PATH" in refused.json()["detail"]
-        told = client.get(INFO).json()
-        assert (told["default_model"], told["models"]) == (None, [])
+        info = client.get(INFO).json()
+        assert (info["default_model"], info["models"]) == (None, [])
         named = client.post(PLAIN, json=body(picture(), model="only"))
         assert "no model here can" in named.json()["detail"]
         assert client.get(URL).json()["conversations"] == []

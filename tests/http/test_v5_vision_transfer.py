@@ -12,8 +12,8 @@ import pytest
 
 from app.v5.models.transfer import EXAMPLES, MOST_IMAGES
 from app.v5.services import transfer
-from tests.http.seeing import URL, asked, fetched, opened, picture, problem, sent, shown
 from tests.http.stored import found, refused
+from tests.http.vision import URL, asked, fetched, opened, picture, problem, sent, shown
 from tests.media.files import jpeg
 from tests.store import audit
 
@@ -29,9 +29,9 @@ def exported(client: httpx.Client, conversation: str, **query: Any) -> File:
 
 def imported(client: httpx.Client, file: File) -> str:
     answer = client.post(f"{URL}/import", json=file)
-    told = found(answer, 201)
-    assert answer.headers["location"] == f"{URL}/{told['id']}"
-    return str(told["id"])
+    conversation = found(answer, 201)
+    assert answer.headers["location"] == f"{URL}/{conversation['id']}"
+    return str(conversation["id"])
 
 
 def pictured(client: httpx.Client) -> str:
@@ -47,7 +47,7 @@ def pictured(client: httpx.Client) -> str:
 def without_ids(client: httpx.Client, conversation: str) -> list[dict[str, Any]]:
     changing = {"id", "parent_id"}
     return [
-        {key: told for key, told in message.items() if key not in changing}
+        {key: value for key, value in message.items() if key not in changing}
         for message in opened(client, {"conversation_id": conversation}, branch="all")
     ]
 

@@ -1,4 +1,4 @@
-"""Which identifiers of ``app`` still have a name that was given up for a standard term."""
+"""Which identifiers still have a name that was given up for a standard term."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-APP = Path(__file__).parents[2] / "app"
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "app"
+
+AROUND = ("bench", "migrations", "scripts", "tests", "training")
+"""Folders around ``app``; there, only ``VAGUE`` is looked for."""
+
+VAGUE = ("said", "told")
+"""Names that say nothing of what they hold."""
 
 WORDS = {
     "eye": "mmproj (the file), vision_tower (the weights)",
@@ -92,6 +99,16 @@ def retired(where: str) -> Iterator[str]:
             for line, name in identifiers(path.read_text(encoding="utf-8")):
                 if successor := _successor(name):
                     yield f"{shown}:{line} {name} -> {successor}"
+
+
+def vague(where: str) -> Iterator[str]:
+    """Identifiers of a folder that have a vague name, as ``path:line name``."""
+    for path in sorted((ROOT / where).rglob("*.py")):
+        source = path.read_text(encoding="utf-8")
+        if any(name in source for name in VAGUE):  # parsing is slow
+            for line, name in identifiers(source):
+                if name.strip("_") in VAGUE:
+                    yield f"{path.relative_to(ROOT)}:{line} {name}"
 
 
 def identifiers(source: str) -> Iterator[tuple[int, str]]:

@@ -1,6 +1,8 @@
-"""No identifier of ``app`` has a name that was given up for a standard term."""
+"""No identifier has a name that was given up for a standard term."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,18 @@ from tests.layers import names
 @pytest.mark.parametrize("folder", sorted(names.folders()))
 def test_retired_names_are_gone(folder: str) -> None:
     assert list(names.retired(folder)) == []
+
+
+@pytest.mark.parametrize("folder", names.AROUND)
+def test_names_around_the_app_say_what_they_hold(folder: str) -> None:
+    assert list(names.vague(folder)) == []
+
+
+def test_a_vague_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "ROOT", tmp_path)
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "one.py").write_text("retold = 1\n_said = 2\ntold_apart = 'said'\n")
+    assert list(names.vague("bench")) == ["bench/one.py:2 _said"]
 
 
 def test_every_kind_of_identifier_is_found() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from app.provider.engine import missing_library
 from app.provider.runtime.host import EngineHost
-from tests.pace import REFERENCE_CLOCK
+from tests.cpu_time import REFERENCE_CLOCK
 from tests.provider.asking import host_of
 from tests.provider.paged_model import write_paged
 

@@ -98,7 +98,7 @@ def _strength(places: Numbers) -> Numbers:
 # ---------------------------------------------------------------- the folder
 
 
-def write_seeing(
+def write_vision_model(
     folder: Path, kind: str = "qwen2_5_vl", *, patches_of_token: int = 4, **changes: Any
 ) -> Path:
     """A folder with the starter's words and four tokens more; ``changes`` to the model.

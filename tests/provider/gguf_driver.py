@@ -106,9 +106,9 @@ def by_mtmd(driver: Driver, prompt: Prompt) -> str:
     engine._chat._mark = mtmd.mtmd_default_marker().decode()
     text = engine._chat._render(prompt.messages)[0].encode()
     chunks = mtmd.mtmd_input_chunks_init()
-    told = mtmd.mtmd_input_text(text, len(text), True, True)
+    input_text = mtmd.mtmd_input_text(text, len(text), True, True)
     assert not mtmd.mtmd_tokenize(
-        projector._handle, chunks, ctypes.byref(told), bitmaps, len(pictures)
+        projector._handle, chunks, ctypes.byref(input_text), bitmaps, len(pictures)
     )
     params = llama_cpp.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads = 2048, 512, 512, 1
@@ -141,5 +141,5 @@ def _greedy(engine: GgufEngine, context: Any, position: int, length: int) -> str
 
 def started(driver: Driver, job: int) -> Started:
     """What was told of a job when it began."""
-    (told,) = [event for event in driver.events(job) if isinstance(event, Started)]
-    return told
+    (started_event,) = [event for event in driver.events(job) if isinstance(event, Started)]
+    return started_event

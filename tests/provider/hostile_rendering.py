@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.provider.generation import jinja_sandbox
 from app.provider.generation.jinja_limits import TemplateFailed
-from tests.pace import unit
+from tests.cpu_time import unit
 
 SECONDS = 0.3
 """Less than in the product, so that the tests are quick."""

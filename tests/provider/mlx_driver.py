@@ -41,22 +41,26 @@ class Driver:
         for job, event in self.engine.step():
             self._events[job].append(event)
 
-    def told(self, job: int) -> list[Event | ProviderError]:
+    def events_of(self, job: int) -> list[Event | ProviderError]:
         """What is known of a job so far."""
         return self._events[job]
 
     def begun(self, job: int) -> bool:
         """Whether it is being read."""
-        return any(isinstance(event, Started) for event in self.told(job))
+        return any(isinstance(event, Started) for event in self.events_of(job))
 
     def end(self, *jobs: int) -> list[Reply]:
         """Step until these have ended; raises what they failed with."""
         for job in jobs:
-            while not (told := self.told(job)) or not isinstance(told[-1], End | ProviderError):
+            while not (events := self.events_of(job)) or not isinstance(
+                events[-1], End | ProviderError
+            ):
                 self.step()
-            if isinstance(told[-1], ProviderError):
-                raise told[-1]
-        return [Reply([one for one in self.told(job) if isinstance(one, Event)]) for job in jobs]
+            if isinstance(events[-1], ProviderError):
+                raise events[-1]
+        return [
+            Reply([one for one in self.events_of(job) if isinstance(one, Event)]) for job in jobs
+        ]
 
     def ask(self, *turns: Any, **options: Any) -> Reply:
         return self.end(self.start(shown(*turns, **{"max_tokens": 16, **options})))[0]

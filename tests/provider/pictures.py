@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.provider.types import ImagePart, Message, Prompt, Sampling, TextPart
 
-Said = str | ImagePart
+TurnPart = str | ImagePart
 
 
 def noise(width: int, height: int, seed: int = 0) -> ImagePart:
@@ -34,12 +34,12 @@ def from_bytes(content: bytes, width: int, height: int) -> ImagePart:
     return ImagePart(content, hashlib.sha256(content).hexdigest(), width, height)
 
 
-def shown(*turns: Said | tuple[Said, ...], owner: str = "", **sampling: Any) -> Prompt:
+def shown(*turns: TurnPart | tuple[TurnPart, ...], owner: str = "", **sampling: Any) -> Prompt:
     """A prompt of alternating user and assistant turns, at temperature 0 unless told."""
     messages = []
     for index, turn in enumerate(turns):
-        said = turn if isinstance(turn, tuple) else (turn,)
-        parts = tuple(TextPart(one) if isinstance(one, str) else one for one in said)
+        pieces = turn if isinstance(turn, tuple) else (turn,)
+        parts = tuple(TextPart(one) if isinstance(one, str) else one for one in pieces)
         messages.append(Message("assistant" if index % 2 else "user", parts))
     options = {"temperature": 0.0, "max_tokens": 5} | sampling
     return Prompt(tuple(messages), Sampling(**options), owner)

@@ -24,16 +24,18 @@ def run(
     engine: PytorchEngine, *prompts: Prompt, before_step: Callable[[], None] = lambda: None
 ) -> dict[int, list[Any]]:
     """Step the engine until all prompts are answered."""
-    told: dict[int, list[Any]] = {job: [] for job in range(len(prompts))}
+    events_by_job: dict[int, list[Any]] = {job: [] for job in range(len(prompts))}
     for job, one in enumerate(prompts):
         assert engine.admit(job, engine.prepare(one))
     for _ in range(3000):
-        if all(events and isinstance(events[-1], End | Exception) for events in told.values()):
+        if all(
+            events and isinstance(events[-1], End | Exception) for events in events_by_job.values()
+        ):
             break
         before_step()
         for job, event in engine.step():
-            told[job].append(event)
-    return told
+            events_by_job[job].append(event)
+    return events_by_job
 
 
 def text_of(events: list[Event]) -> str:

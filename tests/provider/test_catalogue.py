@@ -116,12 +116,12 @@ def test_a_model_in_parts_is_one_model(tmp_path: Path) -> None:
     assert scan(tmp_path)[0].problem is None
 
 
-def test_an_eye_beside_a_model_lets_it_see(tmp_path: Path) -> None:
+def test_an_mmproj_beside_a_model_lets_it_see(tmp_path: Path) -> None:
     write_gguf(tmp_path / "sees.gguf", llama__embedding_length=64)
     write_gguf(tmp_path / "other.gguf", llama__embedding_length=128)
     assert {card.tasks for card in scan(tmp_path)} == {("chat",)}
-    eye = tmp_path / "mmproj-sees.gguf"
-    write_gguf(eye, architecture="clip", clip__vision__projection_dim=64)
+    mmproj = tmp_path / "mmproj-sees.gguf"
+    write_gguf(mmproj, architecture="clip", clip__vision__projection_dim=64)
     tasks = {card.id: card.tasks for card in scan(tmp_path)}
     assert tasks == {"sees": ("chat", "vision"), "other": ("chat",)}
 

@@ -24,7 +24,7 @@ from app.provider.headers.files import MOST_ENTRIES
 from app.provider.headers.gguf import read_header
 from app.provider.headers.json_reader import read_object
 from app.provider.pool.pool import ModelPool, PoolConfig
-from tests.pace import reference_time, unit
+from tests.cpu_time import reference_time, unit
 from tests.provider.gguf_bytes import LIST, STRING, TOKENIZER, header, listed, pair, text, words
 from tests.provider.model_files import write_gguf, write_hf, write_safetensors
 from tests.selection import matrix

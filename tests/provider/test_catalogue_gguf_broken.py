@@ -134,9 +134,9 @@ def test_a_header_that_is_damaged_is_not_called_incomplete(tmp_path: Path) -> No
 
 def test_a_template_that_is_too_long_is_told(tmp_path: Path) -> None:
     usual = [words("general.architecture", "llama"), *TOKENIZER]
-    for length, told in ((65_536, False), (65_537, True), (2**21, True)):
+    for length, too_long in ((65_536, False), (65_537, True), (2**21, True)):
         write(tmp_path / "m.gguf", [*usual, words("tokenizer.chat_template", "x" * length)])
-        assert ("chat template has more than 65,536" in problem(tmp_path)) == told
+        assert ("chat template has more than 65,536" in problem(tmp_path)) == too_long
 
 
 # ------------------------------------------------------------------ names

@@ -17,7 +17,7 @@ import pytest
 
 from app.provider.catalogue.scan import scan
 from app.provider.engine import ENGINES, format_of
-from tests.pace import unit
+from tests.cpu_time import unit
 from tests.provider.model_files import write_gguf, write_hf, write_mlx, write_onnx, write_starter
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,7 @@ from app.provider.card import ModelCard
 from app.provider.catalogue.scan import READ_SECONDS, scan
 from app.provider.engine import format_of
 from app.provider.headers.budget import FILE_SECONDS, TooExpensive, read_budget
-from tests.pace import reference_time
+from tests.cpu_time import reference_time
 from tests.provider.model_files import write_gguf
 from tests.selection import matrix
 

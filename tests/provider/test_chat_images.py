@@ -34,8 +34,8 @@ def picture(name: str) -> ImagePart:
 
 
 def asked(*parts: ImagePart | str) -> Message:
-    told = (TextPart(part) if isinstance(part, str) else part for part in parts)
-    return Message("user", tuple(told))
+    content = (TextPart(part) if isinstance(part, str) else part for part in parts)
+    return Message("user", tuple(content))
 
 
 @pytest.fixture(params=["marks", "template"])

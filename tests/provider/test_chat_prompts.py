@@ -327,14 +327,14 @@ def texts_of(message: Message) -> list[str]:
 def by_transformers(family: Family, messages: list[Message], form: MessageForm) -> str:
     """What transformers makes of the messages in the form that was found for the template."""
     utils = pytest.importorskip("transformers.utils.chat_template_utils")
-    told: list[dict[str, Any]] = []
+    payload: list[dict[str, Any]] = []
     for one in form.arrange(messages):
         parts = [{"type": "text", "text": text} for text in texts_of(one)]
         listed = one.role in form.listed
-        told.append({"role": one.role, "content": parts if listed else one.text})
+        payload.append({"role": one.role, "content": parts if listed else one.text})
     tokens = {"bos_token": family.bos, "eos_token": family.eos, "pad_token": family.pad}
     template = utils._compile_jinja_template(family.source)
-    text: str = template.render(messages=told, add_generation_prompt=True, **tokens)
+    text: str = template.render(messages=payload, add_generation_prompt=True, **tokens)
     return text
 
 

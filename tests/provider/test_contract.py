@@ -137,9 +137,12 @@ async def test_cancel_while_queued(host: EngineHost) -> None:
 async def test_libraries_are_told_not_to_report_to_their_makers() -> None:
     host = host_of("echo")
     await ask(host, QUESTION)
-    told = psutil.Process(host.status().pid).environ()
+    environment = psutil.Process(host.status().pid).environ()
     await host.stop()
-    assert (told["ORT_DISABLE_TELEMETRY"], told["HF_HUB_DISABLE_TELEMETRY"]) == ("1", "1")
+    assert (environment["ORT_DISABLE_TELEMETRY"], environment["HF_HUB_DISABLE_TELEMETRY"]) == (
+        "1",
+        "1",
+    )
 
 
 # ---------------------------------------------------------------- engines that draw tokens

@@ -13,12 +13,12 @@ from app.provider.engine import EngineLimits
 from app.provider.engines.gguf.format import need, read
 from app.provider.engines.gguf.mmproj import find_mmproj, find_mmproj_of
 from tests.provider.model_files import write_gguf
-from tests.provider.vision_files import write_plain, write_seeing
+from tests.provider.vision_files import write_plain, write_vision_model
 
 QWEN = {"clip__projector_type": "qwen2.5vl_merger", "clip__vision__patch_size": 14}
 
 
-def write_eye(path: Path, width: int = 64, **facts: Any) -> Path:
+def write_mmproj(path: Path, width: int = 64, **facts: Any) -> Path:
     return write_gguf(path, architecture="clip", clip__vision__projection_dim=width, **facts)
 
 
@@ -38,7 +38,7 @@ def test_of_several_files_the_one_of_that_name_is_taken(
     tmp_path: Path, names: list[str], chosen: str
 ) -> None:
     for name in names:
-        write_eye(tmp_path / name)
+        write_mmproj(tmp_path / name)
     mmproj = find_mmproj(tmp_path / "See-3B-Q4_K_M.gguf", "llama", 64)
     assert mmproj
     assert mmproj.path.name == chosen
@@ -55,15 +55,15 @@ def test_of_several_files_the_one_of_that_name_is_taken(
         pytest.param("hunyuan", 64, {"clip__projector_type": "hunyuanvl"}, id="uneven"),
     ],
 )
-def test_what_does_not_fit_is_no_eye(
+def test_what_does_not_fit_is_no_mmproj(
     tmp_path: Path, architecture: str, width: int, facts: dict[str, Any]
 ) -> None:
-    write_eye(tmp_path / "mmproj.gguf", **facts)
+    write_mmproj(tmp_path / "mmproj.gguf", **facts)
     assert find_mmproj(tmp_path / "m.gguf", architecture, width) is None
 
 
-def test_a_file_that_is_cut_off_is_no_eye(tmp_path: Path) -> None:
-    path = write_seeing(tmp_path)
+def test_a_file_that_is_cut_off_is_no_mmproj(tmp_path: Path) -> None:
+    path = write_vision_model(tmp_path)
     mmproj = tmp_path / "mmproj-seeing-f16.gguf"
     assert find_mmproj_of(path)
     mmproj.write_bytes(mmproj.read_bytes()[:-100])
@@ -73,7 +73,7 @@ def test_a_file_that_is_cut_off_is_no_eye(tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_pictures_it_takes(tmp_path: Path) -> None:
-    card = read(write_seeing(tmp_path, most_pixels=49 * 28 * 28))
+    card = read(write_vision_model(tmp_path, most_pixels=49 * 28 * 28))
     assert card
     size = (tmp_path / "mmproj-seeing-f16.gguf").stat().st_size
     assert card.tasks == ("chat", "vision")
@@ -82,7 +82,10 @@ def test_the_card_says_what_pictures_it_takes(tmp_path: Path) -> None:
 
 
 def test_bounds_that_a_file_does_not_tell(tmp_path: Path) -> None:
-    usual, square = read(write_seeing(tmp_path / "a")), read(write_plain(tmp_path / "b", "gemma3"))
+    usual, square = (
+        read(write_vision_model(tmp_path / "a")),
+        read(write_plain(tmp_path / "b", "gemma3")),
+    )
     assert usual
     assert square
     assert usual.vision
@@ -91,8 +94,8 @@ def test_bounds_that_a_file_does_not_tell(tmp_path: Path) -> None:
     assert (square.vision.min_tokens, square.vision.max_tokens) == (0, 0)
 
 
-def test_a_model_without_an_eye_says_so(tmp_path: Path) -> None:
-    path = write_seeing(tmp_path)
+def test_a_model_without_an_mmproj_says_so(tmp_path: Path) -> None:
+    path = write_vision_model(tmp_path)
     (tmp_path / "mmproj-seeing-f16.gguf").unlink()
     card = read(path)
     assert card
@@ -100,18 +103,18 @@ def test_a_model_without_an_eye_says_so(tmp_path: Path) -> None:
     assert need(card, EngineLimits()).vision == 0
 
 
-def test_the_stamp_changes_with_the_eye(tmp_path: Path) -> None:
-    write_seeing(tmp_path)
+def test_the_stamp_changes_with_the_mmproj(tmp_path: Path) -> None:
+    write_vision_model(tmp_path)
     (before,) = scan(tmp_path)
-    write_seeing(tmp_path, most_pixels=100 * 28 * 28)
+    write_vision_model(tmp_path, most_pixels=100 * 28 * 28)
     (after,) = scan(tmp_path)
     assert before.stamp != after.stamp
     assert after.vision
     assert after.vision.max_tokens == 100
 
 
-def test_the_eye_is_counted_with_what_it_takes_to_look(tmp_path: Path) -> None:
-    card = read(write_seeing(tmp_path))
+def test_the_mmproj_is_counted_with_what_it_takes_to_encode(tmp_path: Path) -> None:
+    card = read(write_vision_model(tmp_path))
     assert card
     assert card.vision
     free, bound = (need(card, EngineLimits(image_tokens=tokens)) for tokens in (0, 256))

@@ -15,8 +15,8 @@ from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError
 from app.provider.generation import prefill_budget
 from app.provider.types import Delta, ImagePart, Progress, Prompt, Started
 from tests.provider.gguf_driver import Driver, by_mtmd, started
-from tests.provider.pictures import Said, from_bytes, noise, shown
-from tests.provider.vision_files import write_plain, write_seeing
+from tests.provider.pictures import TurnPart, from_bytes, noise, shown
+from tests.provider.vision_files import write_plain, write_vision_model
 
 KINDS = ("qwen", "gemma3", "idefics3")
 WIDE, TALL, TINY = noise(196, 84, 1), noise(100, 300, 2), noise(20, 30, 3)
@@ -24,7 +24,7 @@ LARGE = noise(700, 700, 4)
 
 
 def written(kind: str, folder: Path) -> Path:
-    return write_seeing(folder) if kind == "qwen" else write_plain(folder, kind)
+    return write_vision_model(folder) if kind == "qwen" else write_plain(folder, kind)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -34,13 +34,13 @@ def any_kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
-def seeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_seeing(tmp_path_factory.mktemp("seeing"))
+def vision_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_vision_model(tmp_path_factory.mktemp("seeing"))
 
 
 @pytest.fixture
-def driver(seeing: Path) -> Iterator[Driver]:
-    driver = Driver.of(seeing)
+def driver(vision_model: Path) -> Iterator[Driver]:
+    driver = Driver.of(vision_model)
     yield driver
     driver.engine.close()
 
@@ -98,12 +98,12 @@ def test_a_large_picture_is_read_in_pieces_beside_an_answer(
     driver.until(beside, Delta)
     job = driver.start(question)
     driver.until(job, Started)
-    said = len(driver.events(beside))
+    before = len(driver.events(beside))
     (reply,) = driver.finish([job])
     steps = [one for one in reply.progress if one.phase == "prefill"]
     within = [one for one in steps if 30 < one.done < 600]
     assert len(within) >= 8
-    assert len(driver.events(beside)) - said >= len(steps)
+    assert len(driver.events(beside)) - before >= len(steps)
     assert reply.text == alone
     driver.drop(beside)
 
@@ -155,12 +155,12 @@ def test_a_picture_is_looked_at_once_per_owner(driver: Driver) -> None:
     assert driver.looked == [WIDE.sha256] * 2
 
 
-def test_without_memory_for_it_a_picture_is_looked_at_again(seeing: Path) -> None:
-    driver = Driver.of(seeing, vision_cache_bytes=0)
+def test_without_memory_for_it_a_picture_is_looked_at_again(vision_model: Path) -> None:
+    driver = Driver.of(vision_model, vision_cache_bytes=0)
     one, two = [driver.ask(shown((text, WIDE))).text for text in ("One: ", "One, two: ")]
     assert driver.looked == [WIDE.sha256] * 2
     assert [one, two] == [
-        Driver.of(seeing).ask(shown((text, WIDE))).text for text in ("One: ", "One, two: ")
+        Driver.of(vision_model).ask(shown((text, WIDE))).text for text in ("One: ", "One, two: ")
     ]
 
 
@@ -193,9 +193,9 @@ def test_a_cancelled_picture_leaves_no_half_of_it(
 
 
 def test_half_a_picture_does_not_come_back_from_ram(
-    seeing: Path, monkeypatch: pytest.MonkeyPatch
+    vision_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = Driver.of(seeing, slots=2, context_length=768, kv_cache_bytes=1)
+    driver = Driver.of(vision_model, slots=2, context_length=768, kv_cache_bytes=1)
     monkeypatch.setattr(prefill_budget, "BATCH_TOKENS", 32)
     question = shown((noise(392, 392), "What is it?"))
     job = driver.start(question)
@@ -242,8 +242,8 @@ def test_a_known_picture_does_not_wait_for_others_to_be_looked_at(driver: Driver
         driver.drop(other)
 
 
-def test_pictures_come_back_from_ram(seeing: Path) -> None:
-    driver = Driver.of(seeing, slots=2, context_length=768, kv_cache_bytes=1)
+def test_pictures_come_back_from_ram(vision_model: Path) -> None:
+    driver = Driver.of(vision_model, slots=2, context_length=768, kv_cache_bytes=1)
     pictures = [noise(196, 140, seed) for seed in range(6)]
     turns = [driver.ask(shown((picture, "What?"))) for picture in pictures]
     question = shown((pictures[0], "What?"), turns[0].text, "More?")
@@ -260,8 +260,8 @@ def test_many_conversations_with_pictures_in_a_small_context(kind: str, tmp_path
     driver = Driver.of(path, slots=4, context_length=512, kv_cache_bytes=1)
     judge = Driver.of(path)
     dice = random.Random(3)
-    pictures: list[Said] = [noise(28 * dice.randint(2, 5), 84, seed) for seed in range(4)]
-    histories: list[list[Said | tuple[Said, ...]]] = [[] for _ in range(6)]
+    pictures: list[TurnPart] = [noise(28 * dice.randint(2, 5), 84, seed) for seed in range(4)]
+    histories: list[list[TurnPart | tuple[TurnPart, ...]]] = [[] for _ in range(6)]
     for _ in range(8):
         for history in histories:
             if dice.random() < 0.3:
@@ -296,10 +296,10 @@ def test_looking_leaves_no_threads_of_openmp_behind(driver: Driver) -> None:
     """They slow down every token that is computed later, even asleep."""
     driver.engine.set_threads(2)
     driver.ask(shown(("Are you well?",)))
-    before, sight = psutil.Process().num_threads(), 1
+    before, encoder_threads = psutil.Process().num_threads(), 1
     driver.ask(shown((WIDE, "What?")))
     deadline = time.monotonic() + 60
-    while psutil.Process().num_threads() > before + sight:
+    while psutil.Process().num_threads() > before + encoder_threads:
         assert time.monotonic() < deadline, "more threads than before the picture"
         time.sleep(0.01)
 
@@ -330,8 +330,8 @@ def test_a_strip_is_refused(driver: Driver) -> None:
         driver.engine.prepare(shown((from_bytes(b"", 4000, 10), "?")))
 
 
-def test_too_many_pictures_are_refused_with_the_numbers(seeing: Path) -> None:
-    driver = Driver.of(seeing, context_length=512)
+def test_too_many_pictures_are_refused_with_the_numbers(vision_model: Path) -> None:
+    driver = Driver.of(vision_model, context_length=512)
     pictures = [noise(280, 280, seed) for seed in range(6)]
     with pytest.raises(ContextOverflow) as caught:
         driver.engine.prepare(shown((*pictures, "Which?")))
@@ -339,9 +339,11 @@ def test_too_many_pictures_are_refused_with_the_numbers(seeing: Path) -> None:
     assert 600 < caught.value.needed < 660
 
 
-def test_the_bound_on_tokens_holds(seeing: Path) -> None:
+def test_the_bound_on_tokens_holds(vision_model: Path) -> None:
     def tokens(part: ImagePart, **limits: int) -> int:
-        return Driver.of(seeing, **limits).engine.prepare(shown((part,))).images[0].size.tokens
+        return (
+            Driver.of(vision_model, **limits).engine.prepare(shown((part,))).images[0].size.tokens
+        )
 
     assert tokens(LARGE) == 625
     assert tokens(LARGE, image_tokens=49) == 49
@@ -356,6 +358,6 @@ def test_a_picture_that_has_to_be_read_at_once_may_be_too_large(tmp_path: Path) 
 
 
 def test_a_file_for_pictures_that_is_no_good_says_why(tmp_path: Path) -> None:
-    path = write_seeing(tmp_path, without="mm.2.weight")
+    path = write_vision_model(tmp_path, without="mm.2.weight")
     with pytest.raises(ModelNotLoadable, match=r"cannot load mmproj-seeing-f16.gguf.*mm\.2"):
         Driver.of(path)

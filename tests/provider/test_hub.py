@@ -221,11 +221,11 @@ def test_small_files_are_checked_by_their_name_in_git(hub: Hub, tmp_path: Path) 
 
 def test_arrival_is_reported_from_where_it_goes_on(hub: Hub, tmp_path: Path) -> None:
     hub.break_after = HALFWAY
-    told: list[int] = []
-    fetch(hubs(hub), plan_of(hub), tmp_path, told.append)
-    assert told[0] == 0
-    assert told == sorted(told)
-    assert told[-1] == len(CONTENT)
+    arrived: list[int] = []
+    fetch(hubs(hub), plan_of(hub), tmp_path, arrived.append)
+    assert arrived[0] == 0
+    assert arrived == sorted(arrived)
+    assert arrived[-1] == len(CONTENT)
 
 
 def test_disk_that_is_too_small_is_noticed_first(hub: Hub) -> None:

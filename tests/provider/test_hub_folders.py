@@ -150,12 +150,12 @@ def test_damaged_file_costs_only_itself(hub: Hub, tmp_path: Path) -> None:
         fetch(hubs(hub), plan, tmp_path, ignore)
     assert not (tmp_path / "a-model-GGUF").exists()
     hub.files, hub.downloads = {**hub.files, "tokenizer.json": b"[]"}, []
-    told: list[int] = []
-    assert contents(fetch(hubs(hub), plan, tmp_path, told.append)) == SAFETENSORS
+    arrived: list[int] = []
+    assert contents(fetch(hubs(hub), plan, tmp_path, arrived.append)) == SAFETENSORS
     assert len(hub.downloads) < len(SAFETENSORS)
-    assert told[0] >= len(WEIGHTS)
-    assert told == sorted(told)
-    assert told[-1] == plan.size
+    assert arrived[0] >= len(WEIGHTS)
+    assert arrived == sorted(arrived)
+    assert arrived[-1] == plan.size
 
 
 def test_next_pull_goes_on_where_a_killed_one_stopped(hub: Hub, tmp_path: Path) -> None:

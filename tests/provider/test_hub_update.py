@@ -54,8 +54,14 @@ def run(hub: Hub, models: Path, *arguments: str) -> subprocess.CompletedProcess[
 def test_newer_revision_is_tried_and_swapped_in(hub: Hub, tmp_path: Path) -> None:
     pull(hub, tmp_path)
     publish(hub, small_gguf=NEWER)
-    told = run(hub, tmp_path, "--check")
-    assert told.stdout.splitlines()[1].split() == ["small", 8 * "c", 8 * "d", "newer", "revision"]
+    checked = run(hub, tmp_path, "--check")
+    assert checked.stdout.splitlines()[1].split() == [
+        "small",
+        8 * "c",
+        8 * "d",
+        "newer",
+        "revision",
+    ]
     assert (tmp_path / "small.gguf").read_bytes() == STARTER
     done = run(hub, tmp_path, "--update")
     assert done.returncode == 0, done.stderr

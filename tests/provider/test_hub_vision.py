@@ -40,7 +40,7 @@ def test_a_gguf_comes_with_the_file_that_lets_it_see(hub: Hub, tmp_path: Path) -
     }
 
 
-def test_an_eye_is_no_model_to_choose_from(hub: Hub) -> None:
+def test_an_mmproj_is_no_model_to_choose_from(hub: Hub) -> None:
     with pytest.raises(NotOnHub, match="several models") as refused:
         plan_of(hub)
     assert "mmproj" not in str(refused.value)
@@ -50,13 +50,13 @@ def test_an_eye_is_no_model_to_choose_from(hub: Hub) -> None:
     ]
 
 
-def test_an_eye_alone_is_brought_by_its_path(hub: Hub, tmp_path: Path) -> None:
+def test_an_mmproj_alone_is_brought_by_its_path(hub: Hub, tmp_path: Path) -> None:
     name = "mmproj-Qwen2.5-VL-3B-Instruct-f16.gguf"
     assert pull(hub, tmp_path, name) == tmp_path / name
     assert (tmp_path / name).read_bytes() == b"eye"
 
 
-def test_each_model_gets_its_own_eye(hub: Hub, tmp_path: Path) -> None:
+def test_each_model_gets_its_own_mmproj(hub: Hub, tmp_path: Path) -> None:
     hub.files = {
         "small-1b-q8.gguf": b"1",
         "large-7b-q8.gguf": b"7",
@@ -67,7 +67,7 @@ def test_each_model_gets_its_own_eye(hub: Hub, tmp_path: Path) -> None:
         assert f"mmproj-{name}-f32.gguf" in contents(pull(hub, tmp_path, f"{name}-q8.gguf"))
 
 
-def test_parts_in_a_folder_get_the_eye_at_the_top(hub: Hub, tmp_path: Path) -> None:
+def test_parts_in_a_folder_get_the_mmproj_at_the_top(hub: Hub, tmp_path: Path) -> None:
     parts = [f"Q8_0/big-0000{n}-of-00002.gguf" for n in (1, 2)]
     hub.files = {parts[0]: b"1", parts[1]: b"2", "mmproj-F16.gguf": b"eye"}
     found = contents(pull(hub, tmp_path))

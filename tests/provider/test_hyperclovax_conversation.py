@@ -36,8 +36,8 @@ def conversation(
     write_hyperclovax(folder, layout)
     vocabulary = HubTokenizer(folder, end_texts=ENDS)
     vocabulary.chat_templates = {"default": template or TEMPLATES[layout]}
-    told = layout == "main" if list_content is None else list_content
-    return Conversation(vocabulary, PLACEHOLDER, list_content=told), vocabulary
+    takes_lists = layout == "main" if list_content is None else list_content
+    return Conversation(vocabulary, PLACEHOLDER, list_content=takes_lists), vocabulary
 
 
 def text_of(chat: Conversation, vocabulary: HubTokenizer, *messages: Message) -> str:

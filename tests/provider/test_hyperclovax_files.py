@@ -78,9 +78,9 @@ NAME = "mm_projector.net.2.b2.se.fc1.weight"
 def test_a_tensor_that_does_not_fit_is_named(
     tmp_path: Path, name: str, tensor: Any, why: str
 ) -> None:
-    said = refused(rewritten(tmp_path / "m", **{name: tensor}))
-    assert why in said
-    assert name in said
+    message = refused(rewritten(tmp_path / "m", **{name: tensor}))
+    assert why in message
+    assert name in message
 
 
 def test_files_that_are_cut_off_or_missing_are_refused(tmp_path: Path) -> None:

@@ -67,8 +67,8 @@ def turns(*texts: str, system: str = "", **last: Any) -> list[dict[str, Any]]:
     """A conversation whose turns alternate."""
     first = [{"role": "system", "content": system}] if system else []
     roles = ("user", "assistant")
-    said = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
-    return [*first, *said[:-1], said[-1] | last]
+    messages = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+    return [*first, *messages[:-1], messages[-1] | last]
 
 
 def parts(*texts: str) -> list[dict[str, str]]:
@@ -174,14 +174,14 @@ def test_each_family_has_what_it_is_known_for() -> None:
     for peculiarity, name in refused.items():
         for family in with_peculiarity(peculiarity):
             assert shown(family, name) is None, family.name
-    said: dict[Peculiarity, tuple[str, str]] = {
+    expected: dict[Peculiarity, tuple[str, str]] = {
         "date": ("one question", "2026"),
         "tools branch": ("tools", "get_weather"),
         "documents branch": ("documents", "본문"),
         "default system": ("one question", "You are"),
         "walks over parts": ("parts", "a"),
     }
-    for peculiarity, (name, text) in said.items():
+    for peculiarity, (name, text) in expected.items():
         for family in with_peculiarity(peculiarity):
             assert text in (shown(family, name) or ""), (family.name, peculiarity)
     for family in with_peculiarity("strips old thinking"):

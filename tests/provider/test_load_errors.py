@@ -18,8 +18,8 @@ from app.provider.runtime.load_errors import crash, refusal, sentence
 def test_paths_of_this_machine_are_cut_to_names(tmp_path: Path) -> None:
     model = tmp_path / "a b" / "x, y.gguf"
     model.parent.mkdir()
-    said = f"cannot open '{model}' beside {model.parent}/config.json in {sys.prefix}/lib/mlx"
-    assert sentence(said, str(model)) == "cannot open 'x, y.gguf' beside config.json in mlx"
+    message = f"cannot open '{model}' beside {model.parent}/config.json in {sys.prefix}/lib/mlx"
+    assert sentence(message, str(model)) == "cannot open 'x, y.gguf' beside config.json in mlx"
     assert sentence(f"{tmp_path}: denied") == f"{tmp_path.name}: denied"
 
 
@@ -32,7 +32,7 @@ def test_a_path_behind_a_link_is_cut_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "see https://huggingface.co/docs/usr/bin for more",
         "node /model/layers.0/attn/MatMul has no input",
@@ -40,16 +40,16 @@ def test_a_path_behind_a_link_is_cut_as_well(tmp_path: Path) -> None:
         "모델을 읽을 수 없습니다 🙂",
     ],
 )
-def test_what_is_no_path_stays(said: str) -> None:
-    assert sentence(said) == said
+def test_what_is_no_path_stays(message: str) -> None:
+    assert sentence(message) == message
 
 
 def test_a_sentence_is_short_and_can_be_sent_and_stored() -> None:
-    said = sentence("a\n  b\0c \ud800 " + "x" * 10_000)
-    assert said.startswith("a b\ufffdc \ufffd x")
-    assert said.endswith("…")
-    assert len(said) < 600
-    said.encode()
+    shortened = sentence("a\n  b\0c \ud800 " + "x" * 10_000)
+    assert shortened.startswith("a b\ufffdc \ufffd x")
+    assert shortened.endswith("…")
+    assert len(shortened) < 600
+    shortened.encode()
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_the_default_end_of_transformers_is_no_harm_in_a_small_model(tmp_path: P
 
 
 def test_what_files_leave_out_or_say_otherwise_is_left_to_the_library(tmp_path: Path) -> None:
-    said = {
+    config = {
         "max_position_embeddings": None,
         "eos_token_id": None,
         "pad_token_id": -1,
         "n_layer": "x",
     }
-    check_folder(tmp_path, said)
+    check_folder(tmp_path, config)
     check_tokens("eos_token_id", "x", 5)

@@ -12,7 +12,7 @@ import pytest
 from app.provider.engine import missing_library
 from app.provider.errors import ModelNotLoadable
 from tests.provider.asking import MODELS, STARTERS, ask, host_of
-from tests.provider.genai_vision_files import write_seeing
+from tests.provider.genai_vision_files import write_vision_model
 from tests.provider.paged_model import write_paged
 from tests.provider.scripted import make
 
@@ -28,7 +28,7 @@ def copied(source: Path) -> Callable[[Path], object]:
 FOLDERS: dict[str, Callable[[Path], object]] = {
     "onnx": copied(STARTERS["onnx"]),
     "onnx-paged": write_paged,
-    "onnx-vision": write_seeing,
+    "onnx-vision": write_vision_model,
     "mlx": copied(STARTERS["mlx"]),
     "pytorch": copied(STARTERS["pytorch"]),
     "pytorch-hyperclovax": copied(MODELS / "starter-vision-hyperclovax"),

@@ -48,7 +48,7 @@ def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> MemoryClaim
     return MemoryClaim(name, "chat", ram, gpu, idle)
 
 
-def eye(name: str, ram: int, *, idle: bool = True) -> MemoryClaim:
+def vision(name: str, ram: int, *, idle: bool = True) -> MemoryClaim:
     return MemoryClaim(name, "vision", ram, 0, idle)
 
 
@@ -80,24 +80,26 @@ WANTED = chat("new", 40, gpu=4)
             id="two of a kind in use",
         ),
         pytest.param(
-            [eye("v", 20), chat("a", 10), chat("b", 10)],
+            [vision("v", 20), chat("a", 10), chat("b", 10)],
             AdmissionDecision(("a",)),
             id="another kind stays while bytes suffice",
         ),
         pytest.param(
-            [eye("v", 70), chat("a", 20)], AdmissionDecision(("v",)), id="bytes: any kind leaves"
+            [vision("v", 70), chat("a", 20)], AdmissionDecision(("v",)), id="bytes: any kind leaves"
         ),
         pytest.param(
-            [chat("small", 5), eye("v", 70)],
+            [chat("small", 5), vision("v", 70)],
             AdmissionDecision(("v",)),
             id="who does not matter is spared",
         ),
         pytest.param(
-            [eye("u", 30), eye("v", 60)], AdmissionDecision(("u",)), id="no more leave than needed"
+            [vision("u", 30), vision("v", 60)],
+            AdmissionDecision(("u",)),
+            id="no more leave than needed",
         ),
         pytest.param([chat("a", 10, gpu=9)], AdmissionDecision(("a",)), id="GPU memory is short"),
         pytest.param(
-            [eye("u", 50, idle=False), eye("v", 40)],
+            [vision("u", 50, idle=False), vision("v", 40)],
             AdmissionDecision(("v",)),
             id="what is left suffices",
         ),

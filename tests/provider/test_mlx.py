@@ -44,16 +44,16 @@ def run(
     engine: Any, *prompts: Prompt, before_step: Callable[[int], None] = lambda _: None
 ) -> dict[int, list[Event]]:
     """Step the engine until all prompts are answered."""
-    told: dict[int, list[Event]] = {job: [] for job in range(len(prompts))}
+    events_by_job: dict[int, list[Event]] = {job: [] for job in range(len(prompts))}
     for job, one in enumerate(prompts):
         assert engine.admit(job, engine.prepare(one))
     for step in range(2000):
-        if all(events and isinstance(events[-1], End) for events in told.values()):
+        if all(events and isinstance(events[-1], End) for events in events_by_job.values()):
             break
         before_step(step)
         for job, event in engine.step():
-            told.setdefault(job, []).append(event)
-    return told
+            events_by_job.setdefault(job, []).append(event)
+    return events_by_job
 
 
 def started(events: list[Event]) -> Started:
@@ -61,7 +61,7 @@ def started(events: list[Event]) -> Started:
     return found
 
 
-def said(events: list[Event]) -> str:
+def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
@@ -72,7 +72,7 @@ def test_answers_are_those_of_mlx_lm(engine: Any) -> None:
         chat = [{"role": "user", "content": question}]
         tokens = tokenizer.apply_chat_template(chat, add_generation_prompt=True)
         expected = library.generate(model, tokenizer, tokens, max_tokens=48)
-        assert said(run(engine, prompt(question))[0]).strip() == expected.strip()
+        assert text_of(run(engine, prompt(question))[0]).strip() == expected.strip()
 
 
 def test_who_joins_in_mid_run_gets_the_same_answer(engine: Any) -> None:
@@ -84,11 +84,14 @@ def test_who_joins_in_mid_run_gets_the_same_answer(engine: Any) -> None:
         if step == 5:
             assert engine.admit(1, engine.prepare(prompt(LONG)))
 
-    told = run(engine, prompt(QUESTION, **seeded), before_step=join)
-    while not isinstance(told[1][-1], End):
+    events_by_job = run(engine, prompt(QUESTION, **seeded), before_step=join)
+    while not isinstance(events_by_job[1][-1], End):
         for job, event in engine.step():
-            told[job].append(event)
-    assert [said(told[0]), said(told[1])] == [said(alone[0]), said(alone[1])]
+            events_by_job[job].append(event)
+    assert [text_of(events_by_job[0]), text_of(events_by_job[1])] == [
+        text_of(alone[0]),
+        text_of(alone[1]),
+    ]
 
 
 def test_a_long_prompt_is_read_in_pieces_beside_running_answers(engine: Any) -> None:
@@ -98,11 +101,11 @@ def test_a_long_prompt_is_read_in_pieces_beside_running_answers(engine: Any) -> 
         if step == 3:
             assert engine.admit(1, engine.prepare(novel))
 
-    told = run(engine, prompt(QUESTION, max_tokens=200, stop=("\0",)), before_step=join)
-    while not isinstance(told[1][-1], End):
+    events_by_job = run(engine, prompt(QUESTION, max_tokens=200, stop=("\0",)), before_step=join)
+    while not isinstance(events_by_job[1][-1], End):
         for job, event in engine.step():
-            told[job].append(event)
-    read = [event.done for event in told[1] if isinstance(event, Progress)]
+            events_by_job[job].append(event)
+    read = [event.done for event in events_by_job[1] if isinstance(event, Progress)]
     sizes = [after - before for before, after in zip([0, *read], read, strict=False)]
     assert len(sizes) > 2
     assert max(sizes) <= 512
@@ -132,7 +135,7 @@ def test_reuse_does_not_change_the_answer(engine: Any) -> None:
     for seed, question in enumerate((QUESTION, "Something else?", "Who are you?", "How big?")):
         cold = run(engine, prompt(question, seed=seed, owner=f"cold {seed}", **drawn))[0]
         warm = run(engine, prompt(question, seed=seed, owner="warm", **drawn))[0]
-        assert said(warm) == said(cold)
+        assert text_of(warm) == text_of(cold)
         assert started(cold).cached_tokens == 0
         assert (started(warm).cached_tokens > 90) == (seed > 0)
 
@@ -145,9 +148,9 @@ def test_owners_never_share_while_they_run(engine: Any) -> None:
                 assert engine.admit(job, engine.prepare(asked))
 
     beside = prompt("Go on.", system=SYSTEM, owner="host", max_tokens=60, stop=("\0",))
-    told = run(engine, beside, before_step=join)
-    assert started(told[1]).cached_tokens == 0
-    assert started(told[2]).cached_tokens > 90
+    events_by_job = run(engine, beside, before_step=join)
+    assert started(events_by_job[1]).cached_tokens == 0
+    assert started(events_by_job[2]).cached_tokens > 90
 
 
 async def test_the_oldest_prefix_leaves_when_bytes_are_short() -> None:

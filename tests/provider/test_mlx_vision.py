@@ -72,10 +72,10 @@ def test_in_a_batch_everybody_gets_the_answer_they_get_alone(mlx: Driver) -> Non
         (noise(90, 600, 5), LONG),
     ]
     options: dict[str, Any] = {"max_tokens": 40, "stop": ("\0",)}
-    alone = [mlx.ask(said, owner=f"alone {n}", **options) for n, said in enumerate(asked)]
+    alone = [mlx.ask(parts, owner=f"alone {n}", **options) for n, parts in enumerate(asked)]
     jobs = []
-    for n, said in enumerate(asked):
-        jobs.append(mlx.start(shown(said, owner=f"crowd {n}", **options)))
+    for n, parts in enumerate(asked):
+        jobs.append(mlx.start(shown(parts, owner=f"crowd {n}", **options)))
         mlx.step()
         mlx.step()
     together = mlx.end(*jobs)
@@ -85,9 +85,9 @@ def test_in_a_batch_everybody_gets_the_answer_they_get_alone(mlx: Driver) -> Non
 
 def test_a_follow_up_question_goes_on_behind_the_picture(mlx: Driver) -> None:
     one, two = noise(300, 200, 7), noise(112, 84, 8)
-    said = mlx.ask((one, LONG), owner="first").text
-    follow = mlx.ask((one, LONG), said, (two, WHAT), owner="first")
-    fresh = mlx.ask((one, LONG), said, (two, WHAT), owner="fresh")
+    answer = mlx.ask((one, LONG), owner="first").text
+    follow = mlx.ask((one, LONG), answer, (two, WHAT), owner="first")
+    fresh = mlx.ask((one, LONG), answer, (two, WHAT), owner="fresh")
     assert fresh.started.cached_tokens == 0
     assert follow.started.cached_tokens > follow.started.images[0].tokens + len(LONG)
     assert follow.text == fresh.text
@@ -96,7 +96,7 @@ def test_a_follow_up_question_goes_on_behind_the_picture(mlx: Driver) -> None:
 def test_a_running_answer_lends_its_prefix(mlx: Driver) -> None:
     one = noise(300, 200, 9)
     running = mlx.start(shown((one, LONG), owner="both", max_tokens=200, stop=("\0",)))
-    while not any(isinstance(event, Delta) for event in mlx.told(running)):
+    while not any(isinstance(event, Delta) for event in mlx.events_of(running)):
         mlx.step()
     second = mlx.ask((one, LONG + WHAT), owner="both")
     mlx.engine.drop(running)
@@ -152,7 +152,9 @@ def test_answers_go_on_while_a_picture_is_looked_at(folder: Path) -> None:
     looking = mlx.start(shown((noise(900, 900), WHAT)))
     while not mlx.begun(looking):
         mlx.step()
-    assert isinstance(mlx.told(looking)[0], Progress), "it says that it is busy with the prompt"
+    assert isinstance(mlx.events_of(looking)[0], Progress), (
+        "it says that it is busy with the prompt"
+    )
     assert output._written - before > 2
     assert mlx.end(looking)[0].text
 

@@ -74,11 +74,11 @@ def test_a_newcomer_joins_a_running_batch(engine: Engine, spoken: Spoken) -> Non
     for _ in range(5):
         engine.step()
     admit(engine, 1, PROMPT[9:], max_tokens=5)
-    told = [one for _ in range(6) for one in engine.step()]
-    said = "".join(event.text for job, event in told if job == 1 and isinstance(event, Delta))
-    assert said == spoken(likeliest(PROMPT[9:], 5))
-    assert any(job == 1 and isinstance(event, End) for job, event in told)
-    assert any(job == 0 and isinstance(event, Delta) for job, event in told)
+    events = [one for _ in range(6) for one in engine.step()]
+    text = "".join(event.text for job, event in events if job == 1 and isinstance(event, Delta))
+    assert text == spoken(likeliest(PROMPT[9:], 5))
+    assert any(job == 1 and isinstance(event, End) for job, event in events)
+    assert any(job == 0 and isinstance(event, Delta) for job, event in events)
 
 
 async def test_pages_run_short_and_everybody_is_answered(folder: Path, spoken: Spoken) -> None:

@@ -44,12 +44,12 @@ def spoken(folder: Path) -> Spoken:
 
 def test_a_next_turn_computes_only_what_is_new(engine: Engine, spoken: Spoken) -> None:
     first = continued(engine, PROMPT)
-    said = likeliest(PROMPT, 12)
-    longer = [*PROMPT, *said, 7, 8, 9]
+    answer = likeliest(PROMPT, 12)
+    longer = [*PROMPT, *answer, 7, 8, 9]
     second = continued(engine, longer)
-    assert (first.started.cached_tokens, first.text) == (0, spoken(said))
+    assert (first.started.cached_tokens, first.text) == (0, spoken(answer))
     # The last token of an answer is drawn, but not computed before the next turn.
-    assert second.started.cached_tokens == len(PROMPT) + len(said) - 1
+    assert second.started.cached_tokens == len(PROMPT) + len(answer) - 1
     assert second.end.usage.cached_tokens == second.started.cached_tokens
     assert second.started.prompt_tokens == len(longer)
     assert second.text == spoken(likeliest(longer, 12))
@@ -78,10 +78,10 @@ def test_owners_never_share(engine: Engine, folder: Path) -> None:
 
 def test_an_answer_that_was_cut_off_can_be_continued(engine: Engine, spoken: Spoken) -> None:
     """By a stop string, and by a client that left."""
-    said = likeliest(PROMPT, 12)
-    reply = continued(engine, PROMPT, stop=(spoken(said[4:6]),))
+    answer = likeliest(PROMPT, 12)
+    reply = continued(engine, PROMPT, stop=(spoken(answer[4:6]),))
     assert reply.end.reason == "stop"
-    longer = [*PROMPT, *said[: reply.end.usage.completion_tokens], 7]
+    longer = [*PROMPT, *answer[: reply.end.usage.completion_tokens], 7]
     after_stop = continued(engine, longer, max_tokens=200)
     assert after_stop.started.cached_tokens >= len(PROMPT)
     assert after_stop.text == spoken(likeliest(longer, 200))
@@ -98,13 +98,13 @@ def test_an_answer_that_was_cut_off_can_be_continued(engine: Engine, spoken: Spo
 
 def test_an_answer_that_the_model_ended_is_known_whole(engine: Engine, spoken: Spoken) -> None:
     prompts = ([*PROMPT, last] for last in range(3, 3000))
-    ends, said = next((p, said) for p in prompts if 0 < len(said := likeliest(p, 6)) < 6)
+    ends, answer = next((p, answer) for p in prompts if 0 < len(answer := likeliest(p, 6)) < 6)
     reply = continued(engine, ends)
     usage = reply.end.usage
-    assert (reply.end.reason, usage.completion_tokens) == ("stop", len(said))
-    after = continued(engine, [*ends, *said, 2, 7])
-    assert after.started.cached_tokens == len(ends) + len(said)
-    assert after.text == spoken(likeliest([*ends, *said, 2, 7], 12))
+    assert (reply.end.reason, usage.completion_tokens) == ("stop", len(answer))
+    after = continued(engine, [*ends, *answer, 2, 7])
+    assert after.started.cached_tokens == len(ends) + len(answer)
+    assert after.text == spoken(likeliest([*ends, *answer, 2, 7], 12))
 
 
 def test_kept_turns_make_room_for_new_ones(folder: Path, spoken: Spoken) -> None:
@@ -121,10 +121,10 @@ def test_kept_turns_make_room_for_new_ones(folder: Path, spoken: Spoken) -> None
             limit = min(dice.randint(1, 20), CONTEXT - len(histories[number]))
             admit(engine, job, histories[number], str(number), max_tokens=limit)
         for number, reply in zip(chosen, replies(engine, 0, 1, 2), strict=True):
-            said = likeliest(histories[number], reply.end.usage.completion_tokens)
-            assert reply.text == spoken(said)
+            answer = likeliest(histories[number], reply.end.usage.completion_tokens)
+            assert reply.text == spoken(answer)
             cached += reply.started.cached_tokens
-            histories[number] += said
+            histories[number] += answer
     assert cached > 1000
     engine.close()
 

@@ -109,9 +109,9 @@ def test_a_dropped_answer_is_never_heard_of_again(starter: Engine) -> None:
         starter.drop(job)
     ended: list[int] = []
     while len(ended) < 2:
-        told = starter.step()
-        assert not {0, 2} & {job for job, _ in told}
-        ended += [job for job, event in told if isinstance(event, End)]
+        events = starter.step()
+        assert not {0, 2} & {job for job, _ in events}
+        ended += [job for job, event in events if isinstance(event, End)]
     assert answers(starter, [prompt(QUESTION)])[0].text
 
 

@@ -23,7 +23,7 @@ from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 from tests.provider.asking import Reply, ask, collect, host_of
-from tests.provider.genai_vision_files import CONTEXT, likeliest, write_seeing
+from tests.provider.genai_vision_files import CONTEXT, likeliest, write_vision_model
 
 for library in ("onnxruntime", "onnxruntime_genai"):
     pytest.importorskip(library)
@@ -42,14 +42,14 @@ def picture(seed: int, width: int = 56, height: int = 84) -> ImagePart:
 
 
 def asked(*parts: ImagePart | str, **sampling: Any) -> Prompt:
-    told = tuple(TextPart(part) if isinstance(part, str) else part for part in parts)
+    content = tuple(TextPart(part) if isinstance(part, str) else part for part in parts)
     options = {"temperature": 0.0, "max_tokens": 12} | sampling
-    return Prompt((Message("user", told),), Sampling(**options))
+    return Prompt((Message("user", content),), Sampling(**options))
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_seeing(tmp_path_factory.mktemp("seeing") / "model")
+    return write_vision_model(tmp_path_factory.mktemp("seeing") / "model")
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ async def test_what_cannot_be_shown_is_refused_and_harms_nobody(host: EngineHost
 
 
 async def test_a_graph_that_fails_fails_one_request(tmp_path: Path) -> None:
-    host = host_of("onnx", path=write_seeing(tmp_path / "m", patches_of_token=2))
+    host = host_of("onnx", path=write_vision_model(tmp_path / "m", patches_of_token=2))
     for _ in range(2):
         with pytest.raises(ProviderError, match="cannot read this prompt"):
             await collect(host.stream(asked(picture(1), "what?")))
@@ -217,7 +217,7 @@ def described(folder: Path) -> ModelCard:
 
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "fara"])
 async def test_both_types_say_what_they_take(tmp_path: Path, kind: str) -> None:
-    folder = write_seeing(tmp_path / "m", kind)
+    folder = write_vision_model(tmp_path / "m", kind)
     card = described(folder)
     assert (card.problem, card.tasks, card.kind) == (None, ("chat", "vision"), "vision")
     assert card.vision == Vision(min_tokens=4, max_tokens=64, max_pixels=64 * 784)
@@ -236,14 +236,14 @@ def test_it_needs_memory_for_one_conversation(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["phi4mm", "gemma3", "qwen3_vl"])
 def test_types_that_were_not_seen_running_are_named(tmp_path: Path, kind: str) -> None:
-    card = described(write_seeing(tmp_path / "m", kind))
+    card = described(write_vision_model(tmp_path / "m", kind))
     assert (card.tasks, card.vision) == (("chat",), None)
     assert card.problem
     assert kind in card.problem
 
 
 def test_graphs_in_a_pipeline_and_other_processors_are_not_known(tmp_path: Path) -> None:
-    folder = write_seeing(tmp_path / "m")
+    folder = write_vision_model(tmp_path / "m")
     processor = json.loads((folder / "processor_config.json").read_text())
     del processor["processor"]["transforms"][-1]
     (folder / "processor_config.json").write_text(json.dumps(processor))
@@ -251,21 +251,21 @@ def test_graphs_in_a_pipeline_and_other_processors_are_not_known(tmp_path: Path)
     with pytest.raises(ModelNotLoadable, match=r"processor_config\.json"):
         _load(folder)
     pipeline = {"pipeline": [{"patch_embed": {"filename": "vision.onnx"}}]}
-    assert described(write_seeing(tmp_path / "p", vision=pipeline)).vision is None
+    assert described(write_vision_model(tmp_path / "p", vision=pipeline)).vision is None
 
 
 def test_a_broken_folder_says_why_it_cannot_be_loaded(tmp_path: Path) -> None:
-    other = write_seeing(tmp_path / "graph")
+    other = write_vision_model(tmp_path / "graph")
     (other / "embedding.onnx").write_bytes((other / "vision.onnx").read_bytes())
     with pytest.raises(ModelNotLoadable, match="onnxruntime-genai cannot"):
         _load(other)
-    words = write_seeing(tmp_path / "words")
+    words = write_vision_model(tmp_path / "words")
     tokenizer = (words / "tokenizer.json").read_text().replace("<|image_pad|>", "<|image|>")
     (words / "tokenizer.json").write_text(tokenizer)
     with pytest.raises(ModelNotLoadable, match=r"<\|image_pad\|>"):
         _load(words)
     with pytest.raises(ModelNotLoadable, match="ONNX_PROVIDERS"):
-        _load(write_seeing(tmp_path / "gpu"), onnx_providers=("cuda",))
+        _load(write_vision_model(tmp_path / "gpu"), onnx_providers=("cuda",))
 
 
 def _load(folder: Path, **limits: Any) -> Engine:

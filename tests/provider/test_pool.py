@@ -155,9 +155,9 @@ async def test_a_model_that_is_used_cannot_be_unloaded(pool: ModelPool) -> None:
 
 
 async def test_load_shows_progress_and_ends_when_the_model_is_there(pool: ModelPool) -> None:
-    told = [event async for event in pool.load("a")]
-    assert isinstance(told[0], Progress)
-    assert told[-1] == Loaded()
+    events = [event async for event in pool.load("a")]
+    assert isinstance(events[0], Progress)
+    assert events[-1] == Loaded()
     assert pool.state("a") == "ready"
     assert [event async for event in pool.load("a")] == [Loaded()]
 

@@ -51,9 +51,11 @@ def test_reuse_does_not_change_the_answer(starter: PytorchEngine) -> None:
 
 def test_what_runs_shares_its_prefix(starter: PytorchEngine) -> None:
     system = "You answer questions about this server, please. " * 8
-    told = run(starter, prompt(QUESTION, system=system), prompt("Hello?", system=system))
-    assert started(told[1]).cached_tokens > 64
-    assert text_of(told[0]) == text_of(run(starter, prompt(QUESTION, system=system, owner="x"))[0])
+    events = run(starter, prompt(QUESTION, system=system), prompt("Hello?", system=system))
+    assert started(events[1]).cached_tokens > 64
+    assert text_of(events[0]) == text_of(
+        run(starter, prompt(QUESTION, system=system, owner="x"))[0]
+    )
 
 
 def test_owners_never_share_while_they_run(starter: PytorchEngine) -> None:
@@ -63,8 +65,8 @@ def test_owners_never_share_while_they_run(starter: PytorchEngine) -> None:
     while not starter._rows.running:
         starter.step()
     assert starter.admit(8, starter.prepare(asked[1]))
-    told: list[Any] = [event for job, event in starter.step() if job == 8]
-    assert started(told).cached_tokens == 0
+    events: list[Any] = [event for job, event in starter.step() if job == 8]
+    assert started(events).cached_tokens == 0
     starter.drop(7)
     starter.drop(8)
 
@@ -72,14 +74,14 @@ def test_owners_never_share_while_they_run(starter: PytorchEngine) -> None:
 def test_a_long_prompt_is_read_in_pieces_beside_a_running_answer(starter: PytorchEngine) -> None:
     alone = answer_to(starter, prompt(LONG * 6))
     assert starter.admit(7, starter.prepare(prompt(LONG, max_tokens=300, stop=("\0",))))
-    told: list[tuple[int, Any]] = []
-    while not any(isinstance(event, Delta) for _, event in told):
-        told = starter.step()
+    events: list[tuple[int, Any]] = []
+    while not any(isinstance(event, Delta) for _, event in events):
+        events = starter.step()
     assert starter.admit(8, starter.prepare(prompt(LONG * 6, owner="other")))
     steps: list[list[tuple[int, Any]]] = []
-    while not any(job == 8 and isinstance(event, End) for job, event in told):
-        told = starter.step()
-        steps.append(told)
+    while not any(job == 8 and isinstance(event, End) for job, event in events):
+        events = starter.step()
+        steps.append(events)
     starter.drop(7)
     text = "".join(e.text for step in steps for job, e in step if job == 8 and isinstance(e, Delta))
     assert text == alone

@@ -90,9 +90,9 @@ def test_a_decoder_answers_as_transformers_does(
                 ids = torch.cat([ids, model(ids).logits[:, -1].argmax(-1)[None]], dim=1)
         expected.append(ids[0, -12:].tolist())
     single = [drawn(engine, one) for one in asked]
-    for told, wanted in zip(single, expected, strict=True):
-        assert told == wanted[: len(told)]
-        assert len(told) == 12 or engine._model.vocabulary.piece(told[-1]) is None
+    for tokens, wanted in zip(single, expected, strict=True):
+        assert tokens == wanted[: len(tokens)]
+        assert len(tokens) == 12 or engine._model.vocabulary.piece(tokens[-1]) is None
     texts = [answer_to(engine, one) for one in asked]
     together = run(engine, *asked)
     assert [text_of(together[job]) for job in range(2)] == texts
@@ -102,10 +102,10 @@ def test_a_decoder_answers_as_transformers_does(
 def test_think_answers_about_pictures(tmp_path: Path, name: str) -> None:
     """HyperCLOVA X Think 32B's architecture, under the names of transformers and of the Hub."""
     folder = write_qwen_vl(tmp_path / "m")
-    told = json.loads((folder / "config.json").read_text())
+    original = json.loads((folder / "config.json").read_text())
     config = transformers.HyperCLOVAXVisionV2Config(
         text_config={"model_type": "hyperclovax", **SMALL, "head_dim": 8},
-        vision_config=told["vision_config"],
+        vision_config=original["vision_config"],
         image_token_id=261,
         video_token_id=262,
     )

@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def seeing(folder: Path) -> PytorchEngine:
+def engine(folder: Path) -> PytorchEngine:
     return engine_of(folder)
 
 
@@ -71,71 +71,71 @@ def test_an_answer_about_pictures_is_what_numpy_computes(tmp_path: Path, layout:
     assert images == [(seen.sha256, len(one)) for seen, one in zip(pair, rows, strict=True)]
 
 
-def test_answers_at_once_with_different_pictures_do_not_mix(seeing: PytorchEngine) -> None:
+def test_answers_at_once_with_different_pictures_do_not_mix(engine: PytorchEngine) -> None:
     asked = [
         prompt_of(question("What is it?", soft(1, 200, 90))),
         prompt_of(question("What is it?", soft(2, 90, 200))),
         prompt_of(question("What is it?", soft(3, 64, 64), soft(1, 200, 90))),
         prompt_of(question("What is it?")),
     ]
-    alone = [answer_to(seeing, one) for one in asked]
+    alone = [answer_to(engine, one) for one in asked]
     assert len(set(alone)) == 4
-    together = run(seeing, *asked)
+    together = run(engine, *asked)
     assert [text_of(together[job]) for job in range(4)] == alone
 
 
 def test_a_picture_of_the_conversation_is_looked_at_once(
-    seeing: PytorchEngine, folder: Path
+    engine: PytorchEngine, folder: Path
 ) -> None:
     first = question("What is it?", soft(1, 200, 90))
-    seen = looks(seeing)
-    said = answer_to(seeing, prompt_of(first))
-    later = prompt_of(first, said, question("And this?", soft(2, 90, 200)))
-    events = run(seeing, later)[0]
+    seen = looks(engine)
+    answer = answer_to(engine, prompt_of(first))
+    later = prompt_of(first, answer, question("And this?", soft(2, 90, 200)))
+    events = run(engine, later)[0]
     assert started(events).cached_tokens >= started(events).images[0].tokens
     assert seen == [soft(1, 200, 90).sha256, soft(2, 90, 200).sha256]
     other = prompt_of(("Now before it: what is it?", soft(1, 200, 90)))
-    run(seeing, other)
+    run(engine, other)
     assert len(seen) == 2
     fresh = engine_of(folder, prefix_cache_bytes=0, vision_cache_bytes=0)
     assert answer_to(fresh, later) == text_of(events)
 
 
-def test_half_a_picture_is_not_used_again(seeing: PytorchEngine) -> None:
+def test_half_a_picture_is_not_used_again(engine: PytorchEngine) -> None:
     asked = prompt_of(question("What is it?", soft(1, 200, 90)))
-    (image,) = seeing.prepare(asked).images
-    seeing._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
-    assert seeing.admit(0, seeing.prepare(asked))
-    seeing.step()
-    while len(seeing._rows.in_prefill[0].tokens) <= image.start:
-        seeing.step()
-    assert len(seeing._rows.in_prefill[0].tokens) < image.end
-    seeing.drop(0)
-    assert started(run(seeing, asked)[0]).cached_tokens == image.start
+    (image,) = engine.prepare(asked).images
+    engine._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
+    assert engine.admit(0, engine.prepare(asked))
+    engine.step()
+    while len(engine._rows.in_prefill[0].tokens) <= image.start:
+        engine.step()
+    assert len(engine._rows.in_prefill[0].tokens) < image.end
+    engine.drop(0)
+    assert started(run(engine, asked)[0]).cached_tokens == image.start
 
 
-def test_owners_share_neither_prefixes_nor_features(seeing: PytorchEngine) -> None:
-    seen = looks(seeing)
+def test_owners_share_neither_prefixes_nor_features(engine: PytorchEngine) -> None:
+    seen = looks(engine)
     asked = question("What is it?", soft(1, 200, 90))
-    run(seeing, prompt_of(asked, owner="a"))
-    events = run(seeing, prompt_of(asked, owner="b"))[0]
+    run(engine, prompt_of(asked, owner="a"))
+    events = run(engine, prompt_of(asked, owner="b"))[0]
     assert started(events).cached_tokens == 0
     assert len(seen) == 2
 
 
-def test_a_running_answer_goes_on_while_a_picture_is_looked_at(seeing: PytorchEngine) -> None:
-    one_piece_a_step(seeing)
-    assert seeing.admit(0, seeing.prepare(prompt_of(question("Talk."), max_tokens=200)))
-    while not any(isinstance(event, Delta) for _, event in seeing.step()):
+def test_a_running_answer_goes_on_while_a_picture_is_looked_at(engine: PytorchEngine) -> None:
+    one_piece_a_step(engine)
+    assert engine.admit(0, engine.prepare(prompt_of(question("Talk."), max_tokens=200)))
+    while not any(isinstance(event, Delta) for _, event in engine.step()):
         pass
-    assert seeing.admit(1, seeing.prepare(prompt_of(question("?", soft(1, 200, 90)))))
+    assert engine.admit(1, engine.prepare(prompt_of(question("?", soft(1, 200, 90)))))
     between = 0
-    while 1 in seeing._admitted or is_looking(seeing):
-        events = seeing.step()
+    while 1 in engine._admitted or is_looking(engine):
+        events = engine.step()
         between += any(job == 0 for job, _ in events)
     assert between >= 4
-    seeing.drop(0)
-    seeing.drop(1)
+    engine.drop(0)
+    engine.drop(1)
 
 
 def one_piece_a_step(engine: PytorchEngine) -> None:
@@ -143,24 +143,24 @@ def one_piece_a_step(engine: PytorchEngine) -> None:
     engine._prefill_budget.spare_seconds = lambda running: 0.0  # type: ignore[method-assign]
 
 
-def test_a_cancelled_look_is_given_up(seeing: PytorchEngine) -> None:
-    one_piece_a_step(seeing)
-    assert seeing.admit(0, seeing.prepare(prompt_of(question("Talk."), max_tokens=200)))
-    assert seeing.admit(1, seeing.prepare(prompt_of(question("?", soft(4, 500, 500)))))
-    seeing.step()
-    seeing.step()
-    assert is_looking(seeing)
-    seeing.drop(1)
-    assert not is_looking(seeing)
-    seeing.drop(0)
-    assert answer_to(seeing, prompt_of(question("?", soft(4, 500, 500))))
+def test_a_cancelled_look_is_given_up(engine: PytorchEngine) -> None:
+    one_piece_a_step(engine)
+    assert engine.admit(0, engine.prepare(prompt_of(question("Talk."), max_tokens=200)))
+    assert engine.admit(1, engine.prepare(prompt_of(question("?", soft(4, 500, 500)))))
+    engine.step()
+    engine.step()
+    assert is_looking(engine)
+    engine.drop(1)
+    assert not is_looking(engine)
+    engine.drop(0)
+    assert answer_to(engine, prompt_of(question("?", soft(4, 500, 500))))
 
 
-def test_a_picture_that_cannot_be_read_ends_its_own_request(seeing: PytorchEngine) -> None:
+def test_a_picture_that_cannot_be_read_ends_its_own_request(engine: PytorchEngine) -> None:
     broken = ImagePart(b"no picture", "0" * 64, 90, 90)
-    told = run(seeing, prompt_of(question("?", broken)), prompt_of(question("Hello.")))
-    assert isinstance(told[0][-1], UnsupportedInput)
-    assert isinstance(told[1][-1], End)
+    events = run(engine, prompt_of(question("?", broken)), prompt_of(question("Hello.")))
+    assert isinstance(events[0][-1], UnsupportedInput)
+    assert isinstance(events[1][-1], End)
 
 
 def test_half_precision_answers_as_well(folder: Path) -> None:
@@ -188,7 +188,7 @@ def test_qwen_vl_answers_as_transformers_does(tmp_path: Path) -> None:
     ids = torch.tensor([[token if token >= 0 else 261 for token in prepared.tokens]])
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     with torch.no_grad():
-        told = model.generate(
+        output = model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             mm_token_type_ids=(ids == 261).long(),
@@ -197,7 +197,7 @@ def test_qwen_vl_answers_as_transformers_does(tmp_path: Path) -> None:
             max_new_tokens=8,
             do_sample=False,
         )
-    assert drawn(engine, asked) == told[0, ids.shape[1] :].tolist()
+    assert drawn(engine, asked) == output[0, ids.shape[1] :].tolist()
 
 
 def test_pictures_of_qwen_vl_do_not_mix(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for on
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the driver's library is named otherwise")
 @pytest.mark.parametrize(
-    ("probe", "told"),
+    ("probe", "printed"),
     [
         pytest.param(
             "from app.provider.pool.hardware import gpu_memory; print(gpu_memory())",
@@ -93,7 +93,7 @@ print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for on
         pytest.param(LOADING, "[46000, 48000]", id="there is no more than there is"),
     ],
 )
-def test_a_driver(tmp_path: Path, probe: str, told: str) -> None:
+def test_a_driver(tmp_path: Path, probe: str, printed: str) -> None:
     """A library with the driver's entry points stands in for the driver."""
     source, library = tmp_path / "nvml.c", tmp_path / "libnvidia-ml.so.1"
     source.write_text(DRIVER)
@@ -107,7 +107,7 @@ def test_a_driver(tmp_path: Path, probe: str, told: str) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == told
+    assert done.stdout.strip() == printed
 
 
 def test_without_a_driver_there_is_no_gpu() -> None:

@@ -11,7 +11,7 @@ import pytest
 from app.provider.generation import jinja_sandbox
 from app.provider.generation.jinja_limits import TemplateFailed, TemplateRefused, bounded
 from app.provider.generation.jinja_sandbox import SandboxedTemplate
-from tests.pace import unit
+from tests.cpu_time import unit
 
 
 def test_a_template_sees_its_variables() -> None:

@@ -14,43 +14,43 @@ def say(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[list[str], Det
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_only_whole_characters_come_out(word: str, size: int) -> None:
     data = word.encode()
-    said, text = say([data[at : at + size] for at in range(0, len(data), size)])
-    assert "".join(said) + text.flush() == word
-    assert all("\ufffd" not in piece for piece in said)
+    sent, text = say([data[at : at + size] for at in range(0, len(data), size)])
+    assert "".join(sent) + text.flush() == word
+    assert all("\ufffd" not in piece for piece in sent)
 
 
 def test_half_a_character_at_the_end_is_dropped() -> None:
-    said, text = say(["끝".encode()[:2]])
-    assert said == [""]
+    sent, text = say(["끝".encode()[:2]])
+    assert sent == [""]
     assert text.flush() == ""
 
 
 def test_bytes_of_no_character_are_dropped() -> None:
-    said, text = say([b"a\xff", b"\x80b"])
-    assert "".join(said) + text.flush() == "ab"
+    sent, text = say([b"a\xff", b"\x80b"])
+    assert "".join(sent) + text.flush() == "ab"
 
 
 def test_a_stop_string_may_span_pieces() -> None:
-    said, text = say([b"Hello<", b"en", b"d>ignored"], stop=("<end>",))
-    assert said == ["Hello", "", ""]
+    sent, text = say([b"Hello<", b"en", b"d>ignored"], stop=("<end>",))
+    assert sent == ["Hello", "", ""]
     assert text.stopped
     assert text.flush() == ""
 
 
 def test_text_that_only_looks_like_a_stop_string_is_sent() -> None:
-    said, text = say([b"a<e", b"n", b"x"], stop=("<end>",))
-    assert said == ["a", "", "<enx"]
+    sent, text = say([b"a<e", b"n", b"x"], stop=("<end>",))
+    assert sent == ["a", "", "<enx"]
     assert not text.stopped
     assert text.flush() == ""
 
 
 def test_the_earliest_of_several_stop_strings_counts() -> None:
-    said, text = say([b"one two three"], stop=("three", "two"))
-    assert said == ["one "]
+    sent, text = say([b"one two three"], stop=("three", "two"))
+    assert sent == ["one "]
     assert text.stopped
 
 
 def test_what_is_held_back_comes_out_at_the_end() -> None:
-    said, text = say([b"a<e"], stop=("<end>",))
-    assert said == ["a"]
+    sent, text = say([b"a<e"], stop=("<end>",))
+    assert sent == ["a"]
     assert text.flush() == "<e"

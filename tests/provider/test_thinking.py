@@ -44,12 +44,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("start", "said", "answer", "inside"), CASES)
-def test_however_it_is_cut(start: ThinkingStart, said: str, answer: str, inside: bool) -> None:
-    dice = random.Random(said)
+@pytest.mark.parametrize(("start", "raw", "answer", "inside"), CASES)
+def test_however_it_is_cut(start: ThinkingStart, raw: str, answer: str, inside: bool) -> None:
+    dice = random.Random(raw)
     for _ in range(30):
-        cuts = sorted(dice.choices(range(len(said) + 1), k=dice.randrange(8)))
-        pieces = [said[a:b] for a, b in zip([0, *cuts], [*cuts, len(said)], strict=True)]
+        cuts = sorted(dice.choices(range(len(raw) + 1), k=dice.randrange(8)))
+        pieces = [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
         thinking = ThinkingFilter(start)
         text = "".join(map(thinking.push, pieces)) + thinking.flush()
         assert text[thinking.retracted :] == answer
@@ -122,15 +122,15 @@ STOPS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "stop", "answer", "reason"), STOPS)
+@pytest.mark.parametrize(("raw", "stop", "answer", "reason"), STOPS)
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_stop_string_is_found_whatever_is_held_back(
-    said: str, stop: tuple[str, ...], answer: str, reason: str, ends: bool
+    raw: str, stop: tuple[str, ...], answer: str, reason: str, ends: bool
 ) -> None:
-    for size in (1, 2, len(said)):
+    for size in (1, 2, len(raw)):
         asked = prepare_prompt([1], prompt("hi", stop=stop), 512)
         pieces: list[bytes | None] = [
-            said[at : at + size].encode() for at in range(0, len(said), size)
+            raw[at : at + size].encode() for at in range(0, len(raw), size)
         ]
         output = OutputStream(asked, 512 if ends else len(pieces), 0)
         events: list[Event] = []

@@ -84,8 +84,8 @@ async def host(seer: Seer) -> AsyncIterator[EngineHost]:
 def drawing(seed: int) -> tuple[ImagePart, str]:
     """A random drawing, and what is in it."""
     made = scene(Random(seed))
-    told = question_about(made, Random(0), kind="describe", language="en")
-    return part(made.draw()), told.answer
+    question = question_about(made, Random(0), kind="describe", language="en")
+    return part(made.draw()), question.answer
 
 
 async def see(

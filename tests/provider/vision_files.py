@@ -26,7 +26,7 @@ SPECIALS = (
     "\n\n",
 )
 PATCH = 14
-SAID = b"abcdefghijklmnop"
+PRINTABLE = b"abcdefghijklmnop"
 """All that a model says: so few, that two are seldom almost equally likely; and it never ends."""
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -42,16 +42,16 @@ class Shape:
     kv_heads: int = 2
     inner: int = 128
     context: int = 4096
-    sight_hidden: int = 32
-    sight_layers: int = 2
-    sight_heads: int = 2
-    sight_inner: int = 64
+    vision_hidden: int = 32
+    vision_layers: int = 2
+    vision_heads: int = 2
+    vision_inner: int = 64
 
 
 SMALL = Shape()
 
 
-def write_seeing(
+def write_vision_model(
     folder: Path, shape: Shape = SMALL, *, most_pixels: int = 0, without: str = ""
 ) -> Path:
     """A Qwen2.5-VL: positions in three dimensions, pictures of any size.
@@ -61,7 +61,7 @@ def write_seeing(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "seeing.gguf"
     _write_text(path, shape, "qwen2vl")
-    _write_qwen_eye(folder / "mmproj-seeing-f16.gguf", shape, most_pixels, without)
+    _write_qwen_mmproj(folder / "mmproj-seeing-f16.gguf", shape, most_pixels, without)
     return path
 
 
@@ -74,7 +74,7 @@ def write_plain(folder: Path, kind: str, shape: Shape = SMALL, image_size: int =
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "plain.gguf"
     _write_text(path, shape, "llama")
-    _write_square_eye(folder / "mmproj-plain-f16.gguf", shape, kind, image_size)
+    _write_square_mmproj(folder / "mmproj-plain-f16.gguf", shape, kind, image_size)
     return path
 
 
@@ -128,7 +128,7 @@ def _text_tensors(
     size, width = 257 + len(SPECIALS), shape.hidden // shape.heads
     yield "token_embd.weight", _drawn(dice, size, shape.hidden, 1.0)
     output = _drawn(dice, size, shape.hidden, 1.0)
-    output[[token for token in range(size) if token not in list(SAID)]] = 0
+    output[[token for token in range(size) if token not in list(PRINTABLE)]] = 0
     yield "output.weight", output
     yield "output_norm.weight", np.ones(shape.hidden, np.float32)
     for layer in range(shape.layers):
@@ -152,13 +152,13 @@ def _text_tensors(
 # ---------------------------------------------------------------- the half that looks
 
 
-def _write_qwen_eye(path: Path, shape: Shape, most_pixels: int, without: str) -> None:
-    writer = _eye(path, shape, "qwen2.5vl_merger", image_size=560)
+def _write_qwen_mmproj(path: Path, shape: Shape, most_pixels: int, without: str) -> None:
+    writer = _mmproj_writer(path, shape, "qwen2.5vl_merger", image_size=560)
     writer.add_bool("clip.use_silu", True)
     writer.add_uint32("clip.vision.n_wa_pattern", 2)
     if most_pixels:
         writer.add_uint32("clip.vision.image_max_pixels", most_pixels)
-    dice, width, wide = np.random.default_rng(2), shape.sight_hidden, 4 * shape.sight_hidden
+    dice, width, wide = np.random.default_rng(2), shape.vision_hidden, 4 * shape.vision_hidden
     for name in ("v.patch_embd.weight", "v.patch_embd.weight.1"):
         writer.add_tensor(name, _filters(dice, width))
     _add_layers(writer, dice, shape, gated=True)
@@ -170,14 +170,14 @@ def _write_qwen_eye(path: Path, shape: Shape, most_pixels: int, without: str) ->
     _close(writer)
 
 
-def _write_square_eye(path: Path, shape: Shape, kind: str, side: int) -> None:
+def _write_square_mmproj(path: Path, shape: Shape, kind: str, side: int) -> None:
     """Of each two by two patches one vector, unless a picture is to become more than 64."""
-    writer = _eye(path, shape, kind, side)
+    writer = _mmproj_writer(path, shape, kind, side)
     writer.add_bool("clip.use_gelu", True)
     writer.add_uint32("clip.vision.projector.scale_factor", 2 if side == 112 else 1)
     if kind == "idefics3":
         writer.add_uint32("clip.vision.preproc_image_size", 2 * side)
-    dice, width = np.random.default_rng(2), shape.sight_hidden
+    dice, width = np.random.default_rng(2), shape.vision_hidden
     writer.add_tensor("v.patch_embd.weight", _filters(dice, width))
     writer.add_tensor("v.patch_embd.bias", np.zeros(width, np.float32))
     writer.add_tensor("v.position_embd.weight", _drawn(dice, (side // PATCH) ** 2, width, 4.0))
@@ -192,17 +192,17 @@ def _write_square_eye(path: Path, shape: Shape, kind: str, side: int) -> None:
     _close(writer)
 
 
-def _eye(path: Path, shape: Shape, kind: str, image_size: int) -> gguf.GGUFWriter:
+def _mmproj_writer(path: Path, shape: Shape, kind: str, image_size: int) -> gguf.GGUFWriter:
     writer = gguf.GGUFWriter(path, "clip")
     writer.add_bool("clip.has_vision_encoder", True)
     writer.add_string("clip.projector_type", kind)
     writer.add_uint32("clip.vision.image_size", image_size)
     writer.add_uint32("clip.vision.patch_size", PATCH)
-    writer.add_uint32("clip.vision.embedding_length", shape.sight_hidden)
-    writer.add_uint32("clip.vision.feed_forward_length", shape.sight_inner)
-    writer.add_uint32("clip.vision.block_count", shape.sight_layers)
+    writer.add_uint32("clip.vision.embedding_length", shape.vision_hidden)
+    writer.add_uint32("clip.vision.feed_forward_length", shape.vision_inner)
+    writer.add_uint32("clip.vision.block_count", shape.vision_layers)
     writer.add_uint32("clip.vision.projection_dim", shape.hidden)
-    writer.add_uint32("clip.vision.attention.head_count", shape.sight_heads)
+    writer.add_uint32("clip.vision.attention.head_count", shape.vision_heads)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-6)
     writer.add_array("clip.vision.image_mean", [0.5, 0.5, 0.5])
     writer.add_array("clip.vision.image_std", [0.5, 0.5, 0.5])
@@ -212,11 +212,11 @@ def _eye(path: Path, shape: Shape, kind: str, image_size: int) -> gguf.GGUFWrite
 def _add_layers(
     writer: gguf.GGUFWriter, dice: np.random.Generator, shape: Shape, *, gated: bool
 ) -> None:
-    width, inner = shape.sight_hidden, shape.sight_inner
+    width, inner = shape.vision_hidden, shape.vision_inner
     sizes = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_out"), (width, width))
     sizes |= {"ffn_up": (inner, width), "ffn_down": (width, inner)}
     sizes |= {"ffn_gate": (inner, width)} if gated else {}
-    for layer in range(shape.sight_layers):
+    for layer in range(shape.vision_layers):
         for name, (rows, columns) in sizes.items():
             writer.add_tensor(f"v.blk.{layer}.{name}.weight", _drawn(dice, rows, columns))
             writer.add_tensor(f"v.blk.{layer}.{name}.bias", _drawn(dice, 1, rows)[0])

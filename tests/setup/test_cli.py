@@ -18,10 +18,10 @@ def test_models_are_listed_with_their_facts(
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("ENABLE_ECHO", "true")
-    titles, echo, seeing = runner.invoke(app, ["models"]).output.splitlines()
+    titles, echo, vision = runner.invoke(app, ["models"]).output.splitlines()
     assert titles.split() == ["MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"]
     assert echo.split() == ["echo", "echo", "0", "MB", "4,096", "ok"]
-    assert seeing.split()[0] == "echo-vision"
+    assert vision.split()[0] == "echo-vision"
 
 
 def test_a_model_is_described_with_what_its_template_needs(

@@ -129,8 +129,8 @@ def require_indexed(url: str) -> None:
 
 
 def _expected(url: str, found: Conversation, row: Message) -> set[Any]:
-    said = row.content if row.parent_id else f"{found.title}\n{row.content}"
-    grams = text_grams(said, owner_tag(found.owner), conversation_tag(found.id))
+    text = row.content if row.parent_id else f"{found.title}\n{row.content}"
+    grams = text_grams(text, owner_tag(found.owner), conversation_tag(found.id))
     return set(grams) if url.startswith("sqlite") else set(POSTGRESQL.index_value(grams))
 
 

@@ -23,7 +23,7 @@ LENGTHS = (1, 50, 1_000, 10_000)
 
 
 @dataclass
-class Told:
+class Outcome:
     """What a client was told of one question: the last event, and all text before it."""
 
     question: str
@@ -38,15 +38,15 @@ class Ledger:
     """What all clients sent and were told."""
 
     sent: list[str] = field(default_factory=list)
-    told: list[Told] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     cut_off: int = 0
 
-    def done(self) -> list[Told]:
-        return [one for one in self.told if one.last == "done"]
+    def done(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.last == "done"]
 
-    def failed(self) -> list[Told]:
-        return [one for one in self.told if one.last == "error"]
+    def failed(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.last == "error"]
 
 
 class Client:
@@ -85,15 +85,15 @@ class Client:
         self, client: httpx.Client, address: str, question: str, body: dict[str, Any]
     ) -> None:
         answer = client.post(f"{address}/api/v4/chat", json=body)
-        told = answer.json()
+        reply = answer.json()
         if answer.status_code == 200:
-            text, last = told["message"]["content"], "done"
-        elif "message_id" in told:
+            text, last = reply["message"]["content"], "done"
+        elif "message_id" in reply:
             text, last = "", "refused"
         else:
             self._ledger.refused.append(answer.status_code)
             return
-        self._note(question, text, last, told)
+        self._note(question, text, last, reply)
 
     def _stream(
         self, client: httpx.Client, address: str, question: str, body: dict[str, Any]
@@ -126,8 +126,8 @@ class Client:
 
     def _note(self, question: str, text: str, last: str, ids: dict[str, Any]) -> None:
         self._conversation = ids["conversation_id"]
-        told = Told(question, text, last, ids["message_id"], ids["conversation_id"])
-        self._ledger.told.append(told)
+        outcome = Outcome(question, text, last, ids["message_id"], ids["conversation_id"])
+        self._ledger.outcomes.append(outcome)
 
 
 @contextmanager
@@ -157,13 +157,13 @@ def require_kept(url: str, ledger: Ledger) -> None:
     for row in rows.values():
         if row.role == "assistant":  # the echo engine repeats the question
             assert rows[str(row.parent_id)].content.startswith(row.content)
-    for told in ledger.told:
-        answer = rows[told.answer_id]
-        assert answer.conversation_id == told.conversation_id
-        assert rows[str(answer.parent_id)].content == told.question
-        if told.last == "done":
-            assert (answer.status, answer.content) == ("complete", told.text)
-        elif told.last == "error":
-            assert (answer.status, answer.content) == ("failed", told.text)
+    for outcome in ledger.outcomes:
+        answer = rows[outcome.answer_id]
+        assert answer.conversation_id == outcome.conversation_id
+        assert rows[str(answer.parent_id)].content == outcome.question
+        if outcome.last == "done":
+            assert (answer.status, answer.content) == ("complete", outcome.text)
+        elif outcome.last == "error":
+            assert (answer.status, answer.content) == ("failed", outcome.text)
         else:
             assert answer.status == "failed"

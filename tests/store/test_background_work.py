@@ -22,7 +22,7 @@ from app.conversations.store import transfer as store
 from app.conversations.store.ngrams import text_grams, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
-from tests.pace import cpu_seconds, unit
+from tests.cpu_time import cpu_seconds, unit
 from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
@@ -94,12 +94,12 @@ def test_another_owner_does_not_wait_for_a_long_message(database_url: str, tmp_p
         client(one.address(), "other") as other,
         turns_of_another(other) as turns,
     ):
-        said: dict[str, Any] = {}
+        answer: dict[str, Any] = {}
         body = {"message": question, "max_tokens": 5}
         indexing = meanwhile(
-            database_url, turns, lambda: said.update(mine.post(CHAT, json=body).json())
+            database_url, turns, lambda: answer.update(mine.post(CHAT, json=body).json())
         )
-        name = said["conversation_id"]
+        name = answer["conversation_id"]
         place = f"{CONVERSATIONS}/{name}"
         found = mine.get(CONVERSATIONS, params={"query": question[-50:]}).json()
         assert [one["id"] for one in found["conversations"]] == [name]

@@ -33,8 +33,8 @@ async def test_nor_do_two_pools(counted: Database, store_url: str) -> None:
 def test_nor_do_two_processes(counted: Database, store_url: str) -> None:
     with ExitStack() as stack:
         both = [stack.enter_context(process(_COUNT, store_url)) for _ in range(2)]
-        told = [one.communicate(timeout=120)[0] for one in both]
-    assert sorted(map(int, "".join(told).split())) == list(range(1, 321))
+        outputs = [one.communicate(timeout=120)[0] for one in both]
+    assert sorted(map(int, "".join(outputs).split())) == list(range(1, 321))
     assert stored(store_url)[0]["updated_at"] == 320
 
 

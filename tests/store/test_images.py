@@ -190,16 +190,16 @@ def test_only_so_many_pictures_are_read(servers: tuple[Database, Database], stor
     one, _ = servers
     names = ["a1", "b2", "a1", "c3"]
     question = one.transact(lambda session: ask(session, "here", *names), writes=True)
-    said = [HistoryMessage("other", "user", "before"), HistoryMessage(question, "user", "hi")]
+    history = [HistoryMessage("other", "user", "before"), HistoryMessage(question, "user", "hi")]
     for most in range(6):
-        told = one.transact(
-            lambda session: tree.with_images(session, "here", said, most),  # noqa: B023
+        messages = one.transact(
+            lambda session: tree.with_images(session, "here", history, most),  # noqa: B023
             writes=False,
         )
-        assert [one.sha256 for one in told[1].images] == names
-        content = [bool(one.content) for one in told[1].images]
+        assert [one.sha256 for one in messages[1].images] == names
+        content = [bool(one.content) for one in messages[1].images]
         assert content == [False] * max(0, 4 - most) + [True] * min(4, most)
-        assert told[0] == said[0]
+        assert messages[0] == history[0]
 
 
 def test_what_was_seen_is_replaced_not_added_to(

@@ -60,11 +60,11 @@ def die_in_mid_answer(server: Server, url: str) -> int:
 def require_found(server: Server, ledger: Ledger) -> None:
     """A search by the one word that only this exchange has finds its conversation."""
     with httpx.Client(base_url=f"{server.address()}/api/v4") as client:
-        for told in ledger.done()[-200:]:
-            word = told.question.split()[0]
+        for outcome in ledger.done()[-200:]:
+            word = outcome.question.split()[0]
             found = client.get("/conversations", params={"query": word, "limit": 1000}).json()
             names = [one["id"] for one in found["conversations"]]
-            assert told.conversation_id in names
+            assert outcome.conversation_id in names
 
 
 @pytest.mark.parametrize(("database_url", "lives"), LIVES, indirect=["database_url"])
@@ -85,6 +85,6 @@ def test_nothing_is_lost_or_doubled(database_url: str, lives: int, tmp_path: Pat
                 time.sleep(0.02)
         require_kept(database_url, ledger)
         require_found(one, ledger)
-    told = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
-    print(f"SEED={seed}: {kills} kills, {orphans} answers left unfinished, {told}")  # noqa: T201
+    summary = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
+    print(f"SEED={seed}: {kills} kills, {orphans} answers left unfinished, {summary}")  # noqa: T201
     assert orphans > 0

@@ -17,7 +17,7 @@ from sqlalchemy import update
 from app.conversations.store.turns import ABANDONED
 from app.storage.database import Table
 from tests.conftest import serving
-from tests.http.chatting import CHAT, LONG, STREAM, said, shown_tokens, streamed, wait_for
+from tests.http.chatting import CHAT, LONG, STREAM, chat, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
 from tests.selection import matrix
 from tests.store import audit
@@ -39,7 +39,7 @@ sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def ask(client: httpx.Client, number: int, message: str, **options: Any) -> int:
     """Whole and streamed by turns; how many words the model was shown."""
     if number % 2:
-        return shown_tokens(said(client, message, **options))
+        return shown_tokens(chat(client, message, **options))
     usage = streamed(client, message, **options)[-1].data["usage"]
     tokens: int = usage["prompt_tokens"]
     return tokens
@@ -69,7 +69,7 @@ def test_eight_threads_with_a_conversation_each(
     with serving(models_dir=empty_models, database_url=database_url, **ANY_LENGTH) as client:
 
         def talk(thread: int) -> str:
-            name: str = said(client, f"thread {thread} turn 0")["conversation_id"]
+            name: str = chat(client, f"thread {thread} turn 0")["conversation_id"]
             for turn in range(1, turns):
                 asked = f"thread {thread} turn {turn}"
                 assert ask(client, turn, asked, conversation_id=name) == 8 * turn + 4
@@ -90,7 +90,7 @@ def test_eight_threads_on_four_conversations(
     database_url: str, empty_models: Path, turns: int
 ) -> None:
     with serving(models_dir=empty_models, database_url=database_url, **ANY_LENGTH) as client:
-        names = [said(client, "begin")["conversation_id"] for _ in range(4)]
+        names = [chat(client, "begin")["conversation_id"] for _ in range(4)]
 
         def talk(thread: int) -> None:
             for turn, name in zip(range(turns), cycle(names), strict=False):
@@ -113,7 +113,7 @@ def test_a_file_in_the_models_folder_is_not_taken_from_under_the_server(
     url = f"sqlite:///{tmp_path}/sllm.db"
     with server(url, tmp_path) as one, httpx.Client(base_url=one.address()) as client:
         for number in range(1, 3):
-            said(client, f"turn {number}")
+            chat(client, f"turn {number}")
             client.get("/api/v4/models")
             time.sleep(1.1)  # then a request for an unknown model looks at the folder again
             client.post(CHAT, json={"message": "hi", "model": "unheard-of"})
@@ -156,7 +156,7 @@ def mortal(two: list[Server]) -> Iterator[Server]:
 
 
 def test_one_conversation_by_turns_on_two_servers(url: str, both: list[httpx.Client]) -> None:
-    name = said(both[0], "turn 0", system="three system words")["conversation_id"]
+    name = chat(both[0], "turn 0", system="three system words")["conversation_id"]
     for turn, client in zip(range(1, 20), cycle(reversed(both)), strict=False):
         assert ask(client, turn, f"turn {turn}", conversation_id=name) == 3 + 4 * turn + 2
     require_all(url, name, [f"turn {turn}" for turn in range(20)])
@@ -167,7 +167,7 @@ def test_one_conversation_by_turns_on_two_servers(url: str, both: list[httpx.Cli
 def test_one_conversation_at_once_on_two_servers(
     url: str, both: list[httpx.Client], when_busy: str
 ) -> None:
-    name = said(both[0], "begin")["conversation_id"]
+    name = chat(both[0], "begin")["conversation_id"]
     asked: list[str] = []
 
     def talk(thread: int) -> None:
@@ -190,7 +190,7 @@ def test_an_answer_is_stopped_through_the_other_server(
     url: str, two: list[Server], both: list[httpx.Client]
 ) -> None:
     one, other = both
-    name = said(one, "begin")["conversation_id"]
+    name = chat(one, "begin")["conversation_id"]
     (engine,) = two[0].engines()
     stopped: dict[str, Any] = {}
 
@@ -234,7 +234,7 @@ def test_what_a_dead_server_left_is_ended_by_the_other(
     The lease ends when the test says so, not after its seconds.
     """
     one, other = both
-    name = said(one, "begin")["conversation_id"]
+    name = chat(one, "begin")["conversation_id"]
     body = {"message": LONG, "conversation_id": name}
     (engine,) = mortal.engines()
     with pytest.raises(httpx.TransportError), one.stream("POST", STREAM, json=body) as answer:
@@ -251,5 +251,5 @@ def test_what_a_dead_server_left_is_ended_by_the_other(
     kept = wait_for(url, name, "failed", text=True)
     assert kept.error == ABANDONED
     assert LONG.startswith(kept.content)
-    assert said(other, "again", conversation_id=name)["message"]["content"] == "again"
+    assert chat(other, "again", conversation_id=name)["message"]["content"] == "again"
     audit.require_sound(url)

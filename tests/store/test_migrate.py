@@ -65,10 +65,10 @@ def test_an_upgrade_keeps_every_row(database_url: str, revision: str) -> None:
     assert before.pop("alembic_version") == [{"version_num": revision}]
     assert all(before.values()), "every table has rows"
 
-    told = prepare(database_url)
+    message = prepare(database_url)
 
-    assert told
-    assert told.startswith(f"The database was upgraded from revision {revision} to {HEAD}.")
+    assert message
+    assert message.startswith(f"The database was upgraded from revision {revision} to {HEAD}.")
     after = contents(database_url)
     assert after.pop("alembic_version") == [{"version_num": HEAD}]
     assert {name: after[name] for name in before} == before
@@ -83,17 +83,17 @@ async def test_what_was_stored_long_ago_is_read_as_it_was_meant(
     database = Database(database_url)
     try:
         conversations = await database.read(lambda session: session.scalars(_ALL).all())
-        messages = await database.read(lambda session: session.scalars(_SAID).all())
+        messages = await database.read(lambda session: session.scalars(_MESSAGES).all())
     finally:
         database.close()
     assert conversations[0].title == "A dog named 뭉치"
     assert conversations[0].setup == {"system": "Be brief.", "sampling": {}}
-    assert [said.stopping for said in messages] == [False, True, False, False]
-    assert [said.usage for said in messages] == [None, {"prompt_tokens": 7}, None, None]
+    assert [message.stopping for message in messages] == [False, True, False, False]
+    assert [message.usage for message in messages] == [None, {"prompt_tokens": 7}, None, None]
 
 
 _ALL = select(Conversation).order_by(Conversation.id)
-_SAID = select(Message).order_by(Message.seq)
+_MESSAGES = select(Message).order_by(Message.seq)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -102,10 +102,10 @@ def test_the_copy_is_the_whole_database_of_before(database_url: str, revision: s
     populated(database_url, revision)
     file_of(database_url).chmod(0o600)
     before = contents(database_url)
-    told = prepare(database_url)
+    message = prepare(database_url)
     [copy] = copies(database_url)
-    assert told
-    assert told.endswith(f"A copy of the old one is {copy}.")
+    assert message
+    assert message.endswith(f"A copy of the old one is {copy}.")
     assert contents(f"sqlite:///{copy}") == before
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600  # as private as the original
     with connected(f"sqlite:///{copy}") as connection:
@@ -170,10 +170,10 @@ def test_a_database_without_its_search_index_is_refused(store_url: str) -> None:
 def refused(url: str, sentence: str) -> str:
     with pytest.raises(DatabaseRefused) as caught:
         prepare(url)
-    told = str(caught.value)
-    assert sentence in told
-    assert len(told.splitlines()) == 1
-    return told
+    message = str(caught.value)
+    assert sentence in message
+    assert len(message.splitlines()) == 1
+    return message
 
 
 def test_an_upgrade_that_fails_half_way_leaves_everything_as_it_was(database_url: str) -> None:
@@ -222,8 +222,8 @@ def _both_prepare(url: str) -> list[str]:
                 one.stdin.write("go\n")
                 one.stdin.flush()
             time.sleep(0.5)
-        told = [one.communicate(timeout=60)[0].strip() for one in both]
-    return sorted(line.partition(" A copy")[0] for line in told)
+        outputs = [one.communicate(timeout=60)[0].strip() for one in both]
+    return sorted(line.partition(" A copy")[0] for line in outputs)
 
 
 _PREPARE = """

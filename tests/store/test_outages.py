@@ -28,12 +28,14 @@ async def test_one_that_hangs_is_said_without_making_it_worse(
     assert await counted.problem() is None
     monkeypatch.setattr("app.storage.database.HEALTH_SECONDS", 0.1)
     asked: list[object] = []
-    event.listen(counted.engine, "before_cursor_execute", lambda *told: asked.append(told[2]))
+    event.listen(
+        counted.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2])
+    )
     slow = Slow()
     stuck = [asyncio.create_task(counted.read(slow.wait)) for _ in range(READERS)]
     await asyncio.to_thread(slow.begun.wait)
-    told = [await counted.problem() for _ in range(3)]
-    assert told == ["The database has not answered within 0.1 seconds."] * 3
+    problems = [await counted.problem() for _ in range(3)]
+    assert problems == ["The database has not answered within 0.1 seconds."] * 3
     slow.go_on.set()
     await asyncio.gather(*stuck)
     monkeypatch.undo()
@@ -57,8 +59,8 @@ async def test_a_full_disk_is_said_and_loses_nothing(counted: Database, store_ur
 @SQLITE
 async def test_a_disk_that_fails_is_said(counted: Database, store_url: str) -> None:
     with process(_WRITE_BEYOND_THE_LIMIT, store_url) as child:
-        told, _ = child.communicate(timeout=60)
-    assert told == "The disk of the database failed: see the server's log.\n"
+        output, _ = child.communicate(timeout=60)
+    assert output == "The disk of the database failed: see the server's log.\n"
     assert await counted.write(count) == 1
 
 

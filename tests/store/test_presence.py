@@ -47,7 +47,7 @@ def entering(url: str) -> Iterator[subprocess.Popen[str]]:
         other.kill()
 
 
-def said(other: subprocess.Popen[str]) -> str:
+def state_of(other: subprocess.Popen[str]) -> str:
     assert other.stdout
     return other.stdout.readline().strip()
 
@@ -57,7 +57,7 @@ def let_in(other: subprocess.Popen[str]) -> None:
     assert other.stdin
     other.stdin.write("\n")
     other.stdin.flush()
-    assert said(other) == "in"
+    assert state_of(other) == "in"
 
 
 def kill(other: subprocess.Popen[str], url: str) -> None:
@@ -83,28 +83,28 @@ def test_the_first_is_alone_the_next_are_not_until_all_were_killed(
     database_url: str, others: ExitStack
 ) -> None:
     first = others.enter_context(entering(database_url))
-    assert said(first) == "alone"
+    assert state_of(first) == "alone"
     let_in(first)
     second = others.enter_context(entering(database_url))
-    assert said(second) == "in"
+    assert state_of(second) == "in"
     kill(first, database_url)
     third = others.enter_context(entering(database_url))
-    assert said(third) == "in"
+    assert state_of(third) == "in"
     kill(second, database_url)
     kill(third, database_url)
-    assert said(others.enter_context(entering(database_url))) == "alone"
+    assert state_of(others.enter_context(entering(database_url))) == "alone"
 
 
 def test_who_comes_while_another_is_alone_waits_until_it_has_finished(
     database_url: str, others: ExitStack
 ) -> None:
     first = others.enter_context(entering(database_url))
-    assert said(first) == "alone"
+    assert state_of(first) == "alone"
     second = others.enter_context(entering(database_url))
     assert second.stdout
     assert not select.select([second.stdout], [], [], 1)[0]
     let_in(first)
-    assert said(second) == "in"
+    assert state_of(second) == "in"
 
 
 def test_closing_gives_it_up(database_url: str) -> None:

@@ -90,9 +90,9 @@ def test_no_password_is_shown(url: str) -> None:
     ],
 )
 def test_a_postgresql_that_cannot_be_reached(url: str) -> None:
-    told = refusal(url)
-    assert told.startswith("The database postgresql://u:***@")
-    assert "cannot be used: " in told
+    message = refusal(url)
+    assert message.startswith("The database postgresql://u:***@")
+    assert "cannot be used: " in message
 
 
 def test_a_postgresql_that_lets_nobody_of_that_name_in(postgres: Cluster) -> None:
@@ -135,9 +135,9 @@ def test_a_disk_too_full_for_the_copy(database_url: str) -> None:
     execute(database_url, *ROWS["0001"], "UPDATE messages SET content = hex(zeroblob(500000))")
     before = contents(database_url)
     with process(_PREPARE_WITH_LITTLE_ROOM, database_url) as child:
-        told, _ = child.communicate(timeout=60)
-    assert "The database needs an upgrade, but the copy" in told
-    assert "could not be made first" in told
+        output, _ = child.communicate(timeout=60)
+    assert "The database needs an upgrade, but the copy" in output
+    assert "could not be made first" in output
     assert copies(database_url) == []
     assert contents(database_url) == before
 
@@ -199,11 +199,11 @@ def test_serve_does_not_show_the_password(tmp_path: Path) -> None:
 @on_sqlite_daily
 def test_the_alembic_command_works_and_finds_the_models_as_migrated(database_url: str) -> None:
     """``check`` compares the tables with the models and fails where they differ."""
-    for command, said in [
+    for command, expected in [
         ("upgrade head", ""),
         ("current", f"{HEAD} (head)"),
         ("check", "No new upgrade operations detected."),
     ]:
         done = run(database_url, "alembic", *command.split(), folder=ROOT)
-        assert (done.returncode, done.stdout.strip()) == (0, said), done.stderr
+        assert (done.returncode, done.stdout.strip()) == (0, expected), done.stderr
     assert prepare(database_url) is None

@@ -52,11 +52,11 @@ async def test_complete_is_stored_before_the_end_is_told(
     turn = await asked(services, "one two three")
     async for event in turn.events():
         if isinstance(event, End):
-            told = only_answer(store_url)
+            row = only_answer(store_url)
     assert isinstance(event, TurnEnd)
-    assert (told.status, told.content, told.finish_reason) == ("complete", "one two three", "stop")
-    assert told.usage == {"prompt_tokens": 3, "completion_tokens": 3, "cached_tokens": 0}
-    assert told.context == {"prompt_tokens": 3, "limit": 10**7, "dropped": [], "summarised": []}
+    assert (row.status, row.content, row.finish_reason) == ("complete", "one two three", "stop")
+    assert row.usage == {"prompt_tokens": 3, "completion_tokens": 3, "cached_tokens": 0}
+    assert row.context == {"prompt_tokens": 3, "limit": 10**7, "dropped": [], "summarised": []}
     audit.require_sound(store_url)
 
 

@@ -180,7 +180,9 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
 ) -> None:
     """However fast the first is: between looking for the leaf and storing there is nobody else."""
     name = await conversation(services)
-    first, second = [await asked(services, said, conversation_id=name) for said in ("a", "b")]
+    first, second = [
+        await asked(services, question, conversation_id=name) for question in ("a", "b")
+    ]
     ending = TurnEnding("complete", "a", "stop")
 
     def go_on() -> None:

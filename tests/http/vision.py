@@ -37,8 +37,8 @@ def asked(
 
 def shown(answer: dict[str, Any]) -> list[str]:
     """Which pictures the model was shown, as ``echo-vision`` says it."""
-    said: str = answer["message"]["content"]
-    return [part.split()[0] for part in said.split("[image ")[1:]]
+    text: str = answer["message"]["content"]
+    return [part.split()[0] for part in text.split("[image ")[1:]]
 
 
 def opened(client: httpx.Client, answer: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
@@ -58,6 +58,6 @@ def fetched(client: httpx.Client, conversation: str, sha256: str) -> bytes:
 
 
 def problem(answer: httpx.Response) -> tuple[int, str]:
-    told = answer.json()
+    body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
-    return answer.status_code, told["code"]
+    return answer.status_code, body["code"]
