@@ -81,6 +81,7 @@ def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.C
     assert set(kept) == {"y"}
 
 
+@pytest.mark.slow
 def test_a_summary_that_is_all_thinking_loses_nothing(client: httpx.Client) -> None:
     long = asked("marked", message="x " * 4500, overflow="summarise")
     first = client.post("/api/v4/chat", json=long).json()

@@ -203,7 +203,11 @@ def test_the_header_is_what_follows_the_last_text(tmp_path: Path, last: str) -> 
 TEXTS = ["", " \n\t", "\0", "\ud800", "user", "assistant\n", "<|im_start|>assistant\n", "x" * 10**6]
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+@pytest.mark.parametrize(
+    "text",
+    [*TEXTS[:-1], pytest.param(TEXTS[-1], marks=pytest.mark.slow)],
+    ids=range(len(TEXTS)),
+)
 def test_every_text_is_shown(tmp_path: Path, text: str) -> None:
     vocabulary = gguf(tmp_path, CHATML)
     history = [Message.of("user", text), Message.of("assistant", text), Message.of("user", text)]

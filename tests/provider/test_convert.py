@@ -48,6 +48,7 @@ def answer(folder: Path) -> str:
 
 
 @needs_mlx
+@pytest.mark.matrix
 def test_four_bits(tmp_path: Path) -> None:
     made = convert(Conversion(SOURCE, "mlx"), tmp_path, LIMITS)
     assert made == tmp_path / "starter-hf-mlx-4bit"

@@ -77,6 +77,7 @@ async def test_no_answer_is_made_of_nan(engine: str, tmp_path: Path) -> None:
         await host.stop()
 
 
+@pytest.mark.engine("pytorch")
 async def test_pytorch_does_not_even_load_such_a_model(tmp_path: Path) -> None:
     if library := missing_library("pytorch"):
         pytest.skip(f"{library} is not installed")
