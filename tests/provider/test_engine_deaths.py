@@ -57,6 +57,7 @@ async def test_cancel_while_loading(mortal: EngineHost) -> None:
     assert (await ask(mortal, QUESTION)).text
 
 
+@on_two_engines_daily
 async def test_a_killed_engine_fails_its_requests_and_comes_back(mortal: EngineHost) -> None:
     expected = (await ask(mortal, QUESTION)).text
     signal_engine(mortal, signal.SIGSTOP)

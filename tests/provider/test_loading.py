@@ -15,6 +15,7 @@ from tests.provider.asking import MODELS, STARTERS, ask, host_of
 from tests.provider.genai_vision_files import write_vision_model
 from tests.provider.paged_model import write_paged
 from tests.provider.scripted import make
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +35,10 @@ FOLDERS: dict[str, Callable[[Path], object]] = {
     "pytorch-hyperclovax": copied(MODELS / "starter-vision-hyperclovax"),
 }
 
+DAILY = [kind for kind in FOLDERS if kind != "pytorch-hyperclovax"]
 
-@pytest.mark.parametrize("kind", ["gguf", *FOLDERS])
+
+@pytest.mark.parametrize("kind", ["gguf", *DAILY, *matrix("pytorch-hyperclovax")])
 async def test_a_chat_template_that_does_not_compile_is_a_refusal(
     tmp_path: Path, kind: str
 ) -> None:

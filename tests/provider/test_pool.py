@@ -21,6 +21,7 @@ from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Event, Loaded, Progress, Started
 from tests.provider.asking import STARTER, change_policy, collect, prompt
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -226,7 +227,7 @@ async def watch(pool: ModelPool, most: list[int]) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kv_megabytes", [8, 32])
+@pytest.mark.parametrize("kv_megabytes", [*matrix(8), 32])
 async def test_what_was_predicted_is_what_the_process_takes(
     tmp_path: Path, kv_megabytes: int
 ) -> None:
