@@ -17,7 +17,8 @@ from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
 from app.web.error_rendering import ErrorRenderers
-from app.web.errors import AdminKeyRequired, MediaTypeNotSupported
+from app.web.errors import AdminKeyRequired
+from app.web.large_bodies import require_json
 from app.web.request_log import Traffic
 from app.web.upload_budget import UploadBudget
 
@@ -106,15 +107,13 @@ async def _admin(request: Request) -> None:
 
 
 async def _json_only(request: Request) -> None:
-    declared = request.headers.get("content-type", "")
-    if declared.partition(";")[0].strip().lower() != "application/json":
-        raise MediaTypeNotSupported("Send the body as JSON, with Content-Type: application/json.")
+    require_json(request)
 
 
 async def _json_if_any(request: Request) -> None:
     sent = request.headers.get("content-length", "0")
     if sent != "0" or "transfer-encoding" in request.headers:
-        await _json_only(request)
+        require_json(request)
 
 
 Pool = Annotated[ModelPool, Depends(_pool)]

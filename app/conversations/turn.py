@@ -98,7 +98,7 @@ class Turn:
             if not self._ended:
                 yield await self._end_stopped(heartbeat.deleted)
         except (asyncio.CancelledError, GeneratorExit):
-            with suppress(StorageUnavailable):  # the client that could be told is gone
+            with suppress(StorageUnavailable):  # the client is gone
                 await self._end(TurnEnding("stopped", self.text))
             raise
         except Exception as error:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from app.storage.plain_text import fault_of
+
 LONGEST_TEXT = 1_000_000
 """Characters; MAX_REQUEST_BYTES usually ends a body before."""
 
@@ -17,10 +19,8 @@ class WireModel(BaseModel):
 
 
 def _plain(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain the character NUL")
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must not contain half of a surrogate pair")
+    if fault := fault_of(text):
+        raise ValueError(fault)
     return text
 
 
