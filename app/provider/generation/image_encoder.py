@@ -1,7 +1,8 @@
-"""Encodes the images of waiting prompts between two steps, and keeps the features.
+"""Encodes the images of waiting prompts, and keeps the features.
 
-For engines that encode on the thread that decodes. An encoding goes on in pieces, so that the
-running answers do not have to wait for a whole image.
+Most engines encode on the thread that decodes, between two steps: an encoding goes on in pieces, so
+that the running answers do not have to wait for a whole image. Others encode in a thread of their
+own meanwhile (``concurrent``).
 """
 
 from __future__ import annotations
@@ -27,10 +28,6 @@ class Encoding(Protocol[F_co]):
     @property
     def done(self) -> bool:
         """Whether it has ended, with features or with an error."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it has ended with an error."""
 
     def ready(self, patience: float) -> bool:
         """Whether the next piece can be computed; waits at most that many seconds for it."""
@@ -67,6 +64,8 @@ class ImageEncoder(Generic[F]):
     Belongs to one thread.
     """
 
+    concurrent = False
+
     def __init__(self, start: Callable[[PlacedImage], Encoding[F]], cache_bytes: int) -> None:
         self._start = start
         self._cache: FeatureCache[F] = FeatureCache(cache_bytes)
@@ -82,7 +81,7 @@ class ImageEncoder(Generic[F]):
     ) -> list[ImageFeatures[F]] | None:
         """Features of the images after the first ``computed`` tokens; None until all are encoded.
 
-        Raises UnsupportedInput when one of them is broken.
+        Raises UnsupportedInput when one of them is broken, and what its encoding raised.
         """
         found: list[ImageFeatures[F]] = []
         missing = False
@@ -100,12 +99,10 @@ class ImageEncoder(Generic[F]):
     def work(self, seconds: float, *, alone: bool = False) -> None:
         """Encode for so long, but at least one piece; ``alone``: there is nothing else to do."""
         begun = time.perf_counter()
-        for key, pending in list(self._pending.items()):
+        for pending in list(self._pending.values()):
             encoding = pending.encoding
             while not encoding.done and encoding.ready(_PATIENCE if alone else 0.0):
                 encoding.advance()
-                if encoding.done and not encoding.failed:
-                    self._cache.put(key, encoding.result())
                 if time.perf_counter() - begun >= seconds:
                     return
 
@@ -131,4 +128,8 @@ class ImageEncoder(Generic[F]):
             self._pending[key] = _PendingImage(self._start(image))
         pending = self._pending[key]
         pending.jobs.add(job)
-        return pending.encoding.result() if pending.encoding.done else None
+        if not pending.encoding.done:
+            return None
+        features = pending.encoding.result()
+        self._cache.put(key, features)
+        return features
