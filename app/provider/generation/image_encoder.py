@@ -8,12 +8,13 @@ own meanwhile (``concurrent``).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey, Features
+from app.provider.types import ImagePart
 
 _PATIENCE = 0.02
 """Seconds to wait for an encoding that cannot go on yet, when there is nothing else to do."""
@@ -75,6 +76,13 @@ class ImageEncoder(Generic[F]):
     def busy(self) -> bool:
         """Whether an image waits to be encoded."""
         return any(not pending.encoding.done for pending in self._pending.values())
+
+    def framed(self, parts: Iterable[list[int] | ImagePart]) -> Iterable[list[int] | ImagePart]:
+        """Put the tokens before and after each image of a prompt that the model wants there.
+
+        Most models' chat templates write them.
+        """
+        return parts
 
     def features(
         self, job: int, prompt: PreparedPrompt, computed: int

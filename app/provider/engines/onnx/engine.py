@@ -1,4 +1,7 @@
-"""The ONNX engine: a graph in onnxruntime on the shared scheduler, or onnxruntime-genai's engines."""
+"""The ONNX engine: a graph in onnxruntime behind the shared scheduler.
+
+Where that cannot be, one of onnxruntime-genai's engines takes the model.
+"""
 
 from __future__ import annotations
 
