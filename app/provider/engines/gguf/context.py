@@ -7,6 +7,7 @@ import math
 
 import llama_cpp
 import numpy as np
+from numpy.typing import NDArray
 
 from app.provider.engines.gguf.llama_batch import ImagePositions, TokenRows, VectorRows, Vectors
 from app.provider.engines.gguf.model import LlamaModel
@@ -77,8 +78,12 @@ class LlamaContext:
 
     def likeliest(self, row: int) -> int:
         """Return the token with the largest logit of an output row, the first of equal ones."""
+        return int(self.logits(row).argmax())
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """The logits of an output row, valid until the next batch."""
         logits = llama_cpp.llama_get_logits_ith(self._handle, row)
-        return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
+        return np.ctypeslib.as_array(logits, (self._vocabulary_size,))
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads for the next batches."""
