@@ -9,7 +9,6 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from app.provider.generation.answer_tokens import Logprobs
@@ -20,9 +19,8 @@ from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import Delta, End, Event, Prompt, ThinkingDelta, Token
 from tests.provider.asking import STARTER, Reply, prompt
 from tests.provider.gguf_driver import Driver
+from tests.provider.numbers import Row, check_numbers, log_softmax
 from tests.provider.test_thinking import CASES, say
-
-Row = npt.NDArray[np.float32]
 
 
 def asking(
@@ -128,12 +126,6 @@ def test_the_tokens_of_a_stop_string_come_before_the_end() -> None:
 # ------------------------------------------------------------------ numbers
 
 
-def log_softmax(row: Row) -> npt.NDArray[np.float64]:
-    values = row.astype(np.float64)
-    found: npt.NDArray[np.float64] = values - np.log(np.exp(values).sum())
-    return found
-
-
 @pytest.mark.parametrize("size", [50, 400, 20_000])
 @pytest.mark.parametrize("count", [0, 1, 5, 60])
 def test_numbers_are_those_of_a_log_softmax(size: int, count: int) -> None:
@@ -193,12 +185,7 @@ def test_gguf_gives_the_numbers_of_the_model(starter: Driver, sampling: dict[str
         starter.engine.prepare(asked).tokens.tolist(),
         [token.token for token in tokens],
     )
-    for token, row in zip(tokens, rows, strict=True):
-        expected = log_softmax(row)
-        assert token.logprob == pytest.approx(expected[token.token], abs=1e-3)
-        best = np.argsort(-row, kind="stable")[:3]
-        assert [one.token for one in token.top] == best.tolist()
-        assert [one.logprob for one in token.top] == pytest.approx(expected[best], abs=1e-3)
+    check_numbers(tokens, rows, 3, 1e-3)
 
 
 def test_asking_for_numbers_changes_no_answer(starter: Driver) -> None:
