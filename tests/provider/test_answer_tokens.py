@@ -117,6 +117,18 @@ def test_markers_belong_to_the_thinking() -> None:
     assert text_of(events, ThinkingDelta) == "hm"
 
 
+def test_a_lone_closing_marker_belongs_to_the_thinking() -> None:
+    events = written(prepared(shown=True), [b"hm", b"</think>", b"yes"])
+    assert b"".join(token.piece for token in tokens_of(events, ThinkingDelta)) == b"</think>"
+    assert b"".join(token.piece for token in tokens_of(events, Delta)) == b"hmyes"
+
+
+def test_text_and_thinking_of_one_token_keep_their_order() -> None:
+    markers = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
+    events = OutputStream(prepared(markers, shown=True), 8, 0).push(b"a[THINK]b[/THINK] c")
+    assert events == [Delta("a"), ThinkingDelta("b"), Delta(" c")]
+
+
 def test_the_tokens_of_a_stop_string_come_before_the_end() -> None:
     events = written(prepared(stop=("<end>",)), [b"yes", b"<en", b"d>", b"more"])
     assert [event.text for event in events if isinstance(event, Delta)] == ["yes", ""]
