@@ -26,7 +26,6 @@ from app.reference.pages import make_router
 from app.storage import migrate
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
-from app.v3.services.templates import parsed_template
 from app.version_router import NAMES, VersionRouter, documents, is_stream, takes_large_body
 from app.web import problem_details, request_log
 from app.web.auth import Guard
@@ -43,6 +42,11 @@ PAGES = make_router(documents())
 
 ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
 """Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
+
+
+HEAD_START_SECONDS = 0.05
+"""What comes first after the start, mostly a health check, need not share a core with the loading
+of the versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +167,15 @@ def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
 
 def _start_loading(versions: Sequence[VersionRouter], stack: AsyncExitStack) -> asyncio.Task[None]:
     """Load the versions while the server is up; a request that comes earlier waits for them."""
-    loading = asyncio.create_task(asyncio.to_thread(_load, versions))
+    loading = asyncio.create_task(_load(versions))
     stack.callback(loading.cancel)
     return loading
 
 
-def _load(versions: Sequence[VersionRouter]) -> None:
+async def _load(versions: Sequence[VersionRouter]) -> None:
+    await asyncio.sleep(HEAD_START_SECONDS)
     for version in versions:
-        version.load()
+        await asyncio.to_thread(version.load)
 
 
 def _start_preload(pool: ModelPool, stack: AsyncExitStack) -> asyncio.Task[None]:
@@ -196,6 +201,8 @@ def _templates(settings: Settings) -> TemplateLibrary:
     """Only a folder that was asked for has to be there; raises BrokenTemplate."""
     if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
         return TemplateLibrary(())
+    from app.v3.services.templates import parsed_template  # noqa: PLC0415 — only with templates
+
     return load(settings.prompts_dir, parsed_template)
 
 

@@ -121,10 +121,10 @@ class Server(uvicorn.Server):
         state = self.lifespan.state
         self._tasks = (
             asyncio.create_task(watch(state["pool"], state["preloading"])),
-            asyncio.create_task(self._settle(state["versions"])),
+            asyncio.create_task(self.settle(state["versions"])),
         )
 
-    async def _settle(self, loading: asyncio.Task[None]) -> None:
+    async def settle(self, loading: asyncio.Task[None]) -> None:
         """Wait until everything is loaded, then let the garbage collector pass over that."""
         await asyncio.wait([loading])
         gc.freeze()

@@ -15,9 +15,7 @@ LONGEST_TEXT = 1_000_000
 class WireModel(BaseModel):
     """No unknown fields, no numbers in strings, no NaN: nothing is guessed or ignored."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, frozen=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
 def _plain(text: str) -> str:
