@@ -4,7 +4,7 @@
 would import; a server that is only asked for its health needs none of it. So nothing that a start
 imports may import ``app.versions``: what it needs of the versions is here, and imports them inside
 its functions. ``app.main`` calls ``VersionRouter.load`` in a thread as soon as the server is up. A
-request that comes before that thread has ended waits for it.
+request that comes before that thread has ended waits for it, and so does the event loop, once.
 """
 
 # ruff: noqa: PLC0415
