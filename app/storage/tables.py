@@ -71,8 +71,8 @@ class Message(Table):
             "one_turn",
             "conversation_id",
             unique=True,
+            # In PostgreSQL too (migrations make the tables): to say it here would load its dialect.
             sqlite_where=text("status = 'generating'"),
-            postgresql_where=text("status = 'generating'"),
         ),
         {"sqlite_autoincrement": True},
     )

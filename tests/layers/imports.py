@@ -13,6 +13,7 @@ ROOT, DIALECT, EDGE, DOMAIN, ENGINES, NONE = range(6)
 
 LAYERS = {
     "app.main": ROOT,
+    "app.version_router": ROOT,
     "app.versions": ROOT,
     "app.dependencies": EDGE,
     "app.config": EDGE,

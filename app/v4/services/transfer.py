@@ -20,7 +20,7 @@ from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat, milliseconds
 from app.templates.rendering import compile_template
 from app.v3.models.template import Template as TemplateBody
-from app.v3.services import translate
+from app.v3.services import templates as v3_templates
 from app.v4.models.conversations import ConversationDetail
 from app.v4.models.transfer import (
     FORMAT,
@@ -178,7 +178,7 @@ def _check_template(template: TemplateBody) -> None:
     """Raise InvalidRequest if the template is not valid."""
     where = "/conversation/setup/template"
     try:
-        compile_template(translate.template(template))
+        compile_template(v3_templates.template(template))
     except InvalidRequest as error:
         found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
         moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]
