@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.chat.request import Overflow
 from app.conversations.context_window import ContextWindow, build_prompt, fit_window, require_vision
 from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
-from app.conversations.heartbeat import Heartbeat, until_stopped
+from app.conversations.heartbeat import RunningAnswer, until_stopped
 from app.conversations.services import ConversationServices
 from app.conversations.store import tree, truncation, turns
 from app.conversations.store.images import Attachment
@@ -86,17 +86,18 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The answer; raises the error itself before the turn is stored, TurnFailed afterwards."""
-        heartbeat = Heartbeat(self.services, self.target, lambda: self.text)
+        ids = (self.target.conversation_id, self.target.answer_id)
+        running = RunningAnswer(*ids, lambda: self.text)
         try:
             async with aclosing(self._begin()) as waiting:
                 async for progress in waiting:
                     yield progress
-            answer = until_stopped(self._answer(), heartbeat.stop)
-            async with heartbeat.running(), aclosing(answer) as events:
-                async for event in events:
-                    yield await self._record(event)
+            with self.services.heartbeat.running(running):
+                async with aclosing(until_stopped(self._answer(), running.stop)) as events:
+                    async for event in events:
+                        yield await self._record(event)
             if not self._ended:
-                yield await self._end_stopped(heartbeat.deleted)
+                yield await self._end_stopped(running.deleted)
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(StorageUnavailable):  # the client is gone
                 await self._end(TurnEnding("stopped", self.text))
@@ -110,7 +111,8 @@ class Turn:
     @property
     def text(self) -> str:
         """The answer so far, without text that turned out to be thinking."""
-        return "".join(self._text)[self._retracted :]
+        self._text = ["".join(self._text)]  # so that the next heartbeat joins only what is new
+        return self._text[0][self._retracted :]
 
     # ---------------------------------------------------------------- beginning
 
