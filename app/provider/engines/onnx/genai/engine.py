@@ -24,9 +24,9 @@ import onnxruntime_genai as og
 
 from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.engines.onnx.cpu_affinity import CpuAffinity
-from app.provider.engines.onnx.genai import BatchLimits, Genai, GenaiEvent
-from app.provider.engines.onnx.genai_sampling import check
-from app.provider.engines.onnx.genai_sessions import Session, Sessions
+from app.provider.engines.onnx.genai.library import BatchLimits, Genai, GenaiEvent
+from app.provider.engines.onnx.genai.sampling import check
+from app.provider.engines.onnx.genai.sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
@@ -34,7 +34,7 @@ from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import End, Event, Prompt, Sampling, Started
+from app.provider.types import End, Event, Prompt, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class PagedEngine:
             return UnsupportedInput(f"onnxruntime-genai refuses this request: {error}")
         session.begin(turn, prompt.tokens)
         self._answers[session.request] = answer
-        return Started(len(prompt.tokens), cached)
+        return prompt.started(cached, self.info.context_length)
 
     def _make_room(self, room: int) -> bool:
         """Evict kept sessions until there is room for one more answer; False when there is none."""
