@@ -17,6 +17,7 @@ from app.conversations.store import conversations, turns
 from app.conversations.store.turns import AnswerProgress
 from app.conversations.turn import Turn
 from app.provider.types import End
+from app.storage.ids import now
 from app.storage.tables import Message
 from tests.store import audit
 from tests.store.asking import LONG, OWNER, asked, ids, read, until_text
@@ -82,7 +83,7 @@ async def test_one_transaction_renews_all_leases_and_stores_the_texts_that_chang
     assert [each for each in saved[2:] if each != unchanged] == [unchanged | {first: "more"}]
     rows = audit.answers(store_url)
     assert {row.id: row.content for row in rows} == texts
-    assert all((row.lease_until or 0) > turns.now() for row in rows)
+    assert all((row.lease_until or 0) > now() for row in rows)
 
 
 @pytest.mark.usefixtures("fast_beat")
