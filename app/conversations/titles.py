@@ -42,7 +42,8 @@ def _first_messages(
 ) -> tuple[str | None, str, str]:
     """The conversation's model and title, and its first messages."""
     found = conversations.find_owned(session, owner, conversation_id)
-    first = tree.history(session, found.id, found.active_leaf_id)[:2]
+    history = tree.history(session, found.id, found.active_leaf_id)
+    first = [message for message in history if message.is_listed][:2]
     text = "\n\n".join(message.text[:MAX_SHOWN_CHARACTERS] for message in first)
     return found.setup.get("model"), found.title, text
 

@@ -162,11 +162,12 @@ class Turn:
     async def _record_window(self, window: ContextWindow) -> None:
         """Record what the window leaves out, for this answer and for later turns."""
         start, kind = window.start.index, TRUNCATION_KINDS.get(self.overflow)
-        left_out = tuple(message.id for message in self._history[:start])
-        omitted = {kind: left_out} if kind else {}
+        left_out = self._history[:start]
+        listed = tuple(message.id for message in left_out if message.is_listed)
+        omitted = {kind: listed} if kind else {}
         self._context = Context(window.size.tokens, window.size.limit, **omitted)
         if kind and start > self._start.index:
-            row = (self.target.conversation_id, kind, left_out[-1], window.start.summary)
+            row = (self.target.conversation_id, kind, left_out[-1].id, window.start.summary)
             await self._write(truncation.add_truncation, *row)
 
     async def _record(self, event: Event) -> Event:
