@@ -10,7 +10,7 @@ most ``GenerationTarget.max_images`` images; an image is left out with its whole
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.chat.request import Overflow
 from app.conversations.errors import HistoryTooLong, ModelCannotSee
@@ -149,7 +149,7 @@ async def _with_summary(
     limit = whole.size.limit
     at = await _find_start(target, history, whole.start, limit // 2 - limit // 8)
     part = history[whole.start.index : at]
-    goal = replace(whole.size, tokens=limit // 8)
+    goal = Size(limit // 8, limit)
     summary = await summarize(target, part, whole.start.summary, goal)
     return await build_window(target, history, WindowStart(at, summary))
 

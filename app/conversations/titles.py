@@ -27,7 +27,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
 
     Raises ConversationNotFound, and the errors of a chat request.
     """
-    model, title, text = await services.database.read(_first_messages, owner, conversation_id)
+    model, title, text = await services.database.read(first_messages, owner, conversation_id)
     card = await find_chat_model(services.pool, model)
     messages = (Message.of("system", TASK), Message.of("user", text))
     prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
@@ -37,7 +37,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
     return title
 
 
-def _first_messages(
+def first_messages(
     session: Session, owner: str, conversation_id: str
 ) -> tuple[str | None, str, str]:
     """The conversation's model and title, and its first messages."""

@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.chat.request import TurnRequest
+from app.conversations import titles
 from app.conversations.context_window import build_prompt
 from app.conversations.services import ConversationServices
-from app.conversations.start import ask_again
-from app.conversations.store import conversations, removal, tree
+from app.conversations.start import ask, ask_again, resolve
+from app.conversations.store import conversations, messages, removal, tree
 from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.store.truncation import WindowStart
+from app.conversations.token_count import count_tokens
 from app.conversations.turn import Turn, TurnEnd
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Message, Progress, Prompt, Size, TextPart, ThinkingPart
@@ -50,8 +52,8 @@ def write(store_url: str) -> Iterator[Write]:
         yield run
 
 
-def names(messages: Sequence[HistoryMessage]) -> list[str]:
-    return [message.id for message in messages]
+def names(read: Sequence[HistoryMessage]) -> list[str]:
+    return [message.id for message in read]
 
 
 def prompt_of(history: Sequence[HistoryMessage], target: Any) -> tuple[Message, ...]:
@@ -164,6 +166,39 @@ async def test_a_first_question_follows_the_developer_messages_at_the_root(
     audit.require_sound(store_url)
 
 
+HISTORY = TurnRequest(message="And tomorrow?", history=(DEVELOPER, *TEXT_TURN))
+
+
+async def test_a_conversation_begins_with_a_history_of_any_messages(
+    services: ConversationServices, prompts: list[Prompt], store_url: str
+) -> None:
+    await ended(await ask(services, OWNER, HISTORY))
+    assert prompts[-1].messages == (*HISTORY.history, Message.of("user", HISTORY.message))
+    (found,) = audit.conversations(store_url)
+    assert found.title == "Umbrella today?"
+    listed = [row.content for row in audit.branch(store_url, found.id)]
+    assert listed == ["Umbrella today?", "Take an umbrella.", *["And tomorrow?"] * 2]
+    audit.require_sound(store_url)
+
+
+async def test_the_tokens_of_such_a_history_are_counted(
+    services: ConversationServices, prompts: list[Prompt]
+) -> None:
+    await count_tokens(services, OWNER, await resolve(services, OWNER, HISTORY))
+    assert prompts[-1].messages == (*HISTORY.history, Message.of("user", HISTORY.message))
+
+
+async def test_a_summary_is_made_of_tool_results_too(
+    services: ConversationServices, write: Write, prompts: list[Prompt]
+) -> None:
+    write(append, OWNER, "c1", None, TEXT_TURN)
+    few = replace(services, max_messages=3)
+    turn = await asked(few, "And tomorrow?", conversation_id="c1", overflow="summarise")
+    await ended(turn)
+    asked_for = [prompt.messages[-1].text for prompt in prompts if len(prompt.messages) == 2]
+    assert "tool: Showers at noon." in asked_for[0]
+
+
 async def test_what_is_left_out_of_a_prompt_is_told_of_listed_messages(
     services: ConversationServices, write: Write, prompts: list[Prompt], store_url: str
 ) -> None:
@@ -177,6 +212,12 @@ async def test_what_is_left_out_of_a_prompt_is_told_of_listed_messages(
 
 
 # ---------------------------------------------------------------- titles and removal
+
+
+def test_a_title_is_found_from_the_question_and_the_text_of_its_answer(write: Write) -> None:
+    write(append, OWNER, "c1", None, [DEVELOPER, *TURN])
+    _, _, text = write(titles.first_messages, OWNER, "c1")
+    assert text == "Umbrella today?\n\nTake an umbrella."
 
 
 def test_a_new_title_is_found_with_listed_questions(write: Write, store_url: str) -> None:
@@ -206,6 +247,21 @@ def require_empty(url: str) -> None:
     for name in ("conversations", "messages", "message_extras", "images", "message_images"):
         assert audit.table(url, name) == []
     audit.require_sound(url)
+
+
+def test_a_running_answer_is_deleted_with_what_it_has_beside_its_text(
+    write: Write, store_url: str
+) -> None:
+    behind = write(append, OWNER, "c1", None, TURN[:3]).position
+
+    def answer_and_hide(session: Session) -> None:
+        found = conversations.find_owned(session, OWNER, "c1")
+        messages.add_messages(session, found, behind, [ANSWER]).rows[0].status = "generating"
+        removal.hide_for_removal(session, found)
+
+    write(answer_and_hide)
+    assert len(audit.messages(store_url)) == 3
+    assert len(audit.table(store_url, "message_extras")) == 2
 
 
 def test_large_tool_results_make_a_conversation_large(write: Write) -> None:
