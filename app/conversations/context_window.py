@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from app.chat.request import Overflow
 from app.conversations.errors import HistoryTooLong, ModelCannotSee
+from app.conversations.store import parts
 from app.conversations.store.images import Attachment
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.truncation import WindowStart
@@ -23,7 +24,7 @@ from app.conversations.summarize import summarize
 from app.conversations.target import GenerationTarget
 from app.provider.card import ModelCard
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.types import ImagePart, Message, Prompt, Size, TextPart
+from app.provider.types import ImagePart, Message, Part, Prompt, Size, TextPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +72,18 @@ def build_prompt(
     answer_room: int = 0,
 ) -> Prompt:
     """The prompt of the messages from ``start`` on, after the system text and the summary."""
-    parts = [target.system or "", _summary_text(start)]
-    system = "\n\n".join(part for part in parts if part)
+    texts = [target.system or "", _summary_text(start)]
+    system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
     messages += [_message(each) for each in history[start.index :]]
     return Prompt(tuple(messages), target.sampling, target.owner, answer_room)
 
 
 def _message(message: HistoryMessage) -> Message:
-    """A message with its images before its text; images without content are left out."""
-    shown = [_image_part(image) for image in message.images if image.content]
-    return Message(message.role, (*shown, TextPart(message.text)))
+    """A message with its parts, or its images before its text; images need their content."""
+    images = [_image_part(image) if image.content else None for image in message.images]
+    ordinary: tuple[Part, ...] = (*(parts.IMAGE for _ in images), TextPart(message.text))
+    return Message(message.role, parts.with_images(message.parts or ordinary, iter(images)))
 
 
 def _image_part(image: Attachment) -> ImagePart:
@@ -176,8 +178,8 @@ async def _with_summary(
 async def _find_start(
     target: GenerationTarget, history: Sequence[HistoryMessage], shown: WindowStart, goal: int
 ) -> int:
-    """The index of the first question from which the window takes at most ``goal`` tokens."""
-    starts = [at for at in range(shown.index + 1, len(history)) if history[at].role == "user"]
+    """The index of the first exchange from which the window takes at most ``goal`` tokens."""
+    starts = _exchange_starts(history, shown.index + 1)
     most = target.max_messages * 3 // 4
     images = max(target.max_images * 3 // 4, len(history[-1].images))
     low, high = 0, len(starts) - 1
@@ -190,3 +192,18 @@ async def _find_start(
         else:
             low = middle + 1
     return starts[low]
+
+
+def _exchange_starts(history: Sequence[HistoryMessage], first: int) -> list[int]:
+    """Where exchanges begin, from index ``first`` on: at questions.
+
+    Developer messages directly before a question go with it.
+    """
+    starts: list[int] = []
+    for at in range(first, len(history)):
+        if history[at].role == "user":
+            start = at
+            while start > first and history[start - 1].role == "developer":
+                start -= 1
+            starts.append(start)
+    return starts

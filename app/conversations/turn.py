@@ -194,8 +194,9 @@ class Turn:
 
     def _record_context(self, size: Size) -> None:
         kind = TRUNCATION_KINDS.get(self.overflow)
-        left_out = tuple(message.id for message in self._history[: self._start.index])
-        self._context = Context(size.tokens, size.limit, **({kind: left_out} if kind else {}))
+        left_out = self._history[: self._start.index]
+        listed = tuple(message.id for message in left_out if message.is_listed)
+        self._context = Context(size.tokens, size.limit, **({kind: listed} if kind else {}))
 
     async def _record(self, event: Event) -> Event:
         match event:
