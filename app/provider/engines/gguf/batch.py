@@ -22,6 +22,7 @@ class Batch:
 
     def tokens(self, running: list[SequenceState], text: TextChunks) -> LogitRows:
         """Compute the last token of the running answers, and chunks of text."""
+        self._cache.close_gaps()
         rows = [(answer, self._add_token(answer)) for answer in running]
         rows += [(piece.answer, self._add_text(piece, size)) for piece, size in text]
         if rows:

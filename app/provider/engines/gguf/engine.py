@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.engines.gguf.batch import Batch
 from app.provider.engines.gguf.cache import PrefixCache, Sequence
+from app.provider.engines.gguf.cache_streams import StreamCache
+from app.provider.engines.gguf.cache_unified import UnifiedCache
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
+from app.provider.engines.gguf.context_cells import ContextLayout
 from app.provider.engines.gguf.llama_batch import Vectors
 from app.provider.engines.gguf.mmproj import find_mmproj_of
 from app.provider.engines.gguf.model import LlamaModel
@@ -60,17 +62,15 @@ class GgufEngine:
         if limits.context_length > self._model.trained_context:
             log.warning("the model was trained for %d tokens", self._model.trained_context)
         plan = ContextPlan.of(self._model.trained_context, self._model.bytes_per_cell(), limits)
-        cells = context_cells(plan, limits.slots)
+        layout = ContextLayout.of(plan, limits.slots)
+        log.info("keys and values: %s", layout)
         self.info = EngineInfo(limits.slots, plan.length)
         self._default_max_tokens = limits.default_max_tokens
-        sequences = limits.slots + IDLE_SEQUENCES
-        self._context = LlamaContext(
-            self._model, cells=cells, sequences=sequences, threads=limits.threads
-        )
-        self._cache = PrefixCache(
+        self._context = LlamaContext(self._model, layout, threads=limits.threads)
+        cache = StreamCache if layout.streams else UnifiedCache
+        self._cache: PrefixCache = cache(
             self._context,
-            cells=cells,
-            sequences=sequences,
+            layout,
             parked_bytes=limits.prefix_cache_bytes,
             whole_only=self._model.stateful,
         )
