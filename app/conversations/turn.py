@@ -59,11 +59,10 @@ class Context:
     summarised: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TurnEnd(End):
+class TurnEnd(End, frozen=True, kw_only=True):
     """The end of a stored answer. The usage of a cancelled one is incomplete."""
 
-    context: Context = field(kw_only=True)
+    context: Context
 
 
 @dataclass
@@ -173,14 +172,14 @@ class Turn:
     async def _record(self, event: Event) -> Event:
         match event:
             case Delta():
-                event = replace(event, text=event.text.replace("\0", "\ufffd"))
+                event = Delta(event.text.replace("\0", "\ufffd"), event.retracted, event.tokens)
                 self._text.append(event.text)  # without NUL, which PostgreSQL refuses
                 self._retracted = event.retracted
             case Started():
                 self._started = event
             case End(reason=reason, usage=usage):
                 self._retracted = event.retracted
-                await self._end(TurnEnding("complete", self.text, reason, asdict(usage)))
+                await self._end(TurnEnding("complete", self.text, reason, usage.as_dict()))
                 return TurnEnd(reason, usage, self._retracted, context=self.context)
         return event
 

@@ -24,12 +24,14 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Annotated, Any, Protocol, cast
+
+from msgspec import Meta
 
 from app.provider.card import ModelCard
 from app.provider.errors import ProviderError
 from app.provider.memory import Need
-from app.provider.types import Event, Prompt
+from app.provider.types import Event
 
 ENGINES = {
     "echo": "app.provider.engines.echo",
@@ -89,10 +91,12 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What a built engine accepts: sequences at once and tokens per sequence."""
+    """What a built engine accepts: sequences at once, tokens per sequence, and which jobs."""
 
-    slots: int
-    context_length: int
+    slots: Annotated[int, Meta(ge=1, le=4096)]
+    context_length: Annotated[int, Meta(ge=1)]
+    generates: bool = True
+    encodes: bool = False
 
 
 Events = list[tuple[int, Event | ProviderError]]
@@ -107,8 +111,10 @@ class Engine(Protocol):
 
     info: EngineInfo
 
-    def prepare(self, prompt: Prompt) -> Any:
+    def prepare(self, task: Any) -> Any:
         """Template and tokenise; raises ContextOverflow or UnsupportedInput.
+
+        It gets a ``Prompt``, or an ``Encode`` where its ``info`` says that it encodes.
 
         The result is the engine's own type. It has the prompt's length in ``prompt_tokens``.
         """

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from app.conversations.errors import cause_of
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
-from app.provider.types import Delta, End, Event, Loaded, Progress, Started
+from app.provider.types import AnyDelta, Encoded, End, Event, Loaded, Progress, Started
 from app.web.disconnect import unless_disconnected
 from app.web.errors import ClientGone
 
@@ -33,6 +33,8 @@ KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
 StreamEvent = Event | Loaded
+Shown = Progress | AnyDelta | Encoded | End | Loaded
+"""What a dialect may show of a stream."""
 
 
 class Encoder(Protocol):
@@ -44,7 +46,7 @@ class Encoder(Protocol):
     def start(self) -> str:
         """What comes first, before any event."""
 
-    def event(self, event: Progress | Delta | End | Loaded) -> str:
+    def event(self, event: Shown) -> str:
         """What clients see of ``event``; End and Loaded are the last of a stream."""
 
     def error(self, error: Exception, request_id: str) -> str:

@@ -62,7 +62,7 @@ SETUP: Row = {"model": None, "template": None, "variables": {}, "system": None}
 ANSWERED: Row = {
     "model": "echo",
     "finish_reason": "stop",
-    "usage": asdict(Usage(100, 50, 0)),
+    "usage": Usage(100, 50, 0).as_dict(),
     "context": asdict(Context(100, 8192)),
 }
 """What answers have and questions have not."""

@@ -9,8 +9,8 @@ import pytest
 from fastapi import APIRouter
 
 from app.provider.errors import EngineUnavailable
-from app.provider.types import Delta, End, Event, Loaded, Progress, Started, Usage
-from app.web.sse import EventStream, frame
+from app.provider.types import Delta, End, Event, Progress, Started, Usage
+from app.web.sse import EventStream, Shown, frame
 from tests.conftest import serving
 
 router = APIRouter()
@@ -22,7 +22,7 @@ class _Words:
     def start(self) -> str:
         return ""
 
-    def event(self, event: Progress | Delta | End | Loaded) -> str:
+    def event(self, event: Shown) -> str:
         match event:
             case Delta(text=text):
                 return frame(text)

@@ -107,7 +107,10 @@ def test_pictures_take_places_that_only_the_same_picture_has() -> None:
     one = prompt("1", "2")
     assert [image.start for image in one.images] == [2, 10]
     assert all(token < 0 for token in one.tokens[2:8])
-    assert one.reported_images == (SeenImage("1" * 64, 56, 84, 6), SeenImage("2" * 64, 56, 84, 6))
+    assert one.started(0, 100).images == (
+        SeenImage("1" * 64, 56, 84, 6),
+        SeenImage("2" * 64, 56, 84, 6),
+    )
     assert common_prefix(one.tokens, prompt("1", "2").tokens) == len(one.tokens)
     assert common_prefix(one.tokens, prompt("1", "3").tokens) == 10
     assert common_prefix(one.tokens, prompt("2", "1").tokens) == 2

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import cast
+import asyncio
+import pickle
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.errors import EngineUnavailable, ProviderError, UnsupportedInput
+from app.provider.errors import (
+    ContextOverflow,
+    EngineBusy,
+    EngineUnavailable,
+    ModelNotLoadable,
+    ProviderError,
+    UnsupportedInput,
+)
+from app.provider.runtime import messages
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Prompt
+from app.provider.types import (
+    Delta,
+    Encoded,
+    End,
+    Loaded,
+    Progress,
+    SeenImage,
+    Size,
+    Started,
+    ThinkingDelta,
+    Token,
+    TokenLogprob,
+    ToolCallDelta,
+    Usage,
+)
 from tests.provider.asking import ask, prompt, size
-from tests.provider.failing.engine import Unreadable
+from tests.provider.failing.engine import SEND
 
 
 @pytest.fixture
@@ -52,22 +78,86 @@ async def test_an_error_in_a_step_ends_the_process_and_says_so(host: EngineHost)
     assert host.status().restarts == 1
 
 
-async def test_a_message_that_cannot_be_read_ends_the_process(host: EngineHost) -> None:
-    await ask(host, "one")
-    broken = prompt("one", owner=cast("str", Unreadable()))
-    with pytest.raises(EngineUnavailable, match="exit code 1"):
-        await size(host, broken)
-    assert (await ask(host, "one two")).text == "one two"
+class Exploding:
+    """Pickled, a program that makes a file where it is read."""
+
+    def __init__(self, made: Path) -> None:
+        self._made = made
+
+    def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
+        return Path.touch, (self._made,)
 
 
-async def test_a_reply_that_cannot_be_read_ends_the_process(
-    host: EngineHost, monkeypatch: pytest.MonkeyPatch
+def frame(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
+
+
+HOSTILE = {
+    "an unknown message": frame(msgspec.msgpack.encode(["Explode", 1])),
+    "no message": frame(b"\xc1\xff\x00"),
+    "an empty message": frame(b""),
+    "a wrong type": frame(msgspec.msgpack.encode(["Report", [["one", ["Loaded"]]]])),
+    "a wrong number": frame(msgspec.msgpack.encode(["Report", [[0, ["Size", -1, 10]]]])),
+    "an unknown phase": frame(msgspec.msgpack.encode(["Report", [[0, ["Progress", "x", 1]]]])),
+    "an unknown error": frame(
+        msgspec.msgpack.encode(["Report", [[0, ["Failure", "SystemExit", ["bye"]]]]])
+    ),
+    "an error with other values": frame(
+        msgspec.msgpack.encode(["Report", [[0, ["Failure", "ContextOverflow", ["a", "b"]]]]])
+    ),
+    "more slots than there are": frame(msgspec.msgpack.encode(["Ready", {"slots": 10**9}])),
+    "a length of 4 GiB": b"\xff\xff\xff\xff" + b"x" * 64,
+}
+
+
+@pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE)
+async def test_bytes_that_are_no_message_end_their_process_alone(
+    host: EngineHost, sent: bytes
 ) -> None:
-    def broken(_reader: object) -> Prompt:
-        raise ValueError("no such thing")
-
-    monkeypatch.setattr("app.provider.runtime.messages.read", broken)
-    with pytest.raises(ProviderError):
-        await ask(host, "one")
-    monkeypatch.undo()
+    await ask(host, "one")
+    tracemalloc.start()
+    with pytest.raises(EngineUnavailable):
+        await ask(host, SEND + sent.hex())
+    assert tracemalloc.get_traced_memory()[1] < messages.LONGEST_FRAME
+    tracemalloc.stop()
     assert (await ask(host, "one two")).text == "one two"
+    assert host.status().restarts == 1
+
+
+async def test_a_pickled_program_is_not_run(host: EngineHost, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    program = pickle.dumps(Exploding(made))
+    with pytest.raises(EngineUnavailable):
+        await ask(host, SEND + frame(program).hex())
+    assert not made.exists()
+    pickle.loads(program)  # noqa: S301 - it would have worked
+    assert made.exists()
+    assert (await ask(host, "one two")).text == "one two"
+
+
+EVENTS: list[messages.Outcome] = [
+    Progress("prefill", 3, 10),
+    Started(5, 2, (SeenImage("ab", 1, 2, 3),), 100),
+    Delta("가", 2, (Token(7, b"\xea", -0.5, (TokenLogprob(8, b"x", -1.0),)),)),
+    ThinkingDelta("hm"),
+    ToolCallDelta(0, "call_1", "f", "{}"),
+    Encoded(3, b"\0\0\x80\x3f"),
+    End("tool_calls", Usage(1, 2, 0)),
+    Size(3, 10),
+    Loaded(),
+    ProviderError("no"),
+    UnsupportedInput("no"),
+    ContextOverflow(12, 10),
+    ModelNotLoadable("no", lasting=False),
+    EngineBusy("full", 1.0),
+    EngineUnavailable("gone", 2.5),
+]
+
+
+async def test_every_outcome_arrives_as_it_was_sent() -> None:
+    reader = asyncio.StreamReader()
+    sent = list(enumerate(EVENTS))
+    reader.feed_data(messages.encode(messages.report(sent)))
+    received = await messages.read(reader)
+    assert isinstance(received, list)
+    assert [(job, repr(one)) for job, one in received] == [(job, repr(one)) for job, one in sent]

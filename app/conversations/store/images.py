@@ -93,7 +93,7 @@ def add_uses(
             "message_id": message_id,
             "position": position,
             "sha256": image.sha256,
-            "notes": {name: note for name, note in asdict(image.notes).items() if note},
+            "notes": {name: note for name, note in image.notes.as_dict().items() if note},
             **asdict(image.original),
         }
         for position, image in enumerate(images)
@@ -127,7 +127,7 @@ def record_seen_images(
     """Record which images the model of an answer saw; replaces an earlier record."""
     ids = {"conversation_id": conversation_id, "message_id": answer_id}
     session.execute(delete(Seen).filter_by(**ids))
-    rows = [ids | {"position": at} | asdict(image) for at, image in enumerate(seen)]
+    rows = [ids | {"position": at} | image.as_dict() for at, image in enumerate(seen)]
     if rows:
         session.execute(insert(Seen), rows)
 

@@ -23,6 +23,7 @@ from app.provider.generation.completeness import CompletenessCheck, answer_heade
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.message_form import MessageForm, map_texts, merge_texts
 from app.provider.generation.model_tokenizer import ModelTokenizer
+from app.provider.generation.plain_messages import content, plain_messages
 from app.provider.generation.prepared_prompt import PreparedPrompt, prepare_prompt
 from app.provider.generation.special_tokens import SpecialTokenEscaper
 from app.provider.generation.template_probe import (
@@ -99,7 +100,7 @@ class ChatTemplate:
 
     def prompt(self, messages: Sequence[Message]) -> ChatPrompt:
         """Tokens and images of a conversation; raises UnsupportedInput."""
-        messages = [merge_texts(message) for message in messages]
+        messages = [merge_texts(message) for message in plain_messages(messages)]
         text, header = self._render(messages)
         pictures = [picture for message in messages for picture in message.images]
         runs = text.split(self._image_text or self._mark)
@@ -283,8 +284,8 @@ class ChatTemplate:
     def _content(self, message: Message, form: MessageForm) -> str | list[dict[str, str]]:
         """A text or a list of parts; always a list where the template writes an image's text."""
         if message.role in form.listed or (self._image_text and message.images):
-            return [self._item(part, message.role) for part in message.parts]
-        return "".join(self._text(part, message.role) for part in message.parts)
+            return [self._item(part, message.role) for part in content(message)]
+        return "".join(self._text(part, message.role) for part in content(message))
 
     def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
         if isinstance(part, ImagePart) and self._image_text:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from app.provider.types import ImagePart, Message, Role, TextPart
+from app.provider.types import Message, Part, Role, TextPart
 
 _BETWEEN = TextPart("\n\n")
 
@@ -57,7 +57,7 @@ def _joined(messages: Iterable[Message]) -> list[Message]:
 
 def _one(role: Role, messages: Sequence[Message]) -> Message:
     """Join messages to one, with an empty line between them."""
-    parts: list[TextPart | ImagePart] = list(messages[0].parts)
+    parts: list[Part] = list(messages[0].parts)
     for message in messages[1:]:
         parts += [_BETWEEN, *message.parts]
     return merge_texts(Message(role, tuple(parts)))
@@ -65,7 +65,7 @@ def _one(role: Role, messages: Sequence[Message]) -> Message:
 
 def merge_texts(message: Message) -> Message:
     """Merge neighbouring texts of a message, since a token may be spelled across two."""
-    parts: list[TextPart | ImagePart] = []
+    parts: list[Part] = []
     for is_text, run in groupby(message.parts, key=lambda part: isinstance(part, TextPart)):
         same = tuple(run)
         parts += [TextPart(Message(message.role, same).text)] if is_text else same

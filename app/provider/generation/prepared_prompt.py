@@ -16,6 +16,7 @@ from app.provider.types import (
     Prompt,
     Sampling,
     SeenImage,
+    Started,
 )
 
 
@@ -74,10 +75,10 @@ class PreparedPrompt:
         """Tokens the answer may have: what was asked for or else ``default``, where it fits."""
         return min(self.sampling.max_tokens or default, context_length - len(self.tokens))
 
-    @property
-    def reported_images(self) -> tuple[SeenImage, ...]:
-        """Its images, as reported to the client."""
-        return tuple(image.reported for image in self.images)
+    def started(self, cached: int, context_length: int) -> Started:
+        """The event of an answer that begins, with ``cached`` tokens from the cache."""
+        images = tuple(image.reported for image in self.images)
+        return Started(len(self.tokens), cached, images, context_length)
 
     def position(self, token: int) -> int:
         """The position of a token, after images that take fewer positions than tokens."""
@@ -98,9 +99,18 @@ def prepare_prompt(
     thinking: ThinkingStart = NO_THINKING,
 ) -> PreparedPrompt:
     """Check that the prompt leaves room for an answer; raises ContextOverflow."""
-    if len(tokens) >= context_length:
-        raise ContextOverflow(len(tokens) + 1, context_length)
+    require_room(len(tokens), max(1, prompt.answer_room), context_length)
     return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
+
+
+def require_room(tokens: int, answer_room: int, context_length: int) -> None:
+    """Raise ContextOverflow unless the context holds the prompt and the room for its answer.
+
+    A quarter of the context is room enough for any answer.
+    """
+    needed = tokens + min(answer_room, context_length // 4)
+    if needed > context_length:
+        raise ContextOverflow(needed, context_length)
 
 
 def place_images(

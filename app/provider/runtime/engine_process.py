@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import subprocess
-from typing import Any
 
 from app.provider.engine import EngineSpec, environment
 from app.provider.errors import EngineUnavailable, ProviderError
@@ -48,22 +47,22 @@ class EngineProcess:
             "app.provider.runtime.worker", _SPIN | {**environment(spec.package), **os.environ}
         )
         process = cls(started.popen, started.reader, started.writer)
-        process.send(spec)
+        process.send(messages.Load(spec))
         return process
 
-    def send(self, message: object) -> None:
+    def send(self, message: messages.ToEngine) -> None:
         """Send without waiting. A message to a dead process is lost; ``read`` notices its end."""
         if not self._writer.is_closing():
             self._writer.write(messages.encode(message))
 
-    async def read(self) -> Any:
+    async def read(self) -> messages.Received | None:
         """Read the next message; None when the process has ended or sent an unreadable one."""
         try:
             return await messages.read(self._reader)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        except Exception:
-            log.exception("a message of engine process %d cannot be read", self.pid)
+        except messages.ProtocolViolation as violation:
+            log.error("engine process %d sent what it may not: %s", self.pid, violation)
             self.kill()
             return None
 

@@ -240,7 +240,7 @@ class EngineHost:
         self._problem = self._problem or engine_process.why_it_ended(code, loading=not was_ready)
         return was_ready
 
-    def _handle(self, message: object) -> None:
+    def _handle(self, message: messages.Received) -> None:
         match message:
             case list():
                 for number, outcome in message:
@@ -248,8 +248,8 @@ class EngineHost:
             case messages.Loading(percent=percent):
                 for number in self._requests:
                     self._deliver(number, Progress("loading", percent, 100))
-            case messages.Refused(error=error):
-                self._problem = error
+            case ProviderError():
+                self._problem = message
             case messages.Ready(info=info):
                 self._slots = info.slots
                 self._state = "ready"

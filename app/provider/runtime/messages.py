@@ -1,111 +1,170 @@
-"""Messages between the API process and an engine process: a 4-byte length, then a pickle.
+"""Messages between the API process and an engine process: a 4-byte length, then MessagePack.
 
-Both ends run code of this package on one socket pair. Messages are plain values, so another
-encoding could carry them to another machine.
+A model file can take an engine process over, so the host trusts no bytes of it: a frame is bounded
+before memory is taken for it, and only the values of these classes are made of it. Whatever else
+comes is a ProtocolViolation, which ends that engine process alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import pickle
 import socket
 import struct
-from dataclasses import dataclass
-from typing import Any
 
-from app.provider.engine import EngineInfo
+import msgspec
+from msgspec.msgpack import Decoder, Encoder
+
+from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.errors import ProviderError
-from app.provider.types import Event, Loaded, Prompt, Size
+from app.provider.runtime.failures import Failure, describe, error_of
+from app.provider.types import Event, Job, Loaded, Prompt, Size, Value
 
 _LENGTH = struct.Struct("!I")
 
+LONGEST_FRAME = 16 * 2**20
+"""Bytes of a message of an engine process; the longest are reports of many vectors."""
 
-@dataclass(frozen=True, slots=True)
-class Submit:
-    """Host → engine: answer this prompt."""
+
+class ProtocolViolation(Exception):
+    """An engine process sent what is no message."""
+
+
+# ---------------------------------------------------------------- host → engine
+
+
+class Load(Value, frozen=True):
+    """Load this model. The first message."""
+
+    spec: EngineSpec
+
+
+class Submit(Value, frozen=True):
+    """Do this job."""
+
+    job: int
+    task: Job
+
+
+class Count(Value, frozen=True):
+    """Count the tokens of this prompt; the answer is a Size."""
 
     job: int
     prompt: Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Host → engine: count the tokens of this prompt; the answer is a Size."""
-
-    job: int
-    prompt: Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Host → engine: answer with Loaded as soon as the model is loaded."""
+class Ping(Value, frozen=True):
+    """Answer with Loaded as soon as the model is loaded."""
 
     job: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Host → engine: stop this job."""
+class Cancel(Value, frozen=True):
+    """Stop this job."""
 
     job: int
 
 
-@dataclass(frozen=True, slots=True)
-class Threads:
-    """Host → engine: use so many CPU threads."""
+class Threads(Value, frozen=True):
+    """Use so many CPU threads."""
 
     threads: int
 
 
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """Engine → host: progress of loading, in percent."""
+Request = Submit | Count | Ping | Cancel | Threads
+ToEngine = Load | Request
+
+# ---------------------------------------------------------------- engine → host
+
+
+class Loading(Value, frozen=True):
+    """Progress of loading, in percent."""
 
     percent: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Engine → host: the model is loaded."""
+class Ready(Value, frozen=True):
+    """The model is loaded."""
 
     info: EngineInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Engine → host: the model cannot be loaded; the process ends."""
+class Refused(Value, frozen=True):
+    """The model cannot be loaded; the process ends."""
 
-    error: ProviderError
+    failure: Failure
 
 
+class Report(Value, frozen=True):
+    """The outcomes of one step, each with its job. An empty one shows that the engine works."""
+
+    outcomes: list[tuple[int, Event | Size | Loaded | Failure]]
+
+
+FromEngine = Loading | Ready | Refused | Report
 Outcome = Event | Size | Loaded | ProviderError
-Report = list[tuple[int, Outcome]]
-"""Engine → host: the outcomes of one step, by job. An empty one shows that the engine works."""
+Outcomes = list[tuple[int, Outcome]]
+Received = Loading | Ready | ProviderError | Outcomes
+"""What the host gets to see of them: an error alone is that of a refused model."""
+
+_encoder = Encoder()
+_to_engine: Decoder[ToEngine] = Decoder(ToEngine)
+_from_engine: Decoder[FromEngine] = Decoder(FromEngine)
 
 
-def encode(message: object) -> bytes:
+def report(outcomes: Outcomes) -> Report:
+    """Make the message of some outcomes."""
+    plain = [
+        (job, describe(one) if isinstance(one, ProviderError) else one) for job, one in outcomes
+    ]
+    return Report(plain)
+
+
+def encode(message: ToEngine | FromEngine) -> bytes:
     """Frame one message."""
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return _LENGTH.pack(len(body)) + body
+    frame = bytearray(_LENGTH.size)
+    _encoder.encode_into(message, frame, _LENGTH.size)
+    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
+    return bytes(frame)
 
 
-async def read(reader: asyncio.StreamReader) -> Any:
-    """Read the next message on the host's side; raises asyncio.IncompleteReadError at the end."""
+async def read(reader: asyncio.StreamReader) -> Received:
+    """Read the next message of an engine process.
+
+    Raises asyncio.IncompleteReadError at the end, and ProtocolViolation.
+    """
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 — our own child
+    if length > LONGEST_FRAME:
+        raise ProtocolViolation(f"a message of {length} bytes")
+    body = await reader.readexactly(length)
+    try:
+        return _received(_from_engine.decode(body))
+    except msgspec.DecodeError as error:
+        raise ProtocolViolation(str(error)) from error
 
 
-def receive(sock: socket.socket) -> Any:
+def _received(message: FromEngine) -> Received:
+    match message:
+        case Refused(failure=failure):
+            return error_of(failure)
+        case Report(outcomes=outcomes):
+            return [
+                (job, error_of(one) if isinstance(one, Failure) else one) for job, one in outcomes
+            ]
+        case _:
+            return message
+
+
+def receive(sock: socket.socket) -> ToEngine:
     """Read the next message on the engine's side; raises EOFError when the host has ended."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
-    return pickle.loads(_exactly(sock, length))  # noqa: S301 — our own parent
+    return _to_engine.decode(_exactly(sock, length))
 
 
-def _exactly(sock: socket.socket, size: int) -> bytes:
+def _exactly(sock: socket.socket, size: int) -> bytearray:
     data = bytearray()
     while len(data) < size:
         piece = sock.recv(size - len(data))
         if not piece:
             raise EOFError
         data += piece
-    return bytes(data)
+    return data

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Literal
 
 from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
-from app.provider.types import Delta, End, Started
+from app.provider.types import AnyDelta, End, Started
 
 Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
 Error = type[BaseException] | None
@@ -137,7 +137,7 @@ class RequestMetrics:
 
     def note(self, outcome: object) -> None:
         """Take one event of the engine. It runs for every piece of text, so it does little."""
-        if isinstance(outcome, Delta):
+        if isinstance(outcome, AnyDelta):
             if not self._pieces:
                 self._first_at = time.monotonic()
                 self._model.first_text(self._first_at - self._begun)
@@ -161,7 +161,8 @@ class RequestMetrics:
 
     def _outcome(self, kind: Error) -> tuple[Outcome, Error]:
         if self._end:
-            return self._end.reason, None
+            reason = self._end.reason
+            return ("stop" if reason == "tool_calls" else reason), None
         if kind is None or issubclass(kind, GeneratorExit | CancelledError):
             return "cancelled", None
         return ("refused" if issubclass(kind, REFUSALS) else "failed"), kind

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from app.provider.engine import Engine, EngineSpec, load, unwanted_libraries
+from app.provider.engine import Engine, load, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
+from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal, sentence
-from app.provider.types import Delta, End, Loaded, Progress, Prompt, Size
+from app.provider.types import Delta, Encode, End, Job, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +39,17 @@ class Connection:
         self._sock = sock
         self._lock = threading.Lock()
 
-    def send(self, message: object) -> None:
+    def send(self, message: messages.FromEngine) -> None:
         """Send one message."""
         frame = messages.encode(message)
         with self._lock:
             self._sock.sendall(frame)
 
-    def receive(self) -> Any:
+    def report(self, outcomes: messages.Outcomes) -> None:
+        """Send the outcomes of some jobs."""
+        self.send(messages.report(outcomes))
+
+    def receive(self) -> messages.ToEngine:
         """Wait for the next message; ends the process when the host has gone."""
         try:
             return messages.receive(self._sock)
@@ -84,18 +89,18 @@ class IntakeLoop:
         while True:
             message = self._connection.receive()
             if isinstance(message, messages.Submit):
-                self._prepare(message.job, message.prompt)
+                self._prepare(message.job, message.task)
             elif isinstance(message, messages.Count):
-                self._connection.send([(message.job, self._count(message.prompt))])
+                self._connection.report([(message.job, self._count(message.prompt))])
             elif isinstance(message, messages.Ping):
-                self._connection.send([(message.job, Loaded())])
-            else:
+                self._connection.report([(message.job, Loaded())])
+            elif not isinstance(message, messages.Load):
                 self._work.put(message)
 
-    def _prepare(self, job: int, prompt: Prompt) -> None:
-        prepared = self._prepared(prompt)
+    def _prepare(self, job: int, task: Job) -> None:
+        prepared = self._prepared(task)
         if isinstance(prepared, ProviderError):
-            self._connection.send([(job, prepared)])
+            self._connection.report([(job, prepared)])
         else:
             self._work.put(WaitingJob(job, prepared))
 
@@ -108,10 +113,20 @@ class IntakeLoop:
             prepared if isinstance(prepared, ProviderError) else Size(prepared.prompt_tokens, limit)
         )
 
-    def _prepared(self, prompt: Prompt) -> Any:
-        """Prepare a prompt, or return the error; a failure affects only this job."""
+    def _require(self, task: Job) -> None:
+        """Raise UnsupportedInput for a job of a kind that the engine does not do."""
+        if isinstance(task, Encode) and not self._engine.info.encodes:
+            raise UnsupportedInput("This model generates text: it does not encode.")
+        if isinstance(task, Prompt) and not self._engine.info.generates:
+            raise UnsupportedInput("This model encodes: it generates no text.")
+        if isinstance(task, Prompt) and (task.tools or task.constraint):
+            raise UnsupportedInput("This engine takes no tools and no constraints.")
+
+    def _prepared(self, task: Job) -> Any:
+        """Prepare a task, or return the error; a failure affects only this job."""
         try:
-            return self._engine.prepare(prompt)
+            self._require(task)
+            return self._engine.prepare(task)
         except UnsupportedInput as error:  # the text comes from the model's template
             return UnsupportedInput(sentence(str(error)))
         except ProviderError as error:
@@ -130,7 +145,7 @@ class Outbox:
     """
 
     def __init__(self) -> None:
-        self._events: messages.Report = []
+        self._events: messages.Outcomes = []
         self._urgent = False
         self._sent_at = 0.0
 
@@ -143,7 +158,7 @@ class Outbox:
         """Whether it is time to send; an empty report still shows that the engine works."""
         return self._urgent or time.monotonic() - self._sent_at >= FRAME_SECONDS
 
-    def take(self) -> messages.Report:
+    def take(self) -> messages.Outcomes:
         """Take all events, with the text of each job joined."""
         joined: dict[int, list[messages.Outcome]] = {}
         for job, event in self._events:
@@ -202,7 +217,7 @@ class DecodeLoop:
             self._queue_moved = True
         if self._queue_moved and self._waiting:
             queue = enumerate(self._waiting)
-            self._connection.send([(one.job, Progress("queued", ahead)) for ahead, one in queue])
+            self._connection.report([(one.job, Progress("queued", ahead)) for ahead, one in queue])
         self._queue_moved = False
 
     def _step(self) -> None:
@@ -212,13 +227,16 @@ class DecodeLoop:
         )
         self._outbox.add(events)
         if self._outbox.due():
-            self._connection.send(self._outbox.take())
+            self._connection.report(self._outbox.take())
 
 
 def serve(sock: socket.socket) -> None:
     """Load the engine that the first message names, then answer until the host ends."""
     connection = Connection(sock)
-    spec: EngineSpec = connection.receive()
+    first = connection.receive()
+    if not isinstance(first, messages.Load):
+        raise TypeError("The first message is no Load.")
+    spec = first.spec
     for library in unwanted_libraries(spec.package):
         sys.modules[library] = None  # type: ignore[assignment]
     try:
@@ -228,7 +246,7 @@ def serve(sock: socket.socket) -> None:
     except BaseException as error:  # a panic of a library written in Rust is no Exception
         surprise = error.__cause__ or not isinstance(error, ProviderError)
         log.error("the model cannot be loaded: %s", error, exc_info=surprise)
-        connection.send(messages.Refused(refusal(error, spec.path)))
+        connection.send(messages.Refused(describe(refusal(error, spec.path))))
         return
     work: SimpleQueue[Work] = SimpleQueue()
     intake = IntakeLoop(engine, connection, work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import cast
 
 from app.chat.completion import Completion, new_answer_id
@@ -44,5 +43,5 @@ def chat_answer(model: str, completion: Completion) -> ChatAnswer:
         message=AnswerMessage(content=completion.text),
         # Never "cancelled": engines do not cancel answers.
         finish_reason=cast("FinishReason", completion.end.reason),
-        usage=Usage(**asdict(completion.end.usage)),
+        usage=Usage(**completion.end.usage.as_dict()),
     )

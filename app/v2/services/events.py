@@ -19,19 +19,18 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from app.provider.types import Delta, End, Loaded, Progress
 from app.web.problem_details import problem
-from app.web.sse import frame
+from app.web.sse import Shown, frame
 
 Fields = Mapping[str, Any]
 
 
 def plain_done(end: End) -> Fields:
     """What the ``done`` event says where nothing is stored."""
-    return {"finish_reason": end.reason, "usage": asdict(end.usage)}
+    return {"finish_reason": end.reason, "usage": end.usage.as_dict()}
 
 
 class EventEncoder:
@@ -50,15 +49,17 @@ class EventEncoder:
         """The ``message`` event."""
         return self._frame("message", self._message)
 
-    def event(self, event: Progress | Delta | End | Loaded) -> str:
-        """The event of the same meaning."""
+    def event(self, event: Shown) -> str:
+        """The event of the same meaning; these versions show no thinking and no tool calls."""
         match event:
             case Delta(text=text):
                 return self._frame("delta", {"text": text})
             case Progress():
                 return self._frame(event.phase, _progress(event))
-            case _:
+            case End() | Loaded():
                 return self._frame("done", self._done(event))
+            case _:
+                return ""
 
     def error(self, error: Exception, request_id: str) -> str:
         """The ``error`` event."""

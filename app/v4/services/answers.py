@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from app.chat.completion import Completion, collect
@@ -39,7 +38,7 @@ def done(turn: Turn, end: End) -> dict[str, Any]:
     """The fields of the ``done`` event; the usage of a stopped answer is not known."""
     return {
         "finish_reason": end.reason,
-        "usage": None if end.reason == "cancelled" else asdict(end.usage),
+        "usage": None if end.reason == "cancelled" else end.usage.as_dict(),
         "context": context(turn.context),
     }
 

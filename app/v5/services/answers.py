@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from app.chat.completion import collect
@@ -22,7 +21,7 @@ async def whole_answer(turn: Turn) -> ChatAnswer:
 def done(turn: Turn, end: End) -> dict[str, Any]:
     """The fields of the ``done`` event."""
     fields = v4.done(turn, end)
-    context = fields["context"] | {"images": [asdict(image) for image in turn.seen]}
+    context = fields["context"] | {"images": [image.as_dict() for image in turn.seen]}
     return fields | {"context": context, "images": _question_images(turn)}
 
 

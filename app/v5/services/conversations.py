@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -40,7 +39,7 @@ def _message_fields(
     fields = v4.message_fields(row)
     fields["images"] = [stored_image(image) for image in images]
     if row.context:
-        fields["context"] = row.context | {"images": [asdict(image) for image in seen]}
+        fields["context"] = row.context | {"images": [image.as_dict() for image in seen]}
     return fields
 
 

@@ -78,7 +78,7 @@ def stored_image(image: Attachment) -> dict[str, Any]:
         "height": image.height,
         "size_bytes": image.size,
         "original": asdict(image.original),
-        **asdict(image.notes),
+        **image.notes.as_dict(),
     }
 
 

@@ -106,8 +106,8 @@ def _json(whole: ExportedConversation) -> str:
 
 def _image_fields(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
     mine = [use.image for use in whole.uses if use.message_id == message_id]
-    used = [{"sha256": one.sha256} | asdict(one.original) | asdict(one.notes) for one in mine]
-    seen = [asdict(one) for one in whole.seen.get(message_id, ())]
+    used = [{"sha256": one.sha256} | asdict(one.original) | one.notes.as_dict() for one in mine]
+    seen = [one.as_dict() for one in whole.seen.get(message_id, ())]
     return ({"images": used} if used else {}) | ({"seen": seen} if seen else {})
 
 

@@ -1,14 +1,18 @@
-"""The echo engine, with a word for each way to fail."""
+"""The echo engine, with a word for each way to fail, and for bytes of its own on the socket."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
-from typing import NoReturn
 
 from app.provider.engine import EngineSpec
 from app.provider.engines.echo.engine import EchoEngine, EchoJob
 from app.provider.errors import UnsupportedInput
 from app.provider.types import Event, Prompt
+
+SEND = "send "
+"""Before bytes in hexadecimal."""
 
 
 class Panic(BaseException):
@@ -21,6 +25,7 @@ class FailingEngine(EchoEngine):
     def __init__(self, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         super().__init__(spec, progress)
         self._fail_in_step = False
+        self._frame = b""
 
     def prepare(self, prompt: Prompt) -> EchoJob:
         text = prompt.messages[-1].text
@@ -31,23 +36,15 @@ class FailingEngine(EchoEngine):
         if text == "refusal":
             raise UnsupportedInput("a\0b \ud800 c")
         self._fail_in_step = text == "step"
+        self._frame = bytes.fromhex(text.removeprefix(SEND)) if text.startswith(SEND) else b""
         return super().prepare(prompt)
 
     def step(self) -> list[tuple[int, Event]]:
         if self._fail_in_step:
             raise RuntimeError("the weights are beside themselves")
+        if self._frame:
+            os.write(int(sys.argv[1]), self._frame)
         return super().step()
-
-
-class Unreadable:
-    """Cannot be read at the other end of the socket."""
-
-    def __reduce__(self) -> tuple[Callable[[], NoReturn], tuple[()]]:
-        return _explode, ()
-
-
-def _explode() -> NoReturn:
-    raise ValueError("no such thing")
 
 
 build = FailingEngine

@@ -12,6 +12,7 @@ from typing import Any
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.model_tokenizer import ModelTokenizer
+from app.provider.generation.plain_messages import content
 from app.provider.types import ImagePart, Message, Role, TextPart
 
 TEMPLATE = """
@@ -66,7 +67,7 @@ class Conversation(ChatTemplate):
         return [{"role": m.role, "content": part} for m in messages for part in self._parts(m)]
 
     def _parts(self, message: Message) -> list[dict[str, str]]:
-        return [self._item(part, message.role) for part in message.parts]
+        return [self._item(part, message.role) for part in content(message)]
 
     def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
         if isinstance(part, TextPart):

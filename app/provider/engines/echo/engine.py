@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
-from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.errors import UnsupportedInput
 from app.provider.generation.detokenizer import Detokenizer
+from app.provider.generation.prepared_prompt import require_room
 from app.provider.types import (
     Delta,
     End,
@@ -45,6 +46,7 @@ class EchoJob:
     prompt_tokens: int
     limit: int
     text: Detokenizer
+    context_length: int
     images: tuple[SeenImage, ...] = ()
     words_sent: int = 0
     started: bool = field(default=False)
@@ -54,7 +56,7 @@ class EchoJob:
         events: list[Event] = []
         if not self.started:
             self.started = True
-            events.append(Started(self.prompt_tokens, cached_tokens=0, images=self.images))
+            events.append(Started(self.prompt_tokens, 0, self.images, self.context_length))
         if self.words_sent < min(self.limit, len(self.words)):
             self._append_delta(self.text.push(self.words[self.words_sent].encode()), events)
             self.words_sent += 1
@@ -92,12 +94,12 @@ class EchoEngine:
         images_seen = tuple(map(_seen_image, images))
         tokens = sum(len(message.text.split()) for message in prompt.messages)
         tokens += sum(image.tokens for image in images_seen)
-        if tokens > self.info.context_length:
-            raise ContextOverflow(tokens, self.info.context_length)
+        require_room(tokens, prompt.answer_room, self.info.context_length)
         asked = [message.text for message in prompt.messages if message.role == "user"]
         words = [*map(_shown, images), *(_WORD.findall(asked[-1]) if asked else [])]
         limit = prompt.sampling.max_tokens or self._default_max_tokens
-        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), images_seen)
+        length = self.info.context_length
+        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), length, images_seen)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:
         """Take the job while a slot is free."""

@@ -193,7 +193,9 @@ class GgufEngine:
                 events.append((answer.number, _client_error(error)))
             elif len(done) == len(answer.uncached_images):
                 answer.started = True
-                events.append((answer.number, answer.started_event))
+                cached = len(answer.prompt.tokens) - answer.prefill_tokens
+                started = answer.prompt.started(cached, self.info.context_length)
+                events.append((answer.number, started))
         return events
 
     def _encode_images(self, answer: SequenceState) -> None:

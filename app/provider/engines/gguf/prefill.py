@@ -11,7 +11,6 @@ from app.provider.engines.gguf.llama_batch import ImagePositions, Vectors
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
-from app.provider.types import Started
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +55,6 @@ class SequenceState:
     def computed(self) -> int:
         """Prompt tokens that other requests can share; they end inside no image."""
         return self.prompt.cut_before_image(len(self.sequence.tokens))
-
-    @property
-    def started_event(self) -> Started:
-        """The event for the client, sent when nothing can be refused any more."""
-        length = len(self.prompt.tokens)
-        return Started(length, length - self.prefill_tokens, self.prompt.reported_images)
 
     @property
     def position(self) -> int:

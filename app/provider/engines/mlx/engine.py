@@ -185,7 +185,7 @@ class MlxEngine:
         self._answers[job] = SequenceState(prompt, OutputStream(prompt, limit, cached), cached)
         row = self._model.batch_cache(cache(), prompt, cached, images)
         self._batch.add(job, prompt.tokens[:cached], row, prompt.tokens[cached:], prompt.sampling)
-        return Started(len(prompt.tokens), cached, prompt.reported_images)
+        return prompt.started(cached, self.info.context_length)
 
     def _cached_prefix(self, prompt: PreparedPrompt) -> tuple[int, Callable[[], Cache]]:
         """Find the longest computed prefix: its length, and a function that copies it.

@@ -32,7 +32,7 @@ from app.provider.generation.prefix_cache import PrefixStore, shares_running_pre
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import End, Progress, Prompt, Started
+from app.provider.types import End, Progress, Prompt
 
 log = logging.getLogger(__name__)
 
@@ -148,7 +148,7 @@ class OnnxEngine:
                 break
             del self._admitted[job]
             self._begin(job, prompt, row, limit)
-            events.append((job, Started(len(prompt.tokens), len(row.tokens))))
+            events.append((job, prompt.started(len(row.tokens), self.info.context_length)))
         return events
 
     def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:

@@ -34,7 +34,7 @@ from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import End, Event, Prompt, Sampling, Started
+from app.provider.types import End, Event, Prompt, Sampling
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class PagedEngine:
             return UnsupportedInput(f"onnxruntime-genai refuses this request: {error}")
         session.begin(turn, prompt.tokens)
         self._answers[session.request] = answer
-        return Started(len(prompt.tokens), cached)
+        return prompt.started(cached, self.info.context_length)
 
     def _make_room(self, room: int) -> bool:
         """Evict kept sessions until there is room for one more answer; False when there is none."""

@@ -27,7 +27,7 @@ from app.provider.generation.prepared_prompt import PreparedPrompt, place_images
 from app.provider.generation.sampler import Sampler, draw_all
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
-from app.provider.types import End, Event, ImagePart, Prompt, Started
+from app.provider.types import End, Event, ImagePart, Prompt
 
 _NUMBER = 4
 """Bytes of a float32."""
@@ -117,7 +117,7 @@ class VisionEngine:
     def _advance(self, answer: SequenceState) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
-            yield Started(len(answer.prompt.tokens), 0, answer.prompt.reported_images)
+            yield answer.prompt.started(0, self.info.context_length)
             return
         if answer.generation is None:
             answer.generation = self._prefill(answer.prompt, answer.limit)

@@ -129,7 +129,7 @@ class PytorchEngine:
             prefill_tokens=len(prompt.tokens) - cached,
         )
         self._rows.in_prefill.append(answer)
-        return Started(len(prompt.tokens), cached, prompt.reported_images)
+        return prompt.started(cached, self.info.context_length)
 
     def _collect_images(self) -> Events:
         """Give prompts the features of their images, and start the answers that need no prefill."""
