@@ -15,6 +15,7 @@ from llama_cpp import mtmd_cpp as mtmd
 from app.provider.architectures.qwen_vl_pixels import scaled
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.engines.gguf.engine import GgufEngine
+from app.provider.engines.gguf.image_encoder import MtmdImageEncoder
 from app.provider.errors import ProviderError
 from app.provider.types import End, Event, Prompt, Started
 from tests.provider.asking import Reply
@@ -34,8 +35,8 @@ class Driver:
         """Load a model into this process."""
         spec = EngineSpec("app.provider.engines.gguf", str(path), EngineLimits(**limits))
         driver = cls(GgufEngine(spec, lambda _: None))
-        if driver.engine._image_encoder:
-            projector = driver.engine._image_encoder._projector
+        if isinstance(encoder := driver.engine._image_encoder, MtmdImageEncoder):
+            projector = encoder._projector
             projector.encode = driver._noting(projector.encode)  # type: ignore[assignment,method-assign]
         return driver
 
@@ -94,7 +95,7 @@ class Driver:
 def by_mtmd(driver: Driver, prompt: Prompt) -> str:
     """What libmtmd's helpers answer in a context of their own, one token after the other."""
     engine = driver.engine
-    assert engine._image_encoder
+    assert isinstance(engine._image_encoder, MtmdImageEncoder)
     projector = engine._image_encoder._projector
     sizes = [image.size for image in engine.prepare(prompt).images]
     pictures = [image for message in prompt.messages for image in message.images]
@@ -103,8 +104,9 @@ def by_mtmd(driver: Driver, prompt: Prompt) -> str:
         pixels = np.ascontiguousarray(scaled(picture, size.width, size.height))
         data = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         bitmaps[index] = mtmd.mtmd_bitmap_init(size.width, size.height, data)
-    engine._chat._mark = mtmd.mtmd_default_marker().decode()
-    text = engine._chat._render(prompt.messages)[0].encode()
+    chat = engine._prompts.chat
+    chat._mark = mtmd.mtmd_default_marker().decode()
+    text = chat._render(prompt.messages)[0].encode()
     chunks = mtmd.mtmd_input_chunks_init()
     input_text = mtmd.mtmd_input_text(text, len(text), True, True)
     assert not mtmd.mtmd_tokenize(

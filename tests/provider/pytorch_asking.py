@@ -92,14 +92,14 @@ def is_looking(engine: PytorchEngine) -> bool:
 def drawn(engine: PytorchEngine, one: Prompt) -> list[int]:
     """The tokens of an answer, its end included."""
     tokens: list[int] = []
-    vocabulary = engine._model.vocabulary
-    piece = vocabulary.piece
+    scheduler = engine._scheduler
+    piece = scheduler._piece
 
     def noted(token: int) -> bytes | None:
         tokens.append(token)
         return piece(token)
 
-    vocabulary.piece = noted  # type: ignore[method-assign]
+    scheduler._piece = noted
     run(engine, one)
-    vocabulary.piece = piece  # type: ignore[method-assign]
+    scheduler._piece = piece
     return tokens

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from app.provider.engines.gguf.image_encoder import MtmdImageEncoder
 from app.provider.errors import ContextOverflow, ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation import prefill_budget
 from app.provider.types import Delta, ImagePart, Progress, Prompt, Started
@@ -124,7 +125,7 @@ def test_a_picture_that_is_read_at_once_is_not_cut_beside_an_answer(
 
 
 def test_rows_and_columns_are_where_they_belong(driver: Driver) -> None:
-    assert driver.engine._image_encoder
+    assert isinstance(driver.engine._image_encoder, MtmdImageEncoder)
     layout = driver.engine._image_encoder.layout(WIDE)
     (piece,) = layout.pieces
     assert piece.image_positions is not None
@@ -288,7 +289,7 @@ def test_other_threads_look_at_the_next_picture(driver: Driver) -> None:
     one = driver.ask(shown((WIDE, "What?"))).text
     driver.engine.set_threads(2)
     assert driver.ask(shown((WIDE, "What?"), owner="other")).text == one
-    assert driver.engine._image_encoder
+    assert isinstance(driver.engine._image_encoder, MtmdImageEncoder)
     assert driver.engine._image_encoder._projector._threads == 2
 
 

@@ -27,7 +27,7 @@ from tests.provider.paged_model import CONTEXT, PAGE, likeliest, write_paged
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
-GENAI = pytest.importorskip("app.provider.engines.onnx.genai")
+GENAI = pytest.importorskip("app.provider.engines.onnx.genai.library")
 
 QUESTION = "How do I stream an answer?"
 HOT = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}

@@ -22,7 +22,7 @@ from tests.provider.paged_model import CONTEXT, PAGE, likeliest, write_paged
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
-GENAI = pytest.importorskip("app.provider.engines.onnx.genai")
+GENAI = pytest.importorskip("app.provider.engines.onnx.genai.library")
 
 
 @pytest.fixture(scope="module")

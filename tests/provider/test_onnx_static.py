@@ -18,7 +18,7 @@ from tests.provider.asking import STARTERS, Reply, prompt
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
-PAGED = pytest.importorskip("app.provider.engines.onnx.paged")
+PAGED = pytest.importorskip("app.provider.engines.onnx.genai.engine")
 
 QUESTION = "How do I stream an answer?"
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "max_tokens": 12}

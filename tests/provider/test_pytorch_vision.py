@@ -104,12 +104,15 @@ def test_a_picture_of_the_conversation_is_looked_at_once(
 def test_half_a_picture_is_not_used_again(engine: PytorchEngine) -> None:
     asked = prompt_of(question("What is it?", soft(1, 200, 90)))
     (image,) = engine.prepare(asked).images
-    engine._prefill_budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
+    budget = engine._scheduler._budget
+    budget.prompt_tokens = lambda running, longest: 7  # type: ignore[method-assign]
     assert engine.admit(0, engine.prepare(asked))
-    engine.step()
-    while len(engine._rows.in_prefill[0].tokens) <= image.start:
+    while not engine._scheduler._sequences:
         engine.step()
-    assert len(engine._rows.in_prefill[0].tokens) < image.end
+    sequence = engine._scheduler._sequences[0]
+    while len(sequence.tokens) <= image.start:
+        engine.step()
+    assert len(sequence.tokens) < image.end
     engine.drop(0)
     assert started(run(engine, asked)[0]).cached_tokens == image.start
 
@@ -130,7 +133,7 @@ def test_a_running_answer_goes_on_while_a_picture_is_looked_at(engine: PytorchEn
         pass
     assert engine.admit(1, engine.prepare(prompt_of(question("?", soft(1, 200, 90)))))
     between = 0
-    while 1 in engine._admitted or is_looking(engine):
+    while 1 in engine._scheduler._admitted or is_looking(engine):
         events = engine.step()
         between += any(job == 0 for job, _ in events)
     assert between >= 4
@@ -140,7 +143,8 @@ def test_a_running_answer_goes_on_while_a_picture_is_looked_at(engine: PytorchEn
 
 def one_piece_a_step(engine: PytorchEngine) -> None:
     """Look at one layer of one tile in each step, however fast this machine is."""
-    engine._prefill_budget.spare_seconds = lambda running: 0.0  # type: ignore[method-assign]
+    budget = engine._scheduler._budget
+    budget.spare_seconds = lambda running: 0.0  # type: ignore[method-assign]
 
 
 def test_a_cancelled_look_is_given_up(engine: PytorchEngine) -> None:

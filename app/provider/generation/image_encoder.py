@@ -1,18 +1,20 @@
-"""Encodes the images of waiting prompts between two steps, and keeps the features.
+"""Encodes the images of waiting prompts, and keeps the features.
 
-For engines that encode on the thread that decodes. An encoding goes on in pieces, so that the
-running answers do not have to wait for a whole image.
+Most engines encode on the thread that decodes, between two steps: an encoding goes on in pieces, so
+that the running answers do not have to wait for a whole image. Others encode in a thread of their
+own meanwhile (``concurrent``).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
 from app.provider.generation.vision_cache import FeatureCache, FeatureKey, Features
+from app.provider.types import ImagePart
 
 _PATIENCE = 0.02
 """Seconds to wait for an encoding that cannot go on yet, when there is nothing else to do."""
@@ -27,10 +29,6 @@ class Encoding(Protocol[F_co]):
     @property
     def done(self) -> bool:
         """Whether it has ended, with features or with an error."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether it has ended with an error."""
 
     def ready(self, patience: float) -> bool:
         """Whether the next piece can be computed; waits at most that many seconds for it."""
@@ -67,6 +65,8 @@ class ImageEncoder(Generic[F]):
     Belongs to one thread.
     """
 
+    concurrent = False
+
     def __init__(self, start: Callable[[PlacedImage], Encoding[F]], cache_bytes: int) -> None:
         self._start = start
         self._cache: FeatureCache[F] = FeatureCache(cache_bytes)
@@ -77,12 +77,19 @@ class ImageEncoder(Generic[F]):
         """Whether an image waits to be encoded."""
         return any(not pending.encoding.done for pending in self._pending.values())
 
+    def framed(self, parts: Iterable[list[int] | ImagePart]) -> Iterable[list[int] | ImagePart]:
+        """Put the tokens before and after each image of a prompt that the model wants there.
+
+        Most models' chat templates write them.
+        """
+        return parts
+
     def features(
         self, job: int, prompt: PreparedPrompt, computed: int
     ) -> list[ImageFeatures[F]] | None:
         """Features of the images after the first ``computed`` tokens; None until all are encoded.
 
-        Raises UnsupportedInput when one of them is broken.
+        Raises UnsupportedInput when one of them is broken, and what its encoding raised.
         """
         found: list[ImageFeatures[F]] = []
         missing = False
@@ -100,12 +107,10 @@ class ImageEncoder(Generic[F]):
     def work(self, seconds: float, *, alone: bool = False) -> None:
         """Encode for so long, but at least one piece; ``alone``: there is nothing else to do."""
         begun = time.perf_counter()
-        for key, pending in list(self._pending.items()):
+        for pending in list(self._pending.values()):
             encoding = pending.encoding
             while not encoding.done and encoding.ready(_PATIENCE if alone else 0.0):
                 encoding.advance()
-                if encoding.done and not encoding.failed:
-                    self._cache.put(key, encoding.result())
                 if time.perf_counter() - begun >= seconds:
                     return
 
@@ -131,4 +136,8 @@ class ImageEncoder(Generic[F]):
             self._pending[key] = _PendingImage(self._start(image))
         pending = self._pending[key]
         pending.jobs.add(job)
-        return pending.encoding.result() if pending.encoding.done else None
+        if not pending.encoding.done:
+            return None
+        features = pending.encoding.result()
+        self._cache.put(key, features)
+        return features

@@ -96,6 +96,7 @@ def split_prefill(
     if not prompts:
         return []
     tokens = budget.prompt_tokens(running, max(one.prefill_tokens for one in prompts))
+    tokens = min(tokens, max(1, BATCH_TOKENS - running - len(prompts)))  # and their last tokens
     oldest, *others = prompts
     pieces = [(oldest, min(oldest.prefill_left, tokens // 2 if others else tokens))]
     for one in sorted(others, key=lambda other: other.prefill_left):

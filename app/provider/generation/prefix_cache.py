@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.runner import S
 
 SHORTEST = 64
 """Tokens; computing fewer again is as cheap as copying them."""
@@ -111,6 +112,22 @@ class PrefixStore(Generic[State]):
 
     def _forget(self, number: int) -> None:
         self._size -= self._kept.pop(number).size
+
+
+def best_prefix(
+    owner: str, wanted: array[int], sequences: Iterable[S], more_than: int = SHORTEST - 1
+) -> tuple[S | None, int]:
+    """Find the owner's sequence that has computed the longest prefix of ``wanted``, and its length.
+
+    None and 0 when no prefix is longer than ``more_than`` tokens.
+    """
+    best, longest = None, more_than
+    for sequence in sequences:
+        if sequence.prompt.owner == owner:
+            length = common_prefix(sequence.tokens, wanted)
+            if length > longest:
+                best, longest = sequence, length
+    return best, longest if best is not None else 0
 
 
 def shares_running_prefill(

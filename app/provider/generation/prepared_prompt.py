@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.provider.errors import ContextOverflow
+from app.provider.errors import ContextOverflow, UnsupportedInput
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import (
     ImagePart,
@@ -100,6 +100,8 @@ def prepare_prompt(
 ) -> PreparedPrompt:
     """Check that the prompt leaves room for an answer; raises ContextOverflow."""
     require_room(len(tokens), max(1, prompt.answer_room), context_length)
+    if tokens[-1] < 0:  # the answer begins after a token of the vocabulary
+        raise UnsupportedInput("The model's chat template puts nothing after a picture.")
     return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
 
 

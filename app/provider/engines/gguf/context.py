@@ -98,6 +98,12 @@ class LlamaContext:
         """Use that many threads for the next batches."""
         llama_cpp.llama_set_n_threads(self._handle, threads, threads)
 
+    def warm_up(self) -> None:
+        """Compute one token, so that the first request does not wait for the disk."""
+        self.add(0, 0, [0], output=True)
+        self.decode()
+        self.clear()
+
     # ---------------------------------------------------------------- memory
 
     def copy(self, source: int, target: int, position: int) -> None:

@@ -1,25 +1,59 @@
-"""Encodes images in a thread beside the decode thread: one at a time, and none twice."""
+"""Encodes images with libmtmd in a thread beside the decode thread, one at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from app.provider.engines.gguf.image_layout import ImageLayout
 from app.provider.engines.gguf.llama_batch import Vectors
 from app.provider.engines.gguf.mtmd import Projector
-from app.provider.engines.gguf.prefill import PendingImage
+from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prepared_prompt import ImageSize, PlacedImage
-from app.provider.generation.vision_cache import FeatureCache, FeatureKey
 from app.provider.types import ImagePart
 
 
-class ImageEncoder:
-    """A projector with a thread and a cache of its vectors. May be used from any thread."""
+class ThreadEncoding:
+    """The encoding of one image in another thread. See ``image_encoder.Encoding``."""
+
+    def __init__(self, vectors: Future[Vectors]) -> None:
+        self._vectors = vectors
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, with vectors or with an error."""
+        return self._vectors.done()
+
+    def ready(self, patience: float) -> bool:
+        """Wait at most that many seconds for its end; there are no pieces to compute here."""
+        if patience:
+            wait([self._vectors], patience)
+        return False
+
+    def advance(self) -> None:
+        """Nothing to do: the other thread computes all of it."""
+
+    def result(self) -> Vectors:
+        """The vectors; raises what the projector raised."""
+        return self._vectors.result()
+
+    def cancel(self) -> None:
+        """Do not begin, unless it has begun."""
+        self._vectors.cancel()
+
+
+class MtmdImageEncoder(ImageEncoder[Vectors]):
+    """A projector with a thread of its own.
+
+    Sharing the cores costs running answers more than it gains, but libmtmd cannot stop in the
+    middle of an image.
+    """
+
+    concurrent = True
 
     def __init__(self, projector: Projector, cache_bytes: int) -> None:
+        super().__init__(self._begin, cache_bytes)
         self._projector = projector
-        self._cache: FeatureCache[Vectors] = FeatureCache(cache_bytes)
         self._thread = ThreadPoolExecutor(1, "image-encoder")
 
     @property
@@ -28,7 +62,7 @@ class ImageEncoder:
         return self._projector.causal
 
     def layout(self, part: ImagePart) -> ImageLayout:
-        """Tokens and vectors of an image in a prompt; raises UnsupportedInput."""
+        """Tokens and vectors of an image in a prompt; for any thread. Raises UnsupportedInput."""
         return self._projector.layout(part)
 
     def measure(self, part: ImagePart) -> ImageSize:
@@ -44,40 +78,25 @@ class ImageEncoder:
             else:
                 yield part
 
-    def encode(self, owner: str, image: PlacedImage) -> PendingImage:
-        """Begin to encode an image; its vectors are there at once where they are cached."""
-        known = self._cache.get(FeatureKey.of(owner, image))
-        if known is None:
-            vectors = self._thread.submit(self._encode, owner, image)
-        else:
-            vectors = Future()
-            vectors.set_result(known)
-        return PendingImage(self.layout(image.part), vectors)
-
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads."""
         self._projector.set_threads(threads)
 
     def close(self) -> None:
         """Free everything, after the image that is being encoded."""
+        super().close()
         self._thread.shutdown(cancel_futures=True)
         self._projector.close()
 
-    def _encode(self, owner: str, image: PlacedImage) -> Vectors:
-        """Encode, unless an earlier request in the queue had the same image."""
-        key = FeatureKey.of(owner, image)
-        vectors = self._cache.get(key)
-        if vectors is None:
-            vectors = _in_own_thread(lambda: self._projector.encode(image))
-            self._cache.put(key, vectors)
-        return vectors
+    def _begin(self, image: PlacedImage) -> ThreadEncoding:
+        return ThreadEncoding(self._thread.submit(_in_own_thread, self._projector.encode, image))
 
 
-def _in_own_thread(work: Callable[[], Vectors]) -> Vectors:
-    """Run ``work`` in a thread that ends afterwards, together with its OpenMP threads.
+def _in_own_thread(encode: Callable[[PlacedImage], Vectors], image: PlacedImage) -> Vectors:
+    """Encode in a thread that ends afterwards, together with its OpenMP threads.
 
     As long as those exist, even asleep, libgomp counts more threads than cores and hardly spins at
     barriers: every token of every answer then takes a quarter longer.
     """
     with ThreadPoolExecutor(1, "image") as once:
-        return once.submit(work).result()
+        return once.submit(encode, image).result()

@@ -46,11 +46,6 @@ class ResumableTask(Generic[T]):
         self._go.release()
         self._stopped.acquire()
 
-    @property
-    def failed(self) -> bool:
-        """Whether it has ended with an error."""
-        return self._error is not None
-
     def result(self) -> T:
         """The result of ``work``; raises what ``work`` raised."""
         if self._error is not None:

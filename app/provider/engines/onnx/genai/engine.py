@@ -24,9 +24,9 @@ import onnxruntime_genai as og
 
 from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.engines.onnx.cpu_affinity import CpuAffinity
-from app.provider.engines.onnx.genai import BatchLimits, Genai, GenaiEvent
-from app.provider.engines.onnx.genai_sampling import check
-from app.provider.engines.onnx.genai_sessions import Session, Sessions
+from app.provider.engines.onnx.genai.library import BatchLimits, Genai, GenaiEvent
+from app.provider.engines.onnx.genai.sampling import check
+from app.provider.engines.onnx.genai.sessions import Session, Sessions
 from app.provider.engines.onnx.settings import Settings
 from app.provider.errors import ModelNotLoadable, ProviderError, UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime_genai as og
 
-from app.provider.engines.onnx.genai_sampling import options
+from app.provider.engines.onnx.genai.sampling import options
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.files import optional_json

@@ -17,8 +17,8 @@ from app.provider.architectures.qwen_vl_pixels import measure
 from app.provider.catalogue.genai_vision import PROCESSOR, scaling
 from app.provider.engine import EngineInfo, EngineSpec, Events
 from app.provider.engines.onnx.cpu_affinity import CpuAffinity
+from app.provider.engines.onnx.genai.vision_model import END, PAD, START, Generation, VisionModel
 from app.provider.engines.onnx.settings import FILE, Settings
-from app.provider.engines.onnx.vision_model import END, PAD, START, Generation, VisionModel
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan

@@ -1,0 +1,59 @@
+"""An engine made of a prompt builder, a runner and a scheduler: what all batching engines share."""
+
+from __future__ import annotations
+
+from typing import Any, Generic
+
+from app.provider.engine import EngineInfo, Events
+from app.provider.generation.image_encoder import ImageEncoder
+from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.prompt_builder import PromptBuilder
+from app.provider.generation.runner import Runner, S
+from app.provider.generation.scheduler import Scheduler
+from app.provider.types import Prompt
+
+
+class BatchedEngine(Generic[S]):
+    """Implements ``Engine`` on a runner. ``image_encoder`` is that of a model with images."""
+
+    def __init__(
+        self,
+        runner: Runner[S],
+        info: EngineInfo,
+        default_max_tokens: int,
+        prompts: PromptBuilder,
+        image_encoder: ImageEncoder[Any] | None = None,
+    ) -> None:
+        self.info = info
+        self._prompts = prompts
+        self._runner = runner
+        self._image_encoder = image_encoder
+        self._scheduler = Scheduler(
+            runner, info, default_max_tokens, prompts.vocabulary.piece, image_encoder
+        )
+
+    def prepare(self, prompt: Prompt) -> PreparedPrompt:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        return self._prompts.prepare(prompt, self.info.context_length)
+
+    def admit(self, job: int, prepared: PreparedPrompt) -> bool:
+        """Take the job while a slot is free."""
+        return self._scheduler.admit(job, prepared)
+
+    def step(self) -> Events:
+        """Advance every job once."""
+        return self._scheduler.step()
+
+    def drop(self, job: int) -> None:
+        """Forget the job; what it computed stays reusable."""
+        self._scheduler.drop(job)
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU threads from the next step on."""
+        self._runner.set_threads(threads)
+
+    def close(self) -> None:
+        """Free everything."""
+        if self._image_encoder:
+            self._image_encoder.close()
+        self._runner.close()

@@ -1,0 +1,87 @@
+"""What an engine must be able to do for the scheduler: hold sequences and compute them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from app.provider.generation.image_encoder import ImageFeatures
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class SequenceState:
+    """A request in a runner: prefill of its prompt up to the last token, then its answer.
+
+    ``tokens`` are computed, those of a cached prefix included; a sequence grows to ``room`` tokens
+    at most. ``pending`` is the token that is computed next, once the prefill is done: the last of
+    the prompt, then the one drawn last. ``images`` are the features of the images that were not
+    cached; None until they are encoded. ``job`` and ``output`` belong to the scheduler.
+    """
+
+    prompt: PreparedPrompt
+    room: int
+    tokens: array[int] = field(default_factory=lambda: array("i"))
+    images: Sequence[ImageFeatures[Any]] | None = None
+    cached: int = field(init=False)
+    pending: int = field(init=False)
+    job: int = field(init=False)
+    output: OutputStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cached = len(self.tokens)
+        self.pending = self.prompt.tokens[-1]
+
+    @property
+    def prefill_left(self) -> int:
+        """Prompt tokens before the last one that are not computed yet."""
+        return max(0, len(self.prompt.tokens) - 1 - len(self.tokens))
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Prompt tokens that were not in the cache when it began."""
+        return len(self.prompt.tokens) - self.cached
+
+    @property
+    def position(self) -> int:
+        """The position of the next token."""
+        return self.prompt.position(len(self.tokens))
+
+
+S = TypeVar("S", bound=SequenceState)
+
+
+class Runner(Protocol[S]):
+    """Computes sequences. Belongs to the decode thread.
+
+    A step of the scheduler calls ``prefill``, if there is something, and then ``decode`` exactly
+    once. Both append to ``tokens`` of a sequence what they have computed.
+    """
+
+    def reserve(self, prompt: PreparedPrompt, room: int) -> S | None:
+        """Make a sequence that may grow to ``room`` tokens and holds the longest computed prefix.
+
+        The prefix is the owner's own, ends inside no image and never holds the last token, whose
+        logits are needed. None while other sequences leave no room.
+        """
+
+    def prefill(self, pieces: Sequence[tuple[S, int]]) -> None:
+        """Compute the next tokens of prompts, about as many as named, or prepare that."""
+
+    def decode(self, running: Sequence[S]) -> Sequence[tuple[S, int]]:
+        """Compute the pending tokens; return sequences with the tokens drawn after those.
+
+        Also computes what ``prefill`` has prepared. NO_TOKEN stands for NaN.
+        """
+
+    def release(self, sequences: Sequence[S]) -> None:
+        """Forget sequences, and keep what they computed for the owner's next prompt."""
+
+    def set_threads(self, threads: int) -> None:
+        """Use that many CPU threads from the next step on."""
+
+    def close(self) -> None:
+        """Free everything."""
