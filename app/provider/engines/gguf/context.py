@@ -115,8 +115,8 @@ class LlamaContext:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, position, -1))
 
     def clear(self) -> None:
-        """Forget every sequence."""
-        llama_cpp.llama_memory_clear(self._memory, True)
+        """Forget every sequence; their cells are free, and not written again."""
+        llama_cpp.llama_memory_clear(self._memory, False)
 
     def save(self, sequence: int) -> State:
         """Copy the keys and values of a sequence out of the context."""

@@ -60,9 +60,7 @@ def _runner(
     context = LlamaContext(model, layout, threads=limits.threads)
     context.warm_up()
     kind = StreamCache if layout.streams else UnifiedCache
-    cache = kind(
-        context, layout, parked_bytes=limits.prefix_cache_bytes, whole_only=model.stateful
-    )
+    cache = kind(context, layout, parked_bytes=limits.prefix_cache_bytes, whole_only=model.stateful)
     return GgufRunner(context, cache, model.vocabulary.size, images)
 
 
