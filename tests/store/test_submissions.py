@@ -14,7 +14,7 @@ from app.provider.engine import EngineLimits
 from app.provider.errors import ContextOverflow
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.provider.runtime.engine_process import EngineProcess
-from app.provider.runtime.messages import Cancel, Count, Submit
+from app.provider.runtime.messages import Cancel, Count, Submit, ToEngine
 from tests.selection import on_sqlite_daily
 from tests.store.asking import asked, read
 
@@ -28,7 +28,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[type]:
     """The types of the messages for jobs."""
     seen: list[type] = []
 
-    def send(process: EngineProcess, message: object) -> None:
+    def send(process: EngineProcess, message: ToEngine) -> None:
         if isinstance(message, (Submit, Count, Cancel)):
             seen.append(type(message))
         real_send(process, message)
