@@ -69,6 +69,7 @@ class GgufRunner:
 
     def prefill(self, pieces: Sequence[tuple[GgufSequence, int]]) -> None:
         """Put text into the next batch, and compute the vectors of images."""
+        self._cache.close_gaps()
         vectors = 0
         for sequence, size in pieces:
             image = _next_image(sequence)
