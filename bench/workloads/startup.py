@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import psutil
 
@@ -23,22 +24,23 @@ MEBI = 2**20
 
 def run(plan: Plan) -> Iterator[Sample]:
     """Ours and the bare import of its web stack, in turn."""
-    _bare()  # files into the page cache, for both
-    for number in range(plan.scale.starts):
-        for name, measure in ((BARE, _bare), (OURS, _ours)):
-            seconds, size = measure()
-            yield Sample("startup.seconds", name, number, seconds)
-            yield Sample("startup.memory", name, number, size)
+    with tempfile.TemporaryDirectory() as folder:
+        _bare()  # files into the page cache, for both
+        _ours(folder)  # the first start makes the database, as it does once for every user
+        for number in range(plan.scale.starts):
+            for name, measure in ((BARE, _bare), (OURS, partial(_ours, folder))):
+                seconds, size = measure()
+                yield Sample("startup.seconds", name, number, seconds)
+                yield Sample("startup.memory", name, number, size)
 
 
-def _ours() -> tuple[float, float]:
+def _ours(folder: str) -> tuple[float, float]:
     port = process.free_port()
-    with tempfile.TemporaryDirectory() as empty:
-        started = time.perf_counter()
-        env = own_settings(port, MODELS_DIR=empty)
-        with process.running(own_command(), env, port, "/health") as child:
-            seconds = time.perf_counter() - started
-            return seconds, psutil.Process(child.pid).memory_info().rss / MEBI
+    started = time.perf_counter()
+    env = own_settings(port, MODELS_DIR=folder, DATABASE_URL=f"sqlite:///{folder}/sllm.db")
+    with process.running(own_command(), env, port, "/health") as child:
+        seconds = time.perf_counter() - started
+        return seconds, psutil.Process(child.pid).memory_info().rss / MEBI
 
 
 def _bare() -> tuple[float, float]:
