@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from app.config import Settings
+from app.conversations.heartbeat import Heartbeat
 from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import State, VisionServices
@@ -109,7 +110,8 @@ async def _start(core: Core, stack: AsyncExitStack) -> State:
     database = await _open_database(settings, stack)
     pool = ModelPool(replace(settings.pool(), untouched=database.files()))
     stack.push_async_callback(pool.close)
-    services = _conversation_services(core, database, pool)
+    heartbeat = _start_heartbeat(database, stack)
+    services = _conversation_services(core, database, pool, heartbeat)
     checksums = ChecksumJobs()
     stack.push_async_callback(checksums.close)
     return {
@@ -139,11 +141,21 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
     return database
 
 
-def _conversation_services(core: Core, database: Database, pool: ModelPool) -> ConversationServices:
+def _start_heartbeat(database: Database, stack: AsyncExitStack) -> Heartbeat:
+    heartbeat = Heartbeat(database)
+    heartbeat.start()
+    stack.push_async_callback(heartbeat.close)
+    return heartbeat
+
+
+def _conversation_services(
+    core: Core, database: Database, pool: ModelPool, heartbeat: Heartbeat
+) -> ConversationServices:
     return ConversationServices(
         database,
         pool,
         core.templates,
+        heartbeat,
         max_messages=core.settings.max_history_length,
         answer_tokens=core.settings.default_max_tokens,
         max_images=core.settings.max_images,

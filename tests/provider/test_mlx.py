@@ -174,7 +174,7 @@ def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
     events = [found for _ in range(600) for found in small.step()]
     turns = [(job, type(event)) for job, event in events if isinstance(event, Started | End)]
     assert turns == [(job, part) for job in range(3) for part in (Started, End)]
-    assert all(text_of([event for job, event in events if job == one]) for one in range(3))
+    assert {job for job, event in events if isinstance(event, Delta)} == {0, 1, 2}
 
 
 def test_computed_tokens_are_those_whose_keys_the_batch_holds(engine: Any) -> None:
