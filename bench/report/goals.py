@@ -136,7 +136,7 @@ GOALS = (
     Goal("gap.ratio", "≤", 6.0),
     Goal("gap.own", "≤", 6.0),
     Goal("gap.prefill", "≤", 1.5),
-    Goal("startup.seconds", "≤", 1.5, BARE),
+    Goal("startup.seconds", "≤", 1.3, BARE),
     Goal("startup.memory", "≤", 120.0),
     Goal("echo.p50", "≤", 3.0),
     Goal("echo.rate", "≥", 1500.0),

@@ -165,13 +165,31 @@ async def test_the_oldest_prefix_leaves_when_bytes_are_short() -> None:
     assert newest.started.cached_tokens > 100
 
 
-async def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
-    """With memory for one long row, two long requests take turns and both end well."""
-    host = host_of("mlx", slots=4, context_length=512, kv_cache_bytes=1)
-    replies = await asyncio.gather(*(ask(host, f"{n} hello", max_tokens=400) for n in range(3)))
-    await host.stop()
-    assert all(reply.text for reply in replies)
-    assert any(one.phase == "queued" for reply in replies for one in reply.progress)
+def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
+    """With memory for one long row, long requests take turns and all end well."""
+    limits = EngineLimits(slots=4, context_length=512, kv_cache_bytes=1)
+    small = load(EngineSpec(ENGINES["mlx"], str(STARTERS["mlx"]), limits), _ignored)
+    for job in range(3):
+        assert small.admit(job, small.prepare(prompt(f"{job} hello", max_tokens=400)))
+    events = [found for _ in range(600) for found in small.step()]
+    turns = [(job, type(event)) for job, event in events if isinstance(event, Started | End)]
+    assert turns == [(job, part) for job in range(3) for part in (Started, End)]
+    assert {job for job, event in events if isinstance(event, Delta)} == {0, 1, 2}
+
+
+def test_computed_tokens_are_those_whose_keys_the_batch_holds(engine: Any) -> None:
+    """Of prompts in pieces and of answers, at every step; what follows is computed from them."""
+    runner = engine._runner
+
+    def check(_: int) -> None:
+        for row, sequence in runner._rows.items():
+            _, tokens = runner._generator.extract_cache([row])[row]
+            assert list(tokens) == sequence.tokens.tolist()
+
+    asked = (prompt(LONG[:size], owner=f"{size}", max_tokens=4) for size in (20, 900))
+    run(engine, *asked, before_step=check)
+    assert not runner._rows
+    assert not runner._sequences
 
 
 async def test_memory_is_what_was_predicted() -> None:

@@ -147,7 +147,7 @@ def test_answers_go_on_while_a_picture_is_looked_at(folder: Path) -> None:
     running = mlx.start(shown(LONG, max_tokens=300, stop=("\0",)))
     for _ in range(20):
         mlx.step()
-    output = mlx.engine._answers[running].output
+    output = mlx.engine._scheduler._sequences[running].output
     before = output._written
     looking = mlx.start(shown((noise(900, 900), WHAT)))
     while not mlx.begun(looking):

@@ -92,7 +92,7 @@ def test_features_are_those_of_mlx_vlm(mlx: Driver, pictures: list[ImagePart]) -
     """Ours are computed in another order, with both frames at once."""
     import mlx.core as mx  # noqa: PLC0415
 
-    model = mlx.engine._model
+    model = mlx.engine._runner._model
     for one in laid_out(model, pictures).images:
         grid = [[1, one.size.height // 14, one.size.width // 14]]
         whole = patches(scaled(one.part, one.size.width, one.size.height), Scaling())
@@ -102,7 +102,7 @@ def test_features_are_those_of_mlx_vlm(mlx: Driver, pictures: list[ImagePart]) -
 
 @pytest.mark.parametrize("pictures", PAIRS)
 def test_reading_in_pieces_changes_nothing(mlx: Driver, pictures: list[ImagePart]) -> None:
-    model = mlx.engine._model
+    model = mlx.engine._runner._model
     prompt = laid_out(model, pictures)
     assert np.allclose(logits(model, prompt, 5), logits(model, prompt, 999), atol=1e-4)
 
@@ -127,7 +127,7 @@ def test_qwen2_vl_sees_the_same_way() -> None:
 
 def test_an_answer_is_where_it_would_be_as_part_of_the_prompt(mlx: Driver) -> None:
     """What follows a picture stands behind its longer side, not behind its last token."""
-    model, written = mlx.engine._model, array("i", [20, 30, 40, 50])
+    model, written = mlx.engine._runner._model, array("i", [20, 30, 40, 50])
     prompt = laid_out(model, [noise(300, 200)])
     whole = PreparedPrompt(prompt.tokens + written, "", Sampling(), prompt.images)
     expected = logits(model, whole, 999)
@@ -139,7 +139,7 @@ def test_logits_are_those_of_transformers(
     mlx: Driver, folder: Path, pictures: list[ImagePart]
 ) -> None:
     torch = pytest.importorskip("torch", reason="parity with transformers: torch is not installed")
-    model = mlx.engine._model
+    model = mlx.engine._runner._model
     prompt = laid_out(model, pictures)
     whole = [
         patches(scaled(one.part, one.size.width, one.size.height), Scaling())

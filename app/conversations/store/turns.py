@@ -16,13 +16,15 @@ from sqlalchemy.orm import Session
 
 from app.chat.request import TurnRequest, Unset
 from app.conversations.errors import ConversationBusy
-from app.conversations.store import conversations, images, search, tree
+from app.conversations.store import conversations, images, messages, search, tree
 from app.conversations.store.images import Attachment
-from app.conversations.store.tree import HistoryMessage
+from app.conversations.store.messages import Added, new_extra, new_message
+from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
+from app.provider.types import Message as MessageValue
 from app.provider.types import SeenImage
-from app.storage.ids import new_id, now
+from app.storage.ids import now
 from app.storage.tables import Conversation, Message, Status
 
 LEASE_MILLISECONDS = 15_000
@@ -50,16 +52,17 @@ def begin(
     """
     earlier: list[Message] = []
     if request.conversation_id is None:
-        found, earlier = _create(session, request, target)
-        parent_id = earlier[-1].id if earlier else None
+        found, added = _create(session, request, target)
+        position, earlier = added.position, added.listed
+        history = tree.history(session, found.id, position.last_id) if position.last_id else []
     else:
         found = _lock_for_turn(session, target)
         parent_id = _parent_id(session, found, request)
-    question = _add_question(session, found, parent_id, request, target)
+        history, position = tree.history_before(session, found.id, parent_id)
+    question = _add_question(session, found, position, request, target)
     _add_answer(session, found, target)
     images.attach_images(session, found.id, question.id, attachments)
     search.index_messages(session, found, [*earlier, question])
-    history = tree.history(session, found.id, parent_id) if parent_id else []
     return [*history, HistoryMessage(question.id, "user", target.question)]
 
 
@@ -73,24 +76,19 @@ def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessa
 def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
     """The messages that ``begin`` would find before the question; stores nothing."""
     found = conversations.find_owned(session, owner, request.conversation_id or "")
-    return tree.history(session, found.id, _parent_id(session, found, request))
+    return tree.history_before(session, found.id, _parent_id(session, found, request))[0]
 
 
 def _create(
     session: Session, request: TurnRequest, target: GenerationTarget
-) -> tuple[Conversation, list[Message]]:
+) -> tuple[Conversation, Added]:
     """A new conversation with the messages of the request's history."""
     questions = (message.text for message in request.history if message.role == "user")
     title = conversations.title_from_question(next(questions, request.message))
     made = conversations.create(
         session, target.owner, target.conversation_id, title, target.changed_defaults
     )
-    rows: list[Message] = []
-    for message in request.history:
-        parent = rows[-1].id if rows else None
-        rows.append(_new_message(made, new_id(), parent, message.role, message.text))
-    session.add_all(rows)
-    return made, rows
+    return made, messages.add_messages(session, made, Position(), request.history)
 
 
 def _lock_for_turn(session: Session, target: GenerationTarget) -> Conversation:
@@ -126,36 +124,24 @@ def _last_answered(session: Session, found: Conversation) -> str | None:
     return None
 
 
-def _new_message(
-    found: Conversation, name: str, parent: str | None, role: str, content: str
-) -> Message:
-    return Message(
-        id=name,
-        conversation_id=found.id,
-        parent_id=parent,
-        role=role,
-        status="complete",
-        content=content,
-        created_at=now(),
-        stopping=False,
-    )
-
-
 def _add_question(
     session: Session,
     found: Conversation,
-    parent: str | None,
+    position: Position,
     request: TurnRequest,
     target: GenerationTarget,
 ) -> Message:
-    asked = _new_message(found, target.question_id, parent, "user", request.message)
+    asked = new_message(found, target.question_id, position.parent_id, "user", request.message)
     asked.prompt = target.question if target.question != request.message else None
     session.add(asked)
+    question = MessageValue.of("user", request.message)
+    if (extra := new_extra(asked, question, position.previous_id)) is not None:
+        session.add(extra)
     return asked
 
 
 def _add_answer(session: Session, found: Conversation, target: GenerationTarget) -> None:
-    answer = _new_message(found, target.answer_id, target.question_id, "assistant", "")
+    answer = new_message(found, target.answer_id, target.question_id, "assistant", "")
     answer.status = "generating"
     answer.model = target.model.id
     answer.lease_until = answer.created_at + LEASE_MILLISECONDS
@@ -177,17 +163,6 @@ def _require_idle(session: Session, found: Conversation) -> None:
 
 
 # ---------------------------------------------------------------- while it runs
-
-
-def save_progress(session: Session, conversation_id: str, answer_id: str, text: str) -> bool | None:
-    """Store the text so far and renew the lease; whether to stop, None if the answer is gone."""
-    row = _lock_answer(session, conversation_id, answer_id)
-    if row is None:
-        return None
-    if row.status == "generating":
-        row.content = text
-        row.lease_until = now() + LEASE_MILLISECONDS
-    return row.stopping
 
 
 def request_stop(session: Session, owner: str, conversation_id: str) -> str | None:

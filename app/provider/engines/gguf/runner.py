@@ -82,6 +82,8 @@ class GgufRunner:
 
     def decode(self, running: Sequence[GgufSequence]) -> list[tuple[GgufSequence, int]]:
         """Compute the batch, and draw a token for every running answer."""
+        if not self._staged:
+            self._cache.close_gaps()
         rows = [self._add_pending(sequence) for sequence in running]
         if rows or self._staged:
             self._context.decode()

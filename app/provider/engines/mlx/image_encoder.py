@@ -31,18 +31,13 @@ class LayerwiseEncoding:
     @property
     def done(self) -> bool:
         """Whether it has ended, with features or with an error."""
-        return self._features is not None or self.failed
-
-    @property
-    def failed(self) -> bool:
-        """Whether the image is broken."""
-        return self._pixels.done() and self._pixels.exception() is not None
+        return self._features is not None or self._failed
 
     def ready(self, patience: float) -> bool:
         """Whether the file is decoded; waits at most that many seconds for it."""
         if patience:
             wait([self._pixels], patience)
-        return self._pixels.done() and not self.failed
+        return self._pixels.done() and not self._failed
 
     def advance(self) -> None:
         """Compute the next layer."""
@@ -61,6 +56,11 @@ class LayerwiseEncoding:
     def cancel(self) -> None:
         """Do not decode the file if that has not begun."""
         self._pixels.cancel()
+
+    @property
+    def _failed(self) -> bool:
+        """Whether the image is broken."""
+        return self._pixels.done() and self._pixels.exception() is not None
 
 
 class MlxImageEncoder(ImageEncoder[mx.array]):

@@ -1,0 +1,183 @@
+"""Computes sequences with mlx-lm's ``BatchGenerator``, which advances prompts and answers itself.
+
+One call of it computes a token of every answer, and then a chunk of every prompt. It computes one
+token ahead: a token is returned while its own keys and values are being computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from app.provider.engines.mlx.model import MlxModel
+from app.provider.engines.mlx.sampler import make_logits_processors, make_sampler
+from app.provider.generation.batch_room import fits
+from app.provider.generation.output_stream import NO_TOKEN
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
+from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.runner import SequenceState
+
+_NEVER = 2**30
+"""Tokens after which mlx-lm would end an answer by itself."""
+
+_PADDING = 1.25
+"""Prompts are padded to the longest piece. A step may become that many times dearer by it, so that
+prompts of almost the same length end together."""
+
+Cache = list[Any]
+"""Keys and values of one sequence: an object of mlx-lm for each layer."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class MlxSequence(SequenceState):
+    """A request. ``row`` is its number in the generator, which has taken over ``cache`` then."""
+
+    cache: Cache
+    row: int | None = None
+
+
+class MlxRunner:
+    """Implements ``Runner``: at most ``slots`` sequences that grow to ``cells`` tokens together."""
+
+    def __init__(
+        self, model: MlxModel, store: PrefixStore[Cache], *, slots: int, cells: int
+    ) -> None:
+        generate = importlib.import_module("mlx_lm.generate")  # a function has the same name
+        self._model = model
+        self._store = store
+        self._cells = cells
+        self._generator = generate.BatchGenerator(
+            model, completion_batch_size=slots, prefill_batch_size=slots
+        )
+        self._sequences: list[MlxSequence] = []
+        self._rows: dict[int, MlxSequence] = {}  # in the generator, by its numbers
+
+    # ---------------------------------------------------------------- the contract
+
+    def reserve(self, prompt: PreparedPrompt, room: int) -> MlxSequence | None:
+        """Make a sequence with a copy of the longest computed prefix, outside the batch."""
+        if not fits([room, *(one.room for one in self._sequences)], self._cells):
+            return None
+        cached, cache = self._cached_prefix(prompt)
+        sequence = MlxSequence(prompt=prompt, room=room, tokens=prompt.tokens[:cached], cache=cache)
+        self._sequences.append(sequence)
+        return sequence
+
+    def prefill(self, pieces: Sequence[tuple[MlxSequence, int]]) -> None:
+        """Give new prompts to the generator, and choose how much of every prompt it computes."""
+        for sequence, _ in pieces:
+            self._insert(sequence)
+        sizes = [size for _, size in pieces]
+        prompts = sum(bool(sequence.prefill_left) for sequence in self._rows.values())
+        most = int(sum(sizes) / prompts * _PADDING)
+        self._generator.prefill_step_size = max(1, min(most, max(sizes)))
+
+    def decode(self, running: Sequence[MlxSequence]) -> list[tuple[MlxSequence, int]]:
+        """Advance everything; an answer's first token comes a step after that of its prompt."""
+        for sequence in running:
+            self._insert(sequence)
+        prompts, answers = self._generator.next()
+        for one in prompts:
+            sequence = self._rows[one.uid]
+            done = sequence.cached + one.progress[0]
+            sequence.tokens.extend(sequence.prompt.tokens[len(sequence.tokens) : done])
+        return [self._drawn(self._rows[one.uid], one) for one in answers]
+
+    def release(self, sequences: Sequence[MlxSequence]) -> None:
+        """Take sequences out, and keep copies of what they computed."""
+        rows = [sequence.row for sequence in sequences if sequence.row is not None]
+        for row in rows:
+            self._keep(self._rows.pop(row))
+        self._sequences = [one for one in self._sequences if one not in sequences]
+        if rows:
+            with mx.stream(self._generator.stream):
+                self._generator.remove(rows)
+
+    def set_threads(self, threads: int) -> None:
+        """Nothing to do: MLX computes on one thread of the CPU, or on the GPU."""
+
+    def close(self) -> None:
+        """Undo what mlx-lm has set for the whole process; the weights go with the process."""
+        self._generator.close()
+
+    # ---------------------------------------------------------------- the generator
+
+    def _insert(self, sequence: MlxSequence) -> None:
+        """Put a sequence into the generator, unless it is there."""
+        if sequence.row is not None:
+            return
+        prompt, done = sequence.prompt, sequence.cached
+        cache = self._model.batch_cache(sequence.cache, prompt, done, sequence.images or ())
+        (row,) = self._generator.insert(
+            [prompt.tokens[done:].tolist()],
+            max_tokens=[_NEVER],
+            caches=[cache],
+            all_tokens=[sequence.tokens.tolist()],
+            samplers=[make_sampler(prompt.sampling)],
+            logits_processors=[make_logits_processors(prompt.sampling)],
+        )
+        self._rows[row], sequence.row, sequence.cache = sequence, row, []
+
+    def _drawn(self, sequence: MlxSequence, answer: Any) -> tuple[MlxSequence, int]:
+        """The token of an answer; NaN is looked for once, because that waits for the device."""
+        first = len(sequence.tokens) == len(sequence.prompt.tokens)
+        token = int(answer.token)
+        sequence.tokens.append(token)
+        broken = first and math.isnan(answer.logprobs[0].item())
+        return sequence, NO_TOKEN if broken else token
+
+    # ---------------------------------------------------------------- computed prefixes
+
+    def _cached_prefix(self, prompt: PreparedPrompt) -> tuple[int, Cache]:
+        """Copy the longest computed prefix; returns its length with it."""
+        wanted = prompt.tokens[:-1]
+        lenders = () if self._model.stateful else self._sequences
+        source, shared = best_prefix(prompt.owner, wanted, lenders)
+        # A few tokens that all prompts begin with must not make an old state look used.
+        least = max(shared, SHORTEST - 1)
+        kept, length = self._store.find(prompt.owner, wanted, more_than=least)
+        if kept is not None:
+            whole = prompt.cut_before_image(length)
+            return whole, _shortened(kept.state, len(kept.tokens) - whole)
+        whole = prompt.cut_before_image(shared)
+        if source is None or not whole:
+            return 0, self._model.new_cache()
+        return whole, self._settled(_shortened(self._cache_of(source), len(source.tokens) - whole))
+
+    def _cache_of(self, sequence: MlxSequence) -> Cache:
+        """The cache of a sequence; that of a row must be ``_settled`` before the next step."""
+        if sequence.row is None:
+            return sequence.cache
+        with mx.stream(self._generator.stream):
+            cache, _ = self._generator.extract_cache([sequence.row])[sequence.row]
+        return self._model.sequence_cache(cache)
+
+    def _settled(self, cache: Cache) -> Cache:
+        """Copy a row out of the arrays of the whole batch, which it would keep alive."""
+        with mx.stream(self._generator.stream):
+            mx.eval([one.state for one in cache])
+        return cache
+
+    def _keep(self, sequence: MlxSequence) -> None:
+        size = self._model.bytes_per_row + len(sequence.tokens) * self._model.bytes_per_token
+        self._store.keep(
+            sequence.prompt.owner,
+            sequence.tokens,
+            size,
+            lambda: self._settled(self._cache_of(sequence)),
+        )
+
+
+def _shortened(cache: Cache, tokens: int) -> Cache:
+    """Copy ``cache`` without its last ``tokens``; the arrays are shared."""
+    shorter = copy.deepcopy(cache)
+    if tokens:
+        for layer in shorter:
+            layer.trim(tokens)
+    return shorter
