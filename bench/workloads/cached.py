@@ -16,6 +16,7 @@ from time import perf_counter
 from bench.contestants.client import Client
 from bench.contestants.servers import BEFORE, LLAMA_SERVER, OURS
 from bench.inputs.prompts import Messages
+from bench.inputs.texts import FREQUENT
 from bench.models.chat_model import ChatModel
 from bench.plan import Plan, Scale
 from bench.report.samples import Sample
@@ -50,7 +51,8 @@ def run(plan: Plan) -> Iterator[Sample]:
 
 
 def _started(plan: Plan, stack: ExitStack) -> Iterator[Contestant]:
-    starter = [ChatModel(plan.starter, prefix="starter.")] if plan.starter.exists() else []
+    words = tuple(FREQUENT.split())
+    starter = [ChatModel(plan.starter, words, "starter.")] if plan.starter.exists() else []
     for model in (*plan.chat_models(), *starter):
         prompt = model.ask("cached", plan.scale.cached_prompt)
         for server in plan.rivals(OURS, BEFORE, LLAMA_SERVER):

@@ -15,7 +15,7 @@ from bench.report.samples import Sample
 
 CONVERSATIONS = 8
 QUESTION = 8
-ANSWER = 8
+ANSWER = 4
 
 
 def run(plan: Plan) -> Iterator[Sample]:
