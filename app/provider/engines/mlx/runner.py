@@ -79,7 +79,7 @@ class MlxRunner:
         self._generator.prefill_step_size = max(1, min(most, max(sizes)))
 
     def decode(self, running: Sequence[MlxSequence]) -> list[tuple[MlxSequence, int]]:
-        """Advance everything; an answer's first token comes a step after that of its prompt."""
+        """Advance all rows; an answer has its first token in the step after its prompt ends."""
         for sequence in running:
             self._insert(sequence)
         prompts, answers = self._generator.next()
