@@ -70,9 +70,10 @@ class MlxRunner:
         return sequence
 
     def prefill(self, pieces: Sequence[tuple[MlxSequence, int]]) -> None:
-        """Give new prompts to the generator, and choose how much of every prompt it computes."""
-        for sequence, _ in pieces:
-            self._insert(sequence)
+        """Share what the pieces are together among all prompts: they are computed in one batch."""
+        for sequence in self._sequences:
+            if sequence.images is not None:
+                self._insert(sequence)
         sizes = [size for _, size in pieces]
         prompts = sum(bool(sequence.prefill_left) for sequence in self._rows.values())
         most = int(sum(sizes) / prompts * _PADDING)
