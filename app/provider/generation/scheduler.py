@@ -98,7 +98,7 @@ class Scheduler(Generic[S]):
         return events
 
     def _queue_progress(self, first: int) -> Events:
-        """How many are ahead of each job from ``first`` on, all waiting for room, if that changed."""
+        """How many are ahead of each job from ``first`` on, if that changed."""
         jobs = list(self._admitted)
         waiting = jobs[jobs.index(first) :]
         places = {job: ahead for ahead, job in enumerate(waiting)}
