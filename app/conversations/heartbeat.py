@@ -15,8 +15,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from app.conversations.store import turns
-from app.conversations.store.turns import AnswerProgress
+from app.conversations.store import progress
+from app.conversations.store.progress import AnswerProgress
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -133,13 +133,13 @@ class Heartbeat:
             await self._save(piece)
 
     async def _save(self, piece: Piece) -> None:
-        progress = [
+        rows = [
             AnswerProgress(
                 answer.conversation_id, answer.answer_id, text if text != answer.saved else None
             )
             for answer, text in piece
         ]
-        stopping = await self._database.write(turns.save_progress, progress)
+        stopping = await self._database.write(progress.save_progress, rows)
         for answer, text in piece:
             if answer.answer_id in stopping:
                 answer.saved = text

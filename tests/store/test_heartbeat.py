@@ -13,8 +13,8 @@ from app.conversations import heartbeat
 from app.conversations.heartbeat import RunningAnswer
 from app.conversations.services import ConversationServices
 from app.conversations.stop import stop
-from app.conversations.store import conversations, turns
-from app.conversations.store.turns import AnswerProgress
+from app.conversations.store import conversations, progress, turns
+from app.conversations.store.progress import AnswerProgress
 from app.conversations.turn import Turn
 from app.provider.types import End
 from app.storage.ids import now
@@ -37,8 +37,8 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> Saved:
         seen.append({each.answer_id: each.text for each in answers})
         return real_save(session, answers)
 
-    real_save = turns.save_progress
-    monkeypatch.setattr(turns, "save_progress", save)
+    real_save = progress.save_progress
+    monkeypatch.setattr(progress, "save_progress", save)
     return seen
 
 
@@ -130,8 +130,8 @@ async def test_what_became_of_answers_is_reported_by_their_ids(
         )
     )
     await services.database.write(conversations.remove, OWNER, made[3].target.conversation_id)
-    progress = [AnswerProgress(*ids(turn), "text") for turn in made]
-    report = await services.database.write(turns.save_progress, progress)
+    rows = [AnswerProgress(*ids(turn), "text") for turn in made]
+    report = await services.database.write(progress.save_progress, rows)
     assert report == {going: False, stopping: True, failed: False, deleted: None}
     assert {row.id: row.content for row in audit.answers(store_url)} == {
         going: "text",
@@ -146,10 +146,10 @@ async def test_an_answer_that_another_transaction_has_locked_is_left_out(
 ) -> None:
     made = await begun(services, 2)
     locked, free = (turn.target.answer_id for turn in made)
-    progress = [AnswerProgress(*ids(turn), "text") for turn in made]
+    rows = [AnswerProgress(*ids(turn), "text") for turn in made]
     with connected(store_url) as connection:
         connection.execute(select(Message.seq).where(Message.id == locked).with_for_update())
-        saving = asyncio.create_task(services.database.write(turns.save_progress, progress))
+        saving = asyncio.create_task(services.database.write(progress.save_progress, rows))
         await asyncio.wait([saving], timeout=10)
     assert await saving == {free: False}
     assert {row.content for row in audit.answers(store_url) if row.id == locked} == {""}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from app.conversations.store.truncation import WindowStart
 from app.conversations.token_count import count_tokens
 from app.conversations.turn import Turn, TurnEnd
 from app.provider.pool.pool import ModelPool
-from app.provider.types import Message, Progress, Prompt, Size, TextPart, ThinkingPart
+from app.provider.types import Message, Prompt, TextPart, ThinkingPart
 from app.storage.database import Database
 from tests.store import audit
 from tests.store.asking import OWNER, asked, read
@@ -117,17 +117,18 @@ def test_messages_behind_any_message_have_the_nearest_listed_parent(write: Write
 
 @pytest.fixture
 def prompts(monkeypatch: pytest.MonkeyPatch) -> list[Prompt]:
-    """The prompts that are measured."""
+    """The prompts that are answered or measured."""
     seen: list[Prompt] = []
-    real = ModelPool.measure
 
-    def measure(
-        pool: ModelPool, model: Any, prompt: Prompt
-    ) -> AsyncGenerator[Progress | Size, None]:
-        seen.append(prompt)
-        return real(pool, model, prompt)
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(pool: ModelPool, model: Any, prompt: Prompt) -> Any:
+            seen.append(prompt)
+            return real(pool, model, prompt)
 
-    monkeypatch.setattr(ModelPool, "measure", measure)
+        return asked
+
+    for name in ("stream", "measure"):
+        monkeypatch.setattr(ModelPool, name, noting(getattr(ModelPool, name)))
     return seen
 
 

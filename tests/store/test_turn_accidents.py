@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.conversations.errors import TurnFailed
 from app.conversations.services import ConversationServices
-from app.conversations.store import turns
-from app.conversations.store.turns import AnswerProgress, TurnEnding
+from app.conversations.store import progress, turns
+from app.conversations.store.progress import AnswerProgress
+from app.conversations.store.turns import TurnEnding
 from app.conversations.turn import Turn
 from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
@@ -164,7 +165,7 @@ async def test_a_sign_of_life_never_overwrites_the_end(
 
     other = threading.Thread(target=end)
     with connected(store_url) as connection, Session(connection) as session:
-        turns.save_progress(session, [AnswerProgress(*ids(turn), "all")])
+        progress.save_progress(session, [AnswerProgress(*ids(turn), "all")])
         other.start()
         other.join(0.3)  # without a lock it would be through by now
         session.flush()
