@@ -120,17 +120,18 @@ class Heartbeat:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            try:
-                await self._beat()
-            except StorageUnavailable as error:
-                log.warning("running answers could not be saved so far: %s", error)
-            except Exception:  # a bug here must not let the leases of all answers expire
-                log.exception("running answers could not be saved so far")
+            await self._beat()
 
     async def _beat(self) -> None:
         answers = sorted(self.answers, key=lambda answer: answer.conversation_id)
         for piece in _pieces(answers):
-            await self._save(piece)
+            try:
+                await self._save(piece)
+            except StorageUnavailable as error:
+                log.warning("running answers could not be saved so far: %s", error)
+                return
+            except Exception:  # a bug here must not let the leases of all answers expire
+                log.exception("%d running answers could not be saved so far", len(piece))
 
     async def _save(self, piece: Piece) -> None:
         rows = [
