@@ -7,6 +7,7 @@ import importlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
@@ -15,6 +16,7 @@ from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, Event, Message, Progress, Prompt, Started
 from tests.provider.asking import MODELS, STARTERS, ask, host_of, prompt, size
+from tests.provider.numbers import Row, check_engine
 
 pytest.importorskip("mlx_lm", reason="mlx: mlx_lm is not installed")
 
@@ -63,6 +65,17 @@ def started(events: list[Event]) -> Started:
 
 def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def test_log_probabilities_are_those_of_the_model(engine: Any) -> None:
+    mx = importlib.import_module("mlx.core")
+    model, _ = importlib.import_module("mlx_lm").load(str(STARTERS["mlx"]))
+
+    def reference(tokens: list[int], answer: list[int]) -> list[Row]:
+        logits = model(mx.array([[*tokens, *answer[:-1]]]))[0, len(tokens) - 1 :]
+        return list(np.array(logits.astype(mx.float32)))
+
+    check_engine(engine, reference, tolerance=0.05)  # float16
 
 
 def test_answers_are_those_of_mlx_lm(engine: Any) -> None:

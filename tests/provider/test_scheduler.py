@@ -67,6 +67,16 @@ class MemoryRunner:
         """Nothing to free."""
 
 
+class Words:
+    """A vocabulary of one word."""
+
+    def piece(self, token: int, *, keep_special: bool = False) -> bytes:
+        return b"w "
+
+    def spelling(self, token: int) -> str:
+        return "w "
+
+
 class SlowEncoding:
     """Takes three pieces; an image whose hash begins with x is broken."""
 
@@ -116,7 +126,7 @@ def picture_prompt(sha256: str) -> PreparedPrompt:
 
 
 def scheduler(runner: MemoryRunner, slots: int = 4) -> Scheduler[SequenceState]:
-    return Scheduler(runner, EngineInfo(slots, 2000), 8, lambda token: b"w ", Encoder())
+    return Scheduler(runner, EngineInfo(slots, 2000), 8, Words(), Encoder())
 
 
 def finish(one: Scheduler[SequenceState], jobs: set[int]) -> dict[int, list[Outcome]]:

@@ -9,11 +9,12 @@ The ``Runner`` knows how; nothing here knows a library.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic
 
 from app.provider.engine import EngineInfo, Events
 from app.provider.errors import ProviderError
+from app.provider.generation.answer_tokens import Vocabulary
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
@@ -21,9 +22,6 @@ from app.provider.generation.prefix_cache import shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.runner import Runner, S
 from app.provider.types import End, Progress
-
-Piece = Callable[[int], bytes | None]
-"""The bytes of a token; None ends the answer."""
 
 
 class Scheduler(Generic[S]):
@@ -34,13 +32,13 @@ class Scheduler(Generic[S]):
         runner: Runner[S],
         info: EngineInfo,
         default_max_tokens: int,
-        piece: Piece,
+        vocabulary: Vocabulary,
         image_encoder: ImageEncoder[Any] | None = None,
     ) -> None:
         self._runner = runner
         self._info = info
         self._default_max_tokens = default_max_tokens
-        self._piece = piece
+        self._vocabulary = vocabulary
         self._image_encoder = image_encoder
         self._budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}  # without a sequence, in order
@@ -199,7 +197,7 @@ class Scheduler(Generic[S]):
         ended: list[S] = []
         for sequence, token in drawn:
             sequence.pending = token
-            output = sequence.output.push_token(token, self._piece)
+            output = sequence.output.push_token(token, self._vocabulary, sequence.logprobs)
             events += [(sequence.job, event) for event in output]
             if output and isinstance(output[-1], End | ProviderError):
                 del self._sequences[sequence.job]

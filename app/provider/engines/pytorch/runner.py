@@ -13,7 +13,7 @@ from app.provider.engines.pytorch.families import LoadedModel
 from app.provider.generation.batch_room import fits
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import SequenceState, note_logprobs
 from app.provider.generation.sampler import Sampler, draw_all
 
 
@@ -84,6 +84,7 @@ class PytorchRunner:
             return []
         logits = self._compute_pending().numpy()
         drawn = draw_all(logits, [one.sampler for one in self._running])
+        note_logprobs(self._running, drawn, logits.__getitem__)
         return list(zip(self._running, drawn, strict=True))
 
     def release(self, sequences: Sequence[PytorchSequence]) -> None:
