@@ -31,7 +31,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   check            lint, format and type checks
   docs             export the API reference into api_docs/
   migrate          bring the database to this version (serve does it as well)
-  bench [ARGS…]    measure the speed
+  bench [ARGS…]    measure the speed; workloads, --quick, --rounds N, --before CHECKOUT:
+                   see bench/README.md
 
 Settings come from the environment or .env, see .env.example: PORT=8001 ./run.sh
 The first start also reads:

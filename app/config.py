@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     engine_threads: int = Field(0, ge=0)
     max_waiting: int = Field(64, ge=0)
     default_max_tokens: int = Field(1024, ge=1)
-    kv_cache_mb: int = Field(512, ge=1)
+    kv_cache_mb: int = Field(0, ge=0)
     prefix_cache_mb: int = Field(512, ge=0)
     image_max_tokens: int = Field(0, ge=0)
     vision_cache_mb: int = Field(128, ge=0)

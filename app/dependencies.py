@@ -45,6 +45,7 @@ class State(TypedDict):
     uploads: UploadBudget
     traffic: Traffic
     errors: ErrorRenderers
+    versions: asyncio.Task[None]
     preloading: asyncio.Task[None]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from app import versions
 from app.config import Settings
+from app.conversations.heartbeat import Heartbeat
 from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import State, VisionServices
@@ -27,7 +27,7 @@ from app.reference.pages import make_router
 from app.storage import migrate
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary, load
-from app.v3.services.translate import parsed_template
+from app.version_router import NAMES, VersionRouter, documents, is_stream, takes_large_body
 from app.web import problem_details, request_log
 from app.web.auth import Guard
 from app.web.body_limit import BodyLimit
@@ -38,11 +38,16 @@ from app.web.upload_budget import UploadBudget
 
 log = logging.getLogger(__name__)
 
-PAGES = make_router(versions.DOCUMENTS)
+PAGES = make_router(documents())
 """Home, Swagger UI, ReDoc and what they load."""
 
 ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
 """Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
+
+
+HEAD_START_SECONDS = 0.05
+"""What comes first after the start, mostly a health check, need not share a core with the loading
+of the versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class Core:
     templates: TemplateLibrary
     traffic: request_log.Traffic
     errors: ErrorRenderers
+    versions: tuple[VersionRouter, ...]
     bounded: bool
 
 
@@ -64,14 +70,15 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
-    core = Core(settings, _templates(settings), request_log.Traffic(), errors, bounded)
+    versions = tuple(map(VersionRouter, reversed(NAMES)))  # the newest is asked for most
+    core = Core(settings, _templates(settings), request_log.Traffic(), errors, versions, bounded)
     app = FastAPI(
         title="FastAPI SLLM API",
         openapi_url=None,
         redirect_slashes=False,
         lifespan=lambda _: _lifespan(core),
     )
-    _add_routes(app)
+    _add_routes(app, versions)
     _add_middleware(app, core)
     for kind in HANDLED:
         app.add_exception_handler(kind, errors.handle)
@@ -103,7 +110,8 @@ async def _start(core: Core, stack: AsyncExitStack) -> State:
     database = await _open_database(settings, stack)
     pool = ModelPool(replace(settings.pool(), untouched=database.files()))
     stack.push_async_callback(pool.close)
-    services = _conversation_services(core, database, pool)
+    heartbeat = _start_heartbeat(database, stack)
+    services = _conversation_services(core, database, pool, heartbeat)
     checksums = ChecksumJobs()
     stack.push_async_callback(checksums.close)
     return {
@@ -118,6 +126,7 @@ async def _start(core: Core, stack: AsyncExitStack) -> State:
         "uploads": UploadBudget(settings.read_at_once()),
         "traffic": core.traffic,
         "errors": core.errors,
+        "versions": _start_loading(core.versions, stack),
         "preloading": _start_preload(pool, stack),
     }
 
@@ -132,11 +141,21 @@ async def _open_database(settings: Settings, stack: AsyncExitStack) -> Database:
     return database
 
 
-def _conversation_services(core: Core, database: Database, pool: ModelPool) -> ConversationServices:
+def _start_heartbeat(database: Database, stack: AsyncExitStack) -> Heartbeat:
+    heartbeat = Heartbeat(database)
+    heartbeat.start()
+    stack.push_async_callback(heartbeat.close)
+    return heartbeat
+
+
+def _conversation_services(
+    core: Core, database: Database, pool: ModelPool, heartbeat: Heartbeat
+) -> ConversationServices:
     return ConversationServices(
         database,
         pool,
         core.templates,
+        heartbeat,
         max_messages=core.settings.max_history_length,
         answer_tokens=core.settings.default_max_tokens,
         max_images=core.settings.max_images,
@@ -156,6 +175,19 @@ def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
     intake = Intake(settings.media())
     stack.push_async_callback(intake.close)
     return intake
+
+
+def _start_loading(versions: Sequence[VersionRouter], stack: AsyncExitStack) -> asyncio.Task[None]:
+    """Load the versions while the server is up; a request that comes earlier waits for them."""
+    loading = asyncio.create_task(_load(versions))
+    stack.callback(loading.cancel)
+    return loading
+
+
+async def _load(versions: Sequence[VersionRouter]) -> None:
+    await asyncio.sleep(HEAD_START_SECONDS)
+    for version in versions:
+        await asyncio.to_thread(version.load)
 
 
 def _start_preload(pool: ModelPool, stack: AsyncExitStack) -> asyncio.Task[None]:
@@ -181,6 +213,8 @@ def _templates(settings: Settings) -> TemplateLibrary:
     """Only a folder that was asked for has to be there; raises BrokenTemplate."""
     if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
         return TemplateLibrary(())
+    from app.v3.services.templates import parsed_template  # noqa: PLC0415 — only with templates
+
     return load(settings.prompts_dir, parsed_template)
 
 
@@ -192,9 +226,9 @@ async def _preload(pool: ModelPool) -> None:
         log.warning("no model is loaded: %s", error)
 
 
-def _add_routes(app: FastAPI) -> None:
-    for name in reversed(versions.NAMES):  # the newest is asked for most
-        versions.add(name, app.router)
+def _add_routes(app: FastAPI, versions: Sequence[VersionRouter]) -> None:
+    for version in versions:
+        version.join(app.router)
     app.include_router(PAGES)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -209,7 +243,7 @@ def _add_middleware(app: FastAPI, core: Core) -> None:
         settings=settings,
         errors=core.errors,
         public=_public_paths(),
-        streams=versions.streaming_paths(),
+        is_stream=is_stream,
     )
     if settings.cors_origins:
         _add_cors(app, settings)
@@ -227,7 +261,7 @@ def _body_bounds(settings: Settings) -> BodyBounds:
     return BodyBounds(
         limit=settings.max_request_bytes,
         large_limit=settings.largest_request(),
-        large=versions.large_paths(),
+        is_large=takes_large_body,
         pace=settings.body_pace(),
     )
 

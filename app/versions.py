@@ -15,8 +15,7 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from starlette.routing import Match, compile_path
-from starlette.types import Scope
+from starlette.routing import compile_path
 
 from app.v1.routers import chat as v1_chat
 from app.v1.routers import models as v1_models
@@ -42,6 +41,7 @@ from app.v5.routers import pull as v5_pull
 from app.v5.routers import transfer as v5_transfer
 from app.v5.routers import turns as v5_turns
 from app.v5.routers import vision as v5_vision
+from app.version_router import VersionRouter
 from app.web import openapi
 
 
@@ -137,36 +137,12 @@ def _method(route: APIRoute) -> str:
     return method
 
 
-class VersionRouter(APIRouter):
-    """The routes of one version; the framework asks none of them about other versions' paths.
-
-    It would compare every path with each route in turn, which was a third of the time that a
-    request spent in the server.
-    """
-
-    def __init__(self, prefix: str) -> None:
-        super().__init__()
-        self._within = f"{prefix}/"
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether a route of this version takes the request."""
-        # Not "starts with": behind a proxy the path may begin with another prefix.
-        return super().matches(scope) if self._within in scope["path"] else (Match.NONE, {})
+def routes(name: str) -> list[APIRoute]:
+    """The routes of one version, by path."""
+    return compose(RELEASES[: NAMES.index(name) + 1])
 
 
-def add(name: str, router: APIRouter) -> None:
-    """Give ``router`` everything of one version, under ``/api/<name>``."""
-    composed = VersionRouter(f"/api/{name}")
-    composed.routes.extend(compose(RELEASES[: NAMES.index(name) + 1]))
-    router.include_router(
-        composed,
-        prefix=f"/api/{name}",
-        generate_unique_id_function=lambda route: f"{name}_{route.name}",
-    )
-
-
-def large_paths() -> frozenset[str]:
-    """Whole paths, in every version, whose bodies may hold pictures."""
+def _large_paths() -> frozenset[str]:
     return frozenset(
         f"/api/{name}{path}"
         for at, name in enumerate(NAMES)
@@ -175,17 +151,24 @@ def large_paths() -> frozenset[str]:
     )
 
 
-def streaming_paths() -> tuple[re.Pattern[str], ...]:
-    """Whole paths, in every version, on which some method answers with events."""
+LARGE_PATHS = _large_paths()
+"""Whole paths, in every version, whose bodies may hold pictures."""
+
+
+def _streaming_paths() -> tuple[re.Pattern[str], ...]:
     return tuple(
         compile_path(f"/api/{name}{path}")[0]
-        for at, name in enumerate(NAMES)
-        for path in sorted({route.path for route in compose(RELEASES[: at + 1]) if _streams(route)})
+        for name in NAMES
+        for path in sorted({route.path for route in routes(name) if _streams(route)})
     )
 
 
 def _streams(route: APIRoute) -> bool:
     return "text/event-stream" in route.responses.get(200, {}).get("content", {})
+
+
+STREAMING_PATHS = _streaming_paths()
+"""Whole paths, in every version, on which some method answers with events."""
 
 
 def document(name: str) -> dict[str, Any]:
@@ -194,8 +177,9 @@ def document(name: str) -> dict[str, Any]:
     # By name, so that a later release replaces a schema as it does a route.
     schemas = {schema.__name__: schema for release in releases for schema in release.schemas}
     bodies = [body for release in releases for body in release.bodies]
-    router = APIRouter()
-    add(name, router)
+    router, version = APIRouter(), VersionRouter(name)
+    version.load()
+    version.join(router)
     return openapi.document(name, router.routes, [*schemas.values()], bodies)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench import machine
@@ -16,8 +18,8 @@ from bench.contestants.servers import (
     PACKAGED,
     available,
 )
-from bench.models import catalogue, qwen2, vision_catalogue
-from bench.plan import FULL, QUICK, Plan
+from bench.models import catalogue, qwen2, smollm2, vision_catalogue
+from bench.plan import FULL, QUICK, SHORT, Plan
 from bench.report import chart
 from bench.report.report import Report, targets
 from bench.report.samples import Sample
@@ -26,7 +28,10 @@ from bench.workloads import WORKLOADS
 CACHE = ROOT / ".cache" / "bench"
 RESULTS = ROOT / "bench" / "results"
 STARTER = ROOT / "models" / "starter.gguf"
+CONVERSING = {"streams", "prefix", "turns", "gap", "cached"}
+"""Workloads that a real model takes part in."""
 QUICK_SIZES = "Quick sizes: the targets are those of the full run."
+SHORT_SIZES = "Short conversations: turns of 250 tokens, a long prompt of 500."
 MISSING = {
     LLAMA_SERVER: "llama-server not measured: LLAMA_SERVER names no binary.",
     PACKAGED: "llama_cpp.server not measured: its extra is not installed.",
@@ -42,8 +47,8 @@ def main() -> None:
     if options.again:
         _write(Report.read(options.again), options.again.parent)
         return
-    plan = _plan(options.quick)
-    remarks = [*_missing(plan, options.workloads), *([QUICK_SIZES] if options.quick else [])]
+    plan = _plan(options)
+    remarks = [*_missing(plan, options.workloads), *_conditions(options)]
     report = Report(_name(options), machine.facts(), remarks, [])
     for workload in options.workloads:
         report.remarks.append(_measure(workload, plan, report.samples))
@@ -58,20 +63,37 @@ def _options() -> argparse.Namespace:
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of: {' '.join(WORKLOADS)}"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--short", action="store_true", help="shorter conversations")
+    parser.add_argument("--rounds", type=int, help="how often every contestant is measured")
+    parser.add_argument(
+        "--before", type=Path, metavar="PATH", help="another checkout, measured in the same rounds"
+    )
     parser.add_argument("--name", help="file name of the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--again", type=Path, metavar="JSON", help="only rewrite table and chart")
     options = parser.parse_args()
     if unknown := set(options.workloads) - WORKLOADS.keys():
         parser.error(f"no such workload: {', '.join(sorted(unknown))}")
+    if options.before and not (options.before / "app" / "cli").is_dir():
+        parser.error(f"no checkout of this project: {options.before}")
     options.workloads = options.workloads or list(WORKLOADS)
     return options
 
 
-def _plan(quick: bool) -> Plan:
-    print("· writing the generated model, unless it is there", flush=True)
-    shape = qwen2.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf")
-    return Plan(QUICK if quick else FULL, available(), machine.cores(), shape, STARTER, CACHE)
+def _plan(options: argparse.Namespace) -> Plan:
+    print("· writing or fetching the models, unless they are there", flush=True)
+    scale = QUICK if options.quick else SHORT if options.short else FULL
+    before = options.before.resolve() if options.before else None
+    return Plan(
+        replace(scale, rounds=options.rounds or scale.rounds),
+        available(before),
+        machine.cores(),
+        qwen2.ensure(CACHE / "qwen2-0.5b-random-q8_0.gguf"),
+        STARTER,
+        CACHE,
+        smollm2.ensure(CACHE) if CONVERSING & {*options.workloads} else None,
+        before,
+    )
 
 
 def _name(options: argparse.Namespace) -> str:
@@ -97,11 +119,26 @@ def _missing(plan: Plan, workloads: list[str]) -> list[str]:
     remarks = [text for name, text in MISSING.items() if name not in plan.servers]
     if not plan.starter.exists():
         remarks.append("Starter model not measured: its file is not there.")
+    if CONVERSING & {*workloads} and not plan.smollm2:
+        remarks.append(smollm2.MISSING)
     if "engines" in workloads:
         remarks += catalogue.missing(CACHE)
     if "vision" in workloads:
         remarks += vision_catalogue.missing()
     return remarks
+
+
+def _conditions(options: argparse.Namespace) -> list[str]:
+    """Which sizes, and which commits."""
+    sizes = [QUICK_SIZES] if options.quick else [SHORT_SIZES] if options.short else []
+    commits = {"ours": ROOT} | ({"ours, before": options.before} if options.before else {})
+    return sizes + [f"{who}: commit {_commit(root)}." for who, root in commits.items()]
+
+
+def _commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "unknown"
 
 
 def _write(report: Report, folder: Path) -> None:

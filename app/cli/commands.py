@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.output import fail, print_table, size_text
+from app.cli.output import fail, memory_text, print_table, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
     from app.provider.card import ModelCard
     from app.provider.hub.plan import Plan
     from app.provider.hub.update import UpdateStatus
+    from app.provider.pool.config import PoolConfig
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -113,7 +114,7 @@ def models(
     while pending(settings.models_dir):  # each scan reads at least one of them
         cards = pool.cards()
     if model:
-        _describe(model, cards)
+        _describe(model, cards, settings.pool())
         return
     rows = [
         (
@@ -265,18 +266,22 @@ def _recommend() -> None:
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
-def _describe(model: str, cards: list[ModelCard]) -> None:
+def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:
     """Print the description of every model of that name."""
     from app.provider.catalogue.description import description
     from app.provider.catalogue.names import find
+    from app.provider.pool.sizing import Sizing
 
+    sizing = Sizing(config.limits, config.max_loaded, config.memory_budget, config.gpu)
     found = find(cards, model)
     if not found:
         fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
     for card in found:
-        description_lines = {"Model": card.id, "Size": size_text(card.size_bytes)} | description(
-            card
-        )
+        description_lines = {
+            "Model": card.id,
+            "Size": size_text(card.size_bytes),
+            "Memory": "" if card.problem else memory_text(sizing.estimate(card, ()).need),
+        } | description(card)
         width = max(map(len, description_lines))
         lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
         typer.echo("\n".join(lines))

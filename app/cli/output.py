@@ -7,6 +7,8 @@ from typing import NoReturn
 
 import typer
 
+from app.provider.memory import Need
+
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows below their titles, in columns as wide as their longest cell."""
@@ -19,6 +21,12 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def size_text(size: int) -> str:
     """Bytes in MB or GB."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def memory_text(need: Need) -> str:
+    """What a model takes when it is loaded, and how its keys and values lie."""
+    layout = f" ({need.kv_layout})" if need.kv_layout else ""
+    return f"{size_text(need.total)}, of it keys and values {size_text(need.kv)}{layout}"
 
 
 def fail(reason: object) -> NoReturn:

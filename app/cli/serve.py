@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import signal
 import socket
@@ -66,7 +67,10 @@ def run(settings: Settings) -> None:
         # The port comes first: a server that holds it may be using the database.
         if message := migrate.prepare(settings.database_url):
             announce(message)
-        Server(config, url(settings.host, listener), bounds.connections).run([listener])
+        server = Server(config, url(settings.host, listener), bounds.connections)
+        server.run([listener])
+    if server.failure:
+        raise server.failure
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -103,7 +107,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._root = root
         self._connections = connections
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+        self.failure: BaseException | None = None
+        """Why the API could not be loaded, which ends the server."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print the addresses."""
@@ -113,7 +119,18 @@ class Server(uvicorn.Server):
         announce(addresses(self._root))
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state
-        self._watch = asyncio.create_task(watch(state["pool"], state["preloading"]))
+        self._tasks = (
+            asyncio.create_task(watch(state["pool"], state["preloading"])),
+            asyncio.create_task(self.settle(state["versions"])),
+        )
+
+    async def settle(self, loading: asyncio.Task[None]) -> None:
+        """Wait until everything is loaded, then let the garbage collector pass over that."""
+        await asyncio.wait([loading])
+        gc.freeze()
+        gc.enable()
+        if not loading.cancelled() and (error := loading.exception()):
+            self.failure, self.should_exit = error, True
 
 
 def addresses(root: str) -> str:

@@ -1,19 +1,22 @@
 """The part of a branch that the model reads: everything, or as much as fits.
 
-The overflow contract decides: ``error`` refuses a branch that does not fit, ``drop_oldest`` leaves
-out the oldest exchanges, ``summarise`` replaces them by a summary. The system text and the newest
-question always stay. A truncation shortens the window to half of the context and is stored, so that
-the prompts of later turns begin with the same tokens, which the engine has cached. A window has at
-most ``GenerationTarget.max_images`` images; an image is left out with its whole exchange.
+A prompt is submitted with the room that its answer needs. Only if the engine refuses it is a
+shorter window looked for, by measuring. The overflow contract decides how: ``error`` refuses a
+branch that does not fit, ``drop_oldest`` leaves out the oldest exchanges, ``summarise`` replaces
+them by a summary. The system text and the newest question always stay. A truncation shortens the
+window to half of the context and is stored, so that the prompts of later turns begin with the same
+tokens, which the engine has cached. A window has at most ``GenerationTarget.max_images`` images; an
+image is left out with its whole exchange.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from app.chat.request import Overflow
 from app.conversations.errors import HistoryTooLong, ModelCannotSee
+from app.conversations.store import parts
 from app.conversations.store.images import Attachment
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.truncation import WindowStart
@@ -21,7 +24,7 @@ from app.conversations.summarize import summarize
 from app.conversations.target import GenerationTarget
 from app.provider.card import ModelCard
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.types import ImagePart, Message, Prompt, Size, TextPart
+from app.provider.types import ImagePart, Message, Part, Prompt, Size, TextPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +36,54 @@ class ContextWindow:
     start: WindowStart
 
 
+def whole_prompt(
+    target: GenerationTarget,
+    history: Sequence[HistoryMessage],
+    start: WindowStart,
+    overflow: Overflow,
+) -> Prompt | None:
+    """The prompt of all messages from ``start`` on, which ends with the question.
+
+    It asks for room for the answer if leaving out messages can make room. None: there are too many
+    messages or images, so the window has to be shortened whatever fits. Raises HistoryTooLong or
+    UnsupportedInput if it may not be.
+    """
+    shown = history[start.index :]
+    if overflow == "error":
+        _require_nothing_left_out(target, shown)
+        return build_prompt(target, history, start)
+    if len(shown) == 1:
+        return build_prompt(target, history, start)
+    if len(shown) - 1 > target.max_messages or _count_images(shown) > target.max_images:
+        return None
+    return build_prompt(target, history, start, target.answer_tokens)
+
+
+def prompt_size(refusal: ContextOverflow, prompt: Prompt) -> Size:
+    """The size of a prompt that the engine refused, without the room that it asked for."""
+    room = min(prompt.answer_room, refusal.limit // 4)
+    return Size(refusal.needed - room, refusal.limit)
+
+
 def build_prompt(
-    target: GenerationTarget, history: Sequence[HistoryMessage], start: WindowStart
+    target: GenerationTarget,
+    history: Sequence[HistoryMessage],
+    start: WindowStart,
+    answer_room: int = 0,
 ) -> Prompt:
     """The prompt of the messages from ``start`` on, after the system text and the summary."""
-    parts = [target.system or "", _summary_text(start)]
-    system = "\n\n".join(part for part in parts if part)
+    texts = [target.system or "", _summary_text(start)]
+    system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
     messages += [_message(each) for each in history[start.index :]]
-    return Prompt(tuple(messages), target.sampling, target.owner)
+    return Prompt(tuple(messages), target.sampling, target.owner, answer_room)
 
 
 def _message(message: HistoryMessage) -> Message:
-    """A message with its images before its text; images without content are left out."""
-    shown = [_image_part(image) for image in message.images if image.content]
-    return Message(message.role, (*shown, TextPart(message.text)))
+    """A message with its parts, or its images before its text; images need their content."""
+    images = [_image_part(image) if image.content else None for image in message.images]
+    ordinary: tuple[Part, ...] = (*(parts.IMAGE for _ in images), TextPart(message.text))
+    return Message(message.role, parts.with_images(message.parts or ordinary, iter(images)))
 
 
 def _image_part(image: Attachment) -> ImagePart:
@@ -65,34 +101,22 @@ def _summary_text(start: WindowStart) -> str:
     return f"Summary of the conversation so far:\n{start.summary}" if start.summary else ""
 
 
-async def fit_window(
+async def shorten_window(
     target: GenerationTarget,
     history: Sequence[HistoryMessage],
     overflow: Overflow,
-    whole: ContextWindow,
+    start: WindowStart,
+    size: Size,
 ) -> ContextWindow:
-    """``whole`` if it leaves room for an answer, else a shorter window.
+    """A window that begins later than ``start``, from where the prompt has ``size``.
 
-    ``history`` ends with the question. Raises ContextOverflow, HistoryTooLong or UnsupportedInput
-    if the window is too long and cannot or may not be shortened.
+    ``history`` ends with the question. Raises ContextOverflow if the question alone is too long,
+    UnsupportedInput if the model writes no summary.
     """
-    shown = history[whole.start.index :]
-    if overflow == "error":
-        _require_nothing_left_out(target, shown)
-        return _require_fits(whole)
-    if len(shown) == 1 or _has_room(target, shown, whole.size):
-        return _require_fits(whole)
     if overflow == "summarise":
-        return _require_fits(await _with_summary(target, history, whole))
-    at = await _find_start(target, history, whole.start, whole.size.limit // 2)
+        return _require_fits(await _with_summary(target, history, start, size))
+    at = await _find_start(target, history, start, size.limit // 2)
     return _require_fits(await build_window(target, history, WindowStart(at)))
-
-
-def _has_room(target: GenerationTarget, shown: Sequence[HistoryMessage], size: Size) -> bool:
-    """Whether there is room for an answer, and not too many messages or images."""
-    room = size.limit - min(target.answer_tokens, size.limit // 4)
-    few = len(shown) - 1 <= target.max_messages and _count_images(shown) <= target.max_images
-    return size.tokens <= room and few
 
 
 def _require_nothing_left_out(target: GenerationTarget, shown: Sequence[HistoryMessage]) -> None:
@@ -142,21 +166,20 @@ async def build_window(
 
 
 async def _with_summary(
-    target: GenerationTarget, history: Sequence[HistoryMessage], whole: ContextWindow
+    target: GenerationTarget, history: Sequence[HistoryMessage], start: WindowStart, size: Size
 ) -> ContextWindow:
-    limit = whole.size.limit
-    at = await _find_start(target, history, whole.start, limit // 2 - limit // 8)
-    part = history[whole.start.index : at]
-    goal = replace(whole.size, tokens=limit // 8)
-    summary = await summarize(target, part, whole.start.summary, goal)
+    limit = size.limit
+    at = await _find_start(target, history, start, limit // 2 - limit // 8)
+    part = history[start.index : at]
+    summary = await summarize(target, part, start.summary, Size(limit // 8, limit))
     return await build_window(target, history, WindowStart(at, summary))
 
 
 async def _find_start(
     target: GenerationTarget, history: Sequence[HistoryMessage], shown: WindowStart, goal: int
 ) -> int:
-    """The index of the first question from which the window takes at most ``goal`` tokens."""
-    starts = [at for at in range(shown.index + 1, len(history)) if history[at].role == "user"]
+    """The index of the first exchange from which the window takes at most ``goal`` tokens."""
+    starts = _exchange_starts(history, shown.index + 1)
     most = target.max_messages * 3 // 4
     images = max(target.max_images * 3 // 4, len(history[-1].images))
     low, high = 0, len(starts) - 1
@@ -169,3 +192,18 @@ async def _find_start(
         else:
             low = middle + 1
     return starts[low]
+
+
+def _exchange_starts(history: Sequence[HistoryMessage], first: int) -> list[int]:
+    """Where exchanges begin, from index ``first`` on: at questions.
+
+    Developer messages directly before a question go with it.
+    """
+    starts: list[int] = []
+    for at in range(first, len(history)):
+        if history[at].role == "user":
+            start = at
+            while start > first and history[start - 1].role == "developer":
+                start -= 1
+            starts.append(start)
+    return starts

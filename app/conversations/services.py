@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from app.conversations.heartbeat import Heartbeat
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
 
-StopSignals = dict[str, asyncio.Event]
-"""Answer id → what wakes its turn in this process, so that a stop need not wait a heartbeat."""
-
 
 @dataclass(frozen=True, slots=True)
 class ConversationServices:
-    """Database, models and built-in templates, and the limits of a turn.
+    """Database, models, built-in templates and the heartbeat, and the limits of a turn.
 
     A model is shown ``max_messages`` before the question and ``max_images`` images of a prompt;
     an answer has ``answer_tokens`` unless the request says otherwise.
@@ -24,7 +21,7 @@ class ConversationServices:
     database: Database
     pool: ModelPool
     library: TemplateLibrary
+    heartbeat: Heartbeat
     max_messages: int
     answer_tokens: int
     max_images: int = 8
-    stop_signals: StopSignals = field(default_factory=dict)

@@ -26,8 +26,7 @@ async def stop(services: ConversationServices, owner: str, conversation_id: str)
     answer_id = await services.database.write(turns.request_stop, owner, conversation_id)
     if answer_id is None:
         return StoppedAnswer()
-    if signal := services.stop_signals.get(answer_id):
-        signal.set()
+    services.heartbeat.stop(answer_id)
     deadline = time.monotonic() + WAIT_SECONDS
     while (
         status := await services.database.read(turns.answer_status, conversation_id, answer_id)

@@ -26,7 +26,7 @@ async def summarize(
     """
     summary = before or ""
     sampling = Sampling(temperature=0.0, max_tokens=goal.tokens)
-    rest = "\n".join(f"{message.role}: {message.text}" for message in history)
+    rest = "\n".join(f"{message.role}: {message.transcript}" for message in history)
     while rest:
         piece = rest
         prompt = _build_prompt(target, summary, piece, sampling)

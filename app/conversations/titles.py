@@ -27,7 +27,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
 
     Raises ConversationNotFound, and the errors of a chat request.
     """
-    model, title, text = await services.database.read(_first_messages, owner, conversation_id)
+    model, title, text = await services.database.read(first_messages, owner, conversation_id)
     card = await find_chat_model(services.pool, model)
     messages = (Message.of("system", TASK), Message.of("user", text))
     prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
@@ -37,12 +37,13 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
     return title
 
 
-def _first_messages(
+def first_messages(
     session: Session, owner: str, conversation_id: str
 ) -> tuple[str | None, str, str]:
     """The conversation's model and title, and its first messages."""
     found = conversations.find_owned(session, owner, conversation_id)
-    first = tree.history(session, found.id, found.active_leaf_id)[:2]
+    history = tree.history(session, found.id, found.active_leaf_id)
+    first = [message for message in history if message.is_listed][:2]
     text = "\n\n".join(message.text[:MAX_SHOWN_CHARACTERS] for message in first)
     return found.setup.get("model"), found.title, text
 

@@ -43,7 +43,7 @@ async def _history(
 ) -> list[HistoryMessage]:
     """The messages before the question, with as many images as its own ones leave room for."""
     if not request.conversation_id:
-        return [HistoryMessage("", each.role, each.text) for each in request.history]
+        return [HistoryMessage.of(each) for each in request.history]
     room = max(0, target.max_images - images)
     return await services.database.read(_stored_history, target.owner, request, room)
 

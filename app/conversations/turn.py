@@ -17,9 +17,15 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from app.chat.request import Overflow
-from app.conversations.context_window import ContextWindow, build_prompt, fit_window, require_vision
+from app.conversations.context_window import (
+    build_prompt,
+    prompt_size,
+    require_vision,
+    shorten_window,
+    whole_prompt,
+)
 from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
-from app.conversations.heartbeat import Heartbeat, until_stopped
+from app.conversations.heartbeat import RunningAnswer, until_stopped
 from app.conversations.services import ConversationServices
 from app.conversations.store import tree, truncation, turns
 from app.conversations.store.images import Attachment
@@ -28,8 +34,8 @@ from app.conversations.store.truncation import TruncationKind, WindowStart
 from app.conversations.store.turns import TurnEnding
 from app.conversations.target import GenerationTarget
 from app.errors import AppError
-from app.provider.errors import EngineUnavailable, ProviderError
-from app.provider.types import Delta, End, Event, Progress, SeenImage, Size, Started, Usage
+from app.provider.errors import ContextOverflow, EngineUnavailable, ProviderError
+from app.provider.types import Delta, End, Event, Progress, Prompt, SeenImage, Size, Started, Usage
 from app.storage.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -85,17 +91,18 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The answer; raises the error itself before the turn is stored, TurnFailed afterwards."""
-        heartbeat = Heartbeat(self.services, self.target, lambda: self.text)
+        ids = (self.target.conversation_id, self.target.answer_id)
+        running = RunningAnswer(*ids, lambda: self.text)
         try:
             async with aclosing(self._begin()) as waiting:
                 async for progress in waiting:
                     yield progress
-            answer = until_stopped(self._answer(), heartbeat.stop)
-            async with heartbeat.running(), aclosing(answer) as events:
-                async for event in events:
-                    yield await self._record(event)
+            with self.services.heartbeat.running(running):
+                async with aclosing(until_stopped(self._answer(), running.stop)) as events:
+                    async for event in events:
+                        yield await self._record(event)
             if not self._ended:
-                yield await self._end_stopped(heartbeat.deleted)
+                yield await self._end_stopped(running.deleted)
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(StorageUnavailable):  # the client is gone
                 await self._end(TurnEnding("stopped", self.text))
@@ -109,7 +116,8 @@ class Turn:
     @property
     def text(self) -> str:
         """The answer so far, without text that turned out to be thinking."""
-        return "".join(self._text)[self._retracted :]
+        self._text = ["".join(self._text)]  # so that the next heartbeat joins only what is new
+        return self._text[0][self._retracted :]
 
     # ---------------------------------------------------------------- beginning
 
@@ -142,32 +150,53 @@ class Turn:
     # ---------------------------------------------------------------- the answer
 
     async def _answer(self) -> AsyncGenerator[Event, None]:
-        pool, model = self.target.pool, self.target.model
-        prompt = build_prompt(self.target, self._history, self._start)
-        async with aclosing(pool.measure(model, prompt)) as measured:
-            async for step in measured:
-                if isinstance(step, Size):
-                    whole = ContextWindow(prompt, step, self._start)
-                else:
-                    yield step
-        window = await fit_window(self.target, self._history, self.overflow, whole)
-        await self._record_window(window)
-        async with aclosing(pool.stream(model, window.prompt)) as events:
+        """Submit the whole prompt; if it does not fit, look for a window and submit that."""
+        prompt = whole_prompt(self.target, self._history, self._start, self.overflow)
+        size: Size | None = None
+        try:
+            async with aclosing(self._submit(prompt) if prompt else self._measure()) as events:
+                async for event in events:
+                    if isinstance(event, Size):
+                        size = event
+                    else:
+                        yield event
+        except ContextOverflow as refusal:
+            if prompt is None or not prompt.answer_room:
+                raise
+            size = prompt_size(refusal, prompt)
+        if size:
+            async with aclosing(self._submit(await self._shorten(size))) as answer:
+                async for event in answer:
+                    yield event
+
+    async def _submit(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.target.pool.stream(self.target.model, prompt)) as events:
             async for event in events:
                 yield event
                 if isinstance(event, End):
                     return
         raise EngineUnavailable("The answer broke off.", 1.0)
 
-    async def _record_window(self, window: ContextWindow) -> None:
-        """Record what the window leaves out, for this answer and for later turns."""
-        start, kind = window.start.index, TRUNCATION_KINDS.get(self.overflow)
-        left_out = tuple(message.id for message in self._history[:start])
-        omitted = {kind: left_out} if kind else {}
-        self._context = Context(window.size.tokens, window.size.limit, **omitted)
-        if kind and start > self._start.index:
-            row = (self.target.conversation_id, kind, left_out[-1], window.start.summary)
-            await self._write(truncation.add_truncation, *row)
+    def _measure(self) -> AsyncGenerator[Progress | Size, None]:
+        prompt = build_prompt(self.target, self._history, self._start)
+        return self.target.pool.measure(self.target.model, prompt)
+
+    async def _shorten(self, size: Size) -> Prompt:
+        """The prompt of a shorter window; stores for later turns where the window begins."""
+        given = (self.target, self._history, self.overflow, self._start, size)
+        window = await shorten_window(*given)
+        self._start = window.start
+        self._record_context(window.size)
+        last = self._history[window.start.index - 1].id
+        cut = (TRUNCATION_KINDS[self.overflow], last, window.start.summary)
+        await self._write(truncation.add_truncation, self.target.conversation_id, *cut)
+        return window.prompt
+
+    def _record_context(self, size: Size) -> None:
+        kind = TRUNCATION_KINDS.get(self.overflow)
+        left_out = self._history[: self._start.index]
+        listed = tuple(message.id for message in left_out if message.is_listed)
+        self._context = Context(size.tokens, size.limit, **({kind: listed} if kind else {}))
 
     async def _record(self, event: Event) -> Event:
         match event:
@@ -177,6 +206,7 @@ class Turn:
                 self._retracted = event.retracted
             case Started():
                 self._started = event
+                self._record_context(Size(event.prompt_tokens, event.context_length))
             case End(reason=reason, usage=usage):
                 self._retracted = event.retracted
                 await self._end(TurnEnding("complete", self.text, reason, usage.as_dict()))
@@ -195,7 +225,7 @@ class Turn:
 
     @property
     def context(self) -> Context:
-        """What the model was shown; zeros before the prompt was measured."""
+        """What the model was shown; zeros before the engine has accepted the prompt."""
         return self._context or Context(0, 0)
 
     # ---------------------------------------------------------------- ending

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from app.media.errors import TooManyImages
-from app.media.fetch import Fetcher
 from app.media.header import Header
 from app.media.image_source import Detail, ImageSource, content_of
 from app.media.picture import Picture, inspect
 from app.media.policy import LOW_DETAIL_SIDE, MediaPolicy
 from app.media.process import Decoded, Decoders
+
+if TYPE_CHECKING:
+    from app.media.fetch import Fetcher
 
 
 class Intake:
@@ -20,7 +23,7 @@ class Intake:
 
     def __init__(self, policy: MediaPolicy, fetcher: Fetcher | None = None) -> None:
         self._policy = policy
-        self._fetcher = fetcher or Fetcher(policy)
+        self._fetcher = fetcher
         self._decoders = Decoders(policy)
 
     @property
@@ -48,9 +51,15 @@ class Intake:
                 content_of, source.text, source.mime, self._policy
             )
             return await self.take_bytes(content, mime, source.detail)
-        fetched = await self._fetcher.fetch(source.url or "")
+        fetched = await self._urls().fetch(source.url or "")
         inspect(fetched.content, fetched.mime, self._policy)
         return await self.take_bytes(fetched.content, source.mime, source.detail)
+
+    def _urls(self) -> Fetcher:
+        from app.media.fetch import Fetcher  # noqa: PLC0415 — most servers take no URLs
+
+        self._fetcher = self._fetcher or Fetcher(self._policy)
+        return self._fetcher
 
     async def take_bytes(
         self, content: bytes, mime: str | None = None, detail: Detail = "auto"

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from app.dependencies import Pool, Store
 from app.provider.pool.eviction import LedgerEntry
-from app.provider.runtime.metrics import ModelMetrics
+from app.provider.runtime.metrics import MetricValues
 from app.provider.runtime.status import HostStatus
 
 router = APIRouter(include_in_schema=False)
@@ -30,21 +30,24 @@ async def health(pool: Pool, database: Store) -> JSONResponse:
     """
     problem = await database.problem()
     await pool.rescan_defaults()
-    ledger, metrics = await pool.measured(), pool.metrics()
+    loaded = await pool.measured()
     well = pool.is_healthy() and not problem
     body = {
         "status": "ok" if well else "unhealthy",
         "database": problem or "ok",
         "models": {
-            model: _shown(status, metrics.get(model) or ModelMetrics(), ledger.get(model))
-            for model, status in (pool.broken_defaults() | pool.health()).items()
+            model: _shown(status, loaded.metrics.get(model), loaded.ledger.get(model))
+            for model, status in {**pool.broken_defaults(), **loaded.statuses}.items()
         },
     }
     return JSONResponse(body, 200 if well else 503)
 
 
-def _shown(status: HostStatus, metrics: ModelMetrics, entry: LedgerEntry | None) -> dict[str, Any]:
+def _shown(
+    status: HostStatus, metrics: MetricValues | None, entry: LedgerEntry | None
+) -> dict[str, Any]:
     """Status and recent figures; None where there is nothing to tell yet."""
+    metrics = metrics or MetricValues()
     shown = asdict(status)
     del shown["pid"]  # anybody may ask; process numbers are for the one who runs the server
     return shown | {

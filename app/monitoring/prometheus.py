@@ -20,20 +20,14 @@ from prometheus_client.metrics_core import (
 )
 
 from app.monitoring.snapshot import MetricsSnapshot
-from app.provider.errors import (
-    ContextOverflow,
-    EngineBusy,
-    EngineUnavailable,
-    ModelNotLoadable,
-    UnsupportedInput,
-)
-from app.provider.runtime.metrics import Error, ModelMetrics, Outcome
+from app.provider import errors
+from app.provider.runtime.metrics import MetricValues, Outcome
 from app.provider.runtime.status import HostStatus, State
 from app.web.error_codes import kind_of
 
 MODEL = ("model",)
 
-COUNTERS: dict[str, tuple[str, Callable[[ModelMetrics], float]]] = {
+COUNTERS: dict[str, tuple[str, Callable[[MetricValues], float]]] = {
     "sllm_prompt_tokens": ("Tokens of accepted prompts.", lambda it: it.prompt_tokens),
     "sllm_cached_tokens": (
         "Tokens of accepted prompts that did not have to be computed.",
@@ -61,12 +55,12 @@ GAUGES: dict[str, tuple[str, Callable[[HostStatus], float]]] = {
     "sllm_engine_threads": ("CPU threads that the engine may use.", lambda it: it.threads),
 }
 
-ENDS: tuple[tuple[Outcome, Error], ...] = (
-    ("stop", None),
-    ("length", None),
-    ("cancelled", None),
-    *(("refused", error) for error in (ContextOverflow, EngineBusy, UnsupportedInput)),
-    *(("failed", error) for error in (EngineUnavailable, ModelNotLoadable)),
+ENDS: tuple[tuple[Outcome, str], ...] = (
+    ("stop", ""),
+    ("length", ""),
+    ("cancelled", ""),
+    *(("refused", error) for error in ("ContextOverflow", "EngineBusy", "UnsupportedInput")),
+    *(("failed", error) for error in ("EngineUnavailable", "ModelNotLoadable")),
 )
 """Exported from the start, at 0: a counter that appears with a 1 hides its first increase."""
 
@@ -99,24 +93,28 @@ class _Collected:
 def _requests(snapshot: MetricsSnapshot) -> Metric:
     text = "Requests that ended, by how; code says which error refused them or made them fail."
     family = CounterMetricFamily("sllm_requests", text, labels=("model", "outcome", "code"))
-    for model, metrics in snapshot.metrics.items():
+    for model, metrics in snapshot.models.metrics.items():
         for (outcome, code), count in _by_code(metrics).items():
             family.add_metric((model, outcome, code), count)
     return family
 
 
-def _by_code(metrics: ModelMetrics) -> Counter[tuple[str, str]]:
+def _by_code(metrics: MetricValues) -> Counter[tuple[str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     for outcome, error in dict.fromkeys((*ENDS, *metrics.requests)):
-        code = kind_of(error).code if error else ""
-        counts[outcome, code] += metrics.requests[outcome, error]
+        counts[outcome, _code(error)] += metrics.requests.get((outcome, error), 0)
     return counts
+
+
+def _code(error: str) -> str:
+    """The code of an error of that class, as responses state it; a bug's is that of a 500."""
+    return kind_of(getattr(errors, error, Exception)).code if error else ""
 
 
 def _counted(snapshot: MetricsSnapshot) -> Iterator[Metric]:
     for name, (text, value) in COUNTERS.items():
         family = CounterMetricFamily(name, text, labels=MODEL)
-        for model, metrics in snapshot.metrics.items():
+        for model, metrics in snapshot.models.metrics.items():
             family.add_metric((model,), value(metrics))
         yield family
 
@@ -124,10 +122,9 @@ def _counted(snapshot: MetricsSnapshot) -> Iterator[Metric]:
 def _first_token(snapshot: MetricsSnapshot) -> Metric:
     text = "Time from a request to the first text of its answer; loading and waiting count."
     family = HistogramMetricFamily("sllm_time_to_first_token_seconds", text, labels=MODEL)
-    for model, metrics in snapshot.metrics.items():
-        waits = metrics.first_token_seconds
-        buckets = [(_bound(bound), count) for bound, count in waits.cumulative()]
-        family.add_metric((model,), buckets, waits.sum)
+    for model, metrics in snapshot.models.metrics.items():
+        buckets = [(_bound(bound), count) for bound, count in metrics.first_token_buckets]
+        family.add_metric((model,), buckets, metrics.first_token_seconds)
     return family
 
 
@@ -138,7 +135,7 @@ def _bound(seconds: float) -> str:
 def _loads(snapshot: MetricsSnapshot) -> Metric:
     text = "Loads of the model, and how long they took."
     family = SummaryMetricFamily("sllm_model_load_seconds", text, labels=MODEL)
-    for model, metrics in snapshot.metrics.items():
+    for model, metrics in snapshot.models.metrics.items():
         family.add_metric((model,), metrics.loads, metrics.load_seconds)
     return family
 
@@ -146,8 +143,8 @@ def _loads(snapshot: MetricsSnapshot) -> Metric:
 def _states(snapshot: MetricsSnapshot) -> Metric:
     text = "1 for the state that the model is in, 0 for the others."
     family = GaugeMetricFamily("sllm_model_state", text, labels=("model", "state"))
-    for model in snapshot.metrics:
-        status = snapshot.statuses.get(model)
+    for model in snapshot.models.metrics:
+        status = snapshot.models.statuses.get(model)
         now = status.state if status else "unloaded"
         for state in get_args(State):
             family.add_metric((model, state), state == now)
@@ -157,13 +154,13 @@ def _states(snapshot: MetricsSnapshot) -> Metric:
 def _engines(snapshot: MetricsSnapshot) -> Iterator[Metric]:
     for name, (text, value) in GAUGES.items():
         family = GaugeMetricFamily(name, text, labels=MODEL)
-        for model, status in snapshot.statuses.items():
+        for model, status in snapshot.models.statuses.items():
             family.add_metric((model,), value(status))
         yield family
 
 
 def _memory(snapshot: MetricsSnapshot) -> Iterator[Metric]:
-    ledger = snapshot.ledger.items()
+    ledger = snapshot.models.ledger.items()
     held = {model: entry.measured for model, entry in ledger if entry.measured}
     ram = {model: entry.predicted for model, entry in ledger}
     gpu = {model: entry.placement.gpu_bytes for model, entry in ledger}

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
-from app.provider.pool.eviction import LedgerEntry
+from app.provider.pool.model_host import HostSnapshot
 from app.provider.pool.pool import ModelPool
-from app.provider.runtime.metrics import ModelMetrics
-from app.provider.runtime.status import HostStatus
 from app.storage.database import Database
 from app.web.request_log import Traffic
 
@@ -31,14 +28,10 @@ class ProcessMetrics:
 class MetricsSnapshot:
     """Everything that is exported, at one moment.
 
-    ``metrics`` has every model that was asked for, ``statuses`` those that have an engine now;
-    ``ledger`` is what was set aside for each, and what it holds now. ``lag`` is the time in
-    seconds that a task waited for its turn on the event loop.
+    ``lag`` is the time in seconds that a task waited for its turn on the event loop.
     """
 
-    metrics: Mapping[str, ModelMetrics]
-    statuses: Mapping[str, HostStatus]
-    ledger: Mapping[str, LedgerEntry]
+    models: HostSnapshot
     traffic: Traffic
     database_up: bool
     lag: float
@@ -51,9 +44,7 @@ async def read(pool: ModelPool, database: Database, traffic: Traffic) -> Metrics
         lag=await _lag(),
         database_up=not await database.problem(),
         process=await asyncio.to_thread(_own),
-        ledger=await pool.measured(),
-        metrics=pool.metrics(),
-        statuses=pool.health(),
+        models=await pool.measured(),
         traffic=traffic,
     )
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.provider.types import ModelRef
+
 Task = Literal["chat", "embedding", "vision"]
 
 
@@ -85,6 +87,11 @@ class ModelCard:
     stamp: str = ""
     found_in: Path = Path()
     problem: str | None = None
+
+    @property
+    def ref(self) -> ModelRef:
+        """What names this model, in this state of its files, to the owner of loaded models."""
+        return ModelRef(self.id, self.stamp)
 
     @property
     def kind(self) -> Task:

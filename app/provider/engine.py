@@ -59,7 +59,8 @@ class EngineLimits:
     answer (0: the model's own, as far as ``kv_cache_bytes`` reach); ``default_max_tokens`` bounds
     an answer whose request names no limit; ``threads`` CPU threads; ``gpu_layers`` layers go to
     the GPU (-1: all). ``kv_cache_bytes`` hold keys and values of running and recent
-    conversations, ``prefix_cache_bytes`` of RAM those that had to leave. An image becomes at most
+    conversations (0: a share of the memory, known before the engine is built),
+    ``prefix_cache_bytes`` of RAM those that had to leave. An image becomes at most
     ``image_tokens`` of the prompt (0: the model's own bound); ``vision_cache_bytes`` of RAM hold
     image features. ``onnx_providers`` are onnxruntime's execution providers, the first that works
     is taken. ``torch_dtype`` is the type that PyTorch computes in: float32, bfloat16, float16, or

@@ -12,7 +12,8 @@ class Need:
     ``runtime`` is the process itself with its libraries, ``compute`` scratch memory of a step.
     ``prefix_cache`` fills only as conversations leave the ``kv`` memory; all else is taken when
     the model is loaded, except ``kv`` that grows with its conversations (``kv_grows``).
-    ``layers`` is how many layers can go to a GPU one by one (0: none).
+    ``layers`` is how many layers can go to a GPU one by one (0: none). ``kv_layout`` says in words
+    how the ``kv`` memory is divided, where there is a choice.
     """
 
     runtime: int
@@ -23,6 +24,7 @@ class Need:
     vision: int = 0
     kv_grows: bool = False
     layers: int = 0
+    kv_layout: str = ""
 
     @property
     def total(self) -> int:

@@ -26,7 +26,7 @@ from app.storage.failures import first_line
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in ``migrations/versions``; a start need not load them."""
 
 ADVISORY_LOCK_KEY = 0x534C4C4D

@@ -55,6 +55,7 @@ class Conversation(Table):
 class Message(Table):
     """One message. A foreign key ensures that its parent is in the same conversation.
 
+    Roles are those of ``provider.types``; ``MessageExtra`` has the parts that are no text.
     ``content`` is the text; ``prompt`` is what the model reads instead, if a template changed it.
     An answer in progress holds a lease, which its server renews every second; if the lease has
     expired, that server died. ``stopping`` asks the server to end the answer.
@@ -71,8 +72,8 @@ class Message(Table):
             "one_turn",
             "conversation_id",
             unique=True,
+            # In PostgreSQL too (migrations make the tables): to say it here would load its dialect.
             sqlite_where=text("status = 'generating'"),
-            postgresql_where=text("status = 'generating'"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -94,6 +95,29 @@ class Message(Table):
     finished_at: Mapped[int | None] = mapped_column(BigInteger)
     lease_until: Mapped[int | None] = mapped_column(BigInteger)
     stopping: Mapped[bool] = mapped_column(default=False)
+
+
+class MessageExtra(Table):
+    """What some messages have beside their text; ordinary questions and answers have no such row.
+
+    ``listed`` is False for tool calls, tool results and developer messages, which are stored like
+    other messages but belong to no exchange of question and answer. Parents are always listed;
+    ``previous_id`` is the message before this one if that is an unlisted one. ``parts`` are the
+    parts of the message in their order (``store/parts.py``), None if it is images and one text.
+    """
+
+    __tablename__ = "message_extras"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["conversation_id", "message_id"], ["messages.conversation_id", "messages.id"]
+        ),
+    )
+
+    conversation_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    message_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    listed: Mapped[bool]
+    previous_id: Mapped[str | None] = mapped_column(Text)
+    parts: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class IndexBacklog(Table):

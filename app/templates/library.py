@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.errors import InvalidRequest, pointer
 from app.templates.errors import TemplateNotFound
-from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
+
+if TYPE_CHECKING:
+    from app.templates.rendering import CompiledTemplate
 
 
 class BrokenTemplate(Exception):
@@ -48,6 +50,8 @@ def load(folder: Path, parse: Parse) -> TemplateLibrary:
 
 def read(path: Path, parse: Parse) -> CompiledTemplate:
     """Read one file; raises BrokenTemplate."""
+    from app.templates.rendering import compile_template  # noqa: PLC0415 — Jinja, with templates
+
     data = _parse_json(path, _read_text(path))
     try:
         template = parse(data)

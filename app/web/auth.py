@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -61,13 +61,13 @@ class Guard:
         settings: Settings,
         errors: ErrorRenderers,
         public: Collection[str],
-        streams: Collection[re.Pattern[str]] = (),
+        is_stream: Callable[[str], bool],
     ) -> None:
         self.app = app
         self._settings = settings
         self._errors = errors
         self._public = frozenset(public)
-        self._streams = tuple(streams)
+        self._is_stream = is_stream
         self._admins = tuple(key.encode() for key in settings.admin_api_keys)
         self._keys = tuple(key.encode() for key in settings.api_keys)
         self._origins = frozenset(settings.cors_origins)
@@ -95,9 +95,6 @@ class Guard:
         scope["state"]["admin"] = not self._admins or _known(key, self._admins)
         open_to_all = not self._keys or self._is_public(scope["path"])
         scope["state"]["owner"] = LOCAL if open_to_all else self._owner(key)
-
-    def _is_stream(self, path: str) -> bool:
-        return any(stream.match(path) for stream in self._streams)
 
     def _is_public(self, path: str) -> bool:
         return path in self._public or path.startswith(WELL_KNOWN)

@@ -28,7 +28,7 @@ class BodyLimit:
         """Refuse by Content-Length at once, otherwise as soon as too much has come in."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        large = scope["path"] in self._bounds.large
+        large = self._bounds.is_large(scope["path"])
         limit = self._bounds.large_limit if large else self._bounds.limit
         setting = "MAX_VISION_REQUEST_BYTES" if large else "MAX_REQUEST_BYTES"
         declared = Headers(scope=scope).get("content-length", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from typing import NamedTuple
 
 SPARE_DESCRIPTORS = 64
@@ -22,11 +23,11 @@ class BodyPace(NamedTuple):
 
 
 class BodyBounds(NamedTuple):
-    """Bytes of a body: at most ``limit``, or ``large_limit`` on the paths ``large``."""
+    """Bytes of a body: at most ``limit``, or ``large_limit`` on the paths that are ``is_large``."""
 
     limit: int
     large_limit: int
-    large: frozenset[str]
+    is_large: Callable[[str], bool]
     pace: BodyPace
 
 

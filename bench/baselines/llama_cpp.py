@@ -1,5 +1,7 @@
 """The baseline: llama.cpp's own batch loop in a bare process. No HTTP, no text, greedy.
 
+The lanes share one unified memory, or each has a KV stream of its own (``--kv-streams``).
+
 Reads ``{"texts": […], "max_tokens": n, "lanes": n}`` per line and answers
 ``{"tokens": n, "seconds": s}``.
 """
@@ -32,10 +34,10 @@ class Sequence:
 class RawLoop:
     """A model, a context and one reusable batch."""
 
-    def __init__(self, model: str, threads: int, lanes: int, context: int) -> None:
+    def __init__(self, model: str, params: Any) -> None:
         self._model = lc.llama_model_load_from_file(model.encode(), lc.llama_model_default_params())
         self._vocab = lc.llama_model_get_vocab(self._model)
-        self._ctx = lc.llama_init_from_model(self._model, _context(threads, lanes, context))
+        self._ctx = lc.llama_init_from_model(self._model, params)
         self._memory = lc.llama_get_memory(self._ctx)
         self._batch = lc.llama_batch_init(N_BATCH, 0, 1)
         self._greedy = lc.llama_sampler_init_greedy()
@@ -95,13 +97,13 @@ class RawLoop:
         return list(buffer[:count])
 
 
-def _context(threads: int, lanes: int, context: int) -> Any:
+def _context(options: argparse.Namespace) -> Any:
     params = lc.llama_context_default_params()
-    params.n_ctx = context
+    params.n_ctx = options.context
     params.n_batch = N_BATCH
-    params.n_seq_max = lanes
-    params.n_threads = params.n_threads_batch = threads
-    params.kv_unified = True
+    params.n_seq_max = options.lanes
+    params.n_threads = params.n_threads_batch = options.threads
+    params.kv_unified = not options.kv_streams
     params.no_perf = True
     return params
 
@@ -116,10 +118,11 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--lanes", type=int, default=LANES)
-    parser.add_argument("--context", type=int, default=16_384)
+    parser.add_argument("--context", type=int, default=16_384, help="cells of all lanes together")
+    parser.add_argument("--kv-streams", action="store_true", help="each lane has its own cells")
     options = parser.parse_args()
     lc.llama_log_set(SILENT, ctypes.c_void_p(0))
-    serve(RawLoop(options.model, options.threads, options.lanes, options.context).run)
+    serve(RawLoop(options.model, _context(options)).run)
 
 
 if __name__ == "__main__":

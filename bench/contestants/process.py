@@ -32,7 +32,8 @@ def running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The process, from its first 200 on ``health`` to the end of the block.
 
-    It runs in an empty folder, so that no ``.env`` and no ``models/`` of the user counts.
+    It runs in an empty folder, so that no ``.env`` and no ``models/`` of the user counts, and
+    imports this checkout unless ``env`` says otherwise.
     """
     env = {**os.environ, "PYTHONPATH": str(ROOT), **env}
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as log:

@@ -8,26 +8,38 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from app.provider.engines.gguf import format as gguf_format
 from bench.contestants import process
 from bench.contestants.client import Client, Dialect
+from bench.contestants.process import ROOT
 from bench.inputs.prompts import Messages
 
 OURS, LLAMA_SERVER, PACKAGED = "ours", "llama-server", "llama_cpp.server"
 MLX_SERVER, MLX_VLM_SERVER = "mlx_lm.server", "mlx_vlm.server"
 RAW, GENERATOR, MLX_LOOP = "raw loop", "Generator", "BatchGenerator"
 """Libraries driven directly: llama.cpp, onnxruntime-genai, mlx-lm."""
+RAW_STREAMS = "raw loop, KV streams"
+"""llama.cpp again, with a KV stream per sequence; ``raw loop`` has unified memory."""
 STORED = "ours, stored"
 """Our server again, storing the conversations; clients then send the new message only."""
+DEFAULTS = "ours, defaults"
+"""Our server again, with only the model, the port and the threads set."""
+BEFORE = "ours, before"
+"""The server of another checkout, with the settings of ours."""
 STORE, SQLITE = "store functions", "raw sqlite3"
 """What is below our routes for conversations, and what is below that."""
 MLX_VLM_NEEDS = ("mlx_vlm", "mlx_audio", "cryptography", "fastapi", "uvicorn")
 """What mlx-vlm's server imports."""
 SLOTS = 8
 CONTEXT = 8192
-"""Tokens that one conversation may have, on every server."""
+"""Tokens that one conversation may have on every server, where the model has as many."""
+IDLE_CACHE_MB = 1024
+"""For conversations that have left the KV cache, on our server and on llama-server."""
+MEBI = 2**20
 
 
 @dataclass(frozen=True)
@@ -49,9 +61,12 @@ class Server:
             yield Client(port, self.dialect)
 
 
-def available() -> dict[str, Server]:
-    """The servers that can be started here, by name."""
+def available(before: Path | None = None) -> dict[str, Server]:
+    """The servers that can be started here, by name; ``before`` is another checkout of ours."""
     servers = {OURS: _ours(OURS, _own(2)), STORED: _ours(STORED, _own(4))}
+    servers[DEFAULTS] = Server(DEFAULTS, lambda *_: own_command(), _own_defaults, _own(2))
+    if before:
+        servers[BEFORE] = _ours(BEFORE, _own(2), before)
     if binary := os.environ.get("LLAMA_SERVER"):
         servers[LLAMA_SERVER] = _llama_server(str(Path(binary).resolve()))
     if importlib.util.find_spec("sse_starlette"):
@@ -64,10 +79,10 @@ def available() -> dict[str, Server]:
     return servers
 
 
-def own_settings(port: int, **more: str) -> dict[str, str]:
-    """Environment of our server on loopback, whatever ``.env`` says."""
+def own_settings(port: int, root: Path = ROOT, /, **more: str) -> dict[str, str]:
+    """Environment of the server of a checkout on loopback, whatever ``.env`` says."""
     own = {"HOST": "127.0.0.1", "PORT": str(port), "API_KEYS": "", "LOG_LEVEL": "WARNING"}
-    return own | {"DATABASE_URL": ""} | more
+    return own | {"DATABASE_URL": "", "PYTHONPATH": str(root)} | more
 
 
 def own_command() -> list[str]:
@@ -81,20 +96,55 @@ def speaking_to(model: str) -> Dialect:
     return replace(dialect, body=lambda *asked: dialect.body(*asked) | {"model": model})
 
 
-def _ours(name: str, dialect: Dialect) -> Server:
+@dataclass(frozen=True)
+class KvSize:
+    """Tokens of one conversation, and bytes of the keys and values of a token (0: unknown)."""
+
+    context: int
+    token_bytes: int
+
+    @property
+    def megabytes(self) -> int:
+        """MiB for a whole context in every slot."""
+        return -(-SLOTS * self.context * self.token_bytes // MEBI)
+
+
+@lru_cache
+def kv_size(model: Path) -> KvSize:
+    """What every server gets for a GGUF; for other models engines have their own rules."""
+    card = gguf_format.read(model) if model.is_file() else None
+    if card is None:
+        return KvSize(CONTEXT, 0)
+    context = min(CONTEXT, card.context_length or CONTEXT)
+    return KvSize(context, 2 * card.shape.kv_numbers)  # float16
+
+
+def _ours(name: str, dialect: Dialect, root: Path = ROOT) -> Server:
     def env(model: Path, port: int, threads: int) -> dict[str, str]:
-        settings = {"SLLM_MODEL_PATH": str(model), "ENGINE_THREADS": str(threads)}
-        settings |= {"CONTEXT_LENGTH": str(CONTEXT), "ENGINE_SLOTS": str(SLOTS)}
-        return own_settings(port, **settings)
+        size = kv_size(model)
+        settings = {"CONTEXT_LENGTH": str(size.context), "ENGINE_SLOTS": str(SLOTS)}
+        if size.megabytes:
+            settings |= {"KV_CACHE_MB": str(size.megabytes), "PREFIX_CACHE_MB": str(IDLE_CACHE_MB)}
+        return own_settings(port, root, **_own_model(model, threads), **settings)
 
     return Server(name, lambda *_: own_command(), env, dialect)
 
 
+def _own_defaults(model: Path, port: int, threads: int) -> dict[str, str]:
+    return own_settings(port, **_own_model(model, threads))
+
+
+def _own_model(model: Path, threads: int) -> dict[str, str]:
+    return {"SLLM_MODEL_PATH": str(model), "ENGINE_THREADS": str(threads)}
+
+
 def _llama_server(binary: str) -> Server:
+    """With ``-np`` it has a KV stream per slot, which is its faster way."""
+
     def command(model: Path, port: int, threads: int) -> list[str]:
         where = ["--host", "127.0.0.1", "--port", str(port), "--no-webui"]
-        size = ["-np", str(SLOTS), "-c", str(SLOTS * CONTEXT), "-t", str(threads)]
-        return [binary, "-m", str(model), *where, *size]
+        size = ["-np", str(SLOTS), "-c", str(SLOTS * kv_size(model).context), "-t", str(threads)]
+        return [binary, "-m", str(model), *where, *size, "--cache-ram", str(IDLE_CACHE_MB)]
 
     return Server(LLAMA_SERVER, command, lambda *_: {}, _openai())
 

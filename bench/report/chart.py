@@ -9,7 +9,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures import CONTESTANTS, FIGURES, GOALS
+from bench.report.figures import CONTESTANTS, FIGURES
+from bench.report.goals import GOALS
 from bench.report.report import Report, number
 from bench.report.samples import Sample, Summary, summary
 
@@ -18,8 +19,11 @@ COLOURS = dict(
         CONTESTANTS,
         (
             "#1f6feb",
+            "#b6bec9",
+            "#79a9f2",
             "#54aeff",
             "#1a7f37",
+            "#57606a",
             "#57606a",
             "#57606a",
             "#57606a",

@@ -1,12 +1,12 @@
-"""What each figure is called and which of them were promised: data for the report."""
+"""What each figure is called: data for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from bench.contestants.servers import (
+    BEFORE,
+    DEFAULTS,
     GENERATOR,
     LLAMA_SERVER,
     MLX_LOOP,
@@ -15,11 +15,11 @@ from bench.contestants.servers import (
     OURS,
     PACKAGED,
     RAW,
+    RAW_STREAMS,
     SQLITE,
     STORE,
     STORED,
 )
-from bench.report.samples import Sample, Summary, ratio, summary
 from bench.workloads.startup import BARE
 
 
@@ -36,45 +36,15 @@ class Figure:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
-@dataclass(frozen=True)
-class Goal:
-    """Ours must be at least or at most ``limit``; with a peer: ``limit`` times the peer's.
-
-    Another contestant than ours is one of our parts, or ours used in another way.
-    """
-
-    figure: str
-    relation: Literal["≥", "≤"]
-    limit: float
-    peer: str | None = None
-    contestant: str = OURS
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A goal beside what was measured: None where a part of it was not measured."""
-
-    goal: Goal
-    ours: Summary | None
-    peer: Summary | None
-    reached: Summary | None
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the median reaches the goal."""
-        if self.reached is None:
-            return None
-        if self.goal.relation == "≥":
-            return self.reached.median >= self.goal.limit
-        return self.reached.median <= self.goal.limit
-
-
 CONTESTANTS = (
     OURS,
+    BEFORE,
+    DEFAULTS,
     STORED,
     STORE,
     SQLITE,
     RAW,
+    RAW_STREAMS,
     GENERATOR,
     MLX_LOOP,
     LLAMA_SERVER,
@@ -157,23 +127,23 @@ VISION_FIGURES = {
     for part, (words, unit) in VISION_PARTS.items()
 }
 
-FIGURES = {
+CHAT_FIGURES = {
     "streams.1": Figure("1 stream", "tok/s"),
     "streams.8": Figure("8 streams, total", "tok/s"),
-    "starter.8": Figure("starter model, 8 streams, total", "tok/s"),
+    "streams.8.idle": Figure("8 streams beside 8 idle conversations, total", "tok/s"),
     "prefix.ratio": Figure("shared system prompt: first token of 2nd…8th ÷ 1st", ""),
     "prefix.worst": Figure("… the slowest ÷ 1st", ""),
     "prefix.together": Figure("… 2nd…8th sent at the same moment ÷ 1st", ""),
     "prefix.first": Figure("… first token of the 1st", "ms"),
     "prefix.next": Figure("… first token of the 2nd…8th", "ms"),
-    "turns.7.ratio": Figure("turn 20 among 7 others: first token ÷ cold", ""),
+    "turns.7.ratio": Figure("last turn among 7 others: first token ÷ cold", ""),
     "turns.7.worst": Figure("… the slowest ÷ cold", ""),
     "turns.7.cold": Figure("… first token cold", "ms"),
-    "turns.7.last": Figure("… first token of turn 20", "ms"),
-    "turns.15.ratio": Figure("turn 20 among 15 others: first token ÷ cold", ""),
+    "turns.7.last": Figure("… first token of the last turn", "ms"),
+    "turns.15.ratio": Figure("last turn among 15 others: first token ÷ cold", ""),
     "turns.15.worst": Figure("… the slowest ÷ cold", ""),
     "turns.15.cold": Figure("… first token cold", "ms"),
-    "turns.15.last": Figure("… first token of turn 20", "ms"),
+    "turns.15.last": Figure("… first token of the last turn", "ms"),
     "gap.ratio": Figure(
         "long prompt comes in: worst gap of a running stream ÷ its median before", ""
     ),
@@ -181,7 +151,30 @@ FIGURES = {
     "gap.own": Figure("… worst gap ÷ the median of all its gaps", ""),
     "gap.median": Figure("… median gap before", "ms"),
     "gap.worst": Figure("… worst gap meanwhile", "ms"),
+    "gap.long": Figure("… first token of the long prompt meanwhile", "s"),
     "gap.alone": Figure("… first token of the long prompt alone", "s"),
+    "cached.0": Figure("the same prompt again, at once: first token", "ms"),
+    "cached.4": Figure("… after 4 s of silence: first token", "ms"),
+}
+"""Of the generated model, and under other names of others that converse."""
+
+SMOLLM2_FIGURES = {
+    f"smollm2.{name}": Figure(f"SmolLM2: {figure.title}", figure.unit)
+    for name, figure in CHAT_FIGURES.items()
+}
+
+STARTER_FIGURES = {
+    f"starter.{name}": Figure(f"starter model: {figure.title}", figure.unit)
+    for name, figure in CHAT_FIGURES.items()
+    if name.startswith("cached.")
+}
+
+FIGURES = {
+    **CHAT_FIGURES,
+    **SMOLLM2_FIGURES,
+    "starter.1": Figure("starter model, 1 client", "tok/s"),
+    "starter.8": Figure("starter model, 8 clients, total", "tok/s"),
+    **STARTER_FIGURES,
     "startup.seconds": Figure("API process, start to healthy", "s"),
     "startup.memory": Figure("API process, resident before any model", "MiB"),
     "echo.p50": Figure("echo, v1 chat, 1 client, median", "ms"),
@@ -190,81 +183,13 @@ FIGURES = {
     "echo.start.more": Figure("echo, stored v4 chat that starts one: more than v1", "ms"),
     "echo.next": Figure("echo, stored v4 chat that goes on with one, median", "ms"),
     "echo.next.more": Figure("echo, stored v4 chat that goes on with one: more than v1", "ms"),
+    "echo.stored.p99": Figure("echo, stored v4 chat, p99", "ms"),
+    "running.share": Figure("1,000 stored answers run: time in write transactions", "%"),
+    "running.count": Figure("… stored answers that run to the end", ""),
+    "running.p50": Figure("… a new turn begins, p50", "ms"),
+    "running.p99": Figure("… a new turn begins, p99", "ms"),
     **STORE_FIGURES,
     **ENGINE_FIGURES,
     **SWITCH_FIGURES,
     **VISION_FIGURES,
 }
-
-
-def _stored(task: str, milliseconds: float, *contestants: str) -> Iterator[Goal]:
-    for who in contestants:
-        yield Goal(f"store.large.{task}.p99", "≤", milliseconds, contestant=who)
-        yield Goal(f"store.grown.{task}.p50", "≤", 2.0, contestant=who)
-
-
-def _engines() -> Iterator[Goal]:
-    yield Goal("engines.gguf.shape.1", "≥", 0.97, RAW)
-    yield Goal("engines.gguf.shape.8", "≥", 0.97, RAW)
-    for model in ("starter", "shape"):
-        for streams in (1, 8):
-            yield Goal(f"engines.gguf.{model}.{streams}", "≥", 1.0, LLAMA_SERVER)
-        yield Goal(f"engines.onnx.{model}.1", "≥", 1.3, GENERATOR)
-        yield Goal(f"engines.onnx.{model}.8", "≥", 2.5, GENERATOR)
-        for streams in (1, 8):
-            yield Goal(f"engines.mlx.{model}.{streams}", "≥", 0.95, MLX_LOOP)
-            yield Goal(f"engines.mlx.{model}.{streams}", "≥", 1.0, MLX_SERVER)
-
-
-def _vision() -> Iterator[Goal]:
-    for engine, (_, peer) in VISION_ENGINES.items():
-        if peer:
-            yield Goal(f"vision.{engine}.ratio", "≤", 0.2)
-            for part in ("encode", "first", "follow", "again", "gap"):
-                yield Goal(f"vision.{engine}.{part}", "≤", 1.0, peer)
-        yield Goal(f"vision.{engine}.right", "≥", 95.0)
-
-
-GOALS = (
-    Goal("streams.1", "≥", 0.97, RAW),
-    Goal("streams.8", "≥", 0.97, RAW),
-    Goal("streams.8", "≥", 1.0, LLAMA_SERVER),
-    Goal("streams.8", "≥", 3.0, PACKAGED),
-    Goal("starter.8", "≥", 1.0, LLAMA_SERVER),
-    Goal("prefix.ratio", "≤", 0.05),
-    Goal("prefix.ratio", "≤", 1.0, LLAMA_SERVER),
-    Goal("turns.7.ratio", "≤", 0.15),
-    Goal("turns.7.ratio", "≤", 0.15, contestant=STORED),
-    Goal("turns.7.ratio", "≤", 1.0, LLAMA_SERVER),
-    Goal("turns.15.ratio", "≤", 0.15),
-    Goal("turns.15.ratio", "≤", 0.15, contestant=STORED),
-    Goal("turns.15.ratio", "≤", 1.0, LLAMA_SERVER),
-    Goal("gap.ratio", "≤", 6.0),
-    Goal("gap.own", "≤", 6.0),
-    Goal("gap.prefill", "≤", 1.5),
-    Goal("startup.seconds", "≤", 1.5, BARE),
-    Goal("startup.memory", "≤", 120.0),
-    Goal("echo.p50", "≤", 3.0),
-    Goal("echo.rate", "≥", 1500.0),
-    Goal("echo.start.more", "≤", 5.0),
-    Goal("echo.next.more", "≤", 5.0),
-    *_stored("list", 10.0, OURS, STORE),
-    *_stored("open", 10.0, OURS, STORE),
-    *_stored("search", 50.0, OURS, STORE),
-    *_stored("message", 10.0, STORE),
-    *_stored("turn", 10.0, STORE),
-    *_engines(),
-    Goal("switch.ratio", "≤", 1.1),
-    Goal("switch.loads", "≤", 0.0),
-    Goal("switch.used", "≤", 1.0),
-    *_vision(),
-)
-
-
-def judge(goal: Goal, samples: list[Sample]) -> Verdict:
-    """Hold the goal against the measured numbers."""
-    ours = summary(samples, goal.figure, goal.contestant)
-    if goal.peer is None:
-        return Verdict(goal, ours, None, ours)
-    peer = summary(samples, goal.figure, goal.peer)
-    return Verdict(goal, ours, peer, ratio(samples, goal.figure, goal.contestant, goal.peer))

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.contestants.servers import OURS
-from bench.report.figures import CONTESTANTS, FIGURES, GOALS, Goal, Verdict, judge
+from bench.report.figures import CONTESTANTS, FIGURES
+from bench.report.goals import GOALS, Goal, Verdict, judge
 from bench.report.samples import Sample, Summary, summary
 
 MARKS = {True: "yes", False: "**no**", None: "not measured"}
@@ -67,7 +68,7 @@ def everything(samples: list[Sample]) -> list[str]:
 
 def _target(verdict: Verdict) -> str:
     goal = verdict.goal
-    peer = f"{goal.peer}: {spread(verdict.peer)}" if goal.peer else ""
+    peer = f"{verdict.rival}: {spread(verdict.peer)}" if goal.peer else ""
     times = number(verdict.reached.median) if goal.peer and verdict.reached else ""
     label = FIGURES[goal.figure].label
     who = label if goal.contestant == OURS else f"{label} ({goal.contestant})"
@@ -78,7 +79,8 @@ def _target(verdict: Verdict) -> str:
 def aim(goal: Goal) -> str:
     """The target in words."""
     if goal.peer:
-        return f"{goal.relation} {goal.limit:g} of {goal.peer}"
+        spread_counts = ", or within its spread" if goal.within_spread else ""
+        return f"{goal.relation} {goal.limit:g} of {goal.peer}{spread_counts}"
     return f"{goal.relation} {goal.limit:g} {FIGURES[goal.figure].unit}".rstrip()
 
 

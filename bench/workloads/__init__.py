@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from bench.plan import Plan
 from bench.report.samples import Sample
 from bench.workloads import (
+    cached,
     echo,
     engines,
     gap,
     prefix,
+    running,
     startup,
     store,
     streams,
@@ -25,8 +27,10 @@ WORKLOADS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "prefix": prefix.run,
     "turns": turns.run,
     "gap": gap.run,
+    "cached": cached.run,
     "startup": startup.run,
     "echo": echo.run,
+    "running": running.run,
     "store": store.run,
     "engines": engines.run,
     "switch": switch.run,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import tempfile
 import time
 from collections.abc import Iterator
-from statistics import median
+from pathlib import Path
+from statistics import median, quantiles
 
 from bench.contestants import process
 from bench.contestants.connection import ask, connect, post, receive
-from bench.contestants.servers import OURS, own_command, own_settings
+from bench.contestants.servers import own_command, own_settings
 from bench.plan import Plan, Scale
 from bench.report.samples import Sample
 
@@ -27,25 +29,36 @@ REQUEST = post("/api/v1/chat", BODY)
 def run(plan: Plan) -> Iterator[Sample]:
     """The time of one request alone, and how many a second 32 clients get through."""
     for number in range(plan.scale.rounds):
-        # The database lies where a disk is, not in the temporary folder: that may be memory.
-        with tempfile.TemporaryDirectory(dir=plan.cache) as empty:
-            port = process.free_port()
-            database = f"sqlite:///{empty}/echo.db"
-            env = own_settings(port, MODELS_DIR=empty, ENABLE_ECHO="true", DATABASE_URL=database)
-            with process.running(own_command(), env, port, "/health"):
+        for name, root in plan.checkouts():
+            with _serving(root, plan.cache) as port:
                 for figure, value in _figures(port, plan.scale).items():
-                    yield Sample(figure, OURS, number, value)
+                    yield Sample(figure, name, number, value)
+
+
+@contextlib.contextmanager
+def _serving(root: Path, disk: Path) -> Iterator[int]:
+    """Port of the server of a checkout with the echo engine.
+
+    Its database lies on ``disk``, as the temporary folder may be memory.
+    """
+    with tempfile.TemporaryDirectory(dir=disk) as empty:
+        port = process.free_port()
+        database = f"sqlite:///{empty}/echo.db"
+        more = {"MODELS_DIR": empty, "ENABLE_ECHO": "true", "DATABASE_URL": database}
+        with process.running(own_command(), own_settings(port, root, **more), port, "/health"):
+            yield port
 
 
 def _figures(port: int, scale: Scale) -> dict[str, float]:
     alone = _alone(port, scale.echo_requests)
-    start, following = _stored(port, scale.echo_requests)
+    starts, following = _stored(port, scale.echo_requests)
     return {
         "echo.p50": alone,
-        "echo.start": start,
-        "echo.start.more": start - alone,
-        "echo.next": following,
-        "echo.next.more": following - alone,
+        "echo.start": median(starts),
+        "echo.start.more": median(starts) - alone,
+        "echo.next": median(following),
+        "echo.next.more": median(following) - alone,
+        "echo.stored.p99": quantiles([*starts, *following], n=100)[98],
         "echo.rate": _crowd(port, scale.echo_seconds),
     }
 
@@ -57,17 +70,17 @@ def _alone(port: int, requests: int) -> float:
     return median(times[WARM_UP:]) * 1000
 
 
-def _stored(port: int, requests: int) -> tuple[float, float]:
-    """Median milliseconds of starting a conversation, and of going on with it."""
+def _stored(port: int, requests: int) -> tuple[list[float], list[float]]:
+    """Milliseconds of starting a conversation, and of going on with it."""
     starts, following = [], []
     with connect(port) as connection:
         for _ in range((WARM_UP + requests) // TURNS):
             seconds, answer = ask(connection, post("/api/v4/chat", BODY))
-            starts.append(seconds)
+            starts.append(seconds * 1000)
             more = BODY | {"conversation_id": json.loads(answer)["conversation_id"]}
             request = post("/api/v4/chat", more)
-            following += [ask(connection, request)[0] for _ in range(TURNS - 1)]
-    return median(starts) * 1000, median(following) * 1000
+            following += [ask(connection, request)[0] * 1000 for _ in range(TURNS - 1)]
+    return starts, following
 
 
 def _crowd(port: int, seconds: float) -> float:

@@ -16,7 +16,6 @@ from bench.contestants.servers import (
     MLX_LOOP,
     MLX_SERVER,
     OURS,
-    RAW,
     SLOTS,
     Server,
 )
@@ -24,7 +23,7 @@ from bench.inputs.prompts import Messages, ask, chatml
 from bench.models import catalogue
 from bench.plan import Plan
 from bench.report.samples import Sample
-from bench.workloads.streams import FORMS, STARTER_ANSWER, TOPICS, rate
+from bench.workloads.streams import FORMS, LOOPS, STARTER_ANSWER, TOPICS, rate
 
 QUESTION = 4
 WARM_UP = 2
@@ -35,21 +34,22 @@ Rated = Callable[[list[Messages], int, int], float]
 
 @dataclass(frozen=True)
 class Rivals:
-    """Who else runs an engine's models: a loop of the library in this package, and a server.
+    """Who else runs an engine's models: loops of the library in this package, and a server.
 
-    ``slower`` divides the sizes, so that a slow library does not take most of the time.
+    ``loops`` have the options of the module that runs them. ``slower`` divides the sizes, so that
+    a slow library does not take most of the time.
     """
 
-    loop: str
+    loops: dict[str, tuple[str, ...]]
     module: str
     server: str = ""
     slower: int = 1
 
 
 RIVALS = {
-    "gguf": Rivals(RAW, "llama_cpp", LLAMA_SERVER),
-    "onnx": Rivals(GENERATOR, "onnx"),
-    "mlx": Rivals(MLX_LOOP, "mlx", MLX_SERVER, slower=8),
+    "gguf": Rivals(LOOPS, "llama_cpp", LLAMA_SERVER),
+    "onnx": Rivals({GENERATOR: ()}, "onnx"),
+    "mlx": Rivals({MLX_LOOP: ()}, "mlx", MLX_SERVER, slower=8),
 }
 
 
@@ -94,7 +94,8 @@ def _contestants(trial: Trial, plan: Plan) -> Iterator[tuple[str, AbstractContex
     for server in plan.rivals(OURS, rivals.server):
         yield server.name, _served(server, trial.model, plan.threads)
         if server.name == OURS:
-            yield rivals.loop, _looped(rivals.module, trial.model, plan.threads)
+            for loop, options in rivals.loops.items():
+                yield loop, _looped(rivals.module, trial.model, plan.threads, *options)
 
 
 @contextlib.contextmanager
@@ -106,8 +107,8 @@ def _served(server: Server, model: Path, threads: int) -> Iterator[Rated]:
 
 
 @contextlib.contextmanager
-def _looped(module: str, model: Path, threads: int) -> Iterator[Rated]:
-    with driven(module, model, threads) as measure:
+def _looped(module: str, model: Path, threads: int, *options: str) -> Iterator[Rated]:
+    with driven(module, model, threads, *options) as measure:
 
         def rated(questions: list[Messages], answer: int, clients: int) -> float:
             texts = [chatml(one) for one in questions]

@@ -8,31 +8,39 @@ from itertools import count
 from statistics import median
 
 from bench.contestants.client import Client, Reply
-from bench.contestants.servers import LLAMA_SERVER, OURS
-from bench.inputs.prompts import ask
+from bench.contestants.servers import BEFORE, LLAMA_SERVER, OURS
+from bench.inputs.prompts import Messages, ask
+from bench.models.chat_model import ChatModel
 from bench.plan import Plan
 from bench.report.samples import Sample
 
 QUESTION = 8
+ANSWER = 2
+"""Of the long prompt."""
 SETTLED = 40
 """Pieces of text that the stream has sent when the other request comes."""
 AFTER = 10
 """Pieces that it still sends afterwards."""
 ENDLESS = 4000
+RUNNING = ask("running", QUESTION)
 
 
 def run(plan: Plan) -> Iterator[Sample]:
-    """One round: it holds hundreds of gaps."""
-    for server in plan.rivals(OURS, LLAMA_SERVER):
-        with server.serving(plan.shape, plan.threads) as client:
-            for figure, value in asyncio.run(_measure(client, plan.scale.long_prompt)).items():
-                yield Sample(figure, server.name, 0, value)
+    """A stream alone, then with the prompt of another request in between."""
+    for model in plan.chat_models():
+        for number in range(plan.scale.rounds):
+            for server in plan.rivals(OURS, BEFORE, LLAMA_SERVER):
+                with server.serving(model.path, plan.threads) as client:
+                    figures = asyncio.run(_measure(client, model, plan.scale.long_prompt))
+                    for figure, value in figures.items():
+                        yield Sample(model.figure(figure), server.name, number, value)
 
 
-async def _measure(client: Client, size: int) -> dict[str, float]:
-    await client.ask(ask("warm", QUESTION), 4)
-    alone = await client.ask(ask("alone", size), 1)
-    stream, long = await together(client, lambda: client.ask(ask("meanwhile", size), 1))
+async def _measure(client: Client, model: ChatModel, size: int) -> dict[str, float]:
+    await client.ask(model.ask("warm", QUESTION), 4)
+    alone = await client.ask(model.ask("alone", size), ANSWER)
+    meanwhile, running = model.ask("meanwhile", size), model.ask("running", QUESTION)
+    stream, long = await together(client, lambda: client.ask(meanwhile, ANSWER), running)
     before, worst = gaps(stream, long)
     return {
         "gap.median": before * 1000,
@@ -40,6 +48,7 @@ async def _measure(client: Client, size: int) -> dict[str, float]:
         "gap.ratio": worst / before,
         "gap.own": worst / median(stream.gaps),
         "gap.alone": alone.ttft,
+        "gap.long": long.ttft,
         "gap.prefill": long.ttft / alone.ttft,
     }
 
@@ -56,7 +65,11 @@ def gaps(stream: Reply, intruder: Reply) -> tuple[float, float]:
     return median(before.gaps), max(during)
 
 
-async def together(client: Client, intrude: Callable[[], Awaitable[Reply]]) -> tuple[Reply, Reply]:
+async def together(
+    client: Client,
+    intrude: Callable[[], Awaitable[Reply]],
+    question: Messages = RUNNING,
+) -> tuple[Reply, Reply]:
     """The running stream, and the answer to the request that came while it ran."""
     settled, over = asyncio.Event(), asyncio.Event()
     pieces, after = count(1), count(1)
@@ -66,7 +79,7 @@ async def together(client: Client, intrude: Callable[[], Awaitable[Reply]]) -> t
             settled.set()
         return over.is_set() and next(after) == AFTER
 
-    running = asyncio.create_task(client.ask(ask("running", QUESTION), ENDLESS, watch))
+    running = asyncio.create_task(client.ask(question, ENDLESS, watch))
     await settled.wait()
     intruder = await intrude()
     over.set()

@@ -7,31 +7,34 @@ from collections.abc import Iterator
 from statistics import median
 
 from bench.contestants.client import Client
-from bench.contestants.servers import LLAMA_SERVER, OURS
-from bench.inputs.prompts import Messages, ask, words
+from bench.contestants.servers import BEFORE, LLAMA_SERVER, OURS
+from bench.inputs.prompts import Messages
+from bench.models.chat_model import ChatModel
 from bench.plan import Plan
 from bench.report.samples import Sample
 
 CONVERSATIONS = 8
 QUESTION = 8
-ANSWER = 8
+ANSWER = 4
 
 
 def run(plan: Plan) -> Iterator[Sample]:
     """One after the other; then with another prompt, the second to eighth all at once."""
-    for number in range(plan.scale.rounds):
-        for server in plan.rivals(OURS, LLAMA_SERVER):
-            with server.serving(plan.shape, plan.threads) as client:
-                for figure, value in asyncio.run(_measure(client, plan.scale.system)).items():
-                    yield Sample(figure, server.name, number, value)
+    for model in plan.chat_models():
+        for number in range(plan.scale.rounds):
+            for server in plan.rivals(OURS, BEFORE, LLAMA_SERVER):
+                with server.serving(model.path, plan.threads) as client:
+                    figures = asyncio.run(_measure(client, model, plan.scale.system))
+                    for figure, value in figures.items():
+                        yield Sample(model.figure(figure), server.name, number, value)
 
 
-async def _measure(client: Client, size: int) -> dict[str, float]:
-    await client.ask(ask("warm", QUESTION), 4)
+async def _measure(client: Client, model: ChatModel, size: int) -> dict[str, float]:
+    await client.ask(model.ask("warm", QUESTION), 4)
     first, *others = [
-        (await client.ask(one, ANSWER)).ttft for one in _conversations("in turn", size)
+        (await client.ask(one, ANSWER)).ttft for one in _conversations(model, "in turn", size)
     ]
-    opening, *rest = _conversations("at once", size)
+    opening, *rest = _conversations(model, "at once", size)
     alone = (await client.ask(opening, ANSWER)).ttft
     together = await asyncio.gather(*(client.ask(one, ANSWER) for one in rest))
     return {
@@ -43,6 +46,6 @@ async def _measure(client: Client, size: int) -> dict[str, float]:
     }
 
 
-def _conversations(seed: str, size: int) -> list[Messages]:
-    system = {"role": "system", "content": words(seed, size)}
-    return [[system, *ask(f"{seed} {number}", QUESTION)] for number in range(CONVERSATIONS)]
+def _conversations(model: ChatModel, seed: str, size: int) -> list[Messages]:
+    system = {"role": "system", "content": model.text(seed, size)}
+    return [[system, *model.ask(f"{seed} {number}", QUESTION)] for number in range(CONVERSATIONS)]

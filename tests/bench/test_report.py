@@ -1,11 +1,13 @@
 """The pure parts of the benchmark: statistics, verdicts, tables, the vocabulary."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.models import qwen2
-from bench.report.figures import FIGURES, GOALS, Goal, judge
+from bench.report.figures import FIGURES
+from bench.report.goals import GOALS, Goal, judge
 from bench.report.report import Report, number, targets
 from bench.report.samples import Sample, Summary, ratio, summary
 
@@ -39,6 +41,28 @@ def test_a_goal_is_met_by_the_median(limit: float, met: bool) -> None:
 
 def test_a_goal_without_its_peer_is_neither_met_nor_missed() -> None:
     assert judge(Goal("streams.8", "≥", 1.0, "llama-server"), SAMPLES).met is None
+
+
+def test_the_raw_loop_is_the_faster_of_its_two_ways() -> None:
+    faster = [Sample("streams.8", "raw loop, KV streams", number, 60.0) for number in range(3)]
+    slower = [replace(sample, value=20.0) for sample in faster]
+    goal = Goal("streams.8", "≥", 1.0, "raw loop")
+    assert judge(goal, [*SAMPLES, *faster]).rival == "raw loop, KV streams"
+    assert judge(goal, [*SAMPLES, *faster]).met is False
+    assert judge(goal, [*SAMPLES, *slower]).rival == "raw loop"
+    (row,) = [row for row in targets([*SAMPLES, *faster]) if "raw loop" in row]
+    assert "raw loop, KV streams: 60" in row
+
+
+@pytest.mark.parametrize(("ours", "met"), [(33.0, True), (50.0, True), (51.0, False)])
+def test_within_the_spread_of_the_peer_counts_as_equal(ours: float, met: bool) -> None:
+    before = [
+        Sample("gap.worst", "ours, before", number, 30.0 + 10 * number) for number in (0, 1, 2)
+    ]
+    mine = [Sample("gap.worst", "ours", number, ours) for number in (0, 1, 2)]
+    goal = Goal("gap.worst", "≤", 0.5, "ours, before", within_spread=True)
+    assert judge(goal, [*before, *mine]).met is met
+    assert judge(replace(goal, within_spread=False), [*before, *mine]).met is False
 
 
 def test_a_missed_goal_is_shown() -> None:

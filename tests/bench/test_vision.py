@@ -19,7 +19,7 @@ from bench.inputs.pictures import held_out, picture, question, showing
 from bench.models import qwen2_vl, vision_catalogue
 from bench.models.vision_catalogue import KINDS
 from bench.plan import FULL, QUICK, Plan, Scale
-from bench.report.figures import GOALS
+from bench.report.goals import GOALS
 from bench.workloads.gap import gaps
 from bench.workloads.vision import _rounds as rounds_of
 

@@ -13,6 +13,7 @@ from fastapi.routing import iter_route_contexts
 from app import versions
 from app.config import Settings
 from app.main import create_app
+from app.version_router import VersionRouter
 from app.web import auth
 from app.web.errors import OpenBindRefused
 from tests.conftest import serving
@@ -59,6 +60,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 def every_route() -> set[tuple[str, str]]:
     app = create_app(Settings(_env_file=None, api_keys=(KEY,)))
+    for included in app.routes:
+        if isinstance(version := getattr(included, "original_router", None), VersionRouter):
+            version.load()
     return {
         (method, route.path)
         for route in iter_route_contexts(app.routes)

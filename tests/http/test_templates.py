@@ -16,7 +16,7 @@ import pytest
 from app.templates.library import BrokenTemplate, load, read
 from app.v3.models.examples import TEMPLATE_EXAMPLES
 from app.v3.models.template import LONGEST_SOURCE, Localised, Template
-from app.v3.services.translate import parsed_template
+from app.v3.services.templates import parsed_template
 from tests.conftest import serving
 from tests.http.events import parsed
 

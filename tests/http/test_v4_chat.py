@@ -33,8 +33,10 @@ def engine_and_client(url: str, empty_models: Path) -> Iterator[tuple[list[int],
     """A server, and the processes that are no engines of it."""
     others = [child.pid for child in psutil.Process().children()]
     large: dict[str, Any] = {"context_length": 10**7, "default_max_tokens": 10**7}
-    with serving(models_dir=empty_models, database_url=url, **large) as client:
-        yield others, client
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
+        with serving(models_dir=empty_models, database_url=url, **large) as client:
+            yield others, client
 
 
 @pytest.fixture
@@ -127,9 +129,8 @@ def test_hanging_up_in_mid_stream_keeps_what_was_said(client: httpx.Client, url:
 
 
 def test_hanging_up_on_a_whole_answer_keeps_what_was_said(
-    client: httpx.Client, engine: psutil.Process, url: str, monkeypatch: pytest.MonkeyPatch
+    client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.05)
     name = chat(client)["conversation_id"]
     with asking(client, CHAT, LONG, conversation_id=name):
         wait_for(url, name, "generating", text=True)

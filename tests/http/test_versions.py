@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, iter_route_contexts
 
-from app import versions
+from app import version_router, versions
 from app.versions import DuplicateRoute, Release
 
 APP = Path(versions.__file__).parent
@@ -34,6 +34,23 @@ def test_two_answers_in_one_version_stop_the_start() -> None:
     twice = Release((routes(("GET", "/a", "x")), routes(("GET", "/a", "y"))))
     with pytest.raises(DuplicateRoute, match="GET /a"):
         versions.compose([twice])
+
+
+def test_the_names_that_a_start_knows_are_those_of_the_releases() -> None:
+    assert version_router.NAMES == versions.NAMES
+
+
+def test_a_look_at_a_version_before_it_is_loaded_hides_nothing() -> None:
+    """The answer 405 looks at all routes, so it may come before them."""
+    router, version = APIRouter(), version_router.VersionRouter("v1")
+    version.join(router)
+    assert not list(iter_route_contexts(router.routes))
+    version.load()
+    version.load()
+    assert [route.path for route in iter_route_contexts(router.routes)] == [
+        "/api/v1/chat",
+        "/api/v1/models",
+    ]
 
 
 def test_operation_ids_are_unique_over_all_versions() -> None:

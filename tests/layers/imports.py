@@ -13,6 +13,7 @@ ROOT, DIALECT, EDGE, DOMAIN, ENGINES, NONE = range(6)
 
 LAYERS = {
     "app.main": ROOT,
+    "app.version_router": ROOT,
     "app.versions": ROOT,
     "app.dependencies": EDGE,
     "app.config": EDGE,
@@ -32,6 +33,9 @@ LAYERS = {
 
 WIRE_LIBRARIES = ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client")
 """What domain and engines do not import: they have values of their own."""
+
+OWNERS = ("app.provider.pool.loaded_models", "app.provider.runtime.host")
+"""What owns the engine processes; everybody else asks ``app.provider.pool.model_host``."""
 
 
 @cache
@@ -67,8 +71,10 @@ def imports(module: str) -> Iterator[str]:
 
 
 def breaks(module: str, imported: str) -> bool:
-    """Whether the import goes up, to another dialect, or to a library of the wire."""
+    """Whether the import goes up, to another dialect, to a library of the wire, or to an owner."""
     mine = layer(module)
+    if imported in OWNERS and mine != ENGINES:
+        return True
     library = imported.split(".", maxsplit=1)[0]
     if library != "app":
         return (mine in (DOMAIN, ENGINES) and library in WIRE_LIBRARIES) or (

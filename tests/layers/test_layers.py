@@ -25,6 +25,8 @@ def test_every_module_lies_in_a_known_layer() -> None:
         ("app.web.sse", "app.main"),
         ("app.provider.types", "app.chat.request"),
         ("app.provider.types", "pydantic"),
+        ("app.conversations.turn", "app.provider.pool.loaded_models"),
+        ("app.v5.services.models", "app.provider.runtime.host"),
     ],
 )
 def test_what_goes_up_is_found(module: str, imported: str) -> None:
@@ -38,6 +40,8 @@ def test_what_goes_up_is_found(module: str, imported: str) -> None:
         ("app.v1.routers.chat", "app.web.sse"),
         ("app.chat.completion", "app.provider.types"),
         ("app.main", "app.v1.routers.chat"),
+        ("app.conversations.turn", "app.provider.pool.model_host"),
+        ("app.provider.pool.local_host", "app.provider.runtime.host"),
     ],
 )
 def test_what_goes_down_is_allowed(module: str, imported: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,22 @@ import pytest
 from app.provider.errors import ModelNotLoadable
 from app.provider.runtime.host import EngineHost
 from tests.provider.asking import STARTER, ask, host_of, prompt, size
+from tests.selection import matrix
 
 SYSTEM = "You answer questions about this server. " * 12
 QUESTION = "How do I stream an answer?"
+FEW_CELLS, FEW_STREAMS = 1, 2 * 768 * 1024
+"""Bytes for the keys and values of one context of 768 tokens, or two."""
+
+few = pytest.mark.parametrize("kv_bytes", [FEW_CELLS, FEW_STREAMS])
+
+
+@pytest.fixture(params=[512 * 2**20, *matrix(8 * 2**20)])
+async def gguf(request: pytest.FixtureRequest) -> AsyncIterator[EngineHost]:
+    """The starter with a stream for each answer, or with unified memory."""
+    host = host_of("gguf", kv_cache_bytes=request.param)
+    yield host
+    await host.stop()
 
 
 async def test_a_second_turn_computes_only_what_is_new(gguf: EngineHost) -> None:
@@ -48,22 +62,35 @@ async def test_reuse_does_not_change_the_answer(gguf: EngineHost) -> None:
     assert warm.text == cold.text
 
 
+async def test_answers_that_end_change_no_other_one(gguf: EngineHost) -> None:
+    asked = [(f"{n}. {QUESTION}", length) for n, length in enumerate((40, 4, 60, 9, 30, 2, 50))]
+    alone = [await ask(gguf, text, max_tokens=length, owner="alone") for text, length in asked]
+    beside = await asyncio.gather(*(ask(gguf, text, max_tokens=length) for text, length in asked))
+    assert [reply.text for reply in beside] == [reply.text for reply in alone]
+
+
 async def test_owners_never_share(gguf: EngineHost) -> None:
     await ask(gguf, QUESTION, system=SYSTEM, owner="one")
     other = await ask(gguf, QUESTION, system=SYSTEM, owner="two")
     assert other.started.cached_tokens == 0
 
 
-async def test_parked_conversations_come_back() -> None:
-    host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=1)
+@few
+async def test_parked_conversations_come_back(kv_bytes: int) -> None:
+    host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=kv_bytes)
     turns = [await ask(host, f"{n}: {QUESTION}", system=f"{n} {SYSTEM}") for n in range(6)]
     again = await ask(host, f"0: {QUESTION}", turns[0].text, "More?", system=f"0 {SYSTEM}")
+    cold = await ask(
+        host, f"0: {QUESTION}", turns[0].text, "More?", system=f"0 {SYSTEM}", owner="x"
+    )
     assert again.started.cached_tokens >= turns[0].started.prompt_tokens
+    assert (cold.started.cached_tokens, cold.text) == (0, again.text)
     await host.stop()
 
 
-async def test_a_parked_conversation_stays_when_another_one_begins_like_it() -> None:
-    host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=1)
+@few
+async def test_a_parked_conversation_stays_when_another_one_begins_like_it(kv_bytes: int) -> None:
+    host = host_of("gguf", slots=2, context_length=768, kv_cache_bytes=kv_bytes)
     long = f"{QUESTION} {SYSTEM}"
     turns = [await ask(host, f"{n}: {long}", system=f"{n} {SYSTEM}") for n in range(4)]
     other = await ask(host, "Something else?", system=f"0 {SYSTEM}")

@@ -184,7 +184,7 @@ def test_rows_are_admitted_only_while_their_longest_answers_fit() -> None:
     small = load(EngineSpec(ENGINES["mlx"], str(STARTERS["mlx"]), limits), _ignored)
     for job in range(3):
         assert small.admit(job, small.prepare(prompt(f"{job} hello", max_tokens=400)))
-    events = [found for _ in range(600) for found in small.step()]
+    events: list[tuple[int, Any]] = [found for _ in range(600) for found in small.step()]
     turns = [(job, type(event)) for job, event in events if isinstance(event, Started | End)]
     assert turns == [(job, part) for job in range(3) for part in (Started, End)]
     assert all(text_of([event for job, event in events if job == one]) for one in range(3))

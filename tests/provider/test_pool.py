@@ -227,7 +227,7 @@ async def watch(pool: ModelPool, most: list[int]) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kv_megabytes", [*matrix(8), 32])
+@pytest.mark.parametrize("kv_megabytes", [*matrix(8, 32), 64])
 async def test_what_was_predicted_is_what_the_process_takes(
     tmp_path: Path, kv_megabytes: int
 ) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from app.provider.card import ModelCard
+from app.provider.catalogue.scan import scan
 from app.provider.errors import EngineBusy, EngineUnavailable, ModelNotFound, ModelNotLoadable
-from app.provider.pool import pool as pool_module
+from app.provider.pool import model_catalogue
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
@@ -118,8 +122,8 @@ async def test_closing_waits_for_a_model_whose_unloading_was_given_up(tmp_path: 
 async def test_the_first_request_after_a_silence_sees_the_files_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "_RESCAN_SECONDS", 0.1)
-    monkeypatch.setattr(pool_module, "_STALE_SECONDS", 0.2)
+    monkeypatch.setattr(model_catalogue, "_RESCAN_SECONDS", 0.1)
+    monkeypatch.setattr(model_catalogue, "_STALE_SECONDS", 0.2)
     async with pool_of(tmp_path, limits=SMALL) as pool:
         await say_hello(pool, "a")
         before = pool.health()["a"].pid
@@ -132,6 +136,35 @@ async def test_the_first_request_after_a_silence_sees_the_files_as_they_are(
         await asyncio.sleep(0.3)
         await say_hello(pool, "a")
         assert pool.health()["a"].pid == after
+
+
+async def test_a_request_to_a_loaded_model_waits_for_no_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_catalogue, "_RESCAN_SECONDS", 0.1)
+    monkeypatch.setattr(model_catalogue, "_STALE_SECONDS", 0.2)
+    monkeypatch.setattr(model_catalogue, "_SCAN_WAIT_SECONDS", 600)
+    answered = threading.Event()
+
+    def slow_scan(*args: Any) -> list[ModelCard]:
+        answered.wait(600)
+        return scan(*args)
+
+    async with pool_of(tmp_path, limits=SMALL) as pool:
+        await say_hello(pool, "a")
+        pool.cards()
+        monkeypatch.setattr(model_catalogue, "scan", slow_scan)
+        await asyncio.sleep(0.3)
+        try:
+            async with asyncio.timeout(20):
+                await say_hello(pool, "a")
+            waiting = asyncio.create_task(say_hello(pool, "b"))  # it is not loaded
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            assert pool.state("b") == "unloaded"
+        finally:
+            answered.set()
+        await waiting
 
 
 async def test_a_model_whose_file_is_gone_can_be_unloaded(tmp_path: Path) -> None:
@@ -148,10 +181,10 @@ async def test_a_model_whose_file_is_gone_can_be_unloaded(tmp_path: Path) -> Non
 async def test_what_a_process_holds_is_told_from_its_first_load_on(tmp_path: Path) -> None:
     async with pool_of(tmp_path, limits=SMALL) as pool:
         _ = [event async for event in pool.load("a")]
-        assert pool.ledger()["a"].measured > STARTER.stat().st_size
+        assert pool.snapshot().ledger["a"].measured > STARTER.stat().st_size
         await say_hello(pool, "b")
-        assert pool.ledger()["b"].measured == 0
-        assert (await pool.measured())["b"].measured > STARTER.stat().st_size
+        assert pool.snapshot().ledger["b"].measured == 0
+        assert (await pool.measured()).ledger["b"].measured > STARTER.stat().st_size
 
 
 async def test_a_process_that_cannot_be_started_fails_its_requests(

@@ -49,6 +49,11 @@ def cuts(url: str) -> list[Truncation]:
         return list(Session(connection).scalars(select(Truncation).order_by(Truncation.seq)))
 
 
+def unlisted(url: str) -> set[str]:
+    """Ids of tool calls, tool results and developer messages."""
+    return {row["message_id"] for row in table(url, "message_extras") if not row["listed"]}
+
+
 def answers(url: str, status: str | None = None) -> list[Message]:
     """The stored answers, or those of one status."""
     found = [row for row in messages(url) if row.role == "assistant"]
@@ -95,10 +100,17 @@ def require_sound(url: str) -> None:
     assert {row.status for row in rows} <= FINAL
     places = {row.id: row.conversation_id for row in rows}
     assert len(places) == len(rows), "two messages have one id"
+    hidden = unlisted(url)
     for row in rows:
         assert row.parent_id is None or places[row.parent_id] == row.conversation_id
+        assert row.parent_id not in hidden, "a parent is always listed"
     for one in found:
         assert one.active_leaf_id is None or places[one.active_leaf_id] == one.id
+        assert one.active_leaf_id not in hidden, "a branch ends with a listed message"
+    for extra in table(url, "message_extras"):
+        before = extra["previous_id"]
+        assert before is None or (before in hidden and places[before] == extra["conversation_id"])
+    rows = [row for row in rows if row.id not in hidden]
     answered = Counter(row.parent_id for row in rows if row.role == "assistant")
     assert all(answered[row.id] == 1 for row in rows if row.role == "user")
     require_indexed(url)
@@ -119,10 +131,11 @@ def table(url: str, name: str) -> list[dict[str, Any]]:
 
 
 def require_indexed(url: str) -> None:
-    """The search index holds exactly the messages that are stored, as they are stored."""
+    """The search index holds exactly the listed messages, as they are stored."""
     finish_work(url)
     by_id = {one.id: one for one in conversations(url)}
-    rows, indexed = messages(url), _indexed(url)
+    hidden, indexed = unlisted(url), _indexed(url)
+    rows = [row for row in messages(url) if row.id not in hidden]
     assert indexed.keys() == {row.seq for row in rows}
     for row in rows:
         assert indexed[row.seq] == _expected(url, by_id[row.conversation_id], row), row.content
@@ -143,7 +156,7 @@ def _indexed(url: str) -> dict[int, set[Any]]:
         _require_whole(connection)
         averages = text("SELECT block FROM message_grams_data WHERE id = 1")
         counted = _varint(connection.scalar(averages))
-        assert counted == connection.scalar(text("SELECT count(*) FROM messages"))
+        assert counted == connection.scalar(_HOW_MANY_LISTED)
         connection.execute(
             text("CREATE VIRTUAL TABLE temp.terms USING fts5vocab(main, message_grams, instance)")
         )
@@ -151,6 +164,11 @@ def _indexed(url: str) -> dict[int, set[Any]]:
         for seq, term in connection.execute(text("SELECT doc, term FROM temp.terms")):
             indexed.setdefault(seq, set()).add(term)
         return indexed
+
+
+_HOW_MANY_LISTED = text(
+    "SELECT count(*) - (SELECT count(*) FROM message_extras WHERE NOT listed) FROM messages"
+)
 
 
 def _varint(block: bytes) -> int:

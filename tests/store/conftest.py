@@ -22,7 +22,10 @@ async def services(store_url: str, empty_models: Path) -> AsyncIterator[Conversa
     database = Database(store_url)
     limits = EngineLimits(context_length=10**7, default_max_tokens=10**7)
     pool = ModelPool(PoolConfig(empty_models, echo=True, limits=limits))
-    yield ConversationServices(database, pool, TemplateLibrary(()), 1000, 1024)
+    beat = heartbeat.Heartbeat(database)
+    beat.start()
+    yield ConversationServices(database, pool, TemplateLibrary(()), beat, 1000, 1024)
+    await beat.close()
     await pool.close()
     database.close()
 

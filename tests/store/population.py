@@ -66,4 +66,10 @@ ROWS = {
         """,
         "INSERT INTO removals (conversation_id, owner, after) VALUES ('c3', 'key-2', 0)",
     ),
+    "0006": (
+        """
+        INSERT INTO message_extras (conversation_id, message_id, listed, previous_id, parts) VALUES
+        ('c1', 'm2', true, NULL, '[{"type": "thinking", "text": "A dog."}, {"type": "text"}]')
+        """,
+    ),
 }

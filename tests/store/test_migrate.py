@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from app.conversations.store import conversations, tree
 from app.conversations.store.search import INDEX
 from app.storage.database import Database, DatabaseRefused
 from app.storage.migrate import ADVISORY_LOCK_KEY, HEAD, prepare
@@ -82,14 +83,37 @@ async def test_what_was_stored_long_ago_is_read_as_it_was_meant(
     prepare(database_url)
     database = Database(database_url)
     try:
-        conversations = await database.read(lambda session: session.scalars(_ALL).all())
+        found = await database.read(lambda session: session.scalars(_ALL).all())
         messages = await database.read(lambda session: session.scalars(_MESSAGES).all())
     finally:
         database.close()
-    assert conversations[0].title == "A dog named 뭉치"
-    assert conversations[0].setup == {"system": "Be brief.", "sampling": {}}
+    assert found[0].title == "A dog named 뭉치"
+    assert found[0].setup == {"system": "Be brief.", "sampling": {}}
     assert [message.stopping for message in messages] == [False, True, False, False]
     assert [message.usage for message in messages] == [None, {"prompt_tokens": 7}, None, None]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_old_messages_are_listed_and_shown_to_models_as_before(
+    database_url: str, revision: str
+) -> None:
+    populated(database_url, revision)
+    prepare(database_url)
+    database = Database(database_url)
+    try:
+        _, listed = await database.read(conversations.messages, "key-1", "c1", 10, None)
+        shown = await database.read(tree.history, "c1", "m2")
+    finally:
+        database.close()
+    assert [(row.id, row.parent_id) for row in listed] == [
+        ("m1", None),
+        *[(name, "m1") for name in ("m2", "m3", "m4")],
+    ]
+    assert [(one.role, one.text) for one in shown] == [
+        ("user", "Q: What do I call it?"),
+        ("assistant", "뭉"),
+    ]
+    assert [len(one.parts) for one in shown] == [0, 2 if revision >= "0006" else 0]
 
 
 _ALL = select(Conversation).order_by(Conversation.id)

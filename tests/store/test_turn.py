@@ -118,7 +118,7 @@ async def test_closed_early(services: ConversationServices, store_url: str) -> N
     await events.aclose()
     answer = only_answer(store_url)
     assert (answer.status, answer.content) == ("stopped", turn.text)
-    assert services.stop_signals == {}
+    assert services.heartbeat.answers == []
     audit.require_sound(store_url)
 
 

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session, defer
 
 from app.conversations.errors import ConversationBusy, ConversationNotFound
 from app.conversations.store import images, removal, search, tree
+from app.conversations.store.extras import IS_UNLISTED
 from app.storage.ids import now
-from app.storage.tables import HIDDEN, Conversation, Message, Truncation
+from app.storage.tables import HIDDEN, Conversation, Message, MessageExtra, Truncation
 
 _BY_ID = select(Conversation).where(Conversation.id == bindparam("id"))
 # key_share: transactions that add messages, which refer to the key, need not wait.
@@ -71,10 +72,10 @@ def remove(session: Session, owner: str, conversation_id: str) -> None:
         removal.hide_for_removal(session, found)
         return
     mine = Message.conversation_id == conversation_id
-    indexed = session.scalars(select(Message).where(mine, Message.status != "generating"))
-    search.unindex_messages(session, found, indexed.all())
+    indexed = select(Message).where(mine, Message.status != "generating", ~IS_UNLISTED)
+    search.unindex_messages(session, found, session.scalars(indexed).all())
     images.delete_uses(session, conversation_id)
-    for table in (Truncation, Message):
+    for table in (Truncation, MessageExtra, Message):
         session.execute(delete(table).where(table.conversation_id == conversation_id))
     session.delete(found)
 
@@ -121,7 +122,7 @@ def _require_idle(session: Session, found: Conversation) -> None:
 def branch(
     session: Session, owner: str, conversation_id: str, limit: int | None, leaf_id: str | None
 ) -> tuple[Conversation, Sequence[Message]]:
-    """A conversation and the last messages up to ``leaf_id``, by default the active one.
+    """A conversation and the last listed messages up to ``leaf_id``, by default the active one.
 
     Oldest first. Raises ConversationNotFound.
     """
@@ -132,12 +133,16 @@ def branch(
 def messages(
     session: Session, owner: str, conversation_id: str, limit: int, before: int | None
 ) -> tuple[Conversation, Sequence[Message]]:
-    """A conversation and its last messages of all branches before that ``seq``, oldest first.
+    """A conversation and its last listed messages before that ``seq``, oldest first.
 
     Raises ConversationNotFound.
     """
     found = find_owned(session, owner, conversation_id)
-    page = select(Message.seq).where(Message.conversation_id == found.id)
+    unlisted = select(MessageExtra.message_id).where(
+        MessageExtra.conversation_id == found.id, ~MessageExtra.listed
+    )
+    mine = Message.conversation_id == found.id, Message.id.not_in(unlisted)
+    page = select(Message.seq).where(*mine)
     if before is not None:
         page = page.where(Message.seq < before)
     # A subquery without texts: SQLite would sort them along with the numbers.

@@ -1,4 +1,4 @@
-"""Images of questions: each is stored once, and deleted together with its last use.
+"""Images of messages: each is stored once, and deleted together with its last use.
 
 Transactions that add or delete uses of images first lock the rows of the images, in the order of
 the hashes. So one server never deletes an image that another one begins to use.
@@ -25,7 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from app.provider.types import ImageNotes, SeenImage
+from app.conversations.store.extras import IS_UNLISTED
+from app.provider.types import ImageNotes, ImagePart, SeenImage
 from app.storage.ids import now
 from app.storage.tables import Image, Message, MessageImage
 from app.storage.tables import SeenImage as Seen
@@ -55,6 +56,15 @@ class Attachment:
     original: Original
     notes: ImageNotes
     content: bytes = field(default=b"", repr=False)
+
+
+def attachment_of(image: ImagePart) -> Attachment:
+    """An image that came as a part of a message; its original is taken to be the PNG."""
+    size = len(image.content)
+    original = Original(image.mime, image.width, image.height, size)
+    return Attachment(
+        image.sha256, image.width, image.height, size, original, image.notes, image.content
+    )
 
 
 class ImagePosition(NamedTuple):
@@ -215,8 +225,8 @@ def list_uses(session: Session, conversation_id: str) -> list[ImageUse]:
 def list_uses_page(
     session: Session, conversation_id: str, limit: int, after: ImagePosition | None
 ) -> list[ImageUse]:
-    """Up to ``limit`` of them, those that follow ``after``."""
-    wanted = _USES.limit(limit)
+    """Up to ``limit`` of those of listed messages, those that follow ``after``."""
+    wanted = _USES.where(~IS_UNLISTED).limit(limit)
     if after:
         here = tuple_(Message.seq, MessageImage.position)
         wanted = wanted.where(here > tuple_(literal(after.seq), literal(after.position)))

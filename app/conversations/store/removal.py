@@ -14,6 +14,7 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from app.conversations.store import images, search
+from app.conversations.store.extras import EXTRA_OF_MESSAGE, PARTS_LENGTH
 from app.conversations.store.index_dialects import dialect_of
 from app.storage.errors import StorageUnavailable
 from app.storage.ids import now
@@ -22,6 +23,7 @@ from app.storage.tables import (
     Conversation,
     IndexBacklog,
     Message,
+    MessageExtra,
     MessageImage,
     Removal,
     SeenImage,
@@ -44,9 +46,9 @@ IMPORT_LEASE_MILLISECONDS = 60_000
 def is_large(session: Session, conversation_id: str) -> bool:
     """Whether a conversation is too large to delete in one transaction, or is being indexed."""
     mine = Message.conversation_id == conversation_id
-    sizes = session.scalars(
-        select(func.length(Message.content)).where(mine).limit(MAX_MESSAGES + 1)
-    ).all()
+    length = func.length(Message.content) + PARTS_LENGTH
+    wanted = select(length).outerjoin_from(Message, MessageExtra, EXTRA_OF_MESSAGE).where(mine)
+    sizes = session.scalars(wanted.limit(MAX_MESSAGES + 1)).all()
     if len(sizes) > MAX_MESSAGES or sum(sizes) > search.MAX_LETTERS_AT_ONCE:
         return True
     uses = select(MessageImage.position).where(MessageImage.conversation_id == conversation_id)
@@ -62,6 +64,11 @@ def hide_for_removal(session: Session, found: Conversation, after: int = 0) -> N
     A running answer is deleted at once: its turn finds the conversation gone.
     """
     running = Message.conversation_id == found.id, Message.status == "generating"
+    answer = MessageExtra.message_id.in_(select(Message.id).where(*running))
+    mine = MessageExtra.conversation_id == found.id
+    session.execute(
+        delete(MessageExtra).where(mine, answer), execution_options={"synchronize_session": False}
+    )
     session.execute(delete(Message).where(*running))
     session.add(Removal(conversation_id=found.id, owner=found.owner, after=after))
     found.owner = HIDDEN
@@ -146,8 +153,9 @@ def next_batch(session: Session) -> RemovalBatch | None:
 def _newest_messages(session: Session, conversation_id: str) -> list[Any]:
     """The newest messages, as many as can be cut into grams quickly."""
     mine = (
-        select(Message, IndexBacklog)
+        select(Message, IndexBacklog, MessageExtra.listed, PARTS_LENGTH)
         .outerjoin(IndexBacklog, IndexBacklog.seq == Message.seq)
+        .outerjoin(MessageExtra, EXTRA_OF_MESSAGE)
         .where(Message.conversation_id == conversation_id)
         .order_by(Message.seq.desc())
     )
@@ -155,7 +163,7 @@ def _newest_messages(session: Session, conversation_id: str) -> list[Any]:
     taken: list[Any] = []
     rows = session.execute(mine.limit(MAX_MESSAGES), execution_options={"yield_per": 4})
     for row in rows:
-        room -= len(row.Message.content)
+        room -= len(row.Message.content) + row[-1]
         if taken and room < 0:
             break
         taken.append(row)
@@ -164,7 +172,9 @@ def _newest_messages(session: Session, conversation_id: str) -> list[Any]:
 
 
 def _message_to_delete(found: Conversation, row: Any, *, needs_grams: bool) -> MessageToDelete:
-    message, job = row
+    message, job, listed, _ = row
+    if listed is False:  # never indexed
+        return MessageToDelete(message.seq, message.id, found.title, [], None)
     state = (job.indexed, job.title) if job else None
     indexed, title = state or (None, found.title)
     grams = search.message_grams(found, message, title)[:indexed] if needs_grams else []
@@ -237,7 +247,7 @@ def _delete_messages(
     session: Session, conversation_id: str, gone: Sequence[MessageToDelete]
 ) -> None:
     names, numbers = [one.id for one in gone], [one.seq for one in gone]
-    for table in (Truncation, SeenImage):
+    for table in (Truncation, SeenImage, MessageExtra):
         uses = table.conversation_id == conversation_id, table.message_id.in_(names)
         session.execute(delete(table).where(*uses))
     session.execute(delete(IndexBacklog).where(IndexBacklog.seq.in_(numbers)))

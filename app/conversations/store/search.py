@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from app.conversations.store.extras import IS_UNLISTED
 from app.conversations.store.index_dialects import dialect_of
 from app.conversations.store.ngrams import (
     contains_words,
@@ -81,7 +82,7 @@ MAX_PARAMETERS = 500
 
 
 def index_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Index stored messages whose text is final: short ones now, long ones in the background."""
+    """Index listed messages whose text is final: short ones now, long ones in the background."""
     # A hidden conversation has no owner yet, so the owner's tag cannot be indexed.
     now, later = _split_by_size(rows) if found.owner != HIDDEN else ([], list(rows))
     if now:
@@ -90,7 +91,7 @@ def index_messages(session: Session, found: Conversation, rows: Sequence[Message
 
 
 def unindex_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
-    """Remove messages from the index; title and texts must be those that were indexed."""
+    """Remove listed messages from the index; title and texts must be those that were indexed."""
     lock_backlog(session, [row.seq for row in rows])
     backlog = read_backlog(session, [row.seq for row in rows])
     entries = []
@@ -110,6 +111,7 @@ def retitle(session: Session, found: Conversation, title: str) -> None:
         Message.conversation_id == found.id,
         Message.parent_id.is_(None),
         Message.status != "generating",
+        ~IS_UNLISTED,
         ~exists().where(
             IndexBacklog.seq == Message.seq
         ),  # those in the backlog get the new title later

@@ -1,4 +1,8 @@
-"""Branches: the path from a message up to the root of its tree."""
+"""Branches: the path from a message up to the root of its tree.
+
+Parents lead from listed message to listed message: the branch that users see. The history that the
+model reads passes through the unlisted messages too (``MessageExtra.previous_id``).
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,92 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import CTE, BindParameter, bindparam, func, literal, select
+from sqlalchemy import (
+    CTE,
+    BindParameter,
+    ColumnElement,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Session, aliased, defer
 
 from app.conversations.errors import MessageNotFound
-from app.conversations.store import images
+from app.conversations.store import images, parts
+from app.conversations.store.extras import EXTRA_OF_MESSAGE, IS_UNLISTED
 from app.conversations.store.images import Attachment
-from app.provider.types import Role
-from app.storage.tables import Message
+from app.provider.types import Message as MessageValue
+from app.provider.types import Part, Role
+from app.storage.tables import Message, MessageExtra
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryMessage:
-    """One message as the model reads it; ``with_images`` adds its images."""
+    """One message as the model reads it; ``with_images`` adds its images.
+
+    ``parts`` is empty if it is images and one text; else they stand in for both, with
+    ``parts.IMAGE`` where the images belong.
+    """
 
     id: str
     role: Role
     text: str
     images: tuple[Attachment, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    @classmethod
+    def of(cls, message: MessageValue) -> HistoryMessage:
+        """A message that is not stored."""
+        shown = tuple(map(images.attachment_of, message.images))
+        extra = parts.from_values(parts.to_values(parts.extra_parts(message)), message.text)
+        return cls("", message.role, message.text, shown, extra)
+
+    @property
+    def transcript(self) -> str:
+        """All of it that can be told in words, but the thinking."""
+        return parts.transcript(self.parts) if self.parts else self.text
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether every API version lists it."""
+        return parts.is_listed(self.role, self.parts)
 
 
 def find_message(session: Session, conversation_id: str, message_id: str) -> Message:
-    """One message of a conversation; raises MessageNotFound."""
+    """A listed message of a conversation; raises MessageNotFound."""
     values = {"conversation": conversation_id, "leaf": message_id}
     # PostgreSQL refuses a NUL in a parameter.
-    if "\0" in message_id or (found := session.scalar(_MESSAGE, values)) is None:
+    if "\0" in message_id or (found := session.scalar(_LISTED_MESSAGE, values)) is None:
         raise MessageNotFound(message_id)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a message goes: below a listed parent, and behind the unlisted message before it."""
+
+    parent_id: str | None = None
+    previous_id: str | None = None
+
+    @property
+    def last_id(self) -> str | None:
+        """The message directly before; None for the first one."""
+        return self.previous_id or self.parent_id
+
+    def behind(self, message_id: str, *, listed: bool) -> Position:
+        """The position behind the message that goes here."""
+        return Position(message_id) if listed else Position(self.parent_id, message_id)
+
+
+def position_behind(session: Session, conversation_id: str, message_id: str) -> Position:
+    """The position behind any message, listed or not; raises MessageNotFound."""
+    values = {"conversation": conversation_id, "leaf": message_id}
+    if "\0" in message_id or (found := session.execute(_ANY_MESSAGE, values).first()) is None:
+        raise MessageNotFound(message_id)
+    return Position(found.parent_id).behind(message_id, listed=found.listed is not False)
 
 
 def branch(
@@ -44,22 +107,53 @@ def branch(
 
 def history(session: Session, conversation_id: str, leaf_id: str | None) -> list[HistoryMessage]:
     """All messages up to ``leaf_id``, oldest first, without unanswered questions."""
-    rows = session.execute(_HISTORY, _values(conversation_id, leaf_id, None))
-    return _without_unanswered(
-        [HistoryMessage(name, cast("Role", role), text) for name, role, text in rows]
-    )
+    return _without_unanswered(_read_path(session, _HISTORY, conversation_id, leaf_id))
+
+
+def history_before(
+    session: Session, conversation_id: str, parent_id: str | None
+) -> tuple[list[HistoryMessage], Position]:
+    """The history of a question with this parent, and the question's position.
+
+    The question follows the newest developer messages behind its parent: who names the parent
+    cannot see them.
+    """
+    statement = _HISTORY_OF_FIRST if parent_id is None else _HISTORY_BELOW
+    path = _read_path(session, statement, conversation_id, parent_id)
+    last = path[-1].id if path else None
+    position = Position(parent_id, None if last == parent_id else last)
+    return _without_unanswered(path), position
+
+
+def _read_path(
+    session: Session, statement: Select[Any], conversation_id: str, leaf_id: str | None
+) -> list[HistoryMessage]:
+    rows = session.execute(statement, {"conversation": conversation_id, "leaf": leaf_id})
+    return [
+        HistoryMessage(
+            name, cast("Role", role), text, parts=parts.from_values(values, text) if values else ()
+        )
+        for name, role, text, values in rows
+    ]
 
 
 def _without_unanswered(history: list[HistoryMessage]) -> list[HistoryMessage]:
-    """Leave out empty answers and the questions before them."""
+    """Leave out empty answers with the questions and the tool calls before them."""
     kept: list[HistoryMessage] = []
     for message in history:
-        if message.role == "assistant" and not message.text:
-            if kept and kept[-1].role == "user":
-                kept.pop()
+        if message.role == "assistant" and not message.text and message.is_listed:
+            _remove_question(kept)
         else:
             kept.append(message)
     return kept
+
+
+def _remove_question(kept: list[HistoryMessage]) -> None:
+    """Remove the question that is being answered, and the tool calls made for it, if any."""
+    while kept and not kept[-1].is_listed and kept[-1].role != "developer":
+        kept.pop()
+    if kept and kept[-1].role == "user":
+        kept.pop()
 
 
 def with_images(
@@ -92,7 +186,13 @@ _LONGEST = 2**31 - 1
 
 _CONVERSATION: BindParameter[str] = bindparam("conversation")
 _LEAF: BindParameter[str | None] = bindparam("leaf")
-_MESSAGE = select(Message).where(Message.conversation_id == _CONVERSATION, Message.id == _LEAF)
+_HERE = and_(Message.conversation_id == _CONVERSATION, Message.id == _LEAF)
+_LISTED_MESSAGE = select(Message).where(_HERE, ~IS_UNLISTED)
+_ANY_MESSAGE = (
+    select(Message.parent_id, MessageExtra.listed)
+    .outerjoin(MessageExtra, EXTRA_OF_MESSAGE)
+    .where(_HERE)
+)
 
 
 def _values(conversation_id: str, leaf_id: str | None, limit: int | None) -> dict[str, Any]:
@@ -103,9 +203,7 @@ def _values(conversation_id: str, leaf_id: str | None, limit: int | None) -> dic
 
 def _path() -> CTE:
     """Ids from the leaf upwards, with their distance from it."""
-    start = select(Message.id, Message.parent_id, literal(0).label("depth")).where(
-        Message.conversation_id == _CONVERSATION, Message.id == _LEAF
-    )
+    start = select(Message.id, Message.parent_id, literal(0).label("depth")).where(_HERE)
     path = start.cte("path", recursive=True)
     parent = aliased(Message)
     up = select(parent.id, parent.parent_id, path.c.depth + 1).where(
@@ -124,9 +222,48 @@ _BRANCH = (
     .where(Message.conversation_id == _CONVERSATION)
     .order_by(_PATH.c.depth.desc())
 )
-_HISTORY = (
-    select(Message.id, Message.role, func.coalesce(Message.prompt, Message.content))
-    .join(_PATH, Message.id == _PATH.c.id)
-    .where(Message.conversation_id == _CONVERSATION)
-    .order_by(_PATH.c.depth.desc())
+
+
+def _history(leaf: ColumnElement[Any]) -> Select[Any]:
+    """Selects what the model reads: all messages up to ``leaf``, the unlisted ones too."""
+    path = _whole_path(leaf)
+    text = func.coalesce(Message.prompt, Message.content)
+    return (
+        select(Message.id, Message.role, text, MessageExtra.parts)
+        .join(path, Message.id == path.c.id)
+        .outerjoin(MessageExtra, EXTRA_OF_MESSAGE)
+        .where(Message.conversation_id == _CONVERSATION)
+        .order_by(path.c.depth.desc())
+    )
+
+
+def _whole_path(leaf: ColumnElement[Any]) -> CTE:
+    previous = func.coalesce(MessageExtra.previous_id, Message.parent_id)
+    steps = select(Message.id, previous.label("previous"))
+    here = Message.conversation_id == _CONVERSATION
+    start = steps.add_columns(literal(0).label("depth")).where(here, Message.id == leaf)
+    path = start.outerjoin(MessageExtra, EXTRA_OF_MESSAGE).cte("whole_path", recursive=True)
+    up = steps.add_columns(path.c.depth + 1).where(here)
+    joined = up.join(path, Message.id == path.c.previous)
+    return path.union_all(joined.outerjoin(MessageExtra, EXTRA_OF_MESSAGE))
+
+
+_SIBLING = aliased(Message)
+
+
+def _last_developer_message(below: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The newest developer message behind a parent, to which ``below`` restricts siblings."""
+    return (
+        select(_SIBLING.id)
+        .where(_SIBLING.conversation_id == _CONVERSATION, below, _SIBLING.role == "developer")
+        .order_by(_SIBLING.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+_HISTORY = _history(_LEAF)
+_HISTORY_BELOW = _history(
+    func.coalesce(_last_developer_message(_SIBLING.parent_id == _LEAF), _LEAF)
 )
+_HISTORY_OF_FIRST = _history(_last_developer_message(_SIBLING.parent_id.is_(None)))

@@ -106,13 +106,14 @@ class ImageEncoder(Generic[F]):
 
     def work(self, seconds: float, *, alone: bool = False) -> None:
         """Encode for so long, but at least one piece; ``alone``: there is nothing else to do."""
-        begun = time.perf_counter()
+        begun, patience = time.perf_counter(), _PATIENCE if alone else 0.0
         for pending in list(self._pending.values()):
             encoding = pending.encoding
-            while not encoding.done and encoding.ready(_PATIENCE if alone else 0.0):
+            while not encoding.done and encoding.ready(patience):
                 encoding.advance()
                 if time.perf_counter() - begun >= seconds:
                     return
+            patience = 0.0  # images wait for the same thread: one wait is enough
 
     def forget(self, job: int) -> None:
         """Cancel the images that no other job needs."""

@@ -42,6 +42,7 @@ class Scheduler(Generic[S]):
         self._image_encoder = image_encoder
         self._budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}  # without a sequence, in order
+        self._queue_places: dict[int, int] = {}  # of jobs that wait for room, as reported
         self._awaiting_images: dict[int, S] = {}
         self._sequences: dict[int, S] = {}  # started, oldest first
 
@@ -87,12 +88,21 @@ class Scheduler(Generic[S]):
             )
             sequence = self._runner.reserve(prompt, len(prompt.tokens) + answer_tokens)
             if sequence is None:
-                break
+                return events + self._queue_progress(job)
             del self._admitted[job]
             sequence.job = job
             sequence.output = OutputStream(prompt, answer_tokens, sequence.cached)
             events += self._start_or_wait(sequence)
         return events
+
+    def _queue_progress(self, first: int) -> Events:
+        """How many are ahead of each job from ``first`` on, if that changed."""
+        jobs = list(self._admitted)
+        waiting = jobs[jobs.index(first) :]
+        places = {job: ahead for ahead, job in enumerate(waiting)}
+        moved = places.items() - self._queue_places.items()
+        self._queue_places = places
+        return [(job, Progress("queued", ahead)) for job, ahead in sorted(moved)]
 
     def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether a prefill in progress computes a prefix that this prompt can share soon."""

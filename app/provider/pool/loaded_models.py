@@ -118,7 +118,7 @@ class LoadedModels:
 
         Raises ModelNotLoadable, and EngineBusy when no memory becomes free for it.
         """
-        if refused := self.refusals.reason_for(card):
+        if refused := self.refusals.reason_for(card.ref):
             raise ModelNotLoadable(refused)
         loaded = self._ready_to_use(card)
         loaded = self._use(loaded) if loaded else await self._load(card)
@@ -181,7 +181,7 @@ class LoadedModels:
     async def _add(self, card: ModelCard) -> LoadedModel:
         estimate = await self._make_room(card)
         spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
-        refused = partial(self.refusals.note, card)
+        refused = partial(self.refusals.note, card.ref)
         host = EngineHost(spec, self._policy, self.metrics[card.id], refused)
         loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
         self._loaded[card.id] = loaded

@@ -1,4 +1,4 @@
-"""Finds models by name, loads them when they are asked for and unloads them to make room.
+"""Finds models by name, and passes what is asked of them to the owner of the loaded models.
 
 A request to one model is never answered by another.
 """
@@ -6,100 +6,87 @@ A request to one model is never answered by another.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from pathlib import Path
+from dataclasses import replace
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.names import find, model_id
-from app.provider.catalogue.scan import NOT_READ_YET, scan
+from app.provider.catalogue.names import model_id
+from app.provider.catalogue.scan import NOT_READ_YET
 from app.provider.engine import EngineLimits
-from app.provider.engines.echo.format import ECHO, ECHO_VISION
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.default_model import default_chat, default_vision, problem_of, vision_models
-from app.provider.pool.eviction import AdmissionDecision, LedgerEntry
-from app.provider.pool.loaded_models import LoadedModel, LoadedModels
-from app.provider.pool.sizing import SizeEstimate, Sizing
-from app.provider.runtime.metrics import ModelMetrics
+from app.provider.pool.eviction import AdmissionDecision
+from app.provider.pool.local_host import LocalModelHost
+from app.provider.pool.model_catalogue import ModelCatalogue
+from app.provider.pool.model_host import HostSnapshot, ModelHost
+from app.provider.pool.sizing import SizeEstimate
 from app.provider.runtime.status import HostStatus, State, failed_status
-from app.provider.types import Event, Loaded, Progress, Prompt, Size
+from app.provider.types import Encode, Event, Loaded, Progress, Prompt, Size
 
 __all__ = ["ModelPool", "PoolConfig"]
 
-_RESCAN_SECONDS = 1.0
-_URGENT_SECONDS = 0.2
-"""Shorter interval where a model cannot be used, because new files may repair it."""
-_STALE_SECONDS = 3.0
-"""After so many seconds the last scan is too old to be used."""
 _MOST_SCANS = 20
 """A scan takes a bounded time; so many in a row read hundreds of models."""
-_SCAN_WAIT_SECONDS = 1.0
-"""A request to a known model waits no longer for a scan."""
 
 
 class ModelPool:
-    """All models of this server. Belongs to one event loop."""
+    """All models of this server. Belongs to one event loop.
 
-    def __init__(self, config: PoolConfig) -> None:
+    ``host`` owns the loaded ones; by default this process does.
+    """
+
+    def __init__(self, config: PoolConfig, host: ModelHost | None = None) -> None:
         self._config = config
-        self._cards: list[ModelCard] = []
-        self._scanned_at = float("-inf")
-        self._scanning: asyncio.Task[list[ModelCard]] | None = None
-        self._sizing = Sizing(config.limits, config.max_loaded, config.memory_budget, config.gpu)
-        self._loaded = LoadedModels(
-            self._sizing, config.policy, auto_unload=config.auto_unload, ttl=config.ttl
-        )
+        self._catalogue = ModelCatalogue(config)
+        self._host = host or LocalModelHost(config, self._catalogue)
 
     # ---------------------------------------------------------------- finding models
 
     def cards(self) -> list[ModelCard]:
         """Scan the disk and list every model. Blocks for some milliseconds."""
-        config = self._config
-        found = scan(config.models_dir, config.named, config.untouched, config.aliases)
-        self._cards = [*found, ECHO, ECHO_VISION] if config.echo else found
-        self._scanned_at = time.monotonic()
-        return self._cards_with_problems()
+        return self._with_problems(self._catalogue.scan())
 
-    def _cards_with_problems(self) -> list[ModelCard]:
-        """The cards of the last scan, with the problems that loading them has shown."""
-        return list(map(self._loaded.refusals.with_problem, self._cards))
+    def _with_problems(self, cards: Sequence[ModelCard]) -> list[ModelCard]:
+        """The cards, with the problems that loading the models has shown."""
+        return list(map(self._with_problem, cards))
+
+    def _with_problem(self, card: ModelCard) -> ModelCard:
+        reason = None if card.problem else self._host.refusal(card.ref)
+        return replace(card, problem=reason) if reason else card
 
     def card(self, model: str | None) -> ModelCard:
         """Find a model by id or alias, or the default one; raises ModelNotFound, ModelConflict."""
         wanted = self._default_id() if model is None else model
-        found = find(self._cards_with_problems(), wanted)
-        if not found and time.monotonic() - self._scanned_at > _RESCAN_SECONDS:
-            found = find(self.cards(), wanted)
-        if not found:
-            raise ModelNotFound(wanted)
-        if len(found) > 1:
-            places = " and ".join(self._shown_path(card.path) for card in found)
-            raise ModelConflict(f"Two models are called {wanted!r}: {places}. Rename one.")
-        return found[0]
+        return self._with_problem(self._catalogue.card(wanted))
 
     async def find(self, model: str | None) -> ModelCard:
         """``card`` without blocking the event loop, from a scan that is at most seconds old.
 
-        A steady stream of requests to known models never waits for the disk. A request to a model
-        that could not be loaded does, because its files may have changed.
+        A steady stream of requests to known models never waits for the disk, nor does a request
+        to a loaded one whose files are as they were. A request to a model that could not be loaded
+        does, because its files may have changed.
         """
         if model is None and self._config.default_model:
             model = self._default_id()
-        known = self._cards if model is None else find(self._cards, model)
-        refused = model is not None and any(map(self._loaded.refusals.reason_for, known))
-        await self._rescan(known=bool(known), urgent=refused)
+        known = self._catalogue.cards if model is None else self._catalogue.named(model)
+        refused = model is not None and any(self._host.refusal(card.ref) for card in known)
+        if refused or not self._catalogue.is_stale or not await self._is_as_loaded(model):
+            await self._catalogue.refresh(known=bool(known), urgent=refused)
+        else:
+            self._catalogue.schedule_scan()
         return await self._find_read(model)
 
-    async def _rescan(self, *, known: bool, urgent: bool) -> None:
-        """Begin a scan if the last one is old, and wait for it where the caller needs it."""
-        age = time.monotonic() - self._scanned_at
-        if self._scanning is None and age > (_URGENT_SECONDS if urgent else _RESCAN_SECONDS):
-            self._scanning = asyncio.create_task(asyncio.to_thread(self.cards))
-            self._scanning.add_done_callback(self._scan_ended)
-        if self._scanning and (not known or urgent or age > _STALE_SECONDS):
-            await asyncio.wait([self._scanning], timeout=_SCAN_WAIT_SECONDS if known else None)
+    async def _is_as_loaded(self, model: str | None) -> bool:
+        """Whether the model is loaded, and was not changed since the last scan."""
+        cards = self._catalogue.cards
+        found = cards and self._catalogue.named(self._default_id() if model is None else model)
+        if not found or len(found) > 1:
+            return False
+        status = self._host.snapshot().statuses.get(found[0].id)
+        ready = status is not None and status.healthy and status.state == "ready"
+        return ready and await self._catalogue.is_unchanged(found[0])
 
     async def _find_read(self, model: str | None) -> ModelCard:
         """``card``, with further scans until one of them has had time to read the model."""
@@ -107,23 +94,14 @@ class ModelPool:
         for _ in range(_MOST_SCANS):
             if card.problem != NOT_READ_YET:
                 break
-            await asyncio.to_thread(self.cards)
+            await asyncio.to_thread(self._catalogue.scan)
             card = self.card(model)
         return card
-
-    def _scan_ended(self, _: object) -> None:
-        self._scanning = None
-
-    def _shown_path(self, path: Path) -> str:
-        """A path as clients may see it: below the models folder, or only its name."""
-        folder = self._config.models_dir
-        shown = str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
-        return shown.encode("utf-8", "replace").decode()  # file names can be any bytes
 
     def _default_id(self) -> str:
         if self._config.default_model:
             return model_id(self._config.default_model)
-        return default_chat(self._cards_with_problems() or self.cards())
+        return default_chat(self._with_problems(self._catalogue.cards) or self.cards())
 
     async def find_vision(self) -> ModelCard | None:
         """The vision model to use where a request names none; None where there is none.
@@ -133,34 +111,38 @@ class ModelPool:
         """
         if self._config.default_vision:
             return await self.find(model_id(self._config.default_vision))
-        with suppress(ModelNotFound, ModelConflict):
-            await self.find(None)  # rescans if the last scan is old
-        wanted = default_vision(self._cards_with_problems())
+        if known := default_vision(self._with_problems(self._catalogue.cards)):
+            with suppress(ModelNotFound, ModelConflict):
+                await self.find(known)  # rescans if the last scan is old
+        else:
+            await self._catalogue.refresh(known=bool(self._catalogue.cards))
+        wanted = default_vision(self._with_problems(self._catalogue.cards))
         return self.card(wanted) if wanted else None
 
     def vision_models(self) -> list[str]:
         """Ids of the models that take pictures and can be loaded, as of the last scan."""
-        return vision_models(self._cards_with_problems())
+        return vision_models(self._with_problems(self._catalogue.cards))
 
     # ---------------------------------------------------------------- states
 
+    def snapshot(self) -> HostSnapshot:
+        """What is known of the loaded models; memory is as it was measured last."""
+        return self._host.snapshot()
+
+    async def measured(self) -> HostSnapshot:
+        """``snapshot`` after measuring the processes."""
+        return await self._host.measured()
+
+    def health(self) -> Mapping[str, HostStatus]:
+        """Status of every model that is loaded or was asked for, least recently used first."""
+        return self._host.snapshot().statuses
+
     def state(self, model: str) -> State:
         """Say what the model's engine is doing."""
-        loaded = self._loaded.get(model)
-        if loaded and not self._replaced(loaded):
-            return loaded.host.status().state
-        refused = any(map(self._loaded.refusals.reason_for, find(self._cards, model)))
+        if status := self.health().get(model):
+            return status.state
+        refused = any(self._host.refusal(card.ref) for card in self._catalogue.named(model))
         return "failed" if refused else "unloaded"
-
-    def health(self) -> dict[str, HostStatus]:
-        """Status of every model that is loaded or was asked for, least recently used first."""
-        current = [one for one in self._loaded.all() if not self._replaced(one)]
-        return {one.card.id: one.host.status() for one in current}
-
-    def _replaced(self, loaded: LoadedModel) -> bool:
-        """Whether the files of a model that failed have changed since, as of the last scan."""
-        stamps = [card.stamp for card in self._cards if card.path == loaded.card.path]
-        return loaded.failed and stamps != [loaded.card.stamp]
 
     def broken_defaults(self) -> dict[str, HostStatus]:
         """Status of the models that a setting names and that cannot be used.
@@ -168,26 +150,14 @@ class ModelPool:
         No other model is used in their place.
         """
         problems = {
-            model: problem_of(find(self._cards_with_problems(), model)) for model in self._named()
+            model: problem_of(self._with_problems(self._catalogue.named(model)))
+            for model in self._named()
         }
         return {model: failed_status(problem) for model, problem in problems.items() if problem}
 
     def _named(self) -> list[str]:
         """Ids of the models that settings name."""
         return [model_id(path) for path in self._config.named]
-
-    async def measured(self) -> dict[str, LedgerEntry]:
-        """``ledger`` after measuring the processes."""
-        await self._loaded.measure()
-        return self.ledger()
-
-    def ledger(self) -> dict[str, LedgerEntry]:
-        """Bytes of every loaded model: what was predicted, and what was measured last."""
-        return {one.card.id: one.entry for one in self._loaded.all()}
-
-    def metrics(self) -> Mapping[str, ModelMetrics]:
-        """Metrics of every model that was asked for since this server started."""
-        return self._loaded.metrics
 
     def is_healthy(self) -> bool:
         """Whether every engine works.
@@ -200,40 +170,43 @@ class ModelPool:
             s.state != "failed" and not s.healthy for _, s in statuses
         ):
             return False
-        unusable = {card.id for card in self._cards_with_problems() if card.problem}
+        cards = self._with_problems(self._catalogue.cards)
+        unusable = {card.id for card in cards if card.problem}
         failed = {model for model, status in statuses if status.state == "failed"} - unusable
         return not failed or failed.isdisjoint([*self._named(), self._default_id()])
 
     async def rescan_defaults(self) -> None:
         """Rescan the disk if settings name models, because broken ones may have been repaired."""
         if self._named():
-            await self._rescan(known=bool(self._cards), urgent=bool(self.broken_defaults()))
+            known, urgent = bool(self._catalogue.cards), bool(self.broken_defaults())
+            await self._catalogue.refresh(known=known, urgent=urgent)
 
     # ---------------------------------------------------------------- using a model
 
     async def stream(self, model: str | ModelCard, prompt: Prompt) -> AsyncGenerator[Event, None]:
         """Answer ``prompt`` with that model, loading it first if need be.
 
-        Closing the generator cancels in every phase. Raises what ``EngineHost.stream`` raises,
-        ModelNotFound, ModelConflict, and EngineBusy when other models in use leave no room.
+        Closing the generator cancels in every phase. Raises what ``ModelHost.stream`` raises,
+        ModelNotFound and ModelConflict.
         """
         card = await self._current(model)
-        with self._loaded.metrics[card.id].begin_request() as request_metrics:
-            if (waiting := self._loaded.queue_length(card)) is not None:
-                yield Progress("queued", waiting)
-            async with (
-                self._loaded.lease(card) as host,
-                aclosing(host.stream(prompt, request_metrics)) as events,
-            ):
-                async for event in events:
-                    yield event
+        async with aclosing(self._host.stream(card.ref, prompt)) as events:
+            async for event in events:
+                yield event
+
+    async def encode(self, model: str | ModelCard, job: Encode) -> AsyncGenerator[Event, None]:
+        """Turn the items of ``job`` into vectors; otherwise as ``stream``."""
+        card = await self._current(model)
+        async with aclosing(self._host.encode(card.ref, job)) as events:
+            async for event in events:
+                yield event
 
     async def measure(
         self, model: str | ModelCard, prompt: Prompt
     ) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt``; gives the progress of loading, then the size."""
         card = await self._current(model)
-        async with self._loaded.lease(card) as host, aclosing(host.measure(prompt)) as events:
+        async with aclosing(self._host.measure(card.ref, prompt)) as events:
             async for event in events:
                 yield event
 
@@ -246,11 +219,10 @@ class ModelPool:
         raise EngineUnavailable("The model did not count the prompt.", 1.0)
 
     async def _current(self, model: str | ModelCard) -> ModelCard:
-        """``find``, which a card that was found already spares while no other look has come."""
+        """``find``, spared for a card whose model was found unchanged by the last scan."""
         if isinstance(model, str):
             return await self.find(model)
-        known = any(card is model for card in self._cards)
-        return model if known else await self.find(model.id)
+        return model if self._catalogue.has(model.ref) else await self.find(model.id)
 
     # ---------------------------------------------------------------- loading and unloading
 
@@ -259,40 +231,29 @@ class ModelPool:
 
         A model that could not be loaded before is tried once more.
         """
-        self._loaded.refusals.forget(await self.find(model))
-        card = self.card(model)
-        if (waiting := self._loaded.queue_length(card)) is not None:
-            yield Progress("queued", waiting)
-        async with self._loaded.lease(card) as host, aclosing(host.load()) as events:
+        card = await self.find(model)
+        async with aclosing(self._host.load(card.ref)) as events:
             async for event in events:
-                if isinstance(event, Loaded):
-                    await self._loaded.measure()
                 yield event
 
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""
-        async with self._loaded.lease(await self.find(model)) as host:
-            host.start()
+        await self._host.preload((await self.find(model)).ref)
 
     async def unload(self, model: str) -> None:
         """Unload the model, if it is loaded; raises ModelNotFound, ModelConflict, ModelInUse.
 
         A loaded model is found by its id even when its files are gone.
         """
-        loaded = self._loaded.get(model)
-        await self._loaded.unload(model if loaded else (await self.find(model)).id)
-
-    @property
-    def limits(self) -> EngineLimits:
-        """The limits that every engine is started with."""
-        return self._sizing.limits
+        if not await self._host.unload(model):
+            await self._host.unload((await self.find(model)).id)
 
     async def plan(
         self, model: str, limits: EngineLimits
     ) -> tuple[SizeEstimate, AdmissionDecision]:
         """Estimate what loading the model takes and what would be unloaded; changes nothing."""
-        return await self._loaded.plan(await self.find(model), limits)
+        return await self._host.plan((await self.find(model)).ref, limits)
 
     async def close(self) -> None:
-        """Unload everything."""
-        await self._loaded.close()
+        """Unload everything that this process owns."""
+        await self._host.close()

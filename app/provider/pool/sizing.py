@@ -14,6 +14,12 @@ from app.provider.pool.eviction import Budget, MemoryClaim
 _SHARE = 0.8
 """Share of the machine's RAM that models may take by default."""
 
+_KV_SHARE = 1 / 8
+"""Share of that budget for the keys and values of a model, if the settings name no number."""
+
+LEAST_KV_BYTES, MOST_KV_BYTES = 2**29, 2**32
+"""Bounds of that share. A model gets the least where more would take it from the GPU or the RAM."""
+
 
 @dataclass(frozen=True, slots=True)
 class SizeEstimate:
@@ -38,7 +44,8 @@ class SizeEstimate:
 class Sizing:
     """Estimates models against the machine's memory.
 
-    ``ram_budget`` 0 means a share of the RAM. ``gpu`` None keeps all models in RAM; its
+    ``ram_budget`` 0 means a share of the RAM, ``limits.kv_cache_bytes`` 0 one of the budget, or of
+    the GPU's memory where that is less. ``gpu`` None keeps all models in RAM; its
     ``available`` 0 means the GPU memory that the driver reports.
     """
 
@@ -55,9 +62,8 @@ class Sizing:
         self, card: ModelCard, claims: Sequence[MemoryClaim], limits: EngineLimits | None = None
     ) -> SizeEstimate:
         """Estimate ``card`` beside ``claims``. May ask the GPU's driver, which blocks shortly."""
-        limits = limits or self._limits
-        need = format_of(card.engine).need(card, limits)
         policy, gpu_budget = self._gpu_room(claims)
+        limits, need = self._need(card, limits or self._limits, policy, gpu_budget)
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
@@ -67,6 +73,21 @@ class Sizing:
     def limits(self) -> EngineLimits:
         """The limits that each engine is started with, before its layers are placed."""
         return self._limits
+
+    def _need(
+        self, card: ModelCard, limits: EngineLimits, policy: GpuPolicy | None, gpu: int | None
+    ) -> tuple[EngineLimits, Need]:
+        """Predict the bytes; sets those for keys and values where the settings leave it open."""
+        need = format_of(card.engine).need
+        if limits.kv_cache_bytes:
+            return limits, need(card, limits)
+        share = int(_KV_SHARE * min(self._ram, gpu or self._ram))
+        more = replace(limits, kv_cache_bytes=min(max(share, LEAST_KV_BYTES), MOST_KV_BYTES))
+        less = replace(limits, kv_cache_bytes=LEAST_KV_BYTES)
+        most, least = need(card, more), need(card, less)
+        layers = place(least, policy).gpu_layers
+        fits = most.total <= self._ram and place(most, policy).gpu_layers == layers
+        return (more, most) if fits else (less, least)
 
     def _gpu_room(self, claims: Sequence[MemoryClaim]) -> tuple[GpuPolicy | None, int | None]:
         """GPU memory for this model once idle ones are unloaded, and for all models together."""

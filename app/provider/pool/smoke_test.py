@@ -11,6 +11,7 @@ from app.provider.catalogue.scan import card_at
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import ProviderError
 from app.provider.pool.hardware import physical_cores
+from app.provider.pool.sizing import LEAST_KV_BYTES
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, Message, Prompt, Sampling
@@ -37,8 +38,12 @@ def answer(
 
     ``engine`` is a name of ``ENGINES``. Raises ProviderError when it cannot be loaded or asked.
     """
-    with_threads = replace(limits, threads=limits.threads or physical_cores())
-    host = EngineHost(EngineSpec(ENGINES[engine], str(path), with_threads), policy)
+    limits = replace(
+        limits,
+        threads=limits.threads or physical_cores(),
+        kv_cache_bytes=limits.kv_cache_bytes or LEAST_KV_BYTES,
+    )
+    host = EngineHost(EngineSpec(ENGINES[engine], str(path), limits), policy)
     return asyncio.run(_answer(host, prompt))
 
 

@@ -1,7 +1,7 @@
 """Supervises one engine from the event loop: starts its process, watches it, restarts it.
 
-Requests use ``stream(prompt)``. Whatever happens to the process, every request ends with its End,
-or with an error that says whether trying again helps.
+Whatever happens to the process, every request ends with its End, or with an error that says
+whether trying again helps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from app.provider.runtime.engine_process import EngineProcess
 from app.provider.runtime.metrics import ModelMetrics, RequestMetrics
 from app.provider.runtime.request import Request
 from app.provider.runtime.status import HostPolicy, HostStatus, State
-from app.provider.types import End, Event, Loaded, Progress, Prompt, Size
+from app.provider.types import Encode, End, Event, Job, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +60,18 @@ class EngineHost:
 
     # ---------------------------------------------------------------- for requests
 
-    async def stream(
-        self, prompt: Prompt, outer: RequestMetrics | None = None
+    def stream(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
+        """Answer ``prompt``; ``submit`` says how it ends."""
+        return self.submit(prompt)
+
+    def encode(self, job: Encode) -> AsyncGenerator[Event, None]:
+        """Turn the items of ``job`` into vectors; ``submit`` says how it ends."""
+        return self.submit(job)
+
+    async def submit(
+        self, job: Job, outer: RequestMetrics | None = None
     ) -> AsyncGenerator[Event, None]:
-        """Answer ``prompt``; closing the generator cancels the request in every phase.
+        """Do ``job``; closing the generator cancels the request in every phase.
 
         A caller that counts the request itself passes its own ``outer`` metrics. Raises
         EngineBusy, ContextOverflow, UnsupportedInput, ModelNotLoadable before Started, and
@@ -71,11 +79,11 @@ class EngineHost:
         """
         with nullcontext(outer) if outer else self.metrics.begin_request() as counted:
             number = next(self._numbers)
-            request = self._register(number, Request(messages.Submit(number, prompt), counted))
+            request = self._register(number, Request(messages.Submit(number, job), counted))
             outcome: messages.Outcome | None = None
             try:
                 while not isinstance(outcome, End):
-                    outcome = await self._next(request)
+                    outcome = await request.next()
                     if not isinstance(outcome, Size | Loaded):
                         yield outcome
             finally:
@@ -84,7 +92,7 @@ class EngineHost:
     def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` after the chat template; loads the model if need be.
 
-        Yields the progress of loading, then the size. Raises what ``stream`` raises.
+        Yields the progress of loading, then the size. Raises what ``submit`` raises.
         """
         return self._request_once(messages.Count(next(self._numbers), prompt), Size)
 
@@ -106,7 +114,7 @@ class EngineHost:
         try:
             outcome: object = None
             while not isinstance(outcome, last):
-                outcome = await self._next(request)
+                outcome = await request.next()
                 if isinstance(outcome, (Progress, last)):
                     yield outcome
         finally:
@@ -170,13 +178,6 @@ class EngineHost:
         if self._state == "failed":
             raise self._problem
         raise EngineUnavailable(str(self._problem), retry_after=left)
-
-    async def _next(self, request: Request) -> Event | Size | Loaded:
-        outcome = await request.outcomes.get()
-        if isinstance(outcome, ProviderError):
-            raise outcome
-        request.started = request.started or not isinstance(outcome, Progress)
-        return outcome
 
     def _unregister(self, number: int, request: Request, *, finished: bool) -> None:
         self._requests.pop(number, None)

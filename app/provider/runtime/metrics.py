@@ -10,7 +10,8 @@ import time
 from asyncio import CancelledError
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import median
 from types import TracebackType
 from typing import Literal
@@ -51,6 +52,30 @@ class Histogram:
             total += count
             found.append((bound, total))
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class MetricValues:
+    """The metrics of one model at one moment.
+
+    ``requests`` are counted by how they ended and by the name of their error's class, if any.
+    ``first_token_buckets`` are those of ``Histogram.cumulative``. The last three are averages of
+    recent answers, None while there are none; all else are the counters of ``ModelMetrics``.
+    """
+
+    requests: Mapping[tuple[Outcome, str], int] = field(default_factory=dict)
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    decode_seconds: float = 0.0
+    first_token_buckets: tuple[tuple[float, int], ...] = ()
+    first_token_seconds: float = 0.0
+    loads: int = 0
+    load_seconds: float = 0.0
+    restarts: int = 0
+    tokens_per_second: float | None = None
+    time_to_first_token: float | None = None
+    cache_hit_rate: float | None = None
 
 
 class ModelMetrics:
@@ -101,6 +126,27 @@ class ModelMetrics:
         if tokens > 1 and seconds > 0:
             # The time begins when the first token is there.
             self._recent_pace.append((tokens - 1, seconds))
+
+    def values(self) -> MetricValues:
+        """All metrics as they are now."""
+        return MetricValues(
+            requests={
+                (outcome, error.__name__ if error else ""): count
+                for (outcome, error), count in self.requests.items()
+            },
+            prompt_tokens=self.prompt_tokens,
+            cached_tokens=self.cached_tokens,
+            completion_tokens=self.completion_tokens,
+            decode_seconds=self.decode_seconds,
+            first_token_buckets=tuple(self.first_token_seconds.cumulative()),
+            first_token_seconds=self.first_token_seconds.sum,
+            loads=self.loads,
+            load_seconds=self.load_seconds,
+            restarts=self.restarts,
+            tokens_per_second=self.tokens_per_second,
+            time_to_first_token=self.time_to_first_token,
+            cache_hit_rate=self.cache_hit_rate,
+        )
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from app.provider.errors import ProviderError
 from app.provider.runtime import messages
 from app.provider.runtime.metrics import RequestMetrics
+from app.provider.types import Event, Loaded, Progress, Size
 
 
 @dataclass(slots=True)
@@ -18,3 +20,11 @@ class Request:
     outcomes: asyncio.Queue[messages.Outcome] = field(default_factory=asyncio.Queue)
     sent: bool = False
     started: bool = False
+
+    async def next(self) -> Event | Size | Loaded:
+        """Wait for the next outcome; raises it where it is an error."""
+        outcome = await self.outcomes.get()
+        if isinstance(outcome, ProviderError):
+            raise outcome
+        self.started = self.started or not isinstance(outcome, Progress)
+        return outcome

@@ -48,6 +48,7 @@ from app.provider.types.message import (
     ToolCallPart,
     ToolResultPart,
 )
+from app.provider.types.model import ModelRef
 from app.provider.types.value import Count, Value
 
 __all__ = [
@@ -67,6 +68,7 @@ __all__ = [
     "Job",
     "Loaded",
     "Message",
+    "ModelRef",
     "PairPart",
     "Part",
     "Phase",

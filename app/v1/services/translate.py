@@ -42,6 +42,11 @@ def chat_answer(model: str, completion: Completion) -> ChatAnswer:
         model=model,
         message=AnswerMessage(content=completion.text),
         # Never "cancelled": engines do not cancel answers.
-        finish_reason=cast("FinishReason", completion.end.reason),
+        finish_reason=cast("FinishReason", finish_reason(completion.end.reason)),
         usage=Usage(**completion.end.usage.as_dict()),
     )
+
+
+def finish_reason(reason: str | None) -> str | None:
+    """Why an answer ended, in the words of v1 to v5, which know no tool calls."""
+    return "stop" if reason == "tool_calls" else reason

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from app.provider.types import Delta, End, Loaded, Progress
+from app.v1.services.translate import finish_reason
 from app.web.problem_details import problem
 from app.web.sse import Shown, frame
 
@@ -30,7 +31,7 @@ Fields = Mapping[str, Any]
 
 def plain_done(end: End) -> Fields:
     """What the ``done`` event says where nothing is stored."""
-    return {"finish_reason": end.reason, "usage": end.usage.as_dict()}
+    return {"finish_reason": finish_reason(end.reason), "usage": end.usage.as_dict()}
 
 
 class EventEncoder:

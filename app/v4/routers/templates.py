@@ -11,7 +11,7 @@ from app.dependencies import JSON_ONLY, AppSettings, Owner, Services
 from app.templates.editing import TemplateEditor
 from app.templates.user_templates import UserTemplates
 from app.v3.models.template import Template
-from app.v3.services import translate
+from app.v3.services import templates as v3_templates
 from app.v4.models.templates import (
     EDIT_EXAMPLES,
     NEW_EXAMPLES,
@@ -136,7 +136,7 @@ async def create_template(
     With the name of a built-in it takes its place, for you alone, until it is deleted. Texts are
     in Jinja's language; names that `variables` does not declare are refused.
     """
-    template = translate.template(body)
+    template = v3_templates.template(body)
     made = await TemplateEditor(services.database, services.library, owner).create(template)
     response.headers["Location"] = f"{request.url.path}/{template.name}"
     response.headers["ETag"] = made.etag

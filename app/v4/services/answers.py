@@ -7,6 +7,7 @@ from typing import Any
 from app.chat.completion import Completion, collect
 from app.conversations.turn import Context, Turn
 from app.provider.types import End
+from app.v1.services.translate import finish_reason
 from app.v4.models.chat import ChatAnswer
 
 
@@ -37,7 +38,7 @@ def head(turn: Turn) -> dict[str, Any]:
 def done(turn: Turn, end: End) -> dict[str, Any]:
     """The fields of the ``done`` event; the usage of a stopped answer is not known."""
     return {
-        "finish_reason": end.reason,
+        "finish_reason": finish_reason(end.reason),
         "usage": None if end.reason == "cancelled" else end.usage.as_dict(),
         "context": context(turn.context),
     }

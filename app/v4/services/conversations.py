@@ -16,6 +16,7 @@ from app.storage.cursors import CursorKey
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat
+from app.v1.services.translate import finish_reason
 from app.v4.models.conversations import (
     ConversationChange,
     ConversationDetail,
@@ -166,7 +167,7 @@ def message_fields(row: Message) -> dict[str, Any]:
         "status": row.status,
         "content": row.content,
         "model": row.model,
-        "finish_reason": row.finish_reason,
+        "finish_reason": finish_reason(row.finish_reason),
         "usage": row.usage or None,
         "context": row.context or None,
         "error": row.error,

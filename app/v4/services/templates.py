@@ -11,7 +11,7 @@ from app.storage.timestamps import isoformat
 from app.templates.template import Template
 from app.templates.user_templates import ActiveTemplate, UserTemplates
 from app.v3.models.template import Template as TemplateBody
-from app.v3.services import translate
+from app.v3.services import templates as v3
 from app.v4.models.templates import (
     CurrentTemplate,
     TemplateEdit,
@@ -71,7 +71,7 @@ def edited_template(name: str, edit: TemplateEdit) -> Template:
     """The template of an edit; raises InvalidRequest if its body has another name."""
     if "name" in edit.model_fields_set and edit.name != name:
         raise InvalidRequest("/name", f"The address says {name!r}: a template keeps its name.")
-    return translate.template(edit.model_copy(update={"name": name}))
+    return v3.template(edit.model_copy(update={"name": name}))
 
 
 def _version(row: Row) -> TemplateVersion:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from sqlalchemy.orm import Session
+
 from app.conversations import markdown
 from app.conversations.imports import ImportedConversation, store_import
 from app.conversations.store import conversations, transfer
@@ -19,8 +21,9 @@ from app.storage.ids import new_id, now
 from app.storage.tables import Conversation, Message
 from app.storage.timestamps import isoformat, milliseconds
 from app.templates.rendering import compile_template
+from app.v1.services.translate import finish_reason
 from app.v3.models.template import Template as TemplateBody
-from app.v3.services import translate
+from app.v3.services import templates as v3_templates
 from app.v4.models.conversations import ConversationDetail
 from app.v4.models.transfer import (
     FORMAT,
@@ -50,14 +53,32 @@ class Download:
 
 
 async def export(database: Database, owner: str, conversation_id: str, form: Format) -> Download:
-    """A conversation as a file; raises ConversationNotFound."""
+    """A conversation as a file; raises what ``read_conversation`` raises."""
     if form == "markdown":
         found, rows = await database.scan(conversations.branch, owner, conversation_id, None, None)
         text = await asyncio.to_thread(markdown.document, found, rows)
         return Download(f"{file_name(found.title)}.md", "text/markdown", text)
-    found, rows = await database.scan(transfer.read_conversation, owner, conversation_id)
+    found, rows = await database.scan(read_conversation, owner, conversation_id)
     text = await asyncio.to_thread(_json, found, rows)
     return Download(f"{file_name(found.title)}.json", "application/json", text)
+
+
+def read_conversation(
+    session: Session, owner: str, conversation_id: str
+) -> tuple[Conversation, Sequence[Message]]:
+    """A conversation whose messages a JSON file of v4 and v5 can hold.
+
+    Raises ConversationNotFound, and InvalidRequest if some would be lost.
+    """
+    found, rows = transfer.read_conversation(session, owner, conversation_id)
+    if transfer.has_extras(session, found.id):
+        raise InvalidRequest(
+            "/format",
+            "This conversation holds thinking, tool calls, tool results or developer messages, "
+            "which a JSON file of this version cannot hold; format=markdown gives what can be "
+            "read of it here.",
+        )
+    return found, rows
 
 
 def _json(found: Conversation, rows: Sequence[Message]) -> str:
@@ -87,9 +108,10 @@ def file_fields(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
 
 
 def _message(row: Message) -> dict[str, Any]:
-    plain = ("id", "parent_id", "role", "status", "content", "prompt", "model", "finish_reason")
+    plain = ("id", "parent_id", "role", "status", "content", "prompt", "model")
     stored = (*plain, "usage", "context", "error")
     return {name: getattr(row, name) for name in stored} | {
+        "finish_reason": finish_reason(row.finish_reason),
         "created_at": isoformat(row.created_at),
         "finished_at": None if row.finished_at is None else isoformat(row.finished_at),
     }
@@ -178,7 +200,7 @@ def _check_template(template: TemplateBody) -> None:
     """Raise InvalidRequest if the template is not valid."""
     where = "/conversation/setup/template"
     try:
-        compile_template(translate.template(template))
+        compile_template(v3_templates.template(template))
     except InvalidRequest as error:
         found = [(where + one.pointer, one.detail.rstrip(".")) for one in error.errors]
         moved = [FieldError(pointer=pointer, detail=detail) for pointer, detail in found]

@@ -48,11 +48,11 @@ def loaded_fields(pool: ModelPool, card: ModelCard) -> dict[str, object]:
 
 async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
     """What loading the model would take; raises ModelNotFound, ModelConflict."""
-    limits = _limits(pool.limits, request)
+    limits = _limits(pool.snapshot().limits, request)
     card = await pool.find(model)
     estimate, decision = await pool.plan(card.id, limits)
     reason = card.problem or decision.impossible or decision.refused
-    others = [entry for one, entry in pool.ledger().items() if one != card.id]
+    others = [entry for one, entry in pool.snapshot().ledger.items() if one != card.id]
     return ModelPlan(
         model=card.id,
         fits=reason is None,
@@ -82,7 +82,7 @@ def _limits(limits: EngineLimits, request: PlanRequest) -> EngineLimits:
 
 
 def _details(pool: ModelPool, cards: Sequence[ModelCard]) -> list[ModelDetail]:
-    entries = pool.ledger()
+    entries = pool.snapshot().ledger
     return [_detail(pool, card, entries.get(card.id)) for card in cards]
 
 

@@ -58,7 +58,7 @@ async def export(
 ) -> Download:
     """A conversation as a file that an import of up to ``largest`` bytes accepts.
 
-    Raises ConversationNotFound, and InvalidRequest for more images than that.
+    Raises what ``v4.read_conversation`` raises, and InvalidRequest for more images than that.
     """
     if query.format == "markdown" or not query.images:
         return await v4.export(database, owner, conversation_id, query.format)
@@ -73,7 +73,7 @@ async def export(
 def _read_conversation(
     session: Session, owner: str, conversation_id: str, most: int
 ) -> ExportedConversation:
-    found, rows = transfer.read_conversation(session, owner, conversation_id)
+    found, rows = v4.read_conversation(session, owner, conversation_id)
     uses = images.list_uses(session, conversation_id)
     sizes = {use.image.sha256: use.image.size for use in uses}
     if sum(sizes.values()) * 4 // 3 > most or len(sizes) > MOST_IMAGES:

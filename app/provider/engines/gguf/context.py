@@ -9,36 +9,42 @@ import llama_cpp
 import numpy as np
 from numpy.typing import NDArray
 
+from app.provider.engines.gguf.context_cells import ContextLayout
 from app.provider.engines.gguf.llama_batch import ImagePositions, TokenRows, VectorRows, Vectors
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 
+State = NDArray[np.uint8]
+"""The keys and values of a sequence outside the context, in llama.cpp's format."""
+
 
 class LlamaContext:
-    """Runs batches. ``cells`` keys and values are shared by up to ``sequences`` sequences.
+    """Runs batches that may hold tokens of any mixture of sequences.
 
-    The memory is unified: sequences share the cells of a common prefix, copying one costs
-    nothing, and one batch may hold tokens of any mixture of sequences.
+    In unified memory sequences share the cells of a common prefix, and ``copy`` costs nothing.
+    With streams llama.cpp splits a batch: one pass computes one token of each sequence with
+    consecutive numbers.
     """
 
-    def __init__(self, model: LlamaModel, *, cells: int, sequences: int, threads: int) -> None:
+    def __init__(self, model: LlamaModel, layout: ContextLayout, *, threads: int) -> None:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = cells
+        params.n_ctx = layout.cells
         params.n_batch = params.n_ubatch = BATCH_TOKENS
-        params.n_seq_max = params.n_outputs_max = sequences
+        params.n_seq_max = params.n_outputs_max = layout.sequences
         params.n_threads = params.n_threads_batch = threads
-        params.kv_unified = True
+        params.kv_unified = not layout.streams
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise ModelNotLoadable(
-                f"There is not enough memory for a context of {cells} tokens; "
+                f"There is not enough memory for a context of {layout.cells} tokens; "
                 "set CONTEXT_LENGTH or KV_CACHE_MB lower."
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._vocabulary_size = model.vocabulary.size
         self._rows = TokenRows(BATCH_TOKENS)
         self._vectors = VectorRows()
+        self._order: NDArray[np.int64] | None = None  # where the rows of the last batch went
 
     # ---------------------------------------------------------------- batches
 
@@ -48,6 +54,7 @@ class LlamaContext:
 
     def decode(self) -> None:
         """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
+        self._order = self._rows.sort()
         self._decode(self._rows.take())
 
     def add_vectors(
@@ -60,6 +67,7 @@ class LlamaContext:
         """Compute the batch of vectors; without ``causal`` each attends to all others."""
         if not causal:
             llama_cpp.llama_set_causal_attn(self._handle, False)
+        self._order = None
         self._decode(self._vectors.take())
         llama_cpp.llama_set_causal_attn(self._handle, True)
 
@@ -70,11 +78,12 @@ class LlamaContext:
 
     def is_number(self, row: int) -> bool:
         """Whether the logits of an output row are; when one is not, none is."""
-        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, row)[0])
+        index = self._index(row)
+        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, index)[0])
 
     def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
         """Draw a token from the logits of an output row."""
-        return int(llama_cpp.llama_sampler_sample(sampler, self._handle, row))
+        return int(llama_cpp.llama_sampler_sample(sampler, self._handle, self._index(row)))
 
     def likeliest(self, row: int) -> int:
         """Return the token with the largest logit of an output row, the first of equal ones."""
@@ -82,8 +91,12 @@ class LlamaContext:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of an output row, valid until the next batch."""
-        logits = llama_cpp.llama_get_logits_ith(self._handle, row)
+        logits = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
         return np.ctypeslib.as_array(logits, (self._vocabulary_size,))
+
+    def _index(self, row: int) -> int:
+        """Where a row of ``add`` lies in the last batch."""
+        return row if self._order is None else int(self._order[row])
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads for the next batches."""
@@ -98,7 +111,7 @@ class LlamaContext:
     # ---------------------------------------------------------------- memory
 
     def copy(self, source: int, target: int, position: int) -> None:
-        """Let ``target`` share the cells of ``source`` before ``position``."""
+        """Let ``target`` share the cells of ``source`` before ``position``, in unified memory."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, position)
 
     def trim(self, sequence: int, position: int) -> bool:
@@ -106,22 +119,26 @@ class LlamaContext:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, position, -1))
 
     def clear(self) -> None:
-        """Forget every sequence."""
-        llama_cpp.llama_memory_clear(self._memory, True)
+        """Forget every sequence; their cells are free, and not written again."""
+        llama_cpp.llama_memory_clear(self._memory, False)
 
-    def save(self, sequence: int) -> bytes:
+    def save(self, sequence: int) -> State:
         """Copy the keys and values of a sequence out of the context."""
         size = llama_cpp.llama_state_seq_get_size(self._handle, sequence)
-        buffer = (ctypes.c_uint8 * size)()
-        written = llama_cpp.llama_state_seq_get_data(self._handle, buffer, size, sequence)
-        return bytes(memoryview(buffer)[:written])
+        state = np.empty(size, np.uint8)
+        written = llama_cpp.llama_state_seq_get_data(self._handle, _bytes(state), size, sequence)
+        return state[:written]
 
-    def restore(self, sequence: int, state: bytes) -> bool:
+    def restore(self, sequence: int, state: State) -> bool:
         """Put saved keys and values back; False when there is no room in one piece."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        read = llama_cpp.llama_state_seq_set_data(self._handle, buffer, len(state), sequence)
+        size = len(state)
+        read = llama_cpp.llama_state_seq_set_data(self._handle, _bytes(state), size, sequence)
         return bool(read)
 
     def close(self) -> None:
         """Free the context."""
         llama_cpp.llama_free(self._handle)
+
+
+def _bytes(state: State) -> object:
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.provider.engine import EngineInfo, EngineSpec
-from app.provider.engines.gguf.cache import PrefixCache
+from app.provider.engines.gguf.cache_streams import StreamCache
+from app.provider.engines.gguf.cache_unified import UnifiedCache
 from app.provider.engines.gguf.context import LlamaContext
-from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
+from app.provider.engines.gguf.context_cells import ContextLayout
 from app.provider.engines.gguf.mmproj import find_mmproj_of
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.engines.gguf.runner import GgufRunner, GgufSequence
@@ -54,16 +55,12 @@ def _runner(
     model: LlamaModel, spec: EngineSpec, plan: ContextPlan, images: MtmdImageEncoder | None
 ) -> GgufRunner:
     limits = spec.limits
-    cells, sequences = context_cells(plan, limits.slots), limits.slots + IDLE_SEQUENCES
-    context = LlamaContext(model, cells=cells, sequences=sequences, threads=limits.threads)
+    layout = ContextLayout.of(plan, limits.slots)
+    log.info("keys and values: %s", layout)
+    context = LlamaContext(model, layout, threads=limits.threads)
     context.warm_up()
-    cache = PrefixCache(
-        context,
-        cells=cells,
-        sequences=sequences,
-        parked_bytes=limits.prefix_cache_bytes,
-        whole_only=model.stateful,
-    )
+    kind = StreamCache if layout.streams else UnifiedCache
+    cache = kind(context, layout, parked_bytes=limits.prefix_cache_bytes, whole_only=model.stateful)
     return GgufRunner(context, cache, model.vocabulary.size, images)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.names import is_named_gguf
 from app.provider.engine import EngineLimits, Library
-from app.provider.engines.gguf.context_cells import IDLE_SEQUENCES, context_cells
+from app.provider.engines.gguf.context_cells import ContextLayout
 from app.provider.engines.gguf.model_card import describe, unreadable
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
@@ -49,16 +49,17 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     """
     vocabulary, hidden = card.shape.vocabulary, card.shape.hidden
     cell = 2 * card.shape.kv_numbers  # float16
-    cells = context_cells(ContextPlan.of(card.context_length, cell, limits), limits.slots)
-    logits = 4 * vocabulary * (limits.slots + IDLE_SEQUENCES)
+    layout = ContextLayout.of(ContextPlan.of(card.context_length, cell, limits), limits.slots)
+    logits = 4 * vocabulary * layout.sequences
     return Need(
         runtime=_RUNTIME,
         weights=card.size_bytes,
-        kv=cells * cell,
+        kv=layout.cells * cell,
         compute=logits + 128 * vocabulary + 16 * hidden * BATCH_TOKENS,
         prefix_cache=limits.prefix_cache_bytes + _features(card.vision, limits),
         vision=_vision(card.vision, limits),
         layers=card.shape.layers,
+        kv_layout=str(layout),
     )
 
 

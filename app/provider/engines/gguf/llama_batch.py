@@ -38,6 +38,19 @@ class TokenRows:
         self._output[self._count - 1] = output
         return self._count - 1
 
+    def sort(self) -> NDArray[np.int64] | None:
+        """Order the rows by sequence; returns where each row went, None if all stay.
+
+        With streams llama.cpp computes together only what follows each other in this order.
+        """
+        sequences = self._sequence[: self._count]
+        if self._count < 2 or not (sequences[1:] < sequences[:-1]).any():
+            return None
+        order = np.argsort(sequences, kind="stable")
+        for rows in (self._token, self._position, self._sequence, self._output):
+            rows[: self._count] = rows[order]
+        return np.argsort(order)
+
     def take(self) -> llama_cpp.llama_batch:
         """Return the rows as a batch; the next ``add`` begins a new one."""
         count, self._count = self._count, 0

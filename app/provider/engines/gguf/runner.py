@@ -69,6 +69,7 @@ class GgufRunner:
 
     def prefill(self, pieces: Sequence[tuple[GgufSequence, int]]) -> None:
         """Put text into the next batch, and compute the vectors of images."""
+        self._cache.close_gaps()
         vectors = 0
         for sequence, size in pieces:
             image = _next_image(sequence)
@@ -82,6 +83,8 @@ class GgufRunner:
 
     def decode(self, running: Sequence[GgufSequence]) -> list[tuple[GgufSequence, int]]:
         """Compute the batch, and draw a token for every running answer."""
+        if not self._staged:
+            self._cache.close_gaps()
         rows = [self._add_pending(sequence) for sequence in running]
         if rows or self._staged:
             self._context.decode()

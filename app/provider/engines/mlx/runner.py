@@ -75,16 +75,17 @@ class MlxRunner:
         return sequence
 
     def prefill(self, pieces: Sequence[tuple[MlxSequence, int]]) -> None:
-        """Give new prompts to the generator, and choose how much of every prompt it computes."""
-        for sequence, _ in pieces:
-            self._insert(sequence)
+        """Share what the pieces are together among all prompts: they are computed in one batch."""
+        for sequence in self._sequences:
+            if sequence.images is not None:
+                self._insert(sequence)
         sizes = [size for _, size in pieces]
         prompts = sum(bool(sequence.prefill_left) for sequence in self._rows.values())
         most = int(sum(sizes) / prompts * _PADDING)
         self._generator.prefill_step_size = max(1, min(most, max(sizes)))
 
     def decode(self, running: Sequence[MlxSequence]) -> list[tuple[MlxSequence, int]]:
-        """Advance everything; an answer's first token comes a step after that of its prompt."""
+        """Advance all rows; an answer has its first token in the step after its prompt ends."""
         for sequence in running:
             self._insert(sequence)
         prompts, answers = self._generator.next()

@@ -1,0 +1,110 @@
+"""Stores messages one behind the other, listed and unlisted ones, with all of their parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from app.conversations.store import images, parts, search
+from app.conversations.store.tree import Position
+from app.provider import types
+from app.storage.ids import new_id, now
+from app.storage.tables import Conversation, Message, MessageExtra
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Stored messages in their order, those of them that are listed, and the next position."""
+
+    rows: list[Message]
+    listed: list[Message]
+    position: Position
+
+
+def append(
+    session: Session,
+    found: Conversation,
+    position: Position,
+    messages: Sequence[types.Message],
+) -> Added:
+    """Store complete messages at a position; the active branch then ends with the last listed one.
+
+    ``tree.position_behind`` gives the position. The conversation is locked by the caller.
+    """
+    added = add_messages(session, found, position, messages)
+    search.index_messages(session, found, added.listed)
+    found.active_leaf_id = added.position.parent_id
+    found.updated_at = now()
+    return added
+
+
+def add_messages(
+    session: Session,
+    found: Conversation,
+    position: Position,
+    messages: Sequence[types.Message],
+) -> Added:
+    """Store complete messages; the caller indexes the listed ones and sets the active leaf.
+
+    A NUL becomes U+FFFD, because PostgreSQL refuses it.
+    """
+    rows: list[Message] = []
+    listed: list[Message] = []
+    for message in map(parts.without_nul, messages):
+        row = new_message(found, new_id(), position.parent_id, message.role, message.text)
+        rows.append(row)
+        session.add(row)
+        extra = new_extra(row, message, position.previous_id)
+        if extra is not None:
+            session.add(extra)
+        if extra is None or extra.listed:
+            listed.append(row)
+        position = position.behind(row.id, listed=extra is None or extra.listed)
+    session.flush()
+    _attach_images(session, found, rows, messages)
+    return Added(rows, listed, position)
+
+
+def new_message(
+    found: Conversation, name: str, parent_id: str | None, role: str, content: str
+) -> Message:
+    """A complete message, not stored yet."""
+    return Message(
+        id=name,
+        conversation_id=found.id,
+        parent_id=parent_id,
+        role=role,
+        status="complete",
+        content=content,
+        created_at=now(),
+        stopping=False,
+    )
+
+
+def new_extra(row: Message, message: types.Message, previous_id: str | None) -> MessageExtra | None:
+    """What the message has beside its row; None for an ordinary question or answer."""
+    listed = parts.is_listed(message.role, message.parts)
+    extra = parts.extra_parts(message)
+    if listed and not extra and previous_id is None:
+        return None
+    return MessageExtra(
+        conversation_id=row.conversation_id,
+        message_id=row.id,
+        listed=listed,
+        previous_id=previous_id,
+        parts=parts.to_values(extra) if extra else None,
+    )
+
+
+def _attach_images(
+    session: Session,
+    found: Conversation,
+    rows: Sequence[Message],
+    messages: Sequence[types.Message],
+) -> None:
+    attached = [[images.attachment_of(one) for one in message.images] for message in messages]
+    images.store_contents(session, [one for some in attached for one in some])
+    for row, some in zip(rows, attached, strict=True):
+        images.add_uses(session, found.id, row.id, some)

@@ -1,0 +1,1 @@
+"""An engine that encodes: its models are files ``*.encoder``, whatever they hold."""

@@ -1,0 +1,110 @@
+"""What a start loads: what its first healthy answer needs, and not what requests need later."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from app.cli import serve
+from app.storage import migrate
+from tests.setup.project import ROOT
+
+LATER = {
+    "PIL",
+    "alembic",
+    "app.media.decode",
+    "app.media.exchange",
+    "app.media.fetch",
+    "app.monitoring.prometheus",
+    "app.provider.hub.download",
+    "app.provider.hub.huggingface",
+    "app.provider.hub.modelscope",
+    "app.templates.language",
+    "app.v1",
+    "app.v5",
+    "app.versions",
+    "httpx",
+    "httpx2",
+    "huggingface_hub",
+    "jinja2",
+    "mako",
+    "numpy",
+    "onnxruntime",
+    "prometheus_client",
+    "psycopg",
+    "pydantic.v1",
+    "sqlalchemy.dialects.postgresql",
+    "typer",
+}
+"""Modules with work that comes later: in an upgrade, a request, an engine process, a command."""
+
+HEALTHY = """
+import asyncio, sys
+from app import main
+
+main.HEAD_START_SECONDS = 600  # the versions are not loaded meanwhile
+
+async def health():
+    sent = []
+    async def receive(): return {"type": "http.request", "body": b""}
+    async def send(message): sent.append(message)
+    app = main.create_app()
+    async with app.router.lifespan_context(app) as state:
+        await app(
+            {"type": "http", "method": "GET", "path": "/health", "raw_path": b"/health",
+             "query_string": b"", "headers": [(b"host", b"localhost")], "state": dict(state)},
+            receive, send,
+        )
+    assert sent[0]["status"] == 200, sent
+
+asyncio.run(health())
+print(*sys.modules)
+"""
+
+
+def loaded(program: str, folder: Path) -> set[str]:
+    """The modules that a program has imported in the end, by its own account."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODELS_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_a_healthy_start_loads_nothing_that_only_requests_need(tmp_path: Path) -> None:
+    migrate.prepare(f"sqlite:///{tmp_path}/sllm.db")
+    assert loaded(HEALTHY, tmp_path) & LATER == set()
+
+
+def test_what_is_loaded_later_exists_under_that_name(tmp_path: Path) -> None:
+    """Otherwise a module that is renamed would be missed by the test above."""
+    own = {name for name in LATER if name.startswith("app.")}
+    assert loaded(f"import sys, {', '.join(sorted(own))}; print(*sys.modules)", tmp_path) >= own
+
+
+async def test_a_version_that_cannot_be_loaded_ends_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gc, "freeze", lambda: None)  # this process has more than a server's modules
+    server = serve.Server(uvicorn.Config("no:app"), "http://here", 1)
+    broken = RuntimeError("a version is broken")
+    await server.settle(asyncio.create_task(failing(broken)))
+    assert server.should_exit
+    assert server.failure is broken
+
+
+async def failing(error: Exception) -> None:
+    raise error
