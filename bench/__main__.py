@@ -19,7 +19,7 @@ from bench.contestants.servers import (
     available,
 )
 from bench.models import catalogue, qwen2, smollm2, vision_catalogue
-from bench.plan import FULL, QUICK, Plan
+from bench.plan import FULL, QUICK, SHORT, Plan
 from bench.report import chart
 from bench.report.report import Report, targets
 from bench.report.samples import Sample
@@ -31,6 +31,7 @@ STARTER = ROOT / "models" / "starter.gguf"
 CONVERSING = {"streams", "prefix", "turns", "gap", "cached"}
 """Workloads that a real model takes part in."""
 QUICK_SIZES = "Quick sizes: the targets are those of the full run."
+SHORT_SIZES = "Short conversations: turns of 250 tokens, a long prompt of 500."
 MISSING = {
     LLAMA_SERVER: "llama-server not measured: LLAMA_SERVER names no binary.",
     PACKAGED: "llama_cpp.server not measured: its extra is not installed.",
@@ -62,6 +63,7 @@ def _options() -> argparse.Namespace:
         "workloads", nargs="*", metavar="WORKLOAD", help=f"of: {' '.join(WORKLOADS)}"
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
+    parser.add_argument("--short", action="store_true", help="shorter conversations")
     parser.add_argument("--rounds", type=int, help="how often every contestant is measured")
     parser.add_argument(
         "--before", type=Path, metavar="PATH", help="another checkout, measured in the same rounds"
@@ -80,7 +82,7 @@ def _options() -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace) -> Plan:
     print("· writing or fetching the models, unless they are there", flush=True)
-    scale = QUICK if options.quick else FULL
+    scale = QUICK if options.quick else SHORT if options.short else FULL
     before = options.before.resolve() if options.before else None
     return Plan(
         replace(scale, rounds=options.rounds or scale.rounds),
@@ -128,7 +130,7 @@ def _missing(plan: Plan, workloads: list[str]) -> list[str]:
 
 def _conditions(options: argparse.Namespace) -> list[str]:
     """Which sizes, and which commits."""
-    sizes = [QUICK_SIZES] if options.quick else []
+    sizes = [QUICK_SIZES] if options.quick else [SHORT_SIZES] if options.short else []
     commits = {"ours": ROOT} | ({"ours, before": options.before} if options.before else {})
     return sizes + [f"{who}: commit {_commit(root)}." for who, root in commits.items()]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.contestants.process import ROOT
@@ -44,9 +44,9 @@ FULL = Scale(
     answer=64,
     system=1000,
     opening=48,
-    early_turns=3,
-    turn_answer=4,
-    long_prompt=500,
+    early_turns=17,
+    turn_answer=12,
+    long_prompt=4000,
     cached_prompt=1000,
     repeats=10,
     starts=5,
@@ -62,6 +62,8 @@ FULL = Scale(
     pictures=2,
     cases=208,
 )
+SHORT = replace(FULL, early_turns=3, turn_answer=4, long_prompt=500)
+"""Shorter conversations, for many rounds on slow machines; the targets hold for the full sizes."""
 QUICK = Scale(
     rounds=1,
     answer=24,

@@ -12,15 +12,22 @@ from app.errors import InvalidRequest
 from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.pool.pool import ModelPool
-from app.provider.types import Delta, End, Event, Message, Prompt
+from app.provider.types import Delta, End, Event, Message, Prompt, ThinkingDelta, Token
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A whole answer: its text, without text that turned out to be thinking, and its end."""
+    """A whole answer: its text, without text that turned out to be thinking, and its end.
+
+    ``thinking`` is as much of it as came. ``tokens`` are those of the answer and
+    ``thinking_tokens`` those of the thinking, if the prompt asked for tokens.
+    """
 
     text: str
     end: End
+    thinking: str = ""
+    tokens: tuple[Token, ...] = ()
+    thinking_tokens: tuple[Token, ...] = ()
 
 
 async def find_chat_model(pool: ModelPool, model: str | None) -> ModelCard:
@@ -68,11 +75,50 @@ def new_answer_id() -> str:
 
 async def collect(events: AsyncGenerator[Event, None]) -> Completion:
     """Read a stream to its end; raises what the stream raises."""
-    pieces: list[str] = []
+    answer = _Answer()
     async with aclosing(events):
         async for event in events:
-            if isinstance(event, Delta):
-                pieces.append(event.text)
-            elif isinstance(event, End):
-                return Completion("".join(pieces)[event.retracted :], event)
+            if isinstance(event, End):
+                return answer.completion(event)
+            answer.add(event)
     raise EngineUnavailable("The answer broke off.", 1.0)
+
+
+class _Answer:
+    """The pieces of an answer that is being collected."""
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._tokens: list[Token] = []
+        self._thinking_tokens: list[Token] = []
+        self._retracted = 0
+
+    def add(self, event: Event) -> None:
+        """Add what the event carries."""
+        if isinstance(event, Delta):
+            self._retract(event.retracted)
+            self._text.append(event.text)
+            self._tokens += event.tokens
+        elif isinstance(event, ThinkingDelta):
+            self._thinking.append(event.text)
+            self._thinking_tokens += event.tokens
+
+    def completion(self, end: End) -> Completion:
+        """The whole answer."""
+        self._retract(end.retracted)
+        text = "".join(self._text)
+        return Completion(
+            text[end.retracted :],
+            end,
+            text[: end.retracted] + "".join(self._thinking),
+            tuple(self._tokens),
+            tuple(self._thinking_tokens),
+        )
+
+    def _retract(self, characters: int) -> None:
+        """When more of the text turns out to be thinking, so do the tokens so far."""
+        if characters > self._retracted:
+            self._retracted = characters
+            self._thinking_tokens += self._tokens
+            self._tokens = []

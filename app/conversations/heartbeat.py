@@ -32,6 +32,35 @@ MAX_LETTERS = 2_000_000
 """Answers and letters of one transaction."""
 
 
+class StopSignal:
+    """Says that an answer is to end, and ends the wait for its next event."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._wait: asyncio.Timeout | None = None
+
+    def set(self) -> None:
+        """Stop."""
+        if self._wait and not self._set:
+            self._wait.reschedule(asyncio.get_running_loop().time())
+        self._set = True
+
+    async def next_before(self, events: AsyncGenerator[T, None]) -> T | None:
+        """The next event; None if there is none or if this is set first."""
+        if self._set:
+            return None
+        try:
+            # Not a task that is waited for beside this signal: that takes longer than an event.
+            async with asyncio.timeout(None) as self._wait:
+                return await anext(events, None)
+        except TimeoutError:
+            if self._set:
+                return None
+            raise
+        finally:
+            self._wait = None
+
+
 @dataclass
 class RunningAnswer:
     """An answer that this process makes; ``text`` returns the answer so far.
@@ -42,7 +71,7 @@ class RunningAnswer:
     conversation_id: str
     answer_id: str
     text: Callable[[], str]
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    stop: StopSignal = field(default_factory=StopSignal)
     deleted: bool = False
     saved: str = ""
 
@@ -91,17 +120,18 @@ class Heartbeat:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            try:
-                await self._beat()
-            except StorageUnavailable as error:
-                log.warning("running answers could not be saved so far: %s", error)
-            except Exception:  # a bug here must not let the leases of all answers expire
-                log.exception("running answers could not be saved so far")
+            await self._beat()
 
     async def _beat(self) -> None:
         answers = sorted(self.answers, key=lambda answer: answer.conversation_id)
         for piece in _pieces(answers):
-            await self._save(piece)
+            try:
+                await self._save(piece)
+            except StorageUnavailable as error:
+                log.warning("running answers could not be saved so far: %s", error)
+                return
+            except Exception:  # a bug here must not let the leases of all answers expire
+                log.exception("%d running answers could not be saved so far", len(piece))
 
     async def _save(self, piece: Piece) -> None:
         rows = [
@@ -140,28 +170,9 @@ def _pieces(answers: Iterable[RunningAnswer]) -> Iterator[Piece]:
 
 
 async def until_stopped(
-    events: AsyncGenerator[T, None], stop: asyncio.Event
+    events: AsyncGenerator[T, None], stop: StopSignal
 ) -> AsyncGenerator[T, None]:
     """Pass events on until there are no more or ``stop`` is set; then close their source."""
-    stopping = asyncio.create_task(stop.wait())
-    try:
-        async with aclosing(events):
-            while not stop.is_set():
-                event = await _next_or_stop(events, stopping)
-                if event is None:
-                    return
-                yield event
-    finally:
-        stopping.cancel()
-
-
-async def _next_or_stop(events: AsyncGenerator[T, None], stopping: asyncio.Task[bool]) -> T | None:
-    """The next event; None if there is none or if ``stopping`` is done first."""
-    coming = asyncio.ensure_future(anext(events, None))
-    try:
-        await asyncio.wait((coming, stopping), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not coming.done():
-            coming.cancel()
-            await asyncio.gather(coming, return_exceptions=True)
-    return None if coming.cancelled() else coming.result()
+    async with aclosing(events):
+        while (event := await stop.next_before(events)) is not None:
+            yield event

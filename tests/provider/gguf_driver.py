@@ -49,9 +49,13 @@ class Driver:
 
     def start(self, prompt: Prompt) -> int:
         """Admit a prompt."""
+        return self.admit(self.engine.prepare(prompt))
+
+    def admit(self, prepared: Any) -> int:
+        """Admit a prompt that is prepared already."""
         self._numbers += 1
         self._events[self._numbers] = []
-        assert self.engine.admit(self._numbers, self.engine.prepare(prompt))
+        assert self.engine.admit(self._numbers, prepared)
         return self._numbers
 
     def step(self) -> None:

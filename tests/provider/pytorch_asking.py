@@ -92,14 +92,14 @@ def is_looking(engine: PytorchEngine) -> bool:
 def drawn(engine: PytorchEngine, one: Prompt) -> list[int]:
     """The tokens of an answer, its end included."""
     tokens: list[int] = []
-    scheduler = engine._scheduler
-    piece = scheduler._piece
+    vocabulary = engine._model.vocabulary
+    piece = vocabulary.piece
 
-    def noted(token: int) -> bytes | None:
+    def noted(token: int, *, keep_special: bool = False) -> bytes | None:
         tokens.append(token)
-        return piece(token)
+        return piece(token, keep_special=keep_special)
 
-    scheduler._piece = noted
+    vocabulary.piece = noted  # type: ignore[method-assign]
     run(engine, one)
-    scheduler._piece = piece
+    del vocabulary.piece
     return tokens

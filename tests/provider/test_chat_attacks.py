@@ -263,6 +263,9 @@ def test_the_ends_of_texts_are_tokens_although_no_list_names_them(tmp_path: Path
     ]
     assert spelled == ["<s>", "a", "<", "/", "s", ">", "</s>"]
     assert (vocabulary.piece(0), vocabulary.piece(1)) == (b"", None)
+    kept = [vocabulary.piece(token, keep_special=True) for token in (0, 1)]
+    assert kept == [b"<s>", None]
+    assert vocabulary.piece(0) == b""
 
 
 @pytest.mark.parametrize("source", ["", " \n"])

@@ -71,6 +71,8 @@ def test_the_end_of_a_turn_ends_an_answer(tmp_path: Path, named: bool) -> None:
     vocabulary = gguf(tmp_path, template, control=[*CONTROL, "<|my_end|>", "<|over|>"], eos=eos)
     (end,) = vocabulary.tokenize("<|my_end|>")
     assert vocabulary.piece(end) == b""
+    assert vocabulary.piece(end, keep_special=True) == vocabulary.spelling(end).encode() != b""
+    assert vocabulary.piece(end) == b""
     ChatTemplate(vocabulary)
     assert vocabulary.piece(end) == (b"" if named else None)
 

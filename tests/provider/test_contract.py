@@ -14,13 +14,14 @@ from typing import Any
 import psutil
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from app.provider.engine import missing_library
-from app.provider.errors import ContextOverflow, EngineBusy
+from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Delta, End, Started
-from tests.provider.asking import ask, host_of, prompt, size, until_idle
+from app.provider.types import Delta, End, Started, Token, TokenLogprob
+from tests.provider.asking import ask, collect, host_of, prompt, size, until_idle
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
 from tests.selection import matrix
 
@@ -70,6 +71,27 @@ async def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(host: EngineH
     reply = await ask(host, QUESTION, stop=(stop, "never said"))
     assert reply.end.reason == "stop"
     assert reply.text == whole[: whole.index(stop)]
+
+
+async def test_log_probabilities_are_of_every_token_or_refused(host: EngineHost) -> None:
+    plain = await ask(host, QUESTION, max_tokens=12)
+    asked = structs.replace(prompt(QUESTION, max_tokens=12), logprobs=2)
+    try:
+        reply = await collect(host.stream(asked))
+    except UnsupportedInput as refusal:
+        assert "log-probabilities" in str(refusal)  # noqa: PT017 - either is right
+        return
+    tokens = [token for one in reply.events if isinstance(one, Delta) for token in one.tokens]
+    assert reply.text == plain.text
+    assert b"".join(token.piece for token in tokens).decode(errors="ignore") == reply.text
+    assert len(tokens) == reply.end.usage.completion_tokens
+    assert all(token.logprob <= 0 for token in tokens)
+    assert all(token.top[:1] in {(), (_likeliest(token),)} for token in tokens)
+
+
+def _likeliest(token: Token) -> TokenLogprob:
+    """What temperature 0 draws."""
+    return TokenLogprob(token.token, token.piece, token.logprob)
 
 
 async def test_count_is_what_the_engine_reads(host: EngineHost) -> None:

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load
 from tests.provider.asking import STARTERS
+from tests.provider.numbers import check_engine
 
 pytest.importorskip("onnxruntime")
 og = pytest.importorskip("onnxruntime_genai")
@@ -81,6 +83,11 @@ class Bench:
         for row, token in zip(rows, tokens, strict=True):
             row.tokens.append(token)
         return logits
+
+
+def test_log_probabilities_are_those_of_the_model() -> None:
+    engine = load(EngineSpec(ENGINES["onnx"], str(FOLDER), EngineLimits()), lambda _: None)
+    check_engine(engine, lambda tokens, answer: of_generator(tokens, answer[:-1]))
 
 
 @pytest.mark.parametrize("piece", [1, 7, 64, 512])

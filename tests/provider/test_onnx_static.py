@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from app.provider.engine import ENGINES, Engine, EngineLimits, EngineSpec, load, missing_library
 from app.provider.engines.onnx.settings import read_settings
@@ -154,6 +155,11 @@ def test_what_the_library_cannot_do_is_refused(
 ) -> None:
     with pytest.raises(UnsupportedInput, match=named):
         starter.prepare(prompt(QUESTION, **options))
+
+
+def test_log_probabilities_are_refused(starter: Engine) -> None:
+    with pytest.raises(UnsupportedInput, match="does not know log-probabilities"):
+        starter.prepare(structs.replace(prompt(QUESTION), logprobs=0))
 
 
 @pytest.mark.parametrize(

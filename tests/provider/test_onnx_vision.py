@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from PIL import Image
 
 from app.provider.card import ModelCard, Vision
@@ -24,6 +25,7 @@ from app.provider.runtime.host import EngineHost
 from app.provider.types import Delta, End, ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 from tests.provider.asking import Reply, ask, collect, host_of
 from tests.provider.genai_vision_files import CONTEXT, likeliest, write_vision_model
+from tests.provider.numbers import tokens_of
 
 for library in ("onnxruntime", "onnxruntime_genai"):
     pytest.importorskip(library)
@@ -100,6 +102,10 @@ async def test_pictures_of_different_sizes_in_one_prompt(host: EngineHost, folde
     assert reply.text == expected(folder, "[6]and[33]and[8]", [one, two, three])
     turned = await collect(host.stream(asked(two, "and", one, "and", three)))
     assert turned.text != reply.text
+    measured = structs.replace(asked(one, "and", two, "and", three), logprobs=1)
+    tokens = tokens_of((await collect(host.stream(measured))).events)
+    assert b"".join(token.piece for token in tokens).decode(errors="ignore") == reply.text
+    assert all(token.logprob == token.top[0].logprob < 0 for token in tokens)
 
 
 async def test_a_conversation_goes_on_after_a_picture(host: EngineHost, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from app.provider.engines.pytorch.format import need, read
 from app.provider.pool.hardware import resident_bytes
 from app.provider.types import Delta, End, Started
 from tests.provider.asking import STARTERS, ask, host_of, prompt, size
+from tests.provider.numbers import Row, check_engine
 
 torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 transformers = pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
@@ -35,6 +37,17 @@ LONG = "one two three four five six seven eight nine ten " * 8
 @pytest.fixture(scope="module")
 def starter() -> PytorchEngine:
     return engine_of(STARTERS["pytorch"])
+
+
+def test_log_probabilities_are_those_of_the_model(starter: PytorchEngine) -> None:
+    model = starter._model.decoder._model
+
+    def reference(tokens: list[int], answer: list[int]) -> Iterator[Row]:
+        with torch.inference_mode():
+            logits = model(torch.tensor([[*tokens, *answer[:-1]]])).logits
+        yield from logits[0, len(tokens) - 1 :].float().numpy()
+
+    check_engine(starter, reference)
 
 
 # ------------------------------------------------------------------ prefix reuse, the batch

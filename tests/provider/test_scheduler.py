@@ -67,6 +67,16 @@ class MemoryRunner:
         """Nothing to free."""
 
 
+class Words:
+    """A vocabulary of one word."""
+
+    def piece(self, token: int, *, keep_special: bool = False) -> bytes:
+        return b"w "
+
+    def spelling(self, token: int) -> str:
+        return "w "
+
+
 class SlowEncoding:
     """Takes three pieces; an image whose hash begins with x is broken."""
 
@@ -116,7 +126,7 @@ def picture_prompt(sha256: str) -> PreparedPrompt:
 
 
 def scheduler(runner: MemoryRunner, slots: int = 4) -> Scheduler[SequenceState]:
-    return Scheduler(runner, EngineInfo(slots, 2000), 8, lambda token: b"w ", Encoder())
+    return Scheduler(runner, EngineInfo(slots, 2000), 8, Words(), Encoder())
 
 
 def finish(one: Scheduler[SequenceState], jobs: set[int]) -> dict[int, list[Outcome]]:
@@ -162,9 +172,14 @@ def test_without_room_jobs_begin_in_the_order_in_which_they_came() -> None:
     for job, length in enumerate((100, 200, 20, 20)):
         assert one.admit(job, text_prompt(length, owner=str(job)))
     begun: list[int] = []
+    queued: list[tuple[int, int]] = []
     while len(begun) < 4:
-        begun += [job for job, event in one.step() if isinstance(event, Started)]
+        for job, event in one.step():
+            begun += [job] if isinstance(event, Started) else []
+            if isinstance(event, Progress) and event.phase == "queued":
+                queued.append((job, event.done))
     assert begun == [0, 1, 2, 3]
+    assert queued == [(1, 0), (2, 1), (3, 2), (3, 0)]
 
 
 def test_a_prompt_that_begins_like_one_in_prefill_waits_and_shares_it() -> None:

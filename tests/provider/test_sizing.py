@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -50,6 +51,38 @@ def test_without_a_gpu_policy_nothing_goes_there() -> None:
     assert (estimate.limits.gpu_layers, estimate.gpu, estimate.budget.gpu) == (0, 0, None)
     assert estimate.budget.ram == int(0.8 * ram())
     assert estimate.limits.threads == physical_cores()
+
+
+OPEN = EngineLimits(kv_cache_bytes=0, prefix_cache_bytes=0)
+LONG = replace(CARD, context_length=2**20)
+"""With it, keys and values take all bytes that there are for them."""
+
+
+@pytest.mark.parametrize(
+    ("ram_mb", "kv_mb"),
+    [
+        pytest.param(2**20, 4096, id="much"),
+        pytest.param(16 * 1024, 2048, id="an eighth"),
+        pytest.param(2048, 512, id="not less than before"),
+        pytest.param(300, 512, id="where nothing fits"),
+    ],
+)
+def test_keys_and_values_get_a_share_of_the_budget(ram_mb: int, kv_mb: int) -> None:
+    estimate = Sizing(OPEN, 2, ram_mb * MB, None).estimate(LONG, [])
+    assert estimate.limits.kv_cache_bytes == kv_mb * MB
+    assert estimate.need.kv <= kv_mb * MB
+    stated = replace(OPEN, kv_cache_bytes=7 * MB)
+    assert Sizing(stated, 2, ram_mb * MB, None).estimate(LONG, []).limits.kv_cache_bytes == 7 * MB
+
+
+def test_the_share_takes_no_layer_from_the_gpu() -> None:
+    def kv_megabytes(gpu_megabytes: int) -> int:
+        sizing = Sizing(OPEN, 2, 64 * 1024 * MB, GpuPolicy(gpu_megabytes * MB))
+        return sizing.estimate(large, []).limits.kv_cache_bytes // MB
+
+    large = replace(LONG, size_bytes=7000 * MB)
+    assert kv_megabytes(7900) == 512
+    assert kv_megabytes(16_000) == 2000
 
 
 def test_the_machine_has_memory_and_this_process_holds_some() -> None:

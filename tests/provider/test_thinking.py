@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import prepare_prompt
-from app.provider.generation.thinking import NO_THINKING, ThinkingFilter, ThinkingStart
+from app.provider.generation.thinking import NO_THINKING, TextPiece, ThinkingFilter, ThinkingStart
 from app.provider.types import Delta, End, Event
 from tests.provider.asking import prompt
 from tests.provider.gguf_driver import Driver
@@ -20,45 +21,75 @@ CONTROLS = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
 SILENT = ThinkingStart(lone=False)
 
 CASES = [
-    (NO_THINKING, "plain answer", "plain answer", False),
-    (NO_THINKING, "<think>\nhm\n</think>\n\nyes", "yes", False),
-    (NO_THINKING, "\n <think></think>yes <b>bold</b>", "yes <b>bold</b>", False),
-    (NO_THINKING, "[THINK]hm[/THINK]yes", "yes", False),
-    (NO_THINKING, "<think>never ends", "", True),
-    (NO_THINKING, "<think>a </thin k> b</think>c", "c", False),
-    (NO_THINKING, "<thinner", "<thinner", False),
-    (NO_THINKING, " <thi", " <thi", False),
-    (NO_THINKING, "say <think> aloud", "say <think> aloud", False),
-    (NO_THINKING, "plan</think>\n\nyes", "yes", False),
-    (NO_THINKING, "</think>yes", "yes", False),
-    (NO_THINKING, "<think>a</think>b</think>c", "b</think>c", False),
-    (NO_THINKING, "<think>a</think>\n<think>b</think>\nc", "c", False),
-    (OPENED, "plan\n</think>\n\nyes", "yes", False),
-    (OPENED, "no end", "", True),
-    (CONTROLS, "yes[THINK]hm[/THINK] no", "yes no", False),
-    (CONTROLS, "a[/THINK]b[/THINK]c", "bc", False),
-    (NO_THINKING, "use <think> and </think> tags", "use <think> and </think> tags", False),
-    (NO_THINKING, "a <think> b[/THINK]c", "c", False),
-    (SILENT, "the tag </think> ends it", "the tag </think> ends it", False),
-    (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", False),
+    (NO_THINKING, "plain answer", "plain answer", "", False),
+    (NO_THINKING, "<think>\nhm\n</think>\n\nyes", "yes", "\nhm\n", False),
+    (NO_THINKING, "\n <think></think>yes <b>bold</b>", "yes <b>bold</b>", "", False),
+    (NO_THINKING, "[THINK]hm[/THINK]yes", "yes", "hm", False),
+    (NO_THINKING, "<think>never ends", "", "never ends", True),
+    (NO_THINKING, "<think>never </thi", "", "never </thi", True),
+    (NO_THINKING, "<think>a </thin k> b</think>c", "c", "a </thin k> b", False),
+    (NO_THINKING, "<thinner", "<thinner", "", False),
+    (NO_THINKING, " <thi", " <thi", "", False),
+    (NO_THINKING, "say <think> aloud", "say <think> aloud", "", False),
+    (NO_THINKING, "plan</think>\n\nyes", "yes", "plan", False),
+    (NO_THINKING, "</think>yes", "yes", "", False),
+    (NO_THINKING, "<think>a</think>b</think>c", "b</think>c", "a", False),
+    (NO_THINKING, "<think>a</think>\n<think>b</think>\nc", "c", "ab", False),
+    (OPENED, "plan\n</think>\n\nyes", "yes", "plan\n", False),
+    (OPENED, "no end", "", "no end", True),
+    (CONTROLS, "yes[THINK]hm[/THINK] no", "yes no", "hm", False),
+    (CONTROLS, "a[/THINK]b[/THINK]c", "bc", "a", False),
+    (NO_THINKING, "use <think> and </think> tags", "use <think> and </think> tags", "", False),
+    (NO_THINKING, "a <think> b[/THINK]c", "c", "a <think> b", False),
+    (SILENT, "the tag </think> ends it", "the tag </think> ends it", "", False),
+    (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", "", False),
 ]
+"""How it starts, what the model writes, the answer, the thinking, whether that goes on."""
 
 
-@pytest.mark.parametrize(("start", "raw", "answer", "inside"), CASES)
-def test_however_it_is_cut(start: ThinkingStart, raw: str, answer: str, inside: bool) -> None:
+def cut(raw: str) -> Iterator[list[str]]:
+    """The text in pieces, in many ways."""
     dice = random.Random(raw)
     for _ in range(30):
         cuts = sorted(dice.choices(range(len(raw) + 1), k=dice.randrange(8)))
-        pieces = [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
-        thinking = ThinkingFilter(start)
-        text = "".join(map(thinking.push, pieces)) + thinking.flush()
-        assert text[thinking.retracted :] == answer
-        assert thinking.inside is inside
+        yield [raw[a:b] for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+
+
+def both(pieces: list[TextPiece]) -> tuple[str, str]:
+    """The answer and the thinking."""
+    answer = "".join(piece.text for piece in pieces if not piece.thinking)
+    return answer, "".join(piece.text for piece in pieces if piece.thinking)
+
+
+@pytest.mark.parametrize(("start", "raw", "answer", "thought", "inside"), CASES)
+def test_however_it_is_cut(
+    start: ThinkingStart, raw: str, answer: str, thought: str, inside: bool
+) -> None:
+    for pieces in cut(raw):
+        for shown in (False, True):
+            thinking = ThinkingFilter(start, shown=shown)
+            released = [one for piece in pieces for one in thinking.push(piece)]
+            text, seen = both([*released, *thinking.flush()])
+            assert text[thinking.retracted :] == answer
+            assert text[: thinking.retracted] + seen == thought if shown else not seen
+            assert thinking.inside is inside
 
 
 def test_an_ordinary_answer_is_not_held_back() -> None:
     thinking = ThinkingFilter(NO_THINKING)
-    assert [thinking.push(piece) for piece in ("Yes", ", a < b", ".")] == ["Yes", ", a < b", "."]
+    texts = [both(thinking.push(piece))[0] for piece in ("Yes", ", a < b", ".")]
+    assert texts == ["Yes", ", a < b", "."]
+
+
+def test_thinking_comes_as_it_is_thought_and_in_its_place() -> None:
+    thinking = ThinkingFilter(CONTROLS, shown=True)
+    pieces = [thinking.push(piece) for piece in ("a[THINK]b", "c<", "/think> [/TH", "INK] d")]
+    assert pieces == [
+        [TextPiece("a"), TextPiece("b", thinking=True)],
+        [TextPiece("c<", thinking=True)],
+        [TextPiece("/think> ", thinking=True)],
+        [TextPiece(" d")],
+    ]
 
 
 MARKERS = ("<think>", "</think>")

@@ -29,7 +29,7 @@ class BatchedEngine(Generic[S]):
         self._runner = runner
         self._image_encoder = image_encoder
         self._scheduler = Scheduler(
-            runner, info, default_max_tokens, prompts.vocabulary.piece, image_encoder
+            runner, info, default_max_tokens, prompts.vocabulary, image_encoder
         )
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:

@@ -38,8 +38,12 @@ class ModelTokenizer(Protocol):
     def spelling(self, token: int) -> str:
         """The spelling of a token in a prompt."""
 
-    def piece(self, token: int) -> bytes | None:
-        """Bytes of a token as they appear in an answer; None ends the answer."""
+    def piece(self, token: int, *, keep_special: bool = False) -> bytes | None:
+        """Bytes of a token as they appear in an answer; None ends the answer.
+
+        Of the control tokens only markers of thinking have bytes; with ``keep_special`` all have
+        those of their spelling. It is called for every token of an answer.
+        """
 
     def end_with(self, text: str) -> None:
         """Make the token with this spelling end answers as well."""

@@ -58,13 +58,18 @@ class PreparedPrompt:
     """A tokenised prompt. ``tokens`` are 32-bit integers, those of images negative.
 
     Image tokens are made of the image's digest and size: equal tokens mean equal images.
+    ``thinking`` is None where thinking and answer are one text. The other fields are those of
+    ``Prompt``.
     """
 
     tokens: array[int]
     owner: str
     sampling: Sampling
     images: tuple[PlacedImage, ...] = ()
-    thinking: ThinkingStart = NO_THINKING
+    thinking: ThinkingStart | None = NO_THINKING
+    shows_thinking: bool = False
+    keep_special: bool = False
+    logprobs: int | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -102,7 +107,16 @@ def prepare_prompt(
     require_room(len(tokens), max(1, prompt.answer_room), context_length)
     if tokens[-1] < 0:  # the answer begins after a token of the vocabulary
         raise UnsupportedInput("The model's chat template puts nothing after a picture.")
-    return PreparedPrompt(array("i", tokens), prompt.owner, prompt.sampling, images, thinking)
+    return PreparedPrompt(
+        array("i", tokens),
+        prompt.owner,
+        prompt.sampling,
+        images,
+        None if prompt.keep_special else thinking,
+        prompt.thinking,
+        prompt.keep_special,
+        prompt.logprobs,
+    )
 
 
 def require_room(tokens: int, answer_room: int, context_length: int) -> None:

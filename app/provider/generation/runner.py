@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from app.provider.generation.answer_tokens import Logprobs
 from app.provider.generation.image_encoder import ImageFeatures
-from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.output_stream import NO_TOKEN, OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.sampler import Logits, logprobs
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -19,13 +21,15 @@ class SequenceState:
     ``tokens`` are computed, those of a cached prefix included; a sequence grows to ``room`` tokens
     at most. ``pending`` is the token that is computed next, once the prefill is done: the last of
     the prompt, then the one drawn last. ``images`` are the features of the images that were not
-    cached; None until they are encoded. ``job`` and ``output`` belong to the scheduler.
+    cached; None until they are encoded. ``logprobs`` are those of the token drawn last, if the
+    prompt asks for them. ``job`` and ``output`` belong to the scheduler.
     """
 
     prompt: PreparedPrompt
     room: int
     tokens: array[int] = field(default_factory=lambda: array("i"))
     images: Sequence[ImageFeatures[Any]] | None = None
+    logprobs: Logprobs | None = None
     cached: int = field(init=False)
     pending: int = field(init=False)
     job: int = field(init=False)
@@ -54,6 +58,19 @@ class SequenceState:
 S = TypeVar("S", bound=SequenceState)
 
 
+def note_logprobs(
+    sequences: Sequence[S], drawn: Sequence[int], logits: Callable[[int], Logits]
+) -> None:
+    """Note the log-probabilities of the tokens drawn, for the prompts that ask for them.
+
+    ``logits`` gives the row from which the token at an index was drawn.
+    """
+    for index, sequence in enumerate(sequences):
+        count = sequence.prompt.logprobs
+        if count is not None and drawn[index] != NO_TOKEN:
+            sequence.logprobs = logprobs(logits(index), drawn[index], count)
+
+
 class Runner(Protocol[S]):
     """Computes sequences. Belongs to the decode thread.
 
@@ -74,7 +91,8 @@ class Runner(Protocol[S]):
     def decode(self, running: Sequence[S]) -> Sequence[tuple[S, int]]:
         """Compute the pending tokens; return sequences with the tokens drawn after those.
 
-        Also computes what ``prefill`` has prepared. NO_TOKEN stands for NaN.
+        Also computes what ``prefill`` has prepared. NO_TOKEN stands for NaN. Notes ``logprobs`` of
+        the tokens where a prompt asks for them.
         """
 
     def release(self, sequences: Sequence[S]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from app.provider.generation.answer_tokens import Logprobs
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.types import Sampling
 
@@ -109,6 +110,21 @@ def _promising(logits: Logits, k: int) -> Tokens:
     maxima = logits[:whole].reshape(-1, BLOCK).max(axis=1)
     least = np.partition(maxima, len(maxima) - k)[-k]
     return np.flatnonzero(logits >= least)
+
+
+def logprobs(logits: Logits, token: int, count: int) -> Logprobs:
+    """The log-probability of ``token`` by the logits of one row, and of the ``count`` likeliest."""
+    values = logits.astype(np.float32)
+    values -= values.max()
+    total = np.log(np.exp(values).sum(dtype=np.float64))
+    if not count:
+        return Logprobs(float(values[token] - total))
+    tokens = _top_k(values, count)
+    tokens = np.arange(len(values)) if tokens is None else np.sort(tokens)
+    best = tokens[np.argsort(-values[tokens], kind="stable")]  # of equal ones the first is first
+    possible = best[np.isfinite(values[best])]
+    top = zip(possible.tolist(), (values[possible] - total).tolist(), strict=True)
+    return Logprobs(float(values[token] - total), tuple(top))
 
 
 def draw_all(logits: Logits, samplers: Sequence[Sampler]) -> list[int]:

@@ -9,11 +9,12 @@ The ``Runner`` knows how; nothing here knows a library.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic
 
 from app.provider.engine import EngineInfo, Events
 from app.provider.errors import ProviderError
+from app.provider.generation.answer_tokens import Vocabulary
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
@@ -21,9 +22,6 @@ from app.provider.generation.prefix_cache import shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.runner import Runner, S
 from app.provider.types import End, Progress
-
-Piece = Callable[[int], bytes | None]
-"""The bytes of a token; None ends the answer."""
 
 
 class Scheduler(Generic[S]):
@@ -34,16 +32,17 @@ class Scheduler(Generic[S]):
         runner: Runner[S],
         info: EngineInfo,
         default_max_tokens: int,
-        piece: Piece,
+        vocabulary: Vocabulary,
         image_encoder: ImageEncoder[Any] | None = None,
     ) -> None:
         self._runner = runner
         self._info = info
         self._default_max_tokens = default_max_tokens
-        self._piece = piece
+        self._vocabulary = vocabulary
         self._image_encoder = image_encoder
         self._budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}  # without a sequence, in order
+        self._queue_places: dict[int, int] = {}  # of jobs that wait for room, as reported
         self._awaiting_images: dict[int, S] = {}
         self._sequences: dict[int, S] = {}  # started, oldest first
 
@@ -89,12 +88,21 @@ class Scheduler(Generic[S]):
             )
             sequence = self._runner.reserve(prompt, len(prompt.tokens) + answer_tokens)
             if sequence is None:
-                break
+                return events + self._queue_progress(job)
             del self._admitted[job]
             sequence.job = job
             sequence.output = OutputStream(prompt, answer_tokens, sequence.cached)
             events += self._start_or_wait(sequence)
         return events
+
+    def _queue_progress(self, first: int) -> Events:
+        """How many are ahead of each job from ``first`` on, if that changed."""
+        jobs = list(self._admitted)
+        waiting = jobs[jobs.index(first) :]
+        places = {job: ahead for ahead, job in enumerate(waiting)}
+        moved = places.items() - self._queue_places.items()
+        self._queue_places = places
+        return [(job, Progress("queued", ahead)) for job, ahead in sorted(moved)]
 
     def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether a prefill in progress computes a prefix that this prompt can share soon."""
@@ -189,7 +197,7 @@ class Scheduler(Generic[S]):
         ended: list[S] = []
         for sequence, token in drawn:
             sequence.pending = token
-            output = sequence.output.push_token(token, self._piece)
+            output = sequence.output.push_token(token, self._vocabulary, sequence.logprobs)
             events += [(sequence.job, event) for event in output]
             if output and isinstance(output[-1], End | ProviderError):
                 del self._sequences[sequence.job]

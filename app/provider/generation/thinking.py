@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from app.provider.formats.thinking import MARKERS
 
@@ -30,14 +30,30 @@ NO_THINKING = ThinkingStart()
 """The prompt opens none; the answer may."""
 
 
-class ThinkingFilter:
-    """Lets the answer through and drops the thinking.
+class TextPiece(NamedTuple):
+    """A piece of what a model writes: of its answer, or of its thinking."""
 
-    ``retracted`` characters of the released text turned out to be thinking, because a closing
-    marker came without an opening one.
+    text: str
+    thinking: bool = False
+
+
+def add_piece(pieces: list[TextPiece], text: str, *, thinking: bool) -> None:
+    """Append some text, joined with the last piece if that is of the same kind."""
+    if pieces and pieces[-1].thinking is thinking:
+        text = pieces.pop().text + text
+    if text:
+        pieces.append(TextPiece(text, thinking))
+
+
+class ThinkingFilter:
+    """Tells the thinking from the answer. The thinking is dropped unless it is ``shown``.
+
+    ``retracted`` characters of the released answer turned out to be thinking, because a closing
+    marker came without an opening one. Markers are in neither.
     """
 
-    def __init__(self, start: ThinkingStart) -> None:
+    def __init__(self, start: ThinkingStart, *, shown: bool = False) -> None:
+        self._shown = shown
         self._closing = start.closing
         self._state: Literal["start", "thinking", "answer"] = "start"
         if start.closing:
@@ -46,6 +62,7 @@ class ThinkingFilter:
         self._lone = list(_CLOSING.values()) if start.lone and not start.closing else []
         self._control_closing = [text for text in _CLOSING.values() if text in start.control]
         self._trims = False
+        self._pieces: list[TextPiece] = []
         self._text = ""
         self._released = 0
         self.retracted = 0
@@ -55,21 +72,35 @@ class ThinkingFilter:
         """Whether the thinking has not ended."""
         return self._state == "thinking"
 
-    def push(self, text: str) -> str:
-        """Take text of the model; return what of it is the answer."""
-        self._text += text
-        released = ""
-        while (found := self._advance()) is not None:
-            released += found
-            self._released += len(found)
-        return released
+    @property
+    def undecided(self) -> bool:
+        """Whether text is held that may belong to the thinking or to the answer."""
+        return self._state == "start" or bool(self._text)
 
-    def flush(self) -> str:
+    def push(self, text: str) -> list[TextPiece]:
+        """Take text of the model; return what of it is decided. No two neighbours are of a kind."""
+        self._text += text
+        while (found := self._advance()) is not None:
+            self._released += len(found)
+            self._add(found)
+        return self._take()
+
+    def flush(self) -> list[TextPiece]:
         """Return the held text, at the end."""
         text, self._text = self._text, ""
-        if self.inside:
-            return ""
-        return text.lstrip() if self._state == "start" and self._trims else text
+        if self._state == "start" and self._trims:
+            text = text.lstrip()
+        self._add(text, thinking=self.inside)
+        return self._take()
+
+    def _add(self, text: str, *, thinking: bool = False) -> None:
+        """Release a piece of text; thinking only if it is shown."""
+        if text and (self._shown or not thinking):
+            add_piece(self._pieces, text, thinking=thinking)
+
+    def _take(self) -> list[TextPiece]:
+        pieces, self._pieces = self._pieces, []
+        return pieces
 
     def _advance(self) -> str | None:
         """One step; None when more text is needed."""
@@ -103,8 +134,11 @@ class ThinkingFilter:
     def _think(self) -> str | None:
         before, found, rest = self._text.partition(self._closing)
         if not found:
-            self._text = before[len(before) - _possible(before, [self._closing]) :]
+            length = len(before) - _possible(before, [self._closing])
+            self._text = before[length:]
+            self._add(before[:length], thinking=True)
             return None
+        self._add(before, thinking=True)
         self._state, self._trims, self._text = "start", self._released == 0, rest
         return ""
 
@@ -132,6 +166,7 @@ class ThinkingFilter:
             self._text = rest
             return before
         self.retracted = self._released
+        self._add(before, thinking=True)
         self._state, self._trims, self._text, self._lone = "start", True, rest, []
         return ""
 

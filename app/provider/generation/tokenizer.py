@@ -53,7 +53,7 @@ class HubTokenizer:
         self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)
         self.prefix = _prefix(self._tokenizer)
-        self._pieces: dict[int, bytes | None] = {}
+        self._pieces: dict[tuple[int, bool], bytes | None] = {}
 
     def _add_ends_of_texts(self) -> None:
         """Recognise the bos and eos tokens in texts, as transformers does."""
@@ -84,18 +84,21 @@ class HubTokenizer:
         """The spelling of a token in the vocabulary; empty where there is none."""
         return self._tokenizer.id_to_token(token) or ""
 
-    def piece(self, token: int) -> bytes | None:
+    def piece(self, token: int, *, keep_special: bool = False) -> bytes | None:
         """Bytes of a token as they appear in an answer; None ends the answer."""
-        if token not in self._pieces:
-            self._pieces[token] = self._bytes(token)
-        return self._pieces[token]
+        known = (token, keep_special)
+        if known not in self._pieces:
+            self._pieces[known] = self._bytes(token, keep_special=keep_special)
+        return self._pieces[known]
 
-    def _bytes(self, token: int) -> bytes | None:
+    def _bytes(self, token: int, *, keep_special: bool) -> bytes | None:
         if token in self._ends:
             return None
         text = self._tokenizer.id_to_token(token)
-        if text is None or (token in self._control and text not in MARKER_TEXTS):
+        if text is None:
             return b""
+        if token in self._control:
+            return text.encode() if keep_special or text in MARKER_TEXTS else b""
         # Byte-level vocabularies write only what they have learnt in letters for bytes.
         plain = token in self._added and self._decode is _from_letters
         return text.encode() if plain else self._decode(text)

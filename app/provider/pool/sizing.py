@@ -18,7 +18,7 @@ _KV_SHARE = 1 / 8
 """Share of that budget for the keys and values of a model, if the settings name no number."""
 
 LEAST_KV_BYTES, MOST_KV_BYTES = 2**29, 2**32
-"""Bounds of that share; a model that does not fit with more gets the least."""
+"""Bounds of that share. A model gets the least where more would take it from the GPU or the RAM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Sizing:
     ) -> SizeEstimate:
         """Estimate ``card`` beside ``claims``. May ask the GPU's driver, which blocks shortly."""
         policy, gpu_budget = self._gpu_room(claims)
-        limits, need = self._need(card, limits or self._limits, gpu_budget)
+        limits, need = self._need(card, limits or self._limits, policy, gpu_budget)
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
@@ -75,19 +75,19 @@ class Sizing:
         return self._limits
 
     def _need(
-        self, card: ModelCard, limits: EngineLimits, gpu_budget: int | None
+        self, card: ModelCard, limits: EngineLimits, policy: GpuPolicy | None, gpu: int | None
     ) -> tuple[EngineLimits, Need]:
         """Predict the bytes; sets those for keys and values where the settings leave it open."""
         need = format_of(card.engine).need
         if limits.kv_cache_bytes:
             return limits, need(card, limits)
-        share = int(_KV_SHARE * min(self._ram, gpu_budget or self._ram))
-        share = min(max(share, LEAST_KV_BYTES), MOST_KV_BYTES)
-        shared = replace(limits, kv_cache_bytes=share)
-        if (wanted := need(card, shared)).total <= self._ram:
-            return shared, wanted
-        least = replace(limits, kv_cache_bytes=LEAST_KV_BYTES)
-        return least, need(card, least)
+        share = int(_KV_SHARE * min(self._ram, gpu or self._ram))
+        more = replace(limits, kv_cache_bytes=min(max(share, LEAST_KV_BYTES), MOST_KV_BYTES))
+        less = replace(limits, kv_cache_bytes=LEAST_KV_BYTES)
+        most, least = need(card, more), need(card, less)
+        layers = place(least, policy).gpu_layers
+        fits = most.total <= self._ram and place(most, policy).gpu_layers == layers
+        return (more, most) if fits else (less, least)
 
     def _gpu_room(self, claims: Sequence[MemoryClaim]) -> tuple[GpuPolicy | None, int | None]:
         """GPU memory for this model once idle ones are unloaded, and for all models together."""

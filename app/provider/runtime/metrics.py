@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal
 
 from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
-from app.provider.types import AnyDelta, End, Started
+from app.provider.types import AnyDelta, End, Started, ToolCallDelta
 
 Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
 Error = type[BaseException] | None
@@ -165,6 +165,11 @@ class ModelMetrics:
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
 
 
+def _is_seen(delta: AnyDelta) -> bool:
+    """Whether a client sees something of it; a delta without text only carries tokens."""
+    return isinstance(delta, ToolCallDelta) or bool(delta.text)
+
+
 class RequestMetrics:
     """Counts one request: takes its events as they arrive and, as a context manager, its end.
 
@@ -183,7 +188,7 @@ class RequestMetrics:
 
     def note(self, outcome: object) -> None:
         """Take one event of the engine. It runs for every piece of text, so it does little."""
-        if isinstance(outcome, AnyDelta):
+        if isinstance(outcome, AnyDelta) and _is_seen(outcome):
             if not self._pieces:
                 self._first_at = time.monotonic()
                 self._model.first_text(self._first_at - self._begun)

@@ -54,7 +54,7 @@ class EventEncoder:
         """The event of the same meaning; these versions show no thinking and no tool calls."""
         match event:
             case Delta(text=text):
-                return self._frame("delta", {"text": text})
+                return self._frame("delta", {"text": text}) if text else ""
             case Progress():
                 return self._frame(event.phase, _progress(event))
             case End() | Loaded():

@@ -7,31 +7,24 @@ as the real engines.
 ``[image 640x480 1a2b3c4d]``: pixels and the beginning of the hash. It counts the tokens of an
 image scaled down to a longer side of 1008 pixels, both sides then rounded up to whole squares of
 28; each square counts as one token.
+
+It does not think, and it is certain: a word has the log-probability 0 and no alternatives.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.detokenizer import Detokenizer
-from app.provider.generation.prepared_prompt import require_room
-from app.provider.types import (
-    Delta,
-    End,
-    Event,
-    FinishReason,
-    ImagePart,
-    Prompt,
-    SeenImage,
-    Started,
-    Usage,
-)
+from app.provider.generation.output_stream import OutputStream
+from app.provider.generation.prepared_prompt import PreparedPrompt, require_room
+from app.provider.types import End, Event, ImagePart, Prompt, SeenImage, Started, Token
 
 CONTEXT_LENGTH = 4096
 
@@ -44,12 +37,12 @@ class EchoJob:
 
     words: list[str]
     prompt_tokens: int
-    limit: int
-    text: Detokenizer
+    output: OutputStream
     context_length: int
     images: tuple[SeenImage, ...] = ()
+    logprobs: bool = False
     words_sent: int = 0
-    started: bool = field(default=False)
+    started: bool = False
 
     def step(self) -> list[Event]:
         """Send one more word, and the end after the last one."""
@@ -57,22 +50,17 @@ class EchoJob:
         if not self.started:
             self.started = True
             events.append(Started(self.prompt_tokens, 0, self.images, self.context_length))
-        if self.words_sent < min(self.limit, len(self.words)):
-            self._append_delta(self.text.push(self.words[self.words_sent].encode()), events)
+        if self.words_sent < len(self.words):
+            events += self._push(self.words[self.words_sent].encode())
             self.words_sent += 1
-        if reason := self._finished():
-            self._append_delta("" if self.text.stopped else self.text.flush(), events)
-            events.append(End(reason, Usage(self.prompt_tokens, self.words_sent, cached_tokens=0)))
+        ended = bool(events) and isinstance(events[-1], End)
+        if self.words_sent == len(self.words) and not ended:
+            events += self.output.push(None)
         return events
 
-    def _append_delta(self, text: str, events: list[Event]) -> None:
-        if text:
-            events.append(Delta(text))
-
-    def _finished(self) -> FinishReason | None:
-        if self.text.stopped or self.words_sent == len(self.words):
-            return "stop"
-        return "length" if self.words_sent >= self.limit else None
+    def _push(self, word: bytes) -> list[Event]:
+        token = Token(self.words_sent, word, 0.0) if self.logprobs else None
+        return self.output.push(word, token)
 
 
 class EchoEngine:
@@ -97,9 +85,21 @@ class EchoEngine:
         require_room(tokens, prompt.answer_room, self.info.context_length)
         asked = [message.text for message in prompt.messages if message.role == "user"]
         words = [*map(_shown, images), *(_WORD.findall(asked[-1]) if asked else [])]
+        return EchoJob(
+            words,
+            tokens,
+            self._output(prompt, tokens, len(words)),
+            self.info.context_length,
+            images_seen,
+            logprobs=prompt.logprobs is not None,
+        )
+
+    def _output(self, prompt: Prompt, tokens: int, words: int) -> OutputStream:
         limit = prompt.sampling.max_tokens or self._default_max_tokens
-        length = self.info.context_length
-        return EchoJob(words, tokens, limit, Detokenizer(prompt.sampling.stop), length, images_seen)
+        prepared = PreparedPrompt(
+            array("i", bytes(4 * tokens)), prompt.owner, prompt.sampling, thinking=None
+        )
+        return OutputStream(prepared, limit if limit < words else words + 1, cached=0)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:
         """Take the job while a slot is free."""

@@ -87,8 +87,12 @@ class LlamaContext:
 
     def likeliest(self, row: int) -> int:
         """Return the token with the largest logit of an output row, the first of equal ones."""
+        return int(self.logits(row).argmax())
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """The logits of an output row, valid until the next batch."""
         logits = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
-        return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
+        return np.ctypeslib.as_array(logits, (self._vocabulary_size,))
 
     def _index(self, row: int) -> int:
         """Where a row of ``add`` lies in the last batch."""

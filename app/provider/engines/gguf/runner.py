@@ -16,7 +16,7 @@ from app.provider.engines.gguf.context import LlamaContext
 from app.provider.engines.gguf.image_layout import Piece
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import SequenceState, note_logprobs
 
 if TYPE_CHECKING:  # it brings libmtmd, which few models need
     from app.provider.engines.gguf.image_encoder import MtmdImageEncoder
@@ -69,6 +69,7 @@ class GgufRunner:
 
     def prefill(self, pieces: Sequence[tuple[GgufSequence, int]]) -> None:
         """Put text into the next batch, and compute the vectors of images."""
+        self._cache.close_gaps()
         vectors = 0
         for sequence, size in pieces:
             image = _next_image(sequence)
@@ -88,8 +89,12 @@ class GgufRunner:
         if rows or self._staged:
             self._context.decode()
         self._staged = False
-        drawn = zip(running, rows, strict=True)
-        return [(sequence, sequence.sampler.draw(self._context, row)) for sequence, row in drawn]
+        drawn = [
+            sequence.sampler.draw(self._context, row)
+            for sequence, row in zip(running, rows, strict=True)
+        ]
+        note_logprobs(running, drawn, lambda index: self._context.logits(rows[index]))
+        return list(zip(running, drawn, strict=True))
 
     def release(self, sequences: Sequence[GgufSequence]) -> None:
         """Return the sequences to the prefix cache."""

@@ -42,7 +42,7 @@ class LlamaTokenizer:
         self.added_texts = self._texts(attributes, _USER_DEFINED)
         self.special_tokens = self._special_tokens(attributes)
         self.chat_templates = self._chat_templates()
-        self._pieces: dict[int, bytes | None] = {}
+        self._pieces: dict[tuple[int, bool], bytes | None] = {}
 
     @property
     def prefix(self) -> tuple[int, ...]:
@@ -77,19 +77,21 @@ class LlamaTokenizer:
         """How a token is written in a prompt."""
         return self._bytes(token, special=True).decode(errors="replace")
 
-    def piece(self, token: int) -> bytes | None:
+    def piece(self, token: int, *, keep_special: bool = False) -> bytes | None:
         """Bytes of a token as they appear in an answer; None ends the answer."""
-        if token not in self._pieces:
-            self._pieces[token] = None if self._is_end(token) else self._shown(token)
-        return self._pieces[token]
+        known = (token, keep_special)
+        if known not in self._pieces:
+            shown = None if self._is_end(token) else self._shown(token, keep_special=keep_special)
+            self._pieces[known] = shown
+        return self._pieces[known]
 
     def _is_end(self, token: int) -> bool:
         if token in self._ends:
             return True
         return token != self._unnamed_end and llama_cpp.llama_vocab_is_eog(self._vocab, token)
 
-    def _shown(self, token: int) -> bytes:
-        shown = self._bytes(token, special=False)
+    def _shown(self, token: int, *, keep_special: bool) -> bytes:
+        shown = self._bytes(token, special=keep_special)
         if not shown and (text := self.spelling(token)) in MARKER_TEXTS:
             return text.encode()
         return shown

@@ -16,12 +16,13 @@ from typing import Any
 import mlx.core as mx
 
 from app.provider.engines.mlx.model import MlxModel
-from app.provider.engines.mlx.sampler import make_logits_processors, make_sampler
+from app.provider.engines.mlx.sampler import RawLogits, make_logits_processors, make_sampler
 from app.provider.generation.batch_room import fits
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.runner import SequenceState
+from app.provider.generation.sampler import logprobs
 
 _NEVER = 2**30
 """Tokens after which mlx-lm would end an answer by itself."""
@@ -36,10 +37,14 @@ Cache = list[Any]
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class MlxSequence(SequenceState):
-    """A request. ``row`` is its number in the generator, which has taken over ``cache`` then."""
+    """A request. ``row`` is its number in the generator, which has taken over ``cache`` then.
+
+    ``raw_logits`` are kept if the prompt asks for log-probabilities.
+    """
 
     cache: Cache
     row: int | None = None
+    raw_logits: RawLogits | None = None
 
 
 class MlxRunner:
@@ -70,16 +75,17 @@ class MlxRunner:
         return sequence
 
     def prefill(self, pieces: Sequence[tuple[MlxSequence, int]]) -> None:
-        """Give new prompts to the generator, and choose how much of every prompt it computes."""
-        for sequence, _ in pieces:
-            self._insert(sequence)
+        """Share what the pieces are together among all prompts: they are computed in one batch."""
+        for sequence in self._sequences:
+            if sequence.images is not None:
+                self._insert(sequence)
         sizes = [size for _, size in pieces]
         prompts = sum(bool(sequence.prefill_left) for sequence in self._rows.values())
         most = int(sum(sizes) / prompts * _PADDING)
         self._generator.prefill_step_size = max(1, min(most, max(sizes)))
 
     def decode(self, running: Sequence[MlxSequence]) -> list[tuple[MlxSequence, int]]:
-        """Advance everything; an answer's first token comes a step after that of its prompt."""
+        """Advance all rows; an answer has its first token in the step after its prompt ends."""
         for sequence in running:
             self._insert(sequence)
         prompts, answers = self._generator.next()
@@ -114,13 +120,17 @@ class MlxRunner:
             return
         prompt, done = sequence.prompt, sequence.cached
         cache = self._model.batch_cache(sequence.cache, prompt, done, sequence.images or ())
+        processors: list[Any] = [*make_logits_processors(prompt.sampling)]
+        if prompt.logprobs is not None:
+            sequence.raw_logits = RawLogits()
+            processors.insert(0, sequence.raw_logits)  # before the penalties
         (row,) = self._generator.insert(
             [prompt.tokens[done:].tolist()],
             max_tokens=[_NEVER],
             caches=[cache],
             all_tokens=[sequence.tokens.tolist()],
             samplers=[make_sampler(prompt.sampling)],
-            logits_processors=[make_logits_processors(prompt.sampling)],
+            logits_processors=[processors],
         )
         self._rows[row], sequence.row, sequence.cache = sequence, row, []
 
@@ -129,8 +139,14 @@ class MlxRunner:
         first = len(sequence.tokens) == len(sequence.prompt.tokens)
         token = int(answer.token)
         sequence.tokens.append(token)
-        broken = first and math.isnan(answer.logprobs[0].item())
-        return sequence, NO_TOKEN if broken else token
+        if first and math.isnan(answer.logprobs[0].item()):
+            return sequence, NO_TOKEN
+        if sequence.raw_logits:
+            found = logprobs(
+                sequence.raw_logits.of_returned(), token, sequence.prompt.logprobs or 0
+            )
+            sequence.logprobs = found
+        return sequence, token
 
     # ---------------------------------------------------------------- computed prefixes
 

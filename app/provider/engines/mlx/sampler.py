@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import secrets
+from collections import deque
 from collections.abc import Callable
 
 import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
 
 from app.provider.types import Sampling
 
@@ -69,6 +72,25 @@ class TokenSampler:
         if self._sampling.min_p > 0.0:
             inside = inside & (values >= best + math.log(self._sampling.min_p))
         return kept | inside
+
+
+class RawLogits:
+    """Keeps a request's logits as the model gave them; called once for each drawn token.
+
+    mlx-lm computes one token ahead, so the logits of the token that it returns are the older ones.
+    """
+
+    def __init__(self) -> None:
+        self._rows: deque[mx.array] = deque(maxlen=2)
+
+    def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
+        """``logits`` are [1, vocabulary], and stay as they are."""
+        self._rows.append(logits)
+        return logits
+
+    def of_returned(self) -> NDArray[np.float32]:
+        """The logits [vocabulary] of the token that was returned last."""
+        return np.array(self._rows[0][0].astype(mx.float32))
 
 
 class Penalties:

@@ -16,7 +16,7 @@ from app.provider.engines.onnx.settings import Settings
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import SequenceState, note_logprobs
 from app.provider.generation.sampler import Sampler, draw_all
 
 SCORE_BYTES = 64 * 2**20
@@ -80,6 +80,7 @@ class OnnxRunner:
         for sequence in self._running:
             sequence.tokens.append(sequence.pending)
         drawn = draw_all(logits, [one.sampler for one in self._running])
+        note_logprobs(self._running, drawn, logits.__getitem__)
         return list(zip(self._running, drawn, strict=True))
 
     def release(self, sequences: Sequence[OnnxSequence]) -> None:

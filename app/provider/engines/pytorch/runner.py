@@ -11,9 +11,9 @@ import torch
 from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.families import LoadedModel
 from app.provider.generation.batch_room import fits
-from app.provider.generation.prefix_cache import PrefixStore, best_prefix
+from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import SequenceState, note_logprobs
 from app.provider.generation.sampler import Sampler, draw_all
 
 
@@ -84,6 +84,7 @@ class PytorchRunner:
             return []
         logits = self._compute_pending().numpy()
         drawn = draw_all(logits, [one.sampler for one in self._running])
+        note_logprobs(self._running, drawn, logits.__getitem__)
         return list(zip(self._running, drawn, strict=True))
 
     def release(self, sequences: Sequence[PytorchSequence]) -> None:
@@ -150,7 +151,9 @@ class PytorchRunner:
         """The longest computed prefix, without the last token; it ends inside no image."""
         wanted = prompt.tokens[:-1]
         source, shared = best_prefix(prompt.owner, wanted, self._sequences)
-        kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
+        # A few tokens that all prompts begin with must not make an old state look used.
+        least = max(shared, SHORTEST - 1)
+        kept, length = self._store.find(prompt.owner, wanted, more_than=least)
         if kept is not None and (length := prompt.cut_before_image(length)) > shared:
             return length, kept.state.copy_prefix(length, self._devices)
         shared = prompt.cut_before_image(shared)

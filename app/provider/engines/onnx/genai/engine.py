@@ -91,7 +91,7 @@ class PagedEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        check(prompt.sampling, seeds=self._seeds)
+        check(prompt, seeds=self._seeds)
         return self._chat.prepare(prompt, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
@@ -196,9 +196,9 @@ class PagedEngine:
     def _emit(self, answer: SequenceState, event: GenaiEvent) -> Events:
         """Turn a token, or the end of the turn, into events."""
         self._record(answer, event)
-        output: list[Event] = []
+        output: list[Event | ProviderError] = []
         if event.token is not None:
-            output = answer.output.push(self._vocabulary.piece(event.token))
+            output = answer.output.push_token(event.token, self._vocabulary)
         ended = any(isinstance(one, End) for one in output)
         if event.over:
             output += [] if ended else answer.output.push(None)

@@ -8,6 +8,8 @@ It differs from the other engines in three ways:
   is refused, as are ``presence_penalty`` and ``frequency_penalty``.
 * Its repetition penalty counts the prompt as well as the answer.
 * It applies the temperature before top_p, not after it.
+
+It gives tokens and no logits, so there are no log-probabilities.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import onnxruntime_genai as og
 
 from app.provider.errors import UnsupportedInput
-from app.provider.types import Sampling
+from app.provider.types import Prompt, Sampling
 
 _SEEDS = 2**64
 _LEFT_OUT = (0.0, Sampling().min_p)
@@ -27,8 +29,11 @@ def greedy(sampling: Sampling) -> bool:
     return sampling.temperature <= 0 or sampling.top_k == 1 or sampling.top_p <= 0
 
 
-def check(sampling: Sampling, *, seeds: bool) -> None:
+def check(prompt: Prompt, *, seeds: bool) -> None:
     """Raise UnsupportedInput for options that it lacks; ``seeds``: a turn may have a seed."""
+    sampling = prompt.sampling
+    if prompt.logprobs is not None:
+        _refuse("log-probabilities", "leave them out")
     if sampling.presence_penalty or sampling.frequency_penalty:
         _refuse("presence_penalty and frequency_penalty", "use repeat_penalty")
     if greedy(sampling):

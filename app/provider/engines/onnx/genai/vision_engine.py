@@ -24,7 +24,7 @@ from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
-from app.provider.generation.sampler import Sampler, draw_all
+from app.provider.generation.sampler import Sampler, draw_all, logprobs
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
 from app.provider.types import End, Event, ImagePart, Prompt
@@ -121,8 +121,11 @@ class VisionEngine:
             return
         if answer.generation is None:
             answer.generation = self._prefill(answer.prompt, answer.limit)
-        (token,) = draw_all(answer.generation.logits(), [answer.sampler])
-        events = answer.output.push_token(token, self._vocabulary.piece)
+        logits = answer.generation.logits()
+        (token,) = draw_all(logits, [answer.sampler])
+        count = answer.prompt.logprobs
+        found = None if count is None else logprobs(logits[0], token, count)
+        events = answer.output.push_token(token, self._vocabulary, found)
         yield from events
         if not any(isinstance(event, End | ProviderError) for event in events):
             answer.generation.append(token)
