@@ -41,7 +41,7 @@ class LlamaContext:
                 "set CONTEXT_LENGTH or KV_CACHE_MB lower."
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
-        self._vocabulary_size = model.vocabulary.size
+        self._row_of_logits = ctypes.c_float * model.vocabulary.size
         self._rows = TokenRows(BATCH_TOKENS)
         self._vectors = VectorRows()
         self._order: NDArray[np.int64] | None = None  # where the rows of the last batch went
@@ -78,8 +78,7 @@ class LlamaContext:
 
     def is_number(self, row: int) -> bool:
         """Whether the logits of an output row are; when one is not, none is."""
-        index = self._index(row)
-        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, index)[0])
+        return not math.isnan(self._logits(row)[0])
 
     def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
         """Draw a token from the logits of an output row."""
@@ -87,8 +86,11 @@ class LlamaContext:
 
     def likeliest(self, row: int) -> int:
         """Return the token with the largest logit of an output row, the first of equal ones."""
-        logits = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
-        return int(np.ctypeslib.as_array(logits, (self._vocabulary_size,)).argmax())
+        return int(np.frombuffer(self._logits(row), np.float32).argmax())
+
+    def _logits(self, row: int) -> ctypes.Array[ctypes.c_float]:
+        pointer = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
+        return self._row_of_logits.from_address(ctypes.addressof(pointer.contents))
 
     def _index(self, row: int) -> int:
         """Where a row of ``add`` lies in the last batch."""
