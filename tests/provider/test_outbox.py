@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.provider.runtime.messages import Outcome
@@ -56,6 +56,7 @@ def ordered(events: list[Outcome], name: str) -> list[Fact]:
     return [fact for fact in facts(events) if len(fact) < 3 or fact[1] == name]
 
 
+@settings(max_examples=150)  # those of the profile are few, for requests
 @given(st.lists(st.tuples(st.integers(0, 1), EVENTS), max_size=12))
 def test_joining_loses_nothing_and_keeps_the_order(sent: list[tuple[int, Outcome]]) -> None:
     outbox = Outbox()
