@@ -90,7 +90,7 @@ class LlamaContext:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of an output row, valid until the next batch."""
-        return np.frombuffer(self._logits(row), np.float32)
+        return np.frombuffer(memoryview(self._logits(row)), np.float32)
 
     def _logits(self, row: int) -> ctypes.Array[ctypes.c_float]:
         pointer = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
