@@ -90,8 +90,7 @@ class LlamaContext:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of an output row, valid until the next batch."""
-        found: NDArray[np.float32] = np.frombuffer(memoryview(self._logits(row)), np.float32)
-        return found
+        return np.frombuffer(memoryview(self._logits(row)), np.float32)
 
     def _logits(self, row: int) -> ctypes.Array[ctypes.c_float]:
         pointer = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
