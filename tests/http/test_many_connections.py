@@ -94,6 +94,8 @@ def test_who_was_silent_longest_makes_room(crowded: httpx.Client) -> None:
     with ExitStack() as stack:
         first, *others = opened(stack, crowded, b"", MOST)
         wire.send(first, [GET[:-2]])  # not silent any more
+        wire.send(others[-1], [GET])
+        assert wire.answer(others[-1])  # by now the server has seen both
         assert crowded.get("/health/live").status_code == 200
         assert wire.closed(others[0])
         for raw in (first, *others[1:]):
