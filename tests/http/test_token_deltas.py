@@ -20,6 +20,7 @@ from app.provider.types import (
     Usage,
 )
 from app.v2.services.events import EventEncoder
+from app.web.sse import Shown
 
 ONE, TWO, THREE = (Token(number, b"x", -1.0) for number in range(3))
 END = End("stop", Usage(2, 3, 0))
@@ -32,7 +33,7 @@ async def stream(*events: Event) -> AsyncGenerator[Event, None]:
 
 def test_events_of_v2_to_v5_show_text_only() -> None:
     encoder = EventEncoder({})
-    shown = [
+    shown: list[Shown] = [
         Delta("a", 0, (ONE,)),
         ThinkingDelta("", (TWO,)),
         ThinkingDelta("hm"),
@@ -89,11 +90,11 @@ async def test_text_that_turned_out_to_be_thinking_is_collected_as_thinking(
     known_before_the_end: bool,
 ) -> None:
     end = End("stop", Usage(2, 3, 0), retracted=2)
-    said = [Delta("yes", 2, (TWO,))] if known_before_the_end else []
-    answer = await collect(stream(Delta("hm", 0, (ONE,)), *said, end))
-    assert (answer.text, answer.thinking) == ("yes" if said else "", "hm")
+    rest = [Delta("yes", 2, (TWO,))] if known_before_the_end else []
+    answer = await collect(stream(Delta("hm", 0, (ONE,)), *rest, end))
+    assert (answer.text, answer.thinking) == ("yes" if rest else "", "hm")
     assert answer.thinking_tokens == (ONE,)
-    assert answer.tokens == ((TWO,) if said else ())
+    assert answer.tokens == ((TWO,) if rest else ())
 
 
 async def test_an_answer_that_breaks_off_is_none() -> None:

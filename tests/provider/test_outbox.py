@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.provider.runtime.messages import Outcome
-from app.provider.runtime.worker import DELTAS, Outbox
+from app.provider.runtime.outbox import DELTAS, Outbox
 from app.provider.types import (
     Delta,
     End,

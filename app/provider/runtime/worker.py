@@ -13,9 +13,7 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
@@ -25,24 +23,10 @@ from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal, sentence
-from app.provider.types import (
-    AnyDelta,
-    Delta,
-    Encode,
-    End,
-    Job,
-    Loaded,
-    Progress,
-    Prompt,
-    Size,
-    ThinkingDelta,
-    ToolCallDelta,
-)
+from app.provider.runtime.outbox import Outbox
+from app.provider.types import Encode, End, Job, Loaded, Progress, Prompt, Size
 
 log = logging.getLogger(__name__)
-
-FRAME_SECONDS = 1 / 60
-DELTAS = (Delta, ThinkingDelta, ToolCallDelta)
 
 
 class Connection:
@@ -147,60 +131,6 @@ class IntakeLoop:
         except BaseException:  # a panic of a library written in Rust is no Exception
             log.exception("preparing a prompt failed")
             return ProviderError("The engine could not prepare this prompt.")
-
-
-class Outbox:
-    """Events of engine steps that have not been sent to the host yet.
-
-    A small model makes many tokens between two frames of a screen. Deltas of one job within
-    FRAME_SECONDS are joined, where neighbours are of one kind, so that less time goes into
-    messages. Everything else is sent at once.
-    """
-
-    def __init__(self) -> None:
-        self._events: messages.Outcomes = []
-        self._urgent = False
-        self._sent_at = 0.0
-
-    def add(self, events: Sequence[tuple[int, messages.Outcome]]) -> None:
-        """Add the events of a step."""
-        self._events += events
-        self._urgent = self._urgent or any(not isinstance(event, DELTAS) for _, event in events)
-
-    def due(self) -> bool:
-        """Whether it is time to send; an empty report still shows that the engine works."""
-        return self._urgent or time.monotonic() - self._sent_at >= FRAME_SECONDS
-
-    def take(self) -> messages.Outcomes:
-        """Take all events, with the deltas of each job joined."""
-        joined: dict[int, list[messages.Outcome]] = {}
-        for job, event in self._events:
-            merged = joined.setdefault(job, [])
-            if both := _join(merged[-1], event) if merged else None:
-                merged[-1] = both
-            else:
-                merged.append(event)
-        self._events, self._urgent, self._sent_at = [], False, time.monotonic()
-        return [(job, event) for job, merged in joined.items() for event in merged]
-
-
-def _join(first: messages.Outcome, second: messages.Outcome) -> AnyDelta | None:
-    """Two neighbouring deltas of one job as one; None where they are not of one kind."""
-    match first, second:
-        case Delta(), Delta() if first.retracted == second.retracted:
-            text, tokens = first.text + second.text, first.tokens + second.tokens
-            return Delta(text, second.retracted, tokens)
-        case ThinkingDelta(), ThinkingDelta():
-            return ThinkingDelta(first.text + second.text, first.tokens + second.tokens)
-        case ToolCallDelta(), ToolCallDelta() if first.index == second.index:
-            return ToolCallDelta(
-                first.index,
-                first.id + second.id,
-                first.name + second.name,
-                first.arguments + second.arguments,
-                first.tokens + second.tokens,
-            )
-    return None
 
 
 class DecodeLoop:

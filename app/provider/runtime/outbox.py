@@ -1,0 +1,66 @@
+"""What an engine process has to send, joined so that a fast model costs few messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from app.provider.runtime import messages
+from app.provider.types import AnyDelta, Delta, ThinkingDelta, ToolCallDelta
+
+FRAME_SECONDS = 1 / 60
+DELTAS = (Delta, ThinkingDelta, ToolCallDelta)
+
+
+class Outbox:
+    """Events of engine steps that have not been sent to the host yet.
+
+    A small model makes many tokens between two frames of a screen. Deltas of one job within
+    FRAME_SECONDS are joined, where neighbours are of one kind, so that less time goes into
+    messages. Everything else is sent at once.
+    """
+
+    def __init__(self) -> None:
+        self._events: messages.Outcomes = []
+        self._urgent = False
+        self._sent_at = 0.0
+
+    def add(self, events: Sequence[tuple[int, messages.Outcome]]) -> None:
+        """Add the events of a step."""
+        self._events += events
+        self._urgent = self._urgent or any(not isinstance(event, DELTAS) for _, event in events)
+
+    def due(self) -> bool:
+        """Whether it is time to send; an empty report still shows that the engine works."""
+        return self._urgent or time.monotonic() - self._sent_at >= FRAME_SECONDS
+
+    def take(self) -> messages.Outcomes:
+        """Take all events, with the deltas of each job joined."""
+        joined: dict[int, list[messages.Outcome]] = {}
+        for job, event in self._events:
+            merged = joined.setdefault(job, [])
+            if both := _join(merged[-1], event) if merged else None:
+                merged[-1] = both
+            else:
+                merged.append(event)
+        self._events, self._urgent, self._sent_at = [], False, time.monotonic()
+        return [(job, event) for job, merged in joined.items() for event in merged]
+
+
+def _join(first: messages.Outcome, second: messages.Outcome) -> AnyDelta | None:
+    """Two neighbouring deltas of one job as one; None where they are not of one kind."""
+    match first, second:
+        case Delta(), Delta() if first.retracted == second.retracted:
+            text, tokens = first.text + second.text, first.tokens + second.tokens
+            return Delta(text, second.retracted, tokens)
+        case ThinkingDelta(), ThinkingDelta():
+            return ThinkingDelta(first.text + second.text, first.tokens + second.tokens)
+        case ToolCallDelta(), ToolCallDelta() if first.index == second.index:
+            return ToolCallDelta(
+                first.index,
+                first.id + second.id,
+                first.name + second.name,
+                first.arguments + second.arguments,
+                first.tokens + second.tokens,
+            )
+    return None
