@@ -75,7 +75,7 @@ def new_answer_id() -> str:
 
 async def collect(events: AsyncGenerator[Event, None]) -> Completion:
     """Read a stream to its end; raises what the stream raises."""
-    answer = _Collector()
+    answer = _Pieces()
     async with aclosing(events):
         async for event in events:
             if isinstance(event, End):
@@ -84,7 +84,7 @@ async def collect(events: AsyncGenerator[Event, None]) -> Completion:
     raise EngineUnavailable("The answer broke off.", 1.0)
 
 
-class _Collector:
+class _Pieces:
     """The pieces of an answer that is being collected."""
 
     def __init__(self) -> None:

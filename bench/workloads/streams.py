@@ -28,7 +28,7 @@ LOOPS: dict[str, tuple[str, ...]] = {RAW: (), RAW_STREAMS: ("--kv-streams",)}
 """The two ways of the raw loop, with their options."""
 QUESTION = 8
 STARTER_ANSWER = 96
-STARTER_PASSES = (1, SLOTS, SLOTS)
+STARTER_PASSES = (1, 1, SLOTS, SLOTS, SLOTS)
 """Clients that ask all questions, one pass after the other."""
 OPENING_ANSWER = 4
 WITH_IDLE = {OURS, BEFORE, LLAMA_SERVER}

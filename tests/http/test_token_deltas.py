@@ -90,11 +90,11 @@ async def test_text_that_turned_out_to_be_thinking_is_collected_as_thinking(
     known_before_the_end: bool,
 ) -> None:
     end = End("stop", Usage(2, 3, 0), retracted=2)
-    rest = [Delta("yes", 2, (TWO,))] if known_before_the_end else []
-    answer = await collect(stream(Delta("hm", 0, (ONE,)), *rest, end))
-    assert (answer.text, answer.thinking) == ("yes" if rest else "", "hm")
+    later = [Delta("yes", 2, (TWO,))] if known_before_the_end else []
+    answer = await collect(stream(Delta("hm", 0, (ONE,)), *later, end))
+    assert (answer.text, answer.thinking) == ("yes" if later else "", "hm")
     assert answer.thinking_tokens == (ONE,)
-    assert answer.tokens == ((TWO,) if rest else ())
+    assert answer.tokens == ((TWO,) if later else ())
 
 
 async def test_an_answer_that_breaks_off_is_none() -> None:

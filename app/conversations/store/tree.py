@@ -230,16 +230,15 @@ def _history(leaf: ColumnElement[Any]) -> Select[Any]:
     text = func.coalesce(Message.prompt, Message.content)
     return (
         select(Message.id, Message.role, text, MessageExtra.parts)
-        .join(path, Message.id == path.c.id)
+        .join(path, Message.seq == path.c.seq)
         .outerjoin(MessageExtra, EXTRA_OF_MESSAGE)
-        .where(Message.conversation_id == _CONVERSATION)
         .order_by(path.c.depth.desc())
     )
 
 
 def _whole_path(leaf: ColumnElement[Any]) -> CTE:
     previous = func.coalesce(MessageExtra.previous_id, Message.parent_id)
-    steps = select(Message.id, previous.label("previous"))
+    steps = select(Message.seq, previous.label("previous"))
     here = Message.conversation_id == _CONVERSATION
     start = steps.add_columns(literal(0).label("depth")).where(here, Message.id == leaf)
     path = start.outerjoin(MessageExtra, EXTRA_OF_MESSAGE).cte("whole_path", recursive=True)

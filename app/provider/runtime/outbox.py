@@ -1,4 +1,4 @@
-"""What an engine process has to send, joined so that a fast model costs few messages."""
+"""Joins the small events of many engine steps, so that less time goes into messages."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from app.provider.runtime import messages
 from app.provider.types import AnyDelta, Delta, ThinkingDelta, ToolCallDelta
 
 FRAME_SECONDS = 1 / 60
+
 DELTAS = (Delta, ThinkingDelta, ToolCallDelta)
 
 

@@ -24,7 +24,15 @@ from app.provider.runtime import messages
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal, sentence
 from app.provider.runtime.outbox import Outbox
-from app.provider.types import Encode, End, Job, Loaded, Progress, Prompt, Size
+from app.provider.types import (
+    Encode,
+    End,
+    Job,
+    Loaded,
+    Progress,
+    Prompt,
+    Size,
+)
 
 log = logging.getLogger(__name__)
 

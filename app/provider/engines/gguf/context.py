@@ -41,7 +41,7 @@ class LlamaContext:
                 "set CONTEXT_LENGTH or KV_CACHE_MB lower."
             )
         self._memory = llama_cpp.llama_get_memory(self._handle)
-        self._vocabulary_size = model.vocabulary.size
+        self._row_of_logits = ctypes.c_float * model.vocabulary.size
         self._rows = TokenRows(BATCH_TOKENS)
         self._vectors = VectorRows()
         self._order: NDArray[np.int64] | None = None  # where the rows of the last batch went
@@ -78,8 +78,7 @@ class LlamaContext:
 
     def is_number(self, row: int) -> bool:
         """Whether the logits of an output row are; when one is not, none is."""
-        index = self._index(row)
-        return not math.isnan(llama_cpp.llama_get_logits_ith(self._handle, index)[0])
+        return not math.isnan(self._logits(row)[0])
 
     def sample(self, sampler: llama_cpp.llama_sampler_p, row: int) -> int:
         """Draw a token from the logits of an output row."""
@@ -91,8 +90,11 @@ class LlamaContext:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """The logits of an output row, valid until the next batch."""
-        logits = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
-        return np.ctypeslib.as_array(logits, (self._vocabulary_size,))
+        return np.frombuffer(memoryview(self._logits(row)), np.float32)
+
+    def _logits(self, row: int) -> ctypes.Array[ctypes.c_float]:
+        pointer = llama_cpp.llama_get_logits_ith(self._handle, self._index(row))
+        return self._row_of_logits.from_address(ctypes.addressof(pointer.contents))
 
     def _index(self, row: int) -> int:
         """Where a row of ``add`` lies in the last batch."""

@@ -26,6 +26,15 @@ class TokenRows:
         self._output = np.zeros(size, np.int8)
         self._sequence_pointers = _addresses(self._sequence)
         self._count = 0
+        self._batch = llama_cpp.llama_batch(
+            n_tokens=0,
+            token=_pointer(self._token, ctypes.c_int32),
+            embd=None,
+            pos=_pointer(self._position, ctypes.c_int32),
+            n_seq_id=_pointer(self._sequences_per_row, ctypes.c_int32),
+            seq_id=_sequence_ids(self._sequence_pointers),
+            logits=_pointer(self._output, ctypes.c_int8),
+        )
 
     def add(self, sequence: int, position: int, tokens: list[int], *, output: bool) -> int:
         """Append tokens of a sequence; return the row of the last one."""
@@ -53,16 +62,8 @@ class TokenRows:
 
     def take(self) -> llama_cpp.llama_batch:
         """Return the rows as a batch; the next ``add`` begins a new one."""
-        count, self._count = self._count, 0
-        return llama_cpp.llama_batch(
-            n_tokens=count,
-            token=_pointer(self._token, ctypes.c_int32),
-            embd=None,
-            pos=_pointer(self._position, ctypes.c_int32),
-            n_seq_id=_pointer(self._sequences_per_row, ctypes.c_int32),
-            seq_id=_sequence_ids(self._sequence_pointers),
-            logits=_pointer(self._output, ctypes.c_int8),
-        )
+        self._batch.n_tokens, self._count = self._count, 0
+        return self._batch
 
 
 class VectorRows:
