@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from fastapi import Depends, Request
 
@@ -16,11 +15,8 @@ from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
-from app.web.error_rendering import ErrorRenderers
 from app.web.errors import AdminKeyRequired
 from app.web.large_bodies import require_json
-from app.web.request_log import Traffic
-from app.web.upload_budget import UploadBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +25,6 @@ class VisionServices:
 
     conversations: ConversationServices
     intake: Intake
-
-
-class State(TypedDict):
-    """What lives as long as the application; each request's state is a copy with more in it."""
-
-    settings: Settings
-    pool: ModelPool
-    templates: TemplateLibrary
-    database: Database
-    services: ConversationServices
-    checksums: ChecksumJobs
-    downloads: DownloadJobs
-    vision: VisionServices
-    uploads: UploadBudget
-    traffic: Traffic
-    errors: ErrorRenderers
-    versions: asyncio.Task[None]
-    preloading: asyncio.Task[None]
 
 
 # All of these are coroutines because the framework sends plain functions through its thread pool.
@@ -75,11 +53,6 @@ async def _templates(request: Request) -> TemplateLibrary:
 async def _services(request: Request) -> ConversationServices:
     services: ConversationServices = request.state.services
     return services
-
-
-async def _traffic(request: Request) -> Traffic:
-    traffic: Traffic = request.state.traffic
-    return traffic
 
 
 async def _checksums(request: Request) -> ChecksumJobs:
@@ -121,7 +94,6 @@ Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 Services = Annotated[ConversationServices, Depends(_services)]
-Counted = Annotated[Traffic, Depends(_traffic)]
 Checksums = Annotated[ChecksumJobs, Depends(_checksums)]
 Pulls = Annotated[DownloadJobs, Depends(_downloads)]
 Vision = Annotated[VisionServices, Depends(_vision)]

@@ -4,14 +4,14 @@ from alembic import context
 from sqlalchemy import Connection
 
 from app.config import Settings
-from app.conversations.store.search import INDEX
 from app.storage import tables  # noqa: F401 — fills Table.metadata
 from app.storage.database import Table, open_engine, parse_url
+from app.storage.schema import SEARCH_INDEX
 
 
 def modelled(name: str | None, kind: str, _: object) -> bool:
     """All but the search index, which no class describes; comparing with the models skips it."""
-    return kind != "table" or not (name or "").startswith(INDEX)
+    return kind != "table" or not (name or "").startswith(SEARCH_INDEX)
 
 
 def run(connection: Connection) -> None:

@@ -10,10 +10,12 @@ import signal
 import socket
 import sys
 import time
+from typing import Any
 
 import uvicorn
 
 from app.config import InvalidSetting, Settings, read
+from app.lifespan.after_start import AfterStart
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
 from app.storage import migrate
@@ -119,12 +121,13 @@ class Server(uvicorn.Server):
         announce(addresses(self._root))
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state
+        after_start: AfterStart = state["after_start"]
         self._tasks = (
-            asyncio.create_task(watch(state["pool"], state["preloading"])),
-            asyncio.create_task(self.settle(state["versions"])),
+            asyncio.create_task(watch(state["pool"], after_start.preloading)),
+            asyncio.create_task(self.settle(after_start.loading)),
         )
 
-    async def settle(self, loading: asyncio.Task[None]) -> None:
+    async def settle(self, loading: asyncio.Task[Any]) -> None:
         """Wait until everything is loaded, then let the garbage collector pass over that."""
         await asyncio.wait([loading])
         gc.freeze()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.dependencies import Pool, Store
 from app.provider.pool.eviction import LedgerEntry
+from app.provider.pool.pool import ModelPool
 from app.provider.runtime.metrics import MetricValues
 from app.provider.runtime.status import HostStatus
+from app.storage.database import Database
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,11 +24,13 @@ async def live() -> JSONResponse:
 
 
 @router.api_route("/health", methods=["GET", "HEAD"])
-async def health(pool: Pool, database: Store) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """503 while the database or an engine is down or hangs; a model that is not loaded is well.
 
     So is one that cannot be loaded, unless a setting names it.
     """
+    pool: ModelPool = request.state.pool
+    database: Database = request.state.database
     problem = await database.problem()
     await pool.rescan_defaults()
     loaded = await pool.measured()

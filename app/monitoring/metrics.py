@@ -8,18 +8,17 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from app.dependencies import Counted, Pool, Store
-from app.monitoring import snapshot
-
 router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/metrics", methods=["GET", "HEAD"])
-async def metrics(request: Request, pool: Pool, database: Store, traffic: Counted) -> Response:
+async def metrics(request: Request) -> Response:
     """Measure now, and answer in the format that the client prefers."""
-    # Only who is scraped needs the library: it would be a tenth of the start-up time.
+    # Only who is scraped needs them: they would be a tenth of the start-up time.
+    from app.monitoring import snapshot  # noqa: PLC0415
     from app.monitoring.prometheus import rendered  # noqa: PLC0415
 
-    measured = await snapshot.read(pool, database, traffic)
+    state = request.state
+    measured = await snapshot.read(state.pool, state.database, state.traffic)
     body, media_type = rendered(measured, request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": media_type})

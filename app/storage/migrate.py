@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from app.conversations.store.search import INDEX
-from app.storage import tables
-from app.storage.database import DatabaseRefused, Table, display_url, open_engine, parse_url
+from app.storage.database import DatabaseRefused, display_url, open_engine, parse_url
 from app.storage.database_file import DatabaseFile
 from app.storage.failures import first_line
+from app.storage.schema import COLUMNS, FIRST_TABLES, SEARCH_INDEX
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -31,9 +30,6 @@ HEAD = "0006"
 
 ADVISORY_LOCK_KEY = 0x534C4C4D
 """Number of the advisory lock that keeps two replicas from upgrading PostgreSQL at once."""
-
-FIRST_TABLES = {table.__tablename__ for table in (tables.Conversation, tables.Message)}
-"""Tables of the first revision: a database that has them must also name a revision."""
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,11 +86,11 @@ def _require_schema(connection: Connection) -> None:
     """Raise DatabaseRefused unless every table and column exists."""
     inspector = inspect(connection)
     names = set(inspector.get_table_names())
-    missing = [name for name in (*Table.metadata.tables, INDEX) if name not in names]
-    for table in Table.metadata.sorted_tables:
-        if table.name in names:
-            present = {column["name"] for column in inspector.get_columns(table.name)}
-            missing += [str(column) for column in table.columns if column.name not in present]
+    missing = [name for name in (*COLUMNS, SEARCH_INDEX) if name not in names]
+    for table, columns in COLUMNS.items():
+        if table in names:
+            present = {column["name"] for column in inspector.get_columns(table)}
+            missing += [f"{table}.{column}" for column in columns if column not in present]
     if missing:
         raise _inconsistent(
             connection, f"The database says it is at revision {HEAD} but {missing[0]} is missing"

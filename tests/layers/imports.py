@@ -12,6 +12,7 @@ APP = Path(__file__).parents[2] / "app"
 ROOT, DIALECT, EDGE, DOMAIN, ENGINES, NONE = range(6)
 
 LAYERS = {
+    "app.lifespan": ROOT,
     "app.main": ROOT,
     "app.version_router": ROOT,
     "app.versions": ROOT,

@@ -67,7 +67,7 @@ async def test_a_default_model_that_cannot_be_loaded_is_not_waited_for(tmp_path:
     app = create_app(Settings(models_dir=tmp_path, database_url=database))
     async with app.router.lifespan_context(app) as state, asyncio.timeout(60):
         assert state
-        await watch(state["pool"], state["preloading"])  # the log says why
+        await watch(state["pool"], state["after_start"].preloading)  # the log says why
 
 
 def test_busy_port(tmp_path: Path) -> None:

@@ -90,6 +90,14 @@ def locked(folder: Path) -> bool:
     return False
 
 
+def until_locked(folder: Path) -> None:
+    """The lock is taken just after the start."""
+    deadline = time.monotonic() + 60
+    while not locked(folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def gone(processes: set[psutil.Process]) -> bool:
     return not psutil.wait_procs(processes, timeout=10)[1]
 
@@ -120,7 +128,7 @@ def test_a_reload_leaves_no_engine_process_and_no_lock(tmp_path: Path) -> None:
         server.started(1)
         first = server.engines()
         assert len(first) == 1
-        assert locked(tmp_path)
+        until_locked(tmp_path)
         source.write_text("changed = True\n")
         server.started(2)
         second = server.engines()

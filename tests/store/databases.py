@@ -15,8 +15,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, make_url, text
 
-from app.conversations.store.search import INDEX
 from app.storage.database import open_engine, parse_url
+from app.storage.schema import SEARCH_INDEX
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Config(toml_file=ROOT / "pyproject.toml")
@@ -52,7 +52,9 @@ def contents(url: str) -> dict[str, list[dict[str, Any]]]:
     """Every row of every table but the search index."""
     with connected(url) as connection:
         names = [
-            name for name in inspect(connection).get_table_names() if not name.startswith(INDEX)
+            name
+            for name in inspect(connection).get_table_names()
+            if not name.startswith(SEARCH_INDEX)
         ]
         return {
             name: [dict(row) for row in connection.execute(_all_of(name)).mappings()]

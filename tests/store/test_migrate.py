@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from app.conversations.store import conversations, tree
-from app.conversations.store.search import INDEX
-from app.storage.database import Database, DatabaseRefused
+from app.storage.database import Database, DatabaseRefused, Table
 from app.storage.migrate import ADVISORY_LOCK_KEY, HEAD, prepare
+from app.storage.schema import COLUMNS, FIRST_TABLES, SEARCH_INDEX
 from app.storage.tables import Conversation, Message
 from tests.selection import on_sqlite_daily
 from tests.store.databases import (
@@ -50,6 +50,12 @@ def test_every_revision_has_rows_to_be_tested_with() -> None:
 def test_the_newest_revision_is_the_one_the_server_wants() -> None:
     assert SCRIPTS.get_current_head() == HEAD
     assert REVISIONS[-1] == HEAD
+
+
+def test_the_start_looks_for_the_tables_that_the_mapper_uses() -> None:
+    mapped = {table.name: tuple(table.columns.keys()) for table in Table.metadata.sorted_tables}
+    assert mapped == COLUMNS
+    assert mapped.keys() >= FIRST_TABLES
 
 
 def test_a_new_database_is_made_and_the_next_start_finds_nothing_to_do(database_url: str) -> None:
@@ -187,8 +193,8 @@ def test_a_half_migrated_database_is_refused(store_url: str, damage: str, senten
 
 
 def test_a_database_without_its_search_index_is_refused(store_url: str) -> None:
-    execute(store_url, f"DROP TABLE {INDEX}")
-    refused(store_url, f"{INDEX} is missing")
+    execute(store_url, f"DROP TABLE {SEARCH_INDEX}")
+    refused(store_url, f"{SEARCH_INDEX} is missing")
 
 
 def refused(url: str, sentence: str) -> str:

@@ -38,9 +38,6 @@ from app.conversations.store.ngrams import (
 )
 from app.storage.tables import HIDDEN, Conversation, IndexBacklog, Message
 
-INDEX = "message_grams"
-"""The table of the index."""
-
 NEWEST = 2**62
 """Greater than every ``seq``."""
 

@@ -8,8 +8,6 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -28,6 +26,8 @@ class GpuMemory:
 
 def ram() -> int:
     """Bytes of RAM that this process may use; a container may have less than the machine."""
+    import psutil  # noqa: PLC0415 — a start measures nothing
+
     limits = [psutil.virtual_memory().total]
     for path in _CGROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):
@@ -37,6 +37,8 @@ def ram() -> int:
 
 def gpu_memory() -> GpuMemory | None:
     """Ask NVIDIA's driver, or take the share of the RAM that Metal gives; None without a GPU."""
+    import psutil  # noqa: PLC0415 — a start measures nothing
+
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         memory = psutil.virtual_memory()
         total = int(memory.total * _METAL_SHARE)
@@ -65,6 +67,8 @@ def _nvidia() -> GpuMemory | None:
 
 def resident_bytes(pid: int) -> int:
     """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended."""
+    import psutil  # noqa: PLC0415 — a start measures nothing
+
     with contextlib.suppress(psutil.Error):
         return int(psutil.Process(pid).memory_info().rss)
     return 0
@@ -72,5 +76,7 @@ def resident_bytes(pid: int) -> int:
 
 def physical_cores() -> int:
     """Physical cores that this process may use; hyper-threads slow the arithmetic down."""
+    import psutil  # noqa: PLC0415 — a start measures nothing
+
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
@@ -22,9 +23,11 @@ from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryCla
 from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.sizing import SizeEstimate, Sizing
-from app.provider.runtime.host import EngineHost
 from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
+
+if TYPE_CHECKING:
+    from app.provider.runtime.host import EngineHost
 
 PATIENCE = 5.0
 """Seconds during which requests to loaded models overtake a request that waits for memory."""
@@ -179,6 +182,8 @@ class LoadedModels:
             self._queued -= 1
 
     async def _add(self, card: ModelCard) -> LoadedModel:
+        from app.provider.runtime.host import EngineHost  # noqa: PLC0415 — a start loads no model
+
         estimate = await self._make_room(card)
         spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
         refused = partial(self.refusals.note, card.ref)

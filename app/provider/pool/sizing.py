@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from app.provider.card import ModelCard
 from app.provider.engine import EngineLimits, format_of
@@ -52,27 +53,35 @@ class Sizing:
     def __init__(
         self, limits: EngineLimits, per_kind: int, ram_budget: int, gpu: GpuPolicy | None
     ) -> None:
-        self._limits = replace(limits, threads=limits.threads or hardware.physical_cores())
+        self._given = limits
         self._per_kind = per_kind
-        self._ram = ram_budget or int(_SHARE * hardware.ram())
+        self._ram_budget = ram_budget
         self._gpu = gpu
-        self.threads = self._limits.threads
+
+    @cached_property
+    def limits(self) -> EngineLimits:
+        """The limits that each engine is started with, before its layers are placed."""
+        return replace(self._given, threads=self._given.threads or hardware.physical_cores())
+
+    @property
+    def threads(self) -> int:
+        """Threads of all engines together."""
+        return self.limits.threads
+
+    @cached_property
+    def _ram(self) -> int:
+        return self._ram_budget or int(_SHARE * hardware.ram())
 
     def estimate(
         self, card: ModelCard, claims: Sequence[MemoryClaim], limits: EngineLimits | None = None
     ) -> SizeEstimate:
         """Estimate ``card`` beside ``claims``. May ask the GPU's driver, which blocks shortly."""
         policy, gpu_budget = self._gpu_room(claims)
-        limits, need = self._need(card, limits or self._limits, policy, gpu_budget)
+        limits, need = self._need(card, limits or self.limits, policy, gpu_budget)
         placement = place(need, policy)
         layers = self._gpu_layers(placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
         return SizeEstimate(need, placement, replace(limits, gpu_layers=layers), budget)
-
-    @property
-    def limits(self) -> EngineLimits:
-        """The limits that each engine is started with, before its layers are placed."""
-        return self._limits
 
     def _need(
         self, card: ModelCard, limits: EngineLimits, policy: GpuPolicy | None, gpu: int | None

@@ -1,0 +1,93 @@
+"""What is loaded after the start: the routes of all versions and the services that only they use.
+
+A server that is only asked for its health needs none of it, and importing it takes longer than the
+rest of the start. A request to the API that comes earlier waits for it; see ``WaitForServices``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.lifespan.core import Core
+from app.provider.errors import ProviderError
+from app.provider.pool.pool import ModelPool
+from app.storage.database import Database
+
+if TYPE_CHECKING:
+    from app.lifespan.services import Services
+
+log = logging.getLogger(__name__)
+
+HEAD_START_SECONDS = 0.1
+"""What comes first, mostly a health check, need not share a core with the loading."""
+
+
+class AfterStart:
+    """Loads the rest just after the start, or as soon as a request needs it."""
+
+    def __init__(self, core: Core, database: Database, pool: ModelPool) -> None:
+        self._core = core
+        self._database = database
+        self._pool = pool
+        self._stack = AsyncExitStack()
+        self._wanted = asyncio.Event()
+        self.loading = asyncio.create_task(self._load())
+        self.preloading = asyncio.create_task(self._preload())
+
+    async def services(self) -> Services:
+        """The services, once they have been started; raises what their start raised."""
+        self._wanted.set()
+        return await asyncio.shield(self.loading)
+
+    async def close(self) -> None:
+        """Close the services. Loading is finished first: a thread cannot be stopped half-way."""
+        self.preloading.cancel()
+        self._wanted.set()
+        await asyncio.wait([self.loading, self.preloading])
+        await self._stack.aclose()
+
+    async def _head_start(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), HEAD_START_SECONDS)
+
+    async def _load(self) -> Services:
+        await self._head_start()
+        start = await asyncio.to_thread(self._import)
+        return await start(self._core, self._database, self._pool, self._stack)
+
+    def _import(self) -> Callable[[Core, Database, ModelPool, AsyncExitStack], Awaitable[Services]]:
+        from app.lifespan import services  # noqa: PLC0415 — this is the "after the start"
+
+        for version in self._core.versions:
+            version.load()
+        return services.start
+
+    async def _preload(self) -> None:
+        """Load the default model while the server is up: requests see how far the load is."""
+        await self._head_start()
+        try:
+            card = await asyncio.to_thread(self._pool.card, None)
+            await self._pool.preload(card.id)
+        except ProviderError as error:
+            log.warning("no model is loaded: %s", error)
+
+
+class WaitForServices:
+    """ASGI middleware: gives each request to the API the services, when they have been started."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        # Not "starts with": behind a proxy the path may begin with another prefix.
+        if scope["type"] == "http" and "/api/" in scope["path"]:
+            after_start: AfterStart = scope["state"]["after_start"]
+            scope["state"].update(await after_start.services())
+        await self.app(scope, receive, send)

@@ -1,0 +1,23 @@
+"""What exists before the server starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.config import Settings
+from app.templates.library import TemplateLibrary
+from app.version_router import VersionRouter
+from app.web.error_rendering import ErrorRenderers
+from app.web.request_log import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What exists before the server starts; ``bounded``: the server keeps the bounds it can."""
+
+    settings: Settings
+    templates: TemplateLibrary
+    traffic: Traffic
+    errors: ErrorRenderers
+    versions: tuple[VersionRouter, ...]
+    bounded: bool

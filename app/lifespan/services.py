@@ -1,0 +1,88 @@
+"""The services that only routes of the API use. ``AfterStart`` imports this after the start."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TypedDict
+
+from app.config import Settings
+from app.conversations.heartbeat import Heartbeat
+from app.conversations.janitor import AbandonedTurnJanitor
+from app.conversations.services import ConversationServices
+from app.dependencies import VisionServices
+from app.downloads.jobs import DownloadJobs
+from app.lifespan.core import Core
+from app.media.intake import Intake
+from app.provider.catalogue.checksum_jobs import ChecksumJobs
+from app.provider.pool.pool import ModelPool
+from app.storage.database import Database
+from app.templates.library import TemplateLibrary
+
+
+class Services(TypedDict):
+    """What requests to the API may use, besides ``startup.State``."""
+
+    templates: TemplateLibrary
+    services: ConversationServices
+    checksums: ChecksumJobs
+    downloads: DownloadJobs
+    vision: VisionServices
+
+
+async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExitStack) -> Services:
+    """Start them all; ``stack`` closes them in reverse order."""
+    await _start_janitor(database, stack)
+    heartbeat = _start_heartbeat(database, stack)
+    services = _conversation_services(core, database, pool, heartbeat)
+    checksums = ChecksumJobs()
+    stack.push_async_callback(checksums.close)
+    return {
+        "templates": core.templates,
+        "services": services,
+        "checksums": checksums,
+        "downloads": await _start_downloads(core.settings, pool, stack),
+        "vision": VisionServices(services, _intake(core.settings, stack)),
+    }
+
+
+async def _start_janitor(database: Database, stack: AsyncExitStack) -> None:
+    """First of all: no turn may begin before those of servers that died have been failed."""
+    janitor = AbandonedTurnJanitor(database)
+    await janitor.start()
+    stack.push_async_callback(janitor.close)
+
+
+def _start_heartbeat(database: Database, stack: AsyncExitStack) -> Heartbeat:
+    heartbeat = Heartbeat(database)
+    heartbeat.start()
+    stack.push_async_callback(heartbeat.close)
+    return heartbeat
+
+
+def _conversation_services(
+    core: Core, database: Database, pool: ModelPool, heartbeat: Heartbeat
+) -> ConversationServices:
+    return ConversationServices(
+        database,
+        pool,
+        core.templates,
+        heartbeat,
+        max_messages=core.settings.max_history_length,
+        answer_tokens=core.settings.default_max_tokens,
+        max_images=core.settings.max_images,
+    )
+
+
+async def _start_downloads(
+    settings: Settings, pool: ModelPool, stack: AsyncExitStack
+) -> DownloadJobs:
+    downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
+    await downloads.start()
+    stack.push_async_callback(downloads.close)
+    return downloads
+
+
+def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
+    intake = Intake(settings.media())
+    stack.push_async_callback(intake.close)
+    return intake
