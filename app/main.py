@@ -30,16 +30,20 @@ ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
 """Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
 
 
-def create_app(settings: Settings | None = None, *, bounded: bool = False) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, *, bounded: bool = False, prepared: bool = False
+) -> FastAPI:
     """Build the application from settings, by default those of the environment and ``.env``.
 
     ``bounded``: the server that runs it keeps the bounds that only a server can keep, as
-    ``app.web.server`` does; otherwise the log says which are missing. Raises BrokenTemplate.
+    ``app.web.server`` does; otherwise the log says which are missing. ``prepared``: the caller has
+    checked the database with ``migrate.prepare``. Raises BrokenTemplate.
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
     versions = tuple(map(VersionRouter, reversed(NAMES)))  # the newest is asked for most
-    core = Core(settings, _templates(settings), request_log.Traffic(), errors, versions, bounded)
+    traffic = request_log.Traffic()
+    core = Core(settings, _templates(settings), traffic, errors, versions, bounded, prepared)
     app = FastAPI(
         title="FastAPI SLLM API",
         openapi_url=None,
@@ -54,8 +58,8 @@ def create_app(settings: Settings | None = None, *, bounded: bool = False) -> Fa
 
 
 def bounded_app() -> FastAPI:
-    """Build the application for ``app.cli.serve``, whose server keeps the bounds."""
-    return create_app(bounded=True)
+    """Build the application for ``app.cli.serve``, which keeps bounds and checks the database."""
+    return create_app(bounded=True, prepared=True)
 
 
 def __getattr__(name: str) -> FastAPI:

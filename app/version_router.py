@@ -3,8 +3,8 @@
 ``app.versions`` imports the routes and wire models of all versions, which is half of what a start
 would import; a server that is only asked for its health needs none of it. So nothing that a start
 imports may import ``app.versions``: what it needs of the versions is here, and imports them inside
-its functions. ``app.main`` calls ``VersionRouter.load`` in a thread as soon as the server is up. A
-request that comes before that thread has ended waits for it, and so does the event loop, once.
+its functions. ``AfterStart`` calls ``VersionRouter.load`` in a thread as soon as the server is up,
+and a request that comes earlier waits there; a router that has no such server loads itself.
 """
 
 # ruff: noqa: PLC0415

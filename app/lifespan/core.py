@@ -13,7 +13,10 @@ from app.web.request_log import Traffic
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What exists before the server starts; ``bounded``: the server keeps the bounds it can."""
+    """What exists before the server starts.
+
+    ``bounded``: the server keeps the bounds it can. ``prepared``: the database has been checked.
+    """
 
     settings: Settings
     templates: TemplateLibrary
@@ -21,3 +24,4 @@ class Core:
     errors: ErrorRenderers
     versions: tuple[VersionRouter, ...]
     bounded: bool
+    prepared: bool

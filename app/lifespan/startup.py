@@ -56,7 +56,8 @@ def _log_start(core: Core) -> None:
 
 def _start(core: Core, stack: AsyncExitStack) -> State:
     settings = core.settings
-    migrate.prepare(settings.database_url)
+    if not core.prepared:
+        migrate.prepare(settings.database_url)
     database = Database(settings.database_url)
     stack.callback(database.close)
     pool = ModelPool(replace(settings.pool(), untouched=database.files()))

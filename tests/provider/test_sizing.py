@@ -91,6 +91,10 @@ def test_the_machine_has_memory_and_this_process_holds_some() -> None:
     assert resident_bytes(2**22 + 1) == 0
 
 
+def test_hyper_threads_are_no_cores() -> None:
+    assert 1 <= physical_cores() <= (psutil.cpu_count(logical=False) or 1)
+
+
 DRIVER = """
 typedef struct { unsigned long long total, free, used; } Memory;
 int nvmlInit_v2(void) { return 0; }

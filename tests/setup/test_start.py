@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 import uvicorn
 
 from app.cli import serve
+from app.config import Settings
+from app.main import create_app
 from app.storage import migrate
 from tests.setup.project import ROOT
 
@@ -106,6 +109,17 @@ def test_what_is_loaded_later_exists_under_that_name(tmp_path: Path) -> None:
     """Otherwise a module that is renamed would be missed by the test above."""
     own = {name for name in LATER if name.startswith("app.")}
     assert loaded(f"import sys, {', '.join(sorted(own))}; print(*sys.modules)", tmp_path) >= own
+
+
+async def test_a_server_that_ends_at_once_first_finishes_its_start(tmp_path: Path) -> None:
+    app = create_app(Settings(models_dir=tmp_path, database_url=f"sqlite:///{tmp_path}/sllm.db"))
+    async with app.router.lifespan_context(app) as state:
+        assert state
+        loading = state["after_start"].loading
+        assert not loading.done()
+    assert set(loading.result()) >= {"services", "downloads"}
+    with (tmp_path / "sllm.db-lock").open("ab") as lock:  # which the services held
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 async def test_a_version_that_cannot_be_loaded_ends_the_server(

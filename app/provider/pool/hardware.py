@@ -12,6 +12,7 @@ _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
+_CPUS = Path("/sys/devices/system/cpu")
 _METAL_SHARE = 0.75
 """Share of the RAM that macOS gives to the GPU by default."""
 
@@ -76,7 +77,16 @@ def resident_bytes(pid: int) -> int:
 
 def physical_cores() -> int:
     """Physical cores that this process may use; hyper-threads slow the arithmetic down."""
-    import psutil  # noqa: PLC0415 — a start measures nothing
-
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(psutil.cpu_count(logical=False) or 1, usable or 1))
+    return max(1, min(_cores(), usable or 1))
+
+
+def _cores() -> int:
+    """Physical cores of the machine."""
+    # Linux names the hyper-threads of each core. psutil reads the same, but a health check asks
+    # for this number, and the library is slow to import.
+    if lists := list(_CPUS.glob("cpu[0-9]*/topology/core_cpus_list")):
+        return len({threads.read_text() for threads in lists})
+    import psutil  # noqa: PLC0415
+
+    return psutil.cpu_count(logical=False) or 1
