@@ -175,7 +175,7 @@ def _compile(source: str) -> tuple[frozenset[str], Template]:
     tree = _language.parse(source)
     _check_nodes(tree)
     names = frozenset(meta.find_undeclared_variables(tree)) - {*_language.globals}
-    return names, _language.from_string(source)
+    return names, _language.from_string(tree)  # the source would be parsed again
 
 
 def _check_nodes(tree: nodes.Template) -> None:

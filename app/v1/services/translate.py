@@ -9,6 +9,7 @@ from app.chat.request import SAMPLING_FIELDS, ChatRequest, SamplingOptions
 from app.provider import types
 from app.v1.models import chat as wire
 from app.v1.models.chat import AnswerMessage, ChatAnswer, FinishReason, Usage
+from app.v1.models.sampling import SamplingFields
 
 
 def chat_request(body: wire.ChatRequest) -> ChatRequest:
@@ -27,7 +28,7 @@ def messages(turns: list[wire.Turn]) -> tuple[types.Message, ...]:
     return tuple(types.Message.of(turn.role, turn.content) for turn in turns)
 
 
-def sampling_options(body: wire.SamplingFields) -> SamplingOptions:
+def sampling_options(body: SamplingFields) -> SamplingOptions:
     """The options that the body sets."""
     given = {name: getattr(body, name) for name in SAMPLING_FIELDS & body.model_fields_set}
     if "stop" in given:

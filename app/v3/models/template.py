@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from app.templates.template import TYPE_PHRASES, VariableType, has_type
-from app.v1.models.chat import SamplingFields
+from app.v1.models.sampling import SamplingFields
 from app.web.schema import Plain, Text, WireModel
 
 LONGEST_SOURCE = 32 * 1024

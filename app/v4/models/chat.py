@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.v1.models.chat import AnswerMessage, SamplingFields, Usage
+from app.v1.models.chat import AnswerMessage, Usage
+from app.v1.models.sampling import SamplingFields
 from app.v3.models import chat as v3
 from app.web.schema import Plain, WireModel
 
