@@ -28,6 +28,15 @@ HEAD_START_SECONDS = 0.1
 """What comes first, mostly a health check, need not share a core with the loading."""
 
 
+Start = Callable[[Core, Database, ModelPool, AsyncExitStack], Awaitable["Services"]]
+
+
+def _import_services() -> Start:
+    from app.lifespan import services  # noqa: PLC0415 — this is the "after the start"
+
+    return services.start
+
+
 class AfterStart:
     """Loads the rest just after the start, or as soon as a request needs it."""
 
@@ -37,6 +46,7 @@ class AfterStart:
         self._pool = pool
         self._stack = AsyncExitStack()
         self._wanted = asyncio.Event()
+        self._starting = asyncio.create_task(self._start())
         self.loading = asyncio.create_task(self._load())
         self.preloading = asyncio.create_task(self._preload())
 
@@ -52,25 +62,21 @@ class AfterStart:
         await asyncio.wait([self.loading, self.preloading])
         await self._stack.aclose()
 
-    async def _head_start(self) -> None:
+    async def _start(self) -> Services:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wanted.wait(), HEAD_START_SECONDS)
-
-    async def _load(self) -> Services:
-        await self._head_start()
-        start = await asyncio.to_thread(self._import)
+        start = await asyncio.to_thread(_import_services)
         return await start(self._core, self._database, self._pool, self._stack)
 
-    def _import(self) -> Callable[[Core, Database, ModelPool, AsyncExitStack], Awaitable[Services]]:
-        from app.lifespan import services  # noqa: PLC0415 — this is the "after the start"
-
+    async def _load(self) -> Services:
+        services = await self._starting
         for version in self._core.versions:
-            version.load()
-        return services.start
+            await asyncio.to_thread(version.load)
+        return services
 
     async def _preload(self) -> None:
         """Load the default model while the server is up: requests see how far the load is."""
-        await self._head_start()
+        await asyncio.wait([self._starting])  # which puts models back that an update had moved
         try:
             card = await asyncio.to_thread(self._pool.card, None)
             await self._pool.preload(card.id)

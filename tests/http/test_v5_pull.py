@@ -223,7 +223,8 @@ def test_model_that_a_killed_update_put_aside_is_back_at_the_start(
     aside = tmp_path / INCOMING / "small.gguf-0123456789ab" / "old" / "small.gguf"
     aside.parent.mkdir(parents=True)
     aside.write_bytes(STARTER)
-    with serving(**settings(hub, tmp_path)):
+    with serving(**settings(hub, tmp_path)) as client:
+        assert "small" in client.get("/api/v1/models").text
         assert (tmp_path / "small.gguf").read_bytes() == STARTER
 
 
