@@ -16,6 +16,7 @@ from app.storage.ids import now
 from app.storage.tables import HIDDEN, Conversation, Message, MessageExtra, Truncation
 
 _BY_ID = select(Conversation).where(Conversation.id == bindparam("id"))
+# key_share: transactions that add messages, which refer to the key, need not wait.
 _BY_ID_FOR_UPDATE = _BY_ID.with_for_update(key_share=True)
 
 

@@ -71,7 +71,7 @@ def begin(
         parent_id = _parent_id(session, found, request)
         history, position = tree.history_before(session, found.id, parent_id)
     question = _add_question(session, position, request, target)
-    _add_answer(session, found, target)
+    _add_answer(session, target)
     images.attach_images(session, found.id, target.question_id, attachments)
     search.index_messages(session, found, [*earlier, question])
     return [*history, HistoryMessage(target.question_id, "user", target.question)]
@@ -80,7 +80,7 @@ def begin(
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
     """Store another answer to the target's question; otherwise like ``begin``."""
     found = _lock_for_turn(session, target)
-    _add_answer(session, found, target)
+    _add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
 
 
@@ -105,6 +105,9 @@ def _create(
 def _lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
     found = conversations.read_row(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
+    if target.changed_defaults:
+        setup = {**found.setup, **target.changed_defaults}
+        rows.update_conversation(session, found.id, setup=setup)
     return found
 
 
@@ -157,14 +160,13 @@ def _add_question(
     return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, found: ConversationRow, target: GenerationTarget) -> None:
-    """Add the empty answer, and let the conversation end with it and have its defaults."""
+def _add_answer(session: Session, target: GenerationTarget) -> None:
     moment = now()
     try:
         rows.insert_message(
             session,
             id=target.answer_id,
-            conversation_id=found.id,
+            conversation_id=target.conversation_id,
             parent_id=target.question_id,
             role="assistant",
             status="generating",
@@ -175,10 +177,10 @@ def _add_answer(session: Session, found: ConversationRow, target: GenerationTarg
         )
     except IntegrityError as error:
         raise ConversationBusy from error  # the index one_turn: another server was faster
-    changed: dict[str, Any] = {"active_leaf_id": target.answer_id, "updated_at": moment}
-    if target.changed_defaults:
-        changed["setup"] = {**found.setup, **target.changed_defaults}
-    rows.update_conversation(session, found.id, **changed)
+    leaf = target.answer_id
+    rows.update_conversation(
+        session, target.conversation_id, active_leaf_id=leaf, updated_at=moment
+    )
 
 
 def _require_idle(session: Session, found: ConversationRow) -> None:
