@@ -123,6 +123,16 @@ def test_a_turn_among_more_conversations_than_fit_is_warm(kind: type[PrefixCache
 
 
 @both
+def test_short_conversations_that_begin_alike_stay_warm(kind: type[PrefixCache]) -> None:
+    """A system text of the model's template is what all of them have in common."""
+    one = Cached(kind)
+    prompts = [[*SYSTEM[:25], *range(number, number + 50)] for number in range(SLOTS + 3)]
+    for prompt in prompts:
+        one.ask("a", prompt)
+    assert [one.ask("a", [*prompt, 7, 8]) for prompt in prompts] == [75] * len(prompts)
+
+
+@both
 def test_a_common_beginning_is_shared_with_one_that_runs(kind: type[PrefixCache]) -> None:
     one = Cached(kind)
     first, _ = one.begin("a", [*SYSTEM, 1])

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 from app.provider.formats.thinking import MARKERS
 
 _CLOSING = {markers.open: markers.close for markers in MARKERS}
+_BEGINNINGS = frozenset(text[0] for markers in MARKERS for text in markers)
+"""The first letters of all markers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,9 @@ class ThinkingFilter:
         return ""
 
     def _answer(self) -> str | None:
+        if _BEGINNINGS.isdisjoint(self._text):  # true of most tokens
+            released, self._text = self._text, ""
+            return released
         spoken = [opening for opening, closing in _CLOSING.items() if closing in self._lone]
         marks = [*self._opening, *spoken, *self._lone, *self._control_closing]
         places = [(at, mark) for mark in marks if (at := self._text.find(mark)) >= 0]

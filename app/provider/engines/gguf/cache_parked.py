@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 from app.provider.engines.gguf.context import LlamaContext, State
 
-SHORTEST_PARKED = 64
-"""Tokens; computing fewer again is as cheap as copying them."""
+SHORTEST_PARKED = 16
+"""Tokens; computing fewer again is as cheap as copying them.
+
+On two slow cores a token of a 135M model takes 4 ms, and copying it out and back 0.04 ms.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ class StreamCache(PrefixCache):
     def claim(self, prompt: PreparedPrompt, room: int) -> Sequence | None:
         """Find or make a sequence; None when every stream is taken. A stream always has room."""
         wanted = prompt.tokens[:-1]
-        resident = itertools.chain(self._active.values(), self._idle.values())
+        # Of equals ``_best`` takes the last: here that is the one used least recently.
+        resident = itertools.chain(self._active.values(), reversed(self._idle.values()))
         source, shared = self._best(prompt, wanted, resident)
         parked = self._best_parked(prompt, wanted, more_than=shared)
         if parked is not None:
