@@ -28,7 +28,7 @@ async def read_defaults(
     """The defaults of a conversation; raises ConversationNotFound."""
     if conversation_id is None:
         return {}
-    found = await services.database.read(conversations.find_owned, owner, conversation_id)
+    found = await services.database.read(conversations.read_row, owner, conversation_id)
     return found.setup
 
 

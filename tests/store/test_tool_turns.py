@@ -257,7 +257,7 @@ def test_a_running_answer_is_deleted_with_what_it_has_beside_its_text(
 
     def answer_and_hide(session: Session) -> None:
         found = conversations.find_owned(session, OWNER, "c1")
-        messages.add_messages(session, found, behind, [ANSWER]).rows[0].status = "generating"
+        messages.add_messages(session, found.id, behind, [ANSWER]).rows[0].status = "generating"
         removal.hide_for_removal(session, found)
 
     write(answer_and_hide)

@@ -12,12 +12,13 @@ import pytest
 from app.conversations.errors import ConversationNotFound, TurnFailed
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, turns
+from app.conversations.store.rows import ConversationRow
 from app.conversations.turn import TurnEnd
 from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable
 from app.provider.pool.pool import ModelPool
 from app.provider.types import End
-from app.storage.tables import Conversation, Message
+from app.storage.tables import Message
 from tests.store import audit
 from tests.store.asking import LONG, OWNER, asked, read, until_text
 from tests.store.databases import execute
@@ -213,13 +214,13 @@ async def test_a_turn_finds_its_model_once_and_reads_its_conversation_once(
         found.append(model)
         return await real_find(pool, model)
 
-    def find_owned(*args: Any, lock: bool = False) -> Conversation:
+    def read_row(*args: Any, lock: bool = False) -> ConversationRow:
         rows.append(lock)
-        return real_find_owned(*args, lock=lock)
+        return real_read_row(*args, lock=lock)
 
-    real_find, real_find_owned = ModelPool.find, conversations.find_owned
+    real_find, real_read_row = ModelPool.find, conversations.read_row
     monkeypatch.setattr(ModelPool, "find", find)
-    monkeypatch.setattr(conversations, "find_owned", find_owned)
+    monkeypatch.setattr(conversations, "read_row", read_row)
     here = first.target.conversation_id
     await read((await asked(services, "four", conversation_id=here)).events())
     assert found == [None]

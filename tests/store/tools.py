@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.conversations.store import conversations, messages, tree
 from app.conversations.store.messages import Added
+from app.conversations.store.rows import ConversationRow
 from app.conversations.store.tree import Position
 from app.provider.types import (
     ImageNotes,
@@ -18,7 +19,6 @@ from app.provider.types import (
     ToolCallPart,
     ToolResultPart,
 )
-from app.storage.tables import Conversation
 
 PICTURE = ImagePart(b"PNG of a cloud", "c10d", 40, 30, "image/jpeg", ImageNotes(ocr="RAIN"))
 
@@ -47,7 +47,7 @@ TEXT_TURN = (QUESTION, CALLS, Message("tool", RESULTS.parts[:1]), ANSWER)
 DEVELOPER = Message.of("developer", "Answer in one word.")
 
 
-def new_conversation(session: Session, owner: str) -> Conversation:
+def new_conversation(session: Session, owner: str) -> ConversationRow:
     return conversations.create(session, owner, "c1", "About rain", {})
 
 

@@ -9,8 +9,9 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session, defer
 
 from app.conversations.errors import ConversationBusy, ConversationNotFound
-from app.conversations.store import images, removal, search, tree
+from app.conversations.store import images, removal, rows, search, tree
 from app.conversations.store.extras import IS_UNLISTED
+from app.conversations.store.rows import ConversationRow
 from app.storage.ids import now
 from app.storage.tables import HIDDEN, Conversation, Message, MessageExtra, Truncation
 
@@ -34,31 +35,33 @@ def find_owned(
     return found
 
 
-def lock_conversation(session: Session, conversation_id: str) -> Conversation | None:
+def read_row(
+    session: Session, owner: str, conversation_id: str, *, lock: bool = False
+) -> ConversationRow:
+    """The conversation as a turn needs it; otherwise like ``find_owned``."""
+    if "\0" in conversation_id:
+        raise ConversationNotFound(conversation_id)
+    found = rows.read_conversation(session, conversation_id, lock=lock)
+    if found is None or found.owner != owner:
+        raise ConversationNotFound(conversation_id)
+    return found
+
+
+def lock_conversation(session: Session, conversation_id: str) -> ConversationRow | None:
     """Lock the conversation; take this lock before those of its messages.
 
     None if it has been deleted or is being removed.
     """
-    found = session.scalar(_BY_ID_FOR_UPDATE, {"id": conversation_id})
+    found = rows.read_conversation(session, conversation_id, lock=True)
     return None if found is None or found.owner == HIDDEN else found
 
 
 def create(
     session: Session, owner: str, conversation_id: str, title: str, setup: dict[str, Any]
-) -> Conversation:
+) -> ConversationRow:
     """Add an empty conversation."""
-    moment = now()
-    made = Conversation(
-        id=conversation_id,
-        owner=owner,
-        title=title,
-        setup=setup,
-        active_leaf_id=None,
-        created_at=moment,
-        updated_at=moment,
-    )
-    session.add(made)
-    session.flush()
+    made = ConversationRow(conversation_id, owner, title, setup, active_leaf_id=None)
+    rows.insert_conversation(session, made, now())
     return made
 
 

@@ -234,7 +234,7 @@ def list_uses_page(
 
 
 def _read_uses(session: Session, conversation_id: str, wanted: Select[Any]) -> list[ImageUse]:
-    rows = session.execute(wanted, {"conversation": conversation_id})
+    rows = session.connection().execute(wanted, {"conversation": conversation_id})
     return [ImageUse(ImagePosition(row[0], row[2]), row[1], _attachment(*row[3:])) for row in rows]
 
 

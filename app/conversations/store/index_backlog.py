@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from app.conversations.store import conversations, search
+from app.conversations.store import conversations, index_dialects, search
 from app.conversations.store.index_dialects import dialect_of
 from app.storage.tables import HIDDEN, Conversation, IndexBacklog, Message
 
@@ -89,10 +89,10 @@ def write_piece(session: Session, plans: Sequence[IndexPlan]) -> bool:
     session.flush()
     stale = [(piece.seq, piece.stale) for piece in pieces]
     staying = [piece.seq for piece in pieces if piece.stale]
-    search.remove_grams(session, stale, staying, search.MERGED_PAGES_PER_PIECE)
+    index_dialects.remove_grams(session, stale, staying, search.MERGED_PAGES_PER_PIECE)
     new = [(piece.seq, piece.new) for piece in pieces]
     begun = [piece.seq for piece in pieces if piece.begun]
-    search.add_grams(session, new, begun, search.MERGED_PAGES_PER_PIECE)
+    index_dialects.add_grams(session, new, begun, search.MERGED_PAGES_PER_PIECE)
     return not all(plan.done for plan in plans)
 
 

@@ -1,14 +1,20 @@
-"""The search index in SQL: an FTS5 table in SQLite, hashes under a GIN index in PostgreSQL."""
+"""The search index in SQL: an FTS5 table in SQLite, hashes under a GIN index in PostgreSQL.
+
+Adds and removes the grams of messages.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
+
+GramEntry = tuple[int, list[str]]
+"""The ``seq`` of a message, and some of its grams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +81,39 @@ POSTGRESQL = IndexDialect(
 def dialect_of(session: Session) -> IndexDialect:
     """The statements for the database of a session."""
     return SQLITE if session.get_bind().dialect.name == "sqlite" else POSTGRESQL
+
+
+def add_grams(
+    session: Session, entries: Sequence[GramEntry], begun: Collection[int] = (), pages: int = 4
+) -> None:
+    """Add grams of messages to the index; it has some of the messages in ``begun`` already."""
+    dialect = dialect_of(session)
+    _execute(session, dialect.add, entries)
+    if dialect.in_pieces:
+        _execute(session, dialect.delete, [(seq, []) for seq in begun])
+    _merge_segments(session, pages)
+
+
+def remove_grams(
+    session: Session, entries: Sequence[GramEntry], staying: Collection[int] = (), pages: int = 4
+) -> None:
+    """Remove grams from the index; other grams of the messages in ``staying`` remain."""
+    dialect = dialect_of(session)
+    if dialect.in_pieces:
+        _execute(session, dialect.add, [(seq, []) for seq in staying])
+        entries = [entry for entry in entries if entry[1]]
+    _execute(session, dialect.delete, entries)
+    _merge_segments(session, pages)
+
+
+def _execute(session: Session, statement: TextClause, entries: Sequence[GramEntry]) -> None:
+    indexed = dialect_of(session).index_value
+    values = [{"seq": seq, "grams": indexed(found)} for seq, found in entries]
+    if values:
+        # Not through the session: its overhead would double the time, and these are no objects.
+        session.connection().execute(statement, values)
+
+
+def _merge_segments(session: Session, pages: int) -> None:
+    if (upkeep := dialect_of(session).merge) is not None:
+        session.connection().execute(upkeep, {"pages": pages})

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.conversations.store import images, parts, search
+from app.conversations.store import images, parts, rows, search
+from app.conversations.store.rows import IndexedConversation
 from app.conversations.store.tree import Position
 from app.provider import types
 from app.storage.ids import new_id, now
-from app.storage.tables import Conversation, Message, MessageExtra
+from app.storage.tables import Message, MessageExtra
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Added:
 
 def append(
     session: Session,
-    found: Conversation,
+    found: IndexedConversation,
     position: Position,
     messages: Sequence[types.Message],
 ) -> Added:
@@ -33,16 +34,16 @@ def append(
 
     ``tree.position_behind`` gives the position. The conversation is locked by the caller.
     """
-    added = add_messages(session, found, position, messages)
+    added = add_messages(session, found.id, position, messages)
     search.index_messages(session, found, added.listed)
-    found.active_leaf_id = added.position.parent_id
-    found.updated_at = now()
+    leaf = added.position.parent_id
+    rows.update_conversation(session, found.id, active_leaf_id=leaf, updated_at=now())
     return added
 
 
 def add_messages(
     session: Session,
-    found: Conversation,
+    conversation_id: str,
     position: Position,
     messages: Sequence[types.Message],
 ) -> Added:
@@ -50,48 +51,47 @@ def add_messages(
 
     A NUL becomes U+FFFD, because PostgreSQL refuses it.
     """
-    rows: list[Message] = []
+    stored: list[Message] = []
     listed: list[Message] = []
     for message in map(parts.without_nul, messages):
-        row = new_message(found, new_id(), position.parent_id, message.role, message.text)
-        rows.append(row)
+        row = _new_message(conversation_id, position.parent_id, message)
+        stored.append(row)
         session.add(row)
-        extra = new_extra(row, message, position.previous_id)
+        extra = new_extra(conversation_id, row.id, message, position.previous_id)
         if extra is not None:
             session.add(extra)
         if extra is None or extra.listed:
             listed.append(row)
         position = position.behind(row.id, listed=extra is None or extra.listed)
     session.flush()
-    _attach_images(session, found, rows, messages)
-    return Added(rows, listed, position)
+    _attach_images(session, stored, messages)
+    return Added(stored, listed, position)
 
 
-def new_message(
-    found: Conversation, name: str, parent_id: str | None, role: str, content: str
-) -> Message:
-    """A complete message, not stored yet."""
+def _new_message(conversation_id: str, parent_id: str | None, message: types.Message) -> Message:
     return Message(
-        id=name,
-        conversation_id=found.id,
+        id=new_id(),
+        conversation_id=conversation_id,
         parent_id=parent_id,
-        role=role,
+        role=message.role,
         status="complete",
-        content=content,
+        content=message.text,
         created_at=now(),
         stopping=False,
     )
 
 
-def new_extra(row: Message, message: types.Message, previous_id: str | None) -> MessageExtra | None:
+def new_extra(
+    conversation_id: str, message_id: str, message: types.Message, previous_id: str | None
+) -> MessageExtra | None:
     """What the message has beside its row; None for an ordinary question or answer."""
     listed = parts.is_listed(message.role, message.parts)
     extra = parts.extra_parts(message)
     if listed and not extra and previous_id is None:
         return None
     return MessageExtra(
-        conversation_id=row.conversation_id,
-        message_id=row.id,
+        conversation_id=conversation_id,
+        message_id=message_id,
         listed=listed,
         previous_id=previous_id,
         parts=parts.to_values(extra) if extra else None,
@@ -99,12 +99,9 @@ def new_extra(row: Message, message: types.Message, previous_id: str | None) -> 
 
 
 def _attach_images(
-    session: Session,
-    found: Conversation,
-    rows: Sequence[Message],
-    messages: Sequence[types.Message],
+    session: Session, stored: Sequence[Message], messages: Sequence[types.Message]
 ) -> None:
     attached = [[images.attachment_of(one) for one in message.images] for message in messages]
     images.store_contents(session, [one for some in attached for one in some])
-    for row, some in zip(rows, attached, strict=True):
-        images.add_uses(session, found.id, row.id, some)
+    for row, some in zip(stored, attached, strict=True):
+        images.add_uses(session, row.conversation_id, row.id, some)

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from app.conversations.store import images, search
+from app.conversations.store import images, index_dialects, search
 from app.conversations.store.extras import EXTRA_OF_MESSAGE, PARTS_LENGTH
 from app.conversations.store.index_dialects import dialect_of
 from app.storage.errors import StorageUnavailable
@@ -221,7 +221,7 @@ def _is_as_read(session: Session, batch: RemovalBatch) -> bool:
 def _unindex(session: Session, batch: RemovalBatch) -> list[MessageToDelete]:
     """Remove grams from the index, last ones first; return the messages that still have some."""
     room = search.GRAMS_PER_PIECE
-    entries: list[search.GramEntry] = []
+    entries: list[index_dialects.GramEntry] = []
     left: list[MessageToDelete] = []
     staying: list[int] = []
     for at, one in enumerate(batch.messages):
@@ -234,7 +234,7 @@ def _unindex(session: Session, batch: RemovalBatch) -> list[MessageToDelete]:
         if stays:
             left.append(_keep_first_grams(session, one, stays))
             staying.append(one.seq)
-    search.remove_grams(session, entries, staying, search.MERGED_PAGES_PER_PIECE)
+    index_dialects.remove_grams(session, entries, staying, search.MERGED_PAGES_PER_PIECE)
     return left
 
 

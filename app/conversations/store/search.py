@@ -8,7 +8,7 @@ what its owner has stored.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,7 +16,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Row,
-    TextClause,
     exists,
     func,
     insert,
@@ -27,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from app.conversations.store.extras import IS_UNLISTED
-from app.conversations.store.index_dialects import dialect_of
+from app.conversations.store.index_dialects import add_grams, dialect_of, remove_grams
 from app.conversations.store.ngrams import (
     contains_words,
     conversation_tag,
@@ -36,6 +35,7 @@ from app.conversations.store.ngrams import (
     text_grams,
     words,
 )
+from app.conversations.store.rows import IndexedConversation, IndexedMessage
 from app.storage.tables import HIDDEN, Conversation, IndexBacklog, Message
 
 NEWEST = 2**62
@@ -65,9 +65,6 @@ MAX_LETTERS_AT_ONCE = 20_000
 """Letters that are indexed in the transaction that stores them; longer texts follow later."""
 
 
-GramEntry = tuple[int, list[str]]
-"""The ``seq`` of a message, and some of its grams."""
-
 STATEMENT_COST = 100
 """The fixed cost of a statement, in letters that take as long."""
 
@@ -78,7 +75,9 @@ MAX_PARAMETERS = 500
 # ---------------------------------------------------------------- upkeep
 
 
-def index_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
+def index_messages(
+    session: Session, found: IndexedConversation, rows: Sequence[IndexedMessage]
+) -> None:
     """Index listed messages whose text is final: short ones now, long ones in the background."""
     # A hidden conversation has no owner yet, so the owner's tag cannot be indexed.
     now, later = _split_by_size(rows) if found.owner != HIDDEN else ([], list(rows))
@@ -87,7 +86,9 @@ def index_messages(session: Session, found: Conversation, rows: Sequence[Message
     _add_to_backlog(session, found, later, indexed=0)
 
 
-def unindex_messages(session: Session, found: Conversation, rows: Sequence[Message]) -> None:
+def unindex_messages(
+    session: Session, found: IndexedConversation, rows: Sequence[IndexedMessage]
+) -> None:
     """Remove listed messages from the index; title and texts must be those that were indexed."""
     lock_backlog(session, [row.seq for row in rows])
     backlog = read_backlog(session, [row.seq for row in rows])
@@ -146,53 +147,21 @@ def lock_backlog(session: Session, numbers: Sequence[int]) -> None:
         session.execute(wanted.order_by(IndexBacklog.seq).with_for_update())
 
 
-def message_grams(found: Conversation, row: Message, title: str | None = None) -> list[str]:
+def message_grams(
+    found: IndexedConversation, row: IndexedMessage, title: str | None = None
+) -> list[str]:
     """The tags and grams of a message; those that only the title has come last."""
     tags = owner_tag(found.owner), conversation_tag(found.id)
     return text_grams(_indexed_text(found.title if title is None else title, row), *tags)
 
 
-def add_grams(
-    session: Session, entries: Sequence[GramEntry], begun: Collection[int] = (), pages: int = 4
-) -> None:
-    """Add grams of messages to the index; it has some of the messages in ``begun`` already."""
-    dialect = dialect_of(session)
-    _execute(session, dialect.add, entries)
-    if dialect.in_pieces:
-        _execute(session, dialect.delete, [(seq, []) for seq in begun])
-    _merge_segments(session, pages)
-
-
-def remove_grams(
-    session: Session, entries: Sequence[GramEntry], staying: Collection[int] = (), pages: int = 4
-) -> None:
-    """Remove grams from the index; other grams of the messages in ``staying`` remain."""
-    dialect = dialect_of(session)
-    if dialect.in_pieces:
-        _execute(session, dialect.add, [(seq, []) for seq in staying])
-        entries = [entry for entry in entries if entry[1]]
-    _execute(session, dialect.delete, entries)
-    _merge_segments(session, pages)
-
-
-def _execute(session: Session, statement: TextClause, entries: Sequence[GramEntry]) -> None:
-    indexed = dialect_of(session).index_value
-    values = [{"seq": seq, "grams": indexed(found)} for seq, found in entries]
-    if values:
-        # Not through the session: its overhead would double the time, and these are no objects.
-        session.connection().execute(statement, values)
-
-
-def _merge_segments(session: Session, pages: int) -> None:
-    if (upkeep := dialect_of(session).merge) is not None:
-        session.connection().execute(upkeep, {"pages": pages})
-
-
-def _split_by_size(rows: Sequence[Message]) -> tuple[list[Message], list[Message]]:
+def _split_by_size(
+    rows: Sequence[IndexedMessage],
+) -> tuple[list[IndexedMessage], list[IndexedMessage]]:
     """The messages that are short enough together to be indexed now, and the others."""
     room = MAX_LETTERS_AT_ONCE
-    now: list[Message] = []
-    later: list[Message] = []
+    now: list[IndexedMessage] = []
+    later: list[IndexedMessage] = []
     for row in rows:
         room -= len(row.content) + STATEMENT_COST
         (now if room >= 0 else later).append(row)
@@ -209,7 +178,10 @@ def read_backlog(session: Session, numbers: Sequence[int]) -> dict[int, IndexBac
 
 
 def _add_to_backlog(
-    session: Session, found: Conversation, rows: Sequence[Message], indexed: int | None
+    session: Session,
+    found: IndexedConversation,
+    rows: Sequence[IndexedMessage],
+    indexed: int | None,
 ) -> None:
     values = [{"seq": row.seq, "indexed": indexed, "title": found.title} for row in rows]
     if values:
@@ -221,7 +193,7 @@ def batched(numbers: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (numbers[at : at + size] for at in range(0, len(numbers), size))
 
 
-def _indexed_text(title: str, row: Message | Row[Any]) -> str:
+def _indexed_text(title: str, row: IndexedMessage | Row[Any]) -> str:
     return row.content if row.parent_id else f"{row.content}\n{title}"
 
 

@@ -128,12 +128,13 @@ def history_before(
 def _read_path(
     session: Session, statement: Select[Any], conversation_id: str, leaf_id: str | None
 ) -> list[HistoryMessage]:
-    rows = session.execute(statement, {"conversation": conversation_id, "leaf": leaf_id})
+    values = {"conversation": conversation_id, "leaf": leaf_id}
+    rows = session.connection().execute(statement, values)
     return [
         HistoryMessage(
-            name, cast("Role", role), text, parts=parts.from_values(values, text) if values else ()
+            name, cast("Role", role), text, parts=parts.from_values(stored, text) if stored else ()
         )
-        for name, role, text, values in rows
+        for name, role, text, stored in rows
     ]
 
 

@@ -37,7 +37,9 @@ def window_start(
 ) -> WindowStart:
     """The last truncation of that kind on the branch ``history``."""
     values = {"conversation": conversation_id, "kind": kind}
-    found = {row.message_id: row.summary for row in session.execute(_TRUNCATIONS, values)}
+    found = {
+        row.message_id: row.summary for row in session.connection().execute(_TRUNCATIONS, values)
+    }
     for at in range(len(history), 0, -1):
         if history[at - 1].id in found:
             return WindowStart(at, found[history[at - 1].id])

@@ -16,9 +16,15 @@ from sqlalchemy.orm import Session
 
 from app.chat.request import TurnRequest, Unset
 from app.conversations.errors import ConversationBusy
-from app.conversations.store import conversations, images, messages, search, tree
+from app.conversations.store import conversations, images, messages, rows, search, tree
 from app.conversations.store.images import Attachment
-from app.conversations.store.messages import Added, new_extra, new_message
+from app.conversations.store.messages import Added, new_extra
+from app.conversations.store.rows import (
+    ConversationRow,
+    IndexedConversation,
+    IndexedMessage,
+    MessageRow,
+)
 from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
@@ -42,7 +48,6 @@ _STEP_UP = select(
     Message.parent_id, and_(Message.role == "assistant", Message.content != "")
 ).where(Message.conversation_id == bindparam("conversation"), Message.id == bindparam("id"))
 _ANSWER = _OF_CONVERSATION.where(Message.id == bindparam("id"))
-_ANSWER_FOR_UPDATE = _ANSWER.with_for_update()
 
 
 def begin(
@@ -56,7 +61,7 @@ def begin(
     Raises ConversationNotFound, MessageNotFound, InvalidRequest for a parent that is not an
     answer, and ConversationBusy while another answer is being made.
     """
-    earlier: list[Message] = []
+    earlier: Sequence[IndexedMessage] = ()
     if request.conversation_id is None:
         found, added = _create(session, request, target)
         position, earlier = added.position, added.listed
@@ -65,46 +70,48 @@ def begin(
         found = _lock_for_turn(session, target)
         parent_id = _parent_id(session, found, request)
         history, position = tree.history_before(session, found.id, parent_id)
-    question = _add_question(session, found, position, request, target)
-    _add_answer(session, found, target)
-    images.attach_images(session, found.id, question.id, attachments)
+    question = _add_question(session, position, request, target)
+    _add_answer(session, target)
+    images.attach_images(session, found.id, target.question_id, attachments)
     search.index_messages(session, found, [*earlier, question])
-    return [*history, HistoryMessage(question.id, "user", target.question)]
+    return [*history, HistoryMessage(target.question_id, "user", target.question)]
 
 
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
     """Store another answer to the target's question; otherwise like ``begin``."""
     found = _lock_for_turn(session, target)
-    _add_answer(session, found, target)
+    _add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
 
 
 def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
     """The messages that ``begin`` would find before the question; stores nothing."""
-    found = conversations.find_owned(session, owner, request.conversation_id or "")
+    found = conversations.read_row(session, owner, request.conversation_id or "")
     return tree.history_before(session, found.id, _parent_id(session, found, request))[0]
 
 
 def _create(
     session: Session, request: TurnRequest, target: GenerationTarget
-) -> tuple[Conversation, Added]:
+) -> tuple[ConversationRow, Added]:
     """A new conversation with the messages of the request's history."""
     questions = (message.text for message in request.history if message.role == "user")
     title = conversations.title_from_question(next(questions, request.message))
     made = conversations.create(
         session, target.owner, target.conversation_id, title, target.changed_defaults
     )
-    return made, messages.add_messages(session, made, Position(), request.history)
+    return made, messages.add_messages(session, made.id, Position(), request.history)
 
 
-def _lock_for_turn(session: Session, target: GenerationTarget) -> Conversation:
-    found = conversations.find_owned(session, target.owner, target.conversation_id, lock=True)
+def _lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
+    found = conversations.read_row(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
-    found.setup = {**found.setup, **target.changed_defaults}
+    if target.changed_defaults:
+        setup = {**found.setup, **target.changed_defaults}
+        rows.update_conversation(session, found.id, setup=setup)
     return found
 
 
-def _parent_id(session: Session, found: Conversation, request: TurnRequest) -> str | None:
+def _parent_id(session: Session, found: ConversationRow, request: TurnRequest) -> str | None:
     """The message that the question follows; raises MessageNotFound, InvalidRequest."""
     if isinstance(request.parent_id, Unset):
         return _last_answered(session, found)
@@ -115,7 +122,7 @@ def _parent_id(session: Session, found: Conversation, request: TurnRequest) -> s
     return request.parent_id
 
 
-def _last_answered(session: Session, found: Conversation) -> str | None:
+def _last_answered(session: Session, found: ConversationRow) -> str | None:
     """The active leaf, or the last answer above it that is not empty.
 
     Questions without an answer and empty answers are skipped: the next question becomes their
@@ -133,36 +140,50 @@ def _last_answered(session: Session, found: Conversation) -> str | None:
 
 
 def _add_question(
-    session: Session,
-    found: Conversation,
-    position: Position,
-    request: TurnRequest,
-    target: GenerationTarget,
-) -> Message:
-    asked = new_message(found, target.question_id, position.parent_id, "user", request.message)
-    asked.prompt = target.question if target.question != request.message else None
-    session.add(asked)
+    session: Session, position: Position, request: TurnRequest, target: GenerationTarget
+) -> MessageRow:
+    seq = rows.insert_message(
+        session,
+        id=target.question_id,
+        conversation_id=target.conversation_id,
+        parent_id=position.parent_id,
+        role="user",
+        status="complete",
+        content=request.message,
+        prompt=target.question if target.question != request.message else None,
+        created_at=now(),
+    )
     question = MessageValue.of("user", request.message)
-    if (extra := new_extra(asked, question, position.previous_id)) is not None:
+    ids = (target.conversation_id, target.question_id)
+    if (extra := new_extra(*ids, question, position.previous_id)) is not None:
         session.add(extra)
-    return asked
+    return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, found: Conversation, target: GenerationTarget) -> None:
-    answer = new_message(found, target.answer_id, target.question_id, "assistant", "")
-    answer.status = "generating"
-    answer.model = target.model.id
-    answer.lease_until = answer.created_at + LEASE_MILLISECONDS
-    found.active_leaf_id = answer.id
-    found.updated_at = answer.created_at
-    session.add(answer)
+def _add_answer(session: Session, target: GenerationTarget) -> None:
+    moment = now()
     try:
-        session.flush()
+        rows.insert_message(
+            session,
+            id=target.answer_id,
+            conversation_id=target.conversation_id,
+            parent_id=target.question_id,
+            role="assistant",
+            status="generating",
+            content="",
+            model=target.model.id,
+            created_at=moment,
+            lease_until=moment + LEASE_MILLISECONDS,
+        )
     except IntegrityError as error:
         raise ConversationBusy from error  # the index one_turn: another server was faster
+    leaf = target.answer_id
+    rows.update_conversation(
+        session, target.conversation_id, active_leaf_id=leaf, updated_at=moment
+    )
 
 
-def _require_idle(session: Session, found: Conversation) -> None:
+def _require_idle(session: Session, found: ConversationRow) -> None:
     here = {"conversation": found.id}
     if session.connection().execute(_ANY_RUNNING, here).first() is None:
         return
@@ -194,11 +215,6 @@ def answer_status(session: Session, conversation_id: str, answer_id: str) -> str
     return row.status if row else None
 
 
-def _lock_answer(session: Session, conversation_id: str, answer_id: str) -> Message | None:
-    """Lock the answer, so that no other transaction changes it."""
-    return session.scalar(_ANSWER_FOR_UPDATE, {"conversation": conversation_id, "id": answer_id})
-
-
 # ---------------------------------------------------------------- its end
 
 
@@ -223,35 +239,39 @@ def end(
 ) -> bool:
     """Store how an answer ended; False if the conversation has been deleted meanwhile."""
     found = conversations.lock_conversation(session, conversation_id)
-    row = _lock_answer(session, conversation_id, answer_id)
+    row = rows.lock_message(session, conversation_id, answer_id)
     if found is None or row is None:
         return False
     if row.status != "generating":  # it counted as abandoned and is indexed already
         search.unindex_messages(session, found, [row])
-    row.status = ending.status
-    row.content = ending.text
-    row.finish_reason = ending.finish_reason
-    row.usage = ending.usage
-    row.context = context
-    row.error = ending.error
     if ending.seen:
         images.record_seen_images(session, conversation_id, answer_id, ending.seen)
-    _finish(session, found, row)
+    _finish(
+        session,
+        found,
+        row._replace(content=ending.text),
+        status=ending.status,
+        content=ending.text,
+        finish_reason=ending.finish_reason,
+        usage=ending.usage,
+        context=context,
+        error=ending.error,
+    )
     return True
 
 
-def _finish(session: Session, found: Conversation, row: Message) -> None:
-    row.finished_at = found.updated_at = now()
-    row.lease_until = None
-    row.stopping = False
-    session.flush()
+def _finish(
+    session: Session, found: IndexedConversation, row: IndexedMessage, **values: Any
+) -> None:
+    moment = now()
+    ended = {"finished_at": moment, "lease_until": None, "stopping": False}
+    rows.update_message(session, row.seq, **values, **ended)
+    rows.update_conversation(session, found.id, updated_at=moment)
     search.index_messages(session, found, [row])
 
 
-def _fail_abandoned(session: Session, found: Conversation, row: Message) -> None:
-    row.status = "failed"
-    row.error = ABANDONED
-    _finish(session, found, row)
+def _fail_abandoned(session: Session, found: IndexedConversation, row: IndexedMessage) -> None:
+    _finish(session, found, row, status="failed", error=ABANDONED)
 
 
 def fail_abandoned(session: Session, *, all_running: bool) -> int:
