@@ -46,20 +46,30 @@ class AfterStart:
         self._pool = pool
         self._stack = AsyncExitStack()
         self._wanted = asyncio.Event()
-        self._starting = asyncio.create_task(self._start())
-        self.loading = asyncio.create_task(self._load())
+        self._begin()
         self.preloading = asyncio.create_task(self._preload())
 
+    def _begin(self) -> None:
+        self._starting = asyncio.create_task(self._start())
+        self.loading = asyncio.create_task(self._load())
+
     async def services(self) -> Services:
-        """The services, once they have been started; raises what their start raised."""
+        """The services, once they have been started; raises what their start raised.
+
+        A start that has failed is tried again: the database may be back.
+        """
         self._wanted.set()
+        if self.loading.done() and self.loading.exception():
+            failed, self._stack = self._stack, AsyncExitStack()
+            self._begin()
+            await failed.aclose()
         return await asyncio.shield(self.loading)
 
     async def close(self) -> None:
         """Close the services. Loading is finished first: a thread cannot be stopped half-way."""
         self.preloading.cancel()
         self._wanted.set()
-        await asyncio.wait([self.loading, self.preloading])
+        await asyncio.gather(self.loading, self.preloading, return_exceptions=True)
         await self._stack.aclose()
 
     async def _start(self) -> Services:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 
 from tests.store.databases import ROOT
@@ -58,6 +59,10 @@ class Server:
                 return
         log_text = (self._folder / "log").read_text()
         raise AssertionError(f"it ended with {self._process.wait()}: {log_text}")
+
+    def asked(self, path: str) -> httpx.Response:
+        """What it answers, before clients see it."""
+        return httpx.get(f"{self._address}{path}", timeout=60)
 
     def open(self) -> None:
         """Let clients have the address."""

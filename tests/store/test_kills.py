@@ -24,8 +24,9 @@ LIVES = [("sqlite", 2), ("postgresql", 1), *matrix(("sqlite", 24), ("postgresql"
 
 
 def restart(server: Server, url: str) -> None:
-    """Start it again; whoever was answering when it died has been given up before it listens."""
+    """Start it again; whoever was answering when it died is given up before it serves the API."""
     server.start()
+    assert server.asked("/api/v1/models").status_code == 200
     unfinished = audit.answers(url, "generating")
     server.open()
     assert unfinished == []
