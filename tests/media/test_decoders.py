@@ -25,7 +25,8 @@ async def intake() -> AsyncIterator[Intake]:
     intake = Intake(MediaPolicy(seconds=600, workers=1, max_waiting=1))
     yield intake
     await intake.close()
-    assert decoders() == []
+    _, alive = psutil.wait_procs(decoders(), timeout=5)
+    assert alive == []
 
 
 def decoders() -> list[psutil.Process]:

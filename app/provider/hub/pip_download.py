@@ -102,8 +102,8 @@ def download(
 def arrived(folder: Path) -> int:
     """Bytes of the wheel that have arrived in ``folder``."""
     sizes = [0]  # pip copies the wheel in the end
-    for path in (folder / SCRATCH).rglob("*.whl"):
-        with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # pip deletes folders that are walked here
+        for path in (folder / SCRATCH).rglob("*.whl"):
             sizes.append(path.stat().st_size)
     return max(sizes)
 
