@@ -48,8 +48,8 @@ async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExi
 async def _start_janitor(database: Database, stack: AsyncExitStack) -> None:
     """First of all: no turn may begin before those of servers that died have been failed."""
     janitor = AbandonedTurnJanitor(database)
+    stack.push_async_callback(janitor.close)  # a start that fails may hold the process lock
     await janitor.start()
-    stack.push_async_callback(janitor.close)
 
 
 def _start_heartbeat(database: Database, stack: AsyncExitStack) -> Heartbeat:

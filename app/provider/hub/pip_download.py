@@ -103,8 +103,7 @@ def arrived(folder: Path) -> int:
     """Bytes of the wheel that have arrived in ``folder``."""
     sizes = [0]  # pip copies the wheel in the end
     with suppress(FileNotFoundError):  # pip deletes folders that are walked here
-        for path in (folder / SCRATCH).rglob("*.whl"):
-            sizes.append(path.stat().st_size)
+        sizes.extend(path.stat().st_size for path in (folder / SCRATCH).rglob("*.whl"))
     return max(sizes)
 
 
