@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.provider.runtime.messages import Outcome
-from app.provider.runtime.outbox import DELTAS, Outbox
+from app.provider.runtime.outbox import Outbox
 from app.provider.types import (
+    AnyDelta,
     Delta,
     End,
     Progress,
@@ -43,7 +44,7 @@ def facts(events: list[Outcome]) -> list[Fact]:
     """What a client reads of the events, cut into the smallest pieces, in order."""
     found: list[Fact] = []
     for event in events:
-        if not isinstance(event, DELTAS):
+        if not isinstance(event, AnyDelta):
             found.append((event,))
             continue
         named = {name: value for name, value in event.as_dict().items() if isinstance(value, str)}
@@ -72,7 +73,7 @@ def test_joining_loses_nothing_and_keeps_the_order(sent: list[tuple[int, Outcome
         joinable = [
             (one, other)
             for one, other in pairwise(after)
-            if isinstance(one, DELTAS) and kind(one) == kind(other)
+            if isinstance(one, AnyDelta) and kind(one) == kind(other)
         ]
         assert not joinable
     assert not outbox.take()

@@ -19,9 +19,10 @@ transformers = pytest.importorskip("transformers", reason="pytorch: transformers
 
 
 from app.provider.engines.pytorch import device, resumable
-from app.provider.engines.pytorch.cache import BLOCK, KvCache
+from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.engine import PytorchEngine
 from app.provider.engines.pytorch.resumable import ResumableTask, pause
+from app.provider.generation.batch_room import BLOCK
 from tests.provider.pytorch_asking import (
     answer_to,
     engine_of,

@@ -55,7 +55,7 @@ class HistoryMessage:
 
     @property
     def transcript(self) -> str:
-        """All of it that can be told in words, but the thinking."""
+        """Its text, tool calls and tool results as one text, without thinking."""
         return parts.transcript(self.parts) if self.parts else self.text
 
     @property

@@ -10,12 +10,11 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import S
 
 SHORTEST = 64
 """Tokens; computing fewer again is as cheap as copying them."""
@@ -62,9 +61,10 @@ class PrefixStore(Generic[State]):
     ) -> tuple[PrefixEntry[State] | None, int]:
         """Find the state with the longest common prefix with ``wanted``, and its length in tokens.
 
-        None and ``more_than`` when no prefix is longer than that. The state counts as used.
+        None and ``more_than`` when no prefix is longer than that. The state counts as used; a few
+        tokens that all prompts begin with must not make an old one look used.
         """
-        best, shared = None, more_than
+        best, shared = None, max(more_than, SHORTEST - 1)
         for number, kept in self._kept.items():
             length = self._usable(kept, owner, wanted, shared)
             if length > shared:
@@ -114,16 +114,29 @@ class PrefixStore(Generic[State]):
         self._size -= self._kept.pop(number).size
 
 
+class ComputedSequence(Protocol):
+    """A sequence of an engine: ``tokens`` are computed, for one owner."""
+
+    tokens: array[int]
+
+    @property
+    def owner(self) -> str:
+        """Whose prompt it is."""
+
+
+C = TypeVar("C", bound=ComputedSequence)
+
+
 def best_prefix(
-    owner: str, wanted: array[int], sequences: Iterable[S], more_than: int = SHORTEST - 1
-) -> tuple[S | None, int]:
+    owner: str, wanted: array[int], sequences: Iterable[C], more_than: int = SHORTEST - 1
+) -> tuple[C | None, int]:
     """Find the owner's sequence that has computed the longest prefix of ``wanted``, and its length.
 
     None and 0 when no prefix is longer than ``more_than`` tokens.
     """
     best, longest = None, more_than
     for sequence in sequences:
-        if sequence.prompt.owner == owner:
+        if sequence.owner == owner:
             length = common_prefix(sequence.tokens, wanted)
             if length > longest:
                 best, longest = sequence, length

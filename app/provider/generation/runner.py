@@ -40,6 +40,11 @@ class SequenceState:
         self.pending = self.prompt.tokens[-1]
 
     @property
+    def owner(self) -> str:
+        """Whose prompt it is."""
+        return self.prompt.owner
+
+    @property
     def prefill_left(self) -> int:
         """Prompt tokens before the last one that are not computed yet."""
         return max(0, len(self.prompt.tokens) - 1 - len(self.tokens))

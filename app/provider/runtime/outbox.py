@@ -10,8 +10,6 @@ from app.provider.types import AnyDelta, Delta, ThinkingDelta, ToolCallDelta
 
 FRAME_SECONDS = 1 / 60
 
-DELTAS = (Delta, ThinkingDelta, ToolCallDelta)
-
 
 class Outbox:
     """Events of engine steps that have not been sent to the host yet.
@@ -29,7 +27,7 @@ class Outbox:
     def add(self, events: Sequence[tuple[int, messages.Outcome]]) -> None:
         """Add the events of a step."""
         self._events += events
-        self._urgent = self._urgent or any(not isinstance(event, DELTAS) for _, event in events)
+        self._urgent = self._urgent or any(not isinstance(event, AnyDelta) for _, event in events)
 
     def due(self) -> bool:
         """Whether it is time to send; an empty report still shows that the engine works."""

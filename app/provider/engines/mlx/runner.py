@@ -19,7 +19,7 @@ from app.provider.engines.mlx.model import MlxModel
 from app.provider.engines.mlx.sampler import RawLogits, make_logits_processors, make_sampler
 from app.provider.generation.batch_room import fits
 from app.provider.generation.output_stream import NO_TOKEN
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
+from app.provider.generation.prefix_cache import PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.runner import SequenceState
 from app.provider.generation.sampler import logprobs
@@ -155,9 +155,7 @@ class MlxRunner:
         wanted = prompt.tokens[:-1]
         lenders = () if self._model.stateful else self._sequences
         source, shared = best_prefix(prompt.owner, wanted, lenders)
-        # A few tokens that all prompts begin with must not make an old state look used.
-        least = max(shared, SHORTEST - 1)
-        kept, length = self._store.find(prompt.owner, wanted, more_than=least)
+        kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
         if kept is not None:
             whole = prompt.cut_before_image(length)
             return whole, _shortened(kept.state, len(kept.tokens) - whole)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.provider.engines.onnx.kv_arena import KvArena, State
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, common_prefix
+from app.provider.generation.prefix_cache import PrefixStore, best_prefix
 
 
 @dataclass(slots=True, eq=False)
@@ -77,15 +77,8 @@ class Rows:
 
     def _take_over(self, row: Row, wanted: array[int]) -> None:
         """Copy the owner's longest prefix of ``wanted``, from another row or from the store."""
-        source, shared = None, 0
-        for other in self._taken():
-            if other.owner == row.owner:
-                length = common_prefix(other.tokens, wanted)
-                if length > shared:
-                    source, shared = other, length
-        # A few tokens that all prompts begin with must not make an old state look used.
-        least = max(shared, SHORTEST - 1)
-        kept, length = self._store.find(row.owner, wanted, more_than=least)
+        source, shared = best_prefix(row.owner, wanted, self._taken(), more_than=0)
+        kept, length = self._store.find(row.owner, wanted, more_than=shared)
         if kept is not None:
             self._arena.restore(row.index, kept.state, length)
             shared = length

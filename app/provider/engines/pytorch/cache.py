@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-BLOCK = 256
-"""Tokens by which the memory of rows grows."""
+from app.provider.generation.batch_room import BLOCK
 
 Layer = tuple[torch.Tensor, torch.Tensor]
 """Keys and values ``[rows, heads, room, width]``."""

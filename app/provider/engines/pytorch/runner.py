@@ -11,7 +11,7 @@ import torch
 from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.families import LoadedModel
 from app.provider.generation.batch_room import fits
-from app.provider.generation.prefix_cache import SHORTEST, PrefixStore, best_prefix
+from app.provider.generation.prefix_cache import PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.runner import SequenceState, note_logprobs
 from app.provider.generation.sampler import Sampler, draw_all
@@ -151,9 +151,7 @@ class PytorchRunner:
         """The longest computed prefix, without the last token; it ends inside no image."""
         wanted = prompt.tokens[:-1]
         source, shared = best_prefix(prompt.owner, wanted, self._sequences)
-        # A few tokens that all prompts begin with must not make an old state look used.
-        least = max(shared, SHORTEST - 1)
-        kept, length = self._store.find(prompt.owner, wanted, more_than=least)
+        kept, length = self._store.find(prompt.owner, wanted, more_than=shared)
         if kept is not None and (length := prompt.cut_before_image(length)) > shared:
             return length, kept.state.copy_prefix(length, self._devices)
         shared = prompt.cut_before_image(shared)
