@@ -12,7 +12,18 @@ from app.errors import InvalidRequest
 from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.pool.pool import ModelPool
-from app.provider.types import Delta, End, Event, Message, Prompt, ThinkingDelta, Token
+from app.provider.types import (
+    Delta,
+    End,
+    Event,
+    Message,
+    Prompt,
+    Started,
+    ThinkingDelta,
+    Token,
+    ToolCallDelta,
+    ToolCallPart,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +31,8 @@ class Completion:
     """A whole answer: its text, without text that turned out to be thinking, and its end.
 
     ``thinking`` is as much of it as came. ``tokens`` are those of the answer and
-    ``thinking_tokens`` those of the thinking, if the prompt asked for tokens.
+    ``thinking_tokens`` those of the thinking, if the prompt asked for tokens. ``started`` is what
+    the engine said of the prompt; None where the stream began later.
     """
 
     text: str
@@ -28,6 +40,8 @@ class Completion:
     thinking: str = ""
     tokens: tuple[Token, ...] = ()
     thinking_tokens: tuple[Token, ...] = ()
+    tool_calls: tuple[ToolCallPart, ...] = ()
+    started: Started | None = None
 
 
 async def find_chat_model(pool: ModelPool, model: str | None) -> ModelCard:
@@ -92,6 +106,8 @@ class _Pieces:
         self._thinking: list[str] = []
         self._tokens: list[Token] = []
         self._thinking_tokens: list[Token] = []
+        self._tool_calls: dict[int, ToolCallPart] = {}
+        self._started: Started | None = None
         self._retracted = 0
 
     def add(self, event: Event) -> None:
@@ -103,6 +119,18 @@ class _Pieces:
         elif isinstance(event, ThinkingDelta):
             self._thinking.append(event.text)
             self._thinking_tokens += event.tokens
+        elif isinstance(event, ToolCallDelta):
+            self._add_to_call(event)
+        elif isinstance(event, Started):
+            self._started = event
+
+    def _add_to_call(self, piece: ToolCallDelta) -> None:
+        """Add a piece of a tool call: its id and name come whole, its arguments in pieces."""
+        call = self._tool_calls.get(piece.index, ToolCallPart("", "", ""))
+        self._tool_calls[piece.index] = ToolCallPart(
+            call.id or piece.id, call.name or piece.name, call.arguments + piece.arguments
+        )
+        self._tokens += piece.tokens
 
     def completion(self, end: End) -> Completion:
         """The whole answer."""
@@ -114,6 +142,8 @@ class _Pieces:
             text[: end.retracted] + "".join(self._thinking),
             tuple(self._tokens),
             tuple(self._thinking_tokens),
+            tuple(self._tool_calls[index] for index in sorted(self._tool_calls)),
+            self._started,
         )
 
     def _retract(self, characters: int) -> None:

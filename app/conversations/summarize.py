@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from app.chat.answer import stream_answer
 from app.chat.completion import collect
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.target import GenerationTarget
@@ -50,7 +51,7 @@ def _build_prompt(target: GenerationTarget, summary: str, piece: str, sampling: 
 
 
 async def _generate(target: GenerationTarget, prompt: Prompt) -> str:
-    text = (await collect(target.pool.stream(target.model, prompt))).text.strip()
+    text = (await collect(stream_answer(target.pool, target.model, prompt))).text.strip()
     if not text:  # a model that thinks for all of its tokens, for example
         raise UnsupportedInput(
             "The model wrote no summary of the earlier messages: use the overflow drop_oldest, "

@@ -6,6 +6,7 @@ import re
 
 from sqlalchemy.orm import Session
 
+from app.chat.answer import stream_answer
 from app.chat.completion import collect, find_chat_model
 from app.conversations.services import ConversationServices
 from app.conversations.store import conversations, tree
@@ -31,7 +32,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
     card = await find_chat_model(services.pool, model)
     messages = (Message.of("system", TASK), Message.of("user", text))
     prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
-    completion = await collect(services.pool.stream(card, prompt))
+    completion = await collect(stream_answer(services.pool, card, prompt))
     title = _clean(completion.text) or title
     await services.database.write(conversations.change, owner, conversation_id, title, None)
     return title

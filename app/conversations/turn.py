@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
+from app.chat.answer import stream_answer
 from app.chat.request import Overflow
 from app.conversations.context_window import (
     build_prompt,
@@ -170,7 +171,7 @@ class Turn:
                     yield event
 
     async def _submit(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.target.pool.stream(self.target.model, prompt)) as events:
+        async with aclosing(stream_answer(self.target.pool, self.target.model, prompt)) as events:
             async for event in events:
                 yield event
                 if isinstance(event, End):

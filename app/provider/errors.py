@@ -6,6 +6,7 @@ ProviderError
 ├── ModelNotLoadable    the file is there but its engine cannot load it
 ├── ContextOverflow     prompt (and answer) do not fit into the context
 ├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
+│   └── UnsupportedConstraint  a schema or grammar that cannot be enforced
 ├── ModelInUse          it was to be unloaded, but is answering
 ├── EngineBusy          the waiting line is full: try again later
 └── EngineUnavailable   the engine died, hangs or is not up: try again later
@@ -67,6 +68,10 @@ class ContextOverflow(ProviderError):
 
 class UnsupportedInput(ProviderError):
     """The model cannot take this prompt."""
+
+
+class UnsupportedConstraint(UnsupportedInput):
+    """A schema, regular expression or grammar cannot be enforced, for this reason."""
 
 
 class ModelInUse(ProviderError):

@@ -14,6 +14,7 @@ from app.provider.errors import (
     EngineUnavailable,
     ModelNotLoadable,
     ProviderError,
+    UnsupportedConstraint,
     UnsupportedInput,
 )
 from app.provider.types import Count, Value
@@ -27,6 +28,7 @@ Argument = Sentence | int | float | bool
 _KINDS: dict[str, tuple[Callable[..., ProviderError], object]] = {
     "ProviderError": (ProviderError, tuple[Sentence]),
     "UnsupportedInput": (UnsupportedInput, tuple[Sentence]),
+    "UnsupportedConstraint": (UnsupportedConstraint, tuple[Sentence]),
     "ContextOverflow": (ContextOverflow, tuple[Count, Count]),
     "ModelNotLoadable": (ModelNotLoadable, tuple[Sentence, bool]),
     "EngineBusy": (EngineBusy, tuple[Sentence, float]),

@@ -33,9 +33,11 @@ from app.provider.types.job import (
     Job,
     PairPart,
     Prompt,
+    RawText,
     Sampling,
     TokensPart,
     Tool,
+    ToolChoice,
 )
 from app.provider.types.message import (
     ImageNotes,
@@ -74,6 +76,7 @@ __all__ = [
     "Phase",
     "Progress",
     "Prompt",
+    "RawText",
     "Role",
     "Sampling",
     "SeenImage",
@@ -88,6 +91,7 @@ __all__ = [
     "Tool",
     "ToolCallDelta",
     "ToolCallPart",
+    "ToolChoice",
     "ToolResultPart",
     "Usage",
     "Value",

@@ -44,13 +44,15 @@ class Started(Value, frozen=True):
     """The engine has accepted the prompt. An error before this event had no effect.
 
     ``images`` are those of the prompt, in order. ``context_length`` tokens hold the prompt with
-    its answer (0: not reported).
+    its answer (0: not reported). ``output_format`` names the format of ``provider.formats`` in
+    which the answer's text spells tool calls and channels; empty where it is plain text.
     """
 
     prompt_tokens: Count
     cached_tokens: Count
     images: tuple[SeenImage, ...] = ()
     context_length: Count = 0
+    output_format: str = ""
 
 
 class TokenLogprob(Value, frozen=True):

@@ -14,7 +14,8 @@ class Sampling(Value, frozen=True):
     ``temperature`` 0 always takes the likeliest token. ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0
     switch that filter off; so do ``repeat_penalty`` 1 and the other penalties at 0. Without a
     ``seed`` every call draws anew. ``max_tokens`` is exact; None means the engine's own limit.
-    ``stop`` strings end the answer and are not part of it.
+    ``stop`` strings end the answer and are not part of it. ``logit_bias`` is added to the logits
+    of tokens, by their ids, before anything else.
     """
 
     temperature: float = 0.7
@@ -27,21 +28,54 @@ class Sampling(Value, frozen=True):
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 class Tool(Value, frozen=True):
-    """A tool that the model may call; ``parameters`` is a JSON Schema of its arguments."""
+    """A tool that the model may call; ``parameters`` is a JSON Schema of its arguments.
+
+    The arguments of a ``strict`` tool always match the schema, those of others as far as the
+    schema can be enforced.
+    """
 
     name: str
     description: str = ""
     parameters: str = "{}"
+    strict: bool = False
+
+
+class ToolChoice(Value, frozen=True):
+    """Whether the model may, must or must not call tools.
+
+    ``required`` with a ``name`` must call that tool. ``parallel``: more than one call in an answer
+    is allowed.
+    """
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str = ""
+    parallel: bool = True
 
 
 class Constraint(Value, frozen=True):
-    """What the answer must match: a JSON Schema, a regular expression or a Lark grammar."""
+    """What the answer must match: a JSON Schema, a regular expression or a Lark grammar.
+
+    Thinking before the answer is free.
+    """
 
     kind: Literal["json_schema", "regex", "lark"]
     source: str
+
+
+class RawText(Value, frozen=True):
+    """A text that the model continues, without a chat template, in place of messages.
+
+    ``tokens`` are the model's own, in place of the text. With a ``suffix`` the answer is what
+    belongs between the two.
+    """
+
+    text: str = ""
+    tokens: tuple[int, ...] | None = None
+    suffix: str | None = None
 
 
 class Prompt(Value, frozen=True):
@@ -51,8 +85,10 @@ class Prompt(Value, frozen=True):
     ``answer_room`` tokens must be left for the answer, or a quarter of the context if that is
     less; 0 asks for one token. ``logprobs`` asks for the tokens of the answer with their
     log-probabilities and those of so many alternatives. ``thinking`` asks for the thinking as
-    well, which is dropped otherwise. ``keep_special`` lets control tokens through as text, for a
-    parser of the answer.
+    well, which is dropped otherwise; ``thinking_budget`` is how many tokens it may take, then it
+    is closed and the answer begins. ``keep_special`` lets control tokens through as text, for a
+    parser of the answer. ``template_variables`` is a JSON object of further variables for the
+    model's chat template, such as ``enable_thinking``. ``raw`` takes the place of the messages.
     """
 
     messages: tuple[Message, ...]
@@ -60,10 +96,14 @@ class Prompt(Value, frozen=True):
     owner: str = ""
     answer_room: int = 0
     tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
     constraint: Constraint | None = None
     logprobs: int | None = None
     thinking: bool = False
+    thinking_budget: int | None = None
     keep_special: bool = False
+    template_variables: str = ""
+    raw: RawText | None = None
 
 
 Generate = Prompt

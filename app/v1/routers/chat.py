@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.chat.answer import stream_answer
 from app.chat.completion import build_prompt, collect, find_chat_model
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
@@ -39,7 +40,9 @@ async def chat(
     card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = build_prompt(asked, owner, settings.max_history_length)
-    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
+    completion = await unless_disconnected(
+        request.receive, collect(stream_answer(pool, card, prompt))
+    )
     answer = translate.chat_answer(card.id, completion)
     # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")

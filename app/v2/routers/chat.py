@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
+from app.chat.answer import stream_answer
 from app.chat.completion import build_prompt, find_chat_model, new_answer_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
 from app.v1.models.chat import EXAMPLES, ChatRequest
@@ -43,4 +44,4 @@ async def chat_stream(
     asked = translate.chat_request(body)
     prompt = build_prompt(asked, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id)
-    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))
+    return EventStream(EventEncoder(head.model_dump()), stream_answer(pool, card, prompt))

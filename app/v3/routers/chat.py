@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
 
+from app.chat.answer import stream_answer
 from app.chat.completion import collect, find_chat_model, new_answer_id
 from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
 from app.v2.services.events import EventEncoder
@@ -46,7 +47,9 @@ async def chat(
     card = await find_chat_model(pool, body.model)
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
-    completion = await unless_disconnected(request.receive, collect(pool.stream(card, prompt)))
+    completion = await unless_disconnected(
+        request.receive, collect(stream_answer(pool, card, prompt))
+    )
     answer = translate.chat_answer(card.id, body.template, completion)
     # A finished response: otherwise the framework would validate the answer again.
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -78,4 +81,4 @@ async def chat_stream(
     asked = translate.chat_request(body)
     prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id, template=body.template)
-    return EventStream(EventEncoder(head.model_dump()), pool.stream(card, prompt))
+    return EventStream(EventEncoder(head.model_dump()), stream_answer(pool, card, prompt))
