@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import (
     ImagePart,
@@ -58,8 +59,8 @@ class PreparedPrompt:
     """A tokenised prompt. ``tokens`` are 32-bit integers, those of images negative.
 
     Image tokens are made of the image's digest and size: equal tokens mean equal images.
-    ``thinking`` is None where thinking and answer are one text. The other fields are those of
-    ``Prompt``.
+    ``thinking`` is None where thinking and answer are one text. ``guide`` makes the guide of an
+    answer of so many tokens, where the answer has one. The other fields are those of ``Prompt``.
     """
 
     tokens: array[int]
@@ -70,6 +71,7 @@ class PreparedPrompt:
     shows_thinking: bool = False
     keep_special: bool = False
     logprobs: int | None = None
+    guide: Callable[[int], AnswerGuide] | None = None
 
     @property
     def prompt_tokens(self) -> int:

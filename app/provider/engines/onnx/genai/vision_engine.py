@@ -21,6 +21,7 @@ from app.provider.engines.onnx.genai.vision_model import END, PAD, START, Genera
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
@@ -71,6 +72,7 @@ class VisionEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
         chat_prompt, limit = self._chat.prompt(prompt.messages), self.info.context_length
         tokens, images = place_images(
             self._framed(chat_prompt.parts), partial(measure, self._scaling)
