@@ -50,6 +50,7 @@ LATER = {
     "jinja2",
     "mako",
     "numpy",
+    "llguidance",
     "onnxruntime",
     "prometheus_client",
     "psutil",
