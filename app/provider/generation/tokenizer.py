@@ -54,6 +54,7 @@ class HubTokenizer:
         self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)
         self.prefix = _prefix(self._tokenizer)
+        self.size: int = self._tokenizer.get_vocab_size(with_added_tokens=True)
         self._pieces: dict[tuple[int, bool], bytes | None] = {}
 
     def _add_ends_of_texts(self) -> None:
