@@ -29,7 +29,7 @@ class ModelTokenizer(Protocol):
 
     @property
     def size(self) -> int:
-        """How many tokens there are."""
+        """Ids of tokens are below it."""
 
     @property
     def prefix(self) -> Sequence[int]:

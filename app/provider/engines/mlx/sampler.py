@@ -109,7 +109,7 @@ class GuidedLogits:
     def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
         """``tokens`` [n] end with the newest one, ``logits`` are [1, vocabulary]."""
         if self._begun:
-            self._forced.append(self._guide.accept(int(tokens[-1].item())))
+            self._forced.append(self._guide.accept(int(np.array(tokens[-1:])[0])))
         self._begun = True
         row = np.array(logits[0].astype(mx.float32))
         if not np.isnan(row[0]):

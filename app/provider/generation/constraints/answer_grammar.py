@@ -13,6 +13,8 @@ from app.provider.generation.constraints.grammar import Grammar, closed, grammar
 from app.provider.generation.constraints.lark import LarkWriter
 from app.provider.generation.constraints.token_table import TokenTable
 from app.provider.generation.constraints.tool_grammar import (
+    EXACT,
+    Bounds,
     ToolGrammar,
     arguments_schema,
     chosen,
@@ -39,11 +41,11 @@ def is_constrained(prompt: Prompt) -> bool:
 
 
 def answer_grammar(
-    prompt: Prompt, output_format: str, table: TokenTable, loose: Collection[str] = frozenset()
+    prompt: Prompt, output_format: str, table: TokenTable, bounds: Bounds = EXACT
 ) -> AnswerGrammar:
     """The grammar of an answer; raises UnsupportedConstraint.
 
-    Tools named in ``loose`` take any object as arguments.
+    ``bounds`` name the tools whose schemas are not enforced as they are.
     """
     form, tools = format_named(output_format), chosen(prompt.tools, prompt.tool_choice)
     if prompt.tool_choice.name and not tools:
@@ -51,7 +53,8 @@ def answer_grammar(
     lark = LarkWriter(table)
     alternatives, openings = [], list[bytes]()
     if tools:
-        written = ToolGrammar(lark, form, loose | _unchecked(tools))
+        bounds = Bounds(bounds.loose, bounds.free | _unchecked(tools))
+        written = ToolGrammar(lark, form, bounds)
         alternatives.append(written.calls(tools, parallel=prompt.tool_choice.parallel))
         openings = written.openings(tools)
     required = prompt.tool_choice.mode == "required"

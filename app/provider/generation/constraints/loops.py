@@ -7,20 +7,22 @@ from array import array
 SHORTEST_RUN = 64
 """Tokens of a run that counts when it comes three times over; shorter runs in multiples."""
 
-_MOST_TRIED = 16
+_MOST_TRIED = 64
 
 
 def repeats(tokens: array[int]) -> bool:
     """Whether the last tokens are the same run three times over."""
+    if len(tokens) < 3 * SHORTEST_RUN:
+        return False
     written = tokens.tobytes()
     size = tokens.itemsize
     tail = written[-SHORTEST_RUN * size :]
-    end = len(written) - size
+    end = len(written) - 1  # of the places where the tail may have stood before
     for _ in range(_MOST_TRIED):
-        at = written.rfind(tail, 0, end + len(tail) - size)
+        at = written.rfind(tail, 0, end)
         if at < 0:
             return False
-        end = at
+        end = at + len(tail) - 1
         if at % size:
             continue
         distance = (len(written) - len(tail) - at) // size

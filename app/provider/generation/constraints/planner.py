@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -20,6 +19,7 @@ from app.provider.generation.constraints.guide import FORCED_AT_ONCE, AnswerGuid
 from app.provider.generation.constraints.matcher import Matcher
 from app.provider.generation.constraints.thinking_phase import ThinkingPhase, ThinkingPlan
 from app.provider.generation.constraints.thinking_plan import ThinkingPlanner
+from app.provider.generation.constraints.tool_grammar import EXACT, Bounds
 from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.types import Prompt, Tool, ToolChoice
@@ -49,7 +49,7 @@ class GuidePlan:
         return AnswerGuide(
             text_of=self._text_of,
             matcher=None if trigger else matcher,
-            thinking=self.thinking and ThinkingPhase(self.thinking, limit, self._text_of),
+            thinking=ThinkingPhase(self.thinking, limit, self._text_of) if self.thinking else None,
             trigger=trigger,
             bias=self.bias,
             at_once=self.at_once,
@@ -119,27 +119,37 @@ class GuidePlanner:
     def _compiled(self, prompt: Prompt, prepared: PreparedPrompt) -> tuple[AnswerGrammar, Matcher]:
         """Compile the grammar of an answer; raises UnsupportedConstraint.
 
-        Where it cannot be enforced, tools that are not strict take any object as far as needed.
+        Where it cannot be enforced, schemas of tools that are not strict are loosened as needed.
         """
         try:
             whole = self._grammar(prompt, prepared)
             return whole, self._compiler.compile(whole.grammar)
         except UnsupportedConstraint:
-            loose = {one.name for one in prompt.tools if not self._enforces(one, prompt, prepared)}
-            if not loose:
+            bounds = self._bounds(prompt, prepared)
+            if bounds == EXACT:
                 raise
-        looser = self._grammar(prompt, prepared, loose)
+        looser = self._grammar(prompt, prepared, bounds)
         matcher = self._compiler.compile(looser.grammar)
-        self._compiler.keep(whole.grammar, matcher)
+        self._compiler.keep(whole.grammar, matcher)  # so that the next request finds it
         return looser, matcher
 
-    def _enforces(self, tool: Tool, prompt: Prompt, prepared: PreparedPrompt) -> bool:
-        """Whether the schema of a tool can be enforced by itself; that of a strict one must."""
-        alone = structs.replace(
-            prompt, tools=(structs.replace(tool, strict=True),), tool_choice=ToolChoice("required")
-        )
+    def _bounds(self, prompt: Prompt, prepared: PreparedPrompt) -> Bounds:
+        """Which tools' schemas cannot be enforced; raises UnsupportedConstraint for strict ones."""
+        loose, free = set(), set()
+        for tool in prompt.tools:
+            if not self._enforces(tool, prompt, prepared, EXACT):
+                loose.add(tool.name)
+                if not self._enforces(tool, prompt, prepared, Bounds(frozenset(loose))):
+                    free.add(tool.name)
+        return Bounds(frozenset(loose), frozenset(free))
+
+    def _enforces(
+        self, tool: Tool, prompt: Prompt, prepared: PreparedPrompt, bounds: Bounds
+    ) -> bool:
+        """Whether the schema of a tool can be enforced, by itself."""
+        alone = structs.replace(prompt, tools=(tool,), tool_choice=ToolChoice("required"))
         try:
-            self._compiler.compile(self._grammar(alone, prepared).grammar)
+            self._compiler.compile(self._grammar(alone, prepared, bounds).grammar)
         except UnsupportedConstraint as error:
             if tool.strict:
                 raise UnsupportedConstraint(f"The tool {tool.name}: {error}") from error
@@ -147,7 +157,6 @@ class GuidePlanner:
         return True
 
     def _grammar(
-        self, prompt: Prompt, prepared: PreparedPrompt, loose: Collection[str] = ()
+        self, prompt: Prompt, prepared: PreparedPrompt, bounds: Bounds = EXACT
     ) -> AnswerGrammar:
-        found = frozenset(loose)
-        return answer_grammar(prompt, prepared.output_format, self._compiler.table, found)
+        return answer_grammar(prompt, prepared.output_format, self._compiler.table, bounds)

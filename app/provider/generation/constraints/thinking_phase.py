@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from app.provider.generation.constraints.loops import repeats
 
@@ -47,12 +46,13 @@ class ThinkingPlan:
 class ThinkingPhase:
     """Follows the thinking of one answer of at most ``limit`` tokens.
 
+    ``state`` is before, inside or over, by what was written.
     ``text_of`` gives the bytes of a token, those of control tokens as well.
     """
 
     def __init__(self, plan: ThinkingPlan, limit: int, text_of: Callable[[int], bytes]) -> None:
         self.plan = plan
-        self.state: Literal["before", "inside", "over"] = "inside" if plan.opened else "before"
+        self.state = "inside" if plan.opened else "before"
         self._text_of = text_of
         self._tokens = array("i")
         self._written = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from app.provider.errors import UnsupportedConstraint
@@ -14,7 +15,22 @@ from app.provider.generation.constraints.literal_values import LiteralValues, ki
 from app.provider.types import Tool, ToolChoice
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
+MOST_CALLS = 8
+"""Calls in one answer: small models would repeat themselves without end."""
+
 _PYTHON_TAG = "<|python_tag|>"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Names of the tools whose schemas are not enforced as they are."""
+
+    loose: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
+
+
+EXACT = Bounds()
+"""All schemas are enforced."""
 
 
 def chosen(tools: Sequence[Tool], choice: ToolChoice) -> tuple[Tool, ...]:
@@ -33,22 +49,24 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
 
 
 class ToolGrammar:
-    """Writes the rule of calls in a format. Tools named in ``loose`` take any object."""
+    """Writes the rule of calls in a format.
 
-    def __init__(
-        self, lark: LarkWriter, form: OutputFormat, loose: Collection[str] = frozenset()
-    ) -> None:
+    Of the schemas of tools named in ``loose`` only those keywords are kept that can be enforced;
+    tools named in ``free`` take any object.
+    """
+
+    def __init__(self, lark: LarkWriter, form: OutputFormat, bounds: Bounds = EXACT) -> None:
         self._lark = lark
         self._form = form
         self._syntax = form.calls
-        self._loose = loose
+        self._bounds = bounds
 
     def calls(self, tools: Sequence[Tool], *, parallel: bool) -> str:
         """The rule of one call or more."""
         text, syntax = self._lark.text, self._syntax
         call = self._lark.rule(one_of([self._call(tool) for tool in tools]))
         several = parallel and not syntax.single
-        more = f"({text(syntax.separator)} {call})*" if several else ""
+        more = f"({text(syntax.separator)} {call}){{0,{MOST_CALLS - 1}}}" if several else ""
         tag = f"{text(_PYTHON_TAG)}?" if self._has_python_tag() else ""
         parts = (tag, text(syntax.section_open), call, more, text(syntax.section_close))
         return self._lark.rule(" ".join(filter(None, parts)))
@@ -77,21 +95,22 @@ class ToolGrammar:
 
     def _call(self, tool: Tool) -> str:
         text, syntax = self._lark.text, self._syntax
-        schema = ANY_OBJECT if tool.name in self._loose else arguments_schema(tool)
+        schema = ANY_OBJECT if tool.name in self._bounds.free else arguments_schema(tool)
+        loose = tool.name in self._bounds.loose
         parts = (
             text(syntax.call_open),
             text(self._start(syntax, tool.name)),
-            self._arguments(schema),
+            self._arguments(schema, lenient=loose),
             text(syntax.call_close),
         )
         return self._lark.rule(" ".join(filter(None, parts)))
 
-    def _arguments(self, schema: dict[str, Any]) -> str:
+    def _arguments(self, schema: dict[str, Any], *, lenient: bool) -> str:
         match self._syntax.kind:
             case "json":
-                return f'{self._lark.json(schema)} "}}"'
+                return f'{self._lark.json(schema, lenient=lenient)} "}}"'
             case "named_json":
-                return self._lark.json(schema)
+                return self._lark.json(schema, lenient=lenient)
             case "markup":
                 return self._markup(schema)
             case "pythonic":
