@@ -16,6 +16,10 @@ LOOKS_EVERY = 16
 """Tokens between two looks for a loop."""
 
 
+SHORTEST_WITH_ROOM = 64
+"""Tokens. In shorter answers nothing is kept for what follows the thinking, unless it is bound."""
+
+
 def answer_room(limit: int) -> int:
     """Tokens that thinking must leave for the answer, out of ``limit`` for both.
 
@@ -31,7 +35,7 @@ class ThinkingPlan:
     ``opened``: the prompt has opened it. Otherwise it may begin with the text ``opening``, which
     may be the single token ``opening_token``. ``closing`` ends it; ``forced`` are the tokens that
     are written where it must end, and ``between`` those between it and a bound answer. ``budget``
-    is a number of tokens.
+    is a number of tokens. ``bound``: a grammar holds for what follows.
     """
 
     opened: bool
@@ -41,6 +45,7 @@ class ThinkingPlan:
     between: tuple[int, ...] = ()
     opening_token: int | None = None
     budget: int | None = None
+    bound: bool = False
 
 
 class ThinkingPhase:
@@ -57,7 +62,9 @@ class ThinkingPhase:
         self._tokens = array("i")
         self._written = 0
         self._text = b""
-        self._most = limit - answer_room(limit) - len(plan.forced)
+        self._most = limit
+        if plan.bound or limit >= SHORTEST_WITH_ROOM:
+            self._most = limit - answer_room(limit) - len(plan.forced)
 
     def start(self) -> list[int]:
         """The tokens to force before anything is drawn."""

@@ -68,6 +68,7 @@ class ThinkingPlanner:
             self._tokens(style.between),
             opening[0] if len(opening) == 1 else None,
             prompt.thinking_budget,
+            bound,
         )
 
     def _style(self, prepared: PreparedPrompt) -> _Style | None:
