@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +137,8 @@ class ToolGrammar:
         if "properties" not in schema:
             name = self._lark.rule("/[A-Za-z_][A-Za-z0-9_-]*/")
             before, middle = map(self._lark.text, (around.before_key, around.before_value))
-            return f"({before} {name} {middle} {self._lark.until(around.after_value)})*"
+            value = self._lark.until(around.after_value, _untagged({}))
+            return f"({before} {name} {middle} {value})*"
         parts = [
             f"{self._lark.text(around.before_key + key + around.before_value)} "
             f"{self._raw_value(one, schema, around.after_value)}"
@@ -163,12 +164,19 @@ class ToolGrammar:
                 raise UnsupportedConstraint(
                     "In this model's format of tool calls pattern and format cannot be enforced."
                 )
-            bounds = f"{inside.get('minLength', 0)},{inside.get('maxLength', '')}"
-            return self._lark.until(closing, rf"(.|\n){{{bounds}}}")
+            return self._lark.until(closing, _untagged(inside))
         if "string" in kinds:
-            return self._lark.until(closing)
+            return self._lark.until(closing, _untagged({}))
         defined = {key: root[key] for key in ("$defs", "definitions") if key in root}
         return f"{self._lark.json({**inside, **defined})} {end}"
+
+
+def _untagged(schema: Mapping[str, Any]) -> str:
+    """Characters of a text without a closing tag; one whose length is bounded has no tag at all."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    if most is None and not least:
+        return r"([^<]|<[^\/])*"
+    return f"[^<]{{{least},{'' if most is None else most}}}"
 
 
 def _braced(schema: dict[str, Any]) -> dict[str, Any]:
