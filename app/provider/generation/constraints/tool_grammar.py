@@ -9,9 +9,10 @@ from typing import Any
 
 from app.provider.errors import UnsupportedConstraint
 from app.provider.formats.call_syntax import CallSyntax, OutputFormat
-from app.provider.generation.constraints.grammar import closed, json_schema
+from app.provider.generation.constraints.grammar import json_schema
 from app.provider.generation.constraints.lark import LarkWriter, one_of, quoted
 from app.provider.generation.constraints.literal_values import LiteralValues, kinds_of, resolved
+from app.provider.generation.constraints.narrow_schema import narrowed
 from app.provider.types import Tool, ToolChoice
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
@@ -45,7 +46,7 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
     schema = json_schema(tool.parameters or "{}")
     if schema.get("type", "object") != "object":
         raise UnsupportedConstraint(f"The parameters of the tool {tool.name} are no object.")
-    return {"type": "object", **closed(schema)}
+    return {"type": "object", **narrowed(schema)}
 
 
 class ToolGrammar:
