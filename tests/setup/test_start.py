@@ -33,6 +33,7 @@ LATER = {
     "app.media.fetch",
     "app.media.intake",
     "app.monitoring.prometheus",
+    "app.openai",
     "app.monitoring.snapshot",
     "app.provider.hub.download",
     "app.provider.hub.huggingface",
