@@ -56,7 +56,7 @@ def stable_first(messages: Sequence[Message]) -> tuple[Message, ...]:
     cleaner = _Cleaner()
     systems = [cleaner.message(one) for one in messages[:begin]]
     kept = (one for one in systems if one.parts)
-    return _with_text((*kept, *messages[begin:]), "".join(cleaner.moved).strip())
+    return _with_text((*kept, *messages[begin:]), "\n".join(cleaner.moved))
 
 
 class _Cleaner:
@@ -75,15 +75,12 @@ class _Cleaner:
             return part
         text = part.text
         for rule in RULES:
-            text = rule.pattern.sub(lambda found, rule=rule: self._take(found, rule), text)
+            if not rule.dropped:
+                self.moved += [found[0].strip() for found in rule.pattern.finditer(text)]
+            text = rule.pattern.sub("", text)
         if text == part.text:
             return part
         return TextPart(text) if text.strip() else None
-
-    def _take(self, found: re.Match[str], rule: ChangingText) -> str:
-        if not rule.dropped:
-            self.moved.append(found[0].strip() + "\n")
-        return ""
 
 
 def _with_text(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:

@@ -54,7 +54,7 @@ class ToolResultBlock(WireModel):
     content: Annotated[
         list[ResultContent],
         BeforeValidator(as_blocks, json_schema_input_type=LongText | list[ResultContent]),
-    ] = []
+    ] = Field([])
     is_error: bool = Field(False, description="Whether the tool failed.")
     cache_control: Ignored = None
     toolset_name: Ignored = None

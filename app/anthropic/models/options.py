@@ -33,7 +33,7 @@ class ServerTool(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    type: Name
+    type: Annotated[Plain, Field(pattern=r"^[a-zA-Z0-9_.-]{1,100}$")]
     name: Annotated[Plain, Field(max_length=200)] = ""
 
 
@@ -76,9 +76,7 @@ class NoChoice(WireModel):
     type: Literal["none"]
 
 
-ToolChoice = Annotated[
-    AutoChoice | AnyChoice | NamedChoice | NoChoice, Field(discriminator="type")
-]
+ToolChoice = Annotated[AutoChoice | AnyChoice | NamedChoice | NoChoice, Field(discriminator="type")]
 
 Display = Literal["summarized", "omitted"]
 

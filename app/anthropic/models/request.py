@@ -52,7 +52,7 @@ class CountRequest(PassedOver):
         "At most MAX_HISTORY_LENGTH before it."
     )
     system: TextBlocks = Field([], description="How the model shall behave.")
-    tools: Annotated[list[AnyTool], Field(max_length=MOST_TOOLS)] = []
+    tools: Annotated[list[AnyTool], Field(max_length=MOST_TOOLS)] = Field([])
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = Field(None, description="Left out: `disabled`.")
     output_config: OutputConfig | None = None

@@ -1,4 +1,4 @@
-"""Images of a chat that is not stored: which model is asked, and the images as it takes them."""
+"""Images of a request: which model is asked, and the images as it takes them."""
 
 from __future__ import annotations
 
