@@ -124,8 +124,8 @@ class IntakeLoop:
             raise UnsupportedInput("This model generates text: it does not encode.")
         if isinstance(task, Prompt) and not self._engine.info.generates:
             raise UnsupportedInput("This model encodes: it generates no text.")
-        if isinstance(task, Prompt) and (task.tools or task.constraint):
-            raise UnsupportedInput("This engine takes no tools and no constraints.")
+        if isinstance(task, Prompt) and task.constraint:
+            raise UnsupportedInput("This engine takes no constraints.")
 
     def _prepared(self, task: Job) -> Any:
         """Prepare a task, or return the error; a failure affects only this job."""
