@@ -46,6 +46,9 @@ RULES = (
 )
 """What is known of agents; further ones are one line each."""
 
+LONGEST_SEARCHED = 200_000
+"""Characters of system text; no agent has more, and searching takes time in the event loop."""
+
 
 def stable_first(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The messages, with changing text of the system messages at their beginning moved behind them.
@@ -53,6 +56,8 @@ def stable_first(messages: Sequence[Message]) -> tuple[Message, ...]:
     Text that no rule knows stays where it is.
     """
     begin = next((at for at, one in enumerate(messages) if one.role != "system"), len(messages))
+    if sum(len(message.text) for message in messages[:begin]) > LONGEST_SEARCHED:
+        return tuple(messages)
     cleaner = _Cleaner()
     systems = [cleaner.message(one) for one in messages[:begin]]
     kept = (one for one in systems if one.parts)

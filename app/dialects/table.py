@@ -48,8 +48,8 @@ def _anthropic() -> Dialect:
 
 
 DIALECTS = (
-    DialectEntry("anthropic", "/v1/messages", _anthropic),
     DialectEntry("openai", "/v1", _openai, public=("/v1/health",)),
+    DialectEntry("anthropic", "/v1/messages", _anthropic),
 )
 """All of them."""
 

@@ -54,7 +54,10 @@ REFUSED: dict[str, tuple[tuple[str, str, dict[str, str], bytes], tuple[int, str]
     "large": (("POST", MESSAGES, {**KEY, **JSON}, b"x" * 5001), (413, "request_too_large")),
     "no JSON": (("POST", MESSAGES, {**KEY, **JSON}, b"{"), (400, INVALID)),
     "nothing": (("POST", MESSAGES, {**KEY, **JSON}, b""), (400, INVALID)),
-    "another type": (("POST", MESSAGES, {**KEY, "content-type": "text/plain"}, b"{}"), (415, INVALID)),
+    "another type": (
+        ("POST", MESSAGES, {**KEY, "content-type": "text/plain"}, b"{}"),
+        (415, INVALID),
+    ),
     "nested": (("POST", MESSAGES, {**KEY, **JSON}, b"[" * 4000), (400, INVALID)),
 }
 

@@ -106,7 +106,9 @@ def test_the_default_model_answers_where_none_is_named(echo: httpx.Client) -> No
 def test_pictures_go_to_a_model_that_sees(echo: httpx.Client) -> None:
     png, jpeg = picture(40, 30), picture(50, 20, "JPEG")
     urls = {"url": f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}", "type": "url"}
-    question = turn("user", image(png), "what is it?", {"type": "image", "source": urls}, image(png))
+    question = turn(
+        "user", image(png), "what is it?", {"type": "image", "source": urls}, image(png)
+    )
     message = asked(echo, question)
     assert message["model"] == "echo-vision"
     shown = [part.split()[0] for part in text_of(message).split("[image ")[1:]]

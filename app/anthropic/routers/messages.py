@@ -39,6 +39,7 @@ router = APIRouter(prefix="/v1", tags=["messages"])
 BETA = {
     "name": "beta",
     "in": "query",
+    "required": False,
     "description": "Taken and ignored.",
     "schema": {"type": "string"},
 }
