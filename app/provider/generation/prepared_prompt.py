@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import (
     ImagePart,
@@ -72,8 +73,9 @@ class PreparedPrompt:
 
     Image tokens are made of the image's digest and size: equal tokens mean equal images.
     ``thinking`` is None where thinking and answer are one text. ``output_format`` is that of
-    ``Started``; ``markers`` are control tokens that the answer shows for it. The other fields are
-    those of ``Prompt``.
+    ``Started``; ``markers`` are control tokens that the answer shows for it. ``guide`` makes the
+    guide of an answer of so many tokens, where the answer has one. The other fields are those of
+    ``Prompt``.
     """
 
     tokens: array[int]
@@ -86,6 +88,7 @@ class PreparedPrompt:
     logprobs: int | None = None
     output_format: str = ""
     markers: frozenset[str] = frozenset()
+    guide: Callable[[int], AnswerGuide] | None = None
 
     @property
     def prompt_tokens(self) -> int:
