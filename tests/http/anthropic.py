@@ -71,7 +71,8 @@ def assembled(events: list[StreamedEvent]) -> dict[str, Any]:
     assert all("partial" not in block for block in message["content"])
     for block in message["content"]:
         assert block.pop("closed")
-    return message | ending.data["delta"] | {"usage": ending.data["usage"]}
+    message |= ending.data["delta"] | {"usage": ending.data["usage"]}
+    return message
 
 
 def _add(content: list[dict[str, Any]], event: StreamedEvent) -> None:
