@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from app.anthropic.models.request import CountRequest, MessagesRequest
+from app.anthropic.translate.messages import image_sources, require_question
 from app.anthropic.translate.prompt import prompt
 from app.errors import InvalidRequest
-from app.media.image_source import ImageSource
 from app.provider.types import (
     Constraint,
     ImagePart,
@@ -26,7 +27,6 @@ from app.provider.types import (
 from tests.http.anthropic import USER, body
 
 PICTURE = ImagePart(b"png", "ab", 2, 1)
-IMAGES = {ImageSource(base64="AAAA", mime="image/png"): PICTURE}
 IMAGE = {
     "type": "image",
     "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"},
@@ -40,7 +40,13 @@ TOOLS = [
 
 def prompted(*messages: dict[str, Any], **options: Any) -> Prompt:
     sent = MessagesRequest.model_validate_json(json.dumps(body(*messages, **options)))
-    return prompt(sent, IMAGES, "me", 100)
+    require_question(sent.messages, 100)
+    return made(sent)
+
+
+def made(sent: CountRequest) -> Prompt:
+    images = [PICTURE for _ in image_sources(sent)]
+    return asyncio.run(prompt(sent, images, None, "me"))
 
 
 def text(content: str) -> dict[str, Any]:
@@ -125,8 +131,8 @@ def test_tool_choice(sent: dict[str, Any] | None, choice: ToolChoice) -> None:
 @pytest.mark.parametrize(
     ("thinking", "shown", "budget", "wanted"),
     [
-        (None, False, None, False),
-        ({"type": "disabled"}, False, None, False),
+        (None, False, 0, False),
+        ({"type": "disabled"}, False, 0, False),
         ({"type": "adaptive"}, True, None, True),
         ({"type": "enabled", "budget_tokens": 50}, True, 50, True),
         ({"type": "enabled", "budget_tokens": 50, "display": "omitted"}, False, 50, True),
@@ -137,7 +143,7 @@ def test_thinking(
 ) -> None:
     found = prompted(thinking=thinking)
     assert (found.thinking, found.thinking_budget) == (shown, budget)
-    assert json.loads(found.template_variables) == {"enable_thinking": wanted}
+    assert json.loads(found.template_variables)["enable_thinking"] == wanted
 
 
 def test_effort_bounds_thinking_that_has_no_budget() -> None:
@@ -189,6 +195,6 @@ def test_what_cannot_be_obeyed_is_refused(case: str) -> None:
 def test_a_count_has_the_same_prompt() -> None:
     sent = body(USER, system="Be kind.", tools=TOOLS)
     counted = CountRequest.model_validate({k: v for k, v in sent.items() if k != "max_tokens"})
-    asked = prompted(USER, system="Be kind.", tools=TOOLS)
-    found = prompt(counted, IMAGES, "me", 100)
+    asked = prompted(system="Be kind.", tools=TOOLS)
+    found = made(counted)
     assert (found.messages, found.tools) == (asked.messages, asked.tools)

@@ -44,6 +44,23 @@ def test_a_line_that_changes_does_not_cost_the_computed_prompt(
     assert second["usage"]["cache_read_input_tokens"] >= 0.95 * shared
 
 
+def test_neither_does_it_in_the_dialect_of_openai(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "Where are the docs?"}
+    shared = counted(starter, messages=[question], system=SYSTEM)
+    cached = [
+        chat(starter, {"role": "system", "content": f"{BILLING.format(turn)}\n{SYSTEM}"}, question)
+        for turn in range(2)
+    ]
+    assert cached[1] >= 0.95 * shared
+
+
+def chat(starter: httpx.Client, *messages: dict[str, Any]) -> int:
+    """Tokens of the prompt that were not computed again."""
+    answer = starter.post("/v1/chat/completions", json={"messages": messages, "max_tokens": 1})
+    tokens: int = answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+    return tokens
+
+
 def counted(starter: httpx.Client, **prompt: Any) -> int:
     tokens: int = starter.post(COUNT, json=prompt).json()["input_tokens"]
     return tokens

@@ -20,6 +20,7 @@ from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app import versions
+from app.dialects import table
 from tests.conftest import serving
 from tests.selection import matrix, selection
 
@@ -69,6 +70,20 @@ def test_v1_to_v3_keep_their_word(case: Case[Any], echo: httpx.Client) -> None:
 @made_up
 def test_v4_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
     # Cursors, trees and fields that exclude each other have rules that no schema can tell: 422.
+    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
+
+
+@pytest.fixture
+def anthropic(pytestconfig: pytest.Config) -> BaseSchema:
+    document = schemathesis.openapi.from_dict(table.documents()["anthropic"]())
+    document.config.phases.coverage.enabled = selection(pytestconfig) == "all"
+    return document
+
+
+@schemathesis.pytest.from_fixture("anthropic").parametrize()
+@made_up
+def test_the_messages_api_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
+    # Models, tools and pictures that are made up are none: 400, 404.
     case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
 
 

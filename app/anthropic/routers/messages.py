@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from app.anthropic.images import decode_images, find_model
 from app.anthropic.models.answer import AnswerMessage, TokenCount
 from app.anthropic.models.errors import errors
 from app.anthropic.models.events import stream_content
@@ -19,17 +19,18 @@ from app.anthropic.models.request import CountRequest, MessagesRequest
 from app.anthropic.translate import tools
 from app.anthropic.translate.answer import message
 from app.anthropic.translate.events import EventEncoder
-from app.anthropic.translate.messages import image_sources
+from app.anthropic.translate.messages import image_sources, require_question
 from app.anthropic.translate.prompt import prompt
 from app.chat.answer import stream_answer
 from app.chat.completion import collect
-from app.dependencies import AppSettings, Owner, Pool, Vision
-from app.media.intake import Intake
-from app.provider.card import ModelCard
-from app.provider.pool.pool import ModelPool
+from app.chat.images import decode_images
+from app.chat.model_choice import ChosenModel, choose_model
+from app.dependencies import AppSettings, Owner, Vision, VisionServices
 from app.provider.types import Prompt
+from app.templates.user_templates import find_template
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import JSON, json_body
+from app.web.openapi import json_schema
 from app.web.sse import EventStream
 
 log = logging.getLogger(__name__)
@@ -47,9 +48,7 @@ BETA = {
 
 def _described(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
     """What the framework does not see, because it does not read it."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {JSON: {"schema": schema, "examples": examples}}
-    return {"parameters": [BETA], "requestBody": {"required": True, "content": content}}
+    return {"parameters": [BETA], **json_schema(model, examples)}
 
 
 @router.post(
@@ -61,11 +60,7 @@ def _described(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str,
     summary="Answer a conversation",
 )
 async def messages(
-    request: Request,
-    pool: Pool,
-    vision: Vision,
-    settings: AppSettings,
-    owner: Owner,
+    request: Request, vision: Vision, settings: AppSettings, owner: Owner
 ) -> Response:
     """Answer a conversation, whole or as it is made. Nothing is stored. Hanging up stops the model.
 
@@ -73,16 +68,15 @@ async def messages(
     the header X-Skipped-Tools names them.
     """
     async with json_body(request, MessagesRequest) as body:
-        card, asked = await unless_disconnected(
-            request.receive, _asked(body, pool, vision.intake, owner, settings.max_history_length)
-        )
-    events = stream_answer(pool, card, asked)
+        require_question(body.messages, settings.max_history_length)
+        model, asked = await unless_disconnected(request.receive, _ask(body, vision, owner))
+    events = stream_answer(vision.conversations.pool, model.card, asked)
     if body.stream:
-        stream = EventStream(EventEncoder(card.id), events)
+        stream = EventStream(EventEncoder(model.name), events)
         stream.headers.update(_headers(request, body))
         return stream
     completion = await unless_disconnected(request.receive, collect(events))
-    return _json(request, body, message(card.id, completion))
+    return _json(request, body, message(model.name, completion))
 
 
 @router.post(
@@ -94,35 +88,29 @@ async def messages(
     summary="Count the tokens of a prompt",
 )
 async def count_tokens(
-    request: Request,
-    pool: Pool,
-    vision: Vision,
-    settings: AppSettings,
-    owner: Owner,
+    request: Request, vision: Vision, settings: AppSettings, owner: Owner
 ) -> Response:
     """Count the tokens that the model would read. It is loaded if need be, and generates none."""
     async with json_body(request, CountRequest) as body:
-        size = await unless_disconnected(
-            request.receive, _counted(body, pool, vision.intake, owner, settings.max_history_length)
-        )
-    return _json(request, body, {"input_tokens": size})
+        require_question(body.messages, settings.max_history_length)
+        tokens = await unless_disconnected(request.receive, _count(body, vision, owner))
+    return _json(request, body, {"input_tokens": tokens})
 
 
-async def _asked(
-    body: CountRequest, pool: ModelPool, intake: Intake, owner: str, longest_history: int
-) -> tuple[ModelCard, Prompt]:
+async def _ask(
+    body: CountRequest, vision: VisionServices, owner: str
+) -> tuple[ChosenModel, Prompt]:
     """The model and what it is asked. A model that is refused costs no decoding of images."""
-    sources = image_sources(body)
-    card = await find_model(pool, body.model, sees=bool(sources))
-    images = await decode_images(intake, sources)
-    return card, prompt(body, images, owner, longest_history)
+    services, sources = vision.conversations, image_sources(body)
+    find = partial(find_template, services.database, services.library, owner)
+    model = await choose_model(services.pool, body.model, find, images=bool(sources))
+    images = await decode_images(vision.intake, model.card, sources)
+    return model, await prompt(body, images, model.template, owner)
 
 
-async def _counted(
-    body: CountRequest, pool: ModelPool, intake: Intake, owner: str, longest_history: int
-) -> int:
-    card, asked = await _asked(body, pool, intake, owner, longest_history)
-    return (await pool.size(card, asked)).tokens
+async def _count(body: CountRequest, vision: VisionServices, owner: str) -> int:
+    model, asked = await _ask(body, vision, owner)
+    return (await vision.conversations.pool.size(model.card, asked)).tokens
 
 
 def _json(request: Request, body: CountRequest, fields: Mapping[str, Any]) -> Response:

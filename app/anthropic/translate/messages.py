@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.anthropic.models import blocks as wire
 from app.anthropic.models.request import CountRequest
 from app.anthropic.translate.json_text import json_text
-from app.chat.changing_text import stable_first
 from app.errors import InvalidRequest
 from app.media.image_source import ImageSource
 from app.provider.types import (
@@ -20,7 +19,8 @@ from app.provider.types import (
     ToolResultPart,
 )
 
-Images = Mapping[ImageSource, ImagePart]
+Images = Iterator[ImagePart]
+"""The images of the request, in the order of ``image_sources``."""
 
 
 def image_sources(body: CountRequest) -> list[ImageSource]:
@@ -42,9 +42,9 @@ def _source(block: wire.ImageBlock) -> ImageSource:
     return ImageSource(base64=block.source.data, mime=block.source.media_type)
 
 
-def messages(body: CountRequest, images: Images, longest_history: int) -> tuple[Message, ...]:
+def messages(body: CountRequest, decoded: Iterable[ImagePart]) -> tuple[Message, ...]:
     """The system text and the conversation; raises InvalidRequest."""
-    _check(body.messages, longest_history)
+    images = iter(decoded)
     found = list(_system(body.system))
     for at, message in enumerate(body.messages):
         begins = all(one.role == "system" for one in found)
@@ -52,15 +52,16 @@ def messages(body: CountRequest, images: Images, longest_history: int) -> tuple[
         if not made and message.role == "user":
             raise InvalidRequest(f"/messages/{at}/content", "a message of the user is not empty")
         found += made
-    return stable_first(found)
+    return tuple(found)
 
 
-def _check(sent: Sequence[wire.Message], longest_history: int) -> None:
-    if len(sent) > longest_history + 1:
+def require_question(sent: Sequence[wire.Message], longest_history: int) -> None:
+    """Raise InvalidRequest for too many messages, and for a last one that is the model's."""
+    if len(sent) - 1 > longest_history:
         raise InvalidRequest(
             "/messages",
-            f"there are {len(sent)} messages; this server takes {longest_history + 1} (the setting "
-            "MAX_HISTORY_LENGTH and the last one)",
+            f"there are {len(sent)} messages; this server takes {longest_history} before the last "
+            "one (the setting MAX_HISTORY_LENGTH)",
         )
     if sent[-1].role == "assistant":
         raise InvalidRequest(
@@ -120,7 +121,7 @@ def _parts(
 ) -> list[TextPart | ImagePart]:
     """A block of text begins a line of its own."""
     if isinstance(block, wire.ImageBlock):
-        return [images[_source(block)]]
+        return [next(images)]
     return [TextPart(block.text if begins else f"\n{block.text}")] if block.text else []
 
 
