@@ -13,6 +13,7 @@ It may have more, where that applies:
                 well it suits a model (``catalogue.engine_choice``).
 ``inspection``  for an engine whose models have chat templates: ``open_vocabulary(path)`` opens the
                 tokenizer alone, in a process of its own (``generation.inspect``).
+``tokenize``    a method of the engine that shows the tokens of a text (``TokenizingEngine``).
 ``ENVIRONMENT`` and ``UNWANTED_LIBRARIES`` in its ``__init__``: environment variables of its
                 processes, and modules that its libraries must not import.
 """
@@ -29,9 +30,9 @@ from typing import Annotated, Any, Protocol, cast
 from msgspec import Meta
 
 from app.provider.card import ModelCard
-from app.provider.errors import ProviderError
+from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.memory import Need
-from app.provider.types import Event
+from app.provider.types import Event, Prompt, Tokens
 
 ENGINES = {
     "echo": "app.provider.engines.echo",
@@ -103,6 +104,21 @@ Events = list[tuple[int, Event | ProviderError]]
 """Events of a step, each with its job."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A task that is prepared but for something that takes long, such as compiling a grammar.
+
+    ``finish`` does that and returns the prepared task; it raises what ``prepare`` raises. It is
+    called in a thread of its own, one at a time, owners in turn. ``warm_up`` comes first: its time
+    is not counted against the request.
+    """
+
+    owner: str
+    prompt_tokens: int
+    warm_up: Callable[[], None]
+    finish: Callable[[], Any]
+
+
 class Engine(Protocol):
     """A blocking, step-based engine. Lives in a child process; knows no queue, lock or HTTP.
 
@@ -116,7 +132,8 @@ class Engine(Protocol):
 
         It gets a ``Prompt``, or an ``Encode`` where its ``info`` says that it encodes.
 
-        The result is the engine's own type. It has the prompt's length in ``prompt_tokens``.
+        The result is the engine's own type, or ``Deferred``. It has the prompt's length in
+        ``prompt_tokens``.
         """
 
     def admit(self, job: int, prepared: Any) -> bool:
@@ -140,6 +157,16 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free everything."""
+
+
+class TokenizingEngine(Protocol):
+    """An engine that shows the tokens of texts; from any thread."""
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """Tokenise a prompt as ``prepare`` does; raises UnsupportedInput.
+
+        A raw text gets the tokens of every beginning only if ``special``.
+        """
 
 
 EngineFactory = Callable[[EngineSpec, Callable[[int], None]], Engine]
@@ -166,6 +193,13 @@ def load(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
     """Build the engine that ``spec`` names, in this process."""
     build = importlib.import_module(f"{spec.package}.engine").build
     return cast("EngineFactory", build)(spec, progress)
+
+
+def tokenizing(engine: Engine) -> TokenizingEngine:
+    """The engine, if it shows tokens; raises UnsupportedInput."""
+    if not hasattr(engine, "tokenize"):
+        raise UnsupportedInput("This engine does not show the tokens of a text.")
+    return cast("TokenizingEngine", engine)
 
 
 def format_of(engine: str) -> Format:

@@ -11,7 +11,7 @@ from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.runner import Runner, S
 from app.provider.generation.scheduler import Scheduler
-from app.provider.types import Prompt
+from app.provider.types import Prompt, Tokens
 
 
 class BatchedEngine(Generic[S]):
@@ -27,17 +27,24 @@ class BatchedEngine(Generic[S]):
     ) -> None:
         self.info = info
         self._prompts = prompts
-        self._guides = GuidePlanner(prompts.vocabulary)
+        self._guides = GuidePlanner(prompts.vocabulary, info.slots)
         self._runner = runner
         self._image_encoder = image_encoder
         self._scheduler = Scheduler(
             runner, info, default_max_tokens, prompts.vocabulary, image_encoder
         )
 
-    def prepare(self, prompt: Prompt) -> PreparedPrompt:
-        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+    def prepare(self, prompt: Prompt) -> Any:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput.
+
+        Returns a ``PreparedPrompt``, or a ``Deferred`` one whose grammar has to be compiled.
+        """
         prepared = self._prompts.prepare(prompt, self.info.context_length)
         return self._guides.guided(prompt, prepared)
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The tokens of a prompt; raises UnsupportedInput."""
+        return self._prompts.tokenize(prompt, special=special)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

@@ -14,15 +14,17 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from app.provider.engine import Engine, load, unwanted_libraries
+from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
+from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.failures import describe
-from app.provider.runtime.load_errors import refusal, sentence
+from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
 from app.provider.types import (
     Encode,
@@ -32,9 +34,14 @@ from app.provider.types import (
     Progress,
     Prompt,
     Size,
+    Tokens,
 )
 
 log = logging.getLogger(__name__)
+
+
+_MOST_TOKENS = 500_000
+"""Of a text that is tokenised for a client; a report of them stays within its bound."""
 
 
 class Connection:
@@ -81,6 +88,7 @@ class IntakeLoop:
         self._engine = engine
         self._connection = connection
         self._work = work
+        self._deferred = DeferredWork(self._finished)
 
     def run(self) -> None:
         """Read messages for ever; ends the process after an unexpected error."""
@@ -97,13 +105,24 @@ class IntakeLoop:
                 self._prepare(message.job, message.task)
             elif isinstance(message, messages.Count):
                 self._connection.report([(message.job, self._count(message.prompt))])
+            elif isinstance(message, messages.Tokenize):
+                self._connection.report([(message.job, self._tokenize(message))])
             elif isinstance(message, messages.Ping):
                 self._connection.report([(message.job, Loaded())])
+            elif isinstance(message, messages.Cancel) and self._deferred.cancel(message.job):
+                continue
             elif not isinstance(message, messages.Load):
                 self._work.put(message)
 
     def _prepare(self, job: int, task: Job) -> None:
         prepared = self._prepared(task)
+        if isinstance(prepared, Deferred):
+            self._deferred.add(job, prepared)
+        else:
+            self._finished(job, prepared)
+
+    def _finished(self, job: int, prepared: Any) -> None:
+        """Pass a prepared task on, or report why it is none."""
         if isinstance(prepared, ProviderError):
             self._connection.report([(job, prepared)])
         else:
@@ -118,6 +137,15 @@ class IntakeLoop:
             prepared if isinstance(prepared, ProviderError) else Size(prepared.prompt_tokens, limit)
         )
 
+    def _tokenize(self, message: messages.Tokenize) -> Tokens | ProviderError:
+        prompt, special = message.prompt, message.special
+        done: Tokens | ProviderError = self._done(
+            prompt, lambda: tokenizing(self._engine).tokenize(prompt, special=special)
+        )
+        if isinstance(done, Tokens) and len(done.tokens) > _MOST_TOKENS:
+            return UnsupportedInput(f"The text has more than {_MOST_TOKENS} tokens.")
+        return done
+
     def _require(self, task: Job) -> None:
         """Raise UnsupportedInput for a job of a kind that the engine does not do."""
         if isinstance(task, Encode) and not self._engine.info.encodes:
@@ -126,17 +154,17 @@ class IntakeLoop:
             raise UnsupportedInput("This model encodes: it generates no text.")
 
     def _prepared(self, task: Job) -> Any:
-        """Prepare a task, or return the error; a failure affects only this job."""
-        try:
+        """Prepare a task, or return the error."""
+        return self._done(task, lambda: self._engine.prepare(task))
+
+    def _done(self, task: Job, work: Callable[[], Any]) -> Any:
+        """Do something with a task, or return the error; a failure affects only this job."""
+
+        def checked() -> Any:
             self._require(task)
-            return self._engine.prepare(task)
-        except UnsupportedInput as error:  # the text comes from the model's template
-            return type(error)(sentence(str(error)))
-        except ProviderError as error:
-            return error
-        except BaseException:  # a panic of a library written in Rust is no Exception
-            log.exception("preparing a prompt failed")
-            return ProviderError("The engine could not prepare this prompt.")
+            return work()
+
+        return attempt(checked)
 
 
 class DecodeLoop:
