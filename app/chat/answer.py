@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from app.chat.parsers.answer_events import parse_answer
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Event, Prompt
@@ -14,4 +15,4 @@ def stream_answer(pool: ModelPool, model: ModelCard, prompt: Prompt) -> AsyncGen
 
     Text is that of the answer alone: thinking and tool calls come as deltas of their own.
     """
-    return pool.stream(model, prompt)
+    return parse_answer(pool.stream(model, prompt), prompt)
