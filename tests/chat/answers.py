@@ -1,6 +1,6 @@
 """Answers as models of every family write them, and what is in them."""
 
-# ruff: noqa: RUF001 the bars of DeepSeek's tokens are full-width
+# ruff: noqa: E501, RUF001 answers are long; the bars of DeepSeek's tokens are full-width
 
 from __future__ import annotations
 
@@ -170,6 +170,7 @@ PYTHONIC = [
             ),
         ),
     ),
+    Answer("pythonic", "[save(text='\\d')]", "", (("save", {"text": "\\d"}),)),
     Answer("pythonic", "<|python_start|>[now()]<|python_end|>", "", (NOW,)),
     Answer("pythonic", json_call("now", {}, "parameters"), "", (NOW,)),
     Answer("pythonic", "[a link](https://example.org)", "[a link](https://example.org)"),

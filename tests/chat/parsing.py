@@ -40,7 +40,7 @@ TOOLS = (
 
 @dataclass
 class Parsed:
-    """What came of an answer."""
+    """What came of an answer; two are equal but for the ids of their calls."""
 
     content: str = ""
     thinking: str = ""

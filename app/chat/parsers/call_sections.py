@@ -104,11 +104,11 @@ class CallSections:
         self._opened += self._take(len(self._buffer) - len(text))
         if opening := self._mark(text, self._marks.openings):
             self._opened += self._take(len(opening))
+        elif self._is_part(text, self._marks.openings):
+            return False
         elif text[0] == "[" and not self._in_list:
             self._opened += self._take(1)
             self._in_list = True
-        elif self._is_part(text, self._marks.openings):
-            return False
         else:
             self._choose_reader(text[0])
         return True

@@ -52,10 +52,12 @@ class HarmonyParser:
     def finish(self, *, cut: bool) -> list[Piece]:
         """Return the rest at the end of the answer."""
         self._pieces = []
-        if self._state == "header" and self._buffer:
+        while self._buffer:
+            if self._step():
+                continue
+            if self._state != "header":
+                break
             self._end_broken_header()
-        while self._buffer and self._step():
-            pass
         self._add(self._buffer)
         self._buffer = ""
         return self._pieces

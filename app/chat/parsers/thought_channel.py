@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.chat.parsers.pieces import Parser, Piece, Thought
-from app.provider.formats.markers import partial_mark
+from app.provider.formats.markers import first_mark, partial_mark
 
 OPEN, CLOSE = "<|channel>", "<channel|>"
 _NAME = "thought"
@@ -12,7 +12,8 @@ _NAME = "thought"
 class ThoughtChannel:
     """``<|channel>thought``, a line end, the thinking, ``<channel|>``; the rest is for ``answer``.
 
-    What stands between the marks is thinking, whatever the channel's name.
+    What stands between the marks is thinking, whatever the channel's name. The marks are in
+    neither of the two.
     """
 
     def __init__(self, answer: Parser) -> None:
@@ -43,17 +44,18 @@ class ThoughtChannel:
         """One mark, or the text before it; False when more text is needed."""
         if self._inside and not self._named and not self._read_name():
             return False
-        mark = CLOSE if self._inside else OPEN
-        before, found, after = self._buffer.partition(mark)
-        held = 0 if found else partial_mark(before, [mark])
-        text, self._buffer = before[: len(before) - held], after or before[len(before) - held :]
+        marks = [CLOSE] if self._inside else [OPEN, CLOSE]
+        found = first_mark(self._buffer, marks)
+        length = found[0] if found else len(self._buffer) - partial_mark(self._buffer, marks)
+        text, self._buffer = self._buffer[:length], self._buffer[length:]
         if self._inside and text:
             pieces.append(Thought(text))
         elif text:
             pieces += self._answer.push(text)
         if found:
             pieces.append(Thought(""))
-            self._inside, self._named, self._buffer = not self._inside, False, after
+            self._inside, self._named = found[1] == OPEN, False
+            self._buffer = self._buffer[len(found[1]) :]
         return bool(found)
 
     def _read_name(self) -> bool:
