@@ -8,26 +8,44 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
+from app import version_router
 from app.config import Settings
+from app.dialects import table as dialects
+from app.dialects.dialect_router import DialectRouter
+from app.dialects.documents import documents
 from app.lifespan.after_start import WaitForServices
 from app.lifespan.core import Core
 from app.lifespan.startup import lifespan
 from app.monitoring import health, metrics
 from app.reference.pages import make_router
 from app.templates.library import TemplateLibrary, load
-from app.version_router import NAMES, VersionRouter, documents, is_stream, takes_large_body
+from app.version_router import NAMES, VersionRouter
 from app.web import problem_details, request_log
 from app.web.auth import Guard
 from app.web.body_limit import BodyLimit
 from app.web.bounds import BodyBounds
 from app.web.error_rendering import HANDLED, ErrorRenderer, ErrorRenderers
+from app.web.lazy_router import LazyRouter
 from app.web.lingering_close import LingeringClose
 
 PAGES = make_router(documents())
-"""Home, Swagger UI, ReDoc and what they load."""
+"""Home, Swagger UI, ReDoc and what they load. The newest version, the last, is shown first."""
 
-ERROR_RENDERERS: dict[str, ErrorRenderer] = {"/api": problem_details.render}
+ERROR_RENDERERS: dict[str, ErrorRenderer] = {
+    "/api": problem_details.render,
+    **dialects.error_renderers(),
+}
 """Prefix of the paths of a dialect → how it answers errors; all other paths as ``/api``."""
+
+EXPOSED_HEADERS = (
+    "X-Request-ID",
+    "Retry-After",
+    "ETag",
+    "Location",
+    "X-Should-Retry",
+    "X-Skipped-Tools",
+)
+"""Headers of answers that pages of other origins may read."""
 
 
 def create_app(
@@ -41,16 +59,16 @@ def create_app(
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
-    versions = tuple(map(VersionRouter, reversed(NAMES)))  # the newest is asked for most
+    routers = _routers()
     traffic = request_log.Traffic()
-    core = Core(settings, _templates(settings), traffic, errors, versions, bounded, prepared)
+    core = Core(settings, _templates(settings), traffic, errors, routers, bounded, prepared)
     app = FastAPI(
         title="FastAPI SLLM API",
         openapi_url=None,
         redirect_slashes=False,
         lifespan=lambda _: lifespan(core),
     )
-    _add_routes(app, versions)
+    _add_routes(app, routers)
     _add_middleware(app, core)
     for kind in HANDLED:
         app.add_exception_handler(kind, errors.handle)
@@ -78,9 +96,14 @@ def _templates(settings: Settings) -> TemplateLibrary:
     return load(settings.prompts_dir, parsed_template)
 
 
-def _add_routes(app: FastAPI, versions: Sequence[VersionRouter]) -> None:
-    for version in versions:
-        version.join(app.router)
+def _routers() -> tuple[LazyRouter, ...]:
+    """The newest version is asked for most."""
+    return (*map(VersionRouter, reversed(NAMES)), *map(DialectRouter, dialects.DIALECTS))
+
+
+def _add_routes(app: FastAPI, routers: Sequence[LazyRouter]) -> None:
+    for router in routers:
+        router.join(app.router)
     app.include_router(PAGES)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -95,7 +118,7 @@ def _add_middleware(app: FastAPI, core: Core) -> None:
         settings=settings,
         errors=core.errors,
         public=_public_paths(),
-        is_stream=is_stream,
+        is_stream=_is_stream,
     )
     if settings.cors_origins:
         _add_cors(app, settings)
@@ -107,14 +130,23 @@ def _add_middleware(app: FastAPI, core: Core) -> None:
 def _public_paths() -> list[str]:
     """Paths that need no API key."""
     routes = (*PAGES.routes, *health.router.routes)
-    return [route.path for route in routes if isinstance(route, APIRoute)]
+    paths = (route.path for route in routes if isinstance(route, APIRoute))
+    return [*paths, *dialects.PUBLIC_PATHS]
+
+
+def _is_stream(path: str) -> bool:
+    return version_router.is_stream(path) or dialects.is_stream(path)
+
+
+def _takes_large_body(path: str) -> bool:
+    return version_router.takes_large_body(path) or dialects.takes_large_body(path)
 
 
 def _body_bounds(settings: Settings) -> BodyBounds:
     return BodyBounds(
         limit=settings.max_request_bytes,
         large_limit=settings.largest_request(),
-        is_large=takes_large_body,
+        is_large=_takes_large_body,
         pace=settings.body_pace(),
     )
 
@@ -125,5 +157,5 @@ def _add_cors(app: FastAPI, settings: Settings) -> None:
         allow_origins=settings.cors_origins,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=["X-Request-ID", "Retry-After", "ETag", "Location"],
+        expose_headers=EXPOSED_HEADERS,
     )

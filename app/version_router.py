@@ -3,61 +3,46 @@
 ``app.versions`` imports the routes and wire models of all versions, which is half of what a start
 would import; a server that is only asked for its health needs none of it. So nothing that a start
 imports may import ``app.versions``: what it needs of the versions is here, and imports them inside
-its functions. ``AfterStart`` calls ``VersionRouter.load`` in a thread as soon as the server is up,
-and a request that comes earlier waits there; a router that has no such server loads itself.
+its functions (see ``app.web.lazy_router``).
 """
 
 # ruff: noqa: PLC0415
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from threading import Lock
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.routing import Match
+from starlette.routing import BaseRoute
 from starlette.types import Scope
 
 from app.reference.documents import Documents
+from app.web.lazy_router import LazyRouter
 
 NAMES = ("v1", "v2", "v3", "v4", "v5")
 """Of all versions, the oldest first; a test compares them with ``app.versions.RELEASES``."""
 
 
-class VersionRouter(APIRouter):
-    """The routes of one version; the framework asks none of them about other versions' paths.
-
-    It would compare every path with each route in turn, which was a third of the time that a
-    request spent in the server.
-    """
+class VersionRouter(LazyRouter):
+    """The routes of one version."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
         self._within = f"/api/{name}/"
-        self._loading = Lock()
-        self._loaded = False
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Whether a route of this version takes the request."""
+    def owns(self, scope: Scope) -> bool:
+        """Whether the path is one of this version."""
         # Not "starts with": behind a proxy the path may begin with another prefix.
-        if self._within not in scope["path"]:
-            return Match.NONE, {}
-        self.load()
-        return super().matches(scope)
+        return self._within in scope["path"]
 
-    def load(self) -> None:
-        """Import the version and take its routes, unless that has been done."""
-        if self._loaded:
-            return
+    def import_routes(self) -> Sequence[BaseRoute]:
+        """Import the version."""
         from app import versions
 
-        with self._loading:
-            if not self._loaded:
-                self.routes.extend(versions.routes(self._name))
-                self._mark_routes_changed()  # the framework remembers that there were none
-                self._loaded = True
+        return versions.routes(self._name)
 
     def join(self, router: APIRouter) -> None:
         """Give ``router`` everything of this version, under ``/api/<name>``."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -181,7 +180,3 @@ def document(name: str) -> dict[str, Any]:
     version.load()
     version.join(router)
     return openapi.document(name, router.routes, [*schemas.values()], bodies)
-
-
-DOCUMENTS = {name: partial(document, name) for name in NAMES}
-"""What makes the OpenAPI document of each version, the oldest first."""

@@ -136,11 +136,11 @@ def models(
 
 @app.command()
 def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_docs")) -> None:
-    """Export the API reference, one JSON file per version and a page to read them."""
-    from app import versions
+    """Export the API reference, one JSON file per version or dialect, and a page to read them."""
+    from app.dialects.documents import documents
     from app.reference.export import export
 
-    export(folder, versions.DOCUMENTS)
+    export(folder, documents())
     typer.echo(f"Exported to {folder}")
 
 

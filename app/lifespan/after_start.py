@@ -1,4 +1,4 @@
-"""What is loaded after the start: the routes of all versions and the services that only they use.
+"""What is loaded after the start: the routes of all dialects and the services that only they use.
 
 A server that is only asked for its health needs none of it, and importing it takes longer than the
 rest of the start. A request to the API that comes earlier waits for it; see ``WaitForServices``.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.dialects.table import owner_of_request
 from app.lifespan.core import Core
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
@@ -80,8 +81,8 @@ class AfterStart:
 
     async def _load(self) -> Services:
         services = await self._starting
-        for version in self._core.versions:
-            await asyncio.to_thread(version.load)
+        for router in self._core.routers:
+            await asyncio.to_thread(router.load)
         return services
 
     async def _preload(self) -> None:
@@ -102,8 +103,12 @@ class WaitForServices:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        # Not "starts with": behind a proxy the path may begin with another prefix.
-        if scope["type"] == "http" and "/api/" in scope["path"]:
+        if scope["type"] == "http" and _needs_services(scope):
             after_start: AfterStart = scope["state"]["after_start"]
             scope["state"].update(await after_start.services())
         await self.app(scope, receive, send)
+
+
+def _needs_services(scope: Scope) -> bool:
+    # Not "starts with": behind a proxy the path may begin with another prefix.
+    return "/api/" in scope["path"] or owner_of_request(scope) is not None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from app.config import Settings
 from app.templates.library import TemplateLibrary
-from app.version_router import VersionRouter
 from app.web.error_rendering import ErrorRenderers
+from app.web.lazy_router import LazyRouter
 from app.web.request_log import Traffic
 
 
@@ -22,6 +22,6 @@ class Core:
     templates: TemplateLibrary
     traffic: Traffic
     errors: ErrorRenderers
-    versions: tuple[VersionRouter, ...]
+    routers: tuple[LazyRouter, ...]
     bounded: bool
     prepared: bool

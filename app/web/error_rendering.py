@@ -34,13 +34,17 @@ HANDLED: tuple[type[Exception], ...] = (
 
 
 class ErrorRenderers:
-    """The renderer of each dialect, by the prefix of its paths, and one for all other paths."""
+    """The renderer of each dialect, by the prefix of its paths, and one for all other paths.
+
+    Of two prefixes of a path the longer one counts.
+    """
 
     def __init__(
         self, default: ErrorRenderer, dialects: Mapping[str, ErrorRenderer] | None = None
     ) -> None:
         self._default = default
-        self._dialects = dict(dialects or {})
+        found = (dialects or {}).items()
+        self._dialects = dict(sorted(found, key=lambda each: len(each[0]), reverse=True))
 
     def render(self, path: str, error: Exception, request_id: str) -> Response:
         """The answer to a request for ``path`` that failed with ``error``."""

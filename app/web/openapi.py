@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -28,6 +28,16 @@ Chat with small language models on your own machine. Every example below can be 
 * When the server has API keys, send one: `Authorization: Bearer <key>` or `X-API-Key: <key>`.
 * A version never changes once it is released: a newer one adds to it.
 """
+
+
+class Style(NamedTuple):
+    """What a document says of all routes: its introduction, and how errors look."""
+
+    description: str
+    error: type[BaseModel]
+
+
+VERSIONS = Style(DESCRIPTION, Problem)
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "One of API_KEYS."},
@@ -62,21 +72,22 @@ def document(
     routes: Sequence[BaseRoute],
     schemas: Sequence[type[BaseModel]],
     bodies: Sequence[type[BaseModel]],
+    style: Style = VERSIONS,
 ) -> dict[str, Any]:
-    """Describe one API version.
+    """Describe one API version, or a dialect of that name.
 
     ``schemas`` are models of answers that no route refers to by type, ``bodies`` such of requests.
     """
     described = get_openapi(
         title="FastAPI SLLM API",
         version=version,
-        description=DESCRIPTION,
+        description=style.description,
         routes=[*routes, *map(_taking, bodies)],
     )
     for body in bodies:
         del described["paths"][_nowhere(body)]
     components = described.setdefault("components", {})
-    components.setdefault("schemas", {}).update(_definitions({Problem, *schemas}))
+    components.setdefault("schemas", {}).update(_definitions({style.error, *schemas}))
     components["securitySchemes"] = SECURITY
     described["security"] = [{}, *({name: []} for name in SECURITY)]
     return described

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from app import versions
+from app.dialects.documents import documents
 from app.reference import export
 
 pytestmark = pytest.mark.slow
 
+DOCUMENTS = documents()
 EXPORTED = Path(export.__file__).parents[2] / "api_docs"
 
 
-@pytest.mark.parametrize("name", export.contents(versions.DOCUMENTS))
+@pytest.mark.parametrize("name", export.contents(DOCUMENTS))
 def test_the_export_is_fresh(name: str) -> None:
     on_disk = (EXPORTED / name).read_text(encoding="utf-8")
-    assert on_disk == export.contents(versions.DOCUMENTS)[name], "run ./run.sh docs"
+    assert on_disk == export.contents(DOCUMENTS)[name], "run ./run.sh docs"
 
 
 def released() -> dict[str, str]:
@@ -27,7 +28,7 @@ def released() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", released())
 def test_a_released_version_never_changes(name: str) -> None:
-    now = hashlib.sha256(export.contents(versions.DOCUMENTS)[name].encode()).hexdigest()
+    now = hashlib.sha256(export.contents(DOCUMENTS)[name].encode()).hexdigest()
     assert now == released()[name], "a released version is frozen: make a new one"
 
 
@@ -36,16 +37,16 @@ def test_v1_and_v2_are_released() -> None:
 
 
 def test_export_writes_what_it_returns(tmp_path: Path) -> None:
-    written = export.export(tmp_path / "new", versions.DOCUMENTS)
+    written = export.export(tmp_path / "new", DOCUMENTS)
     assert [path.name for path in written] == [
-        *(f"{name}.json" for name in versions.NAMES),
+        *(f"{name}.json" for name in DOCUMENTS),
         "index.html",
     ]
     assert all(path.read_text(encoding="utf-8") for path in written)
 
 
 def test_the_page_reads_offline() -> None:
-    page = export.contents(versions.DOCUMENTS)["index.html"]
+    page = export.contents(DOCUMENTS)["index.html"]
     assert "<script" not in page
     assert re.findall(r"""(?:src|href)=["'](?!#)""", page) == []
     anchors = set(re.findall(r'href="#([^"]+)"', page))

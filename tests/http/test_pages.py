@@ -5,7 +5,8 @@ import re
 import httpx
 import pytest
 
-from app import versions
+from app import version_router
+from app.dialects.documents import documents
 from app.provider.hub.recommended import RECOMMENDED
 from app.reference.html import address
 
@@ -29,10 +30,14 @@ def test_a_page_loads_nothing_from_elsewhere(echo: httpx.Client, path: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc"])
-def test_every_version_can_be_chosen(echo: httpx.Client, path: str) -> None:
-    assert re.findall(r"<option>(\w+)</option>", echo.get(path).text) == [*versions.NAMES]
-    for version in versions.NAMES:
+def test_every_version_and_dialect_can_be_chosen(echo: httpx.Client, path: str) -> None:
+    assert re.findall(r"<option>(\w+)</option>", echo.get(path).text) == [*documents()]
+    for version in documents():
         assert echo.get(f"/api/{version}/openapi.json").json()["info"]["version"] == version
+
+
+def test_the_newest_version_is_shown_first(echo: httpx.Client) -> None:
+    assert f'data-newest="{version_router.NAMES[-1]}"' in echo.get("/docs").text
 
 
 def test_home_is_json_for_programs(echo: httpx.Client) -> None:

@@ -12,6 +12,7 @@ APP = Path(__file__).parents[2] / "app"
 ROOT, DIALECT, EDGE, DOMAIN, ENGINES, NONE = range(6)
 
 LAYERS = {
+    "app.dialects": ROOT,
     "app.lifespan": ROOT,
     "app.main": ROOT,
     "app.version_router": ROOT,
@@ -32,6 +33,9 @@ LAYERS = {
     "app.provider": ENGINES,
 }
 
+DIALECTS = ("openai", "anthropic")
+"""Dialects beside the versions of the API; none imports another."""
+
 WIRE_LIBRARIES = ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client")
 """What domain and engines do not import: they have values of their own."""
 
@@ -48,10 +52,16 @@ def modules() -> frozenset[str]:
 
 def layer(module: str) -> int:
     """The layer of a module; raises KeyError for one that lies in no known folder."""
-    if version(module):
+    if dialect(module):
         return DIALECT
     parts = module.split(".")
     return LAYERS[".".join(parts[:2])] if len(parts) > 1 else NONE
+
+
+def dialect(module: str) -> str:
+    """The folder of ``app`` that a dialect is; empty for what belongs to none."""
+    second = module.split(".")[1] if "." in module else ""
+    return second if second in DIALECTS or version(module) else ""
 
 
 def version(module: str) -> int:
@@ -83,7 +93,8 @@ def breaks(module: str, imported: str) -> bool:
         )
     theirs = layer(imported)
     if mine == theirs == DIALECT:
-        return version(imported) > version(module)
+        older = 0 < version(imported) < version(module)
+        return dialect(imported) != dialect(module) and not older
     return theirs < mine
 
 

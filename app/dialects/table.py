@@ -1,0 +1,90 @@
+"""Every dialect with paths of its own: a prefix, and the function that imports it.
+
+Nothing here imports a dialect before a request, or ``AfterStart``, needs it. Versions under
+``/api`` are in ``app.version_router``.
+"""
+
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Scope
+
+from app.reference.documents import Documents
+from app.web.dialect import Dialect
+from app.web.error_rendering import ErrorRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class DialectEntry:
+    """A dialect by its ``name``, which owns ``prefix`` and all paths below it.
+
+    Of two that own a path it belongs to the one with the longer prefix. Paths in ``public`` need no
+    API key.
+    """
+
+    name: str
+    prefix: str
+    load: Callable[[], Dialect]
+    public: tuple[str, ...] = ()
+
+
+def _openai() -> Dialect:
+    from app.openai.dialect import DIALECT
+
+    return DIALECT
+
+
+DIALECTS = (DialectEntry("openai", "/v1", _openai, public=("/v1/health",)),)
+"""All of them."""
+
+PUBLIC_PATHS = tuple(path for entry in DIALECTS for path in entry.public)
+"""Paths that need no API key."""
+
+
+def owner(path: str) -> DialectEntry | None:
+    """The dialect that a path belongs to, if there is one."""
+    owners = [entry for entry in DIALECTS if f"{path}/".startswith(f"{entry.prefix}/")]
+    return max(owners, key=lambda entry: len(entry.prefix), default=None)
+
+
+def owner_of_request(scope: Scope) -> DialectEntry | None:
+    """The same for a request, whose path may begin with the prefix of a proxy."""
+    path: str = scope["path"]
+    return owner(path.removeprefix(scope.get("root_path", "")))
+
+
+def takes_large_body(path: str) -> bool:
+    """Whether bodies on this whole path may hold pictures."""
+    entry = owner(path)
+    return entry is not None and path in entry.load().large
+
+
+def is_stream(path: str) -> bool:
+    """Whether some method answers with events on this whole path."""
+    entry = owner(path)
+    return entry is not None and entry.load().streams(path)
+
+
+def error_renderers() -> dict[str, ErrorRenderer]:
+    """Prefix → how the dialect answers errors, importing it for the first one."""
+    return {entry.prefix: partial(_render, entry) for entry in DIALECTS}
+
+
+def _render(entry: DialectEntry, error: Exception, request_id: str) -> Response:
+    return entry.load().render(error, request_id)
+
+
+def documents() -> Documents:
+    """Name → what makes the OpenAPI document of the dialect."""
+    return {entry.name: partial(_document, entry) for entry in DIALECTS}
+
+
+def _document(entry: DialectEntry) -> dict[str, Any]:
+    return entry.load().document()

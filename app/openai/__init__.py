@@ -1,0 +1,1 @@
+"""The dialect of OpenAI's API under ``/v1``: wire models, thin routers, translation."""

@@ -1,0 +1,170 @@
+"""Errors in OpenAI's form: ``{"error": {"message", "type", "param", "code"}}``.
+
+Clients branch on the status, on ``code`` (always a string or null) and on the headers
+``Retry-After`` and ``x-should-retry``: without them they send what fails again three times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.conversations.errors import cause_of
+from app.errors import AppError, FieldError, InvalidRequest
+from app.provider.errors import ContextOverflow, EngineBusy, ModelNotFound, ProviderError
+from app.web.error_codes import kind_of_error
+from app.web.error_rendering import headers_of
+from app.web.errors import KeyRequired
+
+LONGEST_WAIT = 120
+"""Seconds: the SDKs do not try again at all where Retry-After is longer."""
+
+CODES: dict[type[Exception], str] = {
+    KeyRequired: "invalid_api_key",
+    ModelNotFound: "model_not_found",
+    ContextOverflow: "context_length_exceeded",
+}
+"""Codes that clients look for; others are named as under ``/api``."""
+
+FRAMEWORK = {404: "unknown_url", 405: "method_not_supported", 400: "invalid_json"}
+"""Codes of HTTPException, by its status."""
+
+_DETAIL = {
+    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; the header Allow says which it takes.",
+}
+
+_INVALID = {
+    "missing": "missing_required_parameter",
+    "extra_forbidden": "unknown_parameter",
+    "json_invalid": "invalid_json",
+}
+"""Kind of a mistake → its code."""
+
+
+class ErrorBody(NamedTuple):
+    """The fields of ``error``."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+def render(error: Exception, request_id: str) -> Response:
+    """The HTTP answer that describes ``error``."""
+    error = cause_of(error)
+    status = status_of(error)
+    return JSONResponse(body_of(error, request_id), status, _headers(error, status))
+
+
+def body_of(error: Exception, request_id: str) -> dict[str, Any]:
+    """The JSON object that describes ``error``, also in the middle of a stream."""
+    return {"error": describe(cause_of(error), request_id)._asdict()}
+
+
+def status_of(error: Exception) -> int:
+    """OpenAI answers 400 where ``/api`` answers 422, and clients tell the two apart."""
+    status = kind_of_error(error).status
+    return 400 if status == 422 else status
+
+
+def describe(error: Exception, request_id: str) -> ErrorBody:
+    """The fields that say what went wrong."""
+    status = status_of(error)
+    if status == 500:
+        mistake = f"The server made a mistake. Please report it with the id {request_id}."
+        return ErrorBody(mistake, "server_error", None, None)
+    if status >= 500:
+        return ErrorBody(_message(error), "server_error", None, None)
+    if status == 429:
+        return ErrorBody(_busy(error), "rate_limit_error", None, "rate_limit_exceeded")
+    if isinstance(error, RequestValidationError):
+        return _invalid(error.errors()[0])
+    return ErrorBody(_message(error), "invalid_request_error", _param(error), _code(error))
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, HTTPException):
+        return _DETAIL.get(error.status_code, str(error.detail))
+    if isinstance(error, (AppError, ProviderError)):
+        return str(error)
+    return "The request failed."
+
+
+def _busy(error: Exception) -> str:
+    """Some clients read the seconds out of the sentence."""
+    seconds = error.retry_after if isinstance(error, (AppError, EngineBusy)) else None
+    return f"{_message(error)} Please try again in {seconds or 1:g}s."
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, HTTPException) and error.status_code in FRAMEWORK:
+        return FRAMEWORK[error.status_code]
+    if isinstance(error, InvalidRequest):
+        return error.code if isinstance(error, InvalidParameter) else "invalid_value"
+    known = next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), None)
+    return known or kind_of_error(error).code.replace("-", "_")
+
+
+def _param(error: Exception) -> str | None:
+    if isinstance(error, ModelNotFound):
+        return "model"
+    if isinstance(error, ContextOverflow):
+        return "messages"
+    if isinstance(error, InvalidRequest):
+        return _param_of_pointer(error.errors[0])
+    return None
+
+
+def _param_of_pointer(found: FieldError) -> str | None:
+    steps = found.pointer.split("/")[1:]
+    return param(int(step) if step.isdecimal() else step for step in steps)
+
+
+def _invalid(found: Mapping[str, Any]) -> ErrorBody:
+    _, *steps = found["loc"]
+    where = None if found["type"] == "json_invalid" else param(steps)
+    reason = found["msg"].removeprefix("Value error, ") or found.get("ctx", {}).get("error", "")
+    message = f"{where or 'The body'}: {reason}."
+    code = _INVALID.get(found["type"], "invalid_value")
+    return ErrorBody(message, "invalid_request_error", where, code)
+
+
+def param(steps: Iterable[object]) -> str | None:
+    """A place in the body as OpenAI writes it: ``messages[0].content``."""
+    written = ""
+    for step in steps:
+        if isinstance(step, int):
+            written += f"[{step}]"
+        else:
+            name = str(step)[:100].encode("utf-8", "backslashreplace").decode()
+            written += f".{name}" if written else name
+    return written or None
+
+
+class InvalidParameter(InvalidRequest):
+    """A field has a value, or is there at all, which this server cannot honour."""
+
+    def __init__(self, pointer: str, detail: str, code: str = "unsupported_parameter") -> None:
+        super().__init__(pointer, detail)
+        self.code = code
+
+
+def _headers(error: Exception, status: int) -> dict[str, str]:
+    headers = headers_of(error)
+    if "Retry-After" in headers:
+        headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
+    if fails_again(status):
+        headers["x-should-retry"] = "false"
+    return headers
+
+
+def fails_again(status: int) -> bool:
+    """Whether the SDKs would try again in vain what was answered with this status."""
+    return status in {409, 500, 501, 505}
