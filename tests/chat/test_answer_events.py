@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from app.chat.parsers.answer_events import parse_answer
+from app.chat.answer import parse_answer
 from app.chat.parsers.convert_value import to_json
 from app.provider.types import (
     Delta,
@@ -137,7 +137,11 @@ def test_the_format_is_that_of_the_started_event() -> None:
 
 
 def test_an_answer_without_calls_passes_unchanged() -> None:
-    events = [Started(3, 0, output_format="hermes"), Delta("<tool_call>", 0), End("stop", USAGE)]
+    events: list[Event] = [
+        Started(3, 0, output_format="hermes"),
+        Delta("<tool_call>", 0),
+        End("stop", USAGE),
+    ]
 
     parsed = _parsed(prompt(()), *events)
 

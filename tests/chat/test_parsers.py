@@ -36,7 +36,8 @@ def test_an_answer_is_parsed_wherever_it_is_split(answer: Answer) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(ANSWERS), st.lists(st.integers(1, 12), min_size=1))
 def test_an_answer_is_parsed_in_any_pieces(answer: Answer, lengths: list[int]) -> None:
-    pieces, at = [], 0
+    pieces: list[str] = []
+    at = 0
     while at < len(answer.text):
         length = lengths[len(pieces) % len(lengths)]
         pieces.append(answer.text[at : at + length])

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from functools import partial
 
 from app.chat.parsers.choose import find_parser
@@ -16,31 +15,10 @@ from app.provider.types import (
     End,
     Event,
     Prompt,
-    Started,
     ThinkingDelta,
     Token,
     ToolCallDelta,
 )
-
-
-async def parse_answer(
-    events: AsyncGenerator[Event, None], prompt: Prompt
-) -> AsyncGenerator[Event, None]:
-    """The same answer with its tool calls and channels told apart, by ``Started.output_format``.
-
-    Raises what ``events`` raises.
-    """
-    parsed: AnswerEvents | None = None
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Started) and event.output_format:
-                parsed = AnswerEvents.of(event.output_format, prompt)
-                yield event
-            elif parsed is None:
-                yield event
-            else:
-                for made in parsed.convert(event):
-                    yield made
 
 
 class AnswerEvents:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from app.chat.parsers.offered_tools import OfferedTools
-from app.chat.parsers.pieces import Arguments, Piece, Reading
+from app.chat.parsers.pieces import Arguments, Piece, ReadResult
 
 _HEADER = re.compile(r"\s*(?:call)?\s*:?\s*([\w.\-]+)\s*")
 _BARE = re.compile(r"[^,{}\[\]]+")
@@ -31,22 +31,22 @@ class BracesCall:
         self._depth = 0
         self._quoted = False
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on."""
         begin = 0
         if not self._name:
             before, brace, _ = text.partition("{")
             if not brace and len(text) <= LONGEST_HEADER:
-                return Reading(0, [], "more")
+                return ReadResult(0, [], "more")
             header = _HEADER.fullmatch(before)
             if not header or not self._tools.offers(header[1]):
-                return Reading(len(before), [], "failed")
+                return ReadResult(len(before), [], "failed")
             self._name, begin = header[1], len(before)
         self._text += text[begin:]
         while self._at < len(self._text) and self._follow():
             if not self._depth:
                 return self._whole(len(text) - len(self._text) + self._at)
-        return Reading(len(text), [], "more")
+        return ReadResult(len(text), [], "more")
 
     def _follow(self) -> bool:
         """Note where strings and braces begin and end; False where half a quote may stand."""
@@ -62,12 +62,12 @@ class BracesCall:
         self._at += 1
         return True
 
-    def _whole(self, length: int) -> Reading:
+    def _whole(self, length: int) -> ReadResult:
         value = _Values(self._text[: self._at], self._quote).read()
         if value is None:
-            return Reading(length, [], "failed")
+            return ReadResult(length, [], "failed")
         pieces: list[Piece] = [self._tools.start(self._name), Arguments(value)]
-        return Reading(length, pieces, "done")
+        return ReadResult(length, pieces, "done")
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:
         """A call begins only when it is whole."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from app.chat.parsers.json_scanner import JsonScanner
 from app.chat.parsers.offered_tools import OfferedTools
-from app.chat.parsers.pieces import Arguments, Piece, Reading, ReadingState
+from app.chat.parsers.pieces import Arguments, Piece, ReadResult, ReadState
 
 _NAME_KEYS = frozenset({"name", "function"})
 _ARGUMENT_KEYS = frozenset({"arguments", "parameters"})
@@ -32,16 +32,16 @@ class JsonCall:
         self._arguments: str | None = None
         self._begun = False
         self._streams = False
-        self._state: ReadingState = "more"
+        self._state: ReadState = "more"
         self._pieces: list[Piece] = []
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on."""
         at, self._pieces = 0, []
         while at < len(text) and self._state == "more":
             scanner = self._scanner
             at = self._scan(scanner, text, at) if scanner else self._punctuation(text, at)
-        return Reading(at, self._pieces, self._state)
+        return ReadResult(at, self._pieces, self._state)
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:
         """The arguments stay as they were written."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from app.chat.parsers.convert_value import dump_string, schema_types, to_json
 from app.chat.parsers.offered_tools import OfferedTools
-from app.chat.parsers.pieces import Arguments, Piece, Reading, Text
+from app.chat.parsers.pieces import Arguments, Piece, ReadResult, Text
 from app.provider.formats.markers import partial_mark
 
 LONGEST_TAG = 256
@@ -71,7 +71,7 @@ class MarkupCall:
         self._pieces: list[Piece] = []
         self._done = False
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on."""
         self._text, self._pieces = text, []
         if not self._name and (nothing := self._read_name()):
@@ -79,7 +79,7 @@ class MarkupCall:
         while not self._done and self._step():
             pass
         consumed = len(text) - len(self._text)
-        return Reading(consumed, self._pieces, "done" if self._done else "more")
+        return ReadResult(consumed, self._pieces, "done" if self._done else "more")
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:
         """End the value and the call, unless more should have come."""
@@ -96,7 +96,7 @@ class MarkupCall:
             self._end()
         return [*self._pieces, Text(after)] if after else self._pieces
 
-    def _read_name(self) -> Reading | None:
+    def _read_name(self) -> ReadResult | None:
         """Begin the call; what to return where there is no name yet, or none at all."""
         match = self._tags.name.match(self._text)
         if match and self._tools.offers(match[1]):
@@ -104,8 +104,8 @@ class MarkupCall:
             self._pieces.append(self._tools.start(self._name))
             return None
         if not match and self._tags.name_part.fullmatch(self._text):
-            return Reading(0, [], "more")
-        return Reading(1, [], "failed")
+            return ReadResult(0, [], "more")
+        return ReadResult(1, [], "failed")
 
     def _step(self) -> bool:
         """Go on; False when more text is needed."""

@@ -6,7 +6,7 @@ import re
 
 from app.chat.parsers.json_scanner import JsonScanner
 from app.chat.parsers.offered_tools import OfferedTools
-from app.chat.parsers.pieces import Arguments, Piece, Reading, ReadingState
+from app.chat.parsers.pieces import Arguments, Piece, ReadResult, ReadState
 
 LONGEST_HEADER = 256
 """Characters before the arguments: more than any name with its marks."""
@@ -23,26 +23,26 @@ class NamedCall:
         self._header = header
         self._scanner: JsonScanner | None = None
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on."""
         if self._scanner:
             return self._read_arguments(self._scanner, text, 0)
         before, brace, _ = text.partition("{")
         if not brace:
             too_long = len(text) > LONGEST_HEADER
-            return Reading(len(text) if too_long else 0, [], "failed" if too_long else "more")
+            return ReadResult(len(text) if too_long else 0, [], "failed" if too_long else "more")
         match = self._header.fullmatch(before)
         if not match or not self._tools.offers(match[1]):
-            return Reading(len(before), [], "failed")
+            return ReadResult(len(before), [], "failed")
         self._scanner = JsonScanner()
         reading = self._read_arguments(self._scanner, text, len(before))
         return reading._replace(pieces=[self._tools.start(match[1]), *reading.pieces])
 
     @staticmethod
-    def _read_arguments(scanner: JsonScanner, text: str, at: int) -> Reading:
+    def _read_arguments(scanner: JsonScanner, text: str, at: int) -> ReadResult:
         at, accepted = scanner.feed(text, at)
-        state: ReadingState = "failed" if scanner.broken else "done" if scanner.done else "more"
-        return Reading(at, [Arguments(accepted)], state)
+        state: ReadState = "failed" if scanner.broken else "done" if scanner.done else "more"
+        return ReadResult(at, [Arguments(accepted)], state)
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:
         """The arguments stay as they were written."""

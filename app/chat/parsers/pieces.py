@@ -48,10 +48,10 @@ class Parser(Protocol):
         """Return the rest at the end of the answer; ``cut`` says that more should have come."""
 
 
-ReadingState = Literal["more", "done", "failed"]
+ReadState = Literal["more", "done", "failed"]
 
 
-class Reading(NamedTuple):
+class ReadResult(NamedTuple):
     """What a reader made of a text: how much of it, which pieces, and whether it goes on.
 
     ``failed`` means that the text from there on belongs to no call.
@@ -59,13 +59,13 @@ class Reading(NamedTuple):
 
     consumed: int
     pieces: Sequence[Piece]
-    state: ReadingState
+    state: ReadState
 
 
 class CallReader(Protocol):
     """Reads one call, from its first character on."""
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on in text that continues what was consumed; the rest is given again, with more."""
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:

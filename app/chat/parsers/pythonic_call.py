@@ -9,7 +9,7 @@ import warnings
 from typing import Any
 
 from app.chat.parsers.offered_tools import OfferedTools
-from app.chat.parsers.pieces import Arguments, Piece, Reading
+from app.chat.parsers.pieces import Arguments, Piece, ReadResult
 
 _NAME = re.compile(r"[\w.\-]{0,256}")
 _WORDS = {"true": True, "false": False, "null": None}
@@ -28,20 +28,20 @@ class PythonicCall:
         self._quote = ""
         self._escaped = False
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> ReadResult:
         """Read on."""
         at = 0
         if not self._name:
             name = _NAME.match(text)
             at = name.end() if name else 0
             if at == len(text) and at < 256:
-                return Reading(0, [], "more")
+                return ReadResult(0, [], "more")
             if text[at] != "(" or not self._tools.offers(text[:at]):
-                return Reading(at, [], "failed")
+                return ReadResult(at, [], "failed")
             self._name = text[:at]
         return self._read_arguments(text, at)
 
-    def _read_arguments(self, text: str, begin: int) -> Reading:
+    def _read_arguments(self, text: str, begin: int) -> ReadResult:
         for at in range(begin, len(text)):
             self._follow(text[at])
             if not self._depth:
@@ -49,7 +49,7 @@ class PythonicCall:
                 return self._whole(at + 1)
         self._call += text[begin:]
         too_long = len(self._call) > LONGEST_CALL
-        return Reading(len(text), [], "failed" if too_long else "more")
+        return ReadResult(len(text), [], "failed" if too_long else "more")
 
     def _follow(self, character: str) -> None:
         """Note where strings and brackets begin and end."""
@@ -65,12 +65,12 @@ class PythonicCall:
         elif character in ")]}":
             self._depth -= 1
 
-    def _whole(self, length: int) -> Reading:
+    def _whole(self, length: int) -> ReadResult:
         arguments = _arguments(self._call)
         if arguments is None:
-            return Reading(length, [], "failed")
+            return ReadResult(length, [], "failed")
         pieces: list[Piece] = [self._tools.start(self._name), Arguments(arguments)]
-        return Reading(length, pieces, "done")
+        return ReadResult(length, pieces, "done")
 
     def finish(self, text: str, *, cut: bool) -> list[Piece]:
         """A call begins only when it is whole."""

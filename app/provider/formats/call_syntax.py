@@ -74,3 +74,8 @@ class OutputFormat:
     def kept(self, control_texts: Collection[str]) -> frozenset[str]:
         """The markers that are control tokens: the engine must let these through as text."""
         return self.markers.intersection(control_texts)
+
+    def call_token(self, control_texts: Collection[str]) -> str:
+        """The control token that begins calls; empty where they begin with ordinary text."""
+        kept = self.kept(control_texts)
+        return next((one for one in kept if self.calls.opening.startswith(one)), "")
