@@ -207,6 +207,11 @@ PHI = [
     Answer("phi4_mini", "Python's functools has a cache.", "Python's functools has a cache."),
 ]
 
+GRANITE = [
+    Answer("granite", f"<|tool_call|>{_listed(SEOUL, NOW)}", "", (SEOUL, NOW)),
+    Answer("granite", f"Wait.<|tool_call|> {_listed(SAVE)}", "Wait.", (SAVE,)),
+]
+
 DEEPSEEK = [
     Answer(
         "deepseek_v3",
@@ -323,6 +328,7 @@ ANSWERS = [
     *PYTHONIC,
     *MISTRAL,
     *PHI,
+    *GRANITE,
     *DEEPSEEK,
     *GEMMA,
     *HARMONY,
