@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.chat.parsers.answer_events import AnswerEvents
+from app.provider.formats.output_formats import HARMONY, HYPERCLOVAX_THINK
 from app.provider.types import (
     Delta,
     End,
@@ -23,6 +24,13 @@ from app.provider.types import (
 )
 
 CALL_ID = re.compile(r"call_[0-9a-zA-Z]{24}")
+
+CHANNEL_MARKS = {
+    "harmony": sorted(HARMONY.markers),
+    "hyperclovax_think": sorted(HYPERCLOVAX_THINK.markers),
+    "gemma4": ["<|channel>", "<channel|>"],
+}
+"""What must never show in an answer of a format with channels."""
 
 
 def tool(name: str, **types: str | dict[str, object]) -> Tool:

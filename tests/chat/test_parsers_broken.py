@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.provider.formats.call_syntax import OutputFormat
-from app.provider.formats.output_formats import HARMONY as HARMONY_FORMAT
-from app.provider.formats.output_formats import HYPERCLOVAX_THINK, OUTPUT_FORMATS
+from app.provider.formats.output_formats import OUTPUT_FORMATS
 from app.provider.types import FinishReason, Prompt, ToolChoice
 from tests.chat.answers import (
     ANSWERS,
@@ -21,7 +20,7 @@ from tests.chat.answers import (
     MISTRAL,
     Answer,
 )
-from tests.chat.parsing import parse, prompt
+from tests.chat.parsing import CHANNEL_MARKS, parse, prompt
 
 
 @pytest.mark.parametrize(
@@ -143,11 +142,6 @@ def test_without_tools_channels_are_told_apart(answer: Answer) -> None:
     assert not any(mark in parsed.content for mark in CHANNEL_MARKS[answer.format])
 
 
-CHANNEL_MARKS = {
-    "harmony": sorted(HARMONY_FORMAT.markers),
-    "hyperclovax_think": sorted(HYPERCLOVAX_THINK.markers),
-    "gemma4": ["<|channel>", "<channel|>"],
-}
 MARKS = sorted({mark for one in OUTPUT_FORMATS for mark in one.markers})
 SYNTAX = [
     *MARKS, "{", "}", "[", "]", "(", ")", ",", ":", '"', "\\", "'", "=", ";", "\n", " ", "<", ">",

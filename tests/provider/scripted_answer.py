@@ -8,6 +8,8 @@ from typing import NamedTuple
 from tests.provider.scripted import _letters
 
 _LETTERS = _letters()
+LONGEST = 12
+"""Letters of a token of ordinary text."""
 
 
 class Script(NamedTuple):
@@ -20,28 +22,26 @@ class Script(NamedTuple):
 def script_of(text: str, control: Sequence[str] = ()) -> Script:
     """Cut a text into tokens, of which none comes twice: a token says which one follows.
 
-    A control token stands where the text first spells it, later ordinary text of the same letters.
+    A control token stands where the text first spells it, if that can be; everything else is
+    ordinary text.
     """
-    tokens: list[str] = []
-    normal: list[str] = []
-    while text:
-        mark = next((one for one in control if text.startswith(one) and one not in tokens), "")
-        if not mark:
-            piece = _piece(text, [one for one in control if one not in tokens], normal)
-            normal.append(_spelled(piece))
-        tokens.append(mark or normal[-1])
-        text = text[len(mark or piece) :]
-    return Script(tokens, normal)
+    tokens = _cut(text, control, ())
+    assert tokens is not None, f"{text!r} cannot be cut into tokens of their own"
+    spelled = [token if token in control else _spelled(token) for token in tokens]
+    return Script(spelled, [token for token in spelled if token not in control])
 
 
-def _piece(text: str, control: Sequence[str], used: Sequence[str]) -> str:
-    """The shortest beginning of at least two letters that is new and ends before a control token."""
-    for length in range(2, len(text) + 1):
-        ends = any(text.startswith(one, length) for one in control)
-        inside = any(text.startswith(one, at) for one in control for at in range(1, length))
-        if not inside and (ends or len(text) - length != 1) and _spelled(text[:length]) not in used:
-            return text[:length]
-    raise AssertionError(f"{text!r} cannot be cut into tokens of their own")
+def _cut(text: str, control: Sequence[str], used: tuple[str, ...]) -> tuple[str, ...] | None:
+    """``used`` with further tokens that make up the text; None where there are none."""
+    if not text:
+        return used
+    marks = [one for one in control if text.startswith(one)]
+    for token in [*marks, *(text[:length] for length in range(2, min(len(text), LONGEST) + 1))]:
+        if token in used or any(token.find(one, 1) > 0 for one in control if one not in used):
+            continue
+        if found := _cut(text[len(token) :], control, (*used, token)):
+            return found
+    return None
 
 
 def _spelled(piece: str) -> str:
