@@ -86,7 +86,7 @@ class AnswerEvents:
         self._retract(end.retracted, "")
         self._flush(cut=end.reason != "stop")
         if self._tokens:
-            self._release("")
+            self._release_tokens()
         called = self._call >= 0 and end.reason == "stop"
         reason = "tool_calls" if called else end.reason
         self._events.append(End(reason, end.usage, self._retracted))
@@ -137,6 +137,13 @@ class AnswerEvents:
         if text:
             delta = ToolCallDelta(self._call, arguments=text, tokens=self._take_tokens())
             self._events.append(delta)
+
+    def _release_tokens(self) -> None:
+        """Give the tokens of the last marks an event."""
+        if self._call < 0:
+            self._release("")
+        else:
+            self._events.append(ToolCallDelta(self._call, tokens=self._take_tokens()))
 
     def _take_tokens(self) -> tuple[Token, ...]:
         tokens, self._tokens = tuple(self._tokens), []
