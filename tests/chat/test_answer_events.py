@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -22,7 +23,7 @@ from app.provider.types import (
     ToolCallDelta,
     Usage,
 )
-from tests.chat.answers import ANSWERS, Answer
+from tests.chat.answers import ANSWERS, Answer, dumps, json_call
 from tests.chat.parsing import collected, convert, prompt
 
 USAGE = Usage(3, 4, 0)
@@ -42,6 +43,21 @@ def test_every_token_is_carried_once(answer: Answer) -> None:
     parsed = collected(convert(answer.format, [*events, End("stop", USAGE)], prompt()))
 
     assert parsed.tokens == list(range(len(answer.text)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hermes", f"<tool_call>{json_call('save', {'text': 'a' * 40})}</tool_call>"),
+        ("mistral_args", f"[TOOL_CALLS]save[ARGS]{dumps({'text': 'a' * 40})}"),
+        ("harmony", f"<|channel|>commentary to=save<|message|>{dumps({'text': 'a' * 40})}"),
+    ],
+)
+def test_arguments_come_as_they_are_written(name: str, text: str) -> None:
+    pieces = [len(convert(name, [Delta(one) for one in text[:at]], prompt()))
+              for at in range(len(text))]  # fmt: skip
+    assert pieces[-1] > 40
+    assert max(after - before for before, after in itertools.pairwise(pieces)) <= 2
 
 
 def test_tokens_of_thinking_are_dropped_with_it() -> None:

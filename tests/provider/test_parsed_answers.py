@@ -31,7 +31,7 @@ TEMPLATE = (
 """Shows tools and calls; what a format is recognised by stands in a comment beside it."""
 
 
-def _first(known: OutputFormat) -> Answer:
+def first_answer(known: OutputFormat) -> Answer:
     """An answer with text, thinking and a call, as far as the format has them."""
     answers = [answer for answer in ANSWERS if answer.format == known.name]
     return max(answers, key=lambda one: (bool(one.calls), bool(one.thinking), bool(one.content)))
@@ -41,15 +41,20 @@ def _model(folder: Path, known: OutputFormat, answer: Answer) -> Path:
     """A model of the family that writes the answer to every question."""
     control = sorted(known.markers - set(TURNS))
     script = script_of(answer.text, control)
-    recognised = " ".join(known.templates[0]) if known.templates else ""
     return make(
         folder / f"{known.name}.gguf",
-        TEMPLATE + f"{{# {recognised} #}}",
+        source_of(known),
         [*script.tokens, "<|endoftext|>"],
         control=(*TURNS, *control),
         normal=script.normal,
         eos="<|endoftext|>",
     )
+
+
+def source_of(known: OutputFormat) -> str:
+    """The template with what the format is recognised by."""
+    recognised = " ".join(known.templates[0]) if known.templates else ""
+    return TEMPLATE + f"{{# {recognised} #}}"
 
 
 async def _parsed(events: list[Event], prompt: Prompt) -> list[Event]:
@@ -60,7 +65,12 @@ async def _parsed(events: list[Event], prompt: Prompt) -> list[Event]:
     return [event async for event in parse_answer(stream(), prompt)]
 
 
-def _asked(*, tools: bool = True, thinking: bool = True) -> Prompt:
+def parsed_of(events: list[Event], prompt: Prompt) -> Parsed:
+    """What a client gets of the events of an engine."""
+    return collected(asyncio.run(_parsed(events, prompt)))
+
+
+def asked(*, tools: bool = True, thinking: bool = True) -> Prompt:
     return Prompt(
         (Message.of("user", "hi"),),
         Sampling(temperature=0, max_tokens=200),
@@ -70,16 +80,16 @@ def _asked(*, tools: bool = True, thinking: bool = True) -> Prompt:
     )
 
 
-def _ask(file: Path, asked: Prompt) -> tuple[Parsed, Reply]:
-    reply = Driver.of(file, kv_cache_bytes=2**20, context_length=2048).ask(asked)
-    return collected(asyncio.run(_parsed(reply.events, asked))), reply
+def _ask(file: Path, prompt: Prompt) -> tuple[Parsed, Reply]:
+    reply = Driver.of(file, kv_cache_bytes=2**20, context_length=2048).ask(prompt)
+    return parsed_of(reply.events, prompt), reply
 
 
 @pytest.mark.parametrize("known", OUTPUT_FORMATS, ids=lambda known: known.name)
 def test_a_call_comes_through_the_engine(tmp_path: Path, known: OutputFormat) -> None:
-    answer = _first(known)
+    answer = first_answer(known)
 
-    parsed, reply = _ask(_model(tmp_path, known, answer), _asked())
+    parsed, reply = _ask(_model(tmp_path, known, answer), asked())
 
     assert reply.started.output_format == ("hermes" if known.name == "plain" else known.name)
     assert [(name, json.loads(text)) for name, text in parsed.calls] == list(answer.calls)
@@ -96,9 +106,9 @@ def test_a_call_comes_through_the_engine(tmp_path: Path, known: OutputFormat) ->
 def test_no_channel_shows_where_no_tools_are_offered(
     tmp_path: Path, known: OutputFormat, thinking: bool
 ) -> None:
-    answer = _first(known)
+    answer = first_answer(known)
 
-    parsed, _ = _ask(_model(tmp_path, known, answer), _asked(tools=False, thinking=thinking))
+    parsed, _ = _ask(_model(tmp_path, known, answer), asked(tools=False, thinking=thinking))
 
     assert parsed.thinking == (answer.thinking if thinking else "")
     assert not parsed.calls
@@ -117,7 +127,7 @@ def test_a_call_ends_thinking_that_is_not_closed(tmp_path: Path) -> None:
         eos="<|endoftext|>",
     )
 
-    parsed, _ = _ask(file, _asked())
+    parsed, _ = _ask(file, asked())
 
     assert (parsed.thinking, parsed.calls, parsed.content) == ("Look.", [("now", "{}")], "")
 
@@ -137,8 +147,8 @@ def test_a_setting_names_the_format(tmp_path: Path) -> None:
         eos="<|endoftext|>",
     )
 
-    parsed, reply = _ask(file, structs.replace(_asked(), output_format="glm"))
-    other, _ = _ask(file, _asked())
+    parsed, reply = _ask(file, structs.replace(asked(), output_format="glm"))
+    other, _ = _ask(file, asked())
 
     assert reply.started.output_format == "glm"
     assert [(name, json.loads(text)) for name, text in parsed.calls] == list(answer.calls)
