@@ -17,11 +17,14 @@ def make_folder(
     folder: Path,
     template: str,
     script: Sequence[str],
-    control: Sequence[str],
-    normal: Sequence[str],
+    words: tuple[Sequence[str], Sequence[str]],
     eos: str,
 ) -> Path:
-    """Write the folder; the parameters are those of ``scripted.make``."""
+    """Write the folder, with the parameters of ``scripted.make``.
+
+    ``words`` are the control tokens and the normal ones.
+    """
+    control, normal = words
     folder.mkdir(parents=True)
     letters = _letters()
     tokens = [*(letters[byte] for byte in range(256)), *normal, *control]

@@ -21,7 +21,8 @@ from tests.provider.gguf_driver import Driver
 from tests.provider.scripted import make
 from tests.provider.scripted_answer import script_of
 
-TURNS = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+END = "<|endofturn|>"
+TURNS = ("<|im_start|>", "<|im_end|>", END)
 TEMPLATE = (
     "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
@@ -40,14 +41,14 @@ def first_answer(known: OutputFormat) -> Answer:
 def _model(folder: Path, known: OutputFormat, answer: Answer) -> Path:
     """A model of the family that writes the answer to every question."""
     control = sorted(known.markers - set(TURNS))
-    script = script_of(answer.text, control)
+    script = script_of(answer.text, [*control, *(known.markers & set(TURNS))])
     return make(
         folder / f"{known.name}.gguf",
         source_of(known),
-        [*script.tokens, "<|endoftext|>"],
+        [*script.tokens, END],
         control=(*TURNS, *control),
         normal=script.normal,
-        eos="<|endoftext|>",
+        eos=END,
     )
 
 
@@ -121,10 +122,10 @@ def test_a_call_ends_thinking_that_is_not_closed(tmp_path: Path) -> None:
     file = make(
         tmp_path / "thinks.gguf",
         TEMPLATE + "{# [TOOL_CALLS] [ARGS] #}",
-        [*script.tokens, "<|endoftext|>"],
+        [*script.tokens, END],
         control=(*TURNS, *THINKING_CALLS, "[/THINK]"),
         normal=script.normal,
-        eos="<|endoftext|>",
+        eos=END,
     )
 
     parsed, _ = _ask(file, asked())
@@ -141,10 +142,10 @@ def test_a_setting_names_the_format(tmp_path: Path) -> None:
     file = make(
         tmp_path / "unknown.gguf",
         TEMPLATE,
-        [*script.tokens, "<|endoftext|>"],
+        [*script.tokens, END],
         control=TURNS,
         normal=script.normal,
-        eos="<|endoftext|>",
+        eos=END,
     )
 
     parsed, reply = _ask(file, structs.replace(asked(), output_format="glm"))

@@ -15,20 +15,14 @@ from tests.chat.parsing import CHANNEL_MARKS, Parsed
 from tests.provider.pytorch_asking import engine_of, run
 from tests.provider.scripted_answer import script_of
 from tests.provider.scripted_folder import make_folder
-from tests.provider.test_parsed_answers import TURNS, asked, first_answer, parsed_of, source_of
+from tests.provider.test_parsed_answers import END, TURNS, asked, first_answer, parsed_of, source_of
 
 
 def _ask(folder: Path, known: OutputFormat, answer: Answer, prompt: Prompt) -> Parsed:
     control = sorted(known.markers - set(TURNS))
-    script = script_of(answer.text, [*control, *TURNS[:2]])
-    make_folder(
-        folder,
-        source_of(known),
-        [*script.tokens, TURNS[-1]],
-        [*TURNS, *control],
-        script.normal,
-        TURNS[-1],
-    )
+    script = script_of(answer.text, [*control, *(known.markers & set(TURNS))])
+    words = ([*TURNS, *control], script.normal)
+    make_folder(folder, source_of(known), [*script.tokens, END], words, END)
     engine = engine_of(folder)
     events: list[Event] = run(engine, prompt)[0]
     engine.close()

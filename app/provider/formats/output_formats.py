@@ -232,6 +232,8 @@ HYPERCLOVAX_THINK = OutputFormat(
     frozenset({"<|im_start|>", "<|im_end|>"}),
     (("-> tool/function_call",),),
     channels=True,
+    part_end="<|im_end|>",
+    answer_ends=("<|endofturn|>", "<|stop|>"),
 )
 """HyperCLOVA X SEED Think 14B: an answer is turns, those of thinking and of calls by their role."""
 

@@ -245,10 +245,12 @@ class ChatTemplate:
         vocabulary = self._vocabulary
         for text in set(_CALL_ENDS).intersection(vocabulary.control_texts):
             vocabulary.end_with(text)
+        found = self._format_of(self._template)
+        if set(found.answer_ends).intersection(vocabulary.control_texts):
+            vocabulary.end_with(found.part_end, ends=False)
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        found = self._format_of(self._template)
         between_parts = found.channels and spelled in found.markers
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return
