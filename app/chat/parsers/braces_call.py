@@ -144,10 +144,8 @@ class _Values:
             return text
 
     def _until_colon(self) -> str:
-        key, colon, _ = self._text[self._at :].partition(":")
-        if not colon:
-            raise ValueError("no key")
-        self._at += len(key)
+        end = self._text.index(":", self._at)
+        key, self._at = self._text[self._at : end], end
         return key.strip()
 
     def _quoted(self) -> bool:
