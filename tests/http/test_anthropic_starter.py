@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,48 @@ def chat(starter: httpx.Client, *messages: dict[str, Any]) -> int:
 def counted(starter: httpx.Client, **prompt: Any) -> int:
     tokens: int = starter.post(COUNT, json=prompt).json()["input_tokens"]
     return tokens
+
+
+WEATHER = {
+    "name": "weather",
+    "description": "Tells the weather of a city.",
+    "input_schema": {
+        "type": "object",
+        "properties": {
+            "city": {"type": "string", "maxLength": 20},
+            "days": {"enum": [1, 2, 3]},
+        },
+        "required": ["city", "days"],
+        "additionalProperties": False,
+    },
+}
+
+
+def test_a_tool_is_called_and_its_result_is_read(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "What is the weather in Seoul?"}
+    chosen: dict[str, Any] = {"tools": [WEATHER], "temperature": 0, "max_tokens": 200}
+    message = asked(starter, question, tool_choice={"type": "any"}, **chosen)
+    pieces = streamed(starter, question, tool_choice={"type": "tool", "name": "weather"}, **chosen)
+    assert (message["stop_reason"], pieces["stop_reason"]) == ("tool_use", "tool_use")
+    (call,), (again,) = message["content"], pieces["content"]
+    assert (call["name"], again["name"]) == ("weather", "weather")
+    assert call["input"].keys() == {"city", "days"}
+    assert call["input"] == again["input"]
+    assert call["id"] != again["id"]
+    result = {"type": "tool_result", "tool_use_id": call["id"], "content": "sunny, 21 degrees"}
+    turns = [question, {"role": "assistant", "content": message["content"]}]
+    turns.append({"role": "user", "content": [result]})
+    answered = asked(starter, *turns, **chosen)
+    usage = answered["usage"]
+    assert usage["cache_read_input_tokens"] > message["usage"]["input_tokens"]
+
+
+def test_an_answer_keeps_to_a_schema(starter: httpx.Client) -> None:
+    schema = {"enum": ["red", {"colour": "blue"}]}
+    form = {"format": {"type": "json_schema", "schema": schema}}
+    question = {"role": "user", "content": "A colour, please."}
+    found = asked(starter, question, output_config=form, max_tokens=50)
+    assert json.loads(text_of(found)) in schema["enum"]
 
 
 def test_every_example_in_the_docs_runs_on_it(starter: httpx.Client) -> None:

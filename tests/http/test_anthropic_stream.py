@@ -129,6 +129,7 @@ def test_thinking_is_signed_before_its_block_ends() -> None:
         (End("length", Usage(10, 5, 0)), "max_tokens", None),
         (End("length", Usage(10, 90, 0)), "model_context_window_exceeded", None),
         (End("tool_calls", Usage(10, 5, 0)), "tool_use", None),
+        (End("tool_calls", Usage(10, 5, 0), stop_string="끝"), "tool_use", None),
     ],
 )
 def test_why_it_ended(end: End, reason: str, stop: str | None) -> None:

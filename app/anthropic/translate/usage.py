@@ -25,7 +25,9 @@ def end_usage(end: End) -> dict[str, Any]:
 
 def stop_fields(end: End, started: Started | None) -> dict[str, Any]:
     """``stop_reason`` and ``stop_sequence``."""
-    return {"stop_reason": _reason(end, started), "stop_sequence": end.stop_string or None}
+    reason = _reason(end, started)
+    stop = end.stop_string if reason == "stop_sequence" else None
+    return {"stop_reason": reason, "stop_sequence": stop}
 
 
 def _reason(end: End, started: Started | None) -> str:
