@@ -41,15 +41,11 @@ def _narrowed(node: Any) -> Any:
 
 def _number_bounds(node: dict[str, Any]) -> Iterator[tuple[str, float]]:
     """Keywords that bound the digits of a number."""
-    kinds = node.get("type")
-    kinds = kinds if isinstance(kinds, list) else [kinds]
+    named = node.get("type")
+    kinds = {*map(str, named if isinstance(named, list) else [named])}
     given = [node[key] for key in _BOUNDS if key in node]
     plain = all(isinstance(one, int | float) and abs(one) < _LARGEST for one in given)
-    if (
-        not {"integer", "number"} & {*map(str, kinds)}
-        or not plain
-        or node.keys() & {"enum", "const"}
-    ):
+    if not (plain and kinds & {"integer", "number"}) or node.keys() & {"enum", "const"}:
         return
     if not node.keys() & {"minimum", "exclusiveMinimum"}:
         yield "minimum", -_LARGEST
