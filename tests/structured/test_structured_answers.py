@@ -38,4 +38,4 @@ async def test_random_schemas(host: EngineHost) -> None:
 
 
 async def test_random_tools(host: EngineHost) -> None:
-    check(await ask_tools(host, range(12)), 12)
+    check(await ask_tools(host, range(8)), 8)
