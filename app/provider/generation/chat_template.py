@@ -15,7 +15,7 @@ from itertools import chain
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.call_syntax import OutputFormat
 from app.provider.formats.chat_templates import built_in
-from app.provider.formats.output_formats import HERMES, PLAIN, choose_format
+from app.provider.formats.output_formats import HERMES, PLAIN
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm, merge_texts
@@ -143,7 +143,7 @@ class ChatTemplate:
         if prompt.constraint and prompt.constraint.kind == "json_schema":
             given = given.with_messages(with_schema(given.messages, prompt.constraint.source))
         template = self._tool_template if given.tools else self._template
-        found = self._format_of(template)
+        found = template.output_format
         if not given.tools or (template.form.tools.shows_tools and found is not PLAIN):
             shown = found if given.tools or found.channels else None
             for form in template.form.alternatives(given.messages):
@@ -159,10 +159,6 @@ class ChatTemplate:
         given = attempt.given.with_messages(arranged)
         text, header = attempt.template.render(given, attempt.form)
         return RenderedPrompt(text, header, arranged, attempt.format)
-
-    def _format_of(self, template: ModelTemplate) -> OutputFormat:
-        vocabulary = self._vocabulary
-        return choose_format(template.source, vocabulary.control_texts, vocabulary.added_texts)
 
     def _answer_form(self, rendered: RenderedPrompt) -> AnswerForm:
         thinking, found = self._thinking(rendered), rendered.format
@@ -244,7 +240,7 @@ class ChatTemplate:
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        found = self._format_of(self._template)
+        found = self._template.output_format
         between_parts = found.channels and spelled in found.markers
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return

@@ -48,11 +48,16 @@ class MessageForm:
 
         Mistral's templates drop a system text while a tool is being used.
         """
-        others = [replace(self, tools=tools) for tools in self.tools.alternatives()]
-        special = any(is_special(message) for message in messages)
-        yield from others if special else others[:1]
-        if special and messages[0].role == "system" and not self.merges_system:
-            yield from (replace(one, merges_system=True) for one in others)
+        yield self
+        if not any(map(is_special, messages)):
+            return
+        merges = messages[0].role == "system" and not self.merges_system
+        for number, tools in enumerate(self.tools.alternatives()):
+            form = replace(self, tools=tools)
+            if number > 0:
+                yield form
+            if merges:
+                yield replace(form, merges_system=True)
 
     def without_tools(self) -> MessageForm:
         """The form for a conversation whose system text describes the tools."""
