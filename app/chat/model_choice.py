@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from app.chat.completion import find_chat_model
+from app.chat.completion import find_chat_model, require_chat
 from app.conversations.errors import ModelCannotSee, NoVisionModel
 from app.provider.card import ModelCard
 from app.provider.errors import ModelNotFound
@@ -42,17 +42,23 @@ def templated_name(model: str, template: str) -> str:
 async def choose_model(
     pool: ModelPool, name: str | None, find_template: FindTemplate, *, images: bool = False
 ) -> ChosenModel:
-    """The model of that name, or the default one: of those that see, for a request with images.
+    """The chat model of that name, or the default one: one that sees, for a request with images.
 
     Raises ModelNotFound, ModelConflict, UnsupportedInput, ModelCannotSee, NoVisionModel.
     """
     if name is None:
         return ChosenModel(await _default(pool, images=images))
-    chosen = await _with_template(pool, name, find_template)
-    chosen = chosen or ChosenModel(await find_chat_model(pool, name))
+    chosen = await find_model(pool, name, find_template)
+    require_chat(chosen.card)
     if images and chosen.card.vision is None:
         raise ModelCannotSee(chosen.card.id, pool.vision_models())
     return chosen
+
+
+async def find_model(pool: ModelPool, name: str, find_template: FindTemplate) -> ChosenModel:
+    """The model of that name, whatever it does; raises ModelNotFound, ModelConflict."""
+    chosen = await _with_template(pool, name, find_template)
+    return chosen or ChosenModel(await pool.find(name))
 
 
 async def _default(pool: ModelPool, *, images: bool) -> ModelCard:

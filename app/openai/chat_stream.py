@@ -6,8 +6,9 @@ chunk, and its ``index`` in each: clients join what comes twice.
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from msgspec.json import encode
 
 from app.chat.choices import Choice
 from app.openai.errors import body_of
@@ -104,4 +105,4 @@ class ChatEncoder:
 
 
 def _json(fields: Fields) -> str:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return encode(fields).decode()

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from msgspec.json import encode
 
 from app.chat.choices import Asked, collect_choices, stream_choices
 from app.chat.images import decode_images
@@ -83,7 +83,7 @@ async def chat_completions(
         return stream
     completions = await unless_disconnected(request.receive, collect_choices(pool, chat.asked))
     answer = chat_completion(chat.head, completions, logprobs=body.logprobs)
-    return JSONResponse(answer, headers=chat.headers)
+    return Response(encode(answer), headers=chat.headers, media_type="application/json")
 
 
 async def _ask(body: ChatBody, vision: VisionServices, owner: str) -> AskedChat:
