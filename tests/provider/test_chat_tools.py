@@ -12,6 +12,7 @@ from app.provider.errors import UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.tool_form import ToolForm
 from app.provider.types import (
+    ImagePart,
     Message,
     Prompt,
     TextPart,
@@ -271,3 +272,26 @@ def test_a_system_text_that_is_dropped_while_tools_are_used_stands_in_the_questi
     text = written(chat, asked(*SPOKEN))
     assert "<|im_start|>user\nBe brief.\n\nWhat about Seoul?<|im_end|>" in text
     assert "<|im_start|>tool\n21 degrees" in text
+
+
+def test_system_texts_that_a_template_drops_are_joined(tmp_path: Path) -> None:
+    once = CHATML.replace(
+        "{{ m['content'] }}", "{{ m['content'] if m.role == 'user' or loop.first }}"
+    )
+    two = (Message.of("system", "Be brief."), Message.of("developer", "Be kind."), ASKED)
+    text = written(chat_of(tmp_path, once), asked(*two, tools=()))
+    assert text.startswith("<|im_start|>system\nBe brief.\n\nBe kind.<|im_end|>")
+
+
+def test_a_picture_in_a_result_is_shown_to_templates_that_know_no_results(tmp_path: Path) -> None:
+    source = OBJECTS.replace(
+        "{{ m.content }}",
+        "{% if m.content is string %}{{ m.content }}{% elif m.role == 'user' %}"
+        "{% for part in m.content %}{{ part.text or '<s>' }}{% endfor %}{% else %}"
+        "{{ m.content | map(attribute='text') | join }}{% endif %}",
+    )
+    chat = ChatTemplate(gguf(tmp_path, source, control=CONTROL), image_text="<s>")
+    image = ImagePart(b"", "0" * 64, 1, 1)
+    result = Message("tool", (ToolResultPart(CALL.id, (TextPart("A map: "), image)),))
+    parts = chat.prompt(asked(*CALLED[:2], result, tools=())).parts
+    assert [part for part in parts if isinstance(part, ImagePart)] == [image]

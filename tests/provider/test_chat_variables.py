@@ -11,11 +11,12 @@ from msgspec import structs
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.output_formats import format_named
 from app.provider.generation.call_spelling import spelled_calls
+from app.provider.generation.chat_template import ChatTemplate
 from app.provider.types import Constraint, Message, Prompt, Sampling, TextPart, Tool, ToolCallPart
 from tests.provider.asking import collect, host_of
 from tests.provider.chat_templates import FAMILIES
 from tests.provider.scripted import CHATML, CONTROL, make
-from tests.provider.test_chat_prompts import family_chat
+from tests.provider.test_chat_prompts import family_chat, gguf
 from tests.provider.test_chat_tools import (
     ASKED,
     ATTACK,
@@ -194,3 +195,13 @@ async def test_an_answer_shows_the_markers_of_calls_alone(tmp_path: Path) -> Non
             assert reply.end.reason == "stop"
     finally:
         await host.stop()
+
+
+def test_in_channels_the_end_of_a_part_is_no_end_of_the_answer(tmp_path: Path) -> None:
+    source = CHATML + "{# -> tool/function_call #}"
+    vocabulary = gguf(tmp_path, source, control=(*CONTROL, "<|endofturn|>"), eos="<|endofturn|>")
+    (end,) = vocabulary.tokenize("<|im_end|>")
+    assert vocabulary.piece(end) is None  # llama.cpp knows the name
+    answer = ChatTemplate(vocabulary).prompt(asked(ASKED, tools=())).answer
+    assert vocabulary.piece(end) == b""
+    assert answer.markers == {"<|im_start|>", "<|im_end|>"}

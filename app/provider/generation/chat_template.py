@@ -45,8 +45,11 @@ _CONTENTS: tuple[frozenset[Role], ...] = (
 _FOR_TOOLS = "tool_use"
 """The name of a second template that some models bring, for prompts with tools."""
 
-_CALL_ENDS = ("<|eom_id|>", "<|call|>")
+_CALL_ENDS = frozenset({"<|eom_id|>", "<|call|>"})
 """Tokens after a tool call, with which an answer ends even if the files do not say so."""
+
+_ENDS = _CALL_ENDS | {"<|return|>"}
+"""Markers of channels that end an answer; others end a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class RenderedPrompt:
     header: str
     messages: tuple[Message, ...]
     format: OutputFormat | None = None
+
+    @property
+    def images(self) -> list[ImagePart]:
+        """The images of all messages, in order."""
+        return [image for message in self.messages for image in message.images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +122,10 @@ class ChatTemplate:
     def prompt(self, prompt: Prompt) -> ChatPrompt:
         """Tokens and images of a conversation; raises UnsupportedInput."""
         rendered = self.render(prompt)
-        pictures = [picture for message in rendered.messages for picture in message.images]
         first, *runs = self._writer.split_images(rendered.text)
-        if len(runs) != len(pictures):
-            raise UnsupportedInput("The model's chat template has no place for these pictures.")
         pieces = self._writer.escaper.pieces
         parts: list[list[int] | ImagePart] = [self._tokenizer.beginning(pieces(first))]
-        for picture, run in zip(pictures, runs, strict=True):
+        for picture, run in zip(rendered.images, runs, strict=True):
             parts += [picture, self._tokenizer.tokens(pieces(run))]
         return ChatPrompt(parts, self._answer_form(rendered))
 
@@ -158,7 +163,10 @@ class ChatTemplate:
         arranged = tuple(map(merge_texts, attempt.form.tools.arrange(attempt.given.messages)))
         given = attempt.given.with_messages(arranged)
         text, header = attempt.template.render(given, attempt.form)
-        return RenderedPrompt(text, header, arranged, attempt.format)
+        rendered = RenderedPrompt(text, header, arranged, attempt.format)
+        if len(self._writer.split_images(text)) != len(rendered.images) + 1:
+            raise UnsupportedInput("The model's chat template has no place for these pictures.")
+        return rendered
 
     def _answer_form(self, rendered: RenderedPrompt) -> AnswerForm:
         thinking, found = self._thinking(rendered), rendered.format
@@ -235,12 +243,15 @@ class ChatTemplate:
         In harmony answers have several parts, each with such a token.
         """
         vocabulary = self._vocabulary
-        for text in set(_CALL_ENDS).intersection(vocabulary.control_texts):
+        found = self._template.output_format
+        if found.channels:
+            for text in found.kept(vocabulary.control_texts) - _ENDS:
+                vocabulary.go_on_after(text)
+        for text in _CALL_ENDS.intersection(vocabulary.control_texts):
             vocabulary.end_with(text)
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        found = self._template.output_format
         between_parts = found.channels and spelled in found.markers
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return

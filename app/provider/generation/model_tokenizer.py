@@ -54,5 +54,8 @@ class ModelTokenizer(Protocol):
     def end_with(self, text: str) -> None:
         """Make the token with this spelling end answers as well."""
 
+    def go_on_after(self, text: str) -> None:
+        """Make the token with this spelling end no answers, whatever the files say."""
+
     def token_table(self) -> TokenTable:
         """The bytes of all tokens. It takes a while and is not kept."""

@@ -84,6 +84,11 @@ class HubTokenizer:
             self._ends |= {token}
             self._pieces.clear()
 
+    def go_on_after(self, text: str) -> None:
+        """Make the token with this spelling end no answers, whatever the files say."""
+        self._ends -= {self._tokenizer.token_to_id(text)}
+        self._pieces.clear()
+
     def spelling(self, token: int) -> str:
         """The spelling of a token in the vocabulary; empty where there is none."""
         return self._tokenizer.id_to_token(token) or ""

@@ -38,6 +38,7 @@ class LlamaTokenizer:
         self._ids = {name: self._named(*where) for name, where in _SPECIAL.items()}
         self._unnamed_end = self._default_end()
         self._ends: frozenset[int] = frozenset()
+        self._no_ends: frozenset[int] = frozenset()
         attributes = [llama_cpp.llama_vocab_get_attr(self._vocab, n) for n in range(self.size)]
         self.control_texts = self._texts(attributes, _UNKNOWN | _CONTROL)
         self.added_texts = self._texts(attributes, _USER_DEFINED)
@@ -71,8 +72,16 @@ class LlamaTokenizer:
 
     def end_with(self, text: str) -> None:
         """Make the token with this spelling end answers as well."""
-        self._ends |= {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
+        self._ends |= self._spelled(text)
         self._pieces.clear()
+
+    def go_on_after(self, text: str) -> None:
+        """Make the token with this spelling end no answers, whatever llama.cpp says."""
+        self._no_ends |= self._spelled(text)
+        self._pieces.clear()
+
+    def _spelled(self, text: str) -> set[int]:
+        return {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
 
     def spelling(self, token: int) -> str:
         """How a token is written in a prompt."""
@@ -96,8 +105,8 @@ class LlamaTokenizer:
         return TokenTable(pieces, frozenset(special.union(ends)), ends, self.tokenize)
 
     def _is_end(self, token: int) -> bool:
-        if token in self._ends:
-            return True
+        if token in self._ends or token in self._no_ends:
+            return token in self._ends
         return token != self._unnamed_end and llama_cpp.llama_vocab_is_eog(self._vocab, token)
 
     def _shown(self, token: int, *, keep_special: bool) -> bytes:
