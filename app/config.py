@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.media.policy import MediaPolicy
 from app.provider.engine import EngineLimits
+from app.provider.formats.output_formats import OUTPUT_FORMATS, format_named
 from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
 from app.provider.pool.pool import PoolConfig
@@ -36,6 +37,15 @@ def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
         if not (alias and model):
             raise ValueError(f"{name!r} is not alias=model")
     return names
+
+
+def _tool_formats(pairs: tuple[str, ...]) -> tuple[str, ...]:
+    for pair in pairs:
+        model, _, name = pair.rpartition("=")
+        if not model or format_named(name).name != name:
+            known = ", ".join(one.name for one in OUTPUT_FORMATS)
+            raise ValueError(f"{pair!r} is not model=format; the formats are {known}")
+    return pairs
 
 
 Ports = Annotated[
@@ -86,6 +96,7 @@ class Settings(BaseSettings):
     vision_model_path: Path | None = None
     enable_echo: bool = False
     model_aliases: Annotated[Names, AfterValidator(_aliases)] = ()
+    tool_formats: Annotated[Names, AfterValidator(_tool_formats)] = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
     modelscope_endpoint: str = "https://modelscope.cn"
@@ -135,6 +146,9 @@ class Settings(BaseSettings):
             default_vision=self.vision_model_path,
             echo=self.enable_echo,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
+            tool_formats={
+                pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in self.tool_formats
+            },
             max_loaded=self.llm_model_cache_size,
             auto_unload=self.llm_auto_unload_models,
             ttl=self.model_ttl_seconds,

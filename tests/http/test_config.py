@@ -73,6 +73,15 @@ def test_aliases_name_a_model(bare: pytest.MonkeyPatch) -> None:
         Settings(_env_file=None)
 
 
+def test_formats_of_tool_calls_are_named_by_model(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("TOOL_FORMATS", "my-model=hermes, a=b=glm")
+    assert Settings(_env_file=None).pool().tool_formats == {"my-model": "hermes", "a=b": "glm"}
+    for wrong in ("hermes", "my-model=", "my-model=unheard-of"):
+        bare.setenv("TOOL_FORMATS", wrong)
+        with pytest.raises(ValidationError, match="is not model=format; the formats are harmony"):
+            Settings(_env_file=None)
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings(_env_file=None).port = 1  # type: ignore[misc]

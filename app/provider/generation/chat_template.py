@@ -15,7 +15,7 @@ from itertools import chain
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.call_syntax import OutputFormat
 from app.provider.formats.chat_templates import built_in
-from app.provider.formats.output_formats import HERMES, PLAIN
+from app.provider.formats.output_formats import HERMES, PLAIN, format_named
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm, merge_texts
@@ -47,9 +47,6 @@ _FOR_TOOLS = "tool_use"
 
 _CALL_ENDS = frozenset({"<|eom_id|>", "<|call|>"})
 """Tokens after a tool call, with which an answer ends even if the files do not say so."""
-
-_ENDS = _CALL_ENDS | {"<|return|>"}
-"""Markers of channels that end an answer; others end a part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +145,8 @@ class ChatTemplate:
         if prompt.constraint and prompt.constraint.kind == "json_schema":
             given = given.with_messages(with_schema(given.messages, prompt.constraint.source))
         template = self._tool_template if given.tools else self._template
-        found = template.output_format
+        named = prompt.output_format
+        found = format_named(named) if named else template.output_format
         if not given.tools or (template.form.tools.shows_tools and found is not PLAIN):
             shown = found if given.tools or found.channels else None
             for form in template.form.alternatives(given.messages):
@@ -179,7 +177,10 @@ class ChatTemplate:
         opened = opened_by(rendered.header)
         asked = [text for message in rendered.messages for text in _asked(message)]
         spoken = any(marker in text for marker in MARKER_TEXTS for text in asked)
-        return ThinkingStart(opened.close if opened else "", self._markers, lone=not spoken)
+        controls, found = self._vocabulary.control_texts, rendered.format
+        call = found.call_token(controls) if found else ""
+        closing = opened.close if opened else ""
+        return ThinkingStart(closing, self._markers, lone=not spoken, call=call)
 
     # ---------------------------------------------------------------- the templates
 
@@ -244,15 +245,15 @@ class ChatTemplate:
         """
         vocabulary = self._vocabulary
         found = self._template.output_format
-        if found.channels:
-            for text in found.kept(vocabulary.control_texts) - _ENDS:
-                vocabulary.go_on_after(text)
         for text in _CALL_ENDS.intersection(vocabulary.control_texts):
             vocabulary.end_with(text)
+        in_parts = set(found.answer_ends).intersection(vocabulary.control_texts)
+        if in_parts:
+            vocabulary.end_with(found.part_end, ends=False)
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        between_parts = found.channels and spelled in found.markers
+        between_parts = in_parts and spelled == found.part_end
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return
         if spelled in vocabulary.control_texts:

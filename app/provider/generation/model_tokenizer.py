@@ -51,11 +51,8 @@ class ModelTokenizer(Protocol):
         those of their spelling. It is called for every token of an answer.
         """
 
-    def end_with(self, text: str) -> None:
-        """Make the token with this spelling end answers as well."""
-
-    def go_on_after(self, text: str) -> None:
-        """Make the token with this spelling end no answers, whatever the files say."""
+    def end_with(self, text: str, *, ends: bool = True) -> None:
+        """Make the token with this spelling end answers as well, or end them no more."""
 
     def token_table(self) -> TokenTable:
         """The bytes of all tokens. It takes a while and is not kept."""

@@ -36,9 +36,8 @@ class LlamaTokenizer:
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self.size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._ids = {name: self._named(*where) for name, where in _SPECIAL.items()}
-        self._unnamed_end = self._default_end()
         self._ends: frozenset[int] = frozenset()
-        self._no_ends: frozenset[int] = frozenset()
+        self._goes_on = frozenset({self._default_end()} - {None})
         attributes = [llama_cpp.llama_vocab_get_attr(self._vocab, n) for n in range(self.size)]
         self.control_texts = self._texts(attributes, _UNKNOWN | _CONTROL)
         self.added_texts = self._texts(attributes, _USER_DEFINED)
@@ -70,18 +69,12 @@ class LlamaTokenizer:
         """Text as it is searched for special tokens: llama.cpp searches it as it is."""
         return text
 
-    def end_with(self, text: str) -> None:
-        """Make the token with this spelling end answers as well."""
-        self._ends |= self._spelled(text)
+    def end_with(self, text: str, *, ends: bool = True) -> None:
+        """Make the token with this spelling end answers as well, or end them no more."""
+        named = {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
+        self._ends = self._ends | named if ends else self._ends - named
+        self._goes_on = self._goes_on - named if ends else self._goes_on | named
         self._pieces.clear()
-
-    def go_on_after(self, text: str) -> None:
-        """Make the token with this spelling end no answers, whatever llama.cpp says."""
-        self._no_ends |= self._spelled(text)
-        self._pieces.clear()
-
-    def _spelled(self, text: str) -> set[int]:
-        return {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
 
     def spelling(self, token: int) -> str:
         """How a token is written in a prompt."""
@@ -105,9 +98,9 @@ class LlamaTokenizer:
         return TokenTable(pieces, frozenset(special.union(ends)), ends, self.tokenize)
 
     def _is_end(self, token: int) -> bool:
-        if token in self._ends or token in self._no_ends:
-            return token in self._ends
-        return token != self._unnamed_end and llama_cpp.llama_vocab_is_eog(self._vocab, token)
+        if token in self._ends:
+            return True
+        return token not in self._goes_on and llama_cpp.llama_vocab_is_eog(self._vocab, token)
 
     def _shown(self, token: int, *, keep_special: bool) -> bytes:
         shown = self._bytes(token, special=keep_special)
