@@ -53,6 +53,11 @@ def openai(pytestconfig: pytest.Config) -> BaseSchema:
     return documented("openai", pytestconfig)
 
 
+@pytest.fixture
+def anthropic(pytestconfig: pytest.Config) -> BaseSchema:
+    return documented("anthropic", pytestconfig)
+
+
 made_up = settings(deadline=None, suppress_health_check=list(HealthCheck))
 """So many requests for each operation as ``tests/selection.py`` says."""
 
@@ -74,6 +79,13 @@ def test_v1_to_v3_keep_their_word(case: Case[Any], echo: httpx.Client) -> None:
 @made_up
 def test_v4_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
     # Cursors, trees and fields that exclude each other have rules that no schema can tell: 422.
+    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
+
+
+@schemathesis.pytest.from_fixture("anthropic").parametrize()
+@made_up
+def test_the_messages_api_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
+    # Models, tools and pictures that are made up are none: 400, 404.
     case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
 
 
