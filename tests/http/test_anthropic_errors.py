@@ -98,6 +98,12 @@ def test_mistakes_are_named(client: httpx.Client, case: str) -> None:
     assert message.startswith(begin), message
 
 
+def test_pages_may_read_the_id_of_the_request(client: httpx.Client) -> None:
+    answer = client.post(MESSAGES, headers={**KEY, "origin": "https://a.example"})
+    exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"request-id", "x-should-retry", "retry-after"} <= set(exposed)
+
+
 def test_too_many_pictures(client: httpx.Client) -> None:
     image = {"type": "image", "source": {"type": "url", "url": "https://a.example/b.png"}}
     messages = [{"role": "user", "content": [image]}]
