@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[tuple[str, str, dict[str, str], bytes], tuple[int, str]
     "nothing": (("POST", MESSAGES, {**KEY, **JSON}, b""), (400, INVALID)),
     "another type": (
         ("POST", MESSAGES, {**KEY, "content-type": "text/plain"}, b"{}"),
-        (415, INVALID),
+        (400, INVALID),
     ),
     "nested": (("POST", MESSAGES, {**KEY, **JSON}, b"[" * 4000), (400, INVALID)),
 }
