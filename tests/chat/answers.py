@@ -179,7 +179,7 @@ PYTHONIC = [
     Answer("pythonic", "[weather('서울')]", "[weather('서울')]"),
     Answer("pythonic", "[weather(city=f'{1}')]", "[weather(city=f'{1}')]"),
     Answer("pythonic", "[weather(**{'city': 1})]", "[weather(**{'city': 1})]"),
-    Answer("pythonic", "[weather(days=1e999)]", "[weather(days=1e999)]"),
+    Answer("pythonic", "[weather(days=-1e999)]", "", (("weather", {"days": -1.7976931348623157e308}),)),
     Answer("pythonic", "[1, 2, 3]", "[1, 2, 3]"),
     Answer("olmo3", 'Hi.\n<function_calls>weather(city="서울", days=2)\nnow()</function_calls>',
            "Hi.", (SEOUL, NOW)),
@@ -256,6 +256,8 @@ GEMMA = [
     Answer("gemma4", "<|tool_call>:now{}<tool_call|>", "", (NOW,)),
     Answer("gemma4", "<|tool_call>call:weather{city:Seoul, days: 2 }", "",
            (("weather", {"city": "Seoul", "days": 2}),)),
+    Answer("gemma4", "<|tool_call>call:weather{days:1e999}<tool_call|>", "",
+           (("weather", {"days": 1.7976931348623157e308}),)),
     Answer("gemma4", "<|channel>thought\n<channel|>Hello", "Hello"),
 ]  # fmt: skip
 
