@@ -15,8 +15,18 @@ from tests.chat.parsing import CHANNEL_MARKS, Parsed
 from tests.provider.pytorch_asking import engine_of, run
 from tests.provider.scripted_answer import script_of
 from tests.provider.scripted_folder import make_folder
-from tests.provider.test_parsed_answers import END, TURNS, asked, first_answer, parsed_of, source_of
+from tests.provider.test_parsed_answers import (
+    END,
+    TURNS,
+    asked,
+    first_answer,
+    free,
+    parsed_of,
+    source_of,
+)
 from tests.selection import matrix
+
+__all__ = ["free"]  # a fixture
 
 
 def _name(known: OutputFormat) -> str:
