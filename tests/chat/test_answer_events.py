@@ -82,12 +82,12 @@ def test_retracted_text_is_counted_as_it_was_released() -> None:
         Delta("three", retracted=len(f"One {CALL} two ")),
         Delta(f" {CALL}", retracted=len(f"One {CALL} two ")),
     ]
-    end = End("stop", USAGE, len(f"One {CALL} two "))
+    end = End("stop", USAGE, len(f"One {CALL} two "), "x")
 
     parsed = collected(convert("hermes", [*events, end], prompt()))
 
     assert parsed.end
-    assert parsed.end.retracted == len("One two")
+    assert (parsed.end.retracted, parsed.end.stop_string) == (len("One two"), "x")
     assert parsed.content == "One twothree"
 
 

@@ -94,6 +94,7 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
     "name",
     [
         *READMES,
+        "docs/anthropic.md",
         "docs/architecture.md",
         "docs/conversations.md",
         "docs/vision.md",

@@ -89,7 +89,7 @@ class AnswerEvents:
             self._release_tokens()
         called = self._call >= 0 and end.reason == "stop"
         reason = "tool_calls" if called else end.reason
-        self._events.append(End(reason, end.usage, self._retracted))
+        self._events.append(End(reason, end.usage, self._retracted, end.stop_string))
 
     def _flush(self, *, cut: bool) -> None:
         """Release what is held. After calls, white space is no text."""
