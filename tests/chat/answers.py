@@ -71,6 +71,10 @@ HERMES = [
     Answer("hermes", '<tool_call>\n{"name": "now", "arguments": {}\n</tool_call>', "", (NOW,)),
     Answer("hermes", '<tool_call>{"name": "save", "arguments": {"text": "a\nb"}}</tool_call>', "",
            (("save", {"text": "a\nb"}),)),
+    Answer("plain", f"```json\n{json_call(*SEOUL)}\n```\nOk.", "\nOk.", (SEOUL,)),
+    Answer("plain", "```json\n[1, 2]\n```", "```json\n[1, 2]\n```"),
+    Answer("plain", "```python\nnow()\n```", "```python\nnow()\n```"),
+    Answer("plain", _tagged(NOW) + "\n```python\n1\n```", "\n```python\n1\n```", (NOW,)),
     Answer("plain", "Sure: " + _tagged(NOW), "Sure:", (NOW,)),
     Answer("exaone", '<tool_call>{"name": "now", "arguments": {}}</tool_call>', "", (NOW,)),
 ]  # fmt: skip
