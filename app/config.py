@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,18 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list."""
 
 
+def _alias_list(value: object) -> object:
+    """A JSON object of names and models, or a comma-separated list of name=model."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise ValueError("is neither a list of alias=model nor a JSON object") from error
+    if isinstance(value, dict):
+        return tuple(f"{alias}={model}" for alias, model in value.items())
+    return _split(value)
+
+
 def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         alias, _, model = name.partition("=")
@@ -47,6 +60,11 @@ def _tool_formats(pairs: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(f"{pair!r} is not model=format; the formats are {known}")
     return pairs
 
+
+Aliases = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_alias_list), AfterValidator(_aliases)
+]
+"""Further names of models: ``alias=model``."""
 
 Ports = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)
@@ -95,7 +113,7 @@ class Settings(BaseSettings):
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
     enable_echo: bool = False
-    model_aliases: Annotated[Names, AfterValidator(_aliases)] = ()
+    model_aliases: Aliases = ()
     tool_formats: Annotated[Names, AfterValidator(_tool_formats)] = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"

@@ -81,9 +81,9 @@ SCHEMA = {
 
 def test_json_matches_the_schema_and_is_shown_to_be_cut(starter: httpx.Client) -> None:
     wanted = {"type": "json_schema", "json_schema": {"name": "about", "schema": SCHEMA}}
-    (choice,) = chat(starter, **GREEDY, response_format=wanted)["choices"]
-    found = json.loads(choice["message"]["content"])
-    assert found.keys() == {"name", "tiny"}
+    for asked in (wanted, {"type": "json_object", "schema": SCHEMA}):
+        found = json.loads(text_of(chat(starter, **GREEDY, response_format=asked)))
+        assert found.keys() == {"name", "tiny"}
     (cut,) = chat(starter, **GREEDY, response_format=wanted, max_tokens=3)["choices"]
     assert cut["finish_reason"] == "length"
 
@@ -110,3 +110,37 @@ def test_a_schema_that_cannot_be_enforced_is_refused_by_its_keywords(starter: ht
         assert answer.status_code == 400
         assert "not" in answer.json()["error"]["message"]
         assert answer.json()["error"]["code"] == "unsupported_constraint"
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string", "maxLength": 8}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+TIME = {"type": "function", "function": {"name": "get_time", "strict": True}}
+
+
+@pytest.mark.parametrize(
+    "choice", ["required", {"type": "function", "function": {"name": "get_weather"}}]
+)
+def test_a_call_that_must_be_made_is_valid_and_can_be_answered(
+    starter: httpx.Client, choice: Any
+) -> None:
+    tools = {"tools": [WEATHER, TIME], "tool_choice": choice, "temperature": 1.5, "seed": 3}
+    (answer,) = chat(starter, **GREEDY | tools, parallel_tool_calls=False)["choices"]
+    assert answer["finish_reason"] == "tool_calls"
+    (call,) = answer["message"]["tool_calls"]
+    arguments = json.loads(call["function"]["arguments"])
+    assert arguments.keys() == ({"city"} if call["function"]["name"] == "get_weather" else set())
+    if choice != "required":
+        assert call["function"]["name"] == "get_weather"
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "Sunny, 21 degrees."}
+    messages = [*HELLO, answer["message"], result]
+    assert text_of(chat(starter, **GREEDY | {"messages": messages, "tools": [WEATHER, TIME]}))
