@@ -11,7 +11,17 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.anthropic import COUNT, MESSAGES, asked, assembled, parsed, streamed, text_of
+from tests.http.anthropic import (
+    COUNT,
+    MESSAGES,
+    asked,
+    assembled,
+    body,
+    parsed,
+    refused,
+    streamed,
+    text_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +33,8 @@ CLOCK = "Current date and time: Monday, March 9, 2026 at 06:00:{} PM PDT"
 
 @pytest.fixture(scope="module")
 def starter() -> Iterator[httpx.Client]:
-    with serving(models_dir=MODELS, enable_echo=False) as client:
+    aliases = ("claude-sonnet-4-5=starter",)
+    with serving(models_dir=MODELS, enable_echo=False, model_aliases=aliases) as client:
         yield client
 
 
@@ -85,8 +96,10 @@ WEATHER = {
 def test_a_tool_is_called_and_its_result_is_read(starter: httpx.Client) -> None:
     question = {"role": "user", "content": "What is the weather in Seoul?"}
     chosen: dict[str, Any] = {"tools": [WEATHER], "temperature": 0, "max_tokens": 200}
-    message = asked(starter, question, tool_choice={"type": "any"}, **chosen)
-    pieces = streamed(starter, question, tool_choice={"type": "tool", "name": "weather"}, **chosen)
+    head = system(BILLING.format("1"))
+    message = asked(starter, question, system=head, tool_choice={"type": "any"}, **chosen)
+    named = {"type": "tool", "name": "weather"}
+    pieces = streamed(starter, question, system=head, tool_choice=named, **chosen)
     assert (message["stop_reason"], pieces["stop_reason"]) == ("tool_use", "tool_use")
     (call,), (again,) = message["content"], pieces["content"]
     assert (call["name"], again["name"]) == ("weather", "weather")
@@ -96,9 +109,9 @@ def test_a_tool_is_called_and_its_result_is_read(starter: httpx.Client) -> None:
     result = {"type": "tool_result", "tool_use_id": call["id"], "content": "sunny, 21 degrees"}
     turns = [question, {"role": "assistant", "content": message["content"]}]
     turns.append({"role": "user", "content": [result]})
-    answered = asked(starter, *turns, **chosen)
-    usage = answered["usage"]
-    assert usage["cache_read_input_tokens"] > message["usage"]["input_tokens"]
+    usage = asked(starter, *turns, system=system(BILLING.format("2")), **chosen)["usage"]
+    shared = counted(starter, messages=[question], system=SYSTEM, tools=[WEATHER])
+    assert usage["cache_read_input_tokens"] >= 0.95 * shared
 
 
 def test_an_answer_keeps_to_a_schema(starter: httpx.Client) -> None:
@@ -118,6 +131,26 @@ def test_every_example_in_the_docs_runs_on_it(starter: httpx.Client) -> None:
             assert response.status_code == 200, response.text
             if example["value"].get("stream"):
                 assert assembled(parsed(response.text))["content"]
+
+
+def test_names_of_claude_are_known_by_their_aliases_alone(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "hi"}
+    assert asked(starter, question, model="claude-sonnet-4-5", max_tokens=1)["model"] == "starter"
+    unknown = starter.post(MESSAGES, json=body(question, model="claude-haiku-4-5"))
+    assert refused(unknown)[:2] == (404, "not_found_error")
+
+
+def test_a_prompt_template_may_be_named_with_the_model(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "hi"}
+    plain = asked(starter, question, max_tokens=1)
+    framed = asked(starter, question, model="starter@code_assistant", max_tokens=1)
+    assert framed["model"] == "starter@code_assistant"
+    assert total_input(framed) > total_input(plain)
+
+
+def total_input(message: dict[str, Any]) -> int:
+    tokens: int = message["usage"]["input_tokens"] + message["usage"]["cache_read_input_tokens"]
+    return tokens
 
 
 def test_a_count_is_what_the_answer_reads(starter: httpx.Client) -> None:
