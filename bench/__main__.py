@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from bench.contestants.servers import (
 )
 from bench.models import catalogue, qwen2, smollm2, vision_catalogue
 from bench.plan import FULL, QUICK, SHORT, Plan
+from bench.quiet import PAUSE_SECONDS, STRETCH_SECONDS, Quiet
 from bench.report import chart
 from bench.report.report import Report, targets
 from bench.report.samples import Sample
@@ -50,8 +50,9 @@ def main() -> None:
     plan = _plan(options)
     remarks = [*_missing(plan, options.workloads), *_conditions(options)]
     report = Report(_name(options), machine.facts(), remarks, [])
+    quiet = Quiet(options.lock, pause=options.pause, stretch=options.stretch)
     for workload in options.workloads:
-        report.remarks.append(_measure(workload, plan, report.samples))
+        report.remarks.append(_measure(workload, plan, quiet, report.samples))
         report.write(options.results)  # after each workload: a run of minutes may be broken off
     _write(report, options.results)
     print("\n".join(targets(report.samples)))
@@ -70,6 +71,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--name", help="file name of the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    _add_lock(parser)
     parser.add_argument("--again", type=Path, metavar="JSON", help="only rewrite table and chart")
     options = parser.parse_args()
     if unknown := set(options.workloads) - WORKLOADS.keys():
@@ -78,6 +80,19 @@ def _options() -> argparse.Namespace:
         parser.error(f"no checkout of this project: {options.before}")
     options.workloads = options.workloads or list(WORKLOADS)
     return options
+
+
+def _add_lock(parser: argparse.ArgumentParser) -> None:
+    lock = parser.add_argument_group("sharing the machine with other work")
+    lock.add_argument(
+        "--lock", type=Path, metavar="FILE", help="hold an exclusive flock on it while measuring"
+    )
+    lock.add_argument(
+        "--stretch", type=float, default=STRETCH_SECONDS, help="seconds held before a pause"
+    )
+    lock.add_argument(
+        "--pause", type=float, default=PAUSE_SECONDS, help="seconds released between samples"
+    )
 
 
 def _plan(options: argparse.Namespace) -> Plan:
@@ -104,14 +119,14 @@ def _name(options: argparse.Namespace) -> str:
     return str(options.name or "-".join([*parts, *kind]))
 
 
-def _measure(workload: str, plan: Plan, samples: list[Sample]) -> str:
+def _measure(workload: str, plan: Plan, quiet: Quiet, samples: list[Sample]) -> str:
     """Add the workload's samples; a remark on the conditions."""
     print(f"· {workload}", flush=True)
-    neighbours, started = machine.Neighbours(), time.monotonic()
-    for sample in WORKLOADS[workload](plan):
+    neighbours = machine.Neighbours()
+    for sample in quiet.samples(WORKLOADS[workload](plan), neighbours):
         print(f"  {sample.figure:18} {sample.contestant:18} {sample.value:10.4g}", flush=True)
         samples.append(sample)
-    percent, seconds = neighbours.percent(), time.monotonic() - started
+    seconds, percent = neighbours.seconds, neighbours.percent()
     return f"{workload}: {seconds:.0f} s, other processes took {percent:.0f} % of the processor."
 
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -29,16 +30,26 @@ def cores() -> int:
 
 
 class Neighbours:
-    """What other processes, and a hypervisor, take of the processor from now on."""
+    """What other processes, and a hypervisor, take of the processor while it counts."""
 
     def __init__(self) -> None:
-        self._begun = time.monotonic()
-        self._before = _foreign_seconds()
+        self.seconds = 0.0
+        self._foreign = 0.0
+
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count during the block. Children count as ours once they have ended."""
+        begun, before = time.monotonic(), _foreign_seconds()
+        try:
+            yield
+        finally:
+            self.seconds += time.monotonic() - begun
+            self._foreign += _foreign_seconds() - before
 
     def percent(self) -> float:
-        """Their part of all cores, 0 to 100. Children count as ours once they have ended."""
-        possible = (time.monotonic() - self._begun) * (os.cpu_count() or 1)
-        return max(0.0, 100 * (_foreign_seconds() - self._before) / possible)
+        """Their part of all cores, 0 to 100."""
+        possible = self.seconds * (os.cpu_count() or 1)
+        return max(0.0, 100 * self._foreign / possible) if possible else 0.0
 
 
 def _foreign_seconds() -> float:

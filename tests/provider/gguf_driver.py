@@ -109,8 +109,8 @@ def by_mtmd(driver: Driver, prompt: Prompt) -> str:
         data = pixels.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
         bitmaps[index] = mtmd.mtmd_bitmap_init(size.width, size.height, data)
     chat = engine._prompts.chat
-    chat._mark = mtmd.mtmd_default_marker().decode()
-    text = chat._render(prompt.messages)[0].encode()
+    chat._writer._mark = mtmd.mtmd_default_marker().decode()
+    text = chat.render(prompt).text.encode()
     chunks = mtmd.mtmd_input_chunks_init()
     input_text = mtmd.mtmd_input_text(text, len(text), True, True)
     assert not mtmd.mtmd_tokenize(

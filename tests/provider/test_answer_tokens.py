@@ -13,7 +13,7 @@ import pytest
 
 from app.provider.generation.answer_tokens import Logprobs
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prepared_prompt import PreparedPrompt, prepare_prompt
+from app.provider.generation.prepared_prompt import AnswerForm, PreparedPrompt, prepare_prompt
 from app.provider.generation.sampler import logprobs
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import Delta, End, Event, Prompt, ThinkingDelta, Token
@@ -45,7 +45,7 @@ def prepared(
     thinking: ThinkingStart = NO_THINKING, *, shown: bool = False, stop: tuple[str, ...] = ()
 ) -> PreparedPrompt:
     asked = Prompt((), prompt("", stop=stop).sampling, logprobs=0, thinking=shown)
-    return prepare_prompt([1], asked, 512, thinking=thinking)
+    return prepare_prompt([1], asked, 512, answer=AnswerForm(thinking))
 
 
 def written(asked: PreparedPrompt, pieces: list[bytes], *, limit: int = 512) -> list[Event]:

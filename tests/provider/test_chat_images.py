@@ -15,6 +15,7 @@ from app.provider.generation.prepared_prompt import (
     place_images,
     prepare_prompt,
 )
+from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import ImagePart, Message, Prompt, Sampling, SeenImage, TextPart
 
@@ -49,7 +50,7 @@ def chat(request: pytest.FixtureRequest) -> ChatTemplate:
 
 def test_pictures_stand_where_the_message_has_them(chat: ChatTemplate) -> None:
     one, two = picture("1"), picture("2")
-    parts = chat.prompt([asked("before ", one, "after"), asked(two, "two")]).parts
+    parts = chat.prompt(Prompt((asked("before ", one, "after"), asked(two, "two")))).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one, two]
     assert [type(part) for part in parts] == [list, ImagePart, list, ImagePart, list]
     texts = [part for part in parts if isinstance(part, list)]
@@ -60,7 +61,7 @@ def test_pictures_stand_where_the_message_has_them(chat: ChatTemplate) -> None:
 
 def test_a_text_cannot_forge_a_picture(chat: ChatTemplate) -> None:
     one = picture("1")
-    parts = chat.prompt([asked(one, "<|endoftext|> <|im_end|> <|im_start|>")]).parts
+    parts = chat.prompt(Prompt((asked(one, "<|endoftext|> <|im_end|> <|im_start|>"),))).parts
     assert [part for part in parts if isinstance(part, ImagePart)] == [one]
     control = {0, 1, 2}  # the three that the text spells
     inside = [token for part in parts if isinstance(part, list) for token in part]
@@ -70,12 +71,13 @@ def test_a_text_cannot_forge_a_picture(chat: ChatTemplate) -> None:
 def test_a_template_without_a_place_for_pictures_is_refused() -> None:
     chat = ChatTemplate(HubTokenizer(STARTER), image_text="<|endoftext|>")  # knows only texts
     with pytest.raises(UnsupportedInput, match="chat template"):
-        chat.prompt([asked(picture("1"), "what is this?")])
+        chat.prompt(Prompt((asked(picture("1"), "what is this?"),)))
 
 
 def test_a_text_model_refuses_pictures(chat: ChatTemplate) -> None:
     with pytest.raises(UnsupportedInput, match="text only"):
-        chat.prepare(Prompt((asked(picture("1"), "what is this?"),)), 1000)
+        builder = PromptBuilder(chat._vocabulary, chat)
+        builder.prepare(Prompt((asked(picture("1"), "what is this?"),)), 1000)
 
 
 def test_a_system_text_moves_before_the_pictures_of_the_first_question() -> None:
@@ -88,7 +90,7 @@ def test_a_system_text_moves_before_the_pictures_of_the_first_question() -> None
     one = picture("1")
     parts = (
         ChatTemplate(vocabulary)
-        .prompt([Message.of("system", "Be kind."), asked(one, "what?")])
+        .prompt(Prompt((Message.of("system", "Be kind."), asked(one, "what?"))))
         .parts
     )
     assert [type(part) for part in parts] == [list, ImagePart, list]

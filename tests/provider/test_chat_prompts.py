@@ -16,7 +16,7 @@ from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import Message, TextPart
+from app.provider.types import Message, Prompt, TextPart
 from tests.provider.chat_templates import FAMILIES, Family
 from tests.provider.scripted import CHATML, CONTROL, make
 
@@ -35,7 +35,7 @@ def gguf(tmp_path: Path, template: str | None = CHATML, **facts: Any) -> LlamaTo
 
 
 def tokens_of(chat: ChatTemplate, messages: list[Message]) -> list[int]:
-    (tokens,) = chat.prompt(messages).parts
+    (tokens,) = chat.prompt(Prompt(tuple(messages))).parts
     assert isinstance(tokens, list)
     return tokens
 
@@ -82,7 +82,10 @@ def test_in_harmony_the_end_of_a_part_does_not(tmp_path: Path) -> None:
     control = [*CONTROL, "<|end|>", "<|return|>", "<|call|>"]
     vocabulary = gguf(tmp_path, template, control=control, eos="<|return|>")
     ChatTemplate(vocabulary)
-    assert not vocabulary._ends
+    (end,) = vocabulary.tokenize("<|end|>")
+    (call,) = vocabulary.tokenize("<|call|>")
+    assert vocabulary.piece(end) is not None
+    assert vocabulary.piece(call) is None
 
 
 def hub(folder: Path, settings: Mapping[str, Any], **special: bool) -> HubTokenizer:
@@ -229,7 +232,7 @@ def test_what_cannot_be_shown_is_refused(tmp_path: Path, loss: str) -> None:
     assert note is None or note in " ".join(chat.notes)
     if note:
         with pytest.raises(UnsupportedInput, match="leaves out message"):
-            chat.prompt(TALK[1:])
+            chat.prompt(Prompt(tuple(TALK[1:])))
     else:
         tokens_of(chat, TALK)  # the system text stands before the first question
 
@@ -238,7 +241,7 @@ def test_a_text_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     chat = ChatTemplate(gguf(tmp_path, "{% for m in messages %}{{ m.content[:100] }}{% endfor %}"))
     tokens_of(chat, [Message.of("user", "x" * 100)])
     with pytest.raises(UnsupportedInput, match="leaves out 1000 characters"):
-        chat.prompt([Message.of("user", "가" * 1000)])
+        chat.prompt(Prompt((Message.of("user", "가" * 1000),)))
 
 
 def test_a_failure_for_another_reason_says_nothing_of_system_texts(tmp_path: Path) -> None:
@@ -247,7 +250,7 @@ def test_a_failure_for_another_reason_says_nothing_of_system_texts(tmp_path: Pat
     chat = ChatTemplate(gguf(tmp_path, refuses + template))
     assert not chat.notes
     with pytest.raises(UnsupportedInput, match="no boo"):
-        chat.prompt([Message.of("system", "s"), Message.of("user", "boo")])
+        chat.prompt(Prompt((Message.of("system", "s"), Message.of("user", "boo"))))
 
 
 @pytest.mark.parametrize("source", ["Hello.", "{% for m in messages %}{{ m.role }}{% endfor %}"])
@@ -344,5 +347,6 @@ def by_transformers(family: Family, messages: list[Message], form: MessageForm) 
 def test_a_prompt_is_what_transformers_writes(tmp_path: Path, family: Family) -> None:
     chat, _ = family_chat(tmp_path, family)
     for messages in (HI, TALK[1:], TALK, [*HI, *HI]):
-        ours, _ = chat._render(messages)
-        assert chat._escaper.pieces(ours) == [by_transformers(family, messages, chat._form)]
+        ours = chat.render(Prompt(tuple(messages))).text
+        expected = by_transformers(family, messages, chat._template.form)
+        assert chat._writer.escaper.pieces(ours) == [expected]

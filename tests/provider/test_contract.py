@@ -6,6 +6,7 @@ What ends processes is in ``test_engine_deaths.py``.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -17,11 +18,16 @@ import pytest_asyncio
 from msgspec import structs
 
 from app.provider.engine import missing_library
-from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
+from app.provider.errors import (
+    ContextOverflow,
+    EngineBusy,
+    UnsupportedConstraint,
+    UnsupportedInput,
+)
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Delta, End, Started, Token, TokenLogprob
-from tests.provider.asking import ask, collect, host_of, prompt, size, until_idle
+from app.provider.types import Constraint, Delta, End, Started, Token, TokenLogprob
+from tests.provider.asking import Reply, ask, collect, host_of, prompt, size, until_idle
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
 from tests.selection import matrix
 
@@ -29,6 +35,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUESTION = "How do I call API version one?"
 LONG = "one two three four five six seven eight nine ten " * 20
+PERSON = json.dumps(
+    {
+        "type": "object",
+        "properties": {
+            "a_rather_long_name_that_is_forced": {"type": "integer", "minimum": 0, "maximum": 120},
+            "text": {"type": "string", "maxLength": 9},
+        },
+        "required": ["a_rather_long_name_that_is_forced", "text"],
+        "additionalProperties": False,
+    }
+)
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
@@ -87,6 +104,27 @@ async def test_log_probabilities_are_of_every_token_or_refused(host: EngineHost)
     assert len(tokens) == reply.end.usage.completion_tokens
     assert all(token.logprob <= 0 for token in tokens)
     assert all(token.top[:1] in {(), (_likeliest(token),)} for token in tokens)
+
+
+async def test_an_answer_follows_its_schema_or_is_refused(host: EngineHost) -> None:
+    """An answer without one, which runs beside these, stays as it is."""
+    alone = await ask(host, QUESTION)
+    asked = [prompt(QUESTION, seed=5, **HOT | {"max_tokens": 24 + n}) for n in range(0, 200, 40)]
+    bound = [structs.replace(one, constraint=Constraint("json_schema", PERSON)) for one in asked]
+    replies = await asyncio.gather(
+        *(collect(host.stream(one)) for one in (*bound, prompt(QUESTION))), return_exceptions=True
+    )
+    free = replies.pop()
+    assert isinstance(free, Reply)
+    assert free.text == alone.text
+    if isinstance(replies[0], UnsupportedConstraint):
+        return
+    for reply in replies:
+        assert isinstance(reply, Reply)
+        if reply.end.reason == "stop":
+            assert 0 <= json.loads(reply.text)["a_rather_long_name_that_is_forced"] <= 120
+        assert reply.end.usage.completion_tokens <= 184
+    assert any(isinstance(one, Reply) and one.end.reason == "stop" for one in replies)
 
 
 def _likeliest(token: Token) -> TokenLogprob:

@@ -12,7 +12,7 @@ from app.provider.architectures.hyperclovax.conversation import (
     Conversation,
     file_name,
 )
-from app.provider.types import ImageNotes, ImagePart, Message, TextPart
+from app.provider.types import ImageNotes, ImagePart, Message, Prompt, TextPart
 
 pytest.importorskip("safetensors", reason="pytorch: safetensors is not installed")
 
@@ -43,7 +43,7 @@ def conversation(
 def text_of(chat: Conversation, vocabulary: HubTokenizer, *messages: Message) -> str:
     """The prompt as text, pictures as their names."""
     pieces = []
-    for part in chat.prompt(messages).parts:
+    for part in chat.prompt(Prompt(messages)).parts:
         if isinstance(part, ImagePart):
             pieces.append(f"[{part.sha256[:4]}]")
         else:
@@ -106,7 +106,7 @@ def test_notes_and_texts_cannot_forge_a_turn_or_a_picture(tmp_path: Path) -> Non
     control = {"<|im_start|>", "<|im_end|>", PLACEHOLDER}
     counts = []
     for picture, text in ((notes, forged), (honest, "x")):
-        parts = chat.prompt([Message("user", (picture, TextPart(text)))]).parts
+        parts = chat.prompt(Prompt((Message("user", (picture, TextPart(text))),))).parts
         tokens = [token for part in parts if isinstance(part, list) for token in part]
         assert len(parts) == 3
         counts.append(sum(vocabulary.spelling(token) in control for token in tokens))

@@ -15,7 +15,7 @@ from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt, place_images
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import Drawn, SequenceState, draw_guided
 from app.provider.generation.scheduler import Scheduler
 from app.provider.types import Delta, End, Event, ImagePart, Progress, Sampling, Started
 
@@ -49,12 +49,13 @@ class MemoryRunner:
             assert sequence.images is not None
             sequence.tokens.extend(sequence.prompt.tokens[done : done + size])
 
-    def decode(self, running: Sequence[SequenceState]) -> list[tuple[SequenceState, int]]:
+    def decode(self, running: Sequence[SequenceState]) -> list[Drawn[SequenceState]]:
         for sequence in running:
             assert sequence in self.held
-            sequence.tokens.append(sequence.pending)
+            sequence.tokens.extend(sequence.pending)
             assert len(sequence.tokens) <= sequence.room
-        return [(one, NO_TOKEN if one.prompt.tokens[0] == BROKEN else 7) for one in running]
+        drawn = [NO_TOKEN if one.prompt.tokens[0] == BROKEN else 7 for one in running]
+        return draw_guided(running, lambda _: np.zeros(9), lambda: drawn)
 
     def release(self, sequences: Sequence[SequenceState]) -> None:
         for sequence in sequences:

@@ -51,6 +51,7 @@ LATER = {
     "jinja2",
     "mako",
     "numpy",
+    "llguidance",
     "onnxruntime",
     "prometheus_client",
     "psutil",

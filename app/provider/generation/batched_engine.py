@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic
 
 from app.provider.engine import EngineInfo, Events
+from app.provider.generation.constraints.planner import GuidePlanner
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.prompt_builder import PromptBuilder
@@ -26,6 +27,7 @@ class BatchedEngine(Generic[S]):
     ) -> None:
         self.info = info
         self._prompts = prompts
+        self._guides = GuidePlanner(prompts.vocabulary)
         self._runner = runner
         self._image_encoder = image_encoder
         self._scheduler = Scheduler(
@@ -34,7 +36,8 @@ class BatchedEngine(Generic[S]):
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        return self._prompts.prepare(prompt, self.info.context_length)
+        prepared = self._prompts.prepare(prompt, self.info.context_length)
+        return self._guides.guided(prompt, prepared)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

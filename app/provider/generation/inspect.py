@@ -23,10 +23,11 @@ def main(package: str, path: Path) -> None:
     logging.disable(logging.CRITICAL)
     open_vocabulary = importlib.import_module(f"{package}.inspection").open_vocabulary
     try:
-        notes = ChatTemplate(cast("Callable[[Path], ModelTokenizer]", open_vocabulary)(path)).notes
+        chat = ChatTemplate(cast("Callable[[Path], ModelTokenizer]", open_vocabulary)(path))
+        notes = [*(chat.notes or ["It takes messages as they are."]), *chat.tool_notes]
     except ProviderError as error:
         notes = [str(error)]
-    print(*notes or ["It takes messages as they are."])  # noqa: T201
+    print(*notes)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from app.provider.types import Message, Part, Role, TextPart
+from app.provider.errors import UnsupportedInput
+from app.provider.generation.json_values import json_object, map_strings
+from app.provider.generation.tool_form import NO_TOOLS, ToolForm, is_special
+from app.provider.types import (
+    ImagePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 _BETWEEN = TextPart("\n\n")
 
@@ -17,17 +30,33 @@ class MessageForm:
 
     ``listed`` are the roles whose content is a list of parts instead of a text;
     ``merges_system``: the system text stands before the first question, in one message with it;
-    ``joins``: neighbours of one role are one message.
+    ``joins``: neighbours of one role are one message; ``tools`` is the form of tool calls.
     """
 
     listed: frozenset[Role] = frozenset()
     merges_system: bool = False
     joins: bool = False
+    tools: ToolForm = NO_TOOLS
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
-        """The conversation in this form."""
+        """The conversation in this form, from what ``tools`` has arranged."""
         arranged = _merged(messages) if self.merges_system else list(messages)
         return _joined(arranged) if self.joins else arranged
+
+    def alternatives(self, messages: Sequence[Message]) -> Iterator[MessageForm]:
+        """The form itself, then others for a conversation with tool calls that it drops a part of.
+
+        Mistral's templates drop a system text while a tool is being used.
+        """
+        others = [replace(self, tools=tools) for tools in self.tools.alternatives()]
+        special = any(is_special(message) for message in messages)
+        yield from others if special else others[:1]
+        if special and messages[0].role == "system" and not self.merges_system:
+            yield from (replace(one, merges_system=True) for one in others)
+
+    def without_tools(self) -> MessageForm:
+        """The form for a conversation whose system text describes the tools."""
+        return replace(self, tools=ToolForm(thinking_key=self.tools.thinking_key))
 
     def adaptations(self) -> list[str]:
         """Sentences on what is done for this template; none where it takes messages as they are."""
@@ -51,8 +80,14 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
 
 
 def _joined(messages: Iterable[Message]) -> list[Message]:
-    runs = groupby(messages, key=lambda message: message.role)
-    return [_one(role, tuple(run)) for role, run in runs]
+    runs = groupby(messages, key=_run)
+    return [_one(role, tuple(run)) for (role, _), run in runs]
+
+
+def _run(message: Message) -> tuple[Role, int | None]:
+    """Equal for messages that can be one: those with calls or results stay as they are."""
+    apart = any(isinstance(one, ToolCallPart | ToolResultPart) for one in message.parts)
+    return message.role, id(message) if apart else None
 
 
 def _one(role: Role, messages: Sequence[Message]) -> Message:
@@ -73,9 +108,31 @@ def merge_texts(message: Message) -> Message:
 
 
 def map_texts(message: Message, change: Callable[[str], str]) -> Message:
-    """Apply ``change`` to every text of a message."""
-    parts = (
-        TextPart(change(part.text)) if isinstance(part, TextPart) else part
-        for part in message.parts
-    )
-    return Message(message.role, tuple(parts))
+    """Apply ``change`` to every text of a message, also those of tool calls and results."""
+    return Message(message.role, tuple(_mapped(part, change) for part in message.parts))
+
+
+def _mapped(part: Part, change: Callable[[str], str]) -> Part:
+    match part:
+        case TextPart(text):
+            return TextPart(change(text))
+        case ThinkingPart(text):
+            return ThinkingPart(change(text))
+        case ToolCallPart(id=call_id, name=name, arguments=arguments):
+            return ToolCallPart(call_id, change(name), _mapped_json(arguments, change))
+        case ToolResultPart(call_id=call_id, content=content, is_error=is_error):
+            texts = (
+                one if isinstance(one, ImagePart) else TextPart(change(one.text)) for one in content
+            )
+            return ToolResultPart(call_id, tuple(texts), is_error)
+        case _:
+            return part
+
+
+def _mapped_json(text: str, change: Callable[[str], str]) -> str:
+    """Change the strings of a JSON object; of what is none, the text."""
+    try:
+        value = json_object(text, "")
+    except UnsupportedInput:
+        return change(text)
+    return json.dumps(map_strings(value, change), ensure_ascii=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from app.provider.generation.constraints.token_table import TokenTable
+
 
 class ModelTokenizer(Protocol):
     """A model's tokenizer, with its special tokens and chat templates."""
@@ -47,3 +49,6 @@ class ModelTokenizer(Protocol):
 
     def end_with(self, text: str) -> None:
         """Make the token with this spelling end answers as well."""
+
+    def token_table(self) -> TokenTable:
+        """The bytes of all tokens. It takes a while and is not kept."""

@@ -31,6 +31,7 @@ class OutputStream:
     def __init__(self, prompt: PreparedPrompt, limit: int, cached: int) -> None:
         shown, start = prompt.shows_thinking, prompt.thinking
         self._keep_special = prompt.keep_special
+        self._markers = prompt.markers
         self._text = Detokenizer(
             prompt.sampling.stop, ThinkingFilter(start, shown=shown) if start else None
         )
@@ -50,6 +51,8 @@ class OutputStream:
         if token == NO_TOKEN:
             return [ProviderError(NO_NUMBERS)]
         piece = vocabulary.piece(token, keep_special=self._keep_special)
+        if piece == b"" and self._markers and vocabulary.spelling(token) in self._markers:
+            piece = vocabulary.spelling(token).encode()
         if logprobs is None or piece is None:
             return [*self.push(piece)]
         return [*self.push(piece, describe(token, piece, logprobs, vocabulary))]

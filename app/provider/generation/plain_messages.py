@@ -7,8 +7,7 @@ without one of their own were trained on.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Literal, cast
+from typing import cast
 
 from app.provider.types import (
     ImagePart,
@@ -24,18 +23,12 @@ from app.provider.types import (
 Content = TextPart | ImagePart
 """What a template can be given of a message."""
 
-PLAIN_ROLES: dict[Role, Literal["system", "user", "assistant"]] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "user",
-}
+_PLAIN_ROLES: dict[Role, Role] = {"developer": "system", "tool": "user"}
 
 
-def plain_messages(messages: Sequence[Message]) -> list[Message]:
-    """The conversation in plain roles and parts; thinking of earlier turns is left out."""
-    return [_plain(message) for message in messages]
+def plain_role(role: Role) -> Role:
+    """The role for a template that knows system, user and assistant."""
+    return _PLAIN_ROLES.get(role, role)
 
 
 def content(message: Message) -> tuple[Content, ...]:
@@ -43,17 +36,8 @@ def content(message: Message) -> tuple[Content, ...]:
     return cast("tuple[Content, ...]", message.parts)
 
 
-def _plain(message: Message) -> Message:
-    if all(isinstance(part, Content) for part in message.parts) and message.role in _UNCHANGED:
-        return message
-    parts = tuple(made for part in message.parts for made in _content(part))
-    return Message(PLAIN_ROLES[message.role], parts)
-
-
-_UNCHANGED = frozenset(role for role, plain in PLAIN_ROLES.items() if role == plain)
-
-
-def _content(part: Part) -> tuple[Content, ...]:
+def plain_parts(part: Part) -> tuple[Content, ...]:
+    """A part of a message as texts and images; thinking is left out."""
     match part:
         case ThinkingPart():
             return ()

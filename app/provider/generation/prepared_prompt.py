@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.generation.thinking import NO_THINKING, ThinkingStart
 from app.provider.types import (
     ImagePart,
@@ -54,11 +55,26 @@ class PlacedImage:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerForm:
+    """How an answer is to be read: the fields of ``PreparedPrompt``."""
+
+    thinking: ThinkingStart | None = NO_THINKING
+    output_format: str = ""
+    markers: frozenset[str] = frozenset()
+
+
+NO_FORM = AnswerForm()
+"""The prompt opens no thinking and offers no tools."""
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedPrompt:
     """A tokenised prompt. ``tokens`` are 32-bit integers, those of images negative.
 
     Image tokens are made of the image's digest and size: equal tokens mean equal images.
-    ``thinking`` is None where thinking and answer are one text. The other fields are those of
+    ``thinking`` is None where thinking and answer are one text. ``output_format`` is that of
+    ``Started``; ``markers`` are control tokens that the answer shows for it. ``guide`` makes the
+    guide of an answer of so many tokens, where the answer has one. The other fields are those of
     ``Prompt``.
     """
 
@@ -70,6 +86,9 @@ class PreparedPrompt:
     shows_thinking: bool = False
     keep_special: bool = False
     logprobs: int | None = None
+    output_format: str = ""
+    markers: frozenset[str] = frozenset()
+    guide: Callable[[int], AnswerGuide] | None = None
 
     @property
     def prompt_tokens(self) -> int:
@@ -83,7 +102,7 @@ class PreparedPrompt:
     def started(self, cached: int, context_length: int) -> Started:
         """The event of an answer that begins, with ``cached`` tokens from the cache."""
         images = tuple(image.reported for image in self.images)
-        return Started(len(self.tokens), cached, images, context_length)
+        return Started(len(self.tokens), cached, images, context_length, self.output_format)
 
     def position(self, token: int) -> int:
         """The position of a token, after images that take fewer positions than tokens."""
@@ -101,7 +120,7 @@ def prepare_prompt(
     prompt: Prompt,
     context_length: int,
     images: tuple[PlacedImage, ...] = (),
-    thinking: ThinkingStart = NO_THINKING,
+    answer: AnswerForm = NO_FORM,
 ) -> PreparedPrompt:
     """Check that the prompt leaves room for an answer; raises ContextOverflow."""
     require_room(len(tokens), max(1, prompt.answer_room), context_length)
@@ -112,10 +131,12 @@ def prepare_prompt(
         prompt.owner,
         prompt.sampling,
         images,
-        None if prompt.keep_special else thinking,
+        None if prompt.keep_special else answer.thinking,
         prompt.thinking,
         prompt.keep_special,
         prompt.logprobs,
+        answer.output_format,
+        answer.markers,
     )
 
 

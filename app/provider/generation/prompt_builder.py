@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.provider.errors import UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.generation.prepared_prompt import (
     ImageSize,
+    PlacedImage,
     PreparedPrompt,
     place_images,
     prepare_prompt,
@@ -37,8 +39,16 @@ class PromptBuilder:
 
     def prepare(self, prompt: Prompt, context_length: int) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+        if self.images is None and any(message.images for message in prompt.messages):
+            raise UnsupportedInput("This model reads text only: it cannot be shown pictures.")
+        chat = self.chat.prompt(prompt)
+        tokens, images = self._placed(chat.parts)
+        return prepare_prompt(tokens, prompt, context_length, images, chat.answer)
+
+    def _placed(
+        self, parts: list[list[int] | ImagePart]
+    ) -> tuple[list[int], tuple[PlacedImage, ...]]:
+        """The tokens, with those of images, and the images."""
         if self.images is None:
-            return self.chat.prepare(prompt, context_length)
-        chat_prompt = self.chat.prompt(prompt.messages)
-        tokens, images = place_images(self.images.framed(chat_prompt.parts), self.images.measure)
-        return prepare_prompt(tokens, prompt, context_length, images, chat_prompt.thinking)
+            return [token for part in parts if isinstance(part, list) for token in part], ()
+        return place_images(self.images.framed(parts), self.images.measure)

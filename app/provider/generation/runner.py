@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from app.provider.generation.answer_tokens import Logprobs
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.generation.image_encoder import ImageFeatures
 from app.provider.generation.output_stream import NO_TOKEN, OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
@@ -19,10 +22,11 @@ class SequenceState:
     """A request in a runner: prefill of its prompt up to the last token, then its answer.
 
     ``tokens`` are computed, those of a cached prefix included; a sequence grows to ``room`` tokens
-    at most. ``pending`` is the token that is computed next, once the prefill is done: the last of
-    the prompt, then the one drawn last. ``images`` are the features of the images that were not
-    cached; None until they are encoded. ``logprobs`` are those of the token drawn last, if the
-    prompt asks for them. ``job`` and ``output`` belong to the scheduler.
+    at most. ``pending`` are the tokens that are computed next, once the prefill is done: the last
+    of the prompt, then the one drawn last, each with the tokens that are forced after it.
+    ``images`` are the features of the images that were not cached; None until they are encoded.
+    ``logprobs`` are those of the token drawn last, if the prompt asks for them. ``guide`` is that
+    of an answer with a constraint. ``job`` and ``output`` belong to the scheduler.
     """
 
     prompt: PreparedPrompt
@@ -30,14 +34,15 @@ class SequenceState:
     tokens: array[int] = field(default_factory=lambda: array("i"))
     images: Sequence[ImageFeatures[Any]] | None = None
     logprobs: Logprobs | None = None
+    guide: AnswerGuide | None = None
     cached: int = field(init=False)
-    pending: int = field(init=False)
+    pending: list[int] = field(init=False)
     job: int = field(init=False)
     output: OutputStream = field(init=False)
 
     def __post_init__(self) -> None:
         self.cached = len(self.tokens)
-        self.pending = self.prompt.tokens[-1]
+        self.pending = [self.prompt.tokens[-1]]
 
     @property
     def owner(self) -> str:
@@ -62,18 +67,38 @@ class SequenceState:
 
 S = TypeVar("S", bound=SequenceState)
 
+Drawn = tuple[S, Sequence[int]]
+"""A sequence, the token drawn for it, and the tokens that its guide forces after that."""
 
-def note_logprobs(
-    sequences: Sequence[S], drawn: Sequence[int], logits: Callable[[int], Logits]
-) -> None:
-    """Note the log-probabilities of the tokens drawn, for the prompts that ask for them.
 
-    ``logits`` gives the row from which the token at an index was drawn.
+def draw_guided(
+    sequences: Sequence[S],
+    logits: Callable[[int], Logits],
+    draw: Callable[[], Sequence[int]],
+) -> list[Drawn[S]]:
+    """Draw a token for each sequence, as its guide allows, and note log-probabilities.
+
+    ``logits`` gives the row of each sequence, which guides change in place; ``draw`` draws from all
+    rows. Log-probabilities are those of the model, before that.
     """
+    raw = {}
     for index, sequence in enumerate(sequences):
-        count = sequence.prompt.logprobs
-        if count is not None and drawn[index] != NO_TOKEN:
-            sequence.logprobs = logprobs(logits(index), drawn[index], count)
+        if sequence.prompt.logprobs is not None:
+            raw[index] = logits(index).copy() if sequence.guide else logits(index)
+        if sequence.guide and not np.isnan(logits(index)[0]):
+            sequence.guide.restrict(logits(index))
+    drawn = draw()
+    for index, row in raw.items():
+        if drawn[index] != NO_TOKEN:
+            count = sequences[index].prompt.logprobs or 0
+            sequences[index].logprobs = logprobs(row, drawn[index], count)
+    return [(one, _followed(one, token)) for one, token in zip(sequences, drawn, strict=True)]
+
+
+def _followed(sequence: SequenceState, token: int) -> list[int]:
+    if sequence.guide is None or token == NO_TOKEN:
+        return [token]
+    return [token, *sequence.guide.accept(token)]
 
 
 class Runner(Protocol[S]):
@@ -93,11 +118,11 @@ class Runner(Protocol[S]):
     def prefill(self, pieces: Sequence[tuple[S, int]]) -> None:
         """Compute the next tokens of prompts, about as many as named, or prepare that."""
 
-    def decode(self, running: Sequence[S]) -> Sequence[tuple[S, int]]:
-        """Compute the pending tokens; return sequences with the tokens drawn after those.
+    def decode(self, running: Sequence[S]) -> Sequence[Drawn[S]]:
+        """Compute the pending tokens; return sequences with the tokens that come after those.
 
-        Also computes what ``prefill`` has prepared. NO_TOKEN stands for NaN. Notes ``logprobs`` of
-        the tokens where a prompt asks for them.
+        Also computes what ``prefill`` has prepared. Tokens are drawn as ``draw_guided`` does it;
+        NO_TOKEN stands for NaN. Notes ``logprobs`` of the tokens where a prompt asks for them.
         """
 
     def release(self, sequences: Sequence[S]) -> None:

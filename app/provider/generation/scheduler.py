@@ -20,8 +20,8 @@ from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
 from app.provider.generation.prefix_cache import shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import Runner, S
-from app.provider.types import End, Progress
+from app.provider.generation.runner import Drawn, Runner, S
+from app.provider.types import End, Event, Progress
 
 
 class Scheduler(Generic[S]):
@@ -92,6 +92,7 @@ class Scheduler(Generic[S]):
             del self._admitted[job]
             sequence.job = job
             sequence.output = OutputStream(prompt, answer_tokens, sequence.cached)
+            sequence.guide = prompt.guide(answer_tokens) if prompt.guide else None
             events += self._start_or_wait(sequence)
         return events
 
@@ -128,7 +129,9 @@ class Scheduler(Generic[S]):
     def _start(self, sequence: S) -> Events:
         self._sequences[sequence.job] = sequence
         started = sequence.prompt.started(sequence.cached, self._info.context_length)
-        return [(sequence.job, started)]
+        forced = sequence.guide.start() if sequence.guide else []
+        sequence.pending += forced
+        return [(sequence.job, started), *self._emit([(sequence, forced)])]
 
     # ---------------------------------------------------------------- images
 
@@ -170,6 +173,8 @@ class Scheduler(Generic[S]):
             self._runner.prefill(split_prefill(prompts, self._budget, answers))
         running = [one for one in self._sequences.values() if not one.prefill_left]
         drawn = self._runner.decode(running)
+        for sequence, tokens in drawn:
+            sequence.pending = list(tokens)
         events, computed = self._progress(prompts, before)
         if not concurrent:  # while an image is encoded a step takes several times as long
             self._budget.record(time.perf_counter() - begun, answers, computed)
@@ -191,13 +196,12 @@ class Scheduler(Generic[S]):
                 events.append((sequence.job, Progress("prefill", len(sequence.tokens), total)))
         return events, computed
 
-    def _emit(self, drawn: Sequence[tuple[S, int]]) -> Events:
+    def _emit(self, drawn: Sequence[Drawn[S]]) -> Events:
         """Turn tokens into events, and end the answers that are done."""
         events: Events = []
         ended: list[S] = []
-        for sequence, token in drawn:
-            sequence.pending = token
-            output = sequence.output.push_token(token, self._vocabulary, sequence.logprobs)
+        for sequence, tokens in drawn:
+            output = self._output(sequence, tokens)
             events += [(sequence.job, event) for event in output]
             if output and isinstance(output[-1], End | ProviderError):
                 del self._sequences[sequence.job]
@@ -205,3 +209,14 @@ class Scheduler(Generic[S]):
         if ended:
             self._runner.release(ended)
         return events
+
+    def _output(self, sequence: S, tokens: Sequence[int]) -> list[Event | ProviderError]:
+        """What a client gets to see of tokens, up to the end of the answer."""
+        output: list[Event | ProviderError] = []
+        for token in tokens:
+            output += sequence.output.push_token(token, self._vocabulary, sequence.logprobs)
+            if output and isinstance(output[-1], End | ProviderError):
+                return output
+        if sequence.guide and sequence.guide.error:
+            output.append(ProviderError(sequence.guide.error))
+        return output

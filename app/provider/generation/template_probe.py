@@ -14,7 +14,16 @@ from dataclasses import dataclass, replace
 
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm
-from app.provider.types import ImagePart, Message, Role, TextPart
+from app.provider.types import (
+    ImagePart,
+    Message,
+    Part,
+    Role,
+    TextPart,
+    ThinkingPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 Fill = Callable[[Sequence[Message], MessageForm], str]
 """Renders messages in a form; raises TemplateFailed."""
@@ -29,10 +38,13 @@ _NEIGHBOURS: tuple[Role, ...] = ("user", "assistant", "assistant", "user")
 
 @dataclass(frozen=True, slots=True)
 class MarkedConversation:
-    """A conversation whose texts can be found again in a rendering."""
+    """A conversation whose texts can be found again in a rendering.
+
+    ``marks`` are those of each message.
+    """
 
     messages: tuple[Message, ...]
-    marks: tuple[str, ...]
+    marks: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, roles: Iterable[Role], pictured: Iterable[int] = ()) -> MarkedConversation:
@@ -40,27 +52,85 @@ class MarkedConversation:
 
         Messages at the indices ``pictured`` begin with an image.
         """
-        roles, shown = tuple(roles), set(pictured)
-        marks = tuple(f"mark{secrets.token_hex(6)}" for _ in roles)
-        messages = (
-            Message(role, (*((_PICTURE,) if index in shown else ()), TextPart(mark)))
-            for index, (role, mark) in enumerate(zip(roles, marks, strict=True))
+        shown = set(pictured)
+        return cls.like(
+            Message(role, (*((_PICTURE,) if index in shown else ()), TextPart("")))
+            for index, role in enumerate(roles)
         )
-        return cls(tuple(messages), marks)
+
+    @classmethod
+    def like(cls, messages: Iterable[Message]) -> MarkedConversation:
+        """Make messages of the same shapes; thinking gets no marks, as it may be left out."""
+        made = [_marked(message) for message in messages]
+        return cls(tuple(one for one, _ in made), tuple(marks for _, marks in made))
 
     def first_missing(self, text: str) -> int | None:
         """Index of the first message that the text does not show, as plain text and in order.
 
-        A system text may stand anywhere: Mistral's templates put it before the last question.
+        A system text may stand anywhere: Mistral's templates put it before the last question. So
+        may the marks within a message.
         """
         position = 0
-        for index, (message, mark) in enumerate(zip(self.messages, self.marks, strict=True)):
-            found = text.find(mark, 0 if message.role == "system" else position)
-            if found < 0 or re.search(rf"""text['"]: ?['"]{mark}""", text):
+        for index, (message, marks) in enumerate(zip(self.messages, self.marks, strict=True)):
+            begin = 0 if message.role in ANYWHERE else position
+            places = [_place(mark, text, begin) for mark in marks]
+            if any(place < 0 for place in places):
                 return index
-            if message.role != "system":
-                position = found + len(mark)
+            if message.role not in ANYWHERE:
+                position = max(places, default=position)
         return None
+
+
+ANYWHERE = frozenset({"system", "developer"})
+"""Roles whose texts may stand anywhere in a prompt."""
+
+
+def shape(message: Message) -> tuple[object, ...]:
+    """Equal for messages that a template treats alike whatever their texts are."""
+    if not any(map(_is_special, message.parts)):
+        return (message.role, bool(message.images))
+    kinds = (type(part).__name__ for part in message.parts)
+    return (message.role, bool(message.images), *kinds)
+
+
+def _is_special(part: Part) -> bool:
+    return isinstance(part, ThinkingPart | ToolCallPart | ToolResultPart)
+
+
+def _mark() -> str:
+    return f"mark{secrets.token_hex(6)}"
+
+
+def _place(mark: str, text: str, begin: int) -> int:
+    """Where a mark ends in the text; -1 where it is missing, or stands in a list of parts."""
+    found = text.find(mark, begin)
+    listed = found >= 0 and re.search(rf"""text['"]: ?['"]{mark}""", text)
+    return -1 if found < 0 or listed else found + len(mark)
+
+
+def _marked(message: Message) -> tuple[Message, tuple[str, ...]]:
+    if not any(map(_is_special, message.parts)):
+        mark, pictures = _mark(), (_PICTURE,) if message.images else ()
+        return Message(message.role, (*pictures, TextPart(mark))), (mark,)
+    made = [_marked_part(part) for part in message.parts]
+    marks = tuple(mark for _, each in made for mark in each)
+    return Message(message.role, tuple(part for part, _ in made)), marks
+
+
+def _marked_part(part: Part) -> tuple[Part, tuple[str, ...]]:
+    mark, other = _mark(), _mark()
+    match part:
+        case TextPart():
+            return TextPart(mark), (mark,)
+        case ThinkingPart():
+            return ThinkingPart(mark), ()
+        case ToolCallPart(id=call_id):
+            return ToolCallPart(call_id, mark, f'{{"key": "{other}"}}'), (mark, other)
+        case ToolResultPart(call_id=call_id, content=content):
+            pictures = (_PICTURE,) if any(isinstance(one, ImagePart) for one in content) else ()
+            return ToolResultPart(call_id, (*pictures, TextPart(mark))), (mark,)
+        case _:
+            return _PICTURE, ()
 
 
 class TemplateUnusable(Exception):

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from app.provider.errors import ModelNotLoadable
 from app.provider.formats.thinking import MARKER_TEXTS
+from app.provider.generation.constraints.token_table import TokenTable
 from app.provider.generation.folder_templates import chat_templates
 from app.provider.headers.files import optional_json
 
@@ -90,6 +91,19 @@ class HubTokenizer:
         if known not in self._pieces:
             self._pieces[known] = self._bytes(token, keep_special=keep_special)
         return self._pieces[known]
+
+    def token_table(self) -> TokenTable:
+        """The bytes of all tokens; ids that no token has are among the special ones."""
+        ids = self._tokenizer.get_vocab(with_added_tokens=True).values()
+        size = max(ids) + 1
+        special = self._control | self._ends | (set(range(size)) - set(ids))
+        pieces = [self._bytes(token, keep_special=True) for token in range(size)]
+        return TokenTable(
+            [piece or self.spelling(token).encode() for token, piece in enumerate(pieces)],
+            frozenset(special),
+            sorted(self._ends),
+            self.tokenize,
+        )
 
     def _bytes(self, token: int, *, keep_special: bool) -> bytes | None:
         if token in self._ends:

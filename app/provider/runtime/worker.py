@@ -124,8 +124,6 @@ class IntakeLoop:
             raise UnsupportedInput("This model generates text: it does not encode.")
         if isinstance(task, Prompt) and not self._engine.info.generates:
             raise UnsupportedInput("This model encodes: it generates no text.")
-        if isinstance(task, Prompt) and (task.tools or task.constraint):
-            raise UnsupportedInput("This engine takes no tools and no constraints.")
 
     def _prepared(self, task: Job) -> Any:
         """Prepare a task, or return the error; a failure affects only this job."""
@@ -133,7 +131,7 @@ class IntakeLoop:
             self._require(task)
             return self._engine.prepare(task)
         except UnsupportedInput as error:  # the text comes from the model's template
-            return UnsupportedInput(sentence(str(error)))
+            return type(error)(sentence(str(error)))
         except ProviderError as error:
             return error
         except BaseException:  # a panic of a library written in Rust is no Exception

@@ -6,13 +6,13 @@ A picture is three turns of its own: what file it is (``mime``), the place of it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.model_tokenizer import ModelTokenizer
-from app.provider.generation.plain_messages import content
+from app.provider.generation.plain_messages import Content, content
+from app.provider.generation.turn_writer import CallIds, Turn, TurnWriter
 from app.provider.types import ImagePart, Message, Role, TextPart
 
 TEMPLATE = """
@@ -59,27 +59,32 @@ class Conversation(ChatTemplate):
     def __init__(self, vocabulary: ModelTokenizer, image_text: str, *, list_content: bool) -> None:
         nothing: frozenset[Role] = frozenset()
         contents = (_EVERYTHING, nothing) if list_content else (nothing, _EVERYTHING)
-        super().__init__(vocabulary, image_text, contents)
+        super().__init__(vocabulary, image_text, contents, PictureTurns)
 
-    def _turns(self, messages: Sequence[Message], form: MessageForm) -> list[dict[str, Any]]:
-        if form.listed:
-            return [{"role": m.role, "content": self._parts(m)} for m in messages]
-        return [{"role": m.role, "content": part} for m in messages for part in self._parts(m)]
 
-    def _parts(self, message: Message) -> list[dict[str, str]]:
-        return [self._item(part, message.role) for part in content(message)]
+class PictureTurns(TurnWriter):
+    """Writes pictures with their notes; without lists of parts, every part is a message."""
 
-    def _item(self, part: TextPart | ImagePart, role: Role) -> dict[str, str]:
+    def turns_of(self, message: Message, form: MessageForm, ids: CallIds) -> Iterator[Turn]:
+        """What becomes of one message."""
+        if form.listed or not all(isinstance(part, Content) for part in message.parts):
+            yield from super().turns_of(message, form, ids)
+            return
+        for part in content(message):
+            yield {"role": message.role, "content": self.item(part, message.role)}
+
+    def item(self, part: Content, role: Role) -> dict[str, str]:
+        """A part in a list of parts."""
         if isinstance(part, TextPart):
-            return super()._item(part, role)
+            return super().item(part, role)
         return {
             "type": "image",
             "mime": part.mime,
             "filename": file_name(part),
             "image": "",
-            "ocr": self._escaper.escape(part.notes.ocr),
-            "lens_keywords": self._escaper.escape(part.notes.lens_keywords),
-            "lens_local_keywords": self._escaper.escape(part.notes.lens_local_keywords),
+            "ocr": self.escaper.escape(part.notes.ocr),
+            "lens_keywords": self.escaper.escape(part.notes.lens_keywords),
+            "lens_local_keywords": self.escaper.escape(part.notes.lens_local_keywords),
         }
 
 

@@ -16,7 +16,7 @@ from app.provider.engines.gguf.context import LlamaContext
 from app.provider.engines.gguf.image_layout import Piece
 from app.provider.engines.gguf.sampler import Sampler
 from app.provider.generation.prepared_prompt import PlacedImage, PreparedPrompt
-from app.provider.generation.runner import SequenceState, note_logprobs
+from app.provider.generation.runner import Drawn, SequenceState, draw_guided
 
 if TYPE_CHECKING:  # it brings libmtmd, which few models need
     from app.provider.engines.gguf.image_encoder import MtmdImageEncoder
@@ -81,7 +81,7 @@ class GgufRunner:
         if vectors and self._images:
             self._context.decode_vectors(causal=self._images.causal)
 
-    def decode(self, running: Sequence[GgufSequence]) -> list[tuple[GgufSequence, int]]:
+    def decode(self, running: Sequence[GgufSequence]) -> list[Drawn[GgufSequence]]:
         """Compute the batch, and draw a token for every running answer."""
         if not self._staged:
             self._cache.close_gaps()
@@ -89,12 +89,14 @@ class GgufRunner:
         if rows or self._staged:
             self._context.decode()
         self._staged = False
-        drawn = [
-            sequence.sampler.draw(self._context, row)
-            for sequence, row in zip(running, rows, strict=True)
-        ]
-        note_logprobs(running, drawn, lambda index: self._context.logits(rows[index]))
-        return list(zip(running, drawn, strict=True))
+        return draw_guided(
+            running,
+            lambda index: self._context.logits(rows[index]),
+            lambda: [
+                sequence.sampler.draw(self._context, row)
+                for sequence, row in zip(running, rows, strict=True)
+            ],
+        )
 
     def release(self, sequences: Sequence[GgufSequence]) -> None:
         """Return the sequences to the prefix cache."""
@@ -115,9 +117,8 @@ class GgufRunner:
     # ---------------------------------------------------------------- rows of a batch
 
     def _add_pending(self, sequence: GgufSequence) -> int:
-        tokens = [sequence.pending]
-        row = self._context.add(sequence.id, sequence.position, tokens, output=True)
-        self._cache.grow(sequence.cached_sequence, tokens)
+        row = self._context.add(sequence.id, sequence.position, sequence.pending, output=True)
+        self._cache.grow(sequence.cached_sequence, sequence.pending)
         return row
 
     def _add_text(self, sequence: GgufSequence, size: int) -> None:

@@ -9,8 +9,9 @@ import llama_cpp
 from app.provider.engines.gguf import metadata
 from app.provider.errors import ModelNotLoadable
 from app.provider.formats.thinking import MARKER_TEXTS
+from app.provider.generation.constraints.token_table import TokenTable
 
-_UNKNOWN, _CONTROL, _USER_DEFINED = 1, 8, 16  # llama.cpp's enum llama_token_attr
+_UNKNOWN, _UNUSED, _CONTROL, _USER_DEFINED = 1, 2, 8, 16  # llama.cpp's enum llama_token_attr
 
 _SPECIAL = {
     "bos_token": ("bos_token_id", llama_cpp.llama_vocab_bos),
@@ -84,6 +85,15 @@ class LlamaTokenizer:
             shown = None if self._is_end(token) else self._shown(token, keep_special=keep_special)
             self._pieces[known] = shown
         return self._pieces[known]
+
+    def token_table(self) -> TokenTable:
+        """The bytes of all tokens."""
+        ends = [token for token in range(self.size) if self._is_end(token)]
+        attributes = (llama_cpp.llama_vocab_get_attr(self._vocab, n) for n in range(self.size))
+        no_text = _UNKNOWN | _UNUSED | _CONTROL
+        special = {token for token, attribute in enumerate(attributes) if attribute & no_text}
+        pieces = [self._bytes(token, special=True) for token in range(self.size)]
+        return TokenTable(pieces, frozenset(special.union(ends)), ends, self.tokenize)
 
     def _is_end(self, token: int) -> bool:
         if token in self._ends:

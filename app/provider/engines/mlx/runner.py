@@ -21,7 +21,7 @@ from app.provider.generation.batch_room import fits
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.generation.prefix_cache import PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState
+from app.provider.generation.runner import Drawn, SequenceState
 from app.provider.generation.sampler import logprobs
 
 _NEVER = 2**30
@@ -84,7 +84,7 @@ class MlxRunner:
         most = int(sum(sizes) / prompts * _PADDING)
         self._generator.prefill_step_size = max(1, min(most, max(sizes)))
 
-    def decode(self, running: Sequence[MlxSequence]) -> list[tuple[MlxSequence, int]]:
+    def decode(self, running: Sequence[MlxSequence]) -> list[Drawn[MlxSequence]]:
         """Advance all rows; an answer has its first token in the step after its prompt ends."""
         for sequence in running:
             self._insert(sequence)
@@ -134,19 +134,19 @@ class MlxRunner:
         )
         self._rows[row], sequence.row, sequence.cache = sequence, row, []
 
-    def _drawn(self, sequence: MlxSequence, answer: Any) -> tuple[MlxSequence, int]:
+    def _drawn(self, sequence: MlxSequence, answer: Any) -> Drawn[MlxSequence]:
         """The token of an answer; NaN is looked for once, because that waits for the device."""
         first = len(sequence.tokens) == len(sequence.prompt.tokens)
         token = int(answer.token)
         sequence.tokens.append(token)
         if first and math.isnan(answer.logprobs[0].item()):
-            return sequence, NO_TOKEN
+            return sequence, [NO_TOKEN]
         if sequence.raw_logits:
             found = logprobs(
                 sequence.raw_logits.of_returned(), token, sequence.prompt.logprobs or 0
             )
             sequence.logprobs = found
-        return sequence, token
+        return sequence, [token]
 
     # ---------------------------------------------------------------- computed prefixes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from app.provider.engines.onnx.settings import Settings
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState, note_logprobs
+from app.provider.generation.runner import Drawn, SequenceState, draw_guided
 from app.provider.generation.sampler import Sampler, draw_all
 
 SCORE_BYTES = 64 * 2**20
@@ -62,26 +63,27 @@ class OnnxRunner:
         """Compute a chunk of each prompt."""
         for sequence, size in pieces:
             done = len(sequence.tokens)
-            piece = sequence.prompt.tokens[done : done + min(size, self._largest_chunk)]
-            self._prefill_runner.run(sequence.row.index, done, np.array(piece, np.int64))
-            sequence.tokens.extend(piece)
+            self._compute(sequence, sequence.prompt.tokens[done : done + size], chunks=1)
 
-    def decode(self, running: Sequence[OnnxSequence]) -> list[tuple[OnnxSequence, int]]:
+    def decode(self, running: Sequence[OnnxSequence]) -> list[Drawn[OnnxSequence]]:
         """Compute a token for every running answer."""
         for sequence in running:
             if sequence.row.index >= self._rows.running:
                 self._start(sequence)
         if not self._running:
             return []
+        for sequence in self._running:
+            if len(sequence.pending) > 1:
+                self._compute(sequence, array("i", sequence.pending[:-1]))
+                self._arranged = False
         if not self._arranged:
             self._decode_runner.arrange([len(one.tokens) for one in self._running])
             self._arranged = True
-        logits = self._decode_runner.step([one.pending for one in self._running])
+        logits = self._decode_runner.step([one.pending[-1] for one in self._running])
         for sequence in self._running:
-            sequence.tokens.append(sequence.pending)
-        drawn = draw_all(logits, [one.sampler for one in self._running])
-        note_logprobs(self._running, drawn, logits.__getitem__)
-        return list(zip(self._running, drawn, strict=True))
+            sequence.tokens.append(sequence.pending[-1])
+        samplers = [one.sampler for one in self._running]
+        return draw_guided(self._running, logits.__getitem__, lambda: draw_all(logits, samplers))
 
     def release(self, sequences: Sequence[OnnxSequence]) -> None:
         """Release the rows; the last running answers may move into them."""
@@ -102,6 +104,16 @@ class OnnxRunner:
     def close(self) -> None:
         """Free keys and values; the graph is freed with its last reference."""
         self._arena.close()
+
+    def _compute(
+        self, sequence: OnnxSequence, tokens: array[int], chunks: int | None = None
+    ) -> None:
+        """Append tokens to a row, in so many chunks at most."""
+        for start in range(0, len(tokens), self._largest_chunk)[:chunks]:
+            piece = tokens[start : start + self._largest_chunk]
+            done = len(sequence.tokens)
+            self._prefill_runner.run(sequence.row.index, done, np.array(piece, np.int64))
+            sequence.tokens.extend(piece)
 
     def _start(self, sequence: OnnxSequence) -> None:
         """Move a row whose prefill is done behind the running rows."""

@@ -6,7 +6,8 @@ length a row holds zeros, which the mask hides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -60,6 +61,26 @@ class KvCache:
     def advance(self, count: int) -> None:
         """Count ``count`` more tokens of every row, which all layers have received."""
         self.lengths = [length + count for length in self.lengths]
+
+    @contextmanager
+    def row(self, row: int, more: int) -> Iterator[KvCache]:
+        """One row as a cache of its own in the same memory, which grows by ``more`` tokens."""
+        longest = self.lengths[row] + more
+        self._layers = [
+            (_grown(keys, longest), _grown(values, longest))
+            if keys.shape[2] < longest
+            else (keys, values)
+            for keys, values in self._layers
+        ]
+        mine = [(keys[row : row + 1], values[row : row + 1]) for keys, values in self._layers]
+        cache = KvCache([self.lengths[row]], mine)
+        yield cache
+        (self.lengths[row],) = cache.lengths
+        if not self._layers:  # nothing was computed before
+            self._layers = [
+                (_placed(keys, row, len(self.lengths)), _placed(values, row, len(self.lengths)))
+                for keys, values in cache._layers
+            ]
 
     def copy_row(self, row: int, length: int) -> KvCache:
         """Copy the first ``length`` tokens of a row, without memory to grow."""
@@ -134,6 +155,13 @@ def _room(like: torch.Tensor, length: int) -> torch.Tensor:
 def _grown(old: torch.Tensor, length: int) -> torch.Tensor:
     new = _room(old, length)
     new[:, :, : old.shape[2]] = old
+    return new
+
+
+def _placed(one: torch.Tensor, row: int, rows: int) -> torch.Tensor:
+    """A row among others that are empty."""
+    new = one.new_zeros((rows, *one.shape[1:]))
+    new[row] = one[0]
     return new
 
 

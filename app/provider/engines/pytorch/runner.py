@@ -13,7 +13,7 @@ from app.provider.engines.pytorch.families import LoadedModel
 from app.provider.generation.batch_room import fits
 from app.provider.generation.prefix_cache import PrefixStore, best_prefix
 from app.provider.generation.prepared_prompt import PreparedPrompt
-from app.provider.generation.runner import SequenceState, note_logprobs
+from app.provider.generation.runner import Drawn, SequenceState, draw_guided
 from app.provider.generation.sampler import Sampler, draw_all
 
 
@@ -75,17 +75,19 @@ class PytorchRunner:
             self._model.decoder.compute(given, positions, sequence.cache)
             sequence.tokens.extend(piece)
 
-    def decode(self, running: Sequence[PytorchSequence]) -> list[tuple[PytorchSequence, int]]:
-        """Compute the pending token of every running answer."""
+    def decode(self, running: Sequence[PytorchSequence]) -> list[Drawn[PytorchSequence]]:
+        """Compute the pending tokens of every running answer."""
         for sequence in running:
             if sequence not in self._running:
                 self._start(sequence)
         if not self._running:
             return []
+        for row, sequence in enumerate(self._running):
+            if len(sequence.pending) > 1:
+                self._compute_forced(row, sequence)
         logits = self._compute_pending().numpy()
-        drawn = draw_all(logits, [one.sampler for one in self._running])
-        note_logprobs(self._running, drawn, logits.__getitem__)
-        return list(zip(self._running, drawn, strict=True))
+        samplers = [one.sampler for one in self._running]
+        return draw_guided(self._running, logits.__getitem__, lambda: draw_all(logits, samplers))
 
     def release(self, sequences: Sequence[PytorchSequence]) -> None:
         """Take sequences out, and keep what they computed."""
@@ -114,15 +116,24 @@ class PytorchRunner:
         sequence.cache = KvCache([])
         self._running.append(sequence)
 
+    def _compute_forced(self, row: int, sequence: PytorchSequence) -> None:
+        """Compute all pending tokens of a row but the last, in its place in the batch."""
+        tokens = sequence.pending[:-1]
+        axes, first = sequence.positions.shape[0], sequence.position
+        positions = torch.arange(first, first + len(tokens)).expand(axes, 1, -1)
+        with self._batch.row(row, len(tokens)) as cache:
+            self._model.decoder.compute(torch.tensor([tokens]), positions, cache)
+        sequence.tokens.extend(tokens)
+
     def _compute_pending(self) -> torch.Tensor:
-        """Logits ``[rows, vocabulary]`` after the pending token of each answer."""
-        given = torch.tensor([[one.pending] for one in self._running])
+        """Logits ``[rows, vocabulary]`` after the last pending token of each answer."""
+        given = torch.tensor([[one.pending[-1]] for one in self._running])
         axes = self._running[0].positions.shape[0]
         at = [one.position for one in self._running]
         positions = torch.tensor(at)[None, :, None].expand(axes, -1, -1)
         logits = self._model.decoder.compute(given, positions, self._batch)
         for sequence in self._running:
-            sequence.tokens.append(sequence.pending)
+            sequence.tokens.append(sequence.pending[-1])
         return logits
 
     def _model_input(self, sequence: PytorchSequence, piece: array[int]) -> torch.Tensor:

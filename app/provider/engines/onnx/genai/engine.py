@@ -33,6 +33,7 @@ from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Event, Prompt, Sampling
 
@@ -65,7 +66,7 @@ class PagedEngine:
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
         self._vocabulary = HubTokenizer(folder, settings.ends)
-        self._chat = ChatTemplate(self._vocabulary)
+        self._prompts = PromptBuilder(self._vocabulary, ChatTemplate(self._vocabulary))
         progress(10)
         self._dynamic = settings.paged
         cell_bytes = _cell_bytes(settings, provider)
@@ -92,7 +93,7 @@ class PagedEngine:
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         check(prompt, seeds=self._seeds)
-        return self._chat.prepare(prompt, self.info.context_length)
+        return self._prompts.prepare(prompt, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

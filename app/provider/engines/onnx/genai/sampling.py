@@ -9,7 +9,7 @@ It differs from the other engines in three ways:
 * Its repetition penalty counts the prompt as well as the answer.
 * It applies the temperature before top_p, not after it.
 
-It gives tokens and no logits, so there are no log-probabilities.
+It gives tokens and no logits, so there are no log-probabilities and no constraints.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from __future__ import annotations
 import onnxruntime_genai as og
 
 from app.provider.errors import UnsupportedInput
+from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.types import Prompt, Sampling
 
 _SEEDS = 2**64
@@ -32,6 +33,9 @@ def greedy(sampling: Sampling) -> bool:
 def check(prompt: Prompt, *, seeds: bool) -> None:
     """Raise UnsupportedInput for options that it lacks; ``seeds``: a turn may have a seed."""
     sampling = prompt.sampling
+    refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
+    if any(tool.strict for tool in prompt.tools):
+        _refuse("strict tools", "leave strict out")
     if prompt.logprobs is not None:
         _refuse("log-probabilities", "leave them out")
     if sampling.presence_penalty or sampling.frequency_penalty:

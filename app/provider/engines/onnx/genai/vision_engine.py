@@ -7,9 +7,8 @@ names the model types. They run on the CPU.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from app.provider.architectures.qwen_vl import Scaling
@@ -21,9 +20,11 @@ from app.provider.engines.onnx.genai.vision_model import END, PAD, START, Genera
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import ChatTemplate
+from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
-from app.provider.generation.prepared_prompt import PreparedPrompt, place_images, prepare_prompt
+from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt
+from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.sampler import Sampler, draw_all, logprobs
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
@@ -46,6 +47,27 @@ class SequenceState:
     generation: Generation | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FramedImages:
+    """Implements ``ImageInput``: every image stands between two control tokens."""
+
+    scaling: Scaling
+    start: int
+    end: int
+
+    def measure(self, part: ImagePart) -> ImageSize:
+        """Size and tokens of an image in a prompt."""
+        return measure(self.scaling, part)
+
+    def framed(self, parts: Iterable[list[int] | ImagePart]) -> Iterator[list[int] | ImagePart]:
+        """Put the control tokens before and after every image."""
+        for part in parts:
+            if isinstance(part, ImagePart):
+                yield from ([self.start], part, [self.end])
+            else:
+                yield part
+
+
 class VisionEngine:
     """Implements ``Engine``; raises ModelNotLoadable when the folder is unusable."""
 
@@ -54,9 +76,9 @@ class VisionEngine:
     ) -> None:
         limits, folder = spec.limits, Path(spec.path)
         self._vocabulary = HubTokenizer(folder, settings.ends)
-        self._chat = ChatTemplate(self._vocabulary)
-        self._scaling = _scaling(folder).limited(limits.image_tokens)
         self._start, self._pad, self._end = map(self._token, (START, PAD, END))
+        images = FramedImages(_scaling(folder).limited(limits.image_tokens), self._start, self._end)
+        self._prompts = PromptBuilder(self._vocabulary, ChatTemplate(self._vocabulary), images)
         progress(10)
         self._vision_model = VisionModel(folder, limits.threads)
         progress(90)
@@ -71,11 +93,8 @@ class VisionEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        chat_prompt, limit = self._chat.prompt(prompt.messages), self.info.context_length
-        tokens, images = place_images(
-            self._framed(chat_prompt.parts), partial(measure, self._scaling)
-        )
-        return prepare_prompt(tokens, prompt, limit, images, chat_prompt.thinking)
+        refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
+        return self._prompts.prepare(prompt, self.info.context_length)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job unless there is another one."""
@@ -140,16 +159,6 @@ class VisionEngine:
             self._vision_model.begin([self._start], [], 2).logits()
         except ProviderError as error:
             raise ModelNotLoadable(str(error)) from error
-
-    # ---------------------------------------------------------------- images in a prompt
-
-    def _framed(self, parts: Sequence[list[int] | ImagePart]) -> Iterator[list[int] | ImagePart]:
-        """Put the control tokens before and after every image."""
-        for part in parts:
-            if isinstance(part, ImagePart):
-                yield from ([self._start], part, [self._end])
-            else:
-                yield part
 
     def _token(self, text: str) -> int:
         """The single token of a control text."""
