@@ -17,7 +17,7 @@ import httpx
 from tests.media.files import drawing, saved
 
 REPLAYS = Path(__file__).parent / "replays"
-LONG = "a " * 100_000
+LONG = "a " * 200_000
 
 
 def replay_of(client: str) -> dict[str, Any]:

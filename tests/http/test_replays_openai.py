@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
     for name in STARTERS:
         (models / name).symlink_to(MODELS / name)
-    with serving(models_dir=models, context_length=4096) as client:
+    with serving(models_dir=models, context_length=10**6, default_max_tokens=10**6) as client:
         yield client
 
 
@@ -77,7 +77,8 @@ def test_open_webui_sends_what_its_tools_returned(server: httpx.Client) -> None:
 
 def test_open_webui_stops_an_answer_by_hanging_up(server: httpx.Client) -> None:
     response = server.send(built(server, OPEN_WEBUI["long"]), stream=True)
-    next(response.iter_text())
+    told = response.iter_text()
+    next(told)
     assert active(server) == 1
     response.close()
     deadline = time.monotonic() + 60

@@ -39,6 +39,7 @@ class TestOurs(ChatModelIntegrationTests):
             "api_key": "none",
             "max_tokens": 200,
             "temperature": 0,
+            "frequency_penalty": 1.0,  # or it says the same for ever
             "stream_usage": True,
         }
 
