@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from app.openai import errors
+from app.openai.models.answers import ChatCompletionChunk
+from app.openai.models.chat import ChatBody
 from app.openai.models.errors import ErrorAnswer
-from app.openai.routers import health, models
+from app.openai.routers import chat, health, models
 from app.web import openapi
 from app.web.dialect import Dialect
 
@@ -22,7 +25,12 @@ OpenAI's API, for clients that were written for it: set their base URL to this s
 * When the server has API keys, send one: `Authorization: Bearer <key>`.
 """
 
-ROUTERS: tuple[APIRouter, ...] = (models.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (chat.router, models.router, health.router)
+
+SCHEMAS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
+BODIES: tuple[type[BaseModel], ...] = (ChatBody,)
+LARGE = frozenset({"/v1/chat/completions"})
+"""Paths whose bodies may hold pictures."""
 
 
 def _document() -> dict[str, Any]:
@@ -31,7 +39,9 @@ def _document() -> dict[str, Any]:
         router.include_router(
             each, generate_unique_id_function=lambda route: f"{NAME}_{route.name}"
         )
-    return openapi.document(NAME, router.routes, [], [], openapi.Style(DESCRIPTION, ErrorAnswer))
+    return openapi.document(
+        NAME, router.routes, SCHEMAS, BODIES, openapi.Style(DESCRIPTION, ErrorAnswer)
+    )
 
 
-DIALECT = Dialect(ROUTERS, errors.render, _document)
+DIALECT = Dialect(ROUTERS, errors.render, _document, LARGE)

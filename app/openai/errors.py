@@ -15,7 +15,13 @@ from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
 from app.errors import AppError, FieldError, InvalidRequest
-from app.provider.errors import ContextOverflow, EngineBusy, ModelNotFound, ProviderError
+from app.provider.errors import (
+    ContextOverflow,
+    EngineBusy,
+    ModelNotFound,
+    ProviderError,
+    UnsupportedConstraint,
+)
 from app.web.error_codes import kind_of_error
 from app.web.error_rendering import headers_of
 from app.web.errors import KeyRequired
@@ -27,6 +33,7 @@ CODES: dict[type[Exception], str] = {
     KeyRequired: "invalid_api_key",
     ModelNotFound: "model_not_found",
     ContextOverflow: "context_length_exceeded",
+    UnsupportedConstraint: "unsupported_constraint",
 }
 """Codes that clients look for; others are named as under ``/api``."""
 

@@ -13,6 +13,7 @@ It may have more, where that applies:
                 well it suits a model (``catalogue.engine_choice``).
 ``inspection``  for an engine whose models have chat templates: ``open_vocabulary(path)`` opens the
                 tokenizer alone, in a process of its own (``generation.inspect``).
+``tokenize``    a method of the engine that shows the tokens of a text (``TokenizingEngine``).
 ``ENVIRONMENT`` and ``UNWANTED_LIBRARIES`` in its ``__init__``: environment variables of its
                 processes, and modules that its libraries must not import.
 """
@@ -29,9 +30,9 @@ from typing import Annotated, Any, Protocol, cast
 from msgspec import Meta
 
 from app.provider.card import ModelCard
-from app.provider.errors import ProviderError
+from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.memory import Need
-from app.provider.types import Event
+from app.provider.types import Event, Prompt, Tokens
 
 ENGINES = {
     "echo": "app.provider.engines.echo",
@@ -142,6 +143,16 @@ class Engine(Protocol):
         """Free everything."""
 
 
+class TokenizingEngine(Protocol):
+    """An engine that shows the tokens of texts; from any thread."""
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """Tokenise a prompt as ``prepare`` does; raises UnsupportedInput.
+
+        A raw text gets the tokens of every beginning only if ``special``.
+        """
+
+
 EngineFactory = Callable[[EngineSpec, Callable[[int], None]], Engine]
 """Builds an engine and reports loading progress in percent; raises ModelNotLoadable."""
 
@@ -166,6 +177,13 @@ def load(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
     """Build the engine that ``spec`` names, in this process."""
     build = importlib.import_module(f"{spec.package}.engine").build
     return cast("EngineFactory", build)(spec, progress)
+
+
+def tokenizing(engine: Engine) -> TokenizingEngine:
+    """The engine, if it shows tokens; raises UnsupportedInput."""
+    if not hasattr(engine, "tokenize"):
+        raise UnsupportedInput("This engine does not show the tokens of a text.")
+    return cast("TokenizingEngine", engine)
 
 
 def format_of(engine: str) -> Format:

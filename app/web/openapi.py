@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fastapi.openapi.utils import get_openapi
@@ -65,6 +65,13 @@ def _problem(status: int, version: int) -> dict[str, Any]:
         retry = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
         answer["headers"] = {"Retry-After": retry}
     return answer
+
+
+def json_schema(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON body for ``openapi_extra``."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def document(

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.chat.choices import Choice
 from app.conversations.errors import cause_of
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
-StreamEvent = Event | Loaded
-Shown = Progress | AnyDelta | Encoded | End | Loaded
+StreamEvent = Event | Loaded | Choice
+Shown = Progress | AnyDelta | Encoded | End | Loaded | Choice
 """What a dialect may show of a stream."""
 
 

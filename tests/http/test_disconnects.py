@@ -18,7 +18,19 @@ from tests.conftest import serving
 LONG = "a " * 400_000
 """Keeps an engine busy until it is suspended."""
 
-ROUTES = ["/api/v1/chat", "/api/v2/chat/stream"]
+OPENAI = "/v1/chat/completions"
+ROUTES = ["/api/v1/chat", "/api/v2/chat/stream", OPENAI, f"{OPENAI}?stream"]
+
+
+def body_of(route: str, message: str) -> dict[str, object]:
+    if not route.startswith(OPENAI):
+        return {"message": message}
+    _, _, how = route.partition("?")
+    return {
+        "messages": [{"role": "user", "content": message}],
+        "stream": how != "",
+        "n": 2 if how == "several" else 1,
+    }
 
 
 @contextmanager
@@ -26,7 +38,7 @@ def asking(
     client: httpx.Client, route: str, message: str, **options: str
 ) -> Iterator[socket.socket]:
     """Send a question; what happens to the answer is the caller's business."""
-    body = json.dumps({"message": message} | options).encode()
+    body = json.dumps(body_of(route, message) | options).encode()
     head = (
         f"POST {route} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -114,6 +126,13 @@ def test_hanging_up_before_the_prompt_is_accepted(
     engine.suspend()
     with asking(client, route, "never said"):
         wait_for(client, (0, 1))
+    wait_for(client, (0, 0))
+
+
+def test_hanging_up_ends_several_answers(client: httpx.Client, engine: psutil.Process) -> None:
+    with asking(client, f"{OPENAI}?several", LONG):
+        wait_for(client, (1, 1))
+        engine.suspend()
     wait_for(client, (0, 0))
 
 

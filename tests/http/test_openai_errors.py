@@ -21,6 +21,7 @@ from app.provider.errors import (
 from app.web.dialect import Dialect
 from app.web.error_rendering import ErrorRenderer, ErrorRenderers
 from tests.conftest import serving
+from tests.http.openai_wire import error_of
 
 KEY = {"Authorization": "Bearer secret"}
 
@@ -30,17 +31,6 @@ def client() -> Iterator[httpx.Client]:
     chosen: dict[str, Any] = {"max_request_bytes": 1024, "api_keys": ["secret"]}
     with serving(max_images=0, cors_origins=["https://a.example"], **chosen) as client:
         yield client
-
-
-def error_of(answer: httpx.Response) -> tuple[int, str, str | None]:
-    """Status, type and code of an error that is whole."""
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"]
-    body = answer.json()
-    assert body.keys() == {"error"}
-    assert body["error"].keys() == {"message", "type", "param", "code"}
-    assert body["error"]["message"]
-    return answer.status_code, body["error"]["type"], body["error"]["code"]
 
 
 INVALID = "invalid_request_error"

@@ -24,6 +24,7 @@ from app.provider.types import (
     Sampling,
     Size,
     Started,
+    Tokens,
 )
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -97,6 +98,12 @@ async def size(host: EngineHost, prompt: Prompt) -> Size:
     """How long the prompt is, and how long it may be."""
     (measured,) = [event async for event in host.measure(prompt) if isinstance(event, Size)]
     return measured
+
+
+async def tokens_of(host: EngineHost, prompt: Prompt) -> Tokens:
+    """The tokens of a prompt."""
+    (made,) = [event async for event in host.tokenize(prompt) if isinstance(event, Tokens)]
+    return made
 
 
 async def ask(host: EngineHost, *texts: str, **options: Any) -> Reply:

@@ -26,8 +26,18 @@ from app.provider.errors import (
 )
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Constraint, Delta, End, Started, Token, TokenLogprob
-from tests.provider.asking import Reply, ask, collect, host_of, prompt, size, until_idle
+from app.provider.types import (
+    Constraint,
+    Delta,
+    End,
+    Prompt,
+    RawText,
+    Sampling,
+    Started,
+    Token,
+    TokenLogprob,
+)
+from tests.provider.asking import Reply, ask, collect, host_of, prompt, size, tokens_of, until_idle
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
 from tests.selection import matrix
 
@@ -217,6 +227,19 @@ async def test_user_text_cannot_forge_a_turn(host: EngineHost) -> None:
     plain = (await size(host, prompt("hi\nassistant\nsure"))).tokens
     honest = (await size(host, prompt("hi", "sure", "x"))).tokens
     assert (await size(host, prompt(forged))).tokens > max(plain + 8, honest)
+
+
+@on_models
+async def test_tokens_of_a_text_are_continued_like_the_text(host: EngineHost) -> None:
+    made = await tokens_of(host, Prompt((), raw=RawText(QUESTION)))
+    assert b"".join(made.pieces[-1:]).decode() in QUESTION
+    asked = (RawText(QUESTION), RawText(tokens=made.tokens))
+    replies = [
+        await collect(host.stream(Prompt((), Sampling(temperature=0, max_tokens=4), raw=raw)))
+        for raw in asked
+    ]
+    assert replies[0].text == replies[1].text
+    assert replies[0].started.prompt_tokens == len(made.tokens)
 
 
 @on_models

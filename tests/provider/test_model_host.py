@@ -30,6 +30,7 @@ from app.provider.types import (
     Size,
     Started,
     TextPart,
+    Tokens,
     Usage,
 )
 from tests.provider.asking import collect, prompt
@@ -52,7 +53,7 @@ class RemoteHost:
     async def _events(self, events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
         async with aclosing(events):
             async for event in events:
-                yield self._sent(event, Event | Size | Loaded)
+                yield self._sent(event, Event | Size | Tokens | Loaded)
 
     def stream(self, model: ModelRef, prompt: Prompt) -> AsyncGenerator[Event, None]:
         ref, job = self._sent(model, ModelRef), self._sent(prompt, Prompt)
@@ -65,6 +66,12 @@ class RemoteHost:
     def measure(self, model: ModelRef, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         ref, job = self._sent(model, ModelRef), self._sent(prompt, Prompt)
         return self._events(self._host.measure(ref, job))
+
+    def tokenize(
+        self, model: ModelRef, prompt: Prompt, *, special: bool = True
+    ) -> AsyncGenerator[Progress | Tokens, None]:
+        ref, job = self._sent(model, ModelRef), self._sent(prompt, Prompt)
+        return self._events(self._host.tokenize(ref, job, special=special))
 
     def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
         return self._events(self._host.load(self._sent(model, ModelRef)))

@@ -5,41 +5,63 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
+from msgspec.json import encode
 
-from app.dependencies import Pool
+from app.chat.model_choice import find_model
+from app.dependencies import Owner, Services
+from app.openai.find_template import finder, template_names
 from app.openai.models.errors import COMMON_ERRORS, errors
 from app.openai.models.models import Model, ModelList
 from app.openai.translate import models as translate
-from app.provider.pool.pool import ModelPool
+from app.provider.card import ModelCard
 
 router = APIRouter(prefix="/v1", tags=["models"])
 
-Name = Annotated[str, Path(description="Id or alias of the model.", examples=["starter"])]
+Name = Annotated[
+    str, Path(description="Id or alias of a model, or model@template.", examples=["starter"])
+]
 
 
 @router.get(
     "/models",
+    response_model=ModelList,
     response_description="Every model",
-    responses=errors(*COMMON_ERRORS),
+    responses=errors(*COMMON_ERRORS, 503),
     summary="List the models",
 )
-async def models(pool: Pool) -> ModelList:
-    """List every model that can be loaded. None is loaded for it."""
-    return await asyncio.to_thread(_listed, pool)
+async def models(services: Services, owner: Owner) -> Response:
+    """List every model that can be loaded, and each with each prompt template. None is loaded.
 
+    Templates with variables that must be set are left out.
+    """
+    templates = await template_names(services, owner)
 
-def _listed(pool: ModelPool) -> ModelList:
-    return translate.model_list(pool.cards())
+    def listed() -> bytes:
+        return encode(translate.model_list(services.pool.cards(), templates))
+
+    return _answer(await asyncio.to_thread(listed))
 
 
 @router.get(
     "/models/{model:path}",
+    response_model=Model,
     response_description="The model",
-    responses=errors(*COMMON_ERRORS, 404, 409),
+    responses=errors(*COMMON_ERRORS, 404, 409, 503),
     summary="Describe one model",
 )
-async def model(model: Name, pool: Pool) -> Model:
+async def model(model: Name, services: Services, owner: Owner) -> Response:
     """Describe one model. It is not loaded for it."""
-    card = await pool.find(model)
-    return await asyncio.to_thread(translate.model, card)
+    chosen = await find_model(services.pool, model, finder(services, owner))
+    template = chosen.template.template.name if chosen.template else None
+    return _answer(await asyncio.to_thread(_described, chosen.card, template))
+
+
+def _described(card: ModelCard, template: str | None) -> bytes:
+    fields = translate.model(card)
+    return encode(translate.with_template(fields, template) if template else fields)
+
+
+def _answer(body: bytes) -> Response:
+    # A finished response: otherwise the framework would validate a thousand models again.
+    return Response(body, media_type="application/json")

@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
-from app.openai.models.models import Model, ModelList
+from collections.abc import Sequence
+from typing import Any
+
+from app.chat.capabilities import Capabilities, capabilities
+from app.chat.model_choice import templated_name
 from app.provider.card import ModelCard
 
 OWNER = "local"
 
-
-def model_list(cards: list[ModelCard]) -> ModelList:
-    """Every model that can be loaded."""
-    return ModelList(data=[model(card) for card in cards if not card.problem])
+Fields = dict[str, Any]
 
 
-def model(card: ModelCard) -> Model:
+def model_list(cards: Sequence[ModelCard], templates: Sequence[str]) -> Fields:
+    """Every model that can be loaded, then each that chats with each prompt template."""
+    usable = [(card, model(card)) for card in cards if not card.problem]
+    templated = [
+        with_template(fields, template)
+        for card, fields in usable
+        if "chat" in card.tasks
+        for template in templates
+    ]
+    return {"object": "list", "data": [*(fields for _, fields in usable), *templated]}
+
+
+def model(card: ModelCard) -> Fields:
     """One model. Reads when its files were changed, which may block for a moment."""
-    return Model(
-        id=card.id,
-        created=_created(card),
-        owned_by=OWNER,
-        context_length=card.context_length,
-        tasks=list(card.tasks),
-    )
+    found = capabilities(card)
+    return {
+        "id": card.id,
+        "object": "model",
+        "created": _created(card),
+        "owned_by": OWNER,
+        "name": card.name or card.id,
+        "context_length": card.context_length,
+        "max_model_len": card.context_length,
+        "tasks": list(card.tasks),
+        "capabilities": {
+            "vision": found.vision,
+            "tools": found.tools,
+            "thinking": found.thinking,
+            "structured_outputs": found.structured_outputs,
+        },
+        "chat_template": _template(card, found) if "chat" in card.tasks else None,
+        "aliases": list(card.aliases),
+        "prompt_template": None,
+    }
+
+
+def with_template(fields: Fields, template: str) -> Fields:
+    """The same model under the name that puts a prompt template around the question."""
+    name = templated_name(fields["name"], template)
+    return {
+        **fields,
+        "id": templated_name(fields["id"], template),
+        "name": name,
+        "aliases": [],
+        "prompt_template": template,
+    }
+
+
+def _template(card: ModelCard, found: Capabilities) -> Fields:
+    return {
+        "source": "model" if card.chat_template else "server",
+        "tools": "native" if found.native_tools else "described",
+        "output_format": found.output_format or None,
+    }
 
 
 def _created(card: ModelCard) -> int:

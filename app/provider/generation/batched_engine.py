@@ -11,7 +11,7 @@ from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.runner import Runner, S
 from app.provider.generation.scheduler import Scheduler
-from app.provider.types import Prompt
+from app.provider.types import Prompt, Tokens
 
 
 class BatchedEngine(Generic[S]):
@@ -38,6 +38,10 @@ class BatchedEngine(Generic[S]):
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         prepared = self._prompts.prepare(prompt, self.info.context_length)
         return self._guides.guided(prompt, prepared)
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The tokens of a prompt; raises UnsupportedInput."""
+        return self._prompts.tokenize(prompt, special=special)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

@@ -28,6 +28,10 @@ class ModelTokenizer(Protocol):
         """Spellings of the other added tokens, which are found before a text is tokenised."""
 
     @property
+    def size(self) -> int:
+        """Ids of tokens are below it."""
+
+    @property
     def prefix(self) -> Sequence[int]:
         """Tokens that begin every prompt."""
 

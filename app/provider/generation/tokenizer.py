@@ -50,6 +50,9 @@ class HubTokenizer:
         self._added = added.keys() - self._control
         self.control_texts = tuple(added[number].content for number in sorted(self._control))
         self.added_texts = tuple(one.content for one in added.values() if not one.special)
+        self.size = max(
+            (self._tokenizer.get_vocab_size(with_added_tokens=False), *(n + 1 for n in added))
+        )
         spelled = {number for number in self._control if self.spelling(number) in end_texts}
         self._ends = ends | spelled | self._named_ends(folder)
         self._decode = _decoder(self._tokenizer)

@@ -13,7 +13,7 @@ from app.provider.pool.loaded_models import LoadedModel, LoadedModels
 from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.pool.model_host import HostSnapshot
 from app.provider.pool.sizing import SizeEstimate, Sizing
-from app.provider.types import Encode, Event, Job, Loaded, ModelRef, Progress, Prompt, Size
+from app.provider.types import Encode, Event, Job, Loaded, ModelRef, Progress, Prompt, Size, Tokens
 
 
 class LocalModelHost:
@@ -57,6 +57,18 @@ class LocalModelHost:
         """Count the tokens of ``prompt``: the progress of loading, then the size."""
         card = await self._catalogue.resolve(model)
         async with self._loaded.lease(card) as engine, aclosing(engine.measure(prompt)) as events:
+            async for event in events:
+                yield event
+
+    async def tokenize(
+        self, model: ModelRef, prompt: Prompt, *, special: bool = True
+    ) -> AsyncGenerator[Progress | Tokens, None]:
+        """Tokenise ``prompt``: the progress of loading, then the tokens."""
+        card = await self._catalogue.resolve(model)
+        async with (
+            self._loaded.lease(card) as engine,
+            aclosing(engine.tokenize(prompt, special=special)) as events,
+        ):
             async for event in events:
                 yield event
 

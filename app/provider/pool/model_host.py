@@ -15,7 +15,7 @@ from app.provider.pool.eviction import AdmissionDecision, LedgerEntry
 from app.provider.pool.sizing import SizeEstimate
 from app.provider.runtime.metrics import MetricValues
 from app.provider.runtime.status import HostStatus
-from app.provider.types import Encode, Event, Loaded, ModelRef, Progress, Prompt, Size
+from app.provider.types import Encode, Event, Loaded, ModelRef, Progress, Prompt, Size, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class ModelHost(Protocol):
 
     def measure(self, model: ModelRef, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt``: the progress of loading, then the size."""
+
+    def tokenize(
+        self, model: ModelRef, prompt: Prompt, *, special: bool = True
+    ) -> AsyncGenerator[Progress | Tokens, None]:
+        """Tokenise ``prompt``: the progress of loading, then the tokens.
+
+        A raw text gets the tokens of every beginning only if ``special``.
+        """
 
     def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded; ends with Loaded.

@@ -23,7 +23,7 @@ from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.pool.model_host import HostSnapshot, ModelHost
 from app.provider.pool.sizing import SizeEstimate
 from app.provider.runtime.status import HostStatus, State, failed_status
-from app.provider.types import Encode, Event, Loaded, Progress, Prompt, Size
+from app.provider.types import Encode, Event, Loaded, Progress, Prompt, RawText, Size, Tokens
 
 __all__ = ["ModelPool", "PoolConfig"]
 
@@ -217,6 +217,27 @@ class ModelPool:
                 if isinstance(event, Size):
                     return event
         raise EngineUnavailable("The model did not count the prompt.", 1.0)
+
+    async def tokenize(
+        self, model: str | ModelCard, prompt: Prompt | str, *, add_special: bool = True
+    ) -> Tokens:
+        """The tokens of a text or of a prompt, loading the model first if need be.
+
+        A text gets the tokens that begin every prompt only if ``add_special``. Raises what
+        ``stream`` raises.
+        """
+        asked = Prompt((), raw=RawText(prompt)) if isinstance(prompt, str) else prompt
+        card = await self._current(model)
+        async with aclosing(self._host.tokenize(card.ref, asked, special=add_special)) as events:
+            async for event in events:
+                if isinstance(event, Tokens):
+                    return event
+        raise EngineUnavailable("The model did not tokenise the text.", 1.0)
+
+    async def detokenize(self, model: str | ModelCard, tokens: Sequence[int]) -> str:
+        """The text of the model's own tokens; raises what ``tokenize`` raises."""
+        found = await self.tokenize(model, Prompt((), raw=RawText(tokens=tuple(tokens))))
+        return b"".join(found.pieces).decode("utf-8", "replace")
 
     async def _current(self, model: str | ModelCard) -> ModelCard:
         """``find``, spared for a card whose model was found unchanged by the last scan."""

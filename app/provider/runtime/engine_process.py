@@ -18,12 +18,13 @@ log = logging.getLogger(__name__)
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
 
-_SPIN = {"GOMP_SPINCOUNT": "10000"}
+_SPIN = {"GOMP_SPINCOUNT": "30000"}
 # OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
-# core, they spin through the time slice that it would need. A spin of about 0.1 ms is as fast on
-# idle cores: a 0.5B model on 2 cores reads 300 tokens in 1.18 s (default: 1.15 s, a tenth of this
-# spin: 1.58 s). With one core busy, a token takes 69 ms for one answer and 284 for eight, against
-# 508 and 1010 ms with ten times this spin.
+# core, they spin through the time slice that it would need. A spin of about 0.3 ms is just longer
+# than what we do between two steps: with a third of it the threads of a small model sleep and are
+# woken seven times a step (SmolLM2 on 2 cores, one answer: 9.4 ms a token; so 8.1, llama-server
+# 7.9). The price: with one core busy, a token of a 0.5B model takes twice as long for one answer
+# (0.24 s) and a third longer for eight; with ten times the spin it would be seven times as long.
 
 
 class EngineProcess:

@@ -22,11 +22,11 @@ from app.provider.runtime.engine_process import EngineProcess
 from app.provider.runtime.metrics import ModelMetrics, RequestMetrics
 from app.provider.runtime.request import Request
 from app.provider.runtime.status import HostPolicy, HostStatus, State
-from app.provider.types import Encode, End, Event, Job, Loaded, Progress, Prompt, Size
+from app.provider.types import Encode, End, Event, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
 
-L = TypeVar("L", Size, Loaded)
+L = TypeVar("L", Size, Tokens, Loaded)
 
 
 class EngineHost:
@@ -60,12 +60,8 @@ class EngineHost:
 
     # ---------------------------------------------------------------- for requests
 
-    def stream(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
-        """Answer ``prompt``; ``submit`` says how it ends."""
-        return self.submit(prompt)
-
-    def encode(self, job: Encode) -> AsyncGenerator[Event, None]:
-        """Turn the items of ``job`` into vectors; ``submit`` says how it ends."""
+    def stream(self, job: Prompt | Encode) -> AsyncGenerator[Event, None]:
+        """Do ``job`` as ``submit`` does."""
         return self.submit(job)
 
     async def submit(
@@ -84,7 +80,7 @@ class EngineHost:
             try:
                 while not isinstance(outcome, End):
                     outcome = await request.next()
-                    if not isinstance(outcome, Size | Loaded):
+                    if not isinstance(outcome, messages.Reply):
                         yield outcome
             finally:
                 self._unregister(number, request, finished=isinstance(outcome, End))
@@ -92,22 +88,27 @@ class EngineHost:
     def measure(self, prompt: Prompt) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt`` after the chat template; loads the model if need be.
 
-        Yields the progress of loading, then the size. Raises what ``submit`` raises.
+        Yields the progress of loading, then the size; raises what ``submit`` raises.
         """
         return self._request_once(messages.Count(next(self._numbers), prompt), Size)
+
+    def tokenize(
+        self, prompt: Prompt, *, special: bool = True
+    ) -> AsyncGenerator[Progress | Tokens, None]:
+        """Tokenise ``prompt`` as ``ModelHost`` describes it; otherwise as ``measure``."""
+        return self._request_once(messages.Tokenize(next(self._numbers), prompt, special), Tokens)
 
     def load(self) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded; yields the progress, then Loaded.
 
-        A model that could not be loaded is tried again at once. Raises EngineBusy,
-        ModelNotLoadable, EngineUnavailable.
+        A model that could not be loaded is tried again at once. Raises what ``submit`` raises.
         """
         if self._state == "failed":
             self._back_off = BackOff()
         return self._request_once(messages.Ping(next(self._numbers)), Loaded)
 
     async def _request_once(
-        self, message: messages.Count | messages.Ping, last: type[L]
+        self, message: messages.Count | messages.Tokenize | messages.Ping, last: type[L]
     ) -> AsyncGenerator[Progress | L, None]:
         """Send one message and yield its outcomes, up to one of the type ``last``."""
         request = self._register(message.job, Request(message))

@@ -17,7 +17,7 @@ from msgspec.msgpack import Decoder, Encoder
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.errors import ProviderError
 from app.provider.runtime.failures import Failure, describe, error_of
-from app.provider.types import Event, Job, Loaded, Prompt, Size, Value
+from app.provider.types import Event, Job, Loaded, Prompt, Size, Tokens, Value
 
 _LENGTH = struct.Struct("!I")
 
@@ -52,6 +52,17 @@ class Count(Value, frozen=True):
     prompt: Prompt
 
 
+class Tokenize(Value, frozen=True):
+    """Tokenise this prompt; the answer is a Tokens.
+
+    A raw text gets the tokens of every beginning only if ``special``.
+    """
+
+    job: int
+    prompt: Prompt
+    special: bool = True
+
+
 class Ping(Value, frozen=True):
     """Answer with Loaded as soon as the model is loaded."""
 
@@ -70,7 +81,7 @@ class Threads(Value, frozen=True):
     threads: int
 
 
-Request = Submit | Count | Ping | Cancel | Threads
+Request = Submit | Count | Tokenize | Ping | Cancel | Threads
 ToEngine = Load | Request
 
 # ---------------------------------------------------------------- engine → host
@@ -94,14 +105,18 @@ class Refused(Value, frozen=True):
     failure: Failure
 
 
+Reply = Size | Tokens | Loaded
+"""What a request that is no job is answered with."""
+
+
 class Report(Value, frozen=True):
     """The outcomes of one step, each with its job. An empty one shows that the engine works."""
 
-    outcomes: list[tuple[int, Event | Size | Loaded | Failure]]
+    outcomes: list[tuple[int, Event | Reply | Failure]]
 
 
 FromEngine = Loading | Ready | Refused | Report
-Outcome = Event | Size | Loaded | ProviderError
+Outcome = Event | Reply | ProviderError
 Outcomes = list[tuple[int, Outcome]]
 Received = Loading | Ready | ProviderError | Outcomes
 """What the host gets to see of them: an error alone is that of a refused model."""

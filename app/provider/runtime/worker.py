@@ -14,11 +14,12 @@ import socket
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from app.provider.engine import Engine, load, unwanted_libraries
+from app.provider.engine import Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
 from app.provider.runtime.failures import describe
@@ -32,9 +33,14 @@ from app.provider.types import (
     Progress,
     Prompt,
     Size,
+    Tokens,
 )
 
 log = logging.getLogger(__name__)
+
+
+_MOST_TOKENS = 500_000
+"""Of a text that is tokenised for a client; a report of them stays within its bound."""
 
 
 class Connection:
@@ -97,6 +103,8 @@ class IntakeLoop:
                 self._prepare(message.job, message.task)
             elif isinstance(message, messages.Count):
                 self._connection.report([(message.job, self._count(message.prompt))])
+            elif isinstance(message, messages.Tokenize):
+                self._connection.report([(message.job, self._tokenize(message))])
             elif isinstance(message, messages.Ping):
                 self._connection.report([(message.job, Loaded())])
             elif not isinstance(message, messages.Load):
@@ -118,6 +126,15 @@ class IntakeLoop:
             prepared if isinstance(prepared, ProviderError) else Size(prepared.prompt_tokens, limit)
         )
 
+    def _tokenize(self, message: messages.Tokenize) -> Tokens | ProviderError:
+        prompt, special = message.prompt, message.special
+        done: Tokens | ProviderError = self._done(
+            prompt, lambda: tokenizing(self._engine).tokenize(prompt, special=special)
+        )
+        if isinstance(done, Tokens) and len(done.tokens) > _MOST_TOKENS:
+            return UnsupportedInput(f"The text has more than {_MOST_TOKENS} tokens.")
+        return done
+
     def _require(self, task: Job) -> None:
         """Raise UnsupportedInput for a job of a kind that the engine does not do."""
         if isinstance(task, Encode) and not self._engine.info.encodes:
@@ -126,10 +143,14 @@ class IntakeLoop:
             raise UnsupportedInput("This model encodes: it generates no text.")
 
     def _prepared(self, task: Job) -> Any:
-        """Prepare a task, or return the error; a failure affects only this job."""
+        """Prepare a task, or return the error."""
+        return self._done(task, lambda: self._engine.prepare(task))
+
+    def _done(self, task: Job, work: Callable[[], Any]) -> Any:
+        """Do something with a task, or return the error; a failure affects only this job."""
         try:
             self._require(task)
-            return self._engine.prepare(task)
+            return work()
         except UnsupportedInput as error:  # the text comes from the model's template
             return type(error)(sentence(str(error)))
         except ProviderError as error:

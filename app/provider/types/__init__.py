@@ -23,6 +23,7 @@ from app.provider.types.event import (
     ThinkingDelta,
     Token,
     TokenLogprob,
+    Tokens,
     ToolCallDelta,
     Usage,
 )
@@ -87,6 +88,7 @@ __all__ = [
     "ThinkingPart",
     "Token",
     "TokenLogprob",
+    "Tokens",
     "TokensPart",
     "Tool",
     "ToolCallDelta",

@@ -128,6 +128,16 @@ class Size(Value, frozen=True):
     limit: Count
 
 
+class Tokens(Value, frozen=True):
+    """The tokens of a text, with the bytes of each; those of control tokens are their spelling.
+
+    The bytes of the tokens of an image are empty, and its ids are negative.
+    """
+
+    tokens: tuple[int, ...]
+    pieces: tuple[bytes, ...]
+
+
 class Loaded(Value, frozen=True):
     """The requested model is loaded."""
 

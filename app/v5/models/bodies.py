@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from pydantic import BaseModel
-
 from app.media.image_source import Detail
 from app.v5.models.chat import ChatRequest
-from app.web.large_bodies import FORM, JSON
+from app.web.large_bodies import FORM
+from app.web.openapi import json_schema
 
 FORM_FIELDS = (
     "message",
@@ -31,13 +30,6 @@ FORM_FIELDS = (
     "when_busy",
 )
 """What the documentation of the form names, in this order."""
-
-
-def json_schema(model: type[BaseModel], examples: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON body for ``openapi_extra``."""
-    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    content = {JSON: {"schema": schema, "examples": examples}}
-    return {"requestBody": {"required": True, "content": content}}
 
 
 def json_or_form_schema(examples: Mapping[str, Any]) -> dict[str, Any]:

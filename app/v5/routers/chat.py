@@ -9,13 +9,12 @@ from fastapi import APIRouter, Request, Response
 from app.dependencies import Owner, Vision
 from app.v2.services.events import EventEncoder
 from app.v4.services.answers import head
-from app.v5.models.bodies import json_schema
 from app.v5.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v5.models.events import STREAM_DOCUMENTATION
 from app.v5.routers.bodies import turn_of
 from app.v5.services.answers import done, whole_answer
 from app.web.disconnect import unless_disconnected
-from app.web.openapi import CHAT_ERRORS, problems
+from app.web.openapi import CHAT_ERRORS, json_schema, problems
 from app.web.sse import EventStream
 
 router = APIRouter(tags=["chat"])

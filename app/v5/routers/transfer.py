@@ -9,12 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.dependencies import AppSettings, Owner, Store, Vision
 from app.v4.models.conversations import ConversationDetail
 from app.v4.routers.transfer import FILE, MADE, attachment
-from app.v5.models.bodies import json_schema
 from app.v5.models.transfer import EXAMPLES, ExportQuery, Transfer
 from app.v5.services import transfer as service
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body
-from app.web.openapi import COMMON_ERRORS, problems
+from app.web.openapi import COMMON_ERRORS, json_schema, problems
 
 router = APIRouter(tags=["conversations"])
 

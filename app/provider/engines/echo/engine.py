@@ -8,7 +8,9 @@ as the real engines.
 image scaled down to a longer side of 1008 pixels, both sides then rounded up to whole squares of
 28; each square counts as one token.
 
-It does not think, and it is certain: a word has the log-probability 0 and no alternatives.
+It does not think, and it is certain: a word has the log-probability 0 and no alternatives. It
+calls no tools, but what it repeats may spell a call as Hermes does. Of a raw prompt it repeats what
+comes first. Tokens are numbers that words get when they are first asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +24,16 @@ from dataclasses import dataclass
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
 from app.provider.errors import UnsupportedInput
+from app.provider.formats.output_formats import HERMES
 from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, require_room
-from app.provider.types import End, Event, ImagePart, Prompt, SeenImage, Started, Token
+from app.provider.types import End, Event, ImagePart, Prompt, SeenImage, Started, Token, Tokens
 
 CONTEXT_LENGTH = 4096
+
+_MOST_WORDS = 100_000
+"""That have numbers."""
 
 _WORD = re.compile(r"\s*\S+\s*")
 
@@ -42,6 +48,7 @@ class EchoJob:
     context_length: int
     images: tuple[SeenImage, ...] = ()
     logprobs: bool = False
+    output_format: str = ""
     words_sent: int = 0
     started: bool = False
 
@@ -50,7 +57,7 @@ class EchoJob:
         events: list[Event] = []
         if not self.started:
             self.started = True
-            events.append(Started(self.prompt_tokens, 0, self.images, self.context_length))
+            events.append(self._start())
         if self.words_sent < len(self.words):
             events += self._push(self.words[self.words_sent].encode())
             self.words_sent += 1
@@ -58,6 +65,10 @@ class EchoJob:
         if self.words_sent == len(self.words) and not ended:
             events += self.output.push(None)
         return events
+
+    def _start(self) -> Started:
+        limit, found = self.context_length, self.output_format
+        return Started(self.prompt_tokens, 0, self.images, limit, found)
 
     def _push(self, word: bytes) -> list[Event]:
         token = Token(self.words_sent, word, 0.0) if self.logprobs else None
@@ -73,6 +84,7 @@ class EchoEngine:
         self._default_max_tokens = limits.default_max_tokens
         self._takes_images = spec.path == str(VISION_PATH)
         self._jobs: dict[int, EchoJob] = {}
+        self._numbers: dict[str, int] = {}
         progress(100)
 
     def prepare(self, prompt: Prompt) -> EchoJob:
@@ -82,11 +94,10 @@ class EchoEngine:
         if images and not self._takes_images:
             raise UnsupportedInput("The model echo cannot see images; echo-vision can.")
         images_seen = tuple(map(_seen_image, images))
-        tokens = sum(len(message.text.split()) for message in prompt.messages)
-        tokens += sum(image.tokens for image in images_seen)
+        tokens = len(self._words(prompt)) + sum(image.tokens for image in images_seen)
         require_room(tokens, prompt.answer_room, self.info.context_length)
-        asked = [message.text for message in prompt.messages if message.role == "user"]
-        words = [*map(_shown, images), *(_WORD.findall(asked[-1]) if asked else [])]
+        words = [*map(_shown, images), *self._repeated(prompt)]
+        calls = prompt.tools and prompt.tool_choice.mode != "none" and prompt.raw is None
         return EchoJob(
             words,
             tokens,
@@ -94,7 +105,34 @@ class EchoEngine:
             self.info.context_length,
             images_seen,
             logprobs=prompt.logprobs is not None,
+            output_format=HERMES.name if calls else "",
         )
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The words of the prompt and their numbers."""
+        words = self._words(prompt)
+        if len(self._numbers) > _MOST_WORDS:
+            self._numbers.clear()
+        numbers = (self._numbers.setdefault(word, len(self._numbers)) for word in words)
+        return Tokens(tuple(numbers), tuple(word.encode("utf-8", "replace") for word in words))
+
+    def _words(self, prompt: Prompt) -> list[str]:
+        """The tokens of the prompt, but for images."""
+        if prompt.raw is None:
+            return [word for one in prompt.messages for word in _WORD.findall(one.text)]
+        if prompt.raw.tokens is None:
+            return _WORD.findall(prompt.raw.text)
+        known = list(self._numbers)
+        wrong = [token for token in prompt.raw.tokens if not 0 <= token < len(known)]
+        if wrong:
+            raise UnsupportedInput(f"The model has no token {wrong[0]}.")
+        return [known[token] for token in prompt.raw.tokens]
+
+    def _repeated(self, prompt: Prompt) -> list[str]:
+        if prompt.raw is not None:
+            return self._words(prompt)
+        asked = [message.text for message in prompt.messages if message.role == "user"]
+        return _WORD.findall(asked[-1]) if asked else []
 
     def _output(self, prompt: Prompt, tokens: int, words: int) -> OutputStream:
         limit = prompt.sampling.max_tokens or self._default_max_tokens

@@ -35,7 +35,7 @@ from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import End, Event, Prompt, Sampling
+from app.provider.types import End, Event, Prompt, Sampling, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,10 @@ class PagedEngine:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         check(prompt, seeds=self._seeds)
         return self._prompts.prepare(prompt, self.info.context_length)
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The tokens of a prompt; raises UnsupportedInput."""
+        return self._prompts.tokenize(prompt, special=special)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job while a slot is free."""

@@ -28,7 +28,7 @@ from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.sampler import Sampler, draw_all, logprobs
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.files import optional_json
-from app.provider.types import End, Event, ImagePart, Prompt
+from app.provider.types import End, Event, ImagePart, Prompt, Tokens
 
 _NUMBER = 4
 """Bytes of a float32."""
@@ -95,6 +95,10 @@ class VisionEngine:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
         refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
         return self._prompts.prepare(prompt, self.info.context_length)
+
+    def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The tokens of a prompt; raises UnsupportedInput."""
+        return self._prompts.tokenize(prompt, special=special)
 
     def admit(self, job: int, prepared: PreparedPrompt) -> bool:
         """Take the job unless there is another one."""

@@ -1,0 +1,73 @@
+"""The rules of the wire models, and fields that clients send although nothing comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from app.openai.errors import InvalidParameter
+
+HARMLESS = frozenset(
+    {
+        "cache_prompt",
+        "keep_alive",
+        "metadata",
+        "prediction",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "user",
+        "verbosity",
+    }
+)
+"""Fields of the SDKs that change no answer here: taken, whatever they hold, and ignored."""
+
+
+class Inner(BaseModel):
+    """A value inside a body: fields that are not known are ignored, as clients add their own."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Body(BaseModel):
+    """A body: nothing that could change the answer is ignored, and null means left out."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        frozen=True,
+        json_schema_extra=lambda schema: schema["properties"].update(
+            {name: {"description": "Taken and ignored."} for name in sorted(HARMLESS)}
+        ),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        sent = {name: value for name, value in data.items() if value is not None}
+        for name in sent.keys() & cls.unsupported().keys():
+            if sent[name] not in cls.neutral().get(name, ()):
+                raise InvalidParameter(f"/{name}", cls.unsupported()[name])
+        return {
+            name: value
+            for name, value in sent.items()
+            if name not in HARMLESS and name not in cls.unsupported()
+        }
+
+    @classmethod
+    def unsupported(cls) -> Mapping[str, str]:
+        """Fields that clients know and this server does not, each with the reason."""
+        return {}
+
+    @classmethod
+    def neutral(cls) -> Mapping[str, tuple[Any, ...]]:
+        """Values of such fields that ask for nothing."""
+        return {}

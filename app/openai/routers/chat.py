@@ -1,0 +1,101 @@
+"""``POST /v1/chat/completions``: the next message of a chat."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
+from msgspec.json import encode
+
+from app.chat.choices import Asked, collect_choices, stream_choices
+from app.chat.images import decode_images
+from app.chat.model_choice import choose_model
+from app.dependencies import AppSettings, Owner, Vision, VisionServices
+from app.openai.chat_stream import ChatEncoder
+from app.openai.find_template import finder
+from app.openai.models import examples
+from app.openai.models.answers import CHUNK_EXAMPLE, ChatCompletion, stream_documentation
+from app.openai.models.chat import ChatBody
+from app.openai.models.errors import GENERATION_ERRORS, errors
+from app.openai.translate.answers import AnswerHead, chat_completion, new_head
+from app.openai.translate.chat import chat_prompt, require_length
+from app.openai.translate.messages import image_sources
+from app.openai.translate.tools import chosen_tools
+from app.web.disconnect import unless_disconnected
+from app.web.large_bodies import json_body
+from app.web.openapi import json_schema
+from app.web.sse import EventStream
+
+log = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/v1", tags=["chat"])
+
+SKIPPED_HEADER = "X-Skipped-Tools"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedChat:
+    """A chat that is ready to be answered, and what its answer will look like."""
+
+    asked: Asked
+    head: AnswerHead
+    skipped: tuple[str, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Names the tools that were left out."""
+        if not self.skipped:
+            return {}
+        # Types are texts of the client: a header holds ASCII alone.
+        names = ", ".join(dict.fromkeys(self.skipped))
+        return {SKIPPED_HEADER: names.encode("ascii", "backslashreplace").decode()}
+
+
+@router.post(
+    "/chat/completions",
+    response_model=ChatCompletion,
+    response_description="The whole answers, or a stream of chunks",
+    responses=errors(*GENERATION_ERRORS)
+    | stream_documentation("ChatCompletionChunk", CHUNK_EXAMPLE),
+    openapi_extra=json_schema(ChatBody, examples.CHAT),
+    summary="Answer a chat",
+)
+async def chat_completions(
+    request: Request, vision: Vision, settings: AppSettings, owner: Owner
+) -> Response:
+    """Answer the messages of a chat, whole or as it is made (`stream`).
+
+    Nothing is stored: send all messages with each request. Hanging up stops the model. Tools are
+    run by the client: the answer calls them, and the next request brings what they returned. Tools
+    of types that are not run here are skipped and named in the header `X-Skipped-Tools`.
+    """
+    async with json_body(request, ChatBody) as body:
+        require_length(body, settings.max_history_length)
+        chat = await unless_disconnected(request.receive, _ask(body, vision, owner))
+    pool = vision.conversations.pool
+    if body.stream:
+        encoder = ChatEncoder(
+            chat.head, usage=bool(body.stream_options.include_usage), logprobs=body.logprobs
+        )
+        stream = EventStream(encoder, stream_choices(pool, chat.asked))
+        stream.headers.update(chat.headers)
+        return stream
+    completions = await unless_disconnected(request.receive, collect_choices(pool, chat.asked))
+    answer = chat_completion(chat.head, completions, logprobs=body.logprobs)
+    return Response(encode(answer), headers=chat.headers, media_type="application/json")
+
+
+async def _ask(body: ChatBody, vision: VisionServices, owner: str) -> AskedChat:
+    """Choose the model, then decode the images: a refused model costs no decoding."""
+    tools = chosen_tools(body)
+    sources = image_sources(body.messages)
+    services = vision.conversations
+    find = finder(services, owner)
+    model = await choose_model(services.pool, body.model, find, images=bool(sources))
+    images = await decode_images(vision.intake, model.card, sources)
+    prompt = await chat_prompt(body, images, tools, model.template, owner)
+    if tools.skipped:
+        log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))
+    asked = Asked(model.card, (prompt,), body.n)
+    return AskedChat(asked, new_head(model.name, "chatcmpl"), tools.skipped)

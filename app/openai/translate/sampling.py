@@ -1,0 +1,30 @@
+"""Fields of how the answer is drawn, as options of the domain."""
+
+from __future__ import annotations
+
+from app.chat.request import SamplingOptions
+from app.openai.models.sampling import MOST_TOKENS, SamplingFields
+
+_SAME = ("temperature", "min_p", "presence_penalty", "frequency_penalty")
+_SMALLEST_TOP_P = 1e-6
+"""Clients send 0 for the likeliest token alone."""
+
+
+def sampling_options(body: SamplingFields, max_tokens: int | None) -> SamplingOptions:
+    """The options that the body sets."""
+    top_k, top_p, seed = body.given("top_k"), body.given("top_p"), body.seed
+    penalty = body.repetition_penalty if body.repeat_penalty is None else body.repeat_penalty
+    return SamplingOptions(
+        **{name: body.given(name) for name in _SAME},
+        top_k=None if top_k is None else max(top_k, 0),
+        top_p=None if top_p is None else max(top_p, _SMALLEST_TOP_P),
+        repeat_penalty=penalty,
+        seed=None if seed is None else seed % 2**32,
+        max_tokens=MOST_TOKENS if max_tokens == -1 else max_tokens,
+        stop=tuple(body.stop) or None,
+    )
+
+
+def logit_bias(body: SamplingFields) -> tuple[tuple[int, float], ...]:
+    """What is added to the logits of tokens, by their ids."""
+    return tuple((int(token), bias) for token, bias in body.logit_bias.items())
