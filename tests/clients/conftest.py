@@ -12,6 +12,9 @@ from tests.conftest import serving
 MODELS = Path(__file__).parents[2] / "models"
 STARTERS = ("starter.gguf", "starter-vision.gguf", "mmproj-starter-vision.gguf")
 
+ONE_THREAD = 1
+"""Threads of one engine wait for each other, long where several tests share the processors."""
+
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,5 +28,5 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def address(models: Path) -> Iterator[str]:
     """Where the server is, without a path; leave it as it was."""
-    with serving(models_dir=models) as client:
+    with serving(models_dir=models, engine_threads=ONE_THREAD) as client:
         yield str(client.base_url).rstrip("/")

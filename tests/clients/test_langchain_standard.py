@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.clients.environments import SCRIPTS, python_with
 from tests.clients.suites import PASSED, SKIPPED, as_text, run_suite
-from tests.conftest import serving
-from tests.provider.real_models import SMOLLM2, real_model
 
-STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 SCRIPT = SCRIPTS / "langchain_standard.py"
 ARGUMENTS = [
     "-p",
@@ -24,18 +18,8 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """Where the server is and which model to ask; it has another one to change to."""
-    models = tmp_path_factory.mktemp("models")
-    for file in (real_model(SMOLLM2), STARTER):
-        (models / file.name).symlink_to(file)
-    with serving(models_dir=models, context_length=2048) as client:
-        address = str(client.base_url).rstrip("/")
-        yield {"ADDRESS": address, "MODEL": real_model(SMOLLM2).stem, "PYTHONPATH": str(SCRIPTS)}
-
-
-def test_langchain_standard_tests(settings: dict[str, str], tmp_path: Path) -> None:
+def test_langchain_standard_tests(address: str, tmp_path: Path) -> None:
+    settings = {"ADDRESS": address, "PYTHONPATH": str(SCRIPTS)}
     outcomes = run_suite(python_with("langchain"), tmp_path, [*ARGUMENTS, SCRIPT], settings)
     failed = {name: how for name, how in outcomes.items() if how not in {PASSED, SKIPPED}}
     assert not failed, as_text(failed)

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.clients.conftest import ONE_THREAD
 from tests.clients.environments import SCRIPTS, python_with, sources_of
 from tests.clients.suites import PASSED, SKIPPED, as_text, run_suite
 from tests.conftest import serving
@@ -26,7 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
     (models / "llama-test-model.gguf").symlink_to(STARTER)
     aliases = tuple(f"{alias}=llama-test-model" for alias in ALIASES)
-    with serving(models_dir=models, model_aliases=aliases, enable_echo=False) as client:
+    settings = {"model_aliases": aliases, "enable_echo": False, "engine_threads": ONE_THREAD}
+    with serving(models_dir=models, **settings) as client:
         yield client
 
 

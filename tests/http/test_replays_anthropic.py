@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (models / "starter.gguf").symlink_to(STARTER)
     aliases = tuple(f"{name}=starter" for name in NAMES)
     with serving(
-        models_dir=models, model_aliases=aliases, enable_echo=False, context_length=4096
+        models_dir=models, model_aliases=aliases, enable_echo=False, engine_threads=1
     ) as client:
         yield client
 

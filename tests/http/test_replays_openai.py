@@ -27,7 +27,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
     for name in STARTERS:
         (models / name).symlink_to(MODELS / name)
-    with serving(models_dir=models, context_length=10**6, default_max_tokens=10**6) as client:
+    with serving(
+        models_dir=models, context_length=10**6, default_max_tokens=10**6, engine_threads=1
+    ) as client:
         yield client
 
 
