@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.media.policy import MediaPolicy
 from app.provider.engine import EngineLimits
+from app.provider.formats.output_formats import OUTPUT_FORMATS, format_named
 from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
 from app.provider.pool.pool import PoolConfig
@@ -30,6 +32,18 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list."""
 
 
+def _alias_list(value: object) -> object:
+    """A JSON object of names and models, or a comma-separated list of name=model."""
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise ValueError("is neither a list of alias=model nor a JSON object") from error
+    if isinstance(value, dict):
+        return tuple(f"{alias}={model}" for alias, model in value.items())
+    return _split(value)
+
+
 def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         alias, _, model = name.partition("=")
@@ -37,6 +51,20 @@ def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(f"{name!r} is not alias=model")
     return names
 
+
+def _tool_formats(pairs: tuple[str, ...]) -> tuple[str, ...]:
+    for pair in pairs:
+        model, _, name = pair.rpartition("=")
+        if not model or format_named(name).name != name:
+            known = ", ".join(one.name for one in OUTPUT_FORMATS)
+            raise ValueError(f"{pair!r} is not model=format; the formats are {known}")
+    return pairs
+
+
+Aliases = Annotated[
+    tuple[str, ...], NoDecode, BeforeValidator(_alias_list), AfterValidator(_aliases)
+]
+"""Further names of models: ``alias=model``."""
 
 Ports = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)
@@ -85,7 +113,8 @@ class Settings(BaseSettings):
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
     enable_echo: bool = False
-    model_aliases: Annotated[Names, AfterValidator(_aliases)] = ()
+    model_aliases: Aliases = ()
+    tool_formats: Annotated[Names, AfterValidator(_tool_formats)] = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
     modelscope_endpoint: str = "https://modelscope.cn"
@@ -135,6 +164,9 @@ class Settings(BaseSettings):
             default_vision=self.vision_model_path,
             echo=self.enable_echo,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
+            tool_formats={
+                pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in self.tool_formats
+            },
             max_loaded=self.llm_model_cache_size,
             auto_unload=self.llm_auto_unload_models,
             ttl=self.model_ttl_seconds,

@@ -41,7 +41,16 @@ def _openai() -> Dialect:
     return DIALECT
 
 
-DIALECTS = (DialectEntry("openai", "/v1", _openai, public=("/v1/health",)),)
+def _anthropic() -> Dialect:
+    from app.anthropic.dialect import DIALECT
+
+    return DIALECT
+
+
+DIALECTS = (
+    DialectEntry("openai", "/v1", _openai, public=("/v1/health",)),
+    DialectEntry("anthropic", "/v1/messages", _anthropic),
+)
 """All of them."""
 
 PUBLIC_PATHS = tuple(path for entry in DIALECTS for path in entry.public)

@@ -11,7 +11,7 @@ from app.openai import errors
 from app.openai.models.answers import ChatCompletionChunk
 from app.openai.models.chat import ChatBody
 from app.openai.models.errors import ErrorAnswer
-from app.openai.routers import chat, health, models
+from app.openai.routers import chat, completions, health, models, tokens
 from app.web import openapi
 from app.web.dialect import Dialect
 
@@ -25,7 +25,13 @@ OpenAI's API, for clients that were written for it: set their base URL to this s
 * When the server has API keys, send one: `Authorization: Bearer <key>`.
 """
 
-ROUTERS: tuple[APIRouter, ...] = (chat.router, models.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    chat.router,
+    completions.router,
+    tokens.router,
+    models.router,
+    health.router,
+)
 
 SCHEMAS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 BODIES: tuple[type[BaseModel], ...] = (ChatBody,)

@@ -104,6 +104,21 @@ Events = list[tuple[int, Event | ProviderError]]
 """Events of a step, each with its job."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """A task that is prepared but for something that takes long, such as compiling a grammar.
+
+    ``finish`` does that and returns the prepared task; it raises what ``prepare`` raises. It is
+    called in a thread of its own, one at a time, owners in turn. ``warm_up`` comes first: its time
+    is not counted against the request.
+    """
+
+    owner: str
+    prompt_tokens: int
+    warm_up: Callable[[], None]
+    finish: Callable[[], Any]
+
+
 class Engine(Protocol):
     """A blocking, step-based engine. Lives in a child process; knows no queue, lock or HTTP.
 
@@ -117,7 +132,8 @@ class Engine(Protocol):
 
         It gets a ``Prompt``, or an ``Encode`` where its ``info`` says that it encodes.
 
-        The result is the engine's own type. It has the prompt's length in ``prompt_tokens``.
+        The result is the engine's own type, or ``Deferred``. It has the prompt's length in
+        ``prompt_tokens``.
         """
 
     def admit(self, job: int, prepared: Any) -> bool:

@@ -34,7 +34,7 @@ KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
 StreamEvent = Event | Loaded | Choice
-Shown = Progress | AnyDelta | Encoded | End | Loaded | Choice
+Shown = Progress | Started | AnyDelta | Encoded | End | Loaded | Choice
 """What a dialect may show of a stream."""
 
 
@@ -45,7 +45,7 @@ class Encoder(Protocol):
     """
 
     def start(self) -> str:
-        """What comes first, before any event."""
+        """What comes first, before any event; the engine may not have accepted the prompt yet."""
 
     def event(self, event: Shown) -> str:
         """What clients see of ``event``; End and Loaded are the last of a stream."""
@@ -141,8 +141,6 @@ class EventStream(Response):
         return ended
 
     def _encoded(self, event: StreamEvent | Exception, request_id: str) -> str:
-        if isinstance(event, Started):
-            return ""
         if not isinstance(event, Exception):
             return self._encoder.event(event)
         if not isinstance(cause_of(event), (AppError, ProviderError)):

@@ -26,6 +26,8 @@ RAW_STREAMS = "raw loop, KV streams"
 """llama.cpp again, with a KV stream per sequence; ``raw loop`` has unified memory."""
 STORED = "ours, stored"
 """Our server again, storing the conversations; clients then send the new message only."""
+OPENAI = "ours, /v1"
+"""Our server again, asked as OpenAI's API is."""
 DEFAULTS = "ours, defaults"
 """Our server again, with only the model, the port and the threads set."""
 BEFORE = "ours, before"
@@ -64,6 +66,7 @@ class Server:
 def available(before: Path | None = None) -> dict[str, Server]:
     """The servers that can be started here, by name; ``before`` is another checkout of ours."""
     servers = {OURS: _ours(OURS, _own(2)), STORED: _ours(STORED, _own(4))}
+    servers[OPENAI] = _ours(OPENAI, _openai())
     servers[DEFAULTS] = Server(DEFAULTS, lambda *_: own_command(), _own_defaults, _own(2))
     if before:
         servers[BEFORE] = _ours(BEFORE, _own(2), before)

@@ -12,6 +12,7 @@ from bench.contestants.servers import (
     LLAMA_SERVER,
     MLX_LOOP,
     MLX_SERVER,
+    OPENAI,
     OURS,
     PACKAGED,
     RAW,
@@ -106,6 +107,15 @@ def _not_worse() -> Iterator[Goal]:
             yield Goal(f"{prefix}{name}", "≤", 1.0, BEFORE, within_spread=True)
 
 
+def _openai() -> Iterator[Goal]:
+    for prefix in ("", "smollm2."):
+        for answers in (1, 8):
+            figure = f"{prefix}openai.{answers}"
+            yield Goal(figure, "≥", 1.0, LLAMA_SERVER, OPENAI, within_spread=True)
+            ratio = f"{prefix}openai.schema.{answers}.ratio"
+            yield Goal(ratio, "≥", 0.95, contestant=OPENAI)
+
+
 def _turns() -> Iterator[Goal]:
     for prefix in ("", "smollm2."):
         yield Goal(f"{prefix}prefix.ratio", "≤", 1.0, LLAMA_SERVER, within_spread=True)
@@ -146,6 +156,7 @@ GOALS = (
     Goal("running.count", "≥", 1000.0),
     Goal("running.share", "≤", 20.0),
     Goal("running.p99", "≤", 50.0),
+    *_openai(),
     *_stored("list", 10.0, OURS, STORE),
     *_stored("open", 10.0, OURS, STORE),
     *_stored("search", 50.0, OURS, STORE),

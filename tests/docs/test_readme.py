@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.config import Settings
+from app.provider.formats.output_formats import OUTPUT_FORMATS
 from app.provider.hub.recommended import RECOMMENDED
 from tests.conftest import serving
 
@@ -93,10 +94,12 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
     "name",
     [
         *READMES,
+        "docs/anthropic.md",
         "docs/architecture.md",
         "docs/conversations.md",
         "docs/vision.md",
         "docs/hyperclovax.md",
+        "docs/tools.md",
         "CONTRIBUTING.md",
     ],
 )
@@ -122,3 +125,8 @@ def test_paths_of_the_code_lead_somewhere(name: str) -> None:
     paths = re.findall(r"`(app/[\w/]+(?:\.py)?)`", text)
     assert len(paths) > 3
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_format_of_tool_calls_is_explained() -> None:
+    table = (ROOT / "docs" / "tools.md").read_text()
+    assert [one.name for one in OUTPUT_FORMATS if f"`{one.name}`" not in table] == []

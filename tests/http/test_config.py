@@ -68,9 +68,24 @@ def test_the_gpu_gets_layers_only_when_wanted(bare: pytest.MonkeyPatch) -> None:
 def test_aliases_name_a_model(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("MODEL_ALIASES", "gpt-4o=starter, other=a=b")
     assert Settings(_env_file=None).pool().aliases == {"gpt-4o": "starter", "other": "a=b"}
+    bare.setenv("MODEL_ALIASES", '{"gpt-4o": "starter", "claude-x": "a b"}')
+    assert Settings(_env_file=None).pool().aliases == {"gpt-4o": "starter", "claude-x": "a b"}
+    for wrong in ("{", "{}x"):
+        bare.setenv("MODEL_ALIASES", wrong)
+        with pytest.raises(ValidationError, match="nor a JSON object"):
+            Settings(_env_file=None)
     bare.setenv("MODEL_ALIASES", "gpt-4o")
     with pytest.raises(ValidationError, match="is not alias=model"):
         Settings(_env_file=None)
+
+
+def test_formats_of_tool_calls_are_named_by_model(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("TOOL_FORMATS", "my-model=hermes, a=b=glm")
+    assert Settings(_env_file=None).pool().tool_formats == {"my-model": "hermes", "a=b": "glm"}
+    for wrong in ("hermes", "my-model=", "my-model=unheard-of"):
+        bare.setenv("TOOL_FORMATS", wrong)
+        with pytest.raises(ValidationError, match="is not model=format; the formats are harmony"):
+            Settings(_env_file=None)
 
 
 def test_settings_do_not_change() -> None:

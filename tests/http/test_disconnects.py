@@ -19,18 +19,23 @@ LONG = "a " * 400_000
 """Keeps an engine busy until it is suspended."""
 
 OPENAI = "/v1/chat/completions"
-ROUTES = ["/api/v1/chat", "/api/v2/chat/stream", OPENAI, f"{OPENAI}?stream"]
+ANTHROPIC = "/v1/messages"
+ROUTES = [
+    "/api/v1/chat",
+    "/api/v2/chat/stream",
+    OPENAI,
+    f"{OPENAI}?stream",
+    ANTHROPIC,
+    f"{ANTHROPIC}?stream",
+]
 
 
 def body_of(route: str, message: str) -> dict[str, object]:
-    if not route.startswith(OPENAI):
+    if not route.startswith("/v1/"):
         return {"message": message}
-    _, _, how = route.partition("?")
-    return {
-        "messages": [{"role": "user", "content": message}],
-        "stream": how != "",
-        "n": 2 if how == "several" else 1,
-    }
+    path, _, how = route.partition("?")
+    chat = {"messages": [{"role": "user", "content": message}], "stream": how != ""}
+    return chat | ({"n": 2 if how == "several" else 1} if path == OPENAI else {"max_tokens": 10**7})
 
 
 @contextmanager

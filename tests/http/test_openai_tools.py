@@ -25,7 +25,16 @@ from app.provider.types import (
     ToolChoice,
     Usage,
 )
-from tests.http.openai_wire import CHAT, QUESTION, checked, chunks_of, refused
+from tests.http.openai_wire import (
+    CHAT,
+    QUESTION,
+    chat,
+    checked,
+    chunks_of,
+    refused,
+    streamed,
+    text_of,
+)
 
 HEAD = AnswerHead("m", "chatcmpl-1", 1)
 ENDED = End("tool_calls", Usage(3, 4, 0))
@@ -166,3 +175,39 @@ def test_content_is_null_beside_calls_alone(text: str, content: str | None) -> N
     assert message["content"] == content
     assert message["reasoning_content"] == "hm"
     assert message["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
+
+
+# ---------------------------------------------------------------- through an engine
+
+SPELLED = '<tool_call>\n{"name": "f", "arguments": {"city": "Paris"}}\n</tool_call>'
+"""What the echo engine repeats, which is a call in the form that it is read in."""
+
+
+def test_a_call_is_read_out_of_what_the_model_writes(echo: httpx.Client) -> None:
+    asked = [{"role": "user", "content": SPELLED}]
+    (choice,) = chat(echo, messages=asked, tools=[tool("f")])["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    (call,) = choice["message"]["tool_calls"]
+    assert call["function"]["name"] == "f"
+    assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
+    assert call["id"]
+
+
+def test_a_streamed_call_is_the_same(echo: httpx.Client) -> None:
+    asked = [{"role": "user", "content": SPELLED}]
+    chunks = streamed(echo, messages=asked, tools=[tool("f")])
+    pieces = [
+        piece for chunk in chunks for piece in chunk["choices"][0]["delta"].get("tool_calls", ())
+    ]
+    assert pieces[0]["function"] == {"name": "f", "arguments": ""}
+    assert [piece for piece in pieces if "id" in piece] == pieces[:1]
+    arguments = "".join(piece["function"]["arguments"] for piece in pieces)
+    assert json.loads(arguments) == {"city": "Paris"}
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_without_tools_or_with_none_chosen_it_is_text(echo: httpx.Client) -> None:
+    asked = [{"role": "user", "content": SPELLED}]
+    for options in ({}, {"tools": [tool("f")], "tool_choice": "none"}):
+        assert text_of(chat(echo, messages=asked, **options)) == SPELLED

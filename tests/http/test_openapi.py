@@ -19,7 +19,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from app import versions
+from app.dialects.documents import documents
 from tests.conftest import serving
 from tests.selection import matrix, selection
 
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 
 
 def documented(version: str, config: pytest.Config) -> BaseSchema:
-    """A version's document; values at the borders of each field are sent when everything is."""
-    document = schemathesis.openapi.from_dict(versions.document(version))
+    """A document; values at the borders of each field are sent when everything is."""
+    document = schemathesis.openapi.from_dict(documents()[version]())
     document.config.phases.coverage.enabled = selection(config) == "all"
     return document
 
@@ -46,6 +46,16 @@ def v4(pytestconfig: pytest.Config) -> BaseSchema:
 @pytest.fixture
 def v5(pytestconfig: pytest.Config) -> BaseSchema:
     return documented("v5", pytestconfig)
+
+
+@pytest.fixture
+def openai(pytestconfig: pytest.Config) -> BaseSchema:
+    return documented("openai", pytestconfig)
+
+
+@pytest.fixture
+def anthropic(pytestconfig: pytest.Config) -> BaseSchema:
+    return documented("anthropic", pytestconfig)
 
 
 made_up = settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -72,6 +82,13 @@ def test_v4_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
     case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
 
 
+@schemathesis.pytest.from_fixture("anthropic").parametrize()
+@made_up
+def test_the_messages_api_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
+    # Models, tools and pictures that are made up are none: 400, 404.
+    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
+
+
 @pytest.fixture(scope="module")
 def without_a_hub(empty_models: Path) -> Iterator[httpx.Client]:
     with serving(models_dir=empty_models, hf_endpoint="http://127.0.0.1:9") as client:
@@ -93,3 +110,10 @@ def test_v5_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None
         left_out.append(negative_data_rejection)
     case.validate_response(answer, excluded_checks=left_out)
     assert answer.status_code != 500
+
+
+@schemathesis.pytest.from_fixture("openai").parametrize()
+@made_up
+def test_the_dialect_of_openai_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
+    # Messages and tools have rules that no schema can tell: 400. Nor is any model called so: 404.
+    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])

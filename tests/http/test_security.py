@@ -33,6 +33,7 @@ PUBLIC = {
     "/api/v3/openapi.json",
     "/api/v4/openapi.json",
     "/api/v5/openapi.json",
+    "/api/anthropic/openapi.json",
     "/api/openai/openapi.json",
     "/v1/health",
     "/assets/swagger-ui-bundle.js",

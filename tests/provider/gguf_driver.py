@@ -13,7 +13,7 @@ import numpy as np
 from llama_cpp import mtmd_cpp as mtmd
 
 from app.provider.architectures.qwen_vl_pixels import scaled
-from app.provider.engine import EngineLimits, EngineSpec
+from app.provider.engine import Deferred, EngineLimits, EngineSpec
 from app.provider.engines.gguf.engine import GgufEngine
 from app.provider.engines.gguf.image_encoder import MtmdImageEncoder
 from app.provider.errors import ProviderError
@@ -49,7 +49,8 @@ class Driver:
 
     def start(self, prompt: Prompt) -> int:
         """Admit a prompt."""
-        return self.admit(self.engine.prepare(prompt))
+        prepared = self.engine.prepare(prompt)
+        return self.admit(prepared.finish() if isinstance(prepared, Deferred) else prepared)
 
     def admit(self, prepared: Any) -> int:
         """Admit a prompt that is prepared already."""

@@ -14,7 +14,7 @@ from app.provider.engines.gguf.tokenizer import LlamaTokenizer
 from app.provider.errors import UnsupportedConstraint
 from app.provider.generation.constraints.compiler import MOST_KEPT, GrammarCompiler
 from app.provider.generation.constraints.grammar import grammar_of
-from app.provider.generation.constraints.guide import AnswerGuide
+from app.provider.generation.constraints.guide import AnswerGuide, LogitBias
 from app.provider.types import Constraint
 from tests.provider.asking import STARTER
 
@@ -44,10 +44,22 @@ def schema(source: Any) -> Constraint:
     return Constraint("json_schema", json.dumps(source))
 
 
+def guide_of(
+    compiler: GrammarCompiler,
+    vocabulary: LlamaTokenizer,
+    given: Constraint,
+    bias: LogitBias | None = None,
+) -> AnswerGuide:
+    matcher = compiler.compile(grammar_of(given))
+    return AnswerGuide(
+        text_of=lambda token: vocabulary.piece(token) or b"", matcher=matcher, bias=bias
+    )
+
+
 def written(compiler: GrammarCompiler, vocabulary: LlamaTokenizer, given: Constraint) -> str:
     """Draw tokens at random, as a guide allows them, until the answer ends."""
     dice = random.Random(given.source)
-    guide = AnswerGuide(compiler.compile(grammar_of(given)))
+    guide = guide_of(compiler, vocabulary, given)
     answer = b""
     tokens = guide.start()
     for _ in range(500):
@@ -92,7 +104,7 @@ def test_a_random_answer_is_one_of_the_allowed(
 def test_forced_text_is_spelled_as_the_tokenizer_spells_it(
     compiler: GrammarCompiler, vocabulary: LlamaTokenizer
 ) -> None:
-    guide = AnswerGuide(compiler.compile(grammar_of(schema({"const": "hello there"}))))
+    guide = guide_of(compiler, vocabulary, schema({"const": "hello there"}))
     forced = guide.start()
     assert forced[:-1] == vocabulary.tokenize('"hello there"')
     assert vocabulary.piece(forced[-1]) is None
@@ -102,8 +114,8 @@ def test_a_mask_forbids_rows_that_no_token_has_and_wins_over_a_bias(
     compiler: GrammarCompiler, vocabulary: LlamaTokenizer
 ) -> None:
     zero, one = vocabulary.tokenize("0")[-1], vocabulary.tokenize("1")[-1]
-    matcher = compiler.compile(grammar_of(Constraint("regex", "[01]")))
-    guide = AnswerGuide(matcher, ((zero, 4.0), (one + 1, 100.0)))
+    bias = LogitBias(((zero, 4.0), (one + 1, 100.0)))
+    guide = guide_of(compiler, vocabulary, Constraint("regex", "[01]"), bias)
     logits = np.ones(vocabulary.size + 5, np.float32)
     guide.restrict(logits)
     assert {*np.flatnonzero(np.isfinite(logits))} == {zero, one}
@@ -150,9 +162,9 @@ def test_compiled_grammars_are_kept_as_far_as_there_is_room(compiler: GrammarCom
 
 
 @pytest.fixture
-def runaway(compiler: GrammarCompiler) -> AnswerGuide:
+def runaway(compiler: GrammarCompiler, vocabulary: LlamaTokenizer) -> AnswerGuide:
     deep = {"type": "string", "pattern": "^((([a-z]{0,50}){0,50}){0,50})$"}
-    return AnswerGuide(compiler.compile(grammar_of(schema(deep))))
+    return guide_of(compiler, vocabulary, schema(deep))
 
 
 def test_a_matcher_that_breaks_down_is_an_error_and_no_hang(

@@ -96,7 +96,7 @@ async def test_a_stop_string_ends_the_answer_and_is_not_part_of_it(host: EngineH
     whole = (await ask(host, QUESTION)).text
     stop = whole[len(whole) // 2 :][:6]
     reply = await ask(host, QUESTION, stop=(stop, "never said"))
-    assert reply.end.reason == "stop"
+    assert (reply.end.reason, reply.end.stop_string) == ("stop", stop)
     assert reply.text == whole[: whole.index(stop)]
 
 

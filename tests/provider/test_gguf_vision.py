@@ -342,9 +342,9 @@ def test_too_many_pictures_are_refused_with_the_numbers(vision_model: Path) -> N
 
 def test_the_bound_on_tokens_holds(vision_model: Path) -> None:
     def tokens(part: ImagePart, **limits: int) -> int:
-        return (
-            Driver.of(vision_model, **limits).engine.prepare(shown((part,))).images[0].size.tokens
-        )
+        prepared = Driver.of(vision_model, **limits).engine.prepare(shown((part,)))
+        count: int = prepared.images[0].size.tokens
+        return count
 
     assert tokens(LARGE) == 625
     assert tokens(LARGE, image_tokens=49) == 49

@@ -15,6 +15,7 @@ from app.provider.formats.output_formats import (
     format_named,
 )
 from app.provider.types import Tool
+from tests.provider.chat_templates import FAMILIES, Family
 
 DEEPSEEK = "<\uff5ctool\u2581calls\u2581begin\uff5c>"
 
@@ -32,6 +33,7 @@ DEEPSEEK = "<\uff5ctool\u2581calls\u2581begin\uff5c>"
         ("[AVAILABLE_TOOLS] [TOOL_CALLS]", "mistral_json"),
         ("[AVAILABLE_TOOLS] [TOOL_CALLS]{{ name }}[ARGS]", "mistral_args"),
         ("<|tool|>{{ message.tools }}<|/tool|>", "phi4_mini"),
+        ("<|start_of_role|>{{ role }}<|end_of_role|> <|tool_call|> and a list", "granite"),
         ("<start_function_call>call:", "function_gemma"),
         ("<|tool_call>call:{{ name }}", "gemma4"),
         (f"{DEEPSEEK} ```json", "deepseek_v3"),
@@ -45,6 +47,29 @@ DEEPSEEK = "<\uff5ctool\u2581calls\u2581begin\uff5c>"
 def test_a_template_is_recognised(template: str, name: str) -> None:
     assert choose_format(template, (), ()).name == name
     assert format_named(name).name == name
+
+
+FOUND = {
+    "llama3": "llama3_json",
+    "mistral_v3": "mistral_json",
+    "phi4_mini": "phi4_mini",
+    "qwen2_5": "hermes",
+    "qwen3": "hermes",
+    "glm4": "glm",
+    "lfm2": "lfm2",
+    "exaone4": "exaone",
+    "granite3": "granite",
+    "gpt_oss": "harmony",
+    "smollm2": "plain",
+    "gemma3": "plain",
+    "exaone3_5": "plain",
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_templates_of_families_are_recognised(family: Family) -> None:
+    found = choose_format(family.source, (), ()).name
+    assert found == FOUND.get(family.name, found)
 
 
 def test_every_format_can_be_recognised() -> None:

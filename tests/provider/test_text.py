@@ -52,7 +52,12 @@ def test_text_that_only_looks_like_a_stop_string_is_sent() -> None:
 def test_the_earliest_of_several_stop_strings_counts() -> None:
     sent, text = say([b"one two three"], stop=("three", "two"))
     assert sent == ["one "]
-    assert text.stopped
+    assert text.stop_string == "two"
+
+
+def test_of_two_stop_strings_at_one_place_the_shorter_one_came_first() -> None:
+    _, text = say([b"one two"], stop=("two", "tw"))
+    assert text.stop_string == "tw"
 
 
 def test_what_is_held_back_comes_out_at_the_end() -> None:

@@ -19,6 +19,7 @@ from tests.provider.scripted import CHATML, CONTROL, make
 OPENED = ThinkingStart(closing="</think>")
 CONTROLS = ThinkingStart(control=frozenset({"[THINK]", "[/THINK]"}))
 SILENT = ThinkingStart(lone=False)
+CALLS = ThinkingStart("[/THINK]", CONTROLS.control, call="[TOOL_CALLS]")
 
 CASES = [
     (NO_THINKING, "plain answer", "plain answer", "", False),
@@ -41,6 +42,8 @@ CASES = [
     (CONTROLS, "a[/THINK]b[/THINK]c", "bc", "a", False),
     (NO_THINKING, "use <think> and </think> tags", "use <think> and </think> tags", "", False),
     (NO_THINKING, "a <think> b[/THINK]c", "c", "a <think> b", False),
+    (CALLS, "hm[TOOL_CALLS]f{}", "[TOOL_CALLS]f{}", "hm", False),
+    (CALLS, "hm[TOOL_[/THINK]f[TOOL_CALLS]g", "f[TOOL_CALLS]g", "hm[TOOL_", False),
     (SILENT, "the tag </think> ends it", "the tag </think> ends it", "", False),
     (NO_THINKING, "생각 <think> 😀", "생각 <think> 😀", "", False),
 ]

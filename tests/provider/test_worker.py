@@ -143,6 +143,7 @@ EVENTS: list[messages.Outcome] = [
     ToolCallDelta(0, "call_1", "f", "{}"),
     Encoded(3, b"\0\0\x80\x3f"),
     End("tool_calls", Usage(1, 2, 0)),
+    End("stop", Usage(1, 2, 0), stop_string="끝"),
     Size(3, 10),
     Loaded(),
     ProviderError("no"),

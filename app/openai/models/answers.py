@@ -158,16 +158,22 @@ data: [DONE]
 
 
 def stream_documentation(chunk: str, example: str) -> dict[int | str, dict[str, Any]]:
-    """How a route is described that also answers with chunks."""
-    schema = {
-        "type": "object",
-        "properties": {
-            "data": {
-                "type": "string",
-                "contentMediaType": "application/json",
-                "contentSchema": {"$ref": f"#/components/schemas/{chunk}"},
-            }
-        },
-        "required": ["data"],
-    }
+    """How a route is described that also answers with chunks: an error may be the last one."""
+    written = {"type": "string", "contentMediaType": "application/json"}
+    events = [
+        *(
+            _event({**written, "contentSchema": _reference(each)})
+            for each in (chunk, "ErrorAnswer")
+        ),
+        _event({"const": "[DONE]"}),
+    ]
+    schema = {"oneOf": events}
     return {200: {"content": {"text/event-stream": {"itemSchema": schema, "example": example}}}}
+
+
+def _event(data: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"data": data}, "required": ["data"]}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}

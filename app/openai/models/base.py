@@ -28,6 +28,20 @@ HARMLESS = frozenset(
 """Fields of the SDKs that change no answer here: taken, whatever they hold, and ignored."""
 
 
+_ABOUT = ("title", "description", "default")
+
+
+def _describe_lenience(schema: dict[str, Any]) -> None:
+    """Say in a schema that fields may be null, and which are ignored."""
+    required = schema.get("required", ())
+    for name, field in schema["properties"].items():
+        if name not in required and {"type": "null"} not in field.get("anyOf", ()):
+            about = {key: field.pop(key) for key in _ABOUT if key in field}
+            schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **about}
+    for name in sorted(HARMLESS):
+        schema["properties"][name] = {"description": "Taken and ignored."}
+
+
 class Inner(BaseModel):
     """A value inside a body: fields that are not known are ignored, as clients add their own."""
 
@@ -42,9 +56,7 @@ class Body(BaseModel):
         strict=True,
         allow_inf_nan=False,
         frozen=True,
-        json_schema_extra=lambda schema: schema["properties"].update(
-            {name: {"description": "Taken and ignored."} for name in sorted(HARMLESS)}
-        ),
+        json_schema_extra=_describe_lenience,
     )
 
     @model_validator(mode="before")

@@ -7,17 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from app.openai.models.constraints import (
-    Choices,
-    ResponseFormat,
-    Schema,
-    Source,
-    StructuredOutputs,
-)
+from app.openai.models.constraints import ConstraintFields
 from app.openai.models.messages import ChatMessage
-from app.openai.models.sampling import AnswerLength, SamplingFields
+from app.openai.models.sampling import AnswerLength, ModelName, SamplingFields
 from app.openai.models.tools import MOST_TOOLS, Tool, ToolChoice
-from app.web.schema import WHOLE, Plain
+from app.web.schema import WHOLE
 
 MOST_ALTERNATIVES = 20
 
@@ -39,10 +33,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "function_call": ("none", "auto"),
 }
 
-ModelName = Annotated[Plain, Field(min_length=1, max_length=300)]
 
-
-class ChatBody(SamplingFields):
+class ChatBody(SamplingFields, ConstraintFields):
     """Messages to a model."""
 
     model: ModelName | None = Field(
@@ -60,14 +52,6 @@ class ChatBody(SamplingFields):
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES), WHOLE] | None = Field(
         None, description="And so many of the likeliest at its place; needs `logprobs`."
     )
-    response_format: ResponseFormat | None = None
-    structured_outputs: StructuredOutputs | None = None
-    guided_json: Schema | None = Field(
-        None, description="Another name of `structured_outputs.json`."
-    )
-    guided_regex: Source | None = None
-    guided_choice: Choices | None = None
-    guided_grammar: Source | None = None
     tools: Annotated[list[Tool], Field(max_length=MOST_TOOLS)] = Field(
         [], description="What the model may call."
     )

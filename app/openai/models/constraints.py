@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from app.openai.models.base import Inner
+from app.openai.models.base import Body, Inner
 from app.web.schema import Plain
 
 LONGEST_SOURCE = 64 * 1024
@@ -68,3 +68,16 @@ class StructuredOutputs(Inner):
         if len([value for _, value in self if value is not None]) != 1:
             raise ValueError("give exactly one of json, regex, choice, grammar and json_object")
         return self
+
+
+class ConstraintFields(Body):
+    """What the answer must match; at most one of these."""
+
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: Schema | None = Field(
+        None, description="Another name of `structured_outputs.json`."
+    )
+    guided_regex: Source | None = None
+    guided_choice: Choices | None = None
+    guided_grammar: Source | None = None

@@ -60,4 +60,34 @@ CHAT: dict[str, Any] = {
             "top_logprobs": 2,
         },
     },
+    "json": {
+        "summary": "JSON that matches a schema",
+        "value": {
+            "messages": [{"role": "user", "content": "What are you?"}],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {
+                    "name": "about",
+                    "strict": True,
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "what": {"type": "string", "maxLength": 60},
+                            "tiny": {"type": "boolean"},
+                        },
+                        "required": ["what", "tiny"],
+                        "additionalProperties": False,
+                    },
+                },
+            },
+        },
+    },
+    "tools": {
+        "summary": "With a tool that must be called",
+        "value": {
+            "messages": [{"role": "user", "content": "What is the weather in Seoul?"}],
+            "tools": [_WEATHER],
+            "tool_choice": "required",
+        },
+    },
 }

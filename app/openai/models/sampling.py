@@ -47,6 +47,9 @@ def _not_zero(number: int) -> int:
 AnswerLength = Annotated[int, Field(ge=-1, le=MOST_TOKENS), WHOLE, AfterValidator(_not_zero)]
 
 
+ModelName = Annotated[Plain, Field(min_length=1, max_length=300)]
+
+
 class StreamOptions(Inner):
     """What a stream says beside the answer."""
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from msgspec import structs
 
+from app.chat.changing_text import stable_first
 from app.chat.request import SamplingOptions
 from app.chat.thinking import thinking_options
 from app.errors import InvalidRequest
@@ -54,7 +55,7 @@ def _prompt(
     effort = thinking_options(body.reasoning_effort) if body.reasoning_effort else None
     variables = {**(effort.variables if effort else {}), **body.chat_template_kwargs}
     return Prompt(
-        messages,
+        stable_first(messages),
         structs.replace(sampling.to_sampling(), logit_bias=logit_bias(body)),
         owner,
         tools=tools.tools,

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.openai.errors import InvalidParameter
-from app.openai.models.chat import ChatBody
-from app.openai.models.constraints import ResponseFormat, StructuredOutputs
+from app.openai.models.constraints import ConstraintFields, ResponseFormat, StructuredOutputs
 from app.provider.types import Constraint
 
 _ANY_OBJECT = {"type": "object"}
 
 
-def constraint(body: ChatBody) -> Constraint | None:
+def constraint(body: ConstraintFields) -> Constraint | None:
     """The constraint of a body; raises InvalidParameter for more than one."""
     found = dict(_constraints(body))
     if len(found) > 1:
@@ -23,7 +22,7 @@ def constraint(body: ChatBody) -> Constraint | None:
     return next(iter(found.values()), None)
 
 
-def _constraints(body: ChatBody) -> Iterator[tuple[str, Constraint]]:
+def _constraints(body: ConstraintFields) -> Iterator[tuple[str, Constraint]]:
     """Field → what it asks for."""
     if body.response_format and (found := _of_format(body.response_format)):
         yield "response_format", found

@@ -25,8 +25,7 @@ class ChosenTools:
 
 def chosen_tools(body: ChatBody) -> ChosenTools:
     """The tools of a body; raises InvalidParameter."""
-    tools = [_tool(at, tool) for at, tool in enumerate(body.tools) if tool.type == "function"]
-    _require_distinct(tools)
+    tools = function_tools(body.tools)
     skipped = tuple(tool.type for tool in body.tools if tool.type != "function")
     mode, names = _mode_and_names(body, {tool.name for tool in tools})
     if mode == "required" and not tools:
@@ -35,6 +34,13 @@ def chosen_tools(body: ChatBody) -> ChosenTools:
     choice = ToolChoice(mode, one, body.parallel_tool_calls)
     allowed = tools if names is None else [tool for tool in tools if tool.name in names]
     return ChosenTools(tuple(allowed), choice, skipped)
+
+
+def function_tools(sent: Sequence[wire.Tool]) -> list[Tool]:
+    """The tools that are functions; raises InvalidParameter."""
+    tools = [_tool(at, tool) for at, tool in enumerate(sent) if tool.type == "function"]
+    _require_distinct(tools)
+    return tools
 
 
 def _tool(at: int, tool: wire.Tool) -> Tool:

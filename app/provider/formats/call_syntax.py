@@ -61,7 +61,8 @@ class OutputFormat:
 
     ``templates`` and ``vocabularies`` recognise it: each is a set of texts that all stand in the
     chat template's source, or are all tokens. ``channels``: the answer has parts that are not meant
-    for the reader even where no tools are offered.
+    for the reader even where no tools are offered. ``part_end`` ends such a part, not the answer,
+    in vocabularies with one of ``answer_ends``: elsewhere it is known as the end of an answer.
     """
 
     name: str
@@ -70,7 +71,14 @@ class OutputFormat:
     templates: tuple[tuple[str, ...], ...] = ()
     vocabularies: tuple[tuple[str, ...], ...] = ()
     channels: bool = False
+    part_end: str = ""
+    answer_ends: tuple[str, ...] = ()
 
     def kept(self, control_texts: Collection[str]) -> frozenset[str]:
         """The markers that are control tokens: the engine must let these through as text."""
         return self.markers.intersection(control_texts)
+
+    def call_token(self, control_texts: Collection[str]) -> str:
+        """The control token that begins calls; empty where they begin with ordinary text."""
+        kept = self.kept(control_texts)
+        return next((one for one in kept if self.calls.opening.startswith(one)), "")

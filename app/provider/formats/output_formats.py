@@ -126,6 +126,15 @@ PHI4_MINI = OutputFormat(
 )
 """Phi-4-mini; a list between ``<|tool_call|>`` and ``<|/tool_call|>`` is read as well."""
 
+GRANITE = OutputFormat(
+    "granite",
+    CallSyntax("json", section_open="<|tool_call|>[", section_close="]", separator=", "),
+    frozenset({"<|tool_call|>"}),
+    (("<|start_of_role|>", "<|tool_call|>"),),
+    (("<|start_of_role|>", "<|tool_call|>"),),
+)
+"""Granite 3."""
+
 FUNCTION_GEMMA = OutputFormat(
     "function_gemma",
     CallSyntax(
@@ -223,6 +232,8 @@ HYPERCLOVAX_THINK = OutputFormat(
     frozenset({"<|im_start|>", "<|im_end|>"}),
     (("-> tool/function_call",),),
     channels=True,
+    part_end="<|im_end|>",
+    answer_ends=("<|endofturn|>", "<|stop|>"),
 )
 """HyperCLOVA X SEED Think 14B: an answer is turns, those of thinking and of calls by their role."""
 
@@ -230,7 +241,7 @@ EXAONE = OutputFormat(
     "exaone",
     CallSyntax("json", "<tool_call>", "</tool_call>", separator="\n"),
     _TOOL_CALL_TAGS,
-    (("<tool_call>", "[|assistant|]"),),
+    (("[|tool|]",), ("<tool_call>", "[|assistant|]")),
     (("<tool_call>", "[|assistant|]"),),
 )
 """EXAONE 4."""
@@ -252,6 +263,7 @@ OUTPUT_FORMATS = (
     DEEPSEEK_V31,
     MISTRAL_ARGS,
     MISTRAL_JSON,
+    GRANITE,
     PHI4_MINI,
     HERMES,
     PYTHONIC,

@@ -27,15 +27,18 @@ class BatchedEngine(Generic[S]):
     ) -> None:
         self.info = info
         self._prompts = prompts
-        self._guides = GuidePlanner(prompts.vocabulary)
+        self._guides = GuidePlanner(prompts.vocabulary, info.slots)
         self._runner = runner
         self._image_encoder = image_encoder
         self._scheduler = Scheduler(
             runner, info, default_max_tokens, prompts.vocabulary, image_encoder
         )
 
-    def prepare(self, prompt: Prompt) -> PreparedPrompt:
-        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
+    def prepare(self, prompt: Prompt) -> Any:
+        """Template and tokenise; raises ContextOverflow, UnsupportedInput.
+
+        Returns a ``PreparedPrompt``, or a ``Deferred`` one whose grammar has to be compiled.
+        """
         prepared = self._prompts.prepare(prompt, self.info.context_length)
         return self._guides.guided(prompt, prepared)
 

@@ -15,7 +15,7 @@ from itertools import chain
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.call_syntax import OutputFormat
 from app.provider.formats.chat_templates import built_in
-from app.provider.formats.output_formats import HERMES, PLAIN, choose_format
+from app.provider.formats.output_formats import HERMES, PLAIN, choose_format, format_named
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm, merge_texts
@@ -143,7 +143,8 @@ class ChatTemplate:
         if prompt.constraint and prompt.constraint.kind == "json_schema":
             given = given.with_messages(with_schema(given.messages, prompt.constraint.source))
         template = self._tool_template if given.tools else self._template
-        found = self._format_of(template)
+        named = prompt.output_format
+        found = format_named(named) if named else self._format_of(template)
         if not given.tools or (template.form.tools.shows_tools and found is not PLAIN):
             shown = found if given.tools or found.channels else None
             for form in template.form.alternatives(given.messages):
@@ -175,7 +176,10 @@ class ChatTemplate:
         opened = opened_by(rendered.header)
         asked = [text for message in rendered.messages for text in _asked(message)]
         spoken = any(marker in text for marker in MARKER_TEXTS for text in asked)
-        return ThinkingStart(opened.close if opened else "", self._markers, lone=not spoken)
+        controls, found = self._vocabulary.control_texts, rendered.format
+        call = found.call_token(controls) if found else ""
+        closing = opened.close if opened else ""
+        return ThinkingStart(closing, self._markers, lone=not spoken, call=call)
 
     # ---------------------------------------------------------------- the templates
 
@@ -241,10 +245,12 @@ class ChatTemplate:
         vocabulary = self._vocabulary
         for text in set(_CALL_ENDS).intersection(vocabulary.control_texts):
             vocabulary.end_with(text)
+        found = self._format_of(self._template)
+        if set(found.answer_ends).intersection(vocabulary.control_texts):
+            vocabulary.end_with(found.part_end, ends=False)
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        found = self._format_of(self._template)
         between_parts = found.channels and spelled in found.markers
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return

@@ -23,10 +23,10 @@ class Detokenizer:
         self._stop = stop
         self._held = ""
         self._released = 0
-        self.stopped = False
+        self.stop_string: str | None = None
 
     def push(self, piece: bytes) -> list[TextPiece]:
-        """Add a token's bytes; return what can be sent now. Sets ``stopped`` at a stop string."""
+        """Add a token's bytes; return what can be sent now. Sets ``stop_string`` at one."""
         text = self._decoder.decode(piece)
         pieces = self._thinking.push(text) if self._thinking else [TextPiece(text)]
         return self._released_of(pieces, last=False)
@@ -34,10 +34,15 @@ class Detokenizer:
     def flush(self) -> list[TextPiece]:
         """Return the held text at the end of the answer; half a character is dropped.
 
-        Sets ``stopped`` at a stop string.
+        Sets ``stop_string`` at one.
         """
         pieces = self._thinking.flush() if self._thinking else []
         return self._released_of(pieces, last=True)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string has ended the answer: ``stop_string``."""
+        return self.stop_string is not None
 
     @property
     def thinks(self) -> bool:
@@ -67,24 +72,26 @@ class Detokenizer:
         return released
 
     def _release(self, released: list[TextPiece], *, last: bool) -> None:
-        """Add what may be sent of the held text. Sets ``stopped``."""
+        """Add what may be sent of the held text. Sets ``stop_string``."""
         if self.stopped:
             return
-        length = self._stop_at()
-        if length is None:
-            length = len(self._held) - (0 if last else self._doubtful())
+        if found := self._find_stop():
+            length, self.stop_string = found
         else:
-            self.stopped = True
+            length = len(self._held) - (0 if last else self._doubtful())
         text, self._held = self._held[:length], "" if self.stopped else self._held[length:]
         self._released += length
         if text:
             add_piece(released, text, thinking=False)
 
-    def _stop_at(self) -> int | None:
-        """Where the first stop string begins; None if there is none."""
+    def _find_stop(self) -> tuple[int, str] | None:
+        """Where the first stop string begins, and which it is; None if there is none.
+
+        Of two that begin there the shorter one was complete first.
+        """
         begin = max(0, self.retracted - self._released)  # retracted text is no answer
-        ends = [at for stop in self._stop if (at := self._held.find(stop, begin)) >= 0]
-        return min(ends, default=None)
+        found = ((self._held.find(stop, begin), stop) for stop in self._stop)
+        return min((one for one in found if one[0] >= 0), default=None)
 
     def _doubtful(self) -> int:
         """Length of the longest tail that could grow into a stop string."""

@@ -51,8 +51,8 @@ class ModelTokenizer(Protocol):
         those of their spelling. It is called for every token of an answer.
         """
 
-    def end_with(self, text: str) -> None:
-        """Make the token with this spelling end answers as well."""
+    def end_with(self, text: str, *, ends: bool = True) -> None:
+        """Make the token with this spelling end answers as well, or end them no more."""
 
     def token_table(self) -> TokenTable:
         """The bytes of all tokens. It takes a while and is not kept."""

@@ -72,9 +72,12 @@ class OutputStream:
             self._tokens.decide(thinking=thinking)
         events = self._events(pieces)
         if reason:
-            usage = Usage(self._prompt_tokens, self._written, self._cached)
-            events += [*self._left_tokens(), End(reason, usage, self._text.retracted)]
+            events += [*self._left_tokens(), self._end(reason)]
         return events
+
+    def _end(self, reason: FinishReason) -> End:
+        usage = Usage(self._prompt_tokens, self._written, self._cached)
+        return End(reason, usage, self._text.retracted, self._text.stop_string or "")
 
     def _add(self, piece: bytes | None) -> tuple[list[TextPiece], FinishReason | None]:
         if piece is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from app.provider.formats.markers import first_mark, partial_mark
 from app.provider.formats.thinking import MARKERS
 
 _CLOSING = {markers.open: markers.close for markers in MARKERS}
@@ -20,12 +20,14 @@ class ThinkingStart:
     ``closing`` is the marker that ends the thinking opened by the prompt; empty where it opens
     none. ``control`` are the markers that are control tokens of the model: they count anywhere,
     others only where the answer begins. ``lone``: a closing marker without an opening one counts,
-    because no message mentions markers.
+    because no message mentions markers. ``call`` is a control token that begins tool calls: it ends
+    thinking as well.
     """
 
     closing: str = ""
     control: frozenset[str] = frozenset()
     lone: bool = True
+    call: str = ""
 
 
 NO_THINKING = ThinkingStart()
@@ -57,6 +59,7 @@ class ThinkingFilter:
     def __init__(self, start: ThinkingStart, *, shown: bool = False) -> None:
         self._shown = shown
         self._closing = start.closing
+        self._call = [start.call] if start.call else []
         self._state: Literal["start", "thinking", "answer"] = "start"
         if start.closing:
             self._state = "thinking"
@@ -134,14 +137,15 @@ class ThinkingFilter:
         self._lone = []
 
     def _think(self) -> str | None:
-        before, found, rest = self._text.partition(self._closing)
+        marks = [self._closing, *self._call]
+        found = first_mark(self._text, marks)
+        length = found[0] if found else len(self._text) - partial_mark(self._text, marks)
+        self._add(self._text[:length], thinking=True)
+        self._text = self._text[length:]
         if not found:
-            length = len(before) - _possible(before, [self._closing])
-            self._text = before[length:]
-            self._add(before[:length], thinking=True)
             return None
-        self._add(before, thinking=True)
-        self._state, self._trims, self._text = "start", self._released == 0, rest
+        self._state, self._trims = "start", self._released == 0
+        self._text = self._text[len(self._closing) if found[1] == self._closing else 0 :]
         return ""
 
     def _answer(self) -> str | None:
@@ -153,7 +157,7 @@ class ThinkingFilter:
         places = [(at, mark) for mark in marks if (at := self._text.find(mark)) >= 0]
         if places:
             return self._at_mark(*min(places))
-        length = len(self._text) - _possible(self._text, marks)
+        length = len(self._text) - partial_mark(self._text, marks)
         released, self._text = self._text[:length], self._text[length:]
         return released or None
 
@@ -174,10 +178,3 @@ class ThinkingFilter:
         self._add(before, thinking=True)
         self._state, self._trims, self._text, self._lone = "start", True, rest, []
         return ""
-
-
-def _possible(text: str, marks: Sequence[str]) -> int:
-    """Length of the longest end of the text that could grow into one of the marks."""
-    longest = min(len(text), max(map(len, marks), default=1) - 1)
-    ends = (text[-length:] for length in range(longest, 0, -1))
-    return next((len(end) for end in ends if any(mark.startswith(end) for mark in marks)), 0)

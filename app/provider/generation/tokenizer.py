@@ -78,10 +78,10 @@ class HubTokenizer:
         whole = text.encode("utf-8", "replace").decode()
         return str(normalizer.normalize_str(whole)) if normalizer else text
 
-    def end_with(self, text: str) -> None:
-        """Make the token with this spelling end answers as well."""
+    def end_with(self, text: str, *, ends: bool = True) -> None:
+        """Make the token with this spelling end answers as well, or end them no more."""
         if (token := self._tokenizer.token_to_id(text)) is not None:
-            self._ends |= {token}
+            self._ends = self._ends | {token} if ends else self._ends - {token}
             self._pieces.clear()
 
     def spelling(self, token: int) -> str:

@@ -16,7 +16,8 @@ class PoolConfig:
     """Where models lie and how much memory they may take.
 
     ``default_model`` and ``default_vision`` are files or folders anywhere. ``aliases`` maps a
-    further name to an id. ``limits.threads`` 0 means all physical cores; models in use share
+    further name to an id, ``tool_formats`` an id to the format of ``provider.formats`` in which
+    that model calls tools. ``limits.threads`` 0 means all physical cores; models in use share
     them. Files ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at
     once, within ``memory_budget`` bytes of RAM (0: a share of the machine's). A model is unloaded
     ``ttl`` seconds after its last request (0: never). Without ``auto_unload`` a model is unloaded
@@ -27,6 +28,7 @@ class PoolConfig:
     default_model: Path | None = None
     default_vision: Path | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    tool_formats: Mapping[str, str] = field(default_factory=dict)
     echo: bool = False
     max_loaded: int = 2
     auto_unload: bool = True

@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
+from msgspec import structs
+
 from app.provider.card import ModelCard
 from app.provider.catalogue.names import model_id
 from app.provider.catalogue.scan import NOT_READ_YET
@@ -190,7 +192,7 @@ class ModelPool:
         ModelNotFound and ModelConflict.
         """
         card = await self._current(model)
-        async with aclosing(self._host.stream(card.ref, prompt)) as events:
+        async with aclosing(self._host.stream(card.ref, self._in_format(card, prompt))) as events:
             async for event in events:
                 yield event
 
@@ -206,9 +208,14 @@ class ModelPool:
     ) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt``; gives the progress of loading, then the size."""
         card = await self._current(model)
-        async with aclosing(self._host.measure(card.ref, prompt)) as events:
+        async with aclosing(self._host.measure(card.ref, self._in_format(card, prompt))) as events:
             async for event in events:
                 yield event
+
+    def _in_format(self, card: ModelCard, prompt: Prompt) -> Prompt:
+        """The prompt with the format of tool calls that a setting names for the model."""
+        name = self._config.tool_formats.get(card.id)
+        return structs.replace(prompt, output_format=name) if name else prompt
 
     async def size(self, model: str | ModelCard, prompt: Prompt) -> Size:
         """Count the tokens of ``prompt``."""

@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-from app.provider.engine import Engine, load, tokenizing, unwanted_libraries
+from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
+from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.failures import describe
-from app.provider.runtime.load_errors import refusal, sentence
+from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
 from app.provider.types import (
     Encode,
@@ -87,6 +88,7 @@ class IntakeLoop:
         self._engine = engine
         self._connection = connection
         self._work = work
+        self._deferred = DeferredWork(self._finished)
 
     def run(self) -> None:
         """Read messages for ever; ends the process after an unexpected error."""
@@ -107,11 +109,20 @@ class IntakeLoop:
                 self._connection.report([(message.job, self._tokenize(message))])
             elif isinstance(message, messages.Ping):
                 self._connection.report([(message.job, Loaded())])
+            elif isinstance(message, messages.Cancel) and self._deferred.cancel(message.job):
+                continue
             elif not isinstance(message, messages.Load):
                 self._work.put(message)
 
     def _prepare(self, job: int, task: Job) -> None:
         prepared = self._prepared(task)
+        if isinstance(prepared, Deferred):
+            self._deferred.add(job, prepared)
+        else:
+            self._finished(job, prepared)
+
+    def _finished(self, job: int, prepared: Any) -> None:
+        """Pass a prepared task on, or report why it is none."""
         if isinstance(prepared, ProviderError):
             self._connection.report([(job, prepared)])
         else:
@@ -148,16 +159,12 @@ class IntakeLoop:
 
     def _done(self, task: Job, work: Callable[[], Any]) -> Any:
         """Do something with a task, or return the error; a failure affects only this job."""
-        try:
+
+        def checked() -> Any:
             self._require(task)
             return work()
-        except UnsupportedInput as error:  # the text comes from the model's template
-            return type(error)(sentence(str(error)))
-        except ProviderError as error:
-            return error
-        except BaseException:  # a panic of a library written in Rust is no Exception
-            log.exception("preparing a prompt failed")
-            return ProviderError("The engine could not prepare this prompt.")
+
+        return attempt(checked)
 
 
 class DecodeLoop:

@@ -113,12 +113,14 @@ class End(Value, frozen=True):
     """The last chunk of every answer that did not end with an error.
 
     ``retracted`` characters at the beginning of the text turned out to be thinking, and are left
-    out where the answer is kept as a whole.
+    out where the answer is kept as a whole. ``stop_string`` is the one of ``Sampling.stop`` that
+    ended the answer, if one did.
     """
 
     reason: FinishReason
     usage: Usage
     retracted: Count = 0
+    stop_string: str = ""
 
 
 class Size(Value, frozen=True):

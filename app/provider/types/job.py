@@ -89,6 +89,8 @@ class Prompt(Value, frozen=True):
     is closed and the answer begins. ``keep_special`` lets control tokens through as text, for a
     parser of the answer. ``template_variables`` is a JSON object of further variables for the
     model's chat template, such as ``enable_thinking``. ``raw`` takes the place of the messages.
+    ``output_format`` names a format of ``provider.formats`` in place of the one that the engine
+    recognises.
     """
 
     messages: tuple[Message, ...]
@@ -104,6 +106,7 @@ class Prompt(Value, frozen=True):
     keep_special: bool = False
     template_variables: str = ""
     raw: RawText | None = None
+    output_format: str = ""
 
 
 Generate = Prompt

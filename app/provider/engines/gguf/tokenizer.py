@@ -36,8 +36,8 @@ class LlamaTokenizer:
         self._vocab = llama_cpp.llama_model_get_vocab(model)
         self.size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         self._ids = {name: self._named(*where) for name, where in _SPECIAL.items()}
-        self._unnamed_end = self._default_end()
         self._ends: frozenset[int] = frozenset()
+        self._goes_on = frozenset({self._default_end()} - {None})
         attributes = [llama_cpp.llama_vocab_get_attr(self._vocab, n) for n in range(self.size)]
         self.control_texts = self._texts(attributes, _UNKNOWN | _CONTROL)
         self.added_texts = self._texts(attributes, _USER_DEFINED)
@@ -69,9 +69,11 @@ class LlamaTokenizer:
         """Text as it is searched for special tokens: llama.cpp searches it as it is."""
         return text
 
-    def end_with(self, text: str) -> None:
-        """Make the token with this spelling end answers as well."""
-        self._ends |= {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
+    def end_with(self, text: str, *, ends: bool = True) -> None:
+        """Make the token with this spelling end answers as well, or end them no more."""
+        named = {token for token in self.tokenize(text)[:1] if self.spelling(token) == text}
+        self._ends = self._ends | named if ends else self._ends - named
+        self._goes_on = self._goes_on - named if ends else self._goes_on | named
         self._pieces.clear()
 
     def spelling(self, token: int) -> str:
@@ -98,7 +100,7 @@ class LlamaTokenizer:
     def _is_end(self, token: int) -> bool:
         if token in self._ends:
             return True
-        return token != self._unnamed_end and llama_cpp.llama_vocab_is_eog(self._vocab, token)
+        return token not in self._goes_on and llama_cpp.llama_vocab_is_eog(self._vocab, token)
 
     def _shown(self, token: int, *, keep_special: bool) -> bytes:
         shown = self._bytes(token, special=keep_special)

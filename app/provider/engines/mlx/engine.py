@@ -21,13 +21,10 @@ from app.provider.engines.mlx.runner import Cache, MlxRunner, MlxSequence
 from app.provider.engines.mlx.vision_model import VisionModel, open_model
 from app.provider.generation.batched_engine import BatchedEngine
 from app.provider.generation.chat_template import ChatTemplate
-from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefix_cache import PrefixStore
-from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.prompt_builder import PromptBuilder
 from app.provider.generation.tokenizer import HubTokenizer
-from app.provider.types import Prompt
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +50,6 @@ class MlxEngine(BatchedEngine[MlxSequence]):
             PromptBuilder(vocabulary, chat, images),
             images,
         )
-
-    def prepare(self, prompt: Prompt) -> PreparedPrompt:
-        """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        refuse_constraints(prompt, "The MLX engine")
-        return super().prepare(prompt)
 
 
 def _runner(model: MlxModel, limits: EngineLimits, plan: ContextPlan) -> MlxRunner:

@@ -9,14 +9,22 @@ from __future__ import annotations
 import copy
 import importlib
 import math
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import mlx.core as mx
 
 from app.provider.engines.mlx.model import MlxModel
-from app.provider.engines.mlx.sampler import RawLogits, make_logits_processors, make_sampler
+from app.provider.engines.mlx.sampler import (
+    Draw,
+    GuidedLogits,
+    Penalties,
+    RawLogits,
+    make_logits_processors,
+    make_sampler,
+)
 from app.provider.generation.batch_room import fits
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.generation.prefix_cache import PrefixStore, best_prefix
@@ -39,12 +47,18 @@ Cache = list[Any]
 class MlxSequence(SequenceState):
     """A request. ``row`` is its number in the generator, which has taken over ``cache`` then.
 
-    ``raw_logits`` are kept if the prompt asks for log-probabilities.
+    ``inserted`` are all its tokens at that time, of which ``base`` were computed. ``raw_logits``
+    are kept if the prompt asks for log-probabilities, ``guided`` where there is a guide.
     """
 
     cache: Cache
     row: int | None = None
+    inserted: array[int] = field(default_factory=lambda: array("i"))
+    base: int = 0
     raw_logits: RawLogits | None = None
+    guided: GuidedLogits | None = None
+    processors: list[Any] = field(default_factory=list)
+    sampler: Draw | None = None
 
 
 class MlxRunner:
@@ -91,9 +105,13 @@ class MlxRunner:
         prompts, answers = self._generator.next()
         for one in prompts:
             sequence = self._rows[one.uid]
-            done = sequence.cached + one.progress[0]
-            sequence.tokens.extend(sequence.prompt.tokens[len(sequence.tokens) : done])
-        return [self._drawn(self._rows[one.uid], one) for one in answers]
+            done = sequence.base + one.progress[0]
+            sequence.tokens.extend(sequence.inserted[len(sequence.tokens) : done])
+        drawn = [self._drawn(self._rows[one.uid], one) for one in answers]
+        for sequence, tokens in drawn:
+            if len(tokens) > 1:
+                self._insert_forced(sequence, tokens[1:])
+        return drawn
 
     def release(self, sequences: Sequence[MlxSequence]) -> None:
         """Take sequences out, and keep copies of what they computed."""
@@ -118,25 +136,51 @@ class MlxRunner:
         """Put a sequence into the generator, unless it is there."""
         if sequence.row is not None:
             return
-        prompt, done = sequence.prompt, sequence.cached
-        cache = self._model.batch_cache(sequence.cache, prompt, done, sequence.images or ())
-        processors: list[Any] = [*make_logits_processors(prompt.sampling)]
+        prompt = sequence.prompt
+        sequence.sampler = make_sampler(prompt.sampling)
+        sequence.processors = [*make_logits_processors(prompt.sampling)]
+        if sequence.guide:
+            sequence.guided = GuidedLogits(sequence.guide)
+            sequence.processors.insert(0, sequence.guided)  # before the penalties
         if prompt.logprobs is not None:
             sequence.raw_logits = RawLogits()
-            processors.insert(0, sequence.raw_logits)  # before the penalties
+            sequence.processors.insert(0, sequence.raw_logits)  # before the guide
+        self._insert_tokens(sequence, prompt.tokens + array("i", sequence.pending[1:]))
+
+    def _insert_forced(self, sequence: MlxSequence, tokens: Sequence[int]) -> None:
+        """Put a row into the generator again, to compute forced tokens as those of a prompt.
+
+        What the generator has drawn ahead is left out.
+        """
+        assert sequence.row is not None  # noqa: S101 - it has just drawn a token
+        sequence.cache = self._settled(self._cache_of(sequence))
+        del self._rows[sequence.row]
+        with mx.stream(self._generator.stream):
+            self._generator.remove([sequence.row])
+        for processor in sequence.processors:
+            if isinstance(processor, GuidedLogits | Penalties):
+                processor.resume()
+        self._generator.prefill_step_size = max(len(tokens), self._generator.prefill_step_size)
+        self._insert_tokens(sequence, sequence.tokens + array("i", tokens))
+
+    def _insert_tokens(self, sequence: MlxSequence, tokens: array[int]) -> None:
+        """Put a row with these tokens into the generator; what was computed is in its cache."""
+        done, images = len(sequence.tokens), sequence.images or ()
+        cache = self._model.batch_cache(sequence.cache, sequence.prompt, done, images)
         (row,) = self._generator.insert(
-            [prompt.tokens[done:].tolist()],
+            [tokens[done:].tolist()],
             max_tokens=[_NEVER],
             caches=[cache],
             all_tokens=[sequence.tokens.tolist()],
-            samplers=[make_sampler(prompt.sampling)],
-            logits_processors=[processors],
+            samplers=[sequence.sampler],
+            logits_processors=[sequence.processors],
         )
         self._rows[row], sequence.row, sequence.cache = sequence, row, []
+        sequence.inserted, sequence.base = tokens, done
 
     def _drawn(self, sequence: MlxSequence, answer: Any) -> Drawn[MlxSequence]:
         """The token of an answer; NaN is looked for once, because that waits for the device."""
-        first = len(sequence.tokens) == len(sequence.prompt.tokens)
+        first = len(sequence.tokens) == len(sequence.inserted)
         token = int(answer.token)
         sequence.tokens.append(token)
         if first and math.isnan(answer.logprobs[0].item()):
@@ -146,7 +190,7 @@ class MlxRunner:
                 sequence.raw_logits.of_returned(), token, sequence.prompt.logprobs or 0
             )
             sequence.logprobs = found
-        return sequence, [token]
+        return sequence, [token, *(sequence.guided.take() if sequence.guided else ())]
 
     # ---------------------------------------------------------------- computed prefixes
 

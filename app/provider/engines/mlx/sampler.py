@@ -15,6 +15,7 @@ import mlx.core as mx
 import numpy as np
 from numpy.typing import NDArray
 
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.types import Sampling
 
 Draw = Callable[[mx.array], mx.array]
@@ -93,17 +94,55 @@ class RawLogits:
         return np.array(self._rows[0][0].astype(mx.float32))
 
 
+class GuidedLogits:
+    """Lets a guide change the logits of an answer; called once for each drawn token.
+
+    mlx-lm draws a token before the last one is returned, so the guide has read each token when it
+    is returned: ``take`` gives the tokens that are forced after that.
+    """
+
+    def __init__(self, guide: AnswerGuide) -> None:
+        self._guide = guide
+        self._forced: deque[list[int]] = deque()
+        self._begun = False
+
+    def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
+        """``tokens`` [n] end with the newest one, ``logits`` are [1, vocabulary]."""
+        if self._begun:
+            self._forced.append(self._guide.accept(int(np.array(tokens[-1:])[0])))
+        self._begun = True
+        row = np.array(logits[0].astype(mx.float32))
+        if not np.isnan(row[0]):
+            self._guide.restrict(row)
+        return mx.array(row)[None].astype(logits.dtype)
+
+    def take(self) -> list[int]:
+        """The tokens that are forced after the returned one."""
+        return self._forced.popleft()
+
+    def resume(self) -> None:
+        """The row is put into the batch again, behind forced tokens: the guide has read these."""
+        self._begun = False
+
+
 class Penalties:
     """Makes the tokens of the answer so far less likely; called once for each drawn token."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
         self._counts: mx.array | None = None
+        self._resumed = False
+
+    def resume(self) -> None:
+        """The next newest token is a forced one, which does not count."""
+        self._resumed = True
 
     def __call__(self, tokens: mx.array, logits: mx.array) -> mx.array:
         """``tokens`` [n] end with the newest one, ``logits`` are [1, vocabulary]."""
         if self._counts is None:
             self._counts = mx.zeros(logits.shape[-1])  # the newest token ends the prompt
+        elif self._resumed:
+            self._resumed = False
         else:
             self._counts = self._counts.at[tokens[-1]].add(1.0)
         used = self._counts > 0

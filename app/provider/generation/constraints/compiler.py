@@ -6,13 +6,21 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from app.provider.errors import UnsupportedConstraint
 from app.provider.generation.constraints.grammar import Grammar
-from app.provider.generation.constraints.matcher import LlguidanceMatcher, Matcher
+from app.provider.generation.constraints.matcher import (
+    LlguidanceMatcher,
+    Matcher,
+    MatcherVocabulary,
+)
 from app.provider.generation.constraints.token_table import TokenTable
 
+_PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to compile JSON schema: )?")
 _KEYS = re.compile(r"Unimplemented keys: \[(.*)\]")
 MOST_KEPT = 64
 """Compiled grammars; the least recently used one leaves."""
@@ -28,10 +36,28 @@ class GrammarCompiler:
     def __init__(self, table: Callable[[], TokenTable]) -> None:
         self._read_table = table
         self._tokenizer: Any = None
-        self._size = self._end = 0
+        self._table: TokenTable | None = None
+        self._vocabulary: MatcherVocabulary | None = None
         self._kept: OrderedDict[bytes, Matcher] = OrderedDict()
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Read the vocabulary, once; raises UnsupportedConstraint."""
+        with self._compiling:
+            self._loaded()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the vocabulary was read."""
+        return self._vocabulary is not None
+
+    @property
+    def table(self) -> TokenTable:
+        """The tokens of the vocabulary; raises UnsupportedConstraint."""
+        self.warm_up()
+        assert self._table is not None  # noqa: S101 - it was just read
+        return self._table
 
     def find(self, grammar: Grammar) -> Matcher | None:
         """A matcher of a grammar that was compiled before."""
@@ -49,22 +75,22 @@ class GrammarCompiler:
             if found is not None:
                 return found
             matcher = self._compiled(grammar)
-            with self._lock:
-                self._kept[grammar.digest] = matcher
-                while len(self._kept) > MOST_KEPT:
-                    self._kept.popitem(last=False)
+            self.keep(grammar, matcher)
             return matcher.copy()
 
+    def keep(self, grammar: Grammar, matcher: Matcher) -> None:
+        """Find this matcher for that grammar from now on."""
+        with self._lock:
+            self._kept[grammar.digest] = matcher
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+
     def _compiled(self, grammar: Grammar) -> Matcher:
-        library = self._library()
-        if self._tokenizer is None:
-            table = self._read_table()
-            self._tokenizer = _tokenizer(library, table)
-            self._size, self._end = len(table.pieces), table.ends[0]
+        library, vocabulary = self._loaded()
         made = library.LLMatcher(
             self._tokenizer, grammar.source, log_level=0, limits=_limits(library)
         )
-        matcher = LlguidanceMatcher(made, self._size, self._end)
+        matcher = LlguidanceMatcher(made, vocabulary)
         if matcher.error:
             raise UnsupportedConstraint(_sentence(grammar, matcher.error))
         if matcher.forbidden().all() or matcher.error:  # references in a circle show only here
@@ -72,16 +98,30 @@ class GrammarCompiler:
             raise UnsupportedConstraint(_sentence(grammar, reason))
         return matcher
 
-    @staticmethod
-    def _library() -> Any:
-        try:
-            import llguidance  # noqa: PLC0415 - only answers with constraints need it
-        except ImportError as error:
-            raise UnsupportedConstraint(
-                "Structured output and forced tool calls need the library llguidance, "
-                "which is not installed or does not run here."
-            ) from error
-        return llguidance
+    def _loaded(self) -> tuple[Any, MatcherVocabulary]:
+        """The library, and the vocabulary that it has read."""
+        library = _library()
+        if self._vocabulary is None:
+            table = self._table = self._read_table()
+            self._tokenizer = _tokenizer(library, table)
+            self._vocabulary = MatcherVocabulary(
+                len(table.pieces),
+                table.ends[0],
+                np.isin(np.arange(len(table.pieces)), table.ends),
+                partial(_spelled, self._tokenizer, table),
+            )
+        return library, self._vocabulary
+
+
+def _library() -> Any:
+    try:
+        import llguidance  # noqa: PLC0415 - only answers with constraints need it
+    except ImportError as error:
+        raise UnsupportedConstraint(
+            "Structured output and forced tool calls need the library llguidance, "
+            "which is not installed or does not run here."
+        ) from error
+    return llguidance
 
 
 class _Vocabulary:
@@ -112,13 +152,19 @@ def _tokenizer(library: Any, table: TokenTable) -> Any:
     return made
 
 
+def _spelled(tokenizer: Any, table: TokenTable, text: bytes) -> list[int]:
+    """Tokens of a text in which control tokens are spelled out."""
+    found = table.tokens_of(text, special=True)
+    return list(tokenizer.tokenize_bytes(text)) if found is None else found
+
+
 def _limits(library: Any) -> Any:
     return library.LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
 
 
 def _sentence(grammar: Grammar, reason: str) -> str:
     """What to tell of the library's reason: its first line, and keywords by their names."""
-    line = reason.strip().splitlines()[0][:300].rstrip(".")
-    if found := _KEYS.fullmatch(line):
+    line = _PLACE.sub("", reason.strip().splitlines()[0])[:300].rstrip(".")
+    if found := _KEYS.search(line):
         line = f"the keywords {found[1]} are not supported"
     return f"The {grammar.name} cannot be enforced: {line}."

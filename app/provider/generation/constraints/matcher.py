@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,11 +30,18 @@ class Matcher(Protocol):
     def end(self) -> int:
         """A token that ends answers."""
 
+    @property
+    def ends(self) -> Forbidden:
+        """All tokens that end answers."""
+
     def forbidden(self) -> Forbidden:
-        """The tokens that must not come next; valid until the next call."""
+        """The tokens that must not come next; the caller may change it."""
 
     def accept(self, token: int) -> None:
         """Go on after a token of the answer, which the mask has allowed."""
+
+    def accept_text(self, text: bytes) -> None:
+        """Go on after a text, in which control tokens are spelled out."""
 
     def forced(self) -> list[int]:
         """The tokens that must come next, as the model's tokenizer spells them."""
@@ -41,14 +50,25 @@ class Matcher(Protocol):
         """The same matcher for another answer."""
 
 
-class LlguidanceMatcher:
-    """Implements ``Matcher`` with llguidance, over ``size`` tokens."""
+@dataclass(frozen=True, slots=True)
+class MatcherVocabulary:
+    """What matchers know of a vocabulary of ``size`` tokens; ``spell`` gives tokens of a text."""
 
-    def __init__(self, matcher: Any, size: int, end: int) -> None:
+    size: int
+    end: int
+    ends: Forbidden
+    spell: Callable[[bytes], list[int]]
+
+
+class LlguidanceMatcher:
+    """Implements ``Matcher`` with a matcher of llguidance."""
+
+    def __init__(self, matcher: Any, vocabulary: MatcherVocabulary) -> None:
         self._matcher = matcher
-        self.end = end
-        self._bits = np.zeros(-(-size // 32), np.int32)
-        self._size = size
+        self._vocabulary = vocabulary
+        self._bits = np.zeros(-(-vocabulary.size // 32), np.int32)
+        self.end = vocabulary.end
+        self.ends = vocabulary.ends
 
     @property
     def error(self) -> str:
@@ -64,13 +84,16 @@ class LlguidanceMatcher:
         """Compute the mask; it takes some 50 microseconds."""
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         np.invert(self._bits, out=self._bits)
-        return np.unpackbits(self._bits.view(np.uint8), count=self._size, bitorder="little").view(
-            np.bool_
-        )
+        size, octets = self._vocabulary.size, self._bits.view(np.uint8)
+        return np.unpackbits(octets, count=size, bitorder="little").view(np.bool_)
 
     def accept(self, token: int) -> None:
         """Consume a token; one that does not match is an error."""
         self._matcher.consume_token(token)
+
+    def accept_text(self, text: bytes) -> None:
+        """Consume the tokens of a text."""
+        self._matcher.consume_tokens(self._vocabulary.spell(text))
 
     def forced(self) -> list[int]:
         """The run of forced tokens, without consuming it."""
@@ -78,4 +101,4 @@ class LlguidanceMatcher:
 
     def copy(self) -> LlguidanceMatcher:
         """A copy shares what was computed of the grammar."""
-        return LlguidanceMatcher(self._matcher.deep_copy(), self._size, self.end)
+        return LlguidanceMatcher(self._matcher.deep_copy(), self._vocabulary)

@@ -15,7 +15,7 @@ MOST_ENUM_STRINGS = 10_000
 def check_schema(schema: Any) -> None:
     """Raise UnsupportedConstraint for a schema that is too deep or too large."""
     properties = values = 0
-    for node, depth in _nodes(schema):
+    for node, depth in nodes(schema):
         if depth > MOST_DEPTH:
             raise UnsupportedConstraint(f"The schema is nested more than {MOST_DEPTH} levels deep.")
         properties += _length(node, "properties", dict) + _length(node, "patternProperties", dict)
@@ -30,7 +30,7 @@ def check_schema(schema: Any) -> None:
         )
 
 
-def _nodes(schema: Any) -> Iterator[tuple[Any, int]]:
+def nodes(schema: Any) -> Iterator[tuple[Any, int]]:
     """Every object and list in the schema, with its depth."""
     waiting = [(schema, 1)] if isinstance(schema, dict | list) else []
     while waiting:

@@ -11,7 +11,8 @@ class TokenTable:
     """The bytes of each token in an answer, by id.
 
     ``special`` tokens are no text: control tokens, unused ones and the ends. A drawn token of
-    ``ends`` ends the answer. ``tokenize`` is the model's own; it may put a space before a text.
+    ``ends`` ends the answer. ``tokenize`` is the model's own; it finds control tokens in a text,
+    and may put a space before it.
     """
 
     pieces: Sequence[bytes]
@@ -19,22 +20,21 @@ class TokenTable:
     ends: Sequence[int]
     tokenize: Callable[[str], list[int]]
 
-    def tokens_of(self, text: bytes) -> list[int] | None:
-        """Ordinary tokens that the model's tokenizer makes of a text; None if it makes others.
+    def tokens_of(self, text: bytes, *, special: bool = False) -> list[int] | None:
+        """The tokens that the model's tokenizer makes of a text; None if they spell another one.
 
-        A tokenizer that puts a space before every text does so before a line break, too: the
-        tokens after that are those of the text.
+        Only ordinary ones count, unless ``special``. A tokenizer that puts a space before every
+        text does so before a line break, too: the tokens after that are those of the text.
         """
         whole = text.decode("utf-8", "ignore")
         found = self.tokenize(whole)
-        if self._spells(found, text):
+        if self._spells(found, text, special=special):
             return found
         before = self.tokenize("\n")
         found = self.tokenize(f"\n{whole}")[len(before) :]
-        return found if self._spells(found, text) else None
+        return found if self._spells(found, text, special=special) else None
 
-    def _spells(self, tokens: Sequence[int], text: bytes) -> bool:
-        """Whether these tokens are ordinary ones and spell exactly this text."""
-        if not self.special.isdisjoint(tokens):
+    def _spells(self, tokens: Sequence[int], text: bytes, *, special: bool) -> bool:
+        if not (special or self.special.isdisjoint(tokens)):
             return False
         return b"".join(self.pieces[token] for token in tokens) == text

@@ -1,0 +1,123 @@
+"""Errors in Anthropic's form: ``{"type": "error", "error": {"type", "message"}, "request_id"}``.
+
+Anthropic's SDKs choose the exception by the status, read ``request-id``, and send again what was
+answered with 408, 409, 429 or 5xx unless ``x-should-retry`` says that it would fail again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.conversations.errors import cause_of
+from app.errors import AppError, InvalidRequest
+from app.provider.errors import ContextOverflow, ModelNotFound, ProviderError
+from app.web.error_codes import kind_of_error
+from app.web.error_rendering import headers_of
+
+LONGEST_WAIT = 120
+"""Seconds that a client is asked to wait at most."""
+
+OVERLOADED = 529
+"""Anthropic's own status where trying again later helps; its SDKs know it."""
+
+STATUSES = {422: 400, 429: OVERLOADED, 503: OVERLOADED}
+"""Status under ``/api`` → that of this dialect, where it differs."""
+
+TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    OVERLOADED: "overloaded_error",
+}
+"""Status → type; below 500 all others are ``invalid_request_error``, the rest ``api_error``."""
+
+FAILS_AGAIN = frozenset({409, 500, 501, 505})
+"""Statuses that the SDKs would send again, in vain."""
+
+_DETAIL = {
+    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; the header Allow says which it takes.",
+}
+
+
+def render(error: Exception, request_id: str) -> Response:
+    """The HTTP answer that describes ``error``."""
+    error = cause_of(error)
+    status = status_of(error)
+    return JSONResponse(body_of(error, request_id), status, _headers(error, status, request_id))
+
+
+def body_of(error: Exception, request_id: str) -> dict[str, Any]:
+    """The JSON object that describes ``error``, also in the middle of a stream."""
+    error = cause_of(error)
+    described = {"type": type_of(status_of(error)), "message": _message(error, request_id)}
+    return {"type": "error", "error": described, "request_id": request_id}
+
+
+def status_of(error: Exception) -> int:
+    """The status of an error."""
+    status = kind_of_error(error).status
+    return STATUSES.get(status, status)
+
+
+def type_of(status: int) -> str:
+    """The type of an error of that status."""
+    return TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+def _headers(error: Exception, status: int, request_id: str) -> dict[str, str]:
+    headers = headers_of(error) | {"request-id": request_id}
+    if "Retry-After" in headers:
+        headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
+    if status in FAILS_AGAIN:
+        headers["x-should-retry"] = "false"
+    return headers
+
+
+def _message(error: Exception, request_id: str) -> str:
+    match error:
+        case HTTPException():
+            return _DETAIL.get(error.status_code, str(error.detail))
+        case RequestValidationError():
+            return _mistake(error.errors()[0])
+        case AppError() | ProviderError():
+            return _sentence(error)
+        case _:
+            return f"The server made a mistake. Please report it with the request id {request_id}."
+
+
+def _sentence(error: AppError | ProviderError) -> str:
+    match error:
+        case InvalidRequest():
+            first = error.errors[0]
+            return f"{first.pointer[1:].replace('/', '.') or 'The body'}: {first.detail}."
+        case ContextOverflow():  # Claude Code looks for these words, and shortens the conversation
+            return f"prompt is too long: {error.needed} tokens > {error.limit} maximum"
+        case ModelNotFound():
+            return f"{error} GET /v1/models lists the names; MODEL_ALIASES adds further ones."
+        case _:
+            return str(error)
+
+
+def _mistake(found: Mapping[str, Any]) -> str:
+    """One thing wrong with a body, as Anthropic writes it: ``messages.0.content: …``."""
+    _, *steps = found["loc"]
+    if found["type"] == "json_invalid":
+        steps = []
+    reason = found["msg"].removeprefix("Value error, ") or found.get("ctx", {}).get("error", "")
+    where = ".".join(map(_step, steps))
+    return f"{where or 'The body'}: {reason}."
+
+
+def _step(step: object) -> str:
+    """A step as it can be written; the client may have made up a key."""
+    return str(step)[:100].encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,1 @@
+"""Between the wire models of the Messages API and the domain."""

@@ -1,0 +1,66 @@
+"""``POST /v1/completions``: what follows a text."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request, Response
+from msgspec.json import encode
+
+from app.chat.choices import Asked, collect_choices, stream_choices
+from app.chat.completion import find_chat_model
+from app.dependencies import JSON_ONLY, Owner, Pool
+from app.openai.completion_stream import CompletionEncoder
+from app.openai.models.answers import stream_documentation
+from app.openai.models.completions import CHUNK_EXAMPLE, EXAMPLES, Completion, CompletionBody
+from app.openai.models.errors import GENERATION_ERRORS, errors
+from app.openai.translate import completions as translate
+from app.openai.translate.answers import new_head
+from app.provider.card import ModelCard
+from app.provider.pool.pool import ModelPool
+from app.web.disconnect import unless_disconnected
+from app.web.sse import EventStream
+
+router = APIRouter(prefix="/v1", tags=["completions"])
+
+
+@router.post(
+    "/completions",
+    response_model=Completion,
+    response_description="The whole answers, or a stream of pieces",
+    responses=errors(*GENERATION_ERRORS) | stream_documentation("Completion", CHUNK_EXAMPLE),
+    dependencies=[JSON_ONLY],
+    summary="Continue texts",
+)
+async def completions(
+    body: Annotated[CompletionBody, Body(openapi_examples=EXAMPLES)],
+    pool: Pool,
+    owner: Owner,
+    request: Request,
+) -> Response:
+    """Continue each text of `prompt`, or what belongs between it and `suffix`.
+
+    No chat template is used. The `n` answers to the first prompt come first, then those to the
+    second. Hanging up stops the model.
+    """
+    card = await find_chat_model(pool, body.model)
+    asked = Asked(card, translate.prompts(body, owner), body.n)
+    head = new_head(card.id, "cmpl")
+    echoed = await unless_disconnected(request.receive, _echoed(pool, card, body))
+    if body.stream:
+        usage = bool(body.stream_options.include_usage)
+        encoder = CompletionEncoder(head, echoed, body.n, usage=usage)
+        return EventStream(encoder, stream_choices(pool, asked))
+    answers = await unless_disconnected(request.receive, collect_choices(pool, asked))
+    answer = translate.completion(head, answers, echoed, body.n)
+    return Response(encode(answer), media_type="application/json")
+
+
+async def _echoed(pool: ModelPool, card: ModelCard, body: CompletionBody) -> list[str]:
+    """What the answers to each prompt begin with."""
+    if not body.echo:
+        return [""] * len(body.prompt)
+    return [
+        prompt if isinstance(prompt, str) else await pool.detokenize(card, prompt)
+        for prompt in body.prompt
+    ]

@@ -1,0 +1,55 @@
+"""Completions: bodies as prompts, answers as the wire has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import structs
+
+from app.chat import completion as domain
+from app.chat.choices import total_usage
+from app.openai.models.completions import CompletionBody
+from app.openai.translate.answers import AnswerHead, usage_fields
+from app.openai.translate.constraints import constraint
+from app.openai.translate.logprobs import completion_logprobs
+from app.openai.translate.sampling import logit_bias, sampling_options
+from app.provider.types import Prompt, RawText
+
+KIND = "text_completion"
+
+Fields = dict[str, Any]
+
+
+def prompts(body: CompletionBody, owner: str) -> tuple[Prompt, ...]:
+    """A prompt for each text of the body; raises InvalidParameter."""
+    sampling = structs.replace(
+        sampling_options(body, body.max_tokens).to_sampling(), logit_bias=logit_bias(body)
+    )
+    shared = Prompt((), sampling, owner, constraint=constraint(body), logprobs=body.logprobs)
+    return tuple(structs.replace(shared, raw=_raw(each, body.suffix)) for each in body.prompt)
+
+
+def _raw(prompt: str | list[int], suffix: str | None) -> RawText:
+    if isinstance(prompt, str):
+        return RawText(prompt, suffix=suffix)
+    return RawText(tokens=tuple(prompt))
+
+
+def completion(
+    head: AnswerHead, completions: Sequence[domain.Completion], echoed: Sequence[str], n: int
+) -> Fields:
+    """The whole answers; ``echoed`` is what each begins with."""
+    usages = [each.end.usage for each in completions]
+    choices = [_choice(index, each, echoed[index // n]) for index, each in enumerate(completions)]
+    usage = usage_fields(total_usage(usages, n), reasoning=None)
+    return {**head.fields(KIND), "choices": choices, "usage": usage}
+
+
+def _choice(index: int, answer: domain.Completion, echoed: str) -> Fields:
+    return {
+        "index": index,
+        "text": echoed + answer.text,
+        "logprobs": completion_logprobs(answer.tokens, 0) if answer.tokens else None,
+        "finish_reason": answer.end.reason,
+    }
