@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -26,8 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """With one model, which has the name that they start their server with."""
     models = tmp_path_factory.mktemp("models")
     (models / "llama-test-model.gguf").symlink_to(STARTER)
-    aliases = tuple(f"{alias}=llama-test-model" for alias in ALIASES)
-    settings = {"model_aliases": aliases, "enable_echo": False, "engine_threads": ONE_THREAD}
+    aliases = dict.fromkeys(ALIASES, "llama-test-model")
+    settings: dict[str, Any] = {"model_aliases": aliases, "enable_echo": False, "engine_threads": ONE_THREAD}
     with serving(models_dir=models, **settings) as client:
         yield client
 

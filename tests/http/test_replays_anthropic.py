@@ -25,7 +25,7 @@ NAMES = ("claude-sonnet-4-5-20250929", "claude-haiku-4-5-20251001")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
     (models / "starter.gguf").symlink_to(STARTER)
-    aliases = tuple(f"{name}=starter" for name in NAMES)
+    aliases = dict.fromkeys(NAMES, "starter")
     with serving(
         models_dir=models, model_aliases=aliases, enable_echo=False, engine_threads=1
     ) as client:
