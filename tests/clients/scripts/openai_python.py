@@ -194,9 +194,10 @@ def a_tool_call_by_name_and_its_result() -> None:
     )
     assert after.choices[0].message.content
     assert not after.choices[0].message.tool_calls
+    alone = client.chat.completions.create(model=MODEL, messages=HELLO, max_tokens=1)
     assert after.usage is not None
-    assert answer.usage is not None
-    assert after.usage.prompt_tokens > answer.usage.prompt_tokens
+    assert alone.usage is not None
+    assert after.usage.prompt_tokens > alone.usage.prompt_tokens
 
 
 @check

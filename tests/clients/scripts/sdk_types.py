@@ -18,11 +18,21 @@ from pictures import red_square
 from pydantic import TypeAdapter, ValidationError
 from report import check, main
 
-MORE = {
-    "reasoning_content": "thinking, as clients of open models read it",
+MORE = {"reasoning_content"}
+"""Thinking, as clients of open models read it."""
+MORE_OF_MODELS = {
+    "name",
+    "context_length",
+    "max_model_len",  # the same, as vLLM calls it
+    "tasks",
+    "capabilities",
+    "chat_template",
+    "aliases",
+    "prompt_template",
 }
-"""Fields beyond the types of the SDKs, and why we have them."""
-MORE_OF_MODELS = {"meta", "context_length", "max_model_len", "capabilities", "tasks", "format"}
+"""What is known of a model and no SDK has a field for."""
+NOT_YET = ("choices", 0, "finish_reason")
+"""Null in pieces of completions, as OpenAI sends it; the SDK has one type for whole and piece."""
 
 HELLO = [{"role": "user", "content": "Hello! What are you?"}]
 CHAT: dict[str, Any] = {"model": "starter", "messages": HELLO, "max_tokens": 12}
@@ -87,7 +97,8 @@ def strict(kind: Any, text: str, more: Any = MORE) -> Any:
         wrong = [
             fault
             for fault in error.errors(include_url=False)
-            if fault["type"] != "extra_forbidden" or fault["loc"][-1] not in more
+            if (fault["type"] != "extra_forbidden" or fault["loc"][-1] not in more)
+            and (fault["loc"] != NOT_YET or kind is not Completion or fault["input"] is not None)
         ]
         assert not wrong, f"{wrong}\nin {text}"
     return json.loads(text)
