@@ -25,11 +25,10 @@ END = "<|endofturn|>"
 TURNS = ("<|im_start|>", "<|im_end|>", END)
 TEMPLATE = (
     "{% if tools %}<|im_start|>system\n{{ tools | tojson }}<|im_end|>\n{% endif %}"
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% for call in m.tool_calls or [] %}{{ call | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""Shows tools and calls; what a format is recognised by stands in a comment beside it."""
+"""Shows tools; what a format is recognised by stands in a comment beside it."""
 
 
 def first_answer(known: OutputFormat) -> Answer:
