@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
+
 from tests.clients.environments import SCRIPTS, python_with
 from tests.clients.suites import PASSED, SKIPPED, as_text, run_suite
 
@@ -19,7 +21,9 @@ ARGUMENTS = [
 
 
 def test_langchain_standard_tests(address: str, tmp_path: Path) -> None:
-    settings = {"ADDRESS": address, "PYTHONPATH": str(SCRIPTS)}
+    asked = {"model": "starter", "content": '"'}
+    (mark,) = httpx.post(f"{address}/v1/tokenize", json=asked).json()["tokens"]
+    settings = {"ADDRESS": address, "QUOTATION_MARK": str(mark), "PYTHONPATH": str(SCRIPTS)}
     outcomes = run_suite(python_with("langchain"), tmp_path, [*ARGUMENTS, SCRIPT], settings)
     failed = {name: how for name, how in outcomes.items() if how not in {PASSED, SKIPPED}}
     assert not failed, as_text(failed)

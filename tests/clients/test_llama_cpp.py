@@ -19,6 +19,7 @@ FOLDER = "vendor/llama.cpp/tools/server/tests"
 MODULES = ("test_chat_completion", "test_compat_anthropic", "test_tool_call")
 ALIASES = ("test", "gpt-3.5-turbo-instruct", "codellama70b")
 """What those tests call their model."""
+SETTINGS: dict[str, Any] = {"enable_echo": False, "engine_threads": ONE_THREAD}
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 
 
