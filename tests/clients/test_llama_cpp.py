@@ -29,12 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
     (models / "llama-test-model.gguf").symlink_to(STARTER)
     aliases = dict.fromkeys(ALIASES, "llama-test-model")
-    settings: dict[str, Any] = {
-        "model_aliases": aliases,
-        "enable_echo": False,
-        "engine_threads": ONE_THREAD,
-    }
-    with serving(models_dir=models, **settings) as client:
+    with serving(models_dir=models, model_aliases=aliases, **SETTINGS) as client:
         yield client
 
 

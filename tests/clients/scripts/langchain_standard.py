@@ -40,7 +40,7 @@ class TestOurs(ChatModelIntegrationTests):
             "max_tokens": 400,
             "temperature": 1,
             "seed": 1,
-            "logit_bias": {os.environ["QUOTATION_MARK"]: 8},
+            "logit_bias": {os.environ["QUOTATION_MARK"]: 12},
             "stream_usage": True,
         }
 
