@@ -32,6 +32,7 @@ class ChatEncoder:
         self._begun: set[int] = set()
         self._calls: set[tuple[int, int]] = set()
         self._thought = False
+        self._reasoning = 0
 
     def start(self) -> str:
         """Nothing: the first chunk of a choice depends on what the choice begins with."""
@@ -65,8 +66,9 @@ class ChatEncoder:
                 if not (text or tokens):
                     return ""
                 return self._chunk(index, {"content": text}, tokens)
-            case ThinkingDelta(text=text):
+            case ThinkingDelta(text=text, tokens=tokens):
                 self._thought = self._thought or bool(text)
+                self._reasoning += len(tokens)
                 return self._chunk(index, {"reasoning_content": text}) if text else ""
             case ToolCallDelta():
                 return self._call(index, event)
@@ -97,7 +99,8 @@ class ChatEncoder:
         return self._frame([choice], {"usage": None} if self._usage else {})
 
     def _last(self, end: End) -> str:
-        reasoning = None if self._thought else 0
+        known = self._reasoning or not self._thought
+        reasoning = self._reasoning if known else None
         return self._frame([], {"usage": usage_fields(end.usage, reasoning)})
 
     def _frame(self, choices: list[Fields], more: Fields) -> str:

@@ -99,6 +99,9 @@ def describe(error: Exception, request_id: str) -> ErrorBody:
 def _message(error: Exception) -> str:
     if isinstance(error, HTTPException):
         return _DETAIL.get(error.status_code, str(error.detail))
+    if isinstance(error, ContextOverflow):
+        # LangChain looks for the first words, and finds no code.
+        return f"The prompt is too long: {error.needed} tokens > {error.limit} maximum."
     if isinstance(error, (AppError, ProviderError)):
         return str(error)
     return "The request failed."

@@ -170,6 +170,16 @@ def test_harmless_fields_change_nothing(echo: httpx.Client) -> None:
         ({"logit_bias": {str(i): 1 for i in range(1025)}}, "logit_bias", "invalid_value"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}] * 129}, "tools", None),
         ({"response_format": {"type": "json_schema"}}, "response_format", "invalid_value"),
+        (
+            {"response_format": {"type": "json_object", "schema": 1}},
+            "response_format.schema",
+            "invalid_value",
+        ),
+        (
+            {"guided_regex": "a", "response_format": {"type": "json_object"}},
+            "guided_regex",
+            "invalid_value",
+        ),
         ({"reasoning_effort": "utmost"}, "reasoning_effort", "invalid_value"),
     ],
 )
@@ -191,6 +201,8 @@ def test_too_long_a_history_is_refused(echo: httpx.Client) -> None:
 
 def test_a_prompt_that_does_not_fit_has_the_code_that_clients_know(echo: httpx.Client) -> None:
     long = [{"role": "user", "content": "word " * 5000}]
+    answer = echo.post(CHAT, json={"messages": long})
+    assert "prompt is too long" in answer.json()["error"]["message"]
     refused(echo, "messages", "context_length_exceeded", messages=long)
     refused(echo, "messages", "context_length_exceeded", messages=long, stream=True)
 

@@ -79,6 +79,8 @@ def test_what_makes_no_sense_is_refused(echo: httpx.Client) -> None:
     refused(echo, "tools", "invalid_value", tools=[tool("f"), tool("f")])
     refused(echo, "tools[0].function.name", "invalid_value", tools=[tool("f g")])
     refused(echo, "tools[0].function", "unsupported_parameter", tools=[{"type": "function"}])
+    no_object = tool("f", parameters={"type": "string"})
+    refused(echo, "tools[0].function.parameters", "invalid_value", tools=[no_object])
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,12 @@ def test_an_empty_answer_has_a_role_and_an_end() -> None:
     chunks = encoded(ENDED)
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks[:-1]]
     assert deltas == [{"role": "assistant", "content": ""}, {}]
+
+
+def test_tokens_of_thinking_are_counted_where_they_came() -> None:
+    token = Token(1, b"a", 0.0)
+    chunks = encoded(ThinkingDelta("hm", (token, token)), Delta("a"), ENDED)
+    assert chunks[-1]["usage"]["completion_tokens_details"] == {"reasoning_tokens": 2}
 
 
 def test_a_probability_of_zero_is_a_number() -> None:

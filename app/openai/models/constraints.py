@@ -46,6 +46,11 @@ class ResponseFormat(Inner):
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchemaFormat | None = None
+    object_schema: Schema | None = Field(
+        None,
+        alias="schema",
+        description="Of a json_object: the same as json_schema, as some clients send it.",
+    )
 
     @model_validator(mode="after")
     def _has_its_schema(self) -> Self:

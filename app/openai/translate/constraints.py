@@ -41,8 +41,9 @@ def _constraints(body: ConstraintFields) -> Iterator[tuple[str, Constraint]]:
 def _of_format(wanted: ResponseFormat) -> Constraint | None:
     if wanted.type == "text":
         return None
-    schema = wanted.json_schema
-    return json_schema(schema.json_schema if schema else _ANY_OBJECT)
+    if wanted.type == "json_schema" and wanted.json_schema:
+        return json_schema(wanted.json_schema.json_schema)
+    return json_schema(_ANY_OBJECT if wanted.object_schema is None else wanted.object_schema)
 
 
 def _of_outputs(wanted: StructuredOutputs) -> Constraint:

@@ -47,7 +47,11 @@ def _tool(at: int, tool: wire.Tool) -> Tool:
     function = tool.function
     if function is None:
         raise InvalidParameter(f"/tools/{at}/function", "A tool of the type function needs it.")
-    schema = json.dumps(function.parameters or _NO_ARGUMENTS, ensure_ascii=False)
+    parameters = function.parameters or _NO_ARGUMENTS
+    if parameters.get("type", "object") != "object":
+        where = f"/tools/{at}/function/parameters"
+        raise InvalidParameter(where, "The arguments of a tool are an object.", "invalid_value")
+    schema = json.dumps(parameters, ensure_ascii=False)
     return Tool(function.name, function.description or "", schema, bool(function.strict))
 
 
