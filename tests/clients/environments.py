@@ -132,7 +132,7 @@ def run_node(environment: tuple[Path, Path], script: str, *arguments: str) -> st
     packages. The lines that run the checks are the same for all.
     """
     node, folder = environment
-    command = [node, "--input-type=module", "-", *arguments]
+    command: list[str | Path] = [node, "--input-type=module", "-", *arguments]
     parts = [(SCRIPTS / file).read_text("utf-8") for file in (script, "report.mjs")]
     return _printed(command, folder, "".join(parts))
 

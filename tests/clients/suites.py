@@ -19,13 +19,11 @@ def run_suite(
 ) -> dict[str, str]:
     """How each test ended: as passed, as skipped, or with what went wrong."""
     result = folder / f"result-{os.getpid()}.xml"
-    ours = (
-        f"--config-file={os.devnull}",
-        f"--rootdir={folder}",
-    )  # not the settings of this project
-    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={result}"]
+    command: list[str | Path] = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command += [f"--config-file={os.devnull}", f"--rootdir={folder}"]  # no settings of this project
+    command += [f"--junit-xml={result}", *arguments]
     done = subprocess.run(
-        [*command, *ours, *arguments],
+        command,
         cwd=folder,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **settings},
         capture_output=True,

@@ -49,11 +49,11 @@ def test_open_webui_shows_a_picture(server: httpx.Client) -> None:
 
 def read(chunks: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
     """What Open WebUI shows, and the chunk with the usage, the only one without a choice."""
-    *told, last = chunks
+    *pieces, last = chunks
     assert not last["choices"]
-    deltas = [chunk["choices"][0]["delta"] for chunk in told]
+    deltas = [chunk["choices"][0]["delta"] for chunk in pieces]
     assert [delta["role"] for delta in deltas if "role" in delta] == ["assistant"]
-    assert told[-1]["choices"][0]["finish_reason"] in {"stop", "length", "tool_calls"}
+    assert pieces[-1]["choices"][0]["finish_reason"] in {"stop", "length", "tool_calls"}
     return "".join(delta.get("content") or "" for delta in deltas), last
 
 
@@ -79,8 +79,8 @@ def test_open_webui_sends_what_its_tools_returned(server: httpx.Client) -> None:
 
 def test_open_webui_stops_an_answer_by_hanging_up(server: httpx.Client) -> None:
     response = server.send(built(server, OPEN_WEBUI["long"]), stream=True)
-    told = response.iter_text()
-    next(told)
+    texts = response.iter_text()
+    next(texts)
     assert active(server) == 1
     response.close()
     deadline = time.monotonic() + 60

@@ -35,6 +35,8 @@ const weather = tool({
   inputSchema: z.object({ city: z.enum(["Seoul", "Paris"]) }),
   execute: async ({ city }) => `21 degrees in ${city}`,
 });
+// For the model whose words are known: it chooses the tool, and the arguments follow.
+const get_weather = tool({ ...weather, inputSchema: z.object({ city: z.literal("Seoul") }) });
 const named = { type: "tool", toolName: "weather" };
 const red =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
@@ -111,6 +113,20 @@ const CHECKS = {
     assert.equal(result.steps.length, 2);
     assert.equal(result.steps[0].finishReason, "tool-calls");
     assert(result.text);
+  },
+
+  async thinking_and_a_tool_that_the_model_chooses() {
+    const options = { ...asked, model: provider("caller"), tools: { get_weather }, temperature: 0 };
+    const whole = await generateText(options);
+    assert.equal(whole.reasoningText.trim(), "They ask for the weather.");
+    assert.equal(whole.text.trim(), "Let me look.");
+    assert.deepEqual(whole.toolCalls[0].input, { city: "Seoul" });
+    const result = streamText({ ...options, onError: raised });
+    const kinds = [];
+    for await (const part of result.fullStream) kinds.push(part.type);
+    for (const kind of ["reasoning-delta", "text-delta", "tool-call", "tool-result"])
+      assert(kinds.includes(kind), `${kind} is not in ${kinds}`);
+    assert.equal(await result.reasoningText, whole.reasoningText);
   },
 
   async a_picture() {

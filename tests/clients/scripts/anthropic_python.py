@@ -26,6 +26,25 @@ GREEDY: Any = {"extra_body": {"temperature": 0}}
 """The SDK has no arguments for the sampling any more."""
 NAMED: Any = {"type": "tool", "name": "get_weather"}
 
+CALLER: Any = {
+    "model": "caller",
+    "max_tokens": 2_000,
+    "thinking": {"type": "enabled", "budget_tokens": 1_024},
+    "tools": [
+        {
+            "name": "get_weather",
+            "input_schema": {
+                "type": "object",
+                "properties": {"city": {"type": "string", "enum": ["Seoul"]}},
+                "required": ["city"],
+                "additionalProperties": False,
+            },
+        }
+    ],
+    **GREEDY,
+}
+"""For the model whose words are known: it chooses the tool, and the arguments follow."""
+
 
 class Weather(BaseModel):
     """Small enough for a model that says anything."""
@@ -162,6 +181,39 @@ def the_parse_helper() -> None:
 
 
 @check
+def a_tool_that_the_model_chooses() -> None:
+    message = client.messages.create(messages=HELLO, **CALLER)
+    thinking, text, call = message.content
+    assert (thinking.type, text.type, call.type) == ("thinking", "text", "tool_use")
+    assert thinking.thinking.strip() == "They ask for the weather."
+    assert thinking.signature is not None
+    assert text.text.strip() == "Let me look."
+    assert call.input == {"city": "Seoul"}
+    assert message.stop_reason == "tool_use"
+    result: Any = {"type": "tool_result", "tool_use_id": call.id, "content": "21 degrees"}
+    turns = [
+        *HELLO,
+        {"role": "assistant", "content": message.content},
+        {"role": "user", "content": [result]},
+    ]
+    after = client.messages.create(messages=turns, **CALLER)
+    assert total_input(after.usage) > total_input(message.usage)
+
+
+@check
+def thinking_and_a_chosen_tool_in_a_stream() -> None:
+    with client.messages.stream(messages=HELLO, **CALLER) as stream:
+        events = list(stream)
+        final = stream.get_final_message()
+    started = [event.index for event in events if event.type == "content_block_start"]
+    assert started == [0, 1, 2]
+    kinds = {event.type for event in events}
+    assert {"thinking", "text", "input_json"} <= kinds, kinds
+    assert [block.type for block in final.content] == ["thinking", "text", "tool_use"]
+    assert final.content[-1].input == {"city": "Seoul"}
+
+
+@check
 def a_picture() -> None:
     source = {"type": "base64", "media_type": "image/png", "data": red_square()}
     content: Any = [{"type": "image", "source": source}, {"type": "text", "text": "What is it?"}]
@@ -174,11 +226,11 @@ def a_picture() -> None:
 @check
 def a_stop_sequence_is_named() -> None:
     options: Any = {"model": MODEL, "messages": HELLO, "max_tokens": 40, **GREEDY}
-    said = client.messages.create(**options).content[0].text
-    stop = said[4:7]
+    text = client.messages.create(**options).content[0].text
+    stop = text[4:7]
     message = client.messages.create(stop_sequences=[stop], **options)
     assert (message.stop_reason, message.stop_sequence) == ("stop_sequence", stop)
-    assert "".join(block.text for block in message.content) == said[: said.index(stop)]
+    assert "".join(block.text for block in message.content) == text[: text.index(stop)]
 
 
 @check

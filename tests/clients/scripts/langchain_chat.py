@@ -33,6 +33,12 @@ def get_weather(city: Literal["Seoul", "Paris"]) -> str:
     return f"21 degrees in {city}"
 
 
+@tool("get_weather")
+def weather_of_seoul(city: Literal["Seoul"]) -> str:
+    """For the model whose words are known: it chooses the tool, and the arguments follow."""
+    return f"21 degrees in {city}"
+
+
 @check
 def invoke() -> None:
     answer = chat().invoke([SystemMessage("Be brief."), HumanMessage(HELLO)])
@@ -80,6 +86,19 @@ def a_tool_that_is_named_in_a_stream() -> None:
         total += chunk
     (call,) = total.tool_calls
     assert call["args"]["city"] in {"Seoul", "Paris"}
+
+
+@check
+def a_tool_that_the_model_chooses() -> None:
+    bound = chat(model="caller").bind_tools([weather_of_seoul])
+    answer = bound.invoke(HELLO)
+    assert str(answer.content).strip() == "Let me look."
+    assert [call["args"] for call in answer.tool_calls] == [{"city": "Seoul"}]
+    chunks = list(bound.stream(HELLO))
+    total = chunks[0]
+    for chunk in chunks[1:]:
+        total += chunk
+    assert [call["args"] for call in total.tool_calls] == [{"city": "Seoul"}]
 
 
 @check

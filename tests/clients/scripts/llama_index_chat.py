@@ -4,6 +4,7 @@ import asyncio
 import sys
 from typing import Any, Literal
 
+from llama_index.core.base.llms.types import ThinkingBlock
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from llama_index.llms.openai_like import OpenAILike
@@ -39,6 +40,12 @@ def get_weather(city: Literal["Seoul", "Paris"]) -> str:
     return f"21 degrees in {city}"
 
 
+def weather_of_seoul(city: Literal["Seoul"]) -> str:
+    """For the model whose words are known: it chooses the tool, and the arguments follow."""
+    return f"21 degrees in {city}"
+
+
+ONE_CITY = FunctionTool.from_defaults(weather_of_seoul, name="get_weather")
 TOOL = FunctionTool.from_defaults(get_weather)
 
 
@@ -99,6 +106,16 @@ def a_tool_in_a_stream() -> None:
 def a_tool_and_its_result() -> None:
     result = model().predict_and_call([TOOL], user_msg=HELLO, tool_required=True)
     assert "21 degrees" in str(result)
+
+
+@check
+def thinking_and_a_tool_that_the_model_chooses() -> None:
+    caller = model(model="caller")
+    answer = caller.chat_with_tools([ONE_CITY], user_msg=HELLO)
+    (call,) = caller.get_tool_calls_from_response(answer)
+    assert call.tool_kwargs == {"city": "Seoul"}
+    thinking = [block for block in answer.message.blocks if isinstance(block, ThinkingBlock)]
+    assert [block.content.strip() for block in thinking] == ["They ask for the weather."]
 
 
 @check

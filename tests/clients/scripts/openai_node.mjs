@@ -16,6 +16,8 @@ const Weather = z.object({
 });
 const GetWeather = z.object({ city: z.enum(["Seoul", "Paris"]) });
 const tool = zodFunction({ name: "get_weather", parameters: GetWeather });
+// For the model whose words are known: it chooses the tool, and the arguments follow.
+const cityTool = zodFunction({ name: "get_weather", parameters: z.object({ city: z.literal("Seoul") }) });
 const named = { type: "function", function: { name: "get_weather" } };
 
 const CHECKS = {
@@ -132,6 +134,22 @@ const CHECKS = {
     await runner.done();
     assert.equal(asked.length, 2);
     asked.forEach((given) => GetWeather.parse(given));
+  },
+
+  async thinking_and_a_tool_that_the_model_chooses() {
+    const runner = client.chat.completions.stream({
+      model: "caller",
+      messages,
+      temperature: 0,
+      tools: [cityTool],
+    });
+    let thinking = "";
+    runner.on("chunk", (chunk) => (thinking += chunk.choices[0]?.delta?.reasoning_content ?? ""));
+    const { message, finish_reason } = (await runner.finalChatCompletion()).choices[0];
+    assert.equal(thinking.trim(), "They ask for the weather.");
+    assert.equal(message.content.trim(), "Let me look.");
+    assert.equal(finish_reason, "tool_calls");
+    assert.deepEqual(JSON.parse(message.tool_calls[0].function.arguments), { city: "Seoul" });
   },
 
   async several_answers() {

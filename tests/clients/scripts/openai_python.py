@@ -13,6 +13,7 @@ from report import check, main
 
 client = OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0, timeout=60)
 MODEL = "starter"
+THOUGHT = "They ask for the weather."
 HELLO: list[Any] = [{"role": "user", "content": "Hello! What are you?"}]
 
 
@@ -31,7 +32,14 @@ class GetWeather(BaseModel):
     unit: Literal["celsius", "fahrenheit"]
 
 
+class City(BaseModel):
+    """For the model whose words are known: it chooses the tool, and the arguments follow."""
+
+    city: Literal["Seoul"]
+
+
 TOOL = pydantic_function_tool(GetWeather, name="get_weather")
+CITY_TOOL = pydantic_function_tool(City, name="get_weather")
 NAMED: Any = {"type": "function", "function": {"name": "get_weather"}}
 
 
@@ -245,6 +253,34 @@ def the_parse_helper_with_a_tool() -> None:
 
 
 @check
+def a_tool_that_the_model_chooses() -> None:
+    answer = client.chat.completions.create(
+        model="caller", messages=HELLO, tools=[CITY_TOOL], temperature=0
+    )
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls"
+    assert (choice.message.content or "").strip() == "Let me look."
+    assert getattr(choice.message, "reasoning_content", "").strip() == THOUGHT
+    (call,) = choice.message.tool_calls or []
+    assert json.loads(call.function.arguments) == {"city": "Seoul"}
+
+
+@check
+def thinking_and_a_chosen_tool_in_a_stream() -> None:
+    with client.chat.completions.stream(
+        model="caller", messages=HELLO, tools=[CITY_TOOL], temperature=0
+    ) as stream:
+        chunks = [event.chunk for event in stream if event.type == "chunk"]
+        final = stream.get_final_completion().choices[0].message
+    deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
+    thinking = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+    assert thinking.strip() == THOUGHT
+    assert (final.content or "").strip() == "Let me look."
+    (call,) = final.tool_calls or []
+    assert json.loads(call.function.arguments) == {"city": "Seoul"}
+
+
+@check
 def several_answers() -> None:
     answer = client.chat.completions.create(
         model=MODEL, messages=HELLO, n=3, max_tokens=8, temperature=1.2, seed=7
@@ -270,8 +306,8 @@ def log_probabilities() -> None:
     (choice,) = answer.choices
     assert choice.logprobs is not None
     tokens = choice.logprobs.content or []
-    said = b"".join(bytes(token.bytes or []) for token in tokens)
-    assert said.decode(errors="ignore").startswith(choice.message.content or "")
+    text = b"".join(bytes(token.bytes or []) for token in tokens)
+    assert text.decode(errors="ignore").startswith(choice.message.content or "")
     assert all(token.logprob <= 0 for token in tokens)
     assert all(len(token.top_logprobs) == 3 for token in tokens)
 

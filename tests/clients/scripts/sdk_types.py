@@ -55,6 +55,7 @@ CHATS: list[dict[str, Any]] = [
     {**CHAT, **LONG, **CALLING},
     {**CHAT, **LONG, "response_format": {"type": "json_schema", "json_schema": SCHEMA}},
     {**CHAT, "model": "starter-vision", "messages": SEEN},
+    {**CHAT, **LONG, "model": "caller", "tools": CALLING["tools"]},
     {**CHAT, "stop": ["a"], "temperature": 0},
 ]
 TOOL = {"name": "get_weather", "input_schema": PARAMETERS}
@@ -62,6 +63,7 @@ MESSAGES: list[dict[str, Any]] = [
     CHAT,
     {**CHAT, "system": "Be brief."},
     {**CHAT, **LONG, "tools": [TOOL], "tool_choice": {"type": "any"}},
+    {**CHAT, **LONG, "model": "caller", "tools": [TOOL]},
     {**CHAT, "stop_sequences": ["a"], "temperature": 0},
     {**CHAT, "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}},
 ]
