@@ -98,6 +98,14 @@ def test_every_kind_of_call_is_spelled(name: str) -> None:
     assert spelled_calls([call], format_named(name).calls) == SPELLED[name]
 
 
+def test_arguments_that_are_no_json_are_spelled_where_that_is_possible() -> None:
+    broken = ToolCallPart("1", "f", '{"a": ')
+    spelled = spelled_calls([broken, broken], format_named("hermes").calls)
+    assert spelled.count('<tool_call>\n{"name": "f", "arguments": {"a": }\n</tool_call>') == 2
+    with pytest.raises(UnsupportedInput, match="arguments of a call of 'f'"):
+        spelled_calls([broken], format_named("pythonic").calls)
+
+
 # -------------------------------------------------------------------- variables and schemas
 
 SWITCHED = (
