@@ -25,7 +25,6 @@ from tests.provider.test_chat_tools import (
     RESULT,
     SPOKEN,
     TWICE,
-    WEATHER,
     asked,
     chat_of,
     written,
@@ -186,19 +185,25 @@ def test_any_json_is_asked_for_unless_the_caller_does(tmp_path: Path) -> None:
 # -------------------------------------------------------------------- through an engine
 
 
+NOW = Tool("now", "Tells the time.", '{"type": "object", "properties": {}}')
+PIECES = ('Ċ{"name":Ġ"now",Ġ"arguments":Ġ', "{}", "}Ċ")
+"""A call in three tokens, in the letters of the vocabulary for white space."""
+CALL = '\n{"name": "now", "arguments": {}}\n'
+
+
 async def test_an_answer_shows_the_markers_of_calls_alone(tmp_path: Path) -> None:
-    control = (*CONTROL, "<tool_call>", "</tool_call>", "<|odd|>")
-    script = ("a", "<tool_call>", "<|odd|>", "b", "</tool_call>")
-    path = make(tmp_path / "model.gguf", OBJECTS, script, control, eos="</s>", last="t")
+    added = ("<tool_call>", "</tool_call>", "<|odd|>")
+    script = ("W", "<|odd|>", "<tool_call>", *PIECES, "</tool_call>")
+    path = tmp_path / "model.gguf"
+    make(path, OBJECTS, script, (*CONTROL, *added), eos="</s>", last="t", normal=PIECES)
     host = host_of("gguf", path=path)
     try:
         for tools, text, name in (
-            ((WEATHER,), "a<tool_call>b</tool_call>", "hermes"),
-            ((), "ab", ""),
+            ((NOW,), f"W<tool_call>{CALL}</tool_call>", "hermes"),
+            ((), f"W{CALL}", ""),
         ):
-            reply = await collect(
-                host.stream(Prompt((ASKED,), Sampling(temperature=0), tools=tools))
-            )
+            prompt = Prompt((ASKED,), Sampling(temperature=0), tools=tools)
+            reply = await collect(host.stream(prompt))
             assert (reply.text, reply.started.output_format) == (text, name)
             assert reply.end.reason == "stop"
     finally:
