@@ -44,6 +44,7 @@ EXPOSED_HEADERS = (
     "Location",
     "X-Should-Retry",
     "X-Skipped-Tools",
+    "Request-ID",
 )
 """Headers of answers that pages of other origins may read."""
 

@@ -25,7 +25,7 @@ LONGEST_WAIT = 120
 OVERLOADED = 529
 """Anthropic's own status where trying again later helps; its SDKs know it."""
 
-STATUSES = {422: 400, 429: OVERLOADED, 503: OVERLOADED}
+STATUSES = {415: 400, 422: 400, 429: OVERLOADED, 503: OVERLOADED}
 """Status under ``/api`` → that of this dialect, where it differs."""
 
 TYPES = {

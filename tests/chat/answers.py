@@ -71,6 +71,10 @@ HERMES = [
     Answer("hermes", '<tool_call>\n{"name": "now", "arguments": {}\n</tool_call>', "", (NOW,)),
     Answer("hermes", '<tool_call>{"name": "save", "arguments": {"text": "a\nb"}}</tool_call>', "",
            (("save", {"text": "a\nb"}),)),
+    Answer("plain", f"```json\n{json_call(*SEOUL)}\n```\nOk.", "\nOk.", (SEOUL,)),
+    Answer("plain", "```json\n[1, 2]\n```", "```json\n[1, 2]\n```"),
+    Answer("plain", "```python\nnow()\n```", "```python\nnow()\n```"),
+    Answer("plain", _tagged(NOW) + "\n```python\n1\n```", "\n```python\n1\n```", (NOW,)),
     Answer("plain", "Sure: " + _tagged(NOW), "Sure:", (NOW,)),
     Answer("exaone", '<tool_call>{"name": "now", "arguments": {}}</tool_call>', "", (NOW,)),
 ]  # fmt: skip
@@ -179,7 +183,7 @@ PYTHONIC = [
     Answer("pythonic", "[weather('서울')]", "[weather('서울')]"),
     Answer("pythonic", "[weather(city=f'{1}')]", "[weather(city=f'{1}')]"),
     Answer("pythonic", "[weather(**{'city': 1})]", "[weather(**{'city': 1})]"),
-    Answer("pythonic", "[weather(days=1e999)]", "[weather(days=1e999)]"),
+    Answer("pythonic", "[weather(days=-1e999)]", "", (("weather", {"days": -1.7976931348623157e308}),)),
     Answer("pythonic", "[1, 2, 3]", "[1, 2, 3]"),
     Answer("olmo3", 'Hi.\n<function_calls>weather(city="서울", days=2)\nnow()</function_calls>',
            "Hi.", (SEOUL, NOW)),
@@ -256,6 +260,8 @@ GEMMA = [
     Answer("gemma4", "<|tool_call>:now{}<tool_call|>", "", (NOW,)),
     Answer("gemma4", "<|tool_call>call:weather{city:Seoul, days: 2 }", "",
            (("weather", {"city": "Seoul", "days": 2}),)),
+    Answer("gemma4", "<|tool_call>call:weather{days:1e999}<tool_call|>", "",
+           (("weather", {"days": 1.7976931348623157e308}),)),
     Answer("gemma4", "<|channel>thought\n<channel|>Hello", "Hello"),
 ]  # fmt: skip
 

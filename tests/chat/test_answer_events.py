@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncGenerator
 
 import pytest
 
 from app.chat.answer import parse_answer
 from app.chat.parsers.convert_value import to_json
+from app.chat.parsers.offered_tools import OfferedTools
 from app.provider.types import (
     Delta,
     End,
@@ -20,6 +22,7 @@ from app.provider.types import (
     Started,
     ThinkingDelta,
     Token,
+    Tool,
     ToolCallDelta,
     Usage,
 )
@@ -175,7 +178,11 @@ def test_an_answer_without_calls_passes_unchanged() -> None:
         ("1", {"type": "number"}, "1"),
         ("1.5", {"type": "integer"}, '"1.5"'),
         ("NaN", {"type": "number"}, '"NaN"'),
-        ("1e999", {"type": "number"}, '"1e999"'),
+        ("1e999", {"type": "number"}, "1e999"),
+        ("1e999", {"type": "integer"}, '"1e999"'),
+        ("2.0", {"type": "integer"}, "2.0"),
+        ("1", {"enum": [1, "2"]}, "1"),
+        ("2", {"enum": [1, "2"]}, '"2"'),
         ("true", {"type": "boolean"}, "true"),
         ("False", {"type": "boolean"}, "false"),
         ("yes", {"type": "boolean"}, '"yes"'),
@@ -194,3 +201,22 @@ def test_an_answer_without_calls_passes_unchanged() -> None:
 )
 def test_a_value_becomes_what_its_schema_wants(text: str, schema: object, expected: str) -> None:
     assert to_json(text, schema) == expected
+
+
+def test_references_in_a_schema_are_followed() -> None:
+    text = {"type": "string"}
+    schema = {
+        "$defs": {"Name": text, "Same": {"$ref": "#/$defs/Name"}, "Loop": {"$ref": "#/$defs/Loop"}},
+        "properties": {
+            "name": {"$ref": "#/$defs/Same"},
+            "maybe": {"anyOf": [{"$ref": "#/$defs/Name"}, {"type": "null"}]},
+            "loop": {"$ref": "#/$defs/Loop"},
+            "lost": {"$ref": "elsewhere"},
+        },
+    }
+    tools = OfferedTools([Tool("f", "", json.dumps(schema)), Tool("g", "", "[")])
+
+    assert tools.parameter("f", "name") == text
+    assert to_json("1", tools.parameter("f", "maybe")) == '"1"'
+    for name, key in [("f", "loop"), ("f", "lost"), ("f", "other"), ("g", "x")]:
+        assert tools.parameter(name, key) is None

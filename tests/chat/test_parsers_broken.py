@@ -152,7 +152,7 @@ SYNTAX = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(OUTPUT_FORMATS),
     st.lists(st.sampled_from([*SYNTAX, "text", "글"]), max_size=25).map("".join),
@@ -174,7 +174,7 @@ def test_hostile_answers_lose_no_text_in_any_pieces(
         assert parsed.content == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(ANSWERS), st.integers(0, 400), st.integers(0, 8), st.sampled_from(SYNTAX))
 def test_damaged_answers_are_the_same_in_any_pieces(
     answer: Answer, at: int, lost: int, put: str

@@ -37,7 +37,7 @@ CALLS = st.lists(st.tuples(st.just("save"), SAVE) | st.just(("now", {})), min_si
 
 
 @pytest.mark.parametrize("known", OUTPUT_FORMATS, ids=lambda known: known.name)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(calls=CALLS, length=st.integers(1, 30))
 def test_what_the_table_spells_is_read(known: OutputFormat, calls: list[Call], length: int) -> None:
     written = calls[:1] if known.calls.single else calls

@@ -56,7 +56,7 @@ REFUSED: dict[str, tuple[tuple[str, str, dict[str, str], bytes], tuple[int, str]
     "nothing": (("POST", MESSAGES, {**KEY, **JSON}, b""), (400, INVALID)),
     "another type": (
         ("POST", MESSAGES, {**KEY, "content-type": "text/plain"}, b"{}"),
-        (415, INVALID),
+        (400, INVALID),
     ),
     "nested": (("POST", MESSAGES, {**KEY, **JSON}, b"[" * 4000), (400, INVALID)),
 }
@@ -96,6 +96,12 @@ def test_mistakes_are_named(client: httpx.Client, case: str) -> None:
     status, kind, message = refused(answer)
     assert (status, kind) == (400, INVALID)
     assert message.startswith(begin), message
+
+
+def test_pages_may_read_the_id_of_the_request(client: httpx.Client) -> None:
+    answer = client.post(MESSAGES, headers={**KEY, "origin": "https://a.example"})
+    exposed = answer.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"request-id", "x-should-retry", "retry-after"} <= set(exposed)
 
 
 def test_too_many_pictures(client: httpx.Client) -> None:

@@ -163,6 +163,7 @@ def test_sampling() -> None:
     found = prompted(temperature=0, top_p=0.5, top_k=3, stop_sequences=["a"], max_tokens=7).sampling
     assert (found.temperature, found.top_p, found.top_k, found.max_tokens) == (0, 0.5, 3, 7)
     assert found.stop == ("a",)
+    assert prompted(top_p=0).sampling.top_p > 0
 
 
 TWICE = {"name": "f", "input_schema": {}}

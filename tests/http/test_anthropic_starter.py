@@ -11,7 +11,17 @@ import httpx
 import pytest
 
 from tests.conftest import serving
-from tests.http.anthropic import COUNT, MESSAGES, asked, assembled, parsed, streamed, text_of
+from tests.http.anthropic import (
+    COUNT,
+    MESSAGES,
+    asked,
+    assembled,
+    body,
+    parsed,
+    refused,
+    streamed,
+    text_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +33,8 @@ CLOCK = "Current date and time: Monday, March 9, 2026 at 06:00:{} PM PDT"
 
 @pytest.fixture(scope="module")
 def starter() -> Iterator[httpx.Client]:
-    with serving(models_dir=MODELS, enable_echo=False) as client:
+    aliases = ("claude-sonnet-4-5=starter",)
+    with serving(models_dir=MODELS, enable_echo=False, model_aliases=aliases) as client:
         yield client
 
 
@@ -118,6 +129,26 @@ def test_every_example_in_the_docs_runs_on_it(starter: httpx.Client) -> None:
             assert response.status_code == 200, response.text
             if example["value"].get("stream"):
                 assert assembled(parsed(response.text))["content"]
+
+
+def test_names_of_claude_are_known_by_their_aliases_alone(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "hi"}
+    assert asked(starter, question, model="claude-sonnet-4-5", max_tokens=1)["model"] == "starter"
+    unknown = starter.post(MESSAGES, json=body(question, model="claude-haiku-4-5"))
+    assert refused(unknown)[:2] == (404, "not_found_error")
+
+
+def test_a_prompt_template_may_be_named_with_the_model(starter: httpx.Client) -> None:
+    question = {"role": "user", "content": "hi"}
+    plain = asked(starter, question, max_tokens=1)
+    framed = asked(starter, question, model="starter@code_assistant", max_tokens=1)
+    assert framed["model"] == "starter@code_assistant"
+    assert total_input(framed) > total_input(plain)
+
+
+def total_input(message: dict[str, Any]) -> int:
+    tokens: int = message["usage"]["input_tokens"] + message["usage"]["cache_read_input_tokens"]
+    return tokens
 
 
 def test_a_count_is_what_the_answer_reads(starter: httpx.Client) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import serving
+from tests.http import anthropic
 from tests.http.events import parsed
 from tests.provider.scripted import CHATML, CONTROL, make
 
@@ -89,3 +90,22 @@ def test_a_summary_that_is_all_thinking_loses_nothing(client: httpx.Client) -> N
     again = client.post("/api/v4/chat", json=long | next_turn)
     assert again.status_code == 400, again.text
     assert "wrote no summary" in again.json()["detail"]
+
+
+def test_anthropics_clients_are_sent_the_thinking_that_they_ask_for(client: httpx.Client) -> None:
+    question: dict[str, Any] = {"model": "marked", "temperature": 0}
+    thinking = {"type": "adaptive"}
+    whole = anthropic.asked(client, thinking=thinking, **question)
+    kinds = [
+        (block["type"], block.get("thinking", block.get("text"))) for block in whole["content"]
+    ]
+    assert kinds == [("thinking", "pl"), ("text", "yes")]
+    pieces = anthropic.streamed(client, thinking=thinking, **question)
+    assert pieces["content"] == whole["content"]
+    hidden = anthropic.asked(client, thinking=thinking | {"display": "omitted"}, **question)
+    assert anthropic.text_of(hidden) == "yes"
+
+
+def test_thinking_that_anthropics_clients_do_not_ask_for_is_cut_short(client: httpx.Client) -> None:
+    whole = anthropic.asked(client, model="marked", temperature=0)
+    assert [block["type"] for block in whole["content"]] == ["text"]

@@ -25,13 +25,19 @@ CHANNELS = (
     "<|channel|>analysis<|message|>They greet.<|end|><|start|>assistant<|channel|>final<|message|>"
     "안녕하세요!"
 )
-CALL = 'Wait.\n<tool_call>\n{"name": "weather", "arguments": {"city": "서울"}}\n</tool_call>'
+CALL = 'Wait.\n<tool_call>\n{"name": "weather", "arguments": {"unit": "도"}}\n</tool_call>'
+PARAMETERS = {
+    "type": "object",
+    "properties": {"unit": {"const": "도"}},
+    "required": ["unit"],
+}
+"""All of a call is certain: what the grammar of calls leaves open, the script does not know."""
 TOOL = {
     "type": "function",
     "function": {
         "name": "weather",
         "description": "Tells the weather.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+        "parameters": PARAMETERS,
     },
 }
 
@@ -99,7 +105,7 @@ def test_a_call_is_one_of_a_whole_answer(client: httpx.Client) -> None:
     choice = ask(client, "caller", tools=[TOOL]).json()["choices"][0]
 
     (call,) = choice["message"]["tool_calls"]
-    assert call["function"] == {"name": "weather", "arguments": '{"city": "서울"}'}
+    assert call["function"] == {"name": "weather", "arguments": '{"unit": "도"}'}
     assert choice["message"]["content"] == "Wait."
     assert choice["finish_reason"] == "tool_calls"
 
@@ -110,7 +116,7 @@ def test_a_call_streams(client: httpx.Client) -> None:
     calls = [call for one in begun for call in one["delta"].get("tool_calls", [])]
     assert calls[0]["function"] == {"name": "weather", "arguments": ""}
     assert all(set(one) == {"index", "function"} for one in calls[1:])
-    assert "".join(one["function"]["arguments"] for one in calls) == '{"city": "서울"}'
+    assert "".join(one["function"]["arguments"] for one in calls) == '{"unit": "도"}'
     assert last["finish_reason"] == "tool_calls"
 
 

@@ -12,6 +12,7 @@ from app.provider.errors import UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.tool_form import ToolForm
 from app.provider.types import (
+    ImagePart,
     Message,
     Prompt,
     TextPart,
@@ -185,19 +186,19 @@ def test_ids_are_what_mistral_demands(tmp_path: Path) -> None:
         "{{ call.function.name }} {{ call.function.arguments | tojson }}",
     ).replace("{{ m.content }}", "{{ m.content }}{{ m.tool_call_id }}")
     chat = chat_of(tmp_path, source)
-    text = written(chat, asked(*TWICE))
+    text = written(chat, asked(*TWICE, tools=()))
     made = text.partition("<tool_call>\n")[2][:9]
     assert made.isalnum()
     assert f"21 degrees, clear{made}<|im_end|>" in text
     kept = ToolCallPart("abcDEF123", "get_weather", "{}")
-    assert "abcDEF123" in written(chat, asked(ASKED, Message("assistant", (kept,))))
+    assert "abcDEF123" in written(chat, asked(ASKED, Message("assistant", (kept,)), tools=()))
 
 
 def test_ids_name_the_tool_where_the_template_shows_nothing_else(tmp_path: Path) -> None:
     source = NATIVE.replace(
         "{{ CALL | tojson }}", "{{ call.id }}{{ call.function.arguments | tojson }}"
     )
-    text = written(chat_of(tmp_path, source), asked(*TWICE))
+    text = written(chat_of(tmp_path, source), asked(*TWICE, tools=()))
     assert "functions.get_weather:0" in text
     assert "functions.get_weather:1" in text
 
@@ -250,3 +251,47 @@ def test_the_default_form_takes_texts_only() -> None:
     (message,) = ToolForm().arrange([Message("assistant", (ThinkingPart("x"), CALL))])
     assert isinstance(message.parts[0], TextPart)
     assert "get_weather" in message.text
+
+
+def test_a_template_that_calls_otherwise_than_the_parser_knows_gets_the_block(
+    tmp_path: Path,
+) -> None:
+    other = OBJECTS.replace("<tool_call>\n", "<tool_call> CALL ")
+    prompt = asked(*CALLED)
+    chat = chat_of(tmp_path, other)
+    assert "# Tools" in written(chat, prompt)
+    assert chat.prompt(prompt).answer.output_format == "hermes"
+    assert "CALL" in written(chat, asked(*CALLED, tools=()))
+
+
+def test_a_system_text_that_is_dropped_while_tools_are_used_stands_in_the_question(
+    tmp_path: Path,
+) -> None:
+    last = "{% if m.role != 'system' or messages[-1].role == 'user' %}{{ m.content }}{% endif %}"
+    chat = chat_of(tmp_path, OBJECTS.replace("{{ m.content }}", last))
+    text = written(chat, asked(*SPOKEN))
+    assert "<|im_start|>user\nBe brief.\n\nWhat about Seoul?<|im_end|>" in text
+    assert "<|im_start|>tool\n21 degrees" in text
+
+
+def test_system_texts_that_a_template_drops_are_joined(tmp_path: Path) -> None:
+    once = CHATML.replace(
+        "{{ m['content'] }}", "{{ m['content'] if m.role == 'user' or loop.first }}"
+    )
+    two = (Message.of("system", "Be brief."), Message.of("developer", "Be kind."), ASKED)
+    text = written(chat_of(tmp_path, once), asked(*two, tools=()))
+    assert text.startswith("<|im_start|>system\nBe brief.\n\nBe kind.<|im_end|>")
+
+
+def test_a_picture_in_a_result_is_shown_to_templates_that_know_no_results(tmp_path: Path) -> None:
+    source = OBJECTS.replace(
+        "{{ m.content }}",
+        "{% if m.content is string %}{{ m.content }}{% elif m.role == 'user' %}"
+        "{% for part in m.content %}{{ part.text or '<s>' }}{% endfor %}{% else %}"
+        "{{ m.content | map(attribute='text') | join }}{% endif %}",
+    )
+    chat = ChatTemplate(gguf(tmp_path, source, control=CONTROL), image_text="<s>")
+    image = ImagePart(b"", "0" * 64, 1, 1)
+    result = Message("tool", (ToolResultPart(CALL.id, (TextPart("A map: "), image)),))
+    parts = chat.prompt(asked(*CALLED[:2], result, tools=())).parts
+    assert [part for part in parts if isinstance(part, ImagePart)] == [image]

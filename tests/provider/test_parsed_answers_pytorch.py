@@ -15,7 +15,22 @@ from tests.chat.parsing import CHANNEL_MARKS, Parsed
 from tests.provider.pytorch_asking import engine_of, run
 from tests.provider.scripted_answer import script_of
 from tests.provider.scripted_folder import make_folder
-from tests.provider.test_parsed_answers import END, TURNS, asked, first_answer, parsed_of, source_of
+from tests.provider.test_parsed_answers import (
+    END,
+    TURNS,
+    asked,
+    first_answer,
+    free,
+    parsed_of,
+    source_of,
+)
+from tests.selection import matrix
+
+__all__ = ["free"]  # a fixture
+
+
+def _name(known: OutputFormat) -> str:
+    return known.name
 
 
 def _ask(folder: Path, known: OutputFormat, answer: Answer, prompt: Prompt) -> Parsed:
@@ -30,7 +45,7 @@ def _ask(folder: Path, known: OutputFormat, answer: Answer, prompt: Prompt) -> P
 
 
 @pytest.mark.parametrize(
-    "known", [HERMES, MISTRAL_ARGS, HARMONY, HYPERCLOVAX_THINK], ids=lambda known: known.name
+    "known", [HARMONY, *matrix(HERMES, MISTRAL_ARGS, HYPERCLOVAX_THINK)], ids=_name
 )
 def test_a_call_comes_through_the_engine(tmp_path: Path, known: OutputFormat) -> None:
     answer = first_answer(known)
@@ -43,7 +58,7 @@ def test_a_call_comes_through_the_engine(tmp_path: Path, known: OutputFormat) ->
     assert parsed.end.reason == "tool_calls"
 
 
-@pytest.mark.parametrize("known", [HARMONY, HYPERCLOVAX_THINK], ids=lambda known: known.name)
+@pytest.mark.parametrize("known", [HYPERCLOVAX_THINK, *matrix(HARMONY)], ids=_name)
 def test_no_channel_shows_without_tools(tmp_path: Path, known: OutputFormat) -> None:
     answer = first_answer(known)
 

@@ -10,7 +10,7 @@ from app.anthropic.errors import OVERLOADED, type_of
 from app.web.openapi import Responses
 from app.web.problem_details import TITLES
 
-ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 421, 499, 500, 502, OVERLOADED)
+ERRORS = (400, 401, 403, 404, 405, 409, 413, 421, 499, 500, 502, OVERLOADED)
 """What every route may answer with."""
 
 

@@ -76,7 +76,7 @@ class MessagesRequest(CountRequest):
         DEFAULT.temperature, ge=0, le=2, description="0 always takes the likeliest token."
     )
     top_p: float = Field(
-        DEFAULT.top_p, gt=0, le=1, description="Keep the likeliest tokens up to this sum; 1: all."
+        DEFAULT.top_p, ge=0, le=1, description="Keep the likeliest tokens up to this sum; 1: all."
     )
     top_k: Annotated[int, Field(ge=0, le=1000), WHOLE] = Field(
         DEFAULT.top_k, description="Keep so many of the likeliest; 0: all."

@@ -11,6 +11,9 @@ from app.chat.request import SamplingOptions
 from app.chat.thinking import thinking_options
 from app.errors import InvalidRequest
 
+_SMALLEST_TOP_P = 1e-6
+"""What 0 stands for: the likeliest token alone."""
+
 _SAME = ("temperature", "top_p", "top_k", "max_tokens")
 
 
@@ -19,6 +22,8 @@ def sampling_options(body: CountRequest) -> SamplingOptions:
     if not isinstance(body, MessagesRequest):
         return SamplingOptions()
     given = {name: getattr(body, name) for name in _SAME if name in body.model_fields_set}
+    if "top_p" in given:
+        given["top_p"] = max(given["top_p"], _SMALLEST_TOP_P)
     return SamplingOptions(**given, stop=tuple(body.stop_sequences) or None)
 
 

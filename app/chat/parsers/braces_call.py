@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from typing import Any
 
 from app.chat.parsers.offered_tools import OfferedTools
@@ -167,7 +169,7 @@ class _Values:
             raise ValueError(f"no {mark}")
 
 
-def _finite(text: str) -> float | str:
-    """A number, as text where it is larger than any of JSON's readers take."""
+def _finite(text: str) -> float:
+    """A number that JSON's readers can take: the largest in place of an infinite one."""
     number = float(text)
-    return number if abs(number) != float("inf") else text
+    return math.copysign(sys.float_info.max, number) if math.isinf(number) else number

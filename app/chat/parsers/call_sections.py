@@ -10,19 +10,23 @@ from app.chat.parsers.offered_tools import OfferedTools
 from app.chat.parsers.pieces import CallReader, CallStart, Piece, Text
 from app.provider.formats.markers import first_mark, partial_mark
 
+_FENCE = "```"
+
 
 @dataclass(frozen=True, slots=True)
 class SectionMarks:
     """What stands around the calls of a family.
 
     ``openings`` come before calls, ``call_openings`` are the first characters of a call.
-    ``answer_openings`` are such where they begin the answer. ``closings`` may be missing.
+    ``answer_openings`` are such where they begin the answer, and ``fences`` come before a call
+    there, in a block of code. ``closings`` may be missing.
     ``separators`` come between calls that no list holds. ``json``: calls may be JSON objects.
     """
 
     openings: tuple[str, ...] = ()
     call_openings: tuple[str, ...] = ()
     answer_openings: tuple[str, ...] = ()
+    fences: tuple[str, ...] = ()
     closings: tuple[str, ...] = ()
     separators: tuple[str, ...] = ()
     json: bool = False
@@ -48,6 +52,7 @@ class CallSections:
         self._step: Callable[[], bool] = self._begin
         self._buffer = ""
         self._opened = ""
+        self._closings = marks.closings
         self._begun = False
         self._in_list = False
         self._closed = False
@@ -66,7 +71,7 @@ class CallSections:
         self._pieces = []
         if self._step == self._call and self._begun:
             self._pieces += self._reader.finish(self._buffer, cut=cut)
-        elif self._step != self._after or not self._is_part(self._buffer, self._marks.closings):
+        elif self._step != self._after or not self._is_part(self._buffer, self._closings):
             self._add_text(self._opened + self._buffer)
         self._buffer = self._opened = ""
         return self._pieces
@@ -79,7 +84,12 @@ class CallSections:
         if not text:
             return False
         at_once = text.startswith(self._marks.answer_openings)
-        self._step = self._open if at_once else self._text
+        if fence := self._mark(text, self._marks.fences):
+            self._opened = self._take(len(self._buffer) - len(text) + len(fence))
+            self._closings = (_FENCE,)
+        elif not at_once and self._is_part(text, self._marks.fences):
+            return False
+        self._step = self._open if at_once or fence else self._text
         return True
 
     def _text(self) -> bool:
@@ -93,6 +103,7 @@ class CallSections:
         if found[1] in self._marks.openings:
             self._opened = self._take(len(found[1]))
         self._in_list = self._closed = False
+        self._closings = self._marks.closings
         self._step = self._open
         return True
 
@@ -134,7 +145,7 @@ class CallSections:
             self._fail()
         elif reading.state == "done":
             self._step = self._after
-            self._closed = not self._marks.closings
+            self._closed = not self._closings
         return reading.state != "more"
 
     def _after(self) -> bool:
@@ -142,13 +153,13 @@ class CallSections:
         text = self._buffer.lstrip()
         if not text:
             return False
-        if closing := self._mark(text, self._marks.closings):
+        if closing := self._mark(text, self._closings):
             self._buffer, self._closed = text[len(closing) :], True
         elif self._in_list and text[0] == "]":
             self._buffer, self._in_list = text[1:], False
         elif self._another(text):
             self._step = self._open
-        elif self._is_part(text, (*self._marks.closings, *self._openings)):
+        elif self._is_part(text, (*self._closings, *self._openings)):
             return False
         else:
             self._step = self._open if self._may_be_call(text) else self._text
@@ -159,6 +170,7 @@ class CallSections:
         marks = self._marks
         if self._mark(text, self._openings):
             self._in_list = self._closed = False
+            self._closings = marks.closings
             return True
         if separator := self._mark(text, (",",) if self._in_list else marks.separators):
             self._opened = self._take(len(self._buffer) - len(text) + len(separator))

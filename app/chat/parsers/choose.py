@@ -62,6 +62,7 @@ def _call_sections(known: OutputFormat, tools: OfferedTools) -> CallSections:
         table.openings + further.openings,
         further.call_openings,
         further.answer_openings,
+        further.fences,
         table.closings + further.closings,
         further.separators,
         json=table.json or further.json,
@@ -104,7 +105,7 @@ _READERS: dict[str, Callable[[OfferedTools], CallReader]] = {
 }
 """What reads calls that are no JSON objects."""
 
-_BARE_JSON = SectionMarks(answer_openings=("{",))
+_BARE_JSON = SectionMarks(answer_openings=("{",), fences=("```json", "```tool_call"))
 """Small models leave the tags away: an answer that begins as a call of an offered tool is one."""
 
 _FURTHER_MARKS = {

@@ -19,17 +19,24 @@ _TYPES: dict[type, str] = {
 
 def to_json(text: str, schema: Any) -> str:
     """The argument as JSON text. What its type cannot be stays a string."""
+    values = schema.get("enum") if isinstance(schema, dict) else None
+    if isinstance(values, list) and text in values:
+        return dump_string(text)
     types = schema_types(schema)
-    is_null = text.strip() in {"null", "None"} and "null" in types
-    if "string" in types and not is_null:
+    written = _PYTHON_WORDS.get(text.strip(), text.strip())
+    is_null = written == "null" and "null" in types
+    if "string" in types and not is_null and not _is_one_of(written, values):
         return dump_string(text)
     try:
-        value = _value(text)
-        if not types or _kinds(value) & types:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (ValueError, RecursionError):  # no JSON, or a number that is too large
-        pass
-    return dump_string(text)
+        value = json.loads(written, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return dump_string(text)
+    return written if not types or _kinds(value) & types else dump_string(text)
+
+
+def _is_one_of(written: str, values: Any) -> bool:
+    """Whether that is the JSON of a value of an enum."""
+    return isinstance(values, list) and any(json.dumps(value) == written for value in values)
 
 
 def dump_string(text: str) -> str:
@@ -61,12 +68,6 @@ def _named_types(schema: Any) -> frozenset[str]:
     return frozenset(_TYPES[type(value)] for value in values if type(value) in _TYPES)
 
 
-def _value(text: str) -> Any:
-    """The value that is written as JSON, or as Python's True, False or None."""
-    stripped = text.strip()
-    return json.loads(_PYTHON_WORDS.get(stripped, stripped), parse_constant=_refuse)
-
-
 def _refuse(constant: str) -> Any:
     """NaN and infinities are no JSON."""
     raise ValueError(constant)
@@ -75,5 +76,5 @@ def _refuse(constant: str) -> Any:
 def _kinds(value: Any) -> frozenset[str]:
     """The types that a value has: 2 and 2.0 are numbers and integers."""
     kind = _TYPES[type(value)]
-    whole = kind == "integer" or (kind == "number" and value.is_integer())
+    whole = kind == "integer" or (kind == "number" and value % 1 == 0)
     return frozenset({"integer", "number"} if whole else {kind})

@@ -9,6 +9,8 @@ from typing import Any
 from app.chat.parsers.pieces import CallStart
 from app.provider.types import Tool
 
+_MOST_REFERENCES = 16
+
 
 class OfferedTools:
     """The tools of a prompt; without ``parallel`` an answer calls one of them once.
@@ -36,10 +38,32 @@ class OfferedTools:
         return CallStart(name)
 
     def parameter(self, name: str, key: str) -> Any:
-        """The JSON Schema of a parameter; None where the tool describes none of that name."""
+        """The JSON Schema of a parameter, and of its choices, without references.
+
+        None where the tool describes no parameter of that name.
+        """
         try:
-            schema = json.loads(self._tools[name].parameters)
+            root = json.loads(self._tools[name].parameters)
         except (ValueError, RecursionError):
             return None
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        return properties.get(key) if isinstance(properties, dict) else None
+        properties = root.get("properties") if isinstance(root, dict) else None
+        found = _resolved(properties.get(key), root) if isinstance(properties, dict) else None
+        if not isinstance(found, dict):
+            return None
+        choices = ((word, found.get(word)) for word in ("anyOf", "oneOf"))
+        lists = {
+            word: [_resolved(o, root) for o in c] for word, c in choices if isinstance(c, list)
+        }
+        return found | lists
+
+
+def _resolved(schema: Any, root: dict[str, Any]) -> Any:
+    """What a schema refers to; None where that leads nowhere."""
+    for _ in range(_MOST_REFERENCES):
+        where = schema.get("$ref") if isinstance(schema, dict) else None
+        if not isinstance(where, str):
+            return schema
+        schema = root if where.startswith("#") else None
+        for step in where.split("/")[1:]:
+            schema = schema.get(step) if isinstance(schema, dict) else None
+    return None

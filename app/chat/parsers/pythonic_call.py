@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import re
+import sys
 import warnings
 from typing import Any
 
@@ -101,7 +103,13 @@ def _literal(node: ast.expr) -> Any:
         case ast.Dict(keys, values):
             return {_key(key): _literal(value) for key, value in zip(keys, values, strict=True)}
         case _:
-            return ast.literal_eval(node)
+            return _finite(ast.literal_eval(node))
+
+
+def _finite(value: Any) -> Any:
+    """A number that JSON's readers can take: the largest in place of an infinite one."""
+    infinite = isinstance(value, float) and math.isinf(value)
+    return math.copysign(sys.float_info.max, value) if infinite else value
 
 
 def _key(node: ast.expr | None) -> str:

@@ -15,7 +15,7 @@ from itertools import chain
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.formats.call_syntax import OutputFormat
 from app.provider.formats.chat_templates import built_in
-from app.provider.formats.output_formats import HERMES, PLAIN, choose_format, format_named
+from app.provider.formats.output_formats import HERMES, PLAIN, format_named
 from app.provider.formats.thinking import MARKER_TEXTS, opened_by
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm, merge_texts
@@ -45,7 +45,7 @@ _CONTENTS: tuple[frozenset[Role], ...] = (
 _FOR_TOOLS = "tool_use"
 """The name of a second template that some models bring, for prompts with tools."""
 
-_CALL_ENDS = ("<|eom_id|>", "<|call|>")
+_CALL_ENDS = frozenset({"<|eom_id|>", "<|call|>"})
 """Tokens after a tool call, with which an answer ends even if the files do not say so."""
 
 
@@ -68,6 +68,11 @@ class RenderedPrompt:
     header: str
     messages: tuple[Message, ...]
     format: OutputFormat | None = None
+
+    @property
+    def images(self) -> list[ImagePart]:
+        """The images of all messages, in order."""
+        return [image for message in self.messages for image in message.images]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +119,10 @@ class ChatTemplate:
     def prompt(self, prompt: Prompt) -> ChatPrompt:
         """Tokens and images of a conversation; raises UnsupportedInput."""
         rendered = self.render(prompt)
-        pictures = [picture for message in rendered.messages for picture in message.images]
         first, *runs = self._writer.split_images(rendered.text)
-        if len(runs) != len(pictures):
-            raise UnsupportedInput("The model's chat template has no place for these pictures.")
         pieces = self._writer.escaper.pieces
         parts: list[list[int] | ImagePart] = [self._tokenizer.beginning(pieces(first))]
-        for picture, run in zip(pictures, runs, strict=True):
+        for picture, run in zip(rendered.images, runs, strict=True):
             parts += [picture, self._tokenizer.tokens(pieces(run))]
         return ChatPrompt(parts, self._answer_form(rendered))
 
@@ -144,7 +146,7 @@ class ChatTemplate:
             given = given.with_messages(with_schema(given.messages, prompt.constraint.source))
         template = self._tool_template if given.tools else self._template
         named = prompt.output_format
-        found = format_named(named) if named else self._format_of(template)
+        found = format_named(named) if named else template.output_format
         if not given.tools or (template.form.tools.shows_tools and found is not PLAIN):
             shown = found if given.tools or found.channels else None
             for form in template.form.alternatives(given.messages):
@@ -159,11 +161,10 @@ class ChatTemplate:
         arranged = tuple(map(merge_texts, attempt.form.tools.arrange(attempt.given.messages)))
         given = attempt.given.with_messages(arranged)
         text, header = attempt.template.render(given, attempt.form)
-        return RenderedPrompt(text, header, arranged, attempt.format)
-
-    def _format_of(self, template: ModelTemplate) -> OutputFormat:
-        vocabulary = self._vocabulary
-        return choose_format(template.source, vocabulary.control_texts, vocabulary.added_texts)
+        rendered = RenderedPrompt(text, header, arranged, attempt.format)
+        if len(self._writer.split_images(text)) != len(rendered.images) + 1:
+            raise UnsupportedInput("The model's chat template has no place for these pictures.")
+        return rendered
 
     def _answer_form(self, rendered: RenderedPrompt) -> AnswerForm:
         thinking, found = self._thinking(rendered), rendered.format
@@ -243,15 +244,16 @@ class ChatTemplate:
         In harmony answers have several parts, each with such a token.
         """
         vocabulary = self._vocabulary
-        for text in set(_CALL_ENDS).intersection(vocabulary.control_texts):
+        found = self._template.output_format
+        for text in _CALL_ENDS.intersection(vocabulary.control_texts):
             vocabulary.end_with(text)
-        found = self._format_of(self._template)
-        if set(found.answer_ends).intersection(vocabulary.control_texts):
+        in_parts = set(found.answer_ends).intersection(vocabulary.control_texts)
+        if in_parts:
             vocabulary.end_with(found.part_end, ends=False)
         if not after_answer or any(vocabulary.piece(token) is None for token in after_answer):
             return
         spelled = vocabulary.spelling(after_answer[0])
-        between_parts = found.channels and spelled in found.markers
+        between_parts = in_parts and spelled == found.part_end
         if "<|return|>" in vocabulary.control_texts or between_parts:
             return
         if spelled in vocabulary.control_texts:

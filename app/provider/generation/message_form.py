@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from app.provider.errors import UnsupportedInput
 from app.provider.generation.json_values import json_object, map_strings
@@ -30,29 +30,45 @@ class MessageForm:
 
     ``listed`` are the roles whose content is a list of parts instead of a text;
     ``merges_system``: the system text stands before the first question, in one message with it;
-    ``joins``: neighbours of one role are one message; ``tools`` is the form of tool calls.
+    ``joins_system``: the system texts at the beginning are one; ``joins``: neighbours of one role
+    are one message; ``tools`` is the form of tool calls.
     """
 
     listed: frozenset[Role] = frozenset()
     merges_system: bool = False
+    joins_system: bool = False
     joins: bool = False
     tools: ToolForm = NO_TOOLS
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
         """The conversation in this form, from what ``tools`` has arranged."""
-        arranged = _merged(messages) if self.merges_system else list(messages)
+        arranged = _with_one_system(messages) if self.joins_system else list(messages)
+        arranged = _merged(arranged) if self.merges_system else arranged
         return _joined(arranged) if self.joins else arranged
 
     def alternatives(self, messages: Sequence[Message]) -> Iterator[MessageForm]:
-        """The form itself, then others for a conversation with tool calls that it drops a part of.
+        """The form itself, then others for conversations that it drops a part of.
 
-        Mistral's templates drop a system text while a tool is being used.
+        Mistral's templates drop a system text while a tool is being used; others the second one of
+        several.
         """
-        others = [replace(self, tools=tools) for tools in self.tools.alternatives()]
-        special = any(is_special(message) for message in messages)
-        yield from others if special else others[:1]
-        if special and messages[0].role == "system" and not self.merges_system:
-            yield from (replace(one, merges_system=True) for one in others)
+        several = len(list(takewhile(_is_system, messages))) > 1
+        for form in self._alternatives(messages):
+            yield form
+            if several:
+                yield replace(form, joins_system=True)
+
+    def _alternatives(self, messages: Sequence[Message]) -> Iterator[MessageForm]:
+        yield self
+        if not any(map(is_special, messages)):
+            return
+        merges = messages[0].role == "system" and not self.merges_system
+        for number, tools in enumerate(self.tools.alternatives()):
+            form = replace(self, tools=tools)
+            if number > 0:
+                yield form
+            if merges:
+                yield replace(form, merges_system=True)
 
     def without_tools(self) -> MessageForm:
         """The form for a conversation whose system text describes the tools."""
@@ -69,6 +85,16 @@ class MessageForm:
         if self.joins:
             notes.append("It wants turns: neighbouring messages of one role are joined.")
         return notes
+
+
+def _is_system(message: Message) -> bool:
+    return message.role in {"system", "developer"}
+
+
+def _with_one_system(messages: Sequence[Message]) -> list[Message]:
+    """Join the system texts that stand at the beginning."""
+    first = list(takewhile(_is_system, messages))
+    return [_one(first[0].role, first), *messages[len(first) :]] if first else list(messages)
 
 
 def _merged(messages: Sequence[Message]) -> list[Message]:

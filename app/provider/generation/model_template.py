@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from app.provider.errors import UnsupportedInput
+from app.provider.formats.output_formats import PLAIN, choose_format
 from app.provider.generation.completeness import CompletenessCheck, answer_header, given_texts
 from app.provider.generation.jinja_sandbox import SandboxedTemplate, TemplateFailed
 from app.provider.generation.json_values import map_strings
@@ -20,7 +22,7 @@ from app.provider.generation.template_probe import (
     TemplateUnusable,
 )
 from app.provider.generation.tool_probe import ToolProbe
-from app.provider.generation.turn_writer import TurnWriter
+from app.provider.generation.turn_writer import Turn, TurnWriter
 from app.provider.types import Message, Role, ToolCallPart, ToolResultPart
 
 _CALLED = (
@@ -45,6 +47,7 @@ class ModelTemplate:
         contents: Sequence[frozenset[Role]],
     ) -> None:
         self.source = source
+        self.output_format = choose_format(source, vocabulary.control_texts, vocabulary.added_texts)
         self._vocabulary = vocabulary
         self._writer = writer
         self._template = SandboxedTemplate(source)
@@ -53,7 +56,10 @@ class ModelTemplate:
             missing = self._find_form(contents, ("tools", "documents"))
         except TemplateUnusable:  # some walk over tools without asking whether there are any
             missing = self._find_form(contents, ())
-        self.form = ToolProbe(self._fill, source).form(self.form)
+        probe = ToolProbe(self._fill, source, self.output_format)
+        self.form = probe.form(self.form)
+        if not probe.spells_calls(self.form):
+            self.output_format = PLAIN
         self.notes = self.form.adaptations()
         self.notes += [f"It cannot be made to show {what}." for what in missing]
         self._completeness = CompletenessCheck(
@@ -135,13 +141,14 @@ class ModelTemplate:
         escape = self._writer.escaper.escape
         variables: dict[str, Any] = {**self._absent, **self._variables()}
         variables |= map_strings(given.variables, escape)
+        turns = self._writer.turns(form.arrange(given.messages), form)
         if given.tools and form.tools.shows_tools:
-            variables["tools"] = [map_strings(tool, escape) for tool in given.tools]
-        return self._template.render(
-            messages=self._writer.turns(form.arrange(given.messages), form),
-            add_generation_prompt=True,
-            **variables,
-        )
+            tools = [map_strings(tool, escape) for tool in given.tools]
+            if form.tools.system_tools:
+                turns = _with_system_tools(turns, tools)
+            else:
+                variables["tools"] = tools
+        return self._template.render(messages=turns, add_generation_prompt=True, **variables)
 
     def _variables(self) -> dict[str, str]:
         """The special tokens, empty where missing, and the date if the template needs it."""
@@ -150,3 +157,11 @@ class ModelTemplate:
         if "date_string" in self.source and not re.search(r"set\s+date_string", self.source):
             variables["date_string"] = datetime.date.today().strftime("%d %b %Y")
         return variables
+
+
+def _with_system_tools(turns: list[Turn], tools: list[Any]) -> list[Turn]:
+    """Put tools into the first system message, as Phi-4-mini reads them."""
+    described = json.dumps([tool["function"] for tool in tools], ensure_ascii=False)
+    begins = bool(turns) and turns[0]["role"] == "system"
+    first, others = (turns[0], turns[1:]) if begins else ({"role": "system", "content": ""}, turns)
+    return [{**first, "tools": described}, *others]

@@ -87,16 +87,17 @@ Prompt = TypeVar("Prompt", bound=PrefillState)
 
 
 def split_prefill(
-    prompts: Sequence[Prompt], budget: PrefillBudget, running: int
+    prompts: Sequence[Prompt], budget: PrefillBudget, running: int, pending: int
 ) -> list[tuple[Prompt, int]]:
     """Split the budget of a step over prompts: pairs of a prompt and its number of tokens.
 
-    Half goes to the oldest prompt, the rest to the shortest ones.
+    Half goes to the oldest prompt, the rest to the shortest ones. ``pending`` tokens of answers and
+    last ones of prompts may be in the same batch.
     """
     if not prompts:
         return []
     tokens = budget.prompt_tokens(running, max(one.prefill_tokens for one in prompts))
-    tokens = min(tokens, max(1, BATCH_TOKENS - running - len(prompts)))  # and their last tokens
+    tokens = min(tokens, max(1, BATCH_TOKENS - pending))
     oldest, *others = prompts
     pieces = [(oldest, min(oldest.prefill_left, tokens // 2 if others else tokens))]
     for one in sorted(others, key=lambda other: other.prefill_left):

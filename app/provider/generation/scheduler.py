@@ -170,7 +170,8 @@ class Scheduler(Generic[S]):
         answers = len(self._sequences) - len(prompts)
         before = [len(one.tokens) for one in prompts]
         if prompts:
-            self._runner.prefill(split_prefill(prompts, self._budget, answers))
+            pending = sum(len(one.pending) for one in self._sequences.values())
+            self._runner.prefill(split_prefill(prompts, self._budget, answers, pending))
         running = [one for one in self._sequences.values() if not one.prefill_left]
         drawn = self._runner.decode(running)
         for sequence, tokens in drawn:

@@ -72,7 +72,12 @@ class SpecialTokenEscaper:
         return match.string.startswith(self._kept, match.start())
 
     def settle(self, rendered: str) -> str:
-        """Cut the kept spellings that the template has not taken out."""
+        """Cut the kept spellings that the template has not taken out.
+
+        Marks that a template has written as escapes, in JSON or as Python does, are marks again.
+        """
+        for mark in (self._cut, self._later):
+            rendered = rendered.replace(mark.replace("\ufdd0", "\\ufdd0"), mark)
         first, *others = rendered.split(self._later)
         settled = (
             f"{one[0]}{self._cut}{one[1:]}" if one.startswith(self._kept) else one for one in others

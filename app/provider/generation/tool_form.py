@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from app.provider.formats.call_syntax import CallSyntax
 from app.provider.generation.plain_messages import plain_parts, plain_role
 from app.provider.types import (
     Message,
@@ -22,17 +23,23 @@ from app.provider.types import (
 class ToolForm:
     """How a template takes what is more than texts and images. The default takes nothing more.
 
-    ``shows_tools``: it describes the tools that it is given. ``structured``: it takes tool calls
-    and results as such; otherwise they are written into texts. ``string_arguments``: the arguments
-    of a call are JSON text instead of an object. ``null_content``: a message without text has the
-    content None instead of an empty text. ``texts_apart``: a text and calls are two messages.
+    ``shows_tools``: it describes the tools that it is given, or with ``system_tools`` those that
+    the system message has. ``structured``: it takes tool calls and results as such. ``spelling``
+    is how calls are written into the answers instead; without either, they are written as Hermes
+    writes them. ``own_results``: the results are messages then, not a user's text.
+    ``string_arguments``: the arguments of a call are JSON text instead of an object.
+    ``null_content``: a message without text has the content None instead of an empty text.
+    ``texts_apart``: a text and calls are two messages.
     ``calls_apart``: every call is a message, followed by its result. ``named_ids``: the id of a
     call names its tool. ``thinking_key`` is the field of earlier thinking; empty where the template
     shows none. ``developer``: it knows that role.
     """
 
     shows_tools: bool = False
+    system_tools: bool = False
     structured: bool = False
+    spelling: CallSyntax | None = None
+    own_results: bool = False
     string_arguments: bool = False
     null_content: bool = False
     texts_apart: bool = False
@@ -49,7 +56,8 @@ class ToolForm:
             yield without
         if self.structured:
             yield replace(without, texts_apart=True, calls_apart=True)
-            yield replace(without, structured=False)
+        if self.structured or self.spelling:
+            yield replace(without, structured=False, spelling=None, own_results=False)
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
         """The conversation as the template takes it; in a message of results there is only one."""
@@ -61,7 +69,9 @@ class ToolForm:
         notes = []
         if not self.shows_tools:
             notes.append("It does not describe tools: a system text does, as for Hermes.")
-        if not self.structured:
+        if self.spelling:
+            notes.append("It does not show tool calls: the answers spell them.")
+        elif not self.structured:
             notes.append("It does not show tool calls and results: texts do, as for Hermes.")
         if self.structured and self.calls_apart:
             notes.append("It shows one tool call of a message: every call is a message.")
@@ -72,7 +82,7 @@ class ToolForm:
     def _messages_of(self, message: Message) -> Iterator[Message]:
         if not is_special(message):
             yield message if message.role != "tool" else Message("user", message.parts)
-        elif self.structured:
+        elif self.structured or self.spelling:
             yield from self._structured(message)
         else:
             yield Message(self._role(message), tuple(self._plain(message)))
@@ -91,8 +101,10 @@ class ToolForm:
     def _structured(self, message: Message) -> Iterator[Message]:
         for is_result, run in groupby(message.parts, lambda part: isinstance(part, ToolResultPart)):
             parts = tuple(run)
-            if is_result:
+            if is_result and (self.structured or self.own_results):
                 yield from (Message("tool", (part,)) for part in parts)
+            elif is_result:
+                yield Message("user", tuple(one for part in parts for one in plain_parts(part)))
             else:
                 yield from self._spoken(Message(self._role(message), parts))
 

@@ -13,6 +13,8 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from app.provider.formats.call_syntax import OutputFormat
+from app.provider.formats.output_formats import PLAIN
 from app.provider.generation.jinja_sandbox import TemplateFailed
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.template_input import TemplateInput, tool_object
@@ -49,8 +51,14 @@ class _TooSlow(Exception):
 class ToolProbe:
     """Finds the ``ToolForm`` of a template. ``fill`` renders; raises TemplateFailed."""
 
-    def __init__(self, fill: Callable[[TemplateInput, MessageForm], str], source: str) -> None:
+    def __init__(
+        self,
+        fill: Callable[[TemplateInput, MessageForm], str],
+        source: str,
+        output_format: OutputFormat,
+    ) -> None:
         self._fill = fill
+        self._format = output_format
         self._source = source
         self._tools: tuple[dict[str, Any], ...] = ()
 
@@ -63,15 +71,32 @@ class ToolProbe:
                 return form
         return form
 
+    def spells_calls(self, form: MessageForm) -> bool:
+        """Whether the template begins calls as the format does; true where it writes none.
+
+        Families with channels spell calls differently in prompts.
+        """
+        if not form.tools.structured or self._format.channels:
+            return True
+        marked = MarkedConversation.like(form.tools.arrange(_CALLED))
+        text = "".join(self._try(TemplateInput(marked.messages, self._tools), form).split())
+        (name, _), calls = marked.marks[1], self._format.calls
+        by_name, by_arguments = f'{{"{calls.name_key}":"{name}', f'{{"{calls.arguments_key}":{{'
+        begun = (by_name, by_arguments) if calls.kind == "json" else (name,)
+        return any("".join(calls.opening.split()) + one in text for one in begun)
+
     # ---------------------------------------------------------------- steps
 
     def _with_tools(self, form: MessageForm) -> MessageForm:
         """Whether the template describes tools: their names, what they do, their parameters."""
-        shown = replace(form, tools=replace(form.tools, shows_tools=True))
+        in_system = re.search(r"""\[['"]tools['"]\]""", self._source) is not None
         marks = [f"mark{secrets.token_hex(6)}" for _ in range(3)]
         schema = f'{{"properties": {{"{marks[2]}": {{"type": "string", "description": "x"}}}}}}'
         tool = tool_object(Tool(marks[0], marks[1], schema))
-        for messages in ((_ASKED,), (Message.of("system", "!"), _ASKED)):
+        conversations = ((_ASKED,), (Message.of("system", "!"), _ASKED))
+        for system, messages in product({False, in_system}, conversations):
+            tools = replace(form.tools, shows_tools=True, system_tools=system)
+            shown = replace(form, tools=tools)
             text = self._try(TemplateInput(messages, (tool,)), shown)
             if all(mark in text for mark in marks):
                 self._tools = (tool,)
@@ -84,6 +109,17 @@ class ToolProbe:
             for one in candidates:
                 if self._keeps(_CALLED, one, clean) and self._keeps(_ANSWERED, one, clean):
                     return self._with_more(one)
+        return self._with_spelling(form)
+
+    def _with_spelling(self, form: MessageForm) -> MessageForm:
+        """Calls in the texts of answers, where the family's format is known."""
+        if self._format is PLAIN or not form.tools.shows_tools:
+            return form
+        for own_results in (True, False):
+            tools = replace(form.tools, spelling=self._format.calls, own_results=own_results)
+            spelled = replace(form, tools=tools)
+            if self._keeps(_CALLED, spelled) and self._keeps(_ANSWERED, spelled):
+                return spelled
         return form
 
     def _with_more(self, form: MessageForm) -> MessageForm:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.provider.generation.call_spelling import spelled_calls
 from app.provider.generation.json_values import json_object, map_strings
 from app.provider.generation.message_form import MessageForm
 from app.provider.generation.model_tokenizer import ModelTokenizer
@@ -58,6 +59,10 @@ def _short(call_id: str) -> str:
     return hashlib.sha256(call_id.encode("utf-8", "replace")).hexdigest()[:9]
 
 
+def _text_item(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
 class TurnWriter:
     """Writes the messages of a conversation for a template, special tokens escaped.
 
@@ -88,23 +93,24 @@ class TurnWriter:
             yield self._result(message, form, ids)
             return
         parts = [part for part in message.parts if isinstance(part, Content)]
-        calls = [
-            self._call(one, form, ids) for one in message.parts if isinstance(one, ToolCallPart)
-        ]
         thought = "".join(one.text for one in message.parts if isinstance(one, ThinkingPart))
-        written = self._content(parts, message.role, form)
-        if calls and not parts:
-            written = None if form.tools.null_content else ""
-        turn: Turn = {"role": message.role, "content": written}
+        turn: Turn = {"role": message.role, "content": self._content(parts, message.role, form)}
         if thought and form.tools.thinking_key:
             turn[form.tools.thinking_key] = self.escaper.escape(thought)
-        yield {**turn, "tool_calls": calls} if calls else turn
+        calls = [part for part in message.parts if isinstance(part, ToolCallPart)]
+        if calls and not parts:
+            turn["content"] = None if form.tools.null_content else ""
+        if calls and form.tools.spelling:
+            turn["content"] = self._spelled(parts, calls, message.role, form)
+        elif calls:
+            turn["tool_calls"] = [self._call(call, form, ids) for call in calls]
+        yield turn
 
     def item(self, part: Content, role: Role) -> dict[str, str]:
         """A part in a list of parts."""
         if isinstance(part, ImagePart) and self.image_text:
             return {"type": "image"}
-        return {"type": "text", "text": self._text(part, role)}
+        return _text_item(self._text(part, role))
 
     def _content(
         self, parts: Sequence[Content], role: Role, form: MessageForm
@@ -120,6 +126,19 @@ class TurnWriter:
         if isinstance(part, ImagePart):
             return self._mark
         return self.escaper.escape(part.text, keep=role == "assistant")
+
+    def _spelled(
+        self,
+        parts: Sequence[Content],
+        calls: Sequence[ToolCallPart],
+        role: Role,
+        form: MessageForm,
+    ) -> str | list[dict[str, str]]:
+        """A text and calls in one text."""
+        text = "".join(self._text(part, role) for part in parts)
+        if form.tools.spelling:
+            text += spelled_calls(calls, form.tools.spelling, self.escaper.escape)
+        return [_text_item(text)] if role in form.listed else text
 
     def _result(self, message: Message, form: MessageForm, ids: CallIds) -> Turn:
         result = next(one for one in message.parts if isinstance(one, ToolResultPart))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from app.provider.errors import UnsupportedConstraint
 from app.provider.formats.call_syntax import OutputFormat
 from app.provider.formats.output_formats import HARMONY, format_named
-from app.provider.generation.constraints.grammar import Grammar, closed, grammar_of, json_schema
+from app.provider.generation.constraints.grammar import Grammar, grammar_of, json_schema
 from app.provider.generation.constraints.lark import LarkWriter
+from app.provider.generation.constraints.narrow_schema import narrowed
 from app.provider.generation.constraints.token_table import TokenTable
 from app.provider.generation.constraints.tool_grammar import (
     EXACT,
@@ -22,7 +23,7 @@ from app.provider.generation.constraints.tool_grammar import (
 from app.provider.types import Constraint, Prompt, Tool
 
 _RESPONSE = "response"
-_ANALYSIS = ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant")
+_ANALYSIS = ("<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant")
 _FINAL = "<|channel|>final<|message|>"
 
 
@@ -84,7 +85,7 @@ def _response(lark: LarkWriter, form: OutputFormat, constraint: Constraint) -> s
     """The rule of the final text."""
     before = lark.text(_FINAL) if form is HARMONY else ""
     if constraint.kind == "json_schema":
-        return lark.rule(f"{before} {lark.json(closed(json_schema(constraint.source)))}".strip())
+        return lark.rule(f"{before} {lark.json(narrowed(json_schema(constraint.source)))}".strip())
     return lark.rule(f"{before} @{_RESPONSE}".strip())
 
 
@@ -92,9 +93,9 @@ def _after_analysis(lark: LarkWriter, form: OutputFormat, start: str) -> str:
     """In harmony the model may think in a channel of its own first."""
     if form is not HARMONY:
         return start
-    opening, closing = map(lark.text, _ANALYSIS)
-    thought = lark.rule(r"/(.|\n)*/")
-    return f"({opening} {thought} {closing})? ({start})"
+    opening, closing, header = _ANALYSIS
+    analysis = f"{lark.text(opening)} {lark.until(closing)} {lark.text(header)}"
+    return f"({analysis})? ({start})"
 
 
 def _grammar(source: str, constraint: Constraint | None) -> Grammar:

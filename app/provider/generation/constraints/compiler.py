@@ -128,8 +128,10 @@ class _Vocabulary:
     """A vocabulary as llguidance asks for it."""
 
     def __init__(self, table: TokenTable) -> None:
-        self.tokens = table.pieces
         self.special_token_ids = sorted(table.special)
+        # A special token without a name would be taken for the beginning of all others.
+        names = {token: b"<unnamed %d>" % token for token in self.special_token_ids}
+        self.tokens = [piece or names.get(at, b"") for at, piece in enumerate(table.pieces)]
         self.eos_token_id = table.ends[0]
         self.bos_token_id = None
         self._table = table

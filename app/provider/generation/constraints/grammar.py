@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.provider.errors import UnsupportedConstraint
-from app.provider.generation.constraints.schema_limits import check_schema, nodes
+from app.provider.generation.constraints.narrow_schema import narrowed
+from app.provider.generation.constraints.schema_limits import check_schema
 from app.provider.types import Constraint
 
 JSON_OPTIONS = {
@@ -50,7 +51,7 @@ def grammar_of(constraint: Constraint) -> Grammar:
             f"A schema, regular expression or grammar takes at most {_MOST_SOURCE} bytes."
         )
     if constraint.kind == "json_schema":
-        return Grammar(_one(json_schema=closed(json_schema(constraint.source))), "schema")
+        return Grammar(_one(json_schema=narrowed(json_schema(constraint.source))), "schema")
     if constraint.kind == "regex":
         return Grammar(_one(lark_grammar=_matching(constraint.source)), "regular expression")
     return Grammar(_one(lark_grammar=constraint.source), "grammar")
@@ -68,33 +69,6 @@ def json_schema(source: str) -> dict[str, Any]:
     if not isinstance(schema, dict):
         raise UnsupportedConstraint("A schema is a JSON object.")
     return schema | {"x-guidance": JSON_OPTIONS}
-
-
-_COMBINED = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "unevaluatedProperties")
-
-
-def closed(schema: Any) -> Any:
-    """The schema, in which objects with properties have no others unless it allows them.
-
-    What matches still matches the schema; without it small models add members without end. Schemas
-    that put objects together of parts stay as they are.
-    """
-    parts = [node for node, _ in nodes(schema) if isinstance(node, dict)]
-    joins = any("allOf" in one or ("$ref" in one and "properties" in one) for one in parts)
-    return schema if joins else _closed(schema)
-
-
-def _closed(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_closed(one) for one in node]
-    if not isinstance(node, dict):
-        return node
-    found = {
-        key: value if key in {"enum", "const"} else _closed(value) for key, value in node.items()
-    }
-    if isinstance(found.get("properties"), dict) and found.keys().isdisjoint(_COMBINED):
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def _matching(regex: str) -> str:

@@ -17,9 +17,11 @@ class LarkWriter:
     def __init__(self, table: TokenTable) -> None:
         self._ends = frozenset(table.ends)
         self._special = {
-            table.pieces[token].decode("utf-8", "ignore"): token for token in table.special
+            table.pieces[token].decode("utf-8", "ignore"): token
+            for token in table.special
+            if table.pieces[token]
         }
-        spellings = sorted(filter(None, self._special), key=len, reverse=True)
+        spellings = sorted(self._special, key=len, reverse=True)
         self._split = re.compile(f"({'|'.join(map(re.escape, spellings)) or '(?!)'})")
         self._rules: list[str] = []
         self._written: dict[str, str] = {}

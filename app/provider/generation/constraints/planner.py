@@ -24,7 +24,7 @@ from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.types import Prompt, Tool, ToolChoice
 
-MOST_FORCED = 256
+MOST_FORCED = 192
 """Forced tokens of all answers in one step: they share a batch with pieces of prompts."""
 
 
@@ -66,7 +66,7 @@ class GuidePlanner:
         self._vocabulary = vocabulary
         self._compiler = GrammarCompiler(vocabulary.token_table)
         self._thinking = ThinkingPlanner(vocabulary)
-        self._at_once = max(1, min(FORCED_AT_ONCE, MOST_FORCED // slots))
+        self._at_once = min(FORCED_AT_ONCE, MOST_FORCED // slots)
 
     def guided(self, prompt: Prompt, prepared: PreparedPrompt) -> PreparedPrompt | Deferred:
         """Add a guide to a prompt that asks for one; raises UnsupportedInput."""

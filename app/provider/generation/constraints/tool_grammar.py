@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from app.provider.errors import UnsupportedConstraint
 from app.provider.formats.call_syntax import CallSyntax, OutputFormat
-from app.provider.generation.constraints.grammar import closed, json_schema
+from app.provider.generation.constraints.grammar import json_schema
 from app.provider.generation.constraints.lark import LarkWriter, one_of, quoted
 from app.provider.generation.constraints.literal_values import LiteralValues, kinds_of, resolved
+from app.provider.generation.constraints.narrow_schema import narrowed
 from app.provider.types import Tool, ToolChoice
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
@@ -45,7 +46,7 @@ def arguments_schema(tool: Tool) -> dict[str, Any]:
     schema = json_schema(tool.parameters or "{}")
     if schema.get("type", "object") != "object":
         raise UnsupportedConstraint(f"The parameters of the tool {tool.name} are no object.")
-    return {"type": "object", **closed(schema)}
+    return {"type": "object", **narrowed(schema)}
 
 
 class ToolGrammar:
@@ -137,7 +138,8 @@ class ToolGrammar:
         if "properties" not in schema:
             name = self._lark.rule("/[A-Za-z_][A-Za-z0-9_-]*/")
             before, middle = map(self._lark.text, (around.before_key, around.before_value))
-            return f"({before} {name} {middle} {self._lark.until(around.after_value)})*"
+            value = self._lark.until(around.after_value, _untagged({}))
+            return f"({before} {name} {middle} {value})*"
         parts = [
             f"{self._lark.text(around.before_key + key + around.before_value)} "
             f"{self._raw_value(one, schema, around.after_value)}"
@@ -163,12 +165,19 @@ class ToolGrammar:
                 raise UnsupportedConstraint(
                     "In this model's format of tool calls pattern and format cannot be enforced."
                 )
-            bounds = f"{inside.get('minLength', 0)},{inside.get('maxLength', '')}"
-            return self._lark.until(closing, rf"(.|\n){{{bounds}}}")
+            return self._lark.until(closing, _untagged(inside))
         if "string" in kinds:
-            return self._lark.until(closing)
+            return self._lark.until(closing, _untagged({}))
         defined = {key: root[key] for key in ("$defs", "definitions") if key in root}
         return f"{self._lark.json({**inside, **defined})} {end}"
+
+
+def _untagged(schema: Mapping[str, Any]) -> str:
+    """Characters of a text without a closing tag; one whose length is bounded has no tag at all."""
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    if most is None and not least:
+        return r"([^<]|<[^\/])*"
+    return f"[^<]{{{least},{'' if most is None else most}}}"
 
 
 def _braced(schema: dict[str, Any]) -> dict[str, Any]:
