@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.anthropic.errors import render
+from app.anthropic.errors import body_of, render
+from app.anthropic.models.errors import ERRORS
 from app.provider.errors import (
     EngineBusy,
     EngineUnavailable,
@@ -19,6 +20,7 @@ from app.provider.errors import (
 )
 from tests.conftest import serving
 from tests.http.anthropic import COUNT, MESSAGES, USER, body, refused
+from tests.http.test_errors import SAMPLES
 
 KEY = {"x-api-key": "secret"}
 INVALID = "invalid_request_error"
@@ -132,3 +134,14 @@ def test_clients_learn_whether_to_try_again(
     assert answer.headers.get("retry-after") == wait
     assert (found["request_id"], answer.headers["request-id"]) == ("r1", "r1")
     assert "secret" not in found["error"]["message"]
+
+
+@pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).__name__)
+def test_every_error_has_a_form(error: Exception) -> None:
+    answer = render(error, "r1")
+    found = json.loads(bytes(answer.body))
+    assert found == body_of(error, "r1")  # in the middle of a stream as well
+    documented = answer.status_code in ERRORS or answer.status_code >= 500
+    assert documented or answer.status_code in {408, 412, 431}
+    assert (found["error"]["type"] == "api_error") == (answer.status_code in range(500, 529))
+    assert found["error"]["message"]

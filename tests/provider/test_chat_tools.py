@@ -10,7 +10,6 @@ from msgspec import structs
 
 from app.provider.errors import UnsupportedInput
 from app.provider.generation.chat_template import ChatTemplate
-from app.provider.generation.tool_form import ToolForm
 from app.provider.types import (
     ImagePart,
     Message,
@@ -24,7 +23,7 @@ from app.provider.types import (
 )
 from tests.provider.chat_templates import FAMILIES, Family
 from tests.provider.scripted import CHATML, CONTROL
-from tests.provider.test_chat_prompts import family_chat, gguf
+from tests.provider.test_chat_prompts import STRIPS, family_chat, gguf
 
 WEATHER = Tool(
     "get_weather",
@@ -247,10 +246,11 @@ def test_a_schema_that_is_none_is_refused(tmp_path: Path, schema: str) -> None:
         chat_of(tmp_path, CHATML).render(asked(ASKED, tools=(Tool("t", "", schema),)))
 
 
-def test_the_default_form_takes_texts_only() -> None:
-    (message,) = ToolForm().arrange([Message("assistant", (ThinkingPart("x"), CALL))])
-    assert isinstance(message.parts[0], TextPart)
-    assert "get_weather" in message.text
+def test_markers_of_thinking_in_a_call_are_not_thinking(tmp_path: Path) -> None:
+    call = ToolCallPart("1", "get_weather", json.dumps({"city": "</think>Seoul"}))
+    chat = chat_of(tmp_path, STRIPS, ("<think>", "</think>"))
+    text = written(chat, asked(ASKED, Message("assistant", (TextPart("Wait."), call)), RESULT))
+    assert 'Wait.<tool_call>\n{"name": "get_weather", "arguments": {"city": "</think>Seoul' in text
 
 
 def test_a_template_that_calls_otherwise_than_the_parser_knows_gets_the_block(

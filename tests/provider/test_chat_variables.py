@@ -25,7 +25,6 @@ from tests.provider.test_chat_tools import (
     RESULT,
     SPOKEN,
     TWICE,
-    WEATHER,
     asked,
     chat_of,
     written,
@@ -96,6 +95,14 @@ SPELLED = {
 def test_every_kind_of_call_is_spelled(name: str) -> None:
     call = ToolCallPart("1", "f", json.dumps(ARGUMENTS))
     assert spelled_calls([call], format_named(name).calls) == SPELLED[name]
+
+
+def test_arguments_that_are_no_json_are_spelled_where_that_is_possible() -> None:
+    broken = ToolCallPart("1", "f", '{"a": ')
+    spelled = spelled_calls([broken, broken], format_named("hermes").calls)
+    assert spelled.count('<tool_call>\n{"name": "f", "arguments": {"a": }\n</tool_call>') == 2
+    with pytest.raises(UnsupportedInput, match="arguments of a call of 'f'"):
+        spelled_calls([broken], format_named("pythonic").calls)
 
 
 # -------------------------------------------------------------------- variables and schemas
@@ -178,19 +185,25 @@ def test_any_json_is_asked_for_unless_the_caller_does(tmp_path: Path) -> None:
 # -------------------------------------------------------------------- through an engine
 
 
+NOW = Tool("now", "Tells the time.", '{"type": "object", "properties": {}}')
+PIECES = ('Ċ{"name":Ġ"now",Ġ"arguments":Ġ', "{}", "}Ċ")
+"""A call in three tokens, in the letters of the vocabulary for white space."""
+CALL = '\n{"name": "now", "arguments": {}}\n'
+
+
 async def test_an_answer_shows_the_markers_of_calls_alone(tmp_path: Path) -> None:
-    control = (*CONTROL, "<tool_call>", "</tool_call>", "<|odd|>")
-    script = ("a", "<tool_call>", "<|odd|>", "b", "</tool_call>")
-    path = make(tmp_path / "model.gguf", OBJECTS, script, control, eos="</s>", last="t")
+    added = ("<tool_call>", "</tool_call>", "<|odd|>")
+    script = ("W", "<|odd|>", "<tool_call>", *PIECES, "</tool_call>")
+    path = tmp_path / "model.gguf"
+    make(path, OBJECTS, script, (*CONTROL, *added), eos="</s>", last="t", normal=PIECES)
     host = host_of("gguf", path=path)
     try:
         for tools, text, name in (
-            ((WEATHER,), "a<tool_call>b</tool_call>", "hermes"),
-            ((), "ab", ""),
+            ((NOW,), f"W<tool_call>{CALL}</tool_call>", "hermes"),
+            ((), f"W{CALL}", ""),
         ):
-            reply = await collect(
-                host.stream(Prompt((ASKED,), Sampling(temperature=0), tools=tools))
-            )
+            prompt = Prompt((ASKED,), Sampling(temperature=0), tools=tools)
+            reply = await collect(host.stream(prompt))
             assert (reply.text, reply.started.output_format) == (text, name)
             assert reply.end.reason == "stop"
     finally:

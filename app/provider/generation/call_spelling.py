@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from app.provider.errors import UnsupportedInput
 from app.provider.formats.call_syntax import CallSyntax
 from app.provider.generation.json_values import json_object, map_strings
 from app.provider.types import ToolCallPart
@@ -16,7 +17,9 @@ Escape = Callable[[str], str]
 def spelled_calls(
     calls: Sequence[ToolCallPart], syntax: CallSyntax, escape: Escape = lambda text: text
 ) -> str:
-    """The calls of one answer; raises UnsupportedInput where arguments are no JSON object.
+    """The calls of one answer.
+
+    Raises UnsupportedInput where arguments are no JSON object and cannot be spelled for that.
 
     ``escape`` is for texts of the calls; the markers of the format stay tokens.
     """
@@ -27,8 +30,14 @@ def spelled_calls(
 
 
 def _call(call: ToolCallPart, syntax: CallSyntax, escape: Escape) -> str:
-    value = json_object(call.arguments, f"The arguments of a call of {call.name!r}")
-    name, arguments = escape(call.name), map_strings(value, escape)
+    name = escape(call.name)
+    try:
+        value = json_object(call.arguments, f"The arguments of a call of {call.name!r}")
+    except UnsupportedInput:
+        if syntax.kind == "json":
+            return _broken(name, escape(call.arguments), syntax)
+        raise
+    arguments = map_strings(value, escape)
     match syntax.kind:
         case "json":
             return _json({syntax.name_key: name, syntax.arguments_key: arguments})
@@ -41,6 +50,13 @@ def _call(call: ToolCallPart, syntax: CallSyntax, escape: Escape) -> str:
             return f"{name}{syntax.after_name}{_markup(arguments, syntax)}"
         case "braces":
             return name + _braces(arguments, syntax.quote)
+
+
+def _broken(name: str, arguments: str, syntax: CallSyntax) -> str:
+    """A call whose arguments are no JSON: they stand as they are."""
+    return (
+        f"{{{_json(syntax.name_key)}: {_json(name)}, {_json(syntax.arguments_key)}: {arguments}}}"
+    )
 
 
 def _json(value: Any) -> str:

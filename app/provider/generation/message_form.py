@@ -44,7 +44,7 @@ class MessageForm:
         """The conversation in this form, from what ``tools`` has arranged."""
         arranged = _with_one_system(messages) if self.joins_system else list(messages)
         arranged = _merged(arranged) if self.merges_system else arranged
-        return _joined(arranged) if self.joins else arranged
+        return _joined(arranged, self.tools) if self.joins else arranged
 
     def alternatives(self, messages: Sequence[Message]) -> Iterator[MessageForm]:
         """The form itself, then others for conversations that it drops a part of.
@@ -105,15 +105,15 @@ def _merged(messages: Sequence[Message]) -> list[Message]:
     return [_one("user", (system, question)), *rest]
 
 
-def _joined(messages: Iterable[Message]) -> list[Message]:
-    runs = groupby(messages, key=_run)
-    return [_one(role, tuple(run)) for (role, _), run in runs]
+def _joined(messages: Iterable[Message], form: ToolForm) -> list[Message]:
+    """Join neighbours of one role; those with calls or results of their own stay as they are."""
+    stay = (ToolCallPart, ToolResultPart) if form.structured else (ToolResultPart,)
 
+    def key(message: Message) -> tuple[Role, int | None]:
+        stays = any(isinstance(one, stay) for one in message.parts)
+        return message.role, id(message) if stays else None
 
-def _run(message: Message) -> tuple[Role, int | None]:
-    """Equal for messages that can be one: those with calls or results stay as they are."""
-    apart = any(isinstance(one, ToolCallPart | ToolResultPart) for one in message.parts)
-    return message.role, id(message) if apart else None
+    return [_one(role, tuple(run)) for (role, _), run in groupby(messages, key)]
 
 
 def _one(role: Role, messages: Sequence[Message]) -> Message:

@@ -1,24 +1,10 @@
-"""Messages for chat templates that know system, user and assistant with text and images only.
-
-Tool calls and results are written as Hermes and Qwen2.5 write them, the format that most families
-without one of their own were trained on.
-"""
+"""Messages in the roles and parts that every chat template knows."""
 
 from __future__ import annotations
 
-import json
 from typing import cast
 
-from app.provider.types import (
-    ImagePart,
-    Message,
-    Part,
-    Role,
-    TextPart,
-    ThinkingPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from app.provider.types import ImagePart, Message, Role, TextPart, ToolResultPart
 
 Content = TextPart | ImagePart
 """What a template can be given of a message."""
@@ -36,20 +22,9 @@ def content(message: Message) -> tuple[Content, ...]:
     return cast("tuple[Content, ...]", message.parts)
 
 
-def plain_parts(part: Part) -> tuple[Content, ...]:
-    """A part of a message as texts and images; thinking is left out."""
-    match part:
-        case ThinkingPart():
-            return ()
-        case ToolCallPart():
-            return (TextPart(_tool_call(part)),)
-        case ToolResultPart():
-            return (TextPart("<tool_response>\n"), *part.content, TextPart("\n</tool_response>"))
-        case _:
-            return (part,)
+def plain_result(result: ToolResultPart) -> tuple[Content, ...]:
+    """The result of a tool call as Hermes and Qwen2.5 write it.
 
-
-def _tool_call(call: ToolCallPart) -> str:
-    name = json.dumps(call.name, ensure_ascii=False)
-    arguments = call.arguments.strip() or "{}"
-    return f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>'
+    Most families that have no format of their own were trained on theirs.
+    """
+    return (TextPart("<tool_response>\n"), *result.content, TextPart("\n</tool_response>"))

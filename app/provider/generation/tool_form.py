@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from app.provider.formats.call_syntax import CallSyntax
-from app.provider.generation.plain_messages import plain_parts, plain_role
+from app.provider.formats.output_formats import HERMES
+from app.provider.generation.plain_messages import plain_result, plain_role
 from app.provider.types import (
     Message,
     Part,
@@ -24,9 +25,9 @@ class ToolForm:
     """How a template takes what is more than texts and images. The default takes nothing more.
 
     ``shows_tools``: it describes the tools that it is given, or with ``system_tools`` those that
-    the system message has. ``structured``: it takes tool calls and results as such. ``spelling``
-    is how calls are written into the answers instead; without either, they are written as Hermes
-    writes them. ``own_results``: the results are messages then, not a user's text.
+    the system message has. ``structured``: it takes tool calls and results as such; otherwise
+    calls are written into the answers in this ``spelling``, and results are messages
+    (``own_results``) or a user's text.
     ``string_arguments``: the arguments of a call are JSON text instead of an object.
     ``null_content``: a message without text has the content None instead of an empty text.
     ``texts_apart``: a text and calls are two messages.
@@ -38,7 +39,7 @@ class ToolForm:
     shows_tools: bool = False
     system_tools: bool = False
     structured: bool = False
-    spelling: CallSyntax | None = None
+    spelling: CallSyntax = HERMES.calls
     own_results: bool = False
     string_arguments: bool = False
     null_content: bool = False
@@ -56,8 +57,8 @@ class ToolForm:
             yield without
         if self.structured:
             yield replace(without, texts_apart=True, calls_apart=True)
-        if self.structured or self.spelling:
-            yield replace(without, structured=False, spelling=None, own_results=False)
+        if self.structured or self.own_results or self.spelling != HERMES.calls:
+            yield replace(without, structured=False, spelling=HERMES.calls, own_results=False)
 
     def arrange(self, messages: Sequence[Message]) -> list[Message]:
         """The conversation as the template takes it; in a message of results there is only one."""
@@ -69,7 +70,7 @@ class ToolForm:
         notes = []
         if not self.shows_tools:
             notes.append("It does not describe tools: a system text does, as for Hermes.")
-        if self.spelling:
+        if not self.structured and self.spelling != HERMES.calls:
             notes.append("It does not show tool calls: the answers spell them.")
         elif not self.structured:
             notes.append("It does not show tool calls and results: texts do, as for Hermes.")
@@ -82,29 +83,20 @@ class ToolForm:
     def _messages_of(self, message: Message) -> Iterator[Message]:
         if not is_special(message):
             yield message if message.role != "tool" else Message("user", message.parts)
-        elif self.structured or self.spelling:
-            yield from self._structured(message)
         else:
-            yield Message(self._role(message), tuple(self._plain(message)))
+            yield from self._split(message)
 
     def _role(self, message: Message) -> Role:
         known = self.developer and message.role == "developer"
         return "developer" if known else plain_role(message.role)
 
-    def _plain(self, message: Message) -> Iterator[Part]:
-        for part in message.parts:
-            if not isinstance(part, ThinkingPart):
-                yield from plain_parts(part)
-            elif self.thinking_key:
-                yield part
-
-    def _structured(self, message: Message) -> Iterator[Message]:
+    def _split(self, message: Message) -> Iterator[Message]:
         for is_result, run in groupby(message.parts, lambda part: isinstance(part, ToolResultPart)):
             parts = tuple(run)
             if is_result and (self.structured or self.own_results):
                 yield from (Message("tool", (part,)) for part in parts)
             elif is_result:
-                yield Message("user", tuple(one for part in parts for one in plain_parts(part)))
+                yield Message("user", tuple(_plain_results(parts)))
             else:
                 yield from self._spoken(Message(self._role(message), parts))
 
@@ -113,7 +105,7 @@ class ToolForm:
         shown = (one for one in message.parts if self.thinking_key or not _is_thinking(one))
         parts = tuple(one for one in shown if not _is_blank(one))
         calls = tuple(one for one in parts if isinstance(one, ToolCallPart))
-        if not (self.texts_apart and calls):
+        if not (self.structured and self.texts_apart and calls):
             yield Message(message.role, parts)
             return
         texts = tuple(one for one in parts if not isinstance(one, ToolCallPart | ThinkingPart))
@@ -128,7 +120,14 @@ def is_special(message: Message) -> bool:
 
 
 NO_TOOLS = ToolForm()
-"""Calls and results are texts."""
+"""Calls and results are texts as Hermes writes them."""
+
+
+def _plain_results(parts: Sequence[Part]) -> Iterator[Part]:
+    for number, part in enumerate(parts):
+        if isinstance(part, ToolResultPart):
+            yield from (TextPart("\n"),) if number else ()
+            yield from plain_result(part)
 
 
 def _is_special(part: Part) -> bool:

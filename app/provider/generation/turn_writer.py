@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from app.provider.generation.call_spelling import spelled_calls
@@ -100,10 +101,10 @@ class TurnWriter:
         calls = [part for part in message.parts if isinstance(part, ToolCallPart)]
         if calls and not parts:
             turn["content"] = None if form.tools.null_content else ""
-        if calls and form.tools.spelling:
-            turn["content"] = self._spelled(parts, calls, message.role, form)
-        elif calls:
+        if calls and form.tools.structured:
             turn["tool_calls"] = [self._call(call, form, ids) for call in calls]
+        elif calls:
+            turn["content"] = self._spelled(message, form)
         yield turn
 
     def item(self, part: Content, role: Role) -> dict[str, str]:
@@ -127,18 +128,18 @@ class TurnWriter:
             return self._mark
         return self.escaper.escape(part.text, keep=role == "assistant")
 
-    def _spelled(
-        self,
-        parts: Sequence[Content],
-        calls: Sequence[ToolCallPart],
-        role: Role,
-        form: MessageForm,
-    ) -> str | list[dict[str, str]]:
+    def _spelled(self, message: Message, form: MessageForm) -> str | list[dict[str, str]]:
         """A text and calls in one text."""
-        text = "".join(self._text(part, role) for part in parts)
-        if form.tools.spelling:
-            text += spelled_calls(calls, form.tools.spelling, self.escaper.escape)
-        return [_text_item(text)] if role in form.listed else text
+        written = []
+        for is_call, run in groupby(message.parts, lambda part: isinstance(part, ToolCallPart)):
+            parts = tuple(run)
+            calls = [part for part in parts if isinstance(part, ToolCallPart)]
+            texts = [part for part in parts if isinstance(part, Content)]
+            written += [self._text(part, message.role) for part in texts]
+            if is_call:
+                written.append(spelled_calls(calls, form.tools.spelling, self.escaper.escape))
+        text = "".join(written)
+        return [_text_item(text)] if message.role in form.listed else text
 
     def _result(self, message: Message, form: MessageForm, ids: CallIds) -> Turn:
         result = next(one for one in message.parts if isinstance(one, ToolResultPart))
