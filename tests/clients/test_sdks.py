@@ -1,0 +1,34 @@
+"""SDKs and frameworks of others, each with what its users do. The checks are in ``scripts``."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.environments import node_with, python_with, run, run_node
+from tests.clients.reports import PASSED, checks_of, made_once
+
+PYTHON = {
+    "openai_python.py": "sdks",
+    "anthropic_python.py": "sdks",
+    "sdk_types.py": "sdks",
+    "langchain_chat.py": "langchain",
+    "llama_index_chat.py": "llama_index",
+}
+"""Which environment each script runs in."""
+NODE = ("openai_node.mjs", "ai_sdk.mjs")
+CASES = [(script, check) for script in (*PYTHON, *NODE) for check in checks_of(script)]
+
+
+@pytest.mark.parametrize(("script", "check"), CASES)
+def test_client(
+    script: str, check: str, address: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outcomes = made_once(tmp_path_factory, script, lambda: _printed(script, address))
+    if outcomes[check] != PASSED:
+        pytest.fail(outcomes[check], pytrace=False)
+
+
+def _printed(script: str, address: str) -> str:
+    if script in NODE:
+        return run_node(node_with("node"), script, address)
+    return run(python_with(PYTHON[script]), script, address)
