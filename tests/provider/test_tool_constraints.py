@@ -69,7 +69,7 @@ def test_without_a_choice_nothing_is_bound(chatty: Driver) -> None:
 def test_what_cannot_be_enforced_is_refused_of_a_strict_tool_and_left_out_of_others(
     chatty: Driver,
 ) -> None:
-    odd = {"not": {"required": ["b"]}, "additionalProperties": False}
+    odd: dict[str, Any] = {"not": {"required": ["b"]}, "additionalProperties": False}
     assert chatty.ask(asked(tool(**odd), choice=REQUIRED)).text == CALL
     with pytest.raises(UnsupportedConstraint, match=r"tool add: .*not"):
         chatty.ask(asked(tool(strict=True, **odd), tool("fine"), choice=REQUIRED))
