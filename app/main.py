@@ -60,16 +60,23 @@ def create_app(
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
-    routers = _routers()
-    traffic = request_log.Traffic()
-    core = Core(settings, _templates(settings), traffic, errors, routers, bounded, prepared)
+    core = Core(
+        settings=settings,
+        templates=_templates(settings),
+        traffic=request_log.Traffic(),
+        errors=errors,
+        versions=tuple(map(VersionRouter, reversed(NAMES))),  # the newest is asked for most
+        dialects=tuple(map(DialectRouter, dialects.DIALECTS)),
+        bounded=bounded,
+        prepared=prepared,
+    )
     app = FastAPI(
         title="FastAPI SLLM API",
         openapi_url=None,
         redirect_slashes=False,
         lifespan=lambda _: lifespan(core),
     )
-    _add_routes(app, routers)
+    _add_routes(app, (*core.versions, *core.dialects))
     _add_middleware(app, core)
     for kind in HANDLED:
         app.add_exception_handler(kind, errors.handle)
@@ -95,11 +102,6 @@ def _templates(settings: Settings) -> TemplateLibrary:
     from app.v3.services.templates import parsed_template  # noqa: PLC0415 — only with templates
 
     return load(settings.prompts_dir, parsed_template)
-
-
-def _routers() -> tuple[LazyRouter, ...]:
-    """The newest version is asked for most."""
-    return (*map(VersionRouter, reversed(NAMES)), *map(DialectRouter, dialects.DIALECTS))
 
 
 def _add_routes(app: FastAPI, routers: Sequence[LazyRouter]) -> None:

@@ -52,25 +52,27 @@ class AfterStart:
 
     def _begin(self) -> None:
         self._starting = asyncio.create_task(self._start())
+        self._versions = asyncio.create_task(self._load_versions())
         self.loading = asyncio.create_task(self._load())
 
-    async def services(self) -> Services:
+    async def services(self, *, dialects: bool = True) -> Services:
         """The services, once they have been started; raises what their start raised.
 
-        A start that has failed is tried again: the database may be back.
+        The routes of all versions have been loaded then, and those of ``dialects`` if they are
+        needed. A start that has failed is tried again: the database may be back.
         """
         self._wanted.set()
         if self.loading.done() and self.loading.exception():
             failed, self._stack = self._stack, AsyncExitStack()
             self._begin()
             await failed.aclose()
-        return await asyncio.shield(self.loading)
+        return await asyncio.shield(self.loading if dialects else self._versions)
 
     async def close(self) -> None:
         """Close the services. Loading is finished first: a thread cannot be stopped half-way."""
         self.preloading.cancel()
         self._wanted.set()
-        await asyncio.gather(self.loading, self.preloading, return_exceptions=True)
+        await asyncio.gather(self._versions, self.loading, self.preloading, return_exceptions=True)
         await self._stack.aclose()
 
     async def _start(self) -> Services:
@@ -79,9 +81,15 @@ class AfterStart:
         start = await asyncio.to_thread(_import_services)
         return await start(self._core, self._database, self._pool, self._stack)
 
-    async def _load(self) -> Services:
+    async def _load_versions(self) -> Services:
         services = await self._starting
-        for router in self._core.routers:
+        for router in self._core.versions:
+            await asyncio.to_thread(router.load)
+        return services
+
+    async def _load(self) -> Services:
+        services = await self._versions
+        for router in self._core.dialects:
             await asyncio.to_thread(router.load)
         return services
 
@@ -103,12 +111,10 @@ class WaitForServices:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        if scope["type"] == "http" and _needs_services(scope):
-            after_start: AfterStart = scope["state"]["after_start"]
-            scope["state"].update(await after_start.services())
+        if scope["type"] == "http":
+            of_dialect = owner_of_request(scope) is not None
+            # Not "starts with": behind a proxy the path may begin with another prefix.
+            if of_dialect or "/api/" in scope["path"]:
+                after_start: AfterStart = scope["state"]["after_start"]
+                scope["state"].update(await after_start.services(dialects=of_dialect))
         await self.app(scope, receive, send)
-
-
-def _needs_services(scope: Scope) -> bool:
-    # Not "starts with": behind a proxy the path may begin with another prefix.
-    return "/api/" in scope["path"] or owner_of_request(scope) is not None

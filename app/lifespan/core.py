@@ -22,6 +22,7 @@ class Core:
     templates: TemplateLibrary
     traffic: Traffic
     errors: ErrorRenderers
-    routers: tuple[LazyRouter, ...]
+    versions: tuple[LazyRouter, ...]
+    dialects: tuple[LazyRouter, ...]
     bounded: bool
     prepared: bool

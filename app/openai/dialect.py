@@ -11,7 +11,7 @@ from app.openai import errors
 from app.openai.models.answers import ChatCompletionChunk
 from app.openai.models.chat import ChatBody
 from app.openai.models.errors import ErrorAnswer
-from app.openai.routers import chat, completions, health, models, tokens
+from app.openai.routers import chat, completions, health, infill, models, tokens
 from app.web import openapi
 from app.web.dialect import Dialect
 
@@ -28,6 +28,7 @@ OpenAI's API, for clients that were written for it: set their base URL to this s
 ROUTERS: tuple[APIRouter, ...] = (
     chat.router,
     completions.router,
+    infill.router,
     tokens.router,
     models.router,
     health.router,

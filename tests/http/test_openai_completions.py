@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.openai.models.answers import ChatCompletion, ChatCompletionChunk
 from app.openai.models.completions import Completion
 from app.openai.models.tokens import TokenizedText
 from tests.conftest import serving
@@ -128,6 +129,27 @@ def test_what_makes_no_sense_is_refused(
     assert answer.json()["error"]["param"] == param
 
 
+# ---------------------------------------------------------------- editors
+
+INFILL = "/v1/fim/completions"
+
+
+def test_a_gap_is_answered_as_a_chat_is(echo: httpx.Client) -> None:
+    body = {"model": "echo", "prompt": "one two", "suffix": "", "max_tokens": 1, "min_tokens": 0}
+    whole = checked(ChatCompletion, echo.post(INFILL, json=body).json())
+    (choice,) = whole["choices"]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("one ", "length")
+    answer = echo.post(INFILL, json={**body, "stream": True})
+    chunks = [checked(ChatCompletionChunk, chunk) for chunk in chunks_of(answer.text)]
+    pieces = [chunk["choices"][0]["delta"].get("content", "") for chunk in chunks]
+    assert "".join(pieces) == "one "
+
+
+def test_a_least_length_is_refused(echo: httpx.Client) -> None:
+    answer = echo.post(INFILL, json={"prompt": "a", "min_tokens": 3})
+    assert answer.json()["error"]["param"] == "min_tokens"
+
+
 @pytest.mark.parametrize("body", [{}, {"prompt": "a", "messages": []}])
 def test_exactly_one_thing_is_tokenised(echo: httpx.Client, body: dict[str, Any]) -> None:
     assert error_of(echo.post("/v1/tokenize", json=body))[0] == 400
@@ -164,8 +186,9 @@ def test_the_starter_says_how_likely_its_tokens_were(starter: httpx.Client) -> N
 
 @pytest.mark.slow
 def test_the_starter_has_no_tokens_for_a_gap(starter: httpx.Client) -> None:
-    answer = starter.post(COMPLETIONS, json={"prompt": "a", "suffix": "b"})
-    assert error_of(answer)[0] == 400
+    for route in (COMPLETIONS, INFILL):
+        answer = starter.post(route, json={"prompt": "a", "suffix": "b"})
+        assert error_of(answer)[0] == 400
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from app.provider.errors import (
 from app.web.dialect import Dialect
 from app.web.error_rendering import ErrorRenderer, ErrorRenderers
 from tests.conftest import serving
-from tests.http.openai_wire import error_of
+from tests.http.openai_wire import CHAT, QUESTION, error_of
 
 KEY = {"Authorization": "Bearer secret"}
 
@@ -78,6 +78,24 @@ def test_an_error_says_whether_to_try_again(
     assert answer.headers.get("x-should-retry") == again
     assert int(answer.headers.get("retry-after", "1")) <= 120
     assert "secret" not in fields["message"]
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """One answer at a time, and nobody waits."""
+    models = tmp_path_factory.mktemp("none")
+    with serving(models_dir=models, engine_slots=1, max_waiting=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_full_queue_is_429_before_anything_is_sent(crowded: httpx.Client, stream: bool) -> None:
+    body = {"messages": [QUESTION], "n": 2, "stream": stream}
+    answer = crowded.post(CHAT, json=body)
+    assert error_of(answer) == (429, "rate_limit_error", "rate_limit_exceeded")
+    assert 1 <= int(answer.headers["retry-after"]) <= 120
+    assert "x-should-retry" not in answer.headers
+    assert crowded.post(CHAT, json={"messages": [QUESTION]}).status_code == 200
 
 
 def test_a_wait_is_said_in_the_sentence_too() -> None:

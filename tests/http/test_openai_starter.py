@@ -38,7 +38,7 @@ def test_every_documented_example_runs(starter: httpx.Client) -> None:
                 if example["value"].get("stream"):
                     assert chunks_of(answer.text)
                 ran += 1
-    assert ran == 13
+    assert ran == 14
 
 
 def test_streams_and_whole_answers_are_alike(starter: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import httpx
@@ -48,11 +49,16 @@ def body(**options: Any) -> ChatBody:
     return ChatBody.model_validate({"messages": [QUESTION], **options})
 
 
-def test_tools_of_other_types_are_skipped_and_named(echo: httpx.Client) -> None:
-    tools = [{"type": "web_search"}, {"type": "custom", "custom": {"name": "patch"}}]
+def test_tools_of_other_types_are_skipped_and_named(
+    echo: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    other: list[dict[str, Any]] = [{"type": "web_search"}, {"type": "custom", "custom": {}}]
+    tools = [*other, tool("f"), other[0]]
     for stream in (False, True):
         sent = {"model": "echo", "messages": [QUESTION], "tools": tools, "stream": stream}
-        answer = echo.post(CHAT, json=sent)
+        with caplog.at_level(logging.INFO, "app"):
+            answer = echo.post(CHAT, json=sent)
+        assert "'web_search', 'custom'" in caplog.text
         assert answer.status_code == 200
         assert answer.headers["x-skipped-tools"] == "web_search, custom"
 

@@ -98,6 +98,26 @@ class CompletionBody(SamplingFields, ConstraintFields):
         return self
 
 
+class InfillBody(SamplingFields):
+    """What stands before and after a gap, as editors send it."""
+
+    model: ModelName | None = Field(
+        None, description="An id from GET /v1/models; left out, the server's default model."
+    )
+    prompt: PromptText
+    suffix: PromptText | None = None
+
+    @classmethod
+    def unsupported(cls) -> Mapping[str, str]:
+        """Fields that clients know and this server does not."""
+        return {"min_tokens": "An answer has no least length here."}
+
+    @classmethod
+    def neutral(cls) -> Mapping[str, tuple[Any, ...]]:
+        """Values of such fields that ask for nothing."""
+        return {"min_tokens": (0,)}
+
+
 class CompletionLogprobs(BaseModel):
     """How likely the tokens of an answer were; `text_offset` is where each begins."""
 
@@ -151,5 +171,11 @@ EXAMPLES: dict[str, Any] = {
         "summary": "As it is made",
         "value": {"prompt": "Hello! I am", "max_tokens": 16, "stream": True},
     },
+}
+INFILL_EXAMPLES: dict[str, Any] = {
+    "text": {
+        "summary": "Continue a text",
+        "value": {"prompt": "def add(a, b):", "max_tokens": 16, "stop": ["\n\n"]},
+    }
 }
 """Bodies that work as they are."""

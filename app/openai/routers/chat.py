@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from msgspec.json import encode
+from starlette.types import Receive
 
 from app.chat.choices import Asked, collect_choices, stream_choices
 from app.chat.images import decode_images
@@ -72,7 +73,7 @@ async def chat_completions(
     """
     async with json_body(request, ChatBody) as body:
         require_length(body, settings.max_history_length)
-        chat = await unless_disconnected(request.receive, _ask(body, vision, owner))
+        chat = await _ask(body, vision, owner, request.receive)
     pool = vision.conversations.pool
     if body.stream:
         encoder = ChatEncoder(
@@ -86,14 +87,15 @@ async def chat_completions(
     return Response(encode(answer), headers=chat.headers, media_type="application/json")
 
 
-async def _ask(body: ChatBody, vision: VisionServices, owner: str) -> AskedChat:
+async def _ask(body: ChatBody, vision: VisionServices, owner: str, receive: Receive) -> AskedChat:
     """Choose the model, then decode the images: a refused model costs no decoding."""
     tools = chosen_tools(body)
     sources = image_sources(body.messages)
     services = vision.conversations
     find = finder(services, owner)
     model = await choose_model(services.pool, body.model, find, images=bool(sources))
-    images = await decode_images(vision.intake, model.card, sources)
+    decoding = decode_images(vision.intake, model.card, sources)
+    images = await (unless_disconnected(receive, decoding) if sources else decoding)
     prompt = await chat_prompt(body, images, tools, model.template, owner)
     if tools.skipped:
         log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))

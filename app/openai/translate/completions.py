@@ -9,12 +9,13 @@ from msgspec import structs
 
 from app.chat import completion as domain
 from app.chat.choices import total_usage
-from app.openai.models.completions import CompletionBody
+from app.openai.models.completions import CompletionBody, InfillBody
+from app.openai.models.sampling import SamplingFields
 from app.openai.translate.answers import AnswerHead, usage_fields
 from app.openai.translate.constraints import constraint
 from app.openai.translate.logprobs import completion_logprobs
 from app.openai.translate.sampling import logit_bias, sampling_options
-from app.provider.types import Prompt, RawText
+from app.provider.types import Prompt, RawText, Sampling
 
 KIND = "text_completion"
 
@@ -23,11 +24,18 @@ Fields = dict[str, Any]
 
 def prompts(body: CompletionBody, owner: str) -> tuple[Prompt, ...]:
     """A prompt for each text of the body; raises InvalidParameter."""
-    sampling = structs.replace(
-        sampling_options(body, body.max_tokens).to_sampling(), logit_bias=logit_bias(body)
-    )
-    shared = Prompt((), sampling, owner, constraint=constraint(body), logprobs=body.logprobs)
+    shared = Prompt((), _sampling(body), owner, constraint=constraint(body), logprobs=body.logprobs)
     return tuple(structs.replace(shared, raw=_raw(each, body.suffix)) for each in body.prompt)
+
+
+def infill_prompt(body: InfillBody, owner: str) -> Prompt:
+    """The prompt of a gap; without a suffix, of a text to continue."""
+    return Prompt((), _sampling(body), owner, raw=RawText(body.prompt, suffix=body.suffix or None))
+
+
+def _sampling(body: SamplingFields) -> Sampling:
+    options = sampling_options(body, body.max_tokens)
+    return structs.replace(options.to_sampling(), logit_bias=logit_bias(body))
 
 
 def _raw(prompt: str | list[int], suffix: str | None) -> RawText:
