@@ -92,12 +92,16 @@ class EngineSpec:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What a built engine accepts: sequences at once, tokens per sequence, and which jobs."""
+    """What a built engine accepts: sequences at once, tokens per sequence, and which jobs.
+
+    ``constrains``: it keeps answers to schemas and grammars, and knows ``logit_bias``.
+    """
 
     slots: Annotated[int, Meta(ge=1, le=4096)]
     context_length: Annotated[int, Meta(ge=1)]
     generates: bool = True
     encodes: bool = False
+    constrains: bool = False
 
 
 Events = list[tuple[int, Event | ProviderError]]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -37,5 +38,20 @@ def _whole(number: object) -> object:
 
 WHOLE = BeforeValidator(_whole)
 """For every integer; it stands after the bounds, or they would be missing in the schema."""
+
+
+def _expressible(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise ValueError("is nested too deeply") from None
+    except ValueError:
+        raise ValueError("has a number that JSON does not know") from None
+    _plain(text)
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_expressible)]
+"""A JSON object that can be written as JSON again, in UTF-8."""
 
 Text = Annotated[Plain, Field(min_length=1, max_length=LONGEST_TEXT)]

@@ -68,7 +68,7 @@ def form(request: pytest.FixtureRequest) -> OutputFormat:
     return found
 
 
-@pytest.fixture(scope="module", params=["control", "user"])
+@pytest.fixture(scope="module", params=["control", *matrix("user")])
 def vocabulary(
     request: pytest.FixtureRequest, form: OutputFormat, tmp_path_factory: pytest.TempPathFactory
 ) -> LlamaTokenizer:

@@ -59,6 +59,9 @@ PERSON = json.dumps(
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
+on_models = pytest.mark.parametrize("host", ["gguf", "onnx", "mlx", "pytorch"], indirect=True)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES_OF_CONTRACT)
 async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -135,6 +138,44 @@ async def test_an_answer_follows_its_schema_or_is_refused(host: EngineHost) -> N
             assert 0 <= json.loads(reply.text)["a_rather_long_name_that_is_forced"] <= 120
         assert reply.end.usage.completion_tokens <= 184
     assert any(isinstance(one, Reply) and one.end.reason == "stop" for one in replies)
+
+
+@on_models
+async def test_forced_tokens_are_the_same_computed_as_a_piece_and_one_by_one(
+    host: EngineHost,
+) -> None:
+    """With log-probabilities every token is computed by itself."""
+    asked = structs.replace(
+        prompt(QUESTION, max_tokens=120), constraint=Constraint("json_schema", PERSON)
+    )
+    pieces = await collect(host.stream(asked))
+    single = await collect(host.stream(structs.replace(asked, logprobs=0)))
+    assert single.text == pieces.text
+    assert single.end.reason == pieces.end.reason
+    assert single.end.usage.completion_tokens == pieces.end.usage.completion_tokens
+    tokens = [token for one in single.events if isinstance(one, Delta) for token in one.tokens]
+    assert len(tokens) == single.end.usage.completion_tokens
+
+
+@on_models
+async def test_a_bias_bans_a_token_or_makes_it_the_only_one(host: EngineHost) -> None:
+    drawn = [
+        token
+        for one in (await _with_logprobs(host, ())).events
+        if isinstance(one, Delta)
+        for token in one.tokens
+    ]
+    banned = await _with_logprobs(host, ((drawn[0].token, -100.0),))
+    assert not banned.text.startswith(drawn[0].piece.decode())
+    only = await _with_logprobs(host, ((drawn[1].token, 100.0),))
+    assert only.text == drawn[1].piece.decode() * 4
+    with pytest.raises(UnsupportedInput, match="logit_bias names the token"):
+        await _with_logprobs(host, ((10**6, 1.0),))
+
+
+async def _with_logprobs(host: EngineHost, bias: tuple[tuple[int, float], ...]) -> Reply:
+    asked = prompt(QUESTION, max_tokens=4, logit_bias=bias)
+    return await collect(host.stream(structs.replace(asked, logprobs=0)))
 
 
 def _likeliest(token: Token) -> TokenLogprob:
@@ -216,8 +257,6 @@ async def test_libraries_are_told_not_to_report_to_their_makers() -> None:
 
 
 # ---------------------------------------------------------------- engines that draw tokens
-
-on_models = pytest.mark.parametrize("host", ["gguf", "onnx", "mlx", "pytorch"], indirect=True)
 
 
 @on_models

@@ -25,7 +25,7 @@ WORDS = (
     "_",
 )
 PATTERNS = ("^[A-Z]{2}-[0-9]{3}$", "^(yes|no|maybe)$", "^[a-z]+@[a-z]+\\.org$", "^\\d{4}$")
-FORMATS = ("date", "uuid", "ipv4")
+FORMATS = ("date", "time", "date-time", "uuid", "ipv4", "email")
 VALUES = (None, True, False, 0, -7, 2.5, "", "red", "안녕", "two words", [1, "a"], {"k": [None]})
 DEEPEST = 3
 

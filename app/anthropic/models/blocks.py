@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
 from app.anthropic.models.fields import Ignored, LongText, Name, as_blocks
-from app.web.schema import Plain, WireModel
+from app.web.schema import JsonObject, Plain, WireModel
 
 
 class TextBlock(WireModel):
@@ -66,7 +66,7 @@ class ToolUseBlock(WireModel):
     type: Literal["tool_use"]
     id: Name
     name: Name
-    input: dict[str, Any]
+    input: JsonObject
     cache_control: Ignored = None
     caller: Ignored = None
     toolset_name: Ignored = None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from app.anthropic.models.fields import Ignored, LongText, Name
-from app.web.schema import WHOLE, Plain, WireModel
+from app.web.schema import WHOLE, JsonObject, Plain, WireModel
 
 
 class ClientTool(WireModel):
     """A tool that the client runs."""
 
     name: Annotated[Plain, Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
-    input_schema: dict[str, Any] = Field(description="JSON Schema of its input.")
+    input_schema: JsonObject = Field(description="JSON Schema of its input.")
     description: LongText = ""
     type: Literal["custom"] | None = None
     strict: bool | None = Field(None, description="The input always matches the schema.")
@@ -113,7 +113,7 @@ class JsonFormat(WireModel):
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
     type: Literal["json_schema"]
-    json_schema: dict[str, Any] = Field(alias="schema")
+    json_schema: JsonObject = Field(alias="schema")
     name: Ignored = None
 
 

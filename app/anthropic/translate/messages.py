@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from app.anthropic.models import blocks as wire
 from app.anthropic.models.request import CountRequest
-from app.anthropic.translate.json_text import json_text
 from app.errors import InvalidRequest
 from app.media.image_source import ImageSource
 from app.provider.types import (
@@ -132,4 +132,4 @@ def _assistant_part(block: wire.AssistantBlock) -> Iterator[Part]:
         case wire.ThinkingBlock(thinking=text) if text:
             yield ThinkingPart(text)
         case wire.ToolUseBlock():
-            yield ToolCallPart(block.id, block.name, json_text(block.input, "/messages"))
+            yield ToolCallPart(block.id, block.name, json.dumps(block.input, ensure_ascii=False))

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from app.anthropic.models.request import CountRequest
 from app.anthropic.translate import tools
-from app.anthropic.translate.json_text import json_text
 from app.anthropic.translate.messages import messages
 from app.anthropic.translate.sampling import sampling_options, thinking
 from app.chat.changing_text import stable_first
@@ -45,4 +44,4 @@ def _constraint(body: CountRequest) -> Constraint | None:
     form = config.format if config and config.format else body.output_format
     if form is None:
         return None
-    return Constraint("json_schema", json_text(form.json_schema, "/output_config/format/schema"))
+    return Constraint("json_schema", json.dumps(form.json_schema, ensure_ascii=False))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
 from app.anthropic.models import options as wire
 from app.anthropic.models.request import CountRequest
-from app.anthropic.translate.json_text import json_text
 from app.errors import InvalidRequest
 from app.provider.types import Tool, ToolChoice
 
@@ -19,11 +19,11 @@ def tools(body: CountRequest) -> tuple[Tool, ...]:
     for at, tool in sent:
         if names[tool.name] > 1:
             raise InvalidRequest(f"/tools/{at}/name", "tool names must be unique")
-    return tuple(_tool(at, tool) for at, tool in sent)
+    return tuple(_tool(tool) for _, tool in sent)
 
 
-def _tool(at: int, tool: wire.ClientTool) -> Tool:
-    schema = json_text(tool.input_schema, f"/tools/{at}/input_schema")
+def _tool(tool: wire.ClientTool) -> Tool:
+    schema = json.dumps(tool.input_schema, ensure_ascii=False)
     return Tool(tool.name, tool.description, schema, bool(tool.strict))
 
 

@@ -11,7 +11,7 @@ from app.openai.models.constraints import ConstraintFields
 from app.openai.models.messages import ChatMessage
 from app.openai.models.sampling import AnswerLength, ModelName, SamplingFields
 from app.openai.models.tools import MOST_TOOLS, Tool, ToolChoice
-from app.web.schema import WHOLE
+from app.web.schema import WHOLE, JsonObject
 
 MOST_ALTERNATIVES = 20
 
@@ -60,7 +60,7 @@ class ChatBody(SamplingFields, ConstraintFields):
     reasoning_effort: Effort | None = Field(
         None, description="How long a model that thinks may do so before it answers."
     )
-    chat_template_kwargs: dict[str, Any] = Field(
+    chat_template_kwargs: JsonObject = Field(
         {}, description="Further variables of the model's chat template, like enable_thinking."
     )
 

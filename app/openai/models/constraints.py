@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from app.openai.models.base import Body, Inner
-from app.web.schema import Plain
+from app.web.schema import JsonObject, Plain
 
 LONGEST_SOURCE = 64 * 1024
 """Characters of a regular expression or a grammar; engines bound schemas themselves."""
@@ -27,7 +27,7 @@ def _parsed(value: object) -> object:
 
 
 Schema = Annotated[
-    dict[str, Any], BeforeValidator(_parsed, json_schema_input_type=dict[str, Any] | str)
+    JsonObject, BeforeValidator(_parsed, json_schema_input_type=dict[str, Any] | str)
 ]
 """A JSON Schema."""
 
@@ -37,7 +37,7 @@ class JsonSchemaFormat(Inner):
 
     name: Annotated[Plain, Field(max_length=256)] = ""
     description: Annotated[Plain, Field(max_length=LONGEST_SOURCE)] | None = None
-    json_schema: dict[str, Any] = Field(alias="schema")
+    json_schema: JsonObject = Field(alias="schema")
     strict: bool | None = None
 
 

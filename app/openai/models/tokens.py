@@ -11,7 +11,7 @@ from app.openai.models.completions import PromptText, Token
 from app.openai.models.messages import ChatMessage
 from app.openai.models.sampling import ModelName
 from app.openai.models.tools import MOST_TOOLS, Tool
-from app.web.schema import LONGEST_TEXT
+from app.web.schema import LONGEST_TEXT, JsonObject
 
 
 class TokenizeBody(Body):
@@ -22,7 +22,7 @@ class TokenizeBody(Body):
     content: PromptText | None = Field(None, description="Another name of `prompt`.")
     messages: list[ChatMessage] | None = Field(None, description="Without images.")
     tools: Annotated[list[Tool], Field(max_length=MOST_TOOLS)] = Field([])
-    chat_template_kwargs: dict[str, Any] = Field({})
+    chat_template_kwargs: JsonObject = Field({})
     add_special_tokens: bool = Field(
         True, description="Begin a text with the tokens that every prompt begins with."
     )

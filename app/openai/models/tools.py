@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from app.openai.models.base import Inner
-from app.web.schema import LONGEST_TEXT, Plain
+from app.web.schema import LONGEST_TEXT, JsonObject, Plain
 
 MOST_TOOLS = 128
 
@@ -19,7 +19,7 @@ class FunctionDefinition(Inner):
 
     name: FunctionName
     description: Annotated[Plain, Field(max_length=LONGEST_TEXT)] | None = None
-    parameters: dict[str, Any] | None = Field(
+    parameters: JsonObject | None = Field(
         None, description="A JSON Schema of its arguments; left out, it takes none."
     )
     strict: bool | None = Field(None, description="The arguments always match the schema.")

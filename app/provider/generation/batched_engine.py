@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Generic
 
 from app.provider.engine import EngineInfo, Events
@@ -25,7 +26,7 @@ class BatchedEngine(Generic[S]):
         prompts: PromptBuilder,
         image_encoder: ImageEncoder[Any] | None = None,
     ) -> None:
-        self.info = info
+        self.info = replace(info, constrains=True)
         self._prompts = prompts
         self._guides = GuidePlanner(prompts.vocabulary, info.slots)
         self._runner = runner

@@ -22,6 +22,7 @@ from typing import Any
 from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
+from app.provider.runtime.constraint_support import refuse_constraints
 from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal
@@ -152,6 +153,8 @@ class IntakeLoop:
             raise UnsupportedInput("This model generates text: it does not encode.")
         if isinstance(task, Prompt) and not self._engine.info.generates:
             raise UnsupportedInput("This model encodes: it generates no text.")
+        if isinstance(task, Prompt) and not self._engine.info.constrains:
+            refuse_constraints(task)
 
     def _prepared(self, task: Job) -> Any:
         """Prepare a task, or return the error."""

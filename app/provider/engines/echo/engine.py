@@ -25,7 +25,6 @@ from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.output_formats import HERMES
-from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import PreparedPrompt, require_room
 from app.provider.types import End, Event, ImagePart, Prompt, SeenImage, Started, Token, Tokens
@@ -89,7 +88,6 @@ class EchoEngine:
 
     def prepare(self, prompt: Prompt) -> EchoJob:
         """Cut the messages into words; raises ContextOverflow, UnsupportedInput."""
-        refuse_constraints(prompt, "The model echo, which repeats what it is told,")
         images = [image for message in prompt.messages for image in message.images]
         if images and not self._takes_images:
             raise UnsupportedInput("The model echo cannot see images; echo-vision can.")

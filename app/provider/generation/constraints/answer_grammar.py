@@ -38,7 +38,8 @@ class AnswerGrammar:
 
 def is_constrained(prompt: Prompt) -> bool:
     """Whether the answer to a prompt has a grammar."""
-    return bool(prompt.constraint or chosen(prompt.tools, prompt.tool_choice))
+    required = prompt.tool_choice.mode == "required"
+    return bool(prompt.constraint or required or chosen(prompt.tools, prompt.tool_choice))
 
 
 def answer_grammar(
@@ -49,8 +50,9 @@ def answer_grammar(
     ``bounds`` name the tools whose schemas are not enforced as they are.
     """
     form, tools = format_named(output_format), chosen(prompt.tools, prompt.tool_choice)
-    if prompt.tool_choice.name and not tools:
-        raise UnsupportedConstraint(f"There is no tool {prompt.tool_choice.name}.")
+    if prompt.tool_choice.mode == "required" and not tools:
+        name = f" {prompt.tool_choice.name}" if prompt.tool_choice.name else " to call"
+        raise UnsupportedConstraint(f"There is no tool{name}.")
     lark = LarkWriter(table)
     alternatives, openings = [], list[bytes]()
     if tools:

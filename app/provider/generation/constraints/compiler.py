@@ -18,6 +18,7 @@ from app.provider.generation.constraints.matcher import (
     Matcher,
     MatcherVocabulary,
 )
+from app.provider.generation.constraints.schema_limits import MOST_PROPERTIES
 from app.provider.generation.constraints.token_table import TokenTable
 
 _PLACE = re.compile(r"^(at \d+\(\d+\): )?(failed to compile JSON schema: )?")
@@ -161,7 +162,9 @@ def _spelled(tokenizer: Any, table: TokenTable, text: bytes) -> list[int]:
 
 
 def _limits(library: Any) -> Any:
-    return library.LLParserLimits(max_lexer_states=50_000, verbose_errors=False)
+    return library.LLParserLimits(
+        max_items_in_row=5 * MOST_PROPERTIES, max_lexer_states=50_000, verbose_errors=False
+    )
 
 
 def _sentence(grammar: Grammar, reason: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,13 +15,8 @@ class LarkWriter:
 
     def __init__(self, table: TokenTable) -> None:
         self._ends = frozenset(table.ends)
-        self._special = {
-            table.pieces[token].decode("utf-8", "ignore"): token
-            for token in table.special
-            if table.pieces[token]
-        }
-        spellings = sorted(self._special, key=len, reverse=True)
-        self._split = re.compile(f"({'|'.join(map(re.escape, spellings)) or '(?!)'})")
+        self._special = table.control_texts
+        self._split = table.control_pattern
         self._rules: list[str] = []
         self._written: dict[str, str] = {}
         self._names = 0

@@ -2,7 +2,7 @@
 
 Objects with properties have no others unless the schema allows them. Numbers have at most nine
 decimals and no exponent, and are no larger than what every reader of JSON reads exactly, unless the
-schema bounds them itself: small models write digits and members without end.
+schema bounds them itself. Dates are days that exist, addresses of mail are short.
 """
 
 from __future__ import annotations
@@ -16,6 +16,21 @@ _COMBINED = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "unevaluate
 _LARGEST = 2**53 - 1
 _SMALLEST = 1e-9
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+
+_LEAP = "[0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00"
+_DATE = (
+    "([0-9]{4}-(0[13-9]|1[0-2])-(0[1-9]|[12][0-9]|30)|[0-9]{4}-(0[13578]|1[02])-31"
+    f"|[0-9]{{4}}-02-(0[1-9]|1[0-9]|2[0-8])|({_LEAP})-02-29)"
+)
+_HOURS = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_TIME = f"{_HOURS}:[0-5][0-9](\\.[0-9]{{1,6}})?(Z|[+-]{_HOURS})"
+_WORD = "[A-Za-z0-9]{1,16}"
+_PATTERNS = {
+    "date": f"^{_DATE}$",
+    "time": f"^{_TIME}$",
+    "date-time": f"^{_DATE}T{_TIME}$",
+    "email": f"^{_WORD}([._-]{_WORD}){{0,2}}@{_WORD}(-{_WORD})?(\\.[A-Za-z]{{2,8}}){{1,2}}$",
+}
 
 
 def narrowed(schema: Any) -> Any:
@@ -36,7 +51,15 @@ def _narrowed(node: Any) -> Any:
     }
     if isinstance(found.get("properties"), dict) and found.keys().isdisjoint(_COMBINED):
         found.setdefault("additionalProperties", False)
-    return found | dict(_number_bounds(found))
+    return _with_pattern(found) | dict(_number_bounds(found))
+
+
+def _with_pattern(node: dict[str, Any]) -> dict[str, Any]:
+    """The exact pattern of a format, where the library lets a little too much through."""
+    pattern = _PATTERNS.get(str(node.get("format")))
+    if pattern is None or node.get("type") != "string" or "pattern" in node:
+        return node
+    return {key: value for key, value in node.items() if key != "format"} | {"pattern": pattern}
 
 
 def _number_bounds(node: dict[str, Any]) -> Iterator[tuple[str, float]]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TokenTable:
     """The bytes of each token in an answer, by id.
 
@@ -19,6 +21,18 @@ class TokenTable:
     special: frozenset[int]
     ends: Sequence[int]
     tokenize: Callable[[str], list[int]]
+
+    @cached_property
+    def control_texts(self) -> dict[str, int]:
+        """The special tokens by their spellings."""
+        named = ((self.pieces[token], token) for token in self.special)
+        return {piece.decode("utf-8", "ignore"): token for piece, token in named if piece}
+
+    @cached_property
+    def control_pattern(self) -> re.Pattern[str]:
+        """Finds the spelling of any special token in a text."""
+        spellings = sorted(self.control_texts, key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, spellings)) or '(?!)'})")
 
     def tokens_of(self, text: bytes, *, special: bool = False) -> list[int] | None:
         """The tokens that the model's tokenizer makes of a text; None if they spell another one.

@@ -17,7 +17,6 @@ from __future__ import annotations
 import onnxruntime_genai as og
 
 from app.provider.errors import UnsupportedInput
-from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.types import Prompt, Sampling
 
 _SEEDS = 2**64
@@ -33,7 +32,6 @@ def greedy(sampling: Sampling) -> bool:
 def check(prompt: Prompt, *, seeds: bool) -> None:
     """Raise UnsupportedInput for options that it lacks; ``seeds``: a turn may have a seed."""
     sampling = prompt.sampling
-    refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
     if any(tool.strict for tool in prompt.tools):
         _refuse("strict tools", "leave strict out")
     if prompt.logprobs is not None:

@@ -20,7 +20,6 @@ from app.provider.engines.onnx.genai.vision_model import END, PAD, START, Genera
 from app.provider.engines.onnx.settings import FILE, Settings
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.generation.chat_template import ChatTemplate
-from app.provider.generation.constraints.refusal import refuse_constraints
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt
@@ -93,7 +92,6 @@ class VisionEngine:
 
     def prepare(self, prompt: Prompt) -> PreparedPrompt:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput."""
-        refuse_constraints(prompt, "onnxruntime-genai, which runs this model,")
         return self._prompts.prepare(prompt, self.info.context_length)
 
     def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
