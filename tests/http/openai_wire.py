@@ -9,8 +9,12 @@ import httpx
 from pydantic import BaseModel
 
 from app.openai.models.answers import ChatCompletion, ChatCompletionChunk
+from app.openai.models.completions import Completion
+from app.openai.models.tokens import TokenizedText
 
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+INFILL = "/v1/fim/completions"
 QUESTION = {"role": "user", "content": "one two three"}
 
 Object = dict[str, Any]
@@ -32,6 +36,22 @@ def text_of(answer: Object) -> str:
     (choice,) = answer["choices"]
     text: str = choice["message"]["content"]
     return text
+
+
+def completed(client: httpx.Client, **options: Any) -> Object:
+    answer = client.post(COMPLETIONS, json={"prompt": "one two"} | options)
+    assert answer.status_code == 200, answer.text
+    return checked(Completion, answer.json())
+
+
+def texts(answer: Object) -> list[str]:
+    return [choice["text"] for choice in answer["choices"]]
+
+
+def tokens_of(client: httpx.Client, **body: Any) -> Object:
+    answer = client.post("/v1/tokenize", json=body)
+    assert answer.status_code == 200, answer.text
+    return checked(TokenizedText, answer.json())
 
 
 def chunks_of(text: str) -> list[Object]:

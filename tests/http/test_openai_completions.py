@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,34 +9,23 @@ import pytest
 
 from app.openai.models.answers import ChatCompletion, ChatCompletionChunk
 from app.openai.models.completions import Completion
-from app.openai.models.tokens import TokenizedText
-from tests.conftest import serving
-from tests.http.openai_wire import Object, checked, chunks_of, error_of
-
-COMPLETIONS = "/v1/completions"
-STARTER = Path(__file__).parents[2] / "models"
-
-
-def completed(client: httpx.Client, **options: Any) -> Object:
-    answer = client.post(COMPLETIONS, json={"prompt": "one two"} | options)
-    assert answer.status_code == 200, answer.text
-    return checked(Completion, answer.json())
+from tests.http.openai_wire import (
+    COMPLETIONS,
+    INFILL,
+    Object,
+    checked,
+    chunks_of,
+    completed,
+    error_of,
+    texts,
+    tokens_of,
+)
 
 
 def streamed(client: httpx.Client, **options: Any) -> list[Object]:
     answer = client.post(COMPLETIONS, json={"prompt": "one two", "stream": True} | options)
     assert answer.status_code == 200, answer.text
     return [checked(Completion, chunk) for chunk in chunks_of(answer.text)]
-
-
-def texts(answer: Object) -> list[str]:
-    return [choice["text"] for choice in answer["choices"]]
-
-
-def tokens_of(client: httpx.Client, **body: Any) -> Object:
-    answer = client.post("/v1/tokenize", json=body)
-    assert answer.status_code == 200, answer.text
-    return checked(TokenizedText, answer.json())
 
 
 def test_a_whole_answer(echo: httpx.Client) -> None:
@@ -131,8 +118,6 @@ def test_what_makes_no_sense_is_refused(
 
 # ---------------------------------------------------------------- editors
 
-INFILL = "/v1/fim/completions"
-
 
 def test_a_gap_is_answered_as_a_chat_is(echo: httpx.Client) -> None:
     body = {"model": "echo", "prompt": "one two", "suffix": "", "max_tokens": 1, "min_tokens": 0}
@@ -153,45 +138,3 @@ def test_a_least_length_is_refused(echo: httpx.Client) -> None:
 @pytest.mark.parametrize("body", [{}, {"prompt": "a", "messages": []}])
 def test_exactly_one_thing_is_tokenised(echo: httpx.Client, body: dict[str, Any]) -> None:
     assert error_of(echo.post("/v1/tokenize", json=body))[0] == 400
-
-
-# ---------------------------------------------------------------- a real model
-
-
-@pytest.fixture(scope="module")
-def starter() -> Iterator[httpx.Client]:
-    with serving(models_dir=STARTER, enable_echo=False) as client:
-        yield client
-
-
-@pytest.mark.slow
-def test_the_starter_continues_its_own_tokens(starter: httpx.Client) -> None:
-    greedy = {"temperature": 0, "max_tokens": 8}
-    tokens = tokens_of(starter, prompt="Hello! I am")["tokens"]
-    by_text, by_tokens = (
-        completed(starter, prompt="Hello! I am", **greedy),
-        completed(starter, prompt=tokens, **greedy),
-    )
-    assert by_text["choices"] == by_tokens["choices"]
-    assert by_tokens["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
-
-
-@pytest.mark.slow
-def test_the_starter_says_how_likely_its_tokens_were(starter: httpx.Client) -> None:
-    (choice,) = completed(starter, temperature=0, max_tokens=4, logprobs=3)["choices"]
-    found = choice["logprobs"]
-    assert "".join(found["tokens"]) == choice["text"]
-    assert all(len(likeliest) == 3 for likeliest in found["top_logprobs"])
-
-
-@pytest.mark.slow
-def test_the_starter_has_no_tokens_for_a_gap(starter: httpx.Client) -> None:
-    for route in (COMPLETIONS, INFILL):
-        answer = starter.post(route, json={"prompt": "a", "suffix": "b"})
-        assert error_of(answer)[0] == 400
-
-
-@pytest.mark.slow
-def test_the_starter_keeps_to_a_constraint(starter: httpx.Client) -> None:
-    body = {"prompt": "One of:", "structured_outputs": {"choice": ["left", 'a "right"']}}
-    assert texts(completed(starter, **body))[0] in {"left", 'a "right"'}

@@ -12,7 +12,18 @@ import pytest
 
 from app.dialects.documents import documents
 from tests.conftest import serving
-from tests.http.openai_wire import chat, chunks_of, streamed, text_of
+from tests.http.openai_wire import (
+    COMPLETIONS,
+    INFILL,
+    chat,
+    chunks_of,
+    completed,
+    error_of,
+    streamed,
+    text_of,
+    texts,
+    tokens_of,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -144,3 +155,35 @@ def test_a_call_that_must_be_made_is_valid_and_can_be_answered(
     result = {"role": "tool", "tool_call_id": call["id"], "content": "Sunny, 21 degrees."}
     messages = [*HELLO, answer["message"], result]
     assert text_of(chat(starter, **GREEDY | {"messages": messages, "tools": [WEATHER, TIME]}))
+
+
+# ---------------------------------------------------------------- completions
+
+
+def test_the_starter_continues_its_own_tokens(starter: httpx.Client) -> None:
+    drawn = {"temperature": 0, "max_tokens": 8}
+    tokens = tokens_of(starter, prompt="Hello! I am")["tokens"]
+    by_text, by_tokens = (
+        completed(starter, prompt="Hello! I am", **drawn),
+        completed(starter, prompt=tokens, **drawn),
+    )
+    assert by_text["choices"] == by_tokens["choices"]
+    assert by_tokens["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
+
+
+def test_the_starter_says_how_likely_its_tokens_were(starter: httpx.Client) -> None:
+    (choice,) = completed(starter, temperature=0, max_tokens=4, logprobs=3)["choices"]
+    found = choice["logprobs"]
+    assert "".join(found["tokens"]) == choice["text"]
+    assert all(len(likeliest) == 3 for likeliest in found["top_logprobs"])
+
+
+def test_the_starter_has_no_tokens_for_a_gap(starter: httpx.Client) -> None:
+    for route in (COMPLETIONS, INFILL):
+        answer = starter.post(route, json={"prompt": "a", "suffix": "b"})
+        assert error_of(answer)[0] == 400
+
+
+def test_the_starter_keeps_to_a_constraint(starter: httpx.Client) -> None:
+    body = {"prompt": "One of:", "structured_outputs": {"choice": ["left", 'a "right"']}}
+    assert texts(completed(starter, **body))[0] in {"left", 'a "right"'}
