@@ -13,6 +13,7 @@ PYTHON = {
     "sdk_types.py": "sdks",
     "langchain_chat.py": "langchain",
     "llama_index_chat.py": "llama_index",
+    "litellm_chat.py": "litellm",
 }
 """Which environment each script runs in."""
 NODE = ("openai_node.mjs", "ai_sdk.mjs")

@@ -15,6 +15,7 @@ PYTHON = {
     "sdks": ("openai", "anthropic"),
     "langchain": ("langchain-openai", "langchain-tests"),
     "llama_index": ("openai", "llama-index-llms-openai-like"),
+    "litellm": ("litellm",),
     "requests": ("requests", "sseclient-py"),
 }
 NODE = json.loads((CLIENTS / "node" / "package.json").read_text("utf-8"))["dependencies"]

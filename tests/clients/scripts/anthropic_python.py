@@ -54,6 +54,12 @@ class Weather(BaseModel):
 
 
 @check
+def models_are_listed() -> None:
+    assert MODEL in [model.id for model in client.models.list()]
+    assert client.models.retrieve(MODEL).id == MODEL
+
+
+@check
 def a_whole_message() -> None:
     message = client.messages.create(model=MODEL, messages=HELLO, max_tokens=16)
     assert (message.type, message.role, message.model) == ("message", "assistant", MODEL)
