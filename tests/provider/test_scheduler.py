@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from app.provider.engine import EngineInfo
 from app.provider.errors import ProviderError, UnsupportedInput
+from app.provider.generation.constraints.guide import AnswerGuide
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.output_stream import NO_TOKEN
 from app.provider.generation.prepared_prompt import ImageSize, PreparedPrompt, place_images
@@ -263,3 +264,49 @@ def test_whatever_comes_and_goes_every_answer_ends_once(seed: int) -> None:
 
 def _is_over(events: list[Outcome]) -> bool:
     return bool(events) and isinstance(events[-1], End | ProviderError)
+
+
+class Forcing(AnswerGuide):
+    """Forces a token at the beginning and two after each drawn one; breaks when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(text_of=lambda _: b"w ")
+        self.restricted = 0
+
+    def start(self) -> list[int]:
+        return [7]
+
+    def restrict(self, logits: np.ndarray) -> None:
+        self.restricted += 1
+
+    def accept(self, token: int) -> list[int]:
+        return [7, 7]
+
+
+def guided_prompt(guide: AnswerGuide, answer: int) -> PreparedPrompt:
+    return replace(text_prompt(600, answer=answer), guide=lambda limit: guide)
+
+
+def test_forced_tokens_are_written_and_computed_without_being_drawn() -> None:
+    one, guide = scheduler(MemoryRunner()), Forcing()
+    assert one.admit(1, guided_prompt(guide, answer=11))
+    events = finish(one, {1})[1]
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == "w " * 11
+    assert isinstance(events[-1], End)
+    assert events[-1].usage.completion_tokens == 11
+    assert guide.restricted == 4  # one forced, and three of each draw
+
+
+def test_a_guide_that_fails_ends_its_own_answer_with_an_error() -> None:
+    runner = MemoryRunner()
+    one, guide = scheduler(runner), Forcing()
+    assert one.admit(1, guided_prompt(guide, answer=50))
+    while not guide.restricted:
+        one.step()
+    guide.error = "broken"
+    assert one.admit(2, text_prompt(3))
+    events = finish(one, {1, 2})
+    assert str(events[1][-1]) == "broken"
+    assert isinstance(events[1][-1], ProviderError)
+    assert isinstance(events[2][-1], End)
+    assert runner.held == []

@@ -173,12 +173,13 @@ class Scheduler(Generic[S]):
             pending = sum(len(one.pending) for one in self._sequences.values())
             self._runner.prefill(split_prefill(prompts, self._budget, answers, pending))
         running = [one for one in self._sequences.values() if not one.prefill_left]
+        forced = sum(len(one.pending) - 1 for one in running)
         drawn = self._runner.decode(running)
         for sequence, tokens in drawn:
             sequence.pending = list(tokens)
         events, computed = self._progress(prompts, before)
         if not concurrent:  # while an image is encoded a step takes several times as long
-            self._budget.record(time.perf_counter() - begun, answers, computed)
+            self._budget.record(time.perf_counter() - begun, answers, computed + forced)
         return events + self._emit(drawn)
 
     def _encodes_concurrently(self) -> bool:
@@ -213,11 +214,11 @@ class Scheduler(Generic[S]):
 
     def _output(self, sequence: S, tokens: Sequence[int]) -> list[Event | ProviderError]:
         """What a client gets to see of tokens, up to the end of the answer."""
+        if sequence.guide and sequence.guide.error:
+            return [ProviderError(sequence.guide.error)]
         output: list[Event | ProviderError] = []
         for token in tokens:
             output += sequence.output.push_token(token, self._vocabulary, sequence.logprobs)
             if output and isinstance(output[-1], End | ProviderError):
-                return output
-        if sequence.guide and sequence.guide.error:
-            output.append(ProviderError(sequence.guide.error))
+                break
         return output

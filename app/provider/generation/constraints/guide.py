@@ -70,6 +70,8 @@ class AnswerGuide:
             return matcher.ends  # there has to be an answer
         forbidden = matcher.forbidden()
         self._note_error(matcher, nothing_left=bool(forbidden.all()))
+        if self.error:
+            return None  # the answer ends, whatever is drawn; samplers want something to draw
         if thinking and thinking.state == "before" and thinking.plan.opening_token is not None:
             forbidden[thinking.plan.opening_token] = False
         return forbidden

@@ -51,7 +51,7 @@ class ThinkingPlanner:
         holds from the beginning of the answer on.
         """
         asked = prompt.thinking or prompt.thinking_budget is not None
-        if not (bound or asked) or prepared.thinking is None:
+        if not (bound or asked) or prepared.thinking is None or prompt.raw is not None:
             return None
         style = self._style(prepared)
         if style is None or (bound and style is _CHANNELS[HARMONY.name]):
