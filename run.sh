@@ -161,7 +161,7 @@ recipe() {
 
 llama_is_there() { # requirement: that version, built by this recipe
     [[ $(recipe) == "$(cat "$VENV/llama-recipe" 2>/dev/null)" ]] &&
-        "$PY" -m pip freeze | grep -q "^llama_cpp_python==${1##*==}"
+        "$PY" -m pip freeze | grep "^llama_cpp_python==${1##*==}" >/dev/null # -q would break the pipe
 }
 
 built_before() { # requirement: does pip's own cache hold a wheel of it?

@@ -37,6 +37,7 @@ from app.provider.errors import (
     ModelInUse,
     ModelNotFound,
     ModelNotLoadable,
+    UnsupportedConstraint,
     UnsupportedInput,
 )
 from app.provider.hub.errors import (
@@ -89,6 +90,7 @@ TABLE: dict[type[Exception], Kind] = {
     MalformedRequest: Kind(400, "malformed-request", since=6),
     HistoryTooLong: Kind(400, "history-too-long", since=4),
     ContextOverflow: Kind(400, "context-length-exceeded"),
+    UnsupportedConstraint: Kind(400, "unsupported-constraint", since=6),
     UnsupportedInput: Kind(400, "unsupported-input"),
     KeyRequired: Kind(401, "api-key-required"),
     AdminKeyRequired: Kind(403, "admin-key-required", since=6),

@@ -29,6 +29,7 @@ SAMPLES: list[Exception] = [
     templates.RenderFailed("Too long."),
     provider.ContextOverflow(5000, 4096),
     provider.UnsupportedInput("No."),
+    provider.UnsupportedConstraint("The schema cannot be enforced."),
     edge.KeyRequired("Send a key."),
     edge.AdminKeyRequired(),
     edge.OpenBindRefused("No."),
@@ -96,6 +97,7 @@ VARIANTS: dict[str, Exception] = {
     ),
 }
 
+DIALECTS = ("app.openai.", "app.anthropic.")
 RELEASED = json.loads((Path(__file__).parent / "problems.json").read_text())
 """Every sample as clients of v1 to v5 have always got it; a new error adds a line."""
 
@@ -112,7 +114,10 @@ def kinds(root: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_kind_of_error_has_its_row() -> None:
-    assert {*kinds(errors.AppError), *kinds(provider.ProviderError)} <= TABLE.keys()
+    """A dialect's own error has the row of the error that it refines."""
+    found = [*kinds(errors.AppError), *kinds(provider.ProviderError)]
+    shared = {kind for kind in found if not kind.__module__.startswith(DIALECTS)}
+    assert shared <= TABLE.keys()
 
 
 def test_every_row_has_its_sample() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import psutil
 import pytest
@@ -14,10 +16,26 @@ from app.media.errors import ImagesBusy, ImageUnreadable
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy
+from app.provider.runtime import child_process as processes
 from tests.media.files import jpeg, many_scans
 
 SLOW = many_scans(3000)
 """Many seconds of work, which no test waits for; 200 kB."""
+STARTED: set[int] = set()
+"""Processes that these tests have started: servers of other tests, in threads, keep some too."""
+
+
+@pytest.fixture(autouse=True)
+def _note_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, here = processes.start, threading.get_ident()
+
+    async def noted(*given: Any, **options: Any) -> processes.Child:
+        child = await start(*given, **options)
+        if threading.get_ident() == here:
+            STARTED.add(child.popen.pid)
+        return child
+
+    monkeypatch.setattr(processes, "start", noted)
 
 
 @pytest.fixture
@@ -30,7 +48,8 @@ async def intake() -> AsyncIterator[Intake]:
 
 
 def decoders() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if decodes(child)]
+    children = psutil.Process().children()
+    return [child for child in children if child.pid in STARTED and decodes(child)]
 
 
 def decodes(child: psutil.Process) -> bool:
