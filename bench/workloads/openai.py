@@ -39,16 +39,20 @@ def run(plan: Plan) -> Iterator[Sample]:
         for number in range(plan.scale.rounds):
             for server in plan.rivals(OPENAI, LLAMA_SERVER):
                 with server.serving(model.path, plan.threads) as client:
-                    found = asyncio.run(_measure(client, model, plan.scale))
+                    found = asyncio.run(_measure(client, model, plan.scale, server.name))
                     for figure, value in found:
                         yield Sample(model.figure(figure), server.name, number, value)
 
 
-async def _measure(client: Client, model: ChatModel, scale: Scale) -> list[tuple[str, float]]:
+async def _measure(
+    client: Client, model: ChatModel, scale: Scale, name: str
+) -> list[tuple[str, float]]:
     await client.ask(model.ask("warm", QUESTION), 4)
-    constrained = replace(client, dialect=with_schema(client.dialect))
-    await constrained.ask(model.ask("warm", QUESTION), 4)
     free = await _rates(client, model, "openai", scale.answer)
+    if name != OPENAI:  # a peer's grammar may hold text back for many tokens
+        return free
+    constrained = replace(client, dialect=with_schema(client.dialect))
+    await constrained.ask(model.ask("warm", QUESTION), scale.answer)
     bound = await _rates(constrained, model, "openai.schema", scale.answer)
     ratios = [
         (f"{figure}.ratio", value / unbound)
