@@ -9,35 +9,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures import CONTESTANTS, FIGURES
+from bench.report.figures import COLOURS, CONTESTANTS, FIGURES
 from bench.report.goals import GOALS
 from bench.report.report import Report, number
 from bench.report.samples import Sample, Summary, summary
 
-COLOURS = dict(
-    zip(
-        CONTESTANTS,
-        (
-            "#1f6feb",
-            "#b6bec9",
-            "#79a9f2",
-            "#0a3069",
-            "#54aeff",
-            "#1a7f37",
-            "#57606a",
-            "#57606a",
-            "#57606a",
-            "#57606a",
-            "#57606a",
-            "#bf8700",
-            "#a475f9",
-            "#bf8700",
-            "#bf8700",
-            "#8c959f",
-        ),
-        strict=True,
-    )
-)
 COLUMNS = 3
 BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 RISING = {goal.figure for goal in GOALS if goal.relation == "≥"}

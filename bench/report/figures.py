@@ -37,24 +37,27 @@ class Figure:
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
 
-CONTESTANTS = (
-    OURS,
-    BEFORE,
-    DEFAULTS,
-    OPENAI,
-    STORED,
-    STORE,
-    SQLITE,
-    RAW,
-    RAW_STREAMS,
-    GENERATOR,
-    MLX_LOOP,
-    LLAMA_SERVER,
-    PACKAGED,
-    MLX_SERVER,
-    MLX_VLM_SERVER,
-    BARE,
-)
+COLOURS = {
+    OURS: "#1f6feb",
+    BEFORE: "#b6bec9",
+    DEFAULTS: "#79a9f2",
+    OPENAI: "#0a3069",
+    STORED: "#54aeff",
+    STORE: "#1a7f37",
+    SQLITE: "#57606a",
+    RAW: "#57606a",
+    RAW_STREAMS: "#57606a",
+    GENERATOR: "#57606a",
+    MLX_LOOP: "#57606a",
+    LLAMA_SERVER: "#bf8700",
+    PACKAGED: "#a475f9",
+    MLX_SERVER: "#bf8700",
+    MLX_VLM_SERVER: "#bf8700",
+    BARE: "#8c959f",
+}
+"""Contestant → its colour in charts, in the order of tables."""
+
+CONTESTANTS = tuple(COLOURS)
 
 TASKS = {
     "list": "a page of the list",

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.models import qwen2
-from bench.report.chart import COLOURS
-from bench.report.figures import CONTESTANTS, FIGURES
+from bench.report.figures import FIGURES
 from bench.report.goals import GOALS, Goal, judge
 from bench.report.report import Report, number, targets
 from bench.report.samples import Sample, Summary, ratio, summary
@@ -84,10 +83,6 @@ def test_a_target_says_whose_it_is_unless_ours() -> None:
     assert row == (
         "| large store: store a turn, p99, ms (store functions) | 7.4 |  |  | ≤ 10 ms | yes |"
     )
-
-
-def test_every_contestant_has_a_colour() -> None:
-    assert COLOURS.keys() == {*CONTESTANTS}
 
 
 def test_every_goal_has_a_name() -> None:

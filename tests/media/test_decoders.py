@@ -43,13 +43,16 @@ async def intake() -> AsyncIterator[Intake]:
     intake = Intake(MediaPolicy(seconds=600, workers=1, max_waiting=1))
     yield intake
     await intake.close()
-    _, alive = psutil.wait_procs(decoders(), timeout=5)
+    _, alive = psutil.wait_procs(own_decoders(), timeout=5)
     assert alive == []
 
 
 def decoders() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if child.pid in STARTED and decodes(child)]
+    return [child for child in psutil.Process().children() if decodes(child)]
+
+
+def own_decoders() -> list[psutil.Process]:
+    return [child for child in decoders() if child.pid in STARTED]
 
 
 def decodes(child: psutil.Process) -> bool:
@@ -62,7 +65,7 @@ def decodes(child: psutil.Process) -> bool:
 async def at_work() -> psutil.Process:
     """The process that decodes, once it does."""
     while True:
-        for child in decoders():
+        for child in own_decoders():
             if child.cpu_times().user > 0.3:
                 return child
         await asyncio.sleep(0.01)
@@ -73,7 +76,7 @@ async def test_a_picture_that_takes_too_long() -> None:
     with pytest.raises(ImageUnreadable, match="longer than 1 seconds"):
         await intake.take_bytes(SLOW)
     await intake.close()
-    assert decoders() == []
+    assert own_decoders() == []
 
 
 async def test_a_crash_of_the_decoder_is_one_picture_lost(intake: Intake) -> None:
@@ -89,7 +92,7 @@ async def test_a_process_that_died_waiting_is_replaced(
 ) -> None:
     monkeypatch.setattr(process, "_REST", 0.0)
     await intake.take_bytes(jpeg())
-    while not (waiting := decoders()):
+    while not (waiting := own_decoders()):
         await asyncio.sleep(0.01)
     (spare,) = waiting
     spare.kill()
@@ -100,7 +103,7 @@ async def test_a_process_that_died_waiting_is_replaced(
 async def test_no_process_starts_while_the_model_looks_at_what_was_decoded(intake: Intake) -> None:
     await intake.take_bytes(jpeg())
     await asyncio.sleep(0.2)
-    assert decoders() == []
+    assert own_decoders() == []
 
 
 async def test_who_is_cancelled_leaves_no_process_at_work(intake: Intake) -> None:
@@ -109,14 +112,14 @@ async def test_who_is_cancelled_leaves_no_process_at_work(intake: Intake) -> Non
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert worker not in decoders()
+    assert worker not in own_decoders()
     assert (await intake.take_bytes(jpeg())).width == 40
 
 
 async def test_few_at_once_few_wait_and_the_others_are_told(intake: Intake) -> None:
     tasks = [asyncio.create_task(intake.take_bytes(SLOW)) for _ in range(2)]
     await at_work()
-    assert len(decoders()) == 1
+    assert len(own_decoders()) == 1
     with pytest.raises(ImagesBusy, match="1 images are waiting"):
         await intake.take_bytes(jpeg())
     for task in tasks:
@@ -138,7 +141,7 @@ async def test_many_pictures_at_once() -> None:
     intake = Intake(MediaPolicy(workers=2))
     pictures: list[Picture] = await asyncio.gather(*(intake.take_bytes(jpeg()) for _ in range(8)))
     assert len(set(pictures)) == 1
-    assert len(decoders()) <= 1
+    assert len(own_decoders()) <= 1
     await intake.close()
 
 
