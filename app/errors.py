@@ -54,7 +54,13 @@ def pointer(*steps: object) -> str:
     return "".join(f"/{_escape(step)}" for step in steps)
 
 
+def written(step: object) -> str:
+    """A step of a path into a body, as an answer can carry it.
+
+    A key that the client made up may be long, or hold half a surrogate pair.
+    """
+    return str(step)[:100].encode("utf-8", "backslashreplace").decode()
+
+
 def _escape(step: object) -> str:
-    # A key the client made up may hold half a surrogate pair, which no answer can carry.
-    name = str(step)[:100].encode("utf-8", "backslashreplace").decode()
-    return name.replace("~", "~0").replace("/", "~1")
+    return written(step).replace("~", "~0").replace("/", "~1")

@@ -14,13 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
-from app.errors import AppError, InvalidRequest
+from app.errors import AppError, InvalidRequest, written
 from app.provider.errors import ContextOverflow, ModelNotFound, ProviderError
 from app.web.error_codes import kind_of_error
-from app.web.error_rendering import headers_of
-
-LONGEST_WAIT = 120
-"""Seconds that a client is asked to wait at most."""
+from app.web.error_text import FRAMEWORK_DETAIL, reason_of, sdk_headers
 
 OVERLOADED = 529
 """Anthropic's own status where trying again later helps; its SDKs know it."""
@@ -39,21 +36,13 @@ TYPES = {
 }
 """Status → type; below 500 all others are ``invalid_request_error``, the rest ``api_error``."""
 
-FAILS_AGAIN = frozenset({409, 500, 501, 505})
-"""Statuses that the SDKs would send again, in vain."""
-
-_DETAIL = {
-    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
-    404: "There is nothing at this address.",
-    405: "This address does not take this method; the header Allow says which it takes.",
-}
-
 
 def render(error: Exception, request_id: str) -> Response:
     """The HTTP answer that describes ``error``."""
     error = cause_of(error)
     status = status_of(error)
-    return JSONResponse(body_of(error, request_id), status, _headers(error, status, request_id))
+    headers = sdk_headers(error, status) | {"request-id": request_id}
+    return JSONResponse(body_of(error, request_id), status, headers)
 
 
 def body_of(error: Exception, request_id: str) -> dict[str, Any]:
@@ -74,19 +63,10 @@ def type_of(status: int) -> str:
     return TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 
-def _headers(error: Exception, status: int, request_id: str) -> dict[str, str]:
-    headers = headers_of(error) | {"request-id": request_id}
-    if "Retry-After" in headers:
-        headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
-    if status in FAILS_AGAIN:
-        headers["x-should-retry"] = "false"
-    return headers
-
-
 def _message(error: Exception, request_id: str) -> str:
     match error:
         case HTTPException():
-            return _DETAIL.get(error.status_code, str(error.detail))
+            return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
         case RequestValidationError():
             return _mistake(error.errors()[0])
         case AppError() | ProviderError():
@@ -113,11 +93,5 @@ def _mistake(found: Mapping[str, Any]) -> str:
     _, *steps = found["loc"]
     if found["type"] == "json_invalid":
         steps = []
-    reason = found["msg"].removeprefix("Value error, ") or found.get("ctx", {}).get("error", "")
-    where = ".".join(map(_step, steps))
-    return f"{where or 'The body'}: {reason}."
-
-
-def _step(step: object) -> str:
-    """A step as it can be written; the client may have made up a key."""
-    return str(step)[:100].encode("utf-8", "backslashreplace").decode()
+    where = ".".join(map(written, steps))
+    return f"{where or 'The body'}: {reason_of(found)}."

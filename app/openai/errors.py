@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
-from app.errors import AppError, FieldError, InvalidRequest
+from app.errors import AppError, FieldError, InvalidRequest, written
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -23,11 +23,8 @@ from app.provider.errors import (
     UnsupportedConstraint,
 )
 from app.web.error_codes import kind_of_error
-from app.web.error_rendering import headers_of
+from app.web.error_text import FRAMEWORK_DETAIL, reason_of, sdk_headers
 from app.web.errors import KeyRequired
-
-LONGEST_WAIT = 120
-"""Seconds: the SDKs do not try again at all where Retry-After is longer."""
 
 CODES: dict[type[Exception], str] = {
     KeyRequired: "invalid_api_key",
@@ -39,12 +36,6 @@ CODES: dict[type[Exception], str] = {
 
 FRAMEWORK = {404: "unknown_url", 405: "method_not_supported", 400: "invalid_json"}
 """Codes of HTTPException, by its status."""
-
-_DETAIL = {
-    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
-    404: "There is nothing at this address.",
-    405: "This address does not take this method; the header Allow says which it takes.",
-}
 
 _INVALID = {
     "missing": "missing_required_parameter",
@@ -67,7 +58,7 @@ def render(error: Exception, request_id: str) -> Response:
     """The HTTP answer that describes ``error``."""
     error = cause_of(error)
     status = status_of(error)
-    return JSONResponse(body_of(error, request_id), status, _headers(error, status))
+    return JSONResponse(body_of(error, request_id), status, sdk_headers(error, status))
 
 
 def body_of(error: Exception, request_id: str) -> dict[str, Any]:
@@ -98,7 +89,7 @@ def describe(error: Exception, request_id: str) -> ErrorBody:
 
 def _message(error: Exception) -> str:
     if isinstance(error, HTTPException):
-        return _DETAIL.get(error.status_code, str(error.detail))
+        return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
     if isinstance(error, ContextOverflow):
         # LangChain looks for the first words, and finds no code.
         return f"The prompt is too long: {error.needed} tokens > {error.limit} maximum."
@@ -140,22 +131,20 @@ def _param_of_pointer(found: FieldError) -> str | None:
 def _invalid(found: Mapping[str, Any]) -> ErrorBody:
     _, *steps = found["loc"]
     where = None if found["type"] == "json_invalid" else param(steps)
-    reason = found["msg"].removeprefix("Value error, ") or found.get("ctx", {}).get("error", "")
-    message = f"{where or 'The body'}: {reason}."
+    message = f"{where or 'The body'}: {reason_of(found)}."
     code = _INVALID.get(found["type"], "invalid_value")
     return ErrorBody(message, "invalid_request_error", where, code)
 
 
 def param(steps: Iterable[object]) -> str | None:
     """A place in the body as OpenAI writes it: ``messages[0].content``."""
-    written = ""
+    place = ""
     for step in steps:
         if isinstance(step, int):
-            written += f"[{step}]"
+            place += f"[{step}]"
         else:
-            name = str(step)[:100].encode("utf-8", "backslashreplace").decode()
-            written += f".{name}" if written else name
-    return written or None
+            place += f".{written(step)}" if place else written(step)
+    return place or None
 
 
 class InvalidParameter(InvalidRequest):
@@ -164,17 +153,3 @@ class InvalidParameter(InvalidRequest):
     def __init__(self, pointer: str, detail: str, code: str = "unsupported_parameter") -> None:
         super().__init__(pointer, detail)
         self.code = code
-
-
-def _headers(error: Exception, status: int) -> dict[str, str]:
-    headers = headers_of(error)
-    if "Retry-After" in headers:
-        headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
-    if fails_again(status):
-        headers["x-should-retry"] = "false"
-    return headers
-
-
-def fails_again(status: int) -> bool:
-    """Whether the SDKs would try again in vain what was answered with this status."""
-    return status in {409, 500, 501, 505}

@@ -16,6 +16,7 @@ from app.errors import MAX_FIELD_ERRORS, AppError, InvalidRequest, pointer
 from app.provider.errors import ContextOverflow, ProviderError
 from app.web.error_codes import kind_of_error
 from app.web.error_rendering import headers_of
+from app.web.error_text import FRAMEWORK_DETAIL
 from app.web.problem_hints import with_hint
 
 MEDIA_TYPE = "application/problem+json"
@@ -106,10 +107,8 @@ def _detail(error: Exception, mistakes: Sequence[domain.FieldError] | None) -> s
     return "The server made a mistake. Please report it with the request_id."
 
 
-_FRAMEWORK_DETAIL = {
-    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
-    404: "There is nothing at this address; GET / says what there is.",
-    405: "This address does not take this method; the header Allow says which it takes.",
+_FRAMEWORK_DETAIL = FRAMEWORK_DETAIL | {
+    404: "There is nothing at this address; GET / says what there is."
 }
 
 

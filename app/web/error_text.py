@@ -1,0 +1,37 @@
+"""What every dialect says of the same mistakes, and the headers that clients' SDKs branch on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.web.error_rendering import headers_of
+
+FRAMEWORK_DETAIL = {
+    400: "The body is not valid JSON in UTF-8, or is nested too deeply.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this method; the header Allow says which it takes.",
+}
+"""Sentences of HTTPException, by its status."""
+
+LONGEST_WAIT = 120
+"""Seconds: OpenAI's SDKs do not try again at all where Retry-After is longer."""
+
+FAILS_AGAIN = frozenset({409, 500, 501, 505})
+"""Statuses that the SDKs would send again, in vain."""
+
+
+def sdk_headers(error: Exception, status: int) -> dict[str, str]:
+    """The headers of an answer to an SDK that sends again by itself what failed."""
+    headers = headers_of(error)
+    if "Retry-After" in headers:
+        headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
+    if status in FAILS_AGAIN:
+        headers["x-should-retry"] = "false"
+    return headers
+
+
+def reason_of(mistake: Mapping[str, Any]) -> str:
+    """What is wrong with a value of a body, as pydantic reports it."""
+    reason: str = mistake["msg"].removeprefix("Value error, ")
+    return reason or mistake.get("ctx", {}).get("error", "")
