@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
-
 from app.anthropic import errors
 from app.anthropic.models.errors import ErrorAnswer
 from app.anthropic.models.events import EVENTS
@@ -13,8 +9,6 @@ from app.anthropic.models.request import CountRequest, MessagesRequest
 from app.anthropic.routers import messages
 from app.web import openapi
 from app.web.dialect import Dialect
-
-NAME = "anthropic"
 
 DESCRIPTION = """\
 Anthropic's Messages API, for clients that were written for it: set their base URL to this server,
@@ -26,23 +20,12 @@ without `/v1`.
   model.
 """
 
-ROUTERS: tuple[APIRouter, ...] = (messages.router,)
-
-
-def _document() -> dict[str, Any]:
-    router = APIRouter()
-    for each in ROUTERS:
-        router.include_router(
-            each, generate_unique_id_function=lambda route: f"{NAME}_{route.name}"
-        )
-    style = openapi.Style(DESCRIPTION, ErrorAnswer)
-    bodies = (MessagesRequest, CountRequest)
-    return openapi.document(NAME, router.routes, [*EVENTS.values()], bodies, style)
-
-
 DIALECT = Dialect(
-    ROUTERS,
+    "anthropic",
+    (messages.router,),
     errors.render,
-    _document,
+    openapi.Style(DESCRIPTION, ErrorAnswer),
+    schemas=tuple(EVENTS.values()),
+    bodies=(MessagesRequest, CountRequest),
     large=frozenset({"/v1/messages", "/v1/messages/count_tokens"}),
 )

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 from starlette.types import Scope
 
 from app.reference.documents import Documents
-from app.web.dialect import Dialect
 from app.web.error_rendering import ErrorRenderer
+
+if TYPE_CHECKING:
+    from app.web.dialect import Dialect
 
 
 @dataclass(frozen=True, slots=True)

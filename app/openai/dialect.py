@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import APIRouter
-from pydantic import BaseModel
-
 from app.openai import errors
 from app.openai.models.answers import ChatCompletionChunk
 from app.openai.models.chat import ChatBody
@@ -14,8 +9,6 @@ from app.openai.models.errors import ErrorAnswer
 from app.openai.routers import chat, completions, health, infill, models, tokens
 from app.web import openapi
 from app.web.dialect import Dialect
-
-NAME = "openai"
 
 DESCRIPTION = """\
 OpenAI's API, for clients that were written for it: set their base URL to this server's `/v1`.
@@ -25,30 +18,19 @@ OpenAI's API, for clients that were written for it: set their base URL to this s
 * When the server has API keys, send one: `Authorization: Bearer <key>`.
 """
 
-ROUTERS: tuple[APIRouter, ...] = (
-    chat.router,
-    completions.router,
-    infill.router,
-    tokens.router,
-    models.router,
-    health.router,
+DIALECT = Dialect(
+    "openai",
+    (
+        chat.router,
+        completions.router,
+        infill.router,
+        tokens.router,
+        models.router,
+        health.router,
+    ),
+    errors.render,
+    openapi.Style(DESCRIPTION, ErrorAnswer),
+    schemas=(ChatCompletionChunk,),
+    bodies=(ChatBody,),
+    large=frozenset({"/v1/chat/completions"}),
 )
-
-SCHEMAS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
-BODIES: tuple[type[BaseModel], ...] = (ChatBody,)
-LARGE = frozenset({"/v1/chat/completions"})
-"""Paths whose bodies may hold pictures."""
-
-
-def _document() -> dict[str, Any]:
-    router = APIRouter()
-    for each in ROUTERS:
-        router.include_router(
-            each, generate_unique_id_function=lambda route: f"{NAME}_{route.name}"
-        )
-    return openapi.document(
-        NAME, router.routes, SCHEMAS, BODIES, openapi.Style(DESCRIPTION, ErrorAnswer)
-    )
-
-
-DIALECT = Dialect(ROUTERS, errors.render, _document, LARGE)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
+from app.web import openapi
 from app.web.error_rendering import ErrorRenderer
 
 
@@ -16,18 +18,32 @@ from app.web.error_rendering import ErrorRenderer
 class Dialect:
     """One dialect: its routes, with whole paths, and how it answers errors.
 
-    ``document`` makes its OpenAPI document. Bodies on the paths ``large`` may hold pictures.
+    ``style`` is what its OpenAPI document says of all routes, ``schemas`` are models of answers and
+    ``bodies`` of requests that no route refers to by type. Bodies on the paths ``large`` may hold
+    pictures.
     """
 
+    name: str
     routers: tuple[APIRouter, ...]
     render: ErrorRenderer
-    document: Callable[[], dict[str, Any]]
+    style: openapi.Style
+    schemas: tuple[type[BaseModel], ...] = ()
+    bodies: tuple[type[BaseModel], ...] = ()
     large: frozenset[str] = frozenset()
 
     def routes(self) -> Iterator[APIRoute]:
         """All its routes."""
         for router in self.routers:
             yield from (route for route in router.routes if isinstance(route, APIRoute))
+
+    def document(self) -> dict[str, Any]:
+        """Its OpenAPI document."""
+        whole = APIRouter()
+        for router in self.routers:
+            whole.include_router(
+                router, generate_unique_id_function=lambda route: f"{self.name}_{route.name}"
+            )
+        return openapi.document(self.name, whole.routes, self.schemas, self.bodies, self.style)
 
     def streams(self, path: str) -> bool:
         """Whether some method answers with events on this path."""
