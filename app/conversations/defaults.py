@@ -16,7 +16,6 @@ from app.conversations.services import ConversationServices
 from app.conversations.store import conversations
 from app.templates.rendering import CompiledTemplate, compile_template
 from app.templates.template import Template
-from app.templates.user_templates import find_template
 
 Defaults = Mapping[str, Any]
 """``model``, ``template`` (its body), ``variables``, ``system``; empty for a new conversation."""
@@ -37,7 +36,7 @@ async def find_request_template(
 ) -> CompiledTemplate | None:
     """The template of the request or of the conversation; raises TemplateNotFound."""
     if isinstance(request.template, str):
-        return await find_template(services.database, services.library, owner, request.template)
+        return await services.find_template(owner, request.template)
     if request.template is None or defaults.get("template") is None:
         return None
     return await asyncio.to_thread(compile_template, Template.of(defaults["template"]))

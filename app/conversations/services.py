@@ -8,6 +8,8 @@ from app.conversations.heartbeat import Heartbeat
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+from app.templates.rendering import CompiledTemplate
+from app.templates.user_templates import find_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +27,7 @@ class ConversationServices:
     max_messages: int
     answer_tokens: int
     max_images: int = 8
+
+    async def find_template(self, owner: str, name: str) -> CompiledTemplate:
+        """The owner's template of that name, or the built-in one; raises TemplateNotFound."""
+        return await find_template(self.database, self.library, owner, name)

@@ -27,10 +27,10 @@ from app.chat.images import decode_images
 from app.chat.model_choice import ChosenModel, choose_model
 from app.dependencies import AppSettings, Owner, Vision, VisionServices
 from app.provider.types import Prompt
-from app.templates.user_templates import find_template
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import JSON, json_body
 from app.web.openapi import json_schema
+from app.web.skipped_tools import SKIPPED_TOOLS, skipped_tools_header
 from app.web.sse import EventStream
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ async def _ask(
 ) -> tuple[ChosenModel, Prompt]:
     """The model and what it is asked. A model that is refused costs no decoding of images."""
     services, sources = vision.conversations, image_sources(body)
-    find = partial(find_template, services.database, services.library, owner)
+    find = partial(services.find_template, owner)
     model = await choose_model(services.pool, body.model, find, images=bool(sources))
     images = await decode_images(vision.intake, model.card, sources)
     return model, await prompt(body, images, model.template, owner)
@@ -120,7 +120,7 @@ def _json(request: Request, body: CountRequest, fields: Mapping[str, Any]) -> Re
 
 def _headers(request: Request, body: CountRequest) -> dict[str, str]:
     headers = {"request-id": request.state.request_id}
-    if skipped := ", ".join(dict.fromkeys(tools.skipped(body))):
-        log.info("request %s: tools that are not run here: %s", request.state.request_id, skipped)
-        headers["X-Skipped-Tools"] = skipped
-    return headers
+    if skipped := skipped_tools_header(tools.skipped(body)):
+        names = skipped[SKIPPED_TOOLS]
+        log.info("request %s: tools that are not run here: %s", request.state.request_id, names)
+    return headers | skipped

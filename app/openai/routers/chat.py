@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, Request, Response
-from msgspec.json import encode
 from starlette.types import Receive
 
-from app.chat.choices import Asked, collect_choices, stream_choices
+from app.chat.choices import Asked
 from app.chat.images import decode_images
 from app.chat.model_choice import choose_model
 from app.dependencies import AppSettings, Owner, Vision, VisionServices
+from app.openai import respond
 from app.openai.chat_stream import ChatEncoder
-from app.openai.find_template import finder
 from app.openai.models import examples
 from app.openai.models.answers import CHUNK_EXAMPLE, ChatCompletion, stream_documentation
 from app.openai.models.chat import ChatBody
@@ -26,13 +26,11 @@ from app.openai.translate.tools import chosen_tools
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body
 from app.web.openapi import json_schema
-from app.web.sse import EventStream
+from app.web.skipped_tools import skipped_tools_header
 
 log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["chat"])
-
-SKIPPED_HEADER = "X-Skipped-Tools"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +39,7 @@ class AskedChat:
 
     asked: Asked
     head: AnswerHead
-    skipped: tuple[str, ...]
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Names the tools that were left out."""
-        if not self.skipped:
-            return {}
-        # Types are texts of the client: a header holds ASCII alone.
-        names = ", ".join(dict.fromkeys(self.skipped))
-        return {SKIPPED_HEADER: names.encode("ascii", "backslashreplace").decode()}
+    headers: dict[str, str]
 
 
 @router.post(
@@ -79,12 +68,9 @@ async def chat_completions(
         encoder = ChatEncoder(
             chat.head, usage=bool(body.stream_options.include_usage), logprobs=body.logprobs
         )
-        stream = EventStream(encoder, stream_choices(pool, chat.asked))
-        stream.headers.update(chat.headers)
-        return stream
-    completions = await unless_disconnected(request.receive, collect_choices(pool, chat.asked))
-    answer = chat_completion(chat.head, completions, logprobs=body.logprobs)
-    return Response(encode(answer), headers=chat.headers, media_type="application/json")
+        return respond.stream(pool, chat.asked, encoder, chat.headers)
+    fields = partial(chat_completion, chat.head, logprobs=body.logprobs)
+    return await respond.whole(request, pool, chat.asked, fields, chat.headers)
 
 
 async def _ask(body: ChatBody, vision: VisionServices, owner: str, receive: Receive) -> AskedChat:
@@ -92,7 +78,7 @@ async def _ask(body: ChatBody, vision: VisionServices, owner: str, receive: Rece
     tools = chosen_tools(body)
     sources = image_sources(body.messages)
     services = vision.conversations
-    find = finder(services, owner)
+    find = partial(services.find_template, owner)
     model = await choose_model(services.pool, body.model, find, images=bool(sources))
     decoding = decode_images(vision.intake, model.card, sources)
     images = await (unless_disconnected(receive, decoding) if sources else decoding)
@@ -100,4 +86,4 @@ async def _ask(body: ChatBody, vision: VisionServices, owner: str, receive: Rece
     if tools.skipped:
         log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))
     asked = Asked(model.card, (prompt,), body.n)
-    return AskedChat(asked, new_head(model.name, "chatcmpl"), tools.skipped)
+    return AskedChat(asked, new_head(model.name, "chatcmpl"), skipped_tools_header(tools.skipped))

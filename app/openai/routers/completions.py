@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
-from msgspec.json import encode
 
-from app.chat.choices import Asked, collect_choices, stream_choices
+from app.chat.choices import Asked
 from app.chat.completion import find_chat_model
 from app.dependencies import JSON_ONLY, Owner, Pool
+from app.openai import respond
 from app.openai.completion_stream import CompletionEncoder
 from app.openai.models.answers import stream_documentation
 from app.openai.models.completions import CHUNK_EXAMPLE, EXAMPLES, Completion, CompletionBody
@@ -19,7 +20,6 @@ from app.openai.translate.answers import new_head
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 from app.web.disconnect import unless_disconnected
-from app.web.sse import EventStream
 
 router = APIRouter(prefix="/v1", tags=["completions"])
 
@@ -50,10 +50,9 @@ async def completions(
     if body.stream:
         usage = bool(body.stream_options.include_usage)
         encoder = CompletionEncoder(head, echoed, body.n, usage=usage)
-        return EventStream(encoder, stream_choices(pool, asked))
-    answers = await unless_disconnected(request.receive, collect_choices(pool, asked))
-    answer = translate.completion(head, answers, echoed, body.n)
-    return Response(encode(answer), media_type="application/json")
+        return respond.stream(pool, asked, encoder)
+    fields = partial(translate.completion, head, echoed=echoed, n=body.n)
+    return await respond.whole(request, pool, asked, fields)
 
 
 async def _echoed(pool: ModelPool, card: ModelCard, body: CompletionBody) -> list[str]:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request, Response
-from msgspec.json import encode
 
-from app.chat.choices import Asked, collect_choices, stream_choices
+from app.chat.choices import Asked
 from app.chat.completion import find_chat_model
 from app.dependencies import JSON_ONLY, Owner, Pool
+from app.openai import respond
 from app.openai.chat_stream import ChatEncoder
 from app.openai.models.answers import CHUNK_EXAMPLE, ChatCompletion, stream_documentation
 from app.openai.models.completions import INFILL_EXAMPLES, InfillBody
 from app.openai.models.errors import GENERATION_ERRORS, errors
 from app.openai.translate.answers import chat_completion, new_head
 from app.openai.translate.completions import infill_prompt
-from app.web.disconnect import unless_disconnected
-from app.web.sse import EventStream
 
 router = APIRouter(prefix="/v1", tags=["completions"])
 
@@ -47,8 +46,6 @@ async def fim_completions(
     head = new_head(card.id, "fim")
     if body.stream:
         usage = bool(body.stream_options.include_usage)
-        encoder = ChatEncoder(head, usage=usage, logprobs=False)
-        return EventStream(encoder, stream_choices(pool, asked))
-    answers = await unless_disconnected(request.receive, collect_choices(pool, asked))
-    answer = chat_completion(head, answers, logprobs=False)
-    return Response(encode(answer), media_type="application/json")
+        return respond.stream(pool, asked, ChatEncoder(head, usage=usage, logprobs=False))
+    fields = partial(chat_completion, head, logprobs=False)
+    return await respond.whole(request, pool, asked, fields)

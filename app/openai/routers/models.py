@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
@@ -10,9 +11,9 @@ from msgspec.json import encode
 
 from app.chat.model_choice import find_model
 from app.dependencies import Owner, Services
-from app.openai.find_template import finder, template_names
 from app.openai.models.errors import COMMON_ERRORS, errors
 from app.openai.models.models import Model, ModelList
+from app.openai.template_names import template_names
 from app.openai.translate import models as translate
 from app.provider.card import ModelCard
 
@@ -52,7 +53,7 @@ async def models(services: Services, owner: Owner) -> Response:
 )
 async def model(model: Name, services: Services, owner: Owner) -> Response:
     """Describe one model. It is not loaded for it."""
-    chosen = await find_model(services.pool, model, finder(services, owner))
+    chosen = await find_model(services.pool, model, partial(services.find_template, owner))
     template = chosen.template.template.name if chosen.template else None
     return _answer(await asyncio.to_thread(_described, chosen.card, template))
 

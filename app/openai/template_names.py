@@ -1,20 +1,12 @@
-"""Prompt templates for ``model@template``."""
+"""Names of prompt templates for ``model@template``."""
 
 from __future__ import annotations
 
-from functools import partial
-
-from app.chat.model_choice import FindTemplate
 from app.conversations.services import ConversationServices
 from app.templates.template import Template
-from app.templates.user_templates import UserTemplates, find_template
+from app.templates.user_templates import UserTemplates
 
 MOST_LISTED = 100
-
-
-def finder(services: ConversationServices, owner: str) -> FindTemplate:
-    """Finds templates of this owner, and built-in ones."""
-    return partial(find_template, services.database, services.library, owner)
 
 
 async def template_names(services: ConversationServices, owner: str) -> list[str]:
