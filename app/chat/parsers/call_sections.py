@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.chat.parsers.json_call import JsonCall
 from app.chat.parsers.offered_tools import OfferedTools
 from app.chat.parsers.pieces import CallReader, CallStart, Piece, Text
-from app.provider.formats.markers import first_mark, partial_mark
+from app.provider.formats.markers import split_at_mark
 
 _FENCE = "```"
 
@@ -94,14 +94,12 @@ class CallSections:
 
     def _text(self) -> bool:
         """Text, up to what opens calls."""
-        found = first_mark(self._buffer, self._openings)
-        if not found:
-            length = len(self._buffer) - partial_mark(self._buffer, self._openings)
-            self._add_text(self._take(length))
+        text, mark, self._buffer = split_at_mark(self._buffer, self._openings)
+        self._add_text(text)
+        if not mark:
             return False
-        self._add_text(self._take(found[0]))
-        if found[1] in self._marks.openings:
-            self._opened = self._take(len(found[1]))
+        if mark in self._marks.openings:
+            self._opened = self._take(len(mark))
         self._in_list = self._closed = False
         self._closings = self._marks.closings
         self._step = self._open

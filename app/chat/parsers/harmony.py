@@ -8,7 +8,8 @@ from typing import Literal
 from app.chat.parsers.json_scanner import JsonScanner
 from app.chat.parsers.offered_tools import OfferedTools
 from app.chat.parsers.pieces import Arguments, Piece, Text, Thought
-from app.provider.formats.markers import first_mark, partial_mark
+from app.chat.parsers.step_parser import StepParser
+from app.provider.formats.markers import first_mark, split_at_mark
 
 _HEADER_BEGINS = ("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "to=")
 """With what an answer goes on where the prompt ends with ``<|start|>assistant``."""
@@ -25,7 +26,7 @@ LONGEST_HEADER = 512
 """Characters of a header: more than a recipient with its channel takes."""
 
 
-class HarmonyParser:
+class HarmonyParser(StepParser):
     """Messages, each of them a header up to ``<|message|>`` and a text up to an end mark.
 
     The text of the channel analysis is thinking; a text to an offered tool, if it is a JSON object,
@@ -33,21 +34,12 @@ class HarmonyParser:
     """
 
     def __init__(self, tools: OfferedTools) -> None:
+        super().__init__()
         self._tools = tools
-        self._buffer = ""
         self._state: Literal["begin", "header", "text", "arguments"] = "begin"
         self._kind: type[Text | Thought] = Text
         self._tool = ""
         self._scanner: JsonScanner | None = None
-        self._pieces: list[Piece] = []
-
-    def push(self, text: str) -> list[Piece]:
-        """Add text; return what is decided."""
-        self._buffer += text
-        self._pieces = []
-        while self._buffer and self._step():
-            pass
-        return self._pieces
 
     def finish(self, *, cut: bool) -> list[Piece]:
         """Return the rest at the end of the answer."""
@@ -113,16 +105,12 @@ class HarmonyParser:
             self._pieces.append(Thought(""))
 
     def _read_text(self) -> bool:
-        found = first_mark(self._buffer, _MARKS_IN_TEXT)
-        if not found:
-            length = len(self._buffer) - partial_mark(self._buffer, _MARKS_IN_TEXT)
-            self._add(self._buffer[:length])
-            self._buffer = self._buffer[length:]
+        text, mark, self._buffer = split_at_mark(self._buffer, _MARKS_IN_TEXT)
+        self._add(text)
+        if not mark:
             return False
-        at, mark = found
-        self._add(self._buffer[:at])
         begins_header = mark in {"<|start|>", "<|channel|>"}
-        self._buffer = self._buffer[at if begins_header else at + len(mark) :]
+        self._buffer = self._buffer[0 if begins_header else len(mark) :]
         self._state = "header" if begins_header or mark in _TEXT_ENDS else "text"
         return True
 

@@ -7,7 +7,8 @@ from typing import Literal
 from app.chat.parsers.call_sections import CallSections, SectionMarks
 from app.chat.parsers.offered_tools import OfferedTools
 from app.chat.parsers.pieces import Piece, TextOnly, Thought
-from app.provider.formats.markers import first_mark, partial_mark
+from app.chat.parsers.step_parser import StepParser
+from app.provider.formats.markers import split_at_mark
 
 _MARKS = ("<|im_start|>", "<|im_end|>")
 _ROLES = ("/think\n", " -> tool/function_call\n", "\n")
@@ -16,24 +17,15 @@ _HEADER_BEGIN = "assistant"
 _LIST = SectionMarks(answer_openings=("[", "{"), json=True)
 
 
-class HyperClovaXParser:
+class HyperClovaXParser(StepParser):
     """Turns of the assistant: thinking, calls as a JSON list, and text for the reader."""
 
     def __init__(self, tools: OfferedTools) -> None:
+        super().__init__()
         self._tools = tools
-        self._buffer = ""
         self._state: Literal["role", "turn", "between"] = "role"
         self._turn: CallSections | TextOnly = TextOnly()
         self._thinks = False
-        self._pieces: list[Piece] = []
-
-    def push(self, text: str) -> list[Piece]:
-        """Add text; return what is decided."""
-        self._buffer += text
-        self._pieces = []
-        while self._buffer and self._step():
-            pass
-        return self._pieces
 
     def finish(self, *, cut: bool) -> list[Piece]:
         """Return the rest at the end of the answer."""
@@ -72,14 +64,12 @@ class HyperClovaXParser:
 
     def _read_turn(self) -> bool:
         """Read a turn up to its end."""
-        found = first_mark(self._buffer, _MARKS)
-        length = found[0] if found else len(self._buffer) - partial_mark(self._buffer, _MARKS)
-        self._add(self._buffer[:length])
-        self._buffer = self._buffer[length:]
-        if found:
+        text, mark, self._buffer = split_at_mark(self._buffer, _MARKS)
+        self._add(text)
+        if mark:
             self._pieces += self._turn.finish(cut=False)
             self._turn, self._thinks, self._state = TextOnly(), False, "between"
-        return bool(found)
+        return bool(mark)
 
     def _read_between(self) -> bool:
         """Read what is between two turns, the beginning of a header included."""

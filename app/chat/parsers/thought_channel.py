@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.chat.parsers.pieces import Parser, Piece, Thought
-from app.provider.formats.markers import first_mark, partial_mark
+from app.provider.formats.markers import split_at_mark
 
 OPEN, CLOSE = "<|channel>", "<channel|>"
 _NAME = "thought"
@@ -45,18 +45,16 @@ class ThoughtChannel:
         if self._inside and not self._named and not self._read_name():
             return False
         marks = [CLOSE] if self._inside else [OPEN, CLOSE]
-        found = first_mark(self._buffer, marks)
-        length = found[0] if found else len(self._buffer) - partial_mark(self._buffer, marks)
-        text, self._buffer = self._buffer[:length], self._buffer[length:]
+        text, mark, self._buffer = split_at_mark(self._buffer, marks)
         if self._inside and text:
             pieces.append(Thought(text))
         elif text:
             pieces += self._answer.push(text)
-        if found:
+        if mark:
             pieces.append(Thought(""))
-            self._inside, self._named = found[1] == OPEN, False
-            self._buffer = self._buffer[len(found[1]) :]
-        return bool(found)
+            self._inside, self._named = mark == OPEN, False
+            self._buffer = self._buffer[len(mark) :]
+        return bool(mark)
 
     def _read_name(self) -> bool:
         """Drop the name of the channel, with its line end; False when more text is needed."""

@@ -19,3 +19,13 @@ def first_mark(text: str, marks: Collection[str]) -> tuple[int, str] | None:
         return None
     at, _, mark = min(places)
     return at, mark
+
+
+def split_at_mark(text: str, marks: Collection[str]) -> tuple[str, str, str]:
+    """The text before the first mark, the mark, and the text from the mark on.
+
+    Where there is none, the mark is empty, and the third is what could grow into one.
+    """
+    found = first_mark(text, marks)
+    length = found[0] if found else len(text) - partial_mark(text, marks)
+    return text[:length], found[1] if found else "", text[length:]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from app.provider.formats.markers import first_mark, partial_mark
+from app.provider.formats.markers import partial_mark, split_at_mark
 from app.provider.formats.thinking import MARKERS
 
 _CLOSING = {markers.open: markers.close for markers in MARKERS}
@@ -138,14 +138,12 @@ class ThinkingFilter:
 
     def _think(self) -> str | None:
         marks = [self._closing, *self._call]
-        found = first_mark(self._text, marks)
-        length = found[0] if found else len(self._text) - partial_mark(self._text, marks)
-        self._add(self._text[:length], thinking=True)
-        self._text = self._text[length:]
-        if not found:
+        thought, mark, self._text = split_at_mark(self._text, marks)
+        self._add(thought, thinking=True)
+        if not mark:
             return None
         self._state, self._trims = "start", self._released == 0
-        self._text = self._text[len(self._closing) if found[1] == self._closing else 0 :]
+        self._text = self._text[len(mark) if mark == self._closing else 0 :]
         return ""
 
     def _answer(self) -> str | None:
