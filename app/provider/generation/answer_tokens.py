@@ -36,11 +36,12 @@ def describe(token: int, piece: bytes, logprobs: Logprobs, vocabulary: Vocabular
 
     Tokens that might have come have the bytes of their spelling, also control tokens.
     """
-    top = [TokenLogprob(one, _spelled(one, vocabulary), logprob) for one, logprob in logprobs.top]
+    top = [TokenLogprob(one, spelled(one, vocabulary), logprob) for one, logprob in logprobs.top]
     return Token(token, piece, logprobs.drawn, tuple(top))
 
 
-def _spelled(token: int, vocabulary: Vocabulary) -> bytes:
+def spelled(token: int, vocabulary: Vocabulary) -> bytes:
+    """The bytes of a token; those of its spelling where it ends answers."""
     piece = vocabulary.piece(token, keep_special=True)
     return vocabulary.spelling(token).encode() if piece is None else piece
 

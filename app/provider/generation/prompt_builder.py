@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Protocol
 
 from app.provider.errors import UnsupportedInput
+from app.provider.generation.answer_tokens import spelled
 from app.provider.generation.chat_template import ChatPrompt, ChatTemplate
 from app.provider.generation.model_tokenizer import ModelTokenizer
 from app.provider.generation.prepared_prompt import (
@@ -66,7 +67,7 @@ class PromptBuilder:
         """The bytes of each token; some tokenizers put a space before a text, which is left out."""
         begins = True
         for token in tokens:
-            piece = _spelled(self.vocabulary, token)
+            piece = spelled(token, self.vocabulary) if token >= 0 else b""  # none for images
             ordinary = token >= 0 and token not in self.vocabulary.prefix
             yield piece.removeprefix(b" ") if begins and ordinary and self._adds_space else piece
             begins = begins and not ordinary
@@ -93,11 +94,3 @@ class PromptBuilder:
         if self._images is None:
             return [token for part in parts if isinstance(part, list) for token in part], ()
         return place_images(self._images.framed(parts), self._images.measure)
-
-
-def _spelled(vocabulary: ModelTokenizer, token: int) -> bytes:
-    """The bytes of a token, control tokens as they are spelled; none for images."""
-    if token < 0:
-        return b""
-    piece = vocabulary.piece(token, keep_special=True)
-    return vocabulary.spelling(token).encode() if piece is None else piece
