@@ -28,7 +28,7 @@ class ClientTool(WireModel):
 class ServerTool(BaseModel):
     """A tool of Anthropic's own, such as `web_search_20250305`.
 
-    It is not run here and the model is not told of it; the header X-Skipped-Tools names it.
+    It is not run here and the model does not see it; the header X-Skipped-Tools names it.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)

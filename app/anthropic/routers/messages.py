@@ -64,7 +64,7 @@ async def messages(
 ) -> Response:
     """Answer a conversation, whole or as it is made. Nothing is stored. Hanging up stops the model.
 
-    Tools of Anthropic's own, such as web search, are not run: the model is not told of them, and
+    Tools of Anthropic's own, such as web search, are not run: the model does not see them, and
     the header X-Skipped-Tools names them.
     """
     async with json_body(request, MessagesRequest) as body:

@@ -8,8 +8,8 @@ Control tokens: an answer's text has only those among ``OutputFormat.markers``; 
 them through when they are control tokens of the vocabulary (``OutputFormat.kept``), and drops all
 others as it always does. A marker that is ordinary text reaches the parser anyway.
 
-Thinking: the engine's ``ThinkingFilter`` stays on for every format; it tells ``<think>`` and
-``[THINK]`` from the answer, also where markers are kept. Channels (``channels``) are told apart
+Thinking: the engine's ``ThinkingFilter`` stays on for every format; it separates ``<think>`` and
+``[THINK]`` from the answer, also where markers are kept. Channels (``channels``) are separated
 by the parser: it makes ``ThinkingDelta`` of an analysis channel. So it gets the answer's text only.
 
 White space in these texts is what the family was trained on: a grammar writes it, a parser
