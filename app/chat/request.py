@@ -23,6 +23,10 @@ UNSET: Final = Unset.UNSET
 """The request does not have the field. None means that the client sent null."""
 
 
+SMALLEST_TOP_P = 1e-6
+"""What clients of other APIs mean by 0: the likeliest token alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
     """Sampling options of a request or a template; None for those that it does not set."""

@@ -7,12 +7,9 @@ from typing import Any
 
 from app.anthropic.models import options as wire
 from app.anthropic.models.request import CountRequest, MessagesRequest
-from app.chat.request import SamplingOptions
+from app.chat.request import SMALLEST_TOP_P, SamplingOptions
 from app.chat.thinking import thinking_options
 from app.errors import InvalidRequest
-
-_SMALLEST_TOP_P = 1e-6
-"""What 0 stands for: the likeliest token alone."""
 
 _SAME = ("temperature", "top_p", "top_k", "max_tokens")
 
@@ -23,7 +20,7 @@ def sampling_options(body: CountRequest) -> SamplingOptions:
         return SamplingOptions()
     given = {name: getattr(body, name) for name in _SAME if name in body.model_fields_set}
     if "top_p" in given:
-        given["top_p"] = max(given["top_p"], _SMALLEST_TOP_P)
+        given["top_p"] = max(given["top_p"], SMALLEST_TOP_P)
     return SamplingOptions(**given, stop=tuple(body.stop_sequences) or None)
 
 

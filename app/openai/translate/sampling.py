@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from app.chat.request import SamplingOptions
+from app.chat.request import SMALLEST_TOP_P, SamplingOptions
 from app.openai.models.sampling import MOST_TOKENS, SamplingFields
 
 _SAME = ("temperature", "min_p", "presence_penalty", "frequency_penalty")
-_SMALLEST_TOP_P = 1e-6
-"""Clients send 0 for the likeliest token alone."""
 
 
 def sampling_options(body: SamplingFields, max_tokens: int | None) -> SamplingOptions:
@@ -17,7 +15,7 @@ def sampling_options(body: SamplingFields, max_tokens: int | None) -> SamplingOp
     return SamplingOptions(
         **{name: body.given(name) for name in _SAME},
         top_k=None if top_k is None else max(top_k, 0),
-        top_p=None if top_p is None else max(top_p, _SMALLEST_TOP_P),
+        top_p=None if top_p is None else max(top_p, SMALLEST_TOP_P),
         repeat_penalty=penalty,
         seed=None if seed is None else seed % 2**32,
         max_tokens=MOST_TOKENS if max_tokens == -1 else max_tokens,
