@@ -59,7 +59,10 @@ ENDS: tuple[tuple[Outcome, str], ...] = (
     ("stop", ""),
     ("length", ""),
     ("cancelled", ""),
-    *(("refused", error) for error in ("ContextOverflow", "EngineBusy", "UnsupportedInput")),
+    *(
+        ("refused", error)
+        for error in ("ContextOverflow", "EngineBusy", "InputTooLong", "UnsupportedInput")
+    ),
     *(("failed", error) for error in ("EngineUnavailable", "ModelNotLoadable")),
 )
 """Exported from the start, at 0: a counter that appears with a 1 hides its first increase."""

@@ -8,7 +8,12 @@ from typing import Literal
 
 from app.provider.types import ModelRef
 
-Task = Literal["chat", "embedding", "vision"]
+Task = Literal["chat", "embedding", "rerank", "vision", "multimodal"]
+"""What a model can do. ``vision`` beside ``chat``: it answers about images. Without it, and
+beside ``multimodal``: it makes vectors of images; ``multimodal``: of texts in the same space."""
+
+Kind = Literal["chat", "vision-chat", "embedding", "rerank", "vision", "multimodal"]
+"""The main task of a model: models of different kinds do not evict each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,22 @@ class Vision:
 
 
 @dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """What a model makes of texts, pairs of texts or images.
+
+    A vector has ``dimensions`` numbers (1: a score; 0: not known before the model is loaded).
+    ``pooling`` says how the vectors of tokens become one, in words of sentence-transformers.
+    ``prompts`` are texts to put before an input, by name; ``default_prompt`` names the one that is
+    used where a request names none ("": none).
+    """
+
+    dimensions: int = 0
+    pooling: str = ""
+    prompts: tuple[tuple[str, str], ...] = ()
+    default_prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model on disk.
 
@@ -63,7 +84,8 @@ class ModelCard:
     ``size_bytes`` are those of its weights. ``parameters`` is how many weights it has, 0 where
     unknown. ``sha256`` is that of its only file, if the hub stated it. ``stamp`` changes whenever
     its files do. ``found_in`` is the models folder that was scanned. ``vision`` is set exactly
-    where the engine takes images. ``problem`` says why it cannot be loaded; None when it can.
+    where a chat model takes images, ``encoder`` exactly where a model makes vectors or scores.
+    ``problem`` says why it cannot be loaded; None when it can.
     """
 
     id: str
@@ -83,6 +105,7 @@ class ModelCard:
     chat_template: str = ""
     shape: Shape = Shape()
     vision: Vision | None = None
+    encoder: EncoderFacts | None = None
     sha256: str = ""
     stamp: str = ""
     found_in: Path = Path()
@@ -94,9 +117,9 @@ class ModelCard:
         return ModelRef(self.id, self.stamp)
 
     @property
-    def kind(self) -> Task:
-        """Its main task: models of different kinds do not evict each other."""
-        for task in ("vision", "embedding"):
-            if task in self.tasks:
-                return task
-        return "chat"
+    def kind(self) -> Kind:
+        """Its main task."""
+        if "chat" in self.tasks:
+            return "vision-chat" if "vision" in self.tasks else "chat"
+        kinds: tuple[Kind, ...] = ("multimodal", "rerank", "embedding", "vision")
+        return next((kind for kind in kinds if kind in self.tasks), "chat")

@@ -5,6 +5,7 @@ ProviderError
 ├── ModelConflict       two files claim that id
 ├── ModelNotLoadable    the file is there but its engine cannot load it
 ├── ContextOverflow     prompt (and answer) do not fit into the context
+├── InputTooLong        one item of several to encode is longer than the model takes
 ├── UnsupportedInput    the model cannot take this prompt (its template refuses it, …)
 │   └── UnsupportedConstraint  a schema or grammar that cannot be enforced
 ├── ModelInUse          it was to be unloaded, but is answering
@@ -63,6 +64,22 @@ class ContextOverflow(ProviderError):
         return (
             f"The prompt needs {self.needed} tokens but this model's context holds {self.limit}. "
             "Shorten the message or the history."
+        )
+
+
+class InputTooLong(ProviderError):
+    """The item number ``index`` of a job that encodes has more tokens than the model takes."""
+
+    def __init__(self, index: int, needed: int, limit: int) -> None:
+        super().__init__(index, needed, limit)
+        self.index = index
+        self.needed = needed
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return (
+            f"The input at index {self.index} has {self.needed} tokens but this model takes at "
+            f"most {self.limit}. Shorten it, or ask for it to be truncated."
         )
 
 

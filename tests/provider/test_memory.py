@@ -49,7 +49,7 @@ def chat(name: str, ram: int, *, idle: bool = True, gpu: int = 0) -> MemoryClaim
 
 
 def vision(name: str, ram: int, *, idle: bool = True) -> MemoryClaim:
-    return MemoryClaim(name, "vision", ram, 0, idle)
+    return MemoryClaim(name, "vision-chat", ram, 0, idle)
 
 
 WANTED = chat("new", 40, gpu=4)

@@ -225,7 +225,7 @@ def described(folder: Path) -> ModelCard:
 async def test_both_types_say_what_they_take(tmp_path: Path, kind: str) -> None:
     folder = write_vision_model(tmp_path / "m", kind)
     card = described(folder)
-    assert (card.problem, card.tasks, card.kind) == (None, ("chat", "vision"), "vision")
+    assert (card.problem, card.tasks, card.kind) == (None, ("chat", "vision"), "vision-chat")
     assert card.vision == Vision(min_tokens=4, max_tokens=64, max_pixels=64 * 784)
     host = host_of("onnx", path=folder)
     reply = await collect(host.stream(asked(picture(14), "what?")))

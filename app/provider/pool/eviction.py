@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.provider.card import Task
+from app.provider.card import Kind
 from app.provider.memory import Need, Placement
 
 
@@ -33,7 +33,7 @@ class MemoryClaim:
     """Bytes that a loaded or wanted model claims. Only an idle model can be unloaded."""
 
     id: str
-    kind: Task
+    kind: Kind
     ram: int
     gpu: int
     idle: bool

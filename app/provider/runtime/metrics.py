@@ -16,13 +16,13 @@ from statistics import median
 from types import TracebackType
 from typing import Literal
 
-from app.provider.errors import ContextOverflow, EngineBusy, UnsupportedInput
+from app.provider.errors import ContextOverflow, EngineBusy, InputTooLong, UnsupportedInput
 from app.provider.types import AnyDelta, End, Started, ToolCallDelta
 
 Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
 Error = type[BaseException] | None
 
-REFUSALS = (ContextOverflow, EngineBusy, UnsupportedInput)
+REFUSALS = (ContextOverflow, EngineBusy, InputTooLong, UnsupportedInput)
 """Errors caused by the request or by too much load; all others are failures."""
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

@@ -103,10 +103,15 @@ class ToolCallDelta(Value, frozen=True):
 
 
 class Encoded(Value, frozen=True):
-    """The vector of the item number ``index``: little-endian float32 numbers."""
+    """The vector of the item number ``index``: little-endian float32 numbers.
+
+    ``tokens`` were computed for it (0 for an image); the rest of a ``truncated`` item was not.
+    """
 
     index: Count
     vector: bytes
+    tokens: Count = 0
+    truncated: bool = False
 
 
 class End(Value, frozen=True):

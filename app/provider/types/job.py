@@ -128,12 +128,18 @@ class PairPart(Value, frozen=True):
 class Encode(Value, frozen=True):
     """The job of turning each item into a vector, or into a score (a vector of one number).
 
-    ``dimensions`` cuts vectors of models that were trained for it; None leaves them whole.
+    ``prompt`` is put before each text, as it is; a reranker that takes an instruction gets it as
+    that. ``dimensions`` cuts vectors before they get the length 1; None leaves them whole.
+    ``truncate`` cuts what is longer than the model takes, which is refused otherwise.
+    ``raw_scores`` leaves scores as the model gives them, in place of numbers from 0 to 1.
     """
 
     items: tuple[TextPart | TokensPart | PairPart | ImagePart, ...]
+    prompt: str = ""
     normalize: bool = True
     dimensions: int | None = None
+    truncate: bool = False
+    raw_scores: bool = False
     owner: str = ""
 
 

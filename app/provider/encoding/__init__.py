@@ -1,0 +1,1 @@
+"""What engines share of turning texts, pairs of texts and images into vectors or scores."""
