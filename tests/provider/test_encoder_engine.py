@@ -205,9 +205,13 @@ def test_a_dropped_job_is_not_computed_any_more() -> None:
 
 def test_vectors_are_cut_before_they_get_the_length_one() -> None:
     driver = Driver()
-    for job, options in enumerate(
-        [{}, {"dimensions": 16}, {"normalize": False}, {"dimensions": 128}]
-    ):
+    asked: list[dict[str, Any]] = [
+        {},
+        {"dimensions": 16},
+        {"normalize": False},
+        {"dimensions": 128},
+    ]
+    for job, options in enumerate(asked):
         driver.submit(job, texts("some words", "and others", **options))
     driver.run(3)
     whole, cut, raw, same = map(driver.vectors, range(4))

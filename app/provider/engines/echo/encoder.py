@@ -49,7 +49,8 @@ def token_of(word: str) -> int:
 def _table() -> NDArray[np.float32]:
     """A random row for each token."""
     noise = hashlib.shake_128(b"echo").digest(VOCABULARY * DIMENSIONS)
-    rows = np.frombuffer(noise, np.int8).astype(np.float32).reshape(VOCABULARY, DIMENSIONS) / 128
+    rows = np.frombuffer(noise, np.int8).astype(np.float32).reshape(VOCABULARY, DIMENSIONS)
+    rows /= 128
     rows[BEGIN] /= 16  # what all texts share should not make them alike
     return rows
 
@@ -94,7 +95,7 @@ class EchoRunner:
             raise UnsupportedInput("This model takes texts, not images; echo-clip takes both.")
         with Image.open(io.BytesIO(part.content)) as image:
             small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BOX)
-        pixels = np.asarray(small, np.float32).transpose(2, 0, 1) / 255
+        pixels = np.asarray(small, np.float32).transpose(2, 0, 1) / np.float32(255)
         return EncoderItem(pixels=pixels, cost=IMAGE_COST)
 
     def forward(self, batch: Sequence[EncoderItem]) -> Vector:
