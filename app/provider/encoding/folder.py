@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.image_settings import read_image_settings
+from app.provider.encoding.image_settings import ImageSettings, read_image_settings
 from app.provider.encoding.known_families import KnownFamily, known_family
 from app.provider.encoding.modules import Modules, read_modules
 from app.provider.encoding.prompts import folder_prompts
@@ -127,7 +127,7 @@ def _is_nomic(config: dict[str, Any]) -> bool:
 
 def _of_images(settings: EncoderSettings, config: dict[str, Any]) -> EncoderSettings:
     """A model of images, or of images and texts."""
-    with_image = replace(settings, image=read_image_settings(settings.folder), normalize=True)
+    with_image = replace(settings, image=_image(settings.folder), normalize=True)
     if settings.kind == "vision":
         return replace(with_image, dimensions=_width(config) or 768)
     if settings.model_type == "clip":
@@ -143,6 +143,13 @@ def _of_images(settings: EncoderSettings, config: dict[str, Any]) -> EncoderSett
         text=siglip_text_settings(settings.folder, config),
         match=MatchSettings("sigmoid"),
     )
+
+
+def _image(folder: Path) -> ImageSettings:
+    try:
+        return read_image_settings(folder)
+    except (OSError, ValueError) as error:
+        raise ModelNotLoadable(f"How it wants its images is not understood: {error}.") from error
 
 
 def _end_token(config: dict[str, Any]) -> int | None:

@@ -1,157 +1,181 @@
-"""Reads how a model wants its images: ``preprocessor_config.json``."""
+"""Reads how an image encoder wants its images: preprocessor_config.json.
+
+What a file leaves out is taken from the class of transformers that it names. Pure arithmetic, so
+that the catalogue can use it; what needs Pillow is in ``images``.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from app.provider.encoding.settings import ImageSettings
-from app.provider.errors import ModelNotLoadable
 from app.provider.headers.fields import number, section, text
-from app.provider.headers.files import fault, optional_json, read_json, why_missing
+from app.provider.headers.files import optional_json
 
-_FILE = "preprocessor_config.json"
-_JOINT = "processor_config.json"
-"""Newer releases of transformers keep the settings of texts and images in one file."""
+FILES = ("preprocessor_config.json", "processor_config.json")
+"""The second one has the settings in its field ``image_processor``."""
 
-_Triple = tuple[float, float, float]
-_IMAGENET: tuple[_Triple, _Triple] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_OPENAI: tuple[_Triple, _Triple] = (
-    (0.48145466, 0.4578275, 0.40821073),
-    (0.26862954, 0.26130258, 0.27577711),
-)
-_HALF: tuple[_Triple, _Triple] = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-_BILINEAR, _BICUBIC = 2, 3
-_LARGEST = 4096
-"""Pixels of an edge; no encoder takes more."""
-_FILTERS = range(6)
-"""Pillow's numbers of its filters."""
+Rgb = tuple[float, float, float]
+"""Numbers of red, green and blue."""
+Size = tuple[int, int]
+"""Height and width in pixels."""
+Resample = Literal[0, 1, 2, 3, 4, 5]
+"""Pillow's number of a filter."""
+
+BILINEAR: Resample = 2
+BICUBIC: Resample = 3
+
+_CLIP_MEAN: Rgb = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD: Rgb = (0.26862954, 0.26130258, 0.27577711)
+_IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
+_IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
+_HALF: Rgb = (0.5, 0.5, 0.5)
+_MOST_PIXELS = 4096
+"""Of a side; encoders take 224 to 518."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Defaults:
-    """What a class of image processors does where its file says nothing."""
+class ImageSettings:
+    """How an image becomes numbers.
 
-    resize: Literal["shortest_edge", "stretch", "patches"]
-    colours: tuple[_Triple, _Triple]
-    resample: int = _BICUBIC
-    crop: bool = False
-    rescale_first: bool = False
+    It is scaled to ``size``, or until its shorter side has ``shortest`` pixels, or to at most
+    ``patches`` patches of ``patch`` pixels at nearly its own proportions; the one that is not 0
+    counts. ``crop`` is cut out of the middle (None: nothing). Colours are multiplied with
+    ``factor``, then normalised by ``mean`` and ``std``. ``floats``: they are multiplied first and
+    scaled as floating-point numbers, which rounds nothing.
+    """
+
+    size: Size = (0, 0)
+    shortest: int = 0
+    patches: int = 0
+    patch: int = 16
+    crop: Size | None = None
+    resample: Resample = BICUBIC
+    factor: float = 1 / 255
+    mean: Rgb = _HALF
+    std: Rgb = _HALF
+    floats: bool = False
 
 
-_CLIP = _Defaults("shortest_edge", _OPENAI, crop=True)
-_PROCESSORS = {
+_CLIP = ImageSettings(shortest=224, crop=(224, 224), mean=_CLIP_MEAN, std=_CLIP_STD)
+_USUAL = {
     "CLIPImageProcessor": _CLIP,
-    "CLIPFeatureExtractor": _CLIP,
     "BitImageProcessor": _CLIP,
-    "SiglipImageProcessor": _Defaults("stretch", _HALF),
-    "Siglip2ImageProcessor": _Defaults("patches", _HALF, _BILINEAR),
-    "DINOv3ViTImageProcessor": _Defaults("stretch", _IMAGENET, _BILINEAR, rescale_first=True),
+    "SiglipImageProcessor": ImageSettings(size=(224, 224)),
+    "Siglip2ImageProcessor": ImageSettings(patches=256, resample=BILINEAR),
+    "DINOv3ViTImageProcessor": ImageSettings(
+        size=(224, 224), resample=BILINEAR, mean=_IMAGENET_MEAN, std=_IMAGENET_STD, floats=True
+    ),
 }
+"""Class of transformers → what it does where the file says nothing."""
 
 
 def read_image_settings(folder: Path) -> ImageSettings:
-    """The settings of a folder; raises ModelNotLoadable where they are not understood."""
-    settings = _read(folder)
-    named = text(settings, "image_processor_type") or text(settings, "feature_extractor_type")
-    defaults = _PROCESSORS.get(named.removesuffix("Fast").removesuffix("Pil"))
-    if defaults is None:
-        raise ModelNotLoadable(
-            f"{_FILE} names an image processor that is not known here: {named or '(none)'}."
-        )
-    mean, std = _colours(settings, defaults)
-    resize, height, width = _size(settings, defaults)
-    return ImageSettings(
-        resize,
-        height,
-        width,
-        _filter(settings.get("resample"), defaults.resample),
-        crop=_crop(settings, defaults, height),
-        rescale=_rescale(settings),
-        mean=mean,
-        std=std,
-        rescale_first=defaults.rescale_first,
-        patch_size=number(settings, "patch_size") or 16,
-        max_patches=number(settings, "max_num_patches") or 256 if resize == "patches" else 0,
-    )
+    """Read the settings of a folder; raises ValueError where they are missing or not supported.
+
+    Raises OSError.
+    """
+    first, second = (optional_json(folder / name) for name in FILES)
+    settings = first or section(second, "image_processor")
+    if not settings:
+        raise ValueError(f"{FILES[0]} is missing, which says how images are scaled")
+    return image_settings(settings)
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / _FILE
-    joint = section(optional_json(folder / _JOINT), "image_processor")
-    if joint and not path.exists():
-        return joint
-    try:
-        return read_json(path)
-    except OSError as error:
-        raise ModelNotLoadable(
-            f"The folder is incomplete: {_FILE} {why_missing(path)}. Download or copy it again."
-        ) from error
-    except ValueError as error:
-        raise ModelNotLoadable(f"The folder is incomplete: {_FILE} {fault(path)}.") from error
+def image_settings(settings: Mapping[str, Any]) -> ImageSettings:
+    """Read the object of a file; raises ValueError for what is not supported."""
+    name = _class_name(settings)
+    if name not in _USUAL:
+        raise ValueError(f"the image processor {name or '(not named)'} is not supported")
+    if settings.get("do_resize") is False or settings.get("do_pad") is True:
+        raise ValueError("images that are not scaled, or are padded, are not supported")
+    return _colours(_sizes(_USUAL[name], settings), settings)
 
 
-def _size(
-    settings: dict[str, Any], defaults: _Defaults
-) -> tuple[Literal["shortest_edge", "stretch", "patches", "none"], int, int]:
-    """What the resize does, and the height and width that it makes."""
-    if defaults.resize == "patches":
-        return "patches", 0, 0
-    if settings.get("do_resize") is False:
-        return "none", 0, 0
-    size = settings.get("size")
-    given = size if isinstance(size, dict) else {}
-    edge = number(given, "shortest_edge") or (size if type(size) is int else 0)
-    height, width = number(given, "height"), number(given, "width")
-    if (given and not (edge or (height and width))) or max(edge, height, width) > _LARGEST:
-        raise ModelNotLoadable(f"{_FILE} asks for an image size that is not known here.")
-    if height and width:
-        return "stretch", height, width
-    edge = edge or 224
-    return defaults.resize, edge, edge
+def _class_name(settings: Mapping[str, Any]) -> str:
+    """The class in today's spelling; older files name it ...FeatureExtractor or ...Fast."""
+    name = text(settings, "image_processor_type") or text(settings, "feature_extractor_type")
+    name = name.replace("FeatureExtractor", "ImageProcessor")
+    return name.removesuffix("Fast").removesuffix("Pil")
 
 
-def _crop(settings: dict[str, Any], defaults: _Defaults, height: int) -> tuple[int, int] | None:
-    """The height and width of the centre that is kept; None for the whole image."""
-    stated = settings.get("do_center_crop")
-    if not (stated if isinstance(stated, bool) else defaults.crop):
-        return None
-    size = settings.get("crop_size")
-    if type(size) is int and 0 < size <= _LARGEST:
-        return size, size
-    edges = section(settings, "crop_size")
-    edge = min(height or 224, 224)
-    rows, columns = number(edges, "height") or edge, number(edges, "width") or edge
-    return min(rows, _LARGEST), min(columns, _LARGEST)
+def _sizes(usual: ImageSettings, settings: Mapping[str, Any]) -> ImageSettings:
+    found = usual
+    if usual.patches:
+        patches = number(settings, "max_num_patches") or usual.patches
+        found = replace(found, patches=_side(patches), patch=_side(_patch(settings, usual)))
+    elif settings.get("size") is not None:
+        found = _scaled(found, settings["size"])
+    if settings.get("do_center_crop", usual.crop is not None) is not True:
+        return replace(found, crop=None)
+    if usual.floats or usual.patches:
+        raise ValueError("images of this processor that are cropped are not supported")
+    return replace(found, crop=_square(settings.get("crop_size"), usual.crop or (224, 224)))
 
 
-def _rescale(settings: dict[str, Any]) -> float:
-    if settings.get("do_rescale") is False:
-        return 1.0
-    factor = settings.get("rescale_factor")
-    return float(factor) if isinstance(factor, float) and 0 < factor <= 1 else 1 / 255
+def _patch(settings: Mapping[str, Any], usual: ImageSettings) -> int:
+    return number(settings, "patch_size") or usual.patch
 
 
-def _colours(settings: dict[str, Any], defaults: _Defaults) -> tuple[_Triple, _Triple]:
-    """Mean and standard deviation of the three colours."""
+def _scaled(usual: ImageSettings, size: object) -> ImageSettings:
+    """With the file's ``size``: a number, or an object of sides or of the shortest one."""
+    if isinstance(size, dict) and {"longest_edge", "max_height", "max_width"} & size.keys():
+        raise ValueError("images with a longest side are not supported")
+    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
+    if shortest is not None and (usual.shortest or isinstance(size, dict)):
+        return replace(usual, size=(0, 0), shortest=_side(shortest))
+    return replace(usual, size=_square(size, usual.size), shortest=0)
+
+
+def _square(size: object, usual: Size) -> Size:
+    """Height and width of a number or of an object with both."""
+    if size is None:
+        return usual
+    if isinstance(size, dict):
+        return (_side(size.get("height")), _side(size.get("width")))
+    return (_side(size), _side(size))
+
+
+def _side(value: object) -> int:
+    if type(value) is not int or not 0 < value <= _MOST_PIXELS:
+        raise ValueError(f"{value!r} is no size of an image")
+    return value
+
+
+def _colours(found: ImageSettings, settings: Mapping[str, Any]) -> ImageSettings:
+    factor = _finite(settings.get("rescale_factor", found.factor))
+    mean = _rgb(settings.get("image_mean"), found.mean)
+    std = _rgb(settings.get("image_std"), found.std)
+    if not all(std):
+        raise ValueError("image_std has a zero")
     if settings.get("do_normalize") is False:
-        return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    mean, std = defaults.colours
-    deviation = _triple(settings, "image_std", std)
-    return _triple(settings, "image_mean", mean), deviation if all(deviation) else std
+        mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    factor = 1.0 if settings.get("do_rescale") is False else factor
+    return replace(found, resample=_resample(settings, found), factor=factor, mean=mean, std=std)
 
 
-def _triple(settings: Mapping[str, Any], key: str, default: _Triple) -> _Triple:
-    values = settings.get(key)
-    if not isinstance(values, list) or len(values) != len(default):
-        return default
-    if not all(type(value) in (int, float) and abs(value) < _LARGEST for value in values):
-        return default
-    red, green, blue = map(float, values)
-    return red, green, blue
+def _resample(settings: Mapping[str, Any], usual: ImageSettings) -> Resample:
+    value = settings.get("resample", usual.resample)
+    filters: tuple[Resample, ...] = (0, 1, 2, 3, 4, 5)
+    if type(value) is not int or value not in filters:
+        raise ValueError(f"{value!r} is no filter for scaling images")
+    return filters[value]
 
 
-def _filter(value: object, default: int) -> int:
-    return value if type(value) is int and value in _FILTERS else default
+def _rgb(value: object, usual: Rgb) -> Rgb:
+    if value is None:
+        return usual
+    numbers = value if isinstance(value, list) else [value] * 3
+    if len(numbers) != 3:
+        raise ValueError(f"{value!r} are no numbers of three colours")
+    red, green, blue = map(_finite, numbers)
+    return (red, green, blue)
+
+
+def _finite(value: object) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"{value!r} is no number")
+    return float(value)  # type: ignore[arg-type]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.provider.encoding.image_settings import ImageSettings
+
 EncoderKind = Literal["embedding", "rerank", "vision", "multimodal"]
 
 PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -72,31 +74,6 @@ class RerankPrompt:
     pair: str = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
     yes: int | None = None
     no: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSettings:
-    """How an image becomes pixels.
-
-    ``resize`` brings the shorter edge to ``height`` (``shortest_edge``), stretches the image to
-    ``height`` and ``width`` (``stretch``), or keeps its aspect with at most ``max_patches`` patches
-    (``patches``). ``resample`` is Pillow's number of the filter. ``crop`` is the height and width
-    of the centre that is kept. Values are multiplied by ``rescale``, then ``mean`` is subtracted
-    and the rest divided by ``std``. ``rescale_first``: they are rescaled before the resize, which
-    then works on floating-point numbers.
-    """
-
-    resize: Literal["shortest_edge", "stretch", "patches", "none"]
-    height: int
-    width: int
-    resample: int
-    crop: tuple[int, int] | None = None
-    rescale: float = 1 / 255
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    rescale_first: bool = False
-    patch_size: int = 16
-    max_patches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
