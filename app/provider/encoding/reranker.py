@@ -22,7 +22,6 @@ QWEN = RerankPrompt(
     instruction="Given a web search query, retrieve relevant passages that answer the query",
 )
 """Qwen3-Reranker."""
-_QWEN_YES, _QWEN_NO = 9693, 2152
 
 _SIGMOID, _IDENTITY = "Sigmoid", "Identity"
 
@@ -64,7 +63,7 @@ def _prompt(
 def _of_logits(modules: Modules | None) -> RerankPrompt:
     if modules and modules.yes is not None:
         return replace(QWEN, yes=modules.yes, no=modules.no)
-    return replace(QWEN, yes=_QWEN_YES, no=_QWEN_NO)
+    return replace(QWEN, yes="yes", no="no")
 
 
 def _names(config: dict[str, Any]) -> list[str]:

@@ -64,16 +64,16 @@ class RerankPrompt:
 
     The tokens are those of ``prefix``, of ``pair`` with its three fields filled in, and of
     ``suffix``. The score is the sigmoid of the difference of two logits at the last token, those
-    of ``yes`` and ``no`` (token ids). ``yes`` is None where the model has a classification head,
-    and ``no`` where the logit of ``yes`` alone counts.
+    of ``yes`` and ``no`` (ids of tokens, or their spelling). ``yes`` is None where the model has a
+    classification head, and ``no`` where the logit of ``yes`` alone counts.
     """
 
     prefix: str
     suffix: str
     instruction: str
     pair: str = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
-    yes: int | None = None
-    no: int | None = None
+    yes: int | str | None = None
+    no: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,13 @@ class TextInput:
                 return self._of_pair(prompt + query, document, index, truncate)
         raise UnsupportedInput(_expects(self._settings))
 
+    def token_id(self, token: int | str) -> int:
+        """The id of a token, which may be spelled; raises ModelNotLoadable."""
+        found = self._tokenizer.token_to_id(token) if isinstance(token, str) else token
+        if found is None:
+            raise ModelNotLoadable(f"The tokenizer does not know the token {token!r}.")
+        return found
+
     def _of_text(self, text: str, index: int, prompt: str, truncate: bool) -> EncoderItem:
         encoding = self._encoded(prompt + text)
         room = self._room(len(encoding.ids), self._single, index, truncate)
