@@ -58,5 +58,5 @@ class PoolConfig:
     @property
     def all_named(self) -> list[str]:
         """The names of all models that settings name."""
-        names = {**self.default_names}.values()
+        names = {**self.default_names, "chat": self.default_chat}.values()
         return [name for name in dict.fromkeys([*map(model_id, self.named), *names]) if name]
