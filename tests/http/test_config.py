@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -100,8 +101,8 @@ def test_settings_do_not_change() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    secrets = {"api_keys": ("hush",), "hf_token": "hush", "modelscope_api_token": "hush"}
-    settings = Settings(_env_file=None, **secrets)
+    secrets: dict[str, Any] = {"hf_token": "hush", "modelscope_api_token": "hush"}
+    settings = Settings(_env_file=None, api_keys=("hush",), **secrets)
     assert "hush" not in repr(settings)
     assert settings.hubs().tokens == {"huggingface": "hush", "modelscope": "hush"}
     assert "hush" not in repr(settings.hubs())
