@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Valid
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.media.policy import MediaPolicy
+from app.provider.card import Kind
 from app.provider.engine import EngineLimits
 from app.provider.formats.output_formats import OUTPUT_FORMATS, format_named
 from app.provider.hub.names import Hubs
@@ -112,6 +113,10 @@ class Settings(BaseSettings):
     prompts_dir: Path = Path("prompts")
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
+    default_embedding_model: str = ""
+    default_rerank_model: str = ""
+    default_image_model: str = ""
+    default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
     tool_formats: Annotated[Names, AfterValidator(_tool_formats)] = ()
@@ -162,6 +167,7 @@ class Settings(BaseSettings):
             models_dir=self.models_dir,
             default_model=self.sllm_model_path,
             default_vision=self.vision_model_path,
+            default_encoders=self._default_encoders(),
             echo=self.enable_echo,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             tool_formats={
@@ -177,6 +183,15 @@ class Settings(BaseSettings):
                 self.max_waiting, self.engine_stall_seconds, self.load_timeout_seconds
             ),
         )
+
+    def _default_encoders(self) -> dict[Kind, str]:
+        names: dict[Kind, str] = {
+            "embedding": self.default_embedding_model,
+            "rerank": self.default_rerank_model,
+            "vision": self.default_image_model,
+            "multimodal": self.default_multimodal_model,
+        }
+        return {kind: name for kind, name in names.items() if name}
 
     def _gpu(self) -> GpuPolicy:
         return GpuPolicy(

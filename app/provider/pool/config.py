@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.provider.card import Kind
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
 from app.provider.runtime.status import HostPolicy
@@ -15,7 +16,8 @@ from app.provider.runtime.status import HostPolicy
 class PoolConfig:
     """Where models lie and how much memory they may take.
 
-    ``default_model`` and ``default_vision`` are files or folders anywhere. ``aliases`` maps a
+    ``default_model`` and ``default_vision`` are files or folders anywhere, ``default_encoders``
+    names of models for requests that encode and name none. ``aliases`` maps a
     further name to an id, ``tool_formats`` an id to the format of ``provider.formats`` in which
     that model calls tools. ``limits.threads`` 0 means all physical cores; models in use share
     them. Files ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at
@@ -27,6 +29,7 @@ class PoolConfig:
     models_dir: Path
     default_model: Path | None = None
     default_vision: Path | None = None
+    default_encoders: Mapping[Kind, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     tool_formats: Mapping[str, str] = field(default_factory=dict)
     echo: bool = False
