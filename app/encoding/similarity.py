@@ -39,6 +39,8 @@ def probabilities(cosine: Matrix, facts: EncoderFacts) -> Matrix | None:
         return None
     logits = cosine * facts.scale + facts.bias
     if facts.pairing == "sigmoid":
-        return np.exp(-np.logaddexp(0.0, -logits))
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+        each: Matrix = np.exp(-np.logaddexp(0.0, -logits))
+        return each
+    powers: Matrix = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares: Matrix = powers / powers.sum(axis=1, keepdims=True)
+    return shares

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.chat.images import decode_images
 from app.dependencies import Owner, Vision, VisionServices
-from app.encoding.encode import encode
+from app.encoding.encode import Item, encode
 from app.encoding.images import image_source
 from app.encoding.model_choice import find_encoder
 from app.openai import respond
@@ -84,7 +84,7 @@ async def _encoded(body: MultimodalBody | MatchBody, vision: VisionServices, own
     card = await find_encoder(pool, body.model, "multimodal")
     sources = [image_source(image) for image in body.images or ()]
     images = await decode_images(vision.intake, card, sources) if sources else []
-    items = (*images, *map(TextPart, body.texts or ()))
-    job = Encode(items, truncate=body.truncate, owner=owner)
+    items: list[Item] = [*images, *map(TextPart, body.texts or ())]
+    job = Encode(tuple(items), truncate=body.truncate, owner=owner)
     found = (await encode(pool, card, job)).vectors
     return Vectors(card, found[: len(images)], found[len(images) :])

@@ -49,7 +49,7 @@ def default_encoder(kind: Kind, cards: Sequence[ModelCard]) -> str | None:
         key=lambda card: (_rank(card), kinds.index(card.kind)),
         default=None,
     )
-    return best and best.id
+    return best.id if best else None
 
 
 def _rank(card: ModelCard) -> int:
