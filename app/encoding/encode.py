@@ -37,7 +37,10 @@ LONGEST_PAUSE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Encodings:
-    """The vectors of all items, in their order, as little-endian float32, and tokens computed."""
+    """What items became, in their order, and tokens computed.
+
+    Vectors are little-endian float32 numbers, a score is one float64 number.
+    """
 
     vectors: list[bytes]
     tokens: int

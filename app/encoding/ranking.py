@@ -65,7 +65,7 @@ async def _rank_pairs(pool: ModelPool, card: ModelCard, request: RankingRequest)
 
 
 def _scores(vectors: Sequence[bytes]) -> list[float]:
-    scores: list[float] = np.frombuffer(b"".join(vectors), "<f4").astype(np.float64).tolist()
+    scores: list[float] = np.frombuffer(b"".join(vectors), "<f8").tolist()
     return scores
 
 

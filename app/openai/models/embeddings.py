@@ -19,7 +19,7 @@ _WHOLE_TEXTS = "A text becomes one vector here, of itself alone."
 NOT_TIKTOKEN = (
     "Token ids mean this model's own tokens, and clients mostly send those of OpenAI's tokenizer: "
     'send texts (in LangChain: check_embedding_ctx_length=False), or say "tokens": "model" if '
-    "they are this model's, as /v1/tokenize gives them."
+    "they are this model's."
 )
 
 

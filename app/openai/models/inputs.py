@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     TypeAdapter,
     ValidatorFunctionWrapHandler,
@@ -20,7 +21,18 @@ MOST_INPUTS = 2048
 """Of one request, as many as OpenAI takes."""
 MOST_DIMENSIONS = 2**16
 
-InputText = Annotated[Plain, Field(min_length=1, max_length=LONGEST_TEXT)]
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("is empty: a text needs at least one character")
+    return text
+
+
+InputText = Annotated[
+    Plain,
+    Field(max_length=LONGEST_TEXT, json_schema_extra={"minLength": 1}),
+    AfterValidator(_not_empty),
+]
 InputTexts = Annotated[list[InputText], Field(min_length=1, max_length=MOST_INPUTS)]
 ImageText = Annotated[str, Field(min_length=1)]
 """A picture as base64 or a data: URL, or its address where IMAGE_URLS is on."""
