@@ -51,7 +51,7 @@ def _prompt(
     if classifies:
         _check_labels(config)
     if settings.model_type == "qwen3":
-        return QWEN if classifies else _of_logits(modules)
+        return replace(QWEN, has_head=True) if classifies else _of_logits(modules)
     if classifies:
         return None
     raise ModelNotLoadable(
@@ -62,8 +62,8 @@ def _prompt(
 
 def _of_logits(modules: Modules | None) -> RerankPrompt:
     if modules and modules.yes is not None:
-        return replace(QWEN, yes=modules.yes, no=modules.no)
-    return replace(QWEN, yes="yes", no="no")
+        return replace(QWEN, yes=modules.yes, no=modules.no, yes_only=modules.no is None)
+    return QWEN
 
 
 def _names(config: dict[str, Any]) -> list[str]:

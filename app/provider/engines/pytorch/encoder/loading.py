@@ -61,7 +61,7 @@ def _class(settings: EncoderSettings) -> Any:
     if settings.kind != "rerank":
         return AutoModel
     prompt = settings.rerank_prompt
-    answers = prompt is not None and prompt.yes is not None
+    answers = prompt is not None and not prompt.has_head
     return AutoModelForCausalLM if answers else AutoModelForSequenceClassification
 
 

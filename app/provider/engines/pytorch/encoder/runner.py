@@ -75,7 +75,7 @@ def _text_model(model: Any, settings: EncoderSettings, text: TextInput) -> Forwa
     if settings.kind == "multimodal":
         return PairedTextEncoder(model, settings, text.pad_token)
     if settings.kind == "rerank" and settings.rerank_prompt:
-        return CausalReranker(model, settings, text)
+        return CausalReranker(model, text)
     if settings.kind == "rerank":
         return CrossEncoder(model, text.pad_token)
     if settings.pooling is None:

@@ -55,10 +55,10 @@ class CrossEncoder:
 class CausalReranker:
     """Logits of pairs from the last token of a language model: how much more a yes than a no."""
 
-    def __init__(self, model: Any, settings: EncoderSettings, text: TextInput) -> None:
+    def __init__(self, model: Any, text: TextInput) -> None:
         self._body = model.base_model
         self._batches = TokenBatches(self._body, text.pad_token)
-        self._row = _row(model, settings, text).float()
+        self._row = _row(model, text)
 
     def __call__(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Logits [pairs, 1], computed in float32, where near ones stay different."""
@@ -68,17 +68,15 @@ class CausalReranker:
         return as_numbers((rows.float() @ self._row)[:, None])
 
 
-def _row(model: Any, settings: EncoderSettings, text: TextInput) -> torch.Tensor:
-    """The one row of a head whose product with a hidden state is the logit."""
-    prompt = settings.rerank_prompt
-    if prompt is None or prompt.yes is None:
-        row: torch.Tensor = model.score.weight[0]
-        return row
+def _row(model: Any, text: TextInput) -> torch.Tensor:
+    """The one row of a head whose product with a hidden state is the logit, in float32."""
+    if not text.answers:
+        score: torch.Tensor = model.score.weight[0].float()
+        return score
     head: torch.Tensor = model.get_output_embeddings().weight
-    tokens = [text.token_id(token) for token in (prompt.yes, prompt.no) if token is not None]
-    if max(tokens) >= len(head):
+    if max(text.answers) >= len(head):
         raise ModelNotLoadable("The model has no logits of the words yes and no.")
-    yes, *no = (head[token].float() for token in tokens)
+    yes, *no = (head[token].float() for token in text.answers)
     return yes - no[0] if no else yes
 
 
