@@ -259,10 +259,10 @@ def _recommend() -> None:
     from app.provider.hub.recommended import RECOMMENDED
 
     rows = [
-        (model.name, size_text(model.size), model.licence, model.languages, model.source)
+        (model.name, size_text(model.size), model.licence, model.purpose, model.source)
         for model in RECOMMENDED
     ]
-    print_table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
+    print_table(("NAME", "SIZE", "LICENCE", "FOR", "FROM"), rows)
     typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
