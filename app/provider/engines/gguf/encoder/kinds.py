@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.provider.card import EncoderFacts
-from app.provider.engines.gguf.encoder.known import KnownEncoder, known_encoder
+from app.provider.encoding.known_encoders import KnownEncoder, known_encoder
 from app.provider.headers.fields import number, text
 from app.provider.headers.gguf import Header
 
