@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from app.provider.encoding.graphs import GRAPH_NAME, SUFFIX
 from app.provider.hub.plan import HubFile
 
 Folders = Mapping[str, Sequence[HubFile]]
@@ -20,7 +21,6 @@ Folders = Mapping[str, Sequence[HubFile]]
 
 _MODULES = "modules.json"
 _MODULE = re.compile(r"\d+_\w+")
-_GRAPH = re.compile(r"(?P<part>model|text_model|vision_model)(?P<variant>_\w+)?\.onnx")
 _OF_CHAT_MODELS = {"genai_config.json", "generation_config.json"}
 
 
@@ -68,12 +68,13 @@ def _variants(files: Sequence[HubFile]) -> dict[str, tuple[HubFile, ...]]:
     """The graphs of each variant, with the files that hold their weights."""
     parts: defaultdict[str, dict[str, HubFile]] = defaultdict(dict)
     for file in files:
-        if found := _GRAPH.fullmatch(PurePosixPath(file.path).name):
-            parts[found["variant"] or ""][found["part"]] = file
-    found = {variant: _graphs(graphs) for variant, graphs in parts.items()}
+        path = PurePosixPath(file.path)
+        if path.suffix == SUFFIX and (found := GRAPH_NAME.fullmatch(path.stem)):
+            parts[found[2]][found[1]] = file
+    whole = {variant: _graphs(some) for variant, some in parts.items()}
     return {
         variant: tuple(one for graph in graphs for one in _with_weights(graph, files))
-        for variant, graphs in found.items()
+        for variant, graphs in whole.items()
         if graphs
     }
 
@@ -82,7 +83,8 @@ def _graphs(parts: Mapping[str, HubFile]) -> list[HubFile]:
     """A graph for texts and one for images, rather than the one that always computes both."""
     if "text_model" in parts and "vision_model" in parts:
         return [parts["text_model"], parts["vision_model"]]
-    return [parts["model"]] if "model" in parts else []
+    alone = parts.get("model") or parts.get("vision_model")
+    return [alone] if alone else []
 
 
 def _with_weights(graph: HubFile, files: Sequence[HubFile]) -> Iterator[HubFile]:
