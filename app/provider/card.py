@@ -66,13 +66,14 @@ class EncoderFacts:
     A vector has ``dimensions`` numbers (1: a score; 0: not known before the model is loaded).
     ``pooling`` says how the vectors of tokens become one, in words of sentence-transformers.
     ``prompts`` are texts to put before an input, by name; ``default_prompt`` names the one that is
-    used where a request names none ("": none).
+    used where a request names none ("": none). ``causal``: each token sees only those before it.
     """
 
     dimensions: int = 0
     pooling: str = ""
     prompts: tuple[tuple[str, str], ...] = ()
     default_prompt: str = ""
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
