@@ -40,7 +40,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, source: HubFolder) -> None:
         writer.add_token_scores([score for _, score in model["vocab"]])
         writer.add_add_space_prefix(True)
         writer.add_remove_extra_whitespaces(True)
-        charsmap = source.tokenizer["normalizer"].get("precompiled_charsmap")
+        charsmap = (source.tokenizer["normalizer"] or {}).get("precompiled_charsmap")
         if charsmap:
             writer.add_precompiled_charsmap(base64.b64decode(charsmap))
         _add_ids(writer, source)
@@ -108,6 +108,8 @@ def _add_ids(writer: gguf.GGUFWriter, source: HubFolder) -> None:
             getattr(writer, f"add_{name}_token_id")(token["id"])
         if name == "eos" and source.config["model_type"] == "xlm-roberta":
             writer.add_sep_token_id(token["id"])
+        if name == "sep" and source.config["model_type"] == "modernbert":
+            writer.add_eos_token_id(token["id"])
 
 
 def _add_ends(writer: gguf.GGUFWriter, source: HubFolder) -> None:

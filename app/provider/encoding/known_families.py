@@ -35,7 +35,20 @@ _NOMIC: Prompts = (
 _GEMMA: Prompts = (
     ("query", "task: search result | query: "),
     ("document", "title: none | text: "),
+    ("BitextMining", "task: search result | query: "),
+    ("Clustering", "task: clustering | query: "),
+    ("Classification", "task: classification | query: "),
+    ("InstructionRetrieval", "task: code retrieval | query: "),
+    ("MultilabelClassification", "task: classification | query: "),
+    ("PairClassification", "task: sentence similarity | query: "),
+    ("Reranking", "task: search result | query: "),
+    ("Retrieval", "task: search result | query: "),
+    ("Retrieval-query", "task: search result | query: "),
+    ("Retrieval-document", "title: none | text: "),
+    ("STS", "task: sentence similarity | query: "),
+    ("Summarization", "task: summarization | query: "),
 )
+_ARCTIC_2: Prompts = (("query", "query: "), ("document", ""))
 _JINA: Prompts = (("query", "Query: "), ("document", "Document: "))
 
 
@@ -55,6 +68,7 @@ _TABLE: tuple[tuple[str, KnownFamily], ...] = (
     (r"bge-m3|kure-v\d|bge-m3-korean", KnownFamily("cls")),
     (r"bge-(small|base|large)-zh", KnownFamily("cls", _BGE_ZH)),
     (r"bge-(small|base|large)(-en)?|bge-micro", KnownFamily("cls", _BGE)),
+    (r"snowflake-arctic-embed-\w+-v2", KnownFamily("cls", _ARCTIC_2)),
     (r"mxbai-embed-(large|xsmall|2d)|snowflake-arctic-embed", KnownFamily("cls", _BGE)),
     (r"gte-modernbert", KnownFamily("cls")),
     (r"gte-(small|base|large)", KnownFamily("mean")),

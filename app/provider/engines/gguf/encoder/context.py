@@ -43,7 +43,7 @@ class EncoderContext:
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._rows = TokenRows(sizes.call)
         self._call = sizes.call
-        self._width = width
+        self.width = width
 
     def encode(self, inputs: Sequence[Sequence[int]]) -> Vectors:
         """The vectors of inputs that fit into one call, or of one that is longer: [inputs, width].
@@ -73,7 +73,7 @@ class EncoderContext:
 
     def _vector(self, sequence: int) -> Vectors:
         pointer = llama_cpp.llama_get_embeddings_seq(self._handle, sequence)
-        return np.array(pointer[: self._width], np.float32)
+        return np.array(pointer[: self.width], np.float32)
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads for the next calls."""

@@ -10,7 +10,7 @@ import llama_cpp
 from app.provider.card import ModelCard
 from app.provider.encoding.batch import BatchLimits
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.engine import EngineSpec
+from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.engines.gguf.encoder.context import EncoderContext
 from app.provider.engines.gguf.encoder.inputs import PairInput, QuestionInput, TextInput
 from app.provider.engines.gguf.encoder.kinds import RANK, pooling_number
@@ -36,7 +36,7 @@ class GgufEncoderEngine(EncoderEngine):
         log.info("inputs of up to %d tokens, %d in a call", sizes.tokens, sizes.call)
         nomic = card.architecture.startswith("nomic-bert")
         super().__init__(
-            _runner(model, card, sizes, spec.limits.threads),
+            _runner(model, card, sizes, spec.limits),
             spec.limits.slots,
             _LIMITS,
             layer_norm=nomic,
@@ -49,7 +49,7 @@ class GgufEncoderEngine(EncoderEngine):
 
 
 def _runner(
-    model: LlamaModel, card: ModelCard, sizes: EncoderSizes, threads: int
+    model: LlamaModel, card: ModelCard, sizes: EncoderSizes, limits: EngineLimits
 ) -> GgufEncoderRunner:
     ranks = card.kind == "rerank"
     pooling = "" if card.encoder is None else card.encoder.pooling
@@ -60,14 +60,14 @@ def _runner(
         sizes,
         pooling=RANK if ranks else pooling_number(pooling),
         width=numbers,
-        threads=threads,
+        threads=limits.threads,
     )
     return GgufEncoderRunner(
         _inputs(model, card, sizes.tokens),
         context,
         max_tokens=sizes.tokens,
         dimensions=1 if ranks else numbers,
-        yes_and_no=ranks and numbers == 2,
+        packs=limits.gpu_layers != 0,
     )
 
 

@@ -25,7 +25,9 @@ class ItemInput(Protocol):
 class GgufEncoderRunner:
     """Implements ``EncoderRunner``. ``inputs`` make items, ``context`` computes them.
 
-    ``yes_and_no``: what comes out are the probabilities of two answers, the first of them yes.
+    ``packs``: several items are computed in one call, which a GPU needs to be fast. On a CPU it
+    gains next to nothing, and each item alone gets the same numbers whatever else is computed.
+    A score may come as the probabilities of two answers, the first of which is yes.
     """
 
     def __init__(
@@ -35,13 +37,14 @@ class GgufEncoderRunner:
         *,
         max_tokens: int,
         dimensions: int,
-        yes_and_no: bool,
+        packs: bool,
     ) -> None:
         self.max_tokens = max_tokens
         self.dimensions = dimensions
         self._inputs = inputs
         self._context = context
-        self._yes_and_no = yes_and_no
+        self._call_tokens = PASS_TOKENS if packs else 0
+        self._yes_and_no = dimensions == 1 and context.width > 1
 
     def prepare(self, part: EncodePart, *, index: int, prompt: str, truncate: bool) -> EncoderItem:
         """Tokenise a text or a pair."""
@@ -49,7 +52,8 @@ class GgufEncoderRunner:
 
     def forward(self, batch: Sequence[EncoderItem]) -> Vectors:
         """The vectors or logits of items, in as many calls as they take."""
-        rows = [self._context.encode(call) for call in calls([item.tokens for item in batch])]
+        inputs = [item.tokens for item in batch]
+        rows = [self._context.encode(call) for call in calls(inputs, self._call_tokens)]
         computed = np.concatenate(rows)
         return _logits(computed) if self._yes_and_no else computed
 
@@ -67,12 +71,12 @@ class GgufEncoderRunner:
         self._context.close()
 
 
-def calls(inputs: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    """Inputs in their order, as many in each call as PASS_TOKENS and PASS_ITEMS allow."""
+def calls(inputs: Sequence[tuple[int, ...]], most: int) -> Iterator[list[tuple[int, ...]]]:
+    """Inputs in their order, those of a call with ``most`` tokens together or a single one."""
     call: list[tuple[int, ...]] = []
     total = 0
     for tokens in inputs:
-        if call and (total + len(tokens) > PASS_TOKENS or len(call) == PASS_ITEMS):
+        if call and (total + len(tokens) > most or len(call) == PASS_ITEMS):
             yield call
             call, total = [], 0
         call.append(tokens)

@@ -11,8 +11,8 @@ from app.provider.generation.context_plan import ContextPlan
 from app.provider.memory import Need
 
 PASS_TOKENS = 256
-"""Most tokens of several inputs in one call. llama.cpp computes the attention of every token of a
-call to every other one, so more would take longer than one after the other."""
+"""Tokens of one forward pass, and of one call where several inputs share it. llama.cpp computes
+the attention of every token of a call to every other one, so more would take longer."""
 
 PASS_ITEMS = 64
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import llama_cpp
@@ -12,6 +13,8 @@ from app.provider.headers.bounds import check_tokens
 
 _NFC = {"qwen2", "modern-bert"}
 """Kinds of byte-level BPE whose texts are composed first, which llama.cpp leaves out."""
+_LONG_WORD = re.compile(r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]{101,}")
+"""More letters than WordPiece looks at; each Chinese one is a word of its own."""
 _QWEN_END = "<|endoftext|>"
 """What Qwen3's embedders end a text with, whatever ends an answer of the language model."""
 
@@ -30,6 +33,8 @@ class EncoderTokenizer:
         self._pre = self._value("pre")
         self._composes = self._kind == "gpt2" and self._pre in _NFC
         self._decomposes = self._kind == "bert" and self._strips_accents()
+        unknown = model.vocabulary.special_tokens.get("unk_token", "")
+        self._unknown = unknown if self._kind == "bert" else ""
         self.before = self._known(self._beginning())
         self.after = self._known(self._end(ends_with=ends_with))
         self.between = self.after * 2 if self._spelled(self.after) == "</s>" else self.after
@@ -47,11 +52,13 @@ class EncoderTokenizer:
         """Take characters apart, or put them together, as the model's own tokenizer does.
 
         llama.cpp keeps the first part of a character only, so all Korean syllables with the same
-        first letter would be alike.
+        first letter would be alike. It also looks at words of any length.
         """
+        if self._composes:
+            return unicodedata.normalize("NFC", text)
         if self._decomposes:
-            return unicodedata.normalize("NFD", text)
-        return unicodedata.normalize("NFC", text) if self._composes else text
+            text = unicodedata.normalize("NFD", text)
+        return _LONG_WORD.sub(self._unknown, text) if self._unknown else text
 
     def _strips_accents(self) -> bool:
         lowers = self._value("normalizer.lowercase") or "true"
