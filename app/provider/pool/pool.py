@@ -70,8 +70,8 @@ class ModelPool:
         to a loaded one whose files are as they were. A request to a model that could not be loaded
         does, because its files may have changed.
         """
-        if model is None and self._config.default_model:
-            model = self._default_id()
+        if model is None and self._config.default_chat:
+            model = self._config.default_chat
         known = self._catalogue.cards if model is None else self._catalogue.named(model)
         refused = model is not None and any(self._host.refusal(card.ref) for card in known)
         if refused or not self._catalogue.is_stale or not await self._is_as_loaded(model):
@@ -101,8 +101,8 @@ class ModelPool:
         return card
 
     def _default_id(self) -> str:
-        if self._config.default_model:
-            return model_id(self._config.default_model)
+        if named := self._config.default_chat:
+            return named
         return default_chat(self._with_problems(self._catalogue.cards) or self.cards())
 
     async def find_vision(self) -> ModelCard | None:
@@ -153,13 +153,9 @@ class ModelPool:
         """
         problems = {
             model: problem_of(self._with_problems(self._catalogue.named(model)))
-            for model in self._named()
+            for model in self._config.all_named
         }
         return {model: failed_status(problem) for model, problem in problems.items() if problem}
-
-    def _named(self) -> list[str]:
-        """Ids of the models that settings name."""
-        return [model_id(path) for path in self._config.named]
 
     def is_healthy(self) -> bool:
         """Whether every engine works.
@@ -175,11 +171,12 @@ class ModelPool:
         cards = self._with_problems(self._catalogue.cards)
         unusable = {card.id for card in cards if card.problem}
         failed = {model for model, status in statuses if status.state == "failed"} - unusable
-        return not failed or failed.isdisjoint([*self._named(), self._default_id()])
+        needed = [*self._config.all_named, self._default_id()] if failed else []
+        return failed.isdisjoint(card.id for name in needed for card in self._catalogue.named(name))
 
     async def rescan_defaults(self) -> None:
         """Rescan the disk if settings name models, because broken ones may have been repaired."""
-        if self._named():
+        if self._config.all_named:
             known, urgent = bool(self._catalogue.cards), bool(self.broken_defaults())
             await self._catalogue.refresh(known=known, urgent=urgent)
 

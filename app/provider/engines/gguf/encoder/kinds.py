@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.provider.card import EncoderFacts
-from app.provider.encoding.known_families import KnownFamily, is_named_reranker, known_family
+from app.provider.encoding.known_encoders import KnownEncoder, is_named_reranker, known_encoder
 from app.provider.headers.fields import number, text
 from app.provider.headers.gguf import Header
 
@@ -100,7 +100,7 @@ class EncoderHeader:
 
     @property
     def _is_named_reranker(self) -> bool:
-        return any(is_named_reranker(name) for name in self.names)
+        return is_named_reranker(*self.names)
 
     @property
     def _is_named_embedder(self) -> bool:
@@ -109,8 +109,8 @@ class EncoderHeader:
         return known is not None and known.pooling == "lasttoken"
 
     @property
-    def _known(self) -> KnownFamily | None:
-        return known_family(self.names)
+    def _known(self) -> KnownEncoder | None:
+        return known_encoder(*self.names)
 
     @property
     def _labels(self) -> int:
