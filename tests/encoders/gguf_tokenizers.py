@@ -82,9 +82,10 @@ def _add_tokens(
 def _spellings(source: HubFolder) -> list[str]:
     """The vocabulary in the order of its ids, as many as the embeddings have rows."""
     vocabulary = source.tokenizer["model"]["vocab"]
-    pairs = vocabulary.items() if isinstance(vocabulary, dict) else enumerate(vocabulary)
-    ids = {value: key for key, value in pairs} if isinstance(vocabulary, dict) else None
-    named = ids if ids is not None else {index: value[0] for index, value in pairs}
+    if isinstance(vocabulary, dict):
+        named = {index: name for name, index in vocabulary.items()}
+    else:
+        named = {index: name for index, (name, _) in enumerate(vocabulary)}
     named |= {token["id"]: token["content"] for token in source.tokenizer["added_tokens"]}
     return [named.get(index, f"[UNUSED{index}]") for index in range(source.config["vocab_size"])]
 
