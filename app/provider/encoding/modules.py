@@ -82,6 +82,19 @@ def read_modules(root: Path, known: PoolingRule | None = None) -> Modules | None
     return _joined(root, kinds, known)
 
 
+def transformer_folder(root: Path) -> Path:
+    """The folder with the model itself; ``root`` where it lists no modules.
+
+    Raises ModelNotLoadable for a folder outside of ``root``.
+    """
+    try:
+        entries = read_json_list(root / MODULES)
+    except (OSError, ValueError):
+        return root
+    first = entries[0] if entries and isinstance(entries[0], dict) else {}
+    return inside(root, text(first, "path"))
+
+
 def _kind(entry: dict[str, Any]) -> str:
     """The last name of a module's class, which tells what it does."""
     return text(entry, "type").rpartition(".")[2]

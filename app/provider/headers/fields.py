@@ -31,6 +31,13 @@ def unicode(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
+def real(fields: Mapping[str, Any], key: str) -> float | None:
+    """A finite number; None if the value is none."""
+    value = fields.get(key)
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if plain and abs(value) < _LARGEST else None
+
+
 def text(fields: Mapping[str, Any], key: str) -> str:
     """A short text; empty if the value is no text."""
     value = fields.get(key)
