@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     vision_model_path: Path | None = None
     default_chat_model: str = ""
     default_embedding_model: str = ""
+    default_rerank_model: str = ""
+    default_image_model: str = ""
+    default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
     tool_formats: ToolFormats = ()
@@ -160,6 +163,9 @@ class Settings(BaseSettings):
         names: dict[Kind, str] = {
             "chat": self.default_chat_model,
             "embedding": self.default_embedding_model,
+            "rerank": self.default_rerank_model,
+            "vision": self.default_image_model,
+            "multimodal": self.default_multimodal_model,
         }
         return {kind: name for kind, name in names.items() if name}
 

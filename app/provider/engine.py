@@ -138,7 +138,7 @@ class Engine(Protocol):
 
         It gets a ``Prompt``, or an ``Encode`` where its ``info`` says that it encodes.
 
-        The result is the engine's own type, or ``Deferred``. It has the prompt's length in
+        The result is the engine's own type, or ``Deferred``. That of a prompt has its length in
         ``prompt_tokens``.
         """
 

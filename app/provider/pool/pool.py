@@ -6,19 +6,25 @@ A request to one model is never answered by another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from msgspec import structs
 
-from app.provider.card import ModelCard
+from app.provider.card import Kind, ModelCard
 from app.provider.catalogue.names import model_id
 from app.provider.catalogue.scan import NOT_READ_YET
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
-from app.provider.pool.default_model import default_chat, default_vision, problem_of, vision_models
+from app.provider.pool.default_model import (
+    default_chat,
+    default_encoder,
+    default_vision,
+    problem_of,
+    vision_models,
+)
 from app.provider.pool.eviction import AdmissionDecision
 from app.provider.pool.local_host import LocalModelHost
 from app.provider.pool.model_catalogue import ModelCatalogue
@@ -28,6 +34,8 @@ from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Encode, Event, Loaded, Progress, Prompt, RawText, Size, Tokens
 
 __all__ = ["ModelPool", "PoolConfig"]
+
+Choose = Callable[[Sequence[ModelCard]], str | None]
 
 _MOST_SCANS = 20
 """A scan takes a bounded time; so many in a row read hundreds of models."""
@@ -113,12 +121,21 @@ class ModelPool:
         """
         if self._config.default_vision:
             return await self.find(model_id(self._config.default_vision))
-        if known := default_vision(self._with_problems(self._catalogue.cards)):
+        return await self._find_chosen(default_vision)
+
+    async def find_encoder(self, kind: Kind) -> ModelCard | None:
+        """The model that encodes where a request names none; otherwise as ``find_vision``."""
+        if named := self._config.default_names.get(kind):
+            return await self.find(named)
+        return await self._find_chosen(lambda cards: default_encoder(kind, cards))
+
+    async def _find_chosen(self, choose: Choose) -> ModelCard | None:
+        if known := choose(self._with_problems(self._catalogue.cards)):
             with suppress(ModelNotFound, ModelConflict):
                 await self.find(known)  # rescans if the last scan is old
         else:
             await self._catalogue.refresh(known=bool(self._catalogue.cards))
-        wanted = default_vision(self._with_problems(self._catalogue.cards))
+        wanted = choose(self._with_problems(self._catalogue.cards))
         return self.card(wanted) if wanted else None
 
     def vision_models(self) -> list[str]:
@@ -225,10 +242,9 @@ class ModelPool:
     async def tokenize(
         self, model: str | ModelCard, prompt: Prompt | str, *, add_special: bool = True
     ) -> Tokens:
-        """The tokens of a text or of a prompt, loading the model first if need be.
+        """The tokens of a text or of a prompt; raises what ``stream`` raises.
 
-        A text gets the tokens that begin every prompt only if ``add_special``. Raises what
-        ``stream`` raises.
+        A text gets the tokens that begin every prompt only if ``add_special``.
         """
         asked = Prompt((), raw=RawText(prompt)) if isinstance(prompt, str) else prompt
         card = await self._current(model)
@@ -252,10 +268,7 @@ class ModelPool:
     # ---------------------------------------------------------------- loading and unloading
 
     async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
-        """Load the model if it is not loaded; ends with Loaded. Raises what ``stream`` raises.
-
-        A model that could not be loaded before is tried once more.
-        """
+        """Load the model if it is not loaded, as ``ModelHost.load``; raises what that raises."""
         card = await self.find(model)
         async with aclosing(self._host.load(card.ref)) as events:
             async for event in events:
