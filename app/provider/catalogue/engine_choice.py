@@ -27,6 +27,15 @@ _MLX_ENCODER = (
 NO_ENGINE = "No engine here runs the architecture {}: a newer version may, else take another model."
 
 
+_CLASSIFIER = "It sorts texts into classes ({}), which is neither a vector nor a relevance."
+
+
+def no_engine(architecture: str) -> str:
+    """Why a model of that class is of no use here."""
+    classifies = architecture.endswith("ForSequenceClassification")
+    return (_CLASSIFIER if classifies else NO_ENGINE).format(architecture)
+
+
 class Suitability(IntEnum):
     """How well an engine suits a model; the higher, the better."""
 
@@ -94,7 +103,10 @@ def encoder_engine(*, by_mlx: bool) -> Choice:
 
 def encoder_refusal(settings: EncoderSettings | None, config: Mapping[str, Any]) -> str | None:
     """Why the encoder would not be computed as it is meant; None if it might."""
-    module = importlib.import_module(f"{ENGINES[_ENCODERS]}.encoder.supported")
+    name = f"{ENGINES[_ENCODERS]}.encoder"
+    if importlib.util.find_spec(name) is None:
+        return "No engine here serves it yet in this form: take its ONNX or GGUF files."
+    module = importlib.import_module(f"{name}.supported")
     found: str | None = module.encoder_refusal(settings, config) if settings else None
     return found
 

@@ -12,11 +12,11 @@ from typing import Any
 from app.provider.card import ModelCard, Task, Vision
 from app.provider.catalogue.encoder_facts import EncoderReading, read_encoder
 from app.provider.catalogue.engine_choice import (
-    NO_ENGINE,
     encoder_engine,
     encoder_refusal,
     engine_for,
     folder_engines,
+    no_engine,
     refusal,
 )
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
@@ -128,16 +128,8 @@ def _problem(
     if encoder:
         return encoder.problem or encoder_refusal(encoder.settings, config)
     if not _tasks(config):
-        return _no_task(config)
+        return no_engine((*texts(config, "architectures"), text(config, "model_type"))[0])
     return _refusal(config, weights) or tokenizer_problem(folder.path, folder.files)
-
-
-def _no_task(config: dict[str, Any]) -> str:
-    """Why a model that neither chats nor encodes is of no use."""
-    name = (*texts(config, "architectures"), text(config, "model_type"))[0]
-    if name.endswith("ForSequenceClassification"):
-        return f"It sorts texts into classes ({name}), which is neither a vector nor a relevance."
-    return NO_ENGINE.format(name)
 
 
 def _refusal(config: dict[str, Any], weights: Weights) -> str | None:

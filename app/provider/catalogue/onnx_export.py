@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.engine_choice import no_engine
 from app.provider.catalogue.folder import licence
 from app.provider.catalogue.libraries import installed
 from app.provider.catalogue.onnx_encoder import describe_encoder, is_float32
@@ -26,7 +27,6 @@ _NO_CONFIG = (
     "It has ONNX graphs and a tokenizer but no config.json, which says what the model is: take "
     "config.json from the model's page."
 )
-_NO_ENGINE = "No engine here runs the architecture {}."
 
 
 def describe(path: Path) -> ModelCard | None:
@@ -84,4 +84,4 @@ def _problem(config: dict[str, Any]) -> str:
     names = texts(config, "architectures")
     if not names or any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return _NOT_GENAI
-    return _NO_ENGINE.format(names[0])
+    return no_engine(names[0])

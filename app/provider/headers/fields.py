@@ -34,8 +34,9 @@ def unicode(value: str) -> str:
 def real(fields: Mapping[str, Any], key: str) -> float | None:
     """A finite number; None if the value is none."""
     value = fields.get(key)
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and abs(value) < _LARGEST else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LARGEST else None
 
 
 def text(fields: Mapping[str, Any], key: str) -> str:
