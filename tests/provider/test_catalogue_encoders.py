@@ -71,7 +71,8 @@ def test_each_family_is_listed_as_what_it_is(families: dict[str, ModelCard], nam
 def test_the_facts_of_an_encoder_are_those_of_its_files(families: dict[str, ModelCard]) -> None:
     gemma = families["embeddinggemma"]
     assert gemma.encoder is not None
-    assert (gemma.encoder.pooling, gemma.context_length) == ("mean", 64)
+    stated = FAMILIES["embeddinggemma"].files["sentence_bert_config.json"]["max_seq_length"]
+    assert (gemma.encoder.pooling, gemma.context_length) == ("mean", stated)
     assert dict(gemma.encoder.prompts)["query"] == "task: search result | query: "
     assert families["xlmr-mean"].encoder == EncoderFacts(
         64, "mean", (("query", "query: "), ("document", "passage: ")), "document"

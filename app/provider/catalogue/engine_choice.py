@@ -103,10 +103,7 @@ def encoder_engine(*, by_mlx: bool) -> Choice:
 
 def encoder_refusal(settings: EncoderSettings | None, config: Mapping[str, Any]) -> str | None:
     """Why the encoder would not be computed as it is meant; None if it might."""
-    name = f"{ENGINES[_ENCODERS]}.encoder"
-    if importlib.util.find_spec(name) is None:
-        return "No engine here serves it yet in this form: take its ONNX or GGUF files."
-    module = importlib.import_module(f"{name}.supported")
+    module = importlib.import_module(f"{ENGINES[_ENCODERS]}.encoder.supported")
     found: str | None = module.encoder_refusal(settings, config) if settings else None
     return found
 
