@@ -61,11 +61,16 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
 
 
 def _load(folder: Path, name: str, **changes: Any) -> Engine:
-    """The files have no limit of 64 tokens, as sentence-transformers' folders have."""
+    """GGUF files do not hold the limit that sentence-transformers' folders name."""
     checkpoint = write_checkpoint(name, folder / name)
     path = write_encoder(checkpoint, folder / f"{name}.gguf", **changes)
-    short = FAMILIES[name].config["model_type"] != "qwen3"
-    return load_encoder("gguf", path, context_length=TOKENS if short else 0)
+    return load_encoder("gguf", path, context_length=_limit(name))
+
+
+def _limit(name: str) -> int:
+    """Tokens of a text; 0 for a family without a limit."""
+    stated = FAMILIES[name].files.get("sentence_bert_config.json", {}).get("max_seq_length", 0)
+    return TOKENS if name == "xlmr-cross-encoder" else int(stated)
 
 
 def _prompt(name: str, prompt: str) -> str:
