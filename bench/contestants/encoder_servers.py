@@ -32,8 +32,8 @@ def serving(who: str, models: Encoders, threads: int) -> Iterator[int]:
         if who == OURS:
             command, env = own_command(), _settings(port, home, models, threads)
         else:
-            python = os.environ[PYTHON]
-            command = [python, str(_SCRIPT), str(port), str(threads), str(models.sources)]
+            python = Path(os.environ[PYTHON]).absolute()  # not resolved: it is a link in a venv
+            command = [str(python), str(_SCRIPT), str(port), str(threads), str(models.sources)]
             env = {"PYTHONPATH": "", "HF_HUB_OFFLINE": "1"}
         with process.running(command, env, port, "/health"):
             yield port
