@@ -16,6 +16,7 @@ from app.provider.engine import ENGINES, EngineLimits, EngineSpec, missing_libra
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
+from tests.encoders.onnx_graphs import write_onnx_folder
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Path], Path]
@@ -27,10 +28,18 @@ def named(name: str) -> Write:
     return lambda _: Path(name)
 
 
-EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed")}
+def onnx(family: str) -> Write:
+    """A tiny encoder of ``tests.encoders`` with its graph."""
+    return lambda folder: write_onnx_folder(family, folder / family)
+
+
+EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed"), "onnx": onnx("bert-mean")}
 """Engine → the text embedder that the contract suite asks of it; new engines join here."""
 
-RERANKERS: dict[str, Write] = {"echo": named("echo-rerank")}
+RERANKERS: dict[str, Write] = {
+    "echo": named("echo-rerank"),
+    "onnx": onnx("bert-cross-encoder"),
+}
 """Engine → a reranker of pairs."""
 
 
