@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec, missing_library
+from app.provider.card import ModelCard
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, format_of, missing_library
+from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
@@ -66,6 +68,15 @@ def encoder_host(
         pytest.skip(f"{name}: {library} is not installed")
     spec = EngineSpec(ENGINES[name], str(path), EngineLimits(**limits))
     return EngineHost(spec, policy or HostPolicy())
+
+
+def card_of(engine: str, path: Path) -> ModelCard:
+    """The card of a model of the tables above."""
+    if engine == "echo":
+        return next(card for card in ECHO_MODELS if card.path == path)
+    card = format_of(engine).read(path)
+    assert card
+    return card
 
 
 @dataclass

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import EngineUnavailable, InputTooLong, UnsupportedInput
+from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import (
     Encode,
@@ -32,6 +34,7 @@ from tests.provider.encoder_asking import (
     EVERY_ENGINE,
     RERANKERS,
     Vectors,
+    card_of,
     encode,
     encoder_host,
     pairs,
@@ -239,6 +242,20 @@ async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
         assert isinstance(error, EngineUnavailable)
     assert (await encode(mortal, texts("a model"))).encoded
     await mortal.stop()
+
+
+async def test_memory_is_what_was_predicted(
+    host: EngineHost, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    engine: str = request.node.callspec.params["host"]
+    card = card_of(engine, EMBEDDERS[engine](tmp_path))
+    dice = random.Random(5)
+    mixed = [LONG, *(some_text(dice) for _ in range(9))] * 20
+    await asyncio.gather(*(encode(host, texts(*mixed, truncate=True)) for _ in range(4)))
+    pid = host.status().pid
+    assert pid
+    needed = format_of(card.engine).need(card, EngineLimits()).total
+    assert resident_bytes(pid) == pytest.approx(needed, rel=0.15)
 
 
 # ---------------------------------------------------------------- scores
