@@ -72,6 +72,7 @@ class EncoderFacts:
     ``prompts`` are texts to put before an input, by name; ``default_prompt`` names the one that is
     used where a request names none ("": none). ``pairing`` is set where images and texts share
     their space: the cosine times ``scale`` plus ``bias`` goes into it (``scale`` 0: not known).
+    ``causal``: each token sees only those before it.
     """
 
     dimensions: int = 0
@@ -81,6 +82,7 @@ class EncoderFacts:
     pairing: Pairing = ""
     scale: float = 0.0
     bias: float = 0.0
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

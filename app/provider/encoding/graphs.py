@@ -23,9 +23,10 @@ _VARIANTS = (
 )
 """What follows the name of a graph, in the order of preference."""
 
-_NAME = re.compile(
+GRAPH_NAME = re.compile(
     rf"(model|text_model|vision_model)({'|'.join(sorted(_VARIANTS, key=len, reverse=True))})"
 )
+"""What a graph computes, and its variant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class EncoderGraphs:
     whole: tuple[Path, ...] = ()
     text: tuple[Path, ...] = ()
     vision: tuple[Path, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self.whole or self.text or self.vision)
 
     def chosen(self, kind: EncoderKind) -> tuple[Path, ...]:
         """The files to load for a model of that kind; none where one is missing."""
@@ -67,7 +73,7 @@ def _listed(folder: Path) -> dict[str, tuple[Path, ...]]:
     """The graphs of one folder by what they compute."""
     ranked: dict[str, list[tuple[int, Path]]] = {}
     for name in sorted(sizes(folder)):
-        match = _NAME.fullmatch(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
+        match = GRAPH_NAME.fullmatch(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
         if match:
             variant = _VARIANTS.index(match[2])
             ranked.setdefault(match[1], []).append((variant, folder / name))

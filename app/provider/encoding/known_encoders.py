@@ -77,7 +77,7 @@ _KNOWN = (
     (r"\bgte-(small|base|large)", KnownEncoder("mean")),
     (r"jina-embeddings-v5", KnownEncoder("lasttoken", _JINA)),
     (r"all-minilm|all-mpnet|all-distilroberta|jina-embeddings-v2", KnownEncoder("mean")),
-    (r"\b(paraphrase|multi-qa|msmarco)-\S*(minilm|mpnet|distilbert)", KnownEncoder("mean")),
+    (r"\bparaphrase-\S*(minilm|mpnet|distilroberta)|\bmulti-qa-\S*-cos", KnownEncoder("mean")),
     (r"\bko-(sroberta|sbert)", KnownEncoder("mean")),
 )
 

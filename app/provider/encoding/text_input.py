@@ -10,6 +10,7 @@ from tokenizers.normalizers import Lowercase, Sequence
 from app.provider.encoding.rerank_input import RerankInput
 from app.provider.encoding.runner import EncoderItem
 from app.provider.encoding.settings import EncoderSettings, RerankPrompt
+from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
 from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
 
@@ -146,21 +147,6 @@ class TextInput:
         """The tokens of a text, without special tokens around it."""
         whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         return self._tokenizer.encode(whole, add_special_tokens=False)
-
-
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Tokens that are kept of two texts, as the library ``tokenizers`` shortens pairs.
-
-    Only the longer one is cut as long as that is enough; then both get half of the room.
-    """
-    if first + second <= room:
-        return first, second
-    short, long = sorted((first, second))
-    long = max(short, room - short)
-    if short + long > room:
-        short = room // 2
-        long = short + room % 2
-    return (short, long) if first <= second else (long, short)
 
 
 def _expects(settings: EncoderSettings) -> str:
