@@ -16,6 +16,7 @@ from app.provider.engine import ENGINES, EngineLimits, EngineSpec, missing_libra
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
+from tests.encoders.checkpoints import write_checkpoint
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Path], Path]
@@ -27,10 +28,18 @@ def named(name: str) -> Write:
     return lambda _: Path(name)
 
 
-EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed")}
+def tiny(family: str) -> Write:
+    """A family of ``tests.encoders``."""
+    return lambda folder: write_checkpoint(family, folder / family)
+
+
+EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed"), "pytorch": tiny("qwen3-embedding")}
 """Engine → the text embedder that the contract suite asks of it; new engines join here."""
 
-RERANKERS: dict[str, Write] = {"echo": named("echo-rerank")}
+RERANKERS: dict[str, Write] = {
+    "echo": named("echo-rerank"),
+    "pytorch": tiny("bert-cross-encoder"),
+}
 """Engine → a reranker of pairs."""
 
 

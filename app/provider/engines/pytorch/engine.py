@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from app.provider.encoding.engine import EncoderEngine
+from app.provider.encoding.modules import transformer_folder
 from app.provider.encoding.recognise import encoder_kind
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.pytorch.cache import KvCache
@@ -74,6 +75,6 @@ class TowerImageEncoder(ImageEncoder[torch.Tensor]):
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine | EncoderEngine:
     """The engine of a folder, which holds a model that chats or an encoder."""
     path = Path(spec.path)
-    if encoder_kind(path, optional_json(path / "config.json")):
+    if encoder_kind(path, optional_json(transformer_folder(path) / "config.json")):
         return build_encoder(spec, progress)
     return PytorchEngine(spec, progress)
