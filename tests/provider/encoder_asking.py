@@ -17,6 +17,7 @@ from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
 from tests.encoders.checkpoints import write_checkpoint
+from tests.selection import matrix
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Path], Path]
@@ -41,6 +42,11 @@ RERANKERS: dict[str, Write] = {
     "pytorch": tiny("bert-cross-encoder"),
 }
 """Engine → a reranker of pairs."""
+
+
+def names_of(models: dict[str, Write]) -> list[Any]:
+    """The engines in turn; PyTorch, which takes long to import, only with ``--all``."""
+    return [*(name for name in models if name != "pytorch"), *matrix("pytorch")]
 
 
 def encoder_host(

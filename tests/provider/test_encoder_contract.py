@@ -33,6 +33,7 @@ from tests.provider.encoder_asking import (
     Vectors,
     encode,
     encoder_host,
+    names_of,
     pairs,
     texts,
 )
@@ -51,7 +52,7 @@ def some_text(dice: random.Random) -> str:
     return " ".join(dice.choices(WORDS, k=dice.choice((1, 2, 3, 5, 8, 13, 21, 30))))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(EMBEDDERS))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=names_of(EMBEDDERS))
 async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
@@ -62,7 +63,7 @@ async def host(
     await host.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(RERANKERS))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=names_of(RERANKERS))
 async def reranker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
@@ -212,7 +213,7 @@ async def test_metrics_count_inputs_and_tokens(host: EngineHost) -> None:
     assert host.metrics.requests["stop", None] > 0
 
 
-@pytest.mark.parametrize("engine", list(EMBEDDERS))
+@pytest.mark.parametrize("engine", names_of(EMBEDDERS))
 async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
     engine: str, tmp_path: Path
 ) -> None:

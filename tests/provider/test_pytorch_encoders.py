@@ -143,13 +143,16 @@ def test_scores_of_half_precision_do_not_tie(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ memory
 
 
+@pytest.mark.matrix
 async def test_memory_of_the_real_minilm_is_what_was_predicted(tmp_path: Path) -> None:
     folder = copy_folder(real_model(MINILM), tmp_path / "minilm")
     card = read(folder)
     assert card
     host = encoder_host("pytorch", folder, threads=1)
     await encode(host, texts(*TEXTS, *[LONG] * 8, truncate=True))
-    taken = resident_bytes(host.status().pid)
+    pid = host.status().pid
+    assert pid
+    taken = resident_bytes(pid)
     await host.stop()
     assert taken == pytest.approx(need(card, EngineLimits(threads=1)).total, rel=0.15)
 

@@ -74,7 +74,9 @@ class TowerImageEncoder(ImageEncoder[torch.Tensor]):
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine | EncoderEngine:
     """The engine of a folder, which holds a model that chats or an encoder."""
-    path = Path(spec.path)
-    if encoder_kind(path, optional_json(transformer_folder(path) / "config.json")):
-        return build_encoder(spec, progress)
-    return PytorchEngine(spec, progress)
+    return (build_encoder if _encodes(Path(spec.path)) else PytorchEngine)(spec, progress)
+
+
+def _encodes(path: Path) -> bool:
+    config = optional_json(transformer_folder(path) / "config.json")
+    return encoder_kind(path, config) is not None

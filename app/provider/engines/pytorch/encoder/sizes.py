@@ -32,7 +32,12 @@ def longest_input(tokens: int, hidden: int, limits: EngineLimits) -> int:
 
     A forward pass over it takes at most the memory that a chat model has for keys and values.
     """
-    return ContextPlan.of(tokens, 4 * _WIDTHS * hidden, limits).length
+    plan = ContextPlan.of(tokens, _token_bytes(hidden), limits)
+    return plan.length
+
+
+def _token_bytes(hidden: int) -> int:
+    return 4 * _WIDTHS * hidden
 
 
 def encoder_need(card: ModelCard, limits: EngineLimits, weights: int) -> Need:
@@ -45,6 +50,6 @@ def encoder_need(card: ModelCard, limits: EngineLimits, weights: int) -> Need:
         runtime=_RUNTIME + _TOKENIZER * card.shape.vocabulary,
         weights=weights,
         kv=0,
-        compute=_SCRATCH + 4 * _WIDTHS * hidden * tokens + mask,
+        compute=_SCRATCH + _token_bytes(hidden) * tokens + mask,
         layers=1,  # all of it goes to a GPU, or none
     )
