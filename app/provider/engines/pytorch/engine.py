@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.encoding.modules import transformer_folder
-from app.provider.encoding.recognise import encoder_kind
+from app.provider.encoding.folder import holds_encoder
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.encoder.engine import build_encoder
@@ -27,7 +26,6 @@ from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared_prompt import ImageSize
 from app.provider.generation.prompt_builder import PromptBuilder
-from app.provider.headers.files import optional_json
 from app.provider.types import ImagePart
 
 
@@ -74,9 +72,6 @@ class TowerImageEncoder(ImageEncoder[torch.Tensor]):
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine | EncoderEngine:
     """The engine of a folder, which holds a model that chats or an encoder."""
-    return (build_encoder if _encodes(Path(spec.path)) else PytorchEngine)(spec, progress)
-
-
-def _encodes(path: Path) -> bool:
-    config = optional_json(transformer_folder(path) / "config.json")
-    return encoder_kind(path, config) is not None
+    if holds_encoder(Path(spec.path)):
+        return build_encoder(spec, progress)
+    return PytorchEngine(spec, progress)
