@@ -27,8 +27,9 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def engine_and_client(empty_models: Path) -> Iterator[tuple[psutil.Process, httpx.Client]]:
-    before = engines()
     with serving(models_dir=empty_models) as client:
+        assert client.post("/api/v1/chat", json={"message": "hi"}).is_success
+        before = engines()
         vectors(client, "hi")
         (engine,) = engines() - before
         yield engine, client
