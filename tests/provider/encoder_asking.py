@@ -20,6 +20,7 @@ from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
 from tests.encoders.checkpoints import write_checkpoint
 from tests.encoders.gguf_files import write_encoder
+from tests.encoders.onnx_graphs import write_onnx_folder
 from tests.selection import matrix
 
 Vectors = NDArray[np.float32]
@@ -42,9 +43,15 @@ def gguf(name: str) -> Write:
     return lambda folder: write_encoder(checkpoint(name)(folder), folder / f"{name}.gguf")
 
 
+def onnx(family: str) -> Write:
+    """The same with its graph in ONNX."""
+    return lambda folder: write_onnx_folder(family, folder / family)
+
+
 EMBEDDERS: dict[str, Write] = {
     "echo": echo("echo-embed"),
     "gguf": gguf("bert-mean"),
+    "onnx": onnx("bert-mean"),
     "pytorch": checkpoint("bert-mean"),
 }
 """Engine → the text embedder that the contract suite asks of it; new engines join here."""
@@ -52,6 +59,7 @@ EMBEDDERS: dict[str, Write] = {
 RERANKERS: dict[str, Write] = {
     "echo": echo("echo-rerank"),
     "gguf": gguf("xlmr-cross-encoder"),
+    "onnx": onnx("bert-cross-encoder"),
     "pytorch": checkpoint("bert-cross-encoder"),
 }
 """Engine → a reranker of pairs."""
