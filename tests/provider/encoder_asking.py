@@ -16,8 +16,6 @@ from app.provider.engine import ENGINES, EngineLimits, EngineSpec, missing_libra
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
-from tests.encoders.checkpoints import write_checkpoint
-from tests.encoders.gguf_files import write_encoder
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Path], Path]
@@ -29,20 +27,10 @@ def named(name: str) -> Write:
     return lambda _: Path(name)
 
 
-def as_gguf(family: str) -> Write:
-    """A tiny encoder as a GGUF file."""
-    return lambda folder: write_encoder(
-        write_checkpoint(family, folder / family), folder / f"{family}.gguf"
-    )
-
-
-EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed"), "gguf": as_gguf("bert-mean")}
+EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed")}
 """Engine → the text embedder that the contract suite asks of it; new engines join here."""
 
-RERANKERS: dict[str, Write] = {
-    "echo": named("echo-rerank"),
-    "gguf": as_gguf("xlmr-cross-encoder"),
-}
+RERANKERS: dict[str, Write] = {"echo": named("echo-rerank")}
 """Engine → a reranker of pairs."""
 
 
