@@ -172,7 +172,11 @@ def test_the_memory_for_keys_and_values_bounds_an_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
-        ("xlmr-mean", {"auto_map": {"AutoModel": "jinaai/xlm--m.XLMRobertaLoRA"}}, "foreign code"),
+        (
+            "xlmr-mean",
+            {"auto_map": {"AutoModel": "jinaai/xlm--m.XLMRobertaLoRA"}},
+            "code of its own",
+        ),
         ("nomic", {"num_experts": 8, "moe_every_n_layers": 2}, "mixture of experts"),
         ("nomic", {"rotary_emb_fraction": 0.5}, "rotary_emb_fraction is 0.5"),
         ("bert-mean", {"model_type": "unheard-of"}, "unheard-of"),
