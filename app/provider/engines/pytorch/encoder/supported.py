@@ -11,7 +11,19 @@ from app.provider.engines.pytorch.transformers_tables import has_class
 from app.provider.headers.fields import number, text
 
 NOMIC = "nomic_bert"
-_SAME_AS_FOREIGN = (
+_SAME_AS_FOREIGN = (NOMIC, "eurobert")
+"""Model types that transformers has adopted, although their folders still name code of their own.
+
+Others use the type of a model that transformers has, and mean a changed one.
+"""
+
+_TABLES = {
+    "embedding": "MODEL_MAPPING_NAMES",
+    "vision": "MODEL_MAPPING_NAMES",
+    "multimodal": "MODEL_MAPPING_NAMES",
+    "rerank": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+}
+_FOREIGN = (
     "The model brings code of its own, which is never run: take a model that transformers knows, "
     "or one that was exported to ONNX."
 )
