@@ -53,7 +53,7 @@ def test_text_survives_the_way_there_and_back(echo: httpx.Client) -> None:
 
 
 def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> None:
-    model, vision = echo.get("/api/v1/models").json()["models"]
+    model, vision, *encoders = echo.get("/api/v1/models").json()["models"]
     assert model.pop("state") in {"loading", "ready"}
     assert model == {
         "id": "echo",
@@ -63,6 +63,7 @@ def test_models_are_listed_with_the_documented_fields(echo: httpx.Client) -> Non
         "context_length": 4096,
     }
     assert (vision["id"], vision["tasks"]) == ("echo-vision", ["chat", "vision"])
+    assert [one["id"] for one in encoders] == ["echo-embed", "echo-rerank", "echo-clip"]
 
 
 def test_v1_does_not_stream(echo: httpx.Client) -> None:

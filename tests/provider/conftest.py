@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,13 @@ async def gguf() -> AsyncIterator[EngineHost]:
 
 
 @pytest.fixture
-def reference_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the budgets be those of the reference machine, however fast this one is."""
+def reference_clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the budgets be those of the reference machine, however fast this one is.
+
+    Collecting the garbage of the whole test run would count as time of a file.
+    """
     for module in ("headers.budget", "catalogue.scan", "catalogue.walk"):
         monkeypatch.setattr(f"app.provider.{module}.time", REFERENCE_CLOCK)
+    gc.freeze()
+    yield
+    gc.unfreeze()

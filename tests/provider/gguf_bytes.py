@@ -50,16 +50,25 @@ TOKENIZER = [
 """What the smallest vocabulary takes."""
 
 
-def header(pairs: list[Pair], *, version: int = 3, order: str = "<") -> bytes:
-    """A whole file with one tensor of a number."""
-    tensor = text(b"t") + struct.pack(order + "IQIQ", 1, 1, 0, 0)
-    content = b"GGUF" + struct.pack(order + "IQQ", version, 1, len(pairs))
+def header(
+    pairs: list[Pair], *, version: int = 3, order: str = "<", tensors: tuple[str, ...] = ("t",)
+) -> bytes:
+    """A whole file whose tensors are the same number."""
+    content = b"GGUF" + struct.pack(order + "IQQ", version, len(tensors), len(pairs))
     encoded = (text(key) + struct.pack(order + "I", kind) + value for key, kind, value in pairs)
-    content += b"".join(encoded) + tensor
+    names = (text(name.encode()) + struct.pack(order + "IQIQ", 1, 1, 0, 0) for name in tensors)
+    content += b"".join(encoded) + b"".join(names)
     return content + bytes(-len(content) % 32 + 4)
 
 
-def write(path: Path, pairs: list[Pair], *, version: int = 3, order: str = "<") -> Path:
+def write(
+    path: Path,
+    pairs: list[Pair],
+    *,
+    version: int = 3,
+    order: str = "<",
+    tensors: tuple[str, ...] = ("t",),
+) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(header(pairs, version=version, order=order))
+    path.write_bytes(header(pairs, version=version, order=order, tensors=tensors))
     return path

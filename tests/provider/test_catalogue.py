@@ -126,18 +126,6 @@ def test_an_mmproj_beside_a_model_lets_it_see(tmp_path: Path) -> None:
     assert tasks == {"sees": ("chat", "vision"), "other": ("chat",)}
 
 
-@pytest.mark.parametrize(
-    ("architecture", "facts"), [("bert", {}), ("qwen3", {"qwen3__pooling_type": 3})]
-)
-def test_models_that_make_embeddings_are_told_apart(
-    tmp_path: Path, architecture: str, facts: dict[str, int]
-) -> None:
-    write_gguf(tmp_path / "m.gguf", architecture, **facts)
-    (card,) = scan(tmp_path)
-    assert (card.tasks, card.kind) == (("embedding",), "embedding")
-    assert "embeddings" in (card.problem or "")
-
-
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
 def test_a_half_copied_file_is_incomplete(tmp_path: Path, share: float) -> None:
     whole = write_gguf(tmp_path / "whole.gguf").read_bytes()

@@ -140,6 +140,16 @@ async def test_an_answer_follows_its_schema_or_is_refused(host: EngineHost) -> N
     assert any(isinstance(one, Reply) and one.end.reason == "stop" for one in replies)
 
 
+async def test_a_schema_beyond_the_caps_is_refused_before_it_is_put_into_the_prompt(
+    host: EngineHost,
+) -> None:
+    """In the prompt it would be tokenised, and not fit."""
+    values = json.dumps({"enum": list(range(10_001))})
+    asked = structs.replace(prompt(QUESTION), constraint=Constraint("json_schema", values))
+    with pytest.raises(UnsupportedConstraint):
+        await collect(host.stream(asked))
+
+
 @on_models
 async def test_forced_tokens_are_the_same_computed_as_a_piece_and_one_by_one(
     host: EngineHost,

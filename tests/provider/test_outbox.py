@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from app.provider.types import (
     Delta,
     End,
     Progress,
+    Started,
     ThinkingDelta,
     Token,
     ToolCallDelta,
@@ -86,3 +88,29 @@ def test_only_deltas_wait_for_the_next_frame() -> None:
     assert not outbox._urgent
     outbox.add([(0, End("stop", Usage(1, 1, 0)))])
     assert outbox.due()
+
+
+def test_the_first_delta_of_an_answer_does_not_wait() -> None:
+    outbox = Outbox()
+    outbox.add([(0, Started(1, 0)), (1, Delta("b"))])
+    outbox.take()
+    outbox.add([(1, Delta("b"))])
+    assert not outbox._urgent
+    outbox.add([(0, Delta("a"))])
+    assert outbox.due()
+    outbox.take()
+    outbox.add([(0, Delta("a"))])
+    assert not outbox._urgent
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ended", "cancelled"])
+def test_a_job_that_is_over_before_its_first_delta_is_forgotten(ends: bool) -> None:
+    outbox = Outbox()
+    outbox.add([(0, Started(1, 0))])
+    if ends:
+        outbox.add([(0, End("stop", Usage(1, 0, 0)))])
+    else:
+        outbox.forget(0)
+    outbox.take()
+    outbox.add([(0, Delta("a"))])
+    assert not outbox._urgent

@@ -18,7 +18,7 @@ def test_models_are_listed_with_their_facts(
 ) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("ENABLE_ECHO", "true")
-    titles, echo, vision = runner.invoke(app, ["models"]).output.splitlines()
+    titles, echo, vision, *_ = runner.invoke(app, ["models"]).output.splitlines()
     assert titles.split() == ["MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"]
     assert echo.split() == ["echo", "echo", "0", "MB", "4,096", "ok"]
     assert vision.split()[0] == "echo-vision"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Generic
 
 from app.provider.engine import EngineInfo, Events
+from app.provider.generation.constraints.grammar import check_caps
 from app.provider.generation.constraints.planner import GuidePlanner
 from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prepared_prompt import PreparedPrompt
@@ -38,8 +39,11 @@ class BatchedEngine(Generic[S]):
     def prepare(self, prompt: Prompt) -> Any:
         """Template and tokenise; raises ContextOverflow, UnsupportedInput.
 
-        Returns a ``PreparedPrompt``, or a ``Deferred`` one whose grammar has to be compiled.
+        Returns a ``PreparedPrompt``, or a ``Deferred`` one whose grammar has to be compiled. A
+        schema beyond the caps is refused first: as a part of the prompt it would be tokenised.
         """
+        if prompt.constraint:
+            check_caps(prompt.constraint)
         prepared = self._prompts.prepare(prompt, self.info.context_length)
         return self._guides.guided(prompt, prepared)
 

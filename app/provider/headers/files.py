@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from app.provider.headers import budget
 from app.provider.headers.content import BEGINNING, identify
-from app.provider.headers.json_reader import LONGEST, read_object
+from app.provider.headers.json_reader import LONGEST, read_list, read_object
 
 MOST_ENTRIES = 20_000
 """Entries that are listed of one folder; no model has more."""
@@ -42,10 +42,19 @@ def dead_links(folder: Path) -> list[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises OSError, and ValueError for all other or too long content."""
+    return read_object(_content(path))
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """Read a JSON list; raises as ``read_json`` does."""
+    return read_list(_content(path))
+
+
+def _content(path: Path) -> bytes:
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > LONGEST:
             raise ValueError("too long")
-        return read_object(file.read(LONGEST + 1))
+        return file.read(LONGEST + 1)
 
 
 def fault(path: Path) -> str:

@@ -42,6 +42,8 @@ _LONGEST_TEMPLATE = 2**20
 _LISTS = ("attention.head_count", "attention.head_count_kv")
 """Ends of the keys whose lists are kept, which have a number for each layer."""
 _LONGEST_LIST = 1024
+_HEADS = ("cls.", "dense_")
+"""Beginnings of the names of tensors that make a vector or score of what the layers compute."""
 _MOST_PAIRS = 2**16
 _MOST_TENSORS = 2**16
 _MOST_DIMENSIONS = 4
@@ -91,8 +93,9 @@ class Header:
 
     ``metadata`` holds numbers, short texts, the template and numbers for each layer, by key.
     ``lengths`` has the length of each list. Keys ``passed_over`` have texts too long to keep.
-    ``tensors`` and ``parameters`` are counts. ``fault`` is a sentence that says why the file cannot
-    be read, empty for a complete file.
+    ``tensors`` and ``parameters`` are counts. ``heads`` are the names of tensors that come after
+    the layers of an encoder. ``fault`` is a sentence that says why the file cannot be read, empty
+    for a complete file.
     """
 
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class Header:
     passed_over: set[str] = field(default_factory=set)
     tensors: int = 0
     parameters: int = 0
+    heads: set[str] = field(default_factory=set)
     fault: str = ""
 
     @property
@@ -203,16 +207,18 @@ def _read_tensors(cursor: Cursor, header: Header) -> None:
     for index in range(header.tensors):
         if index % 256 == 0:
             budget.check()
+        name = cursor.string(_LONGEST_KEY) or ""
         weights, size, offset = _tensor(cursor)
         furthest = max(furthest, offset + size)
         header.parameters += weights
+        if name.startswith(_HEADS):
+            header.heads.add(name)
     if header.tensors and cursor.aligned(_alignment(header)) + furthest > cursor.size:
         raise CutOffError
 
 
 def _tensor(cursor: Cursor) -> tuple[int, int, int]:
-    """Weights, bytes and offset of a tensor."""
-    cursor.string(0)
+    """Weights, bytes and offset of a tensor, after its name."""
     dimensions = cursor.scalar(_U32)
     if dimensions > _MOST_DIMENSIONS:
         raise DamagedError("one of its tensors has more than four dimensions")

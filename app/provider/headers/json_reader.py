@@ -44,13 +44,24 @@ _CLOSING = {_OBJECT: b"}", _LIST: b"]"}
 
 def read_object(content: bytes) -> dict[str, Any]:
     """Decode an object; raises ValueError for anything else, and TooExpensive."""
-    if len(content) > LONGEST:
-        raise ValueError("too long")
-    reader = _Reader(content.removeprefix(_BOM))
-    value = reader.document()
+    value = _decoded(content)
     if not isinstance(value, dict):
         raise ValueError("no object")
     return value
+
+
+def read_list(content: bytes) -> list[Any]:
+    """Decode a list; raises ValueError for anything else, and TooExpensive."""
+    value = _decoded(content)
+    if not isinstance(value, list):
+        raise ValueError("no list")
+    return value
+
+
+def _decoded(content: bytes) -> Any:
+    if len(content) > LONGEST:
+        raise ValueError("too long")
+    return _Reader(content.removeprefix(_BOM)).document()
 
 
 class _Reader:

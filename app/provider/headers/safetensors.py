@@ -58,15 +58,15 @@ def read_weights(files: Iterable[Path]) -> Weights:
     tensors: dict[str, Tensor] = {}
     by_mlx = False
     for path in files:
-        header = _header(path)
+        header, _ = read_header(path)
         by_mlx |= section(header, "__metadata__").get("format") == "mlx"
         tensors |= {name: tensor for name, entry in header.items() if (tensor := _tensor(entry))}
         budget.check()
     return Weights(tensors, by_mlx)
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """Read the header of a file and check the file's length."""
+def read_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The header of a file, whose length is checked, and where the bytes of its tensors begin."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(BEGINNING)
@@ -79,7 +79,8 @@ def _header(path: Path) -> dict[str, Any]:
         raise IncompleteFileError(f"{path.name} is cut off")
     if length > _LONGEST_HEADER:
         raise IncompleteFileError(f"{path.name} is damaged: no header is that long")
-    return _checked(path.name, content, size - _LENGTH.size - length)
+    start_of_data = _LENGTH.size + length
+    return _checked(path.name, content, size - start_of_data), start_of_data
 
 
 def _checked(name: str, content: bytes, room: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.provider.card import ModelCard
 from app.provider.catalogue import names
 from app.provider.catalogue.scan import scan
-from app.provider.engines.echo.format import ECHO, ECHO_VISION
+from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
 from app.provider.types import ModelRef
@@ -49,7 +49,7 @@ class ModelCatalogue:
         states = _file_states(self.cards)  # of before: what changes meanwhile shows as changed
         found = scan(config.models_dir, config.named, config.untouched, config.aliases)
         self._states = states
-        self.cards = [*found, ECHO, ECHO_VISION] if config.echo else found
+        self.cards = [*found, *ECHO_MODELS] if config.echo else found
         self._by_ref = {card.ref: card for card in self.cards}
         self._scanned_at = time.monotonic()
         return self.cards

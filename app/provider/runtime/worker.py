@@ -206,6 +206,7 @@ class DecodeLoop:
         if job in self._active:
             self._active.discard(job)
             self._engine.drop(job)
+            self._outbox.forget(job)
         else:
             self._waiting = deque(one for one in self._waiting if one.job != job)
             self._queue_moved = True

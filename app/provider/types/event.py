@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Literal
 
 from app.provider.types.value import Count, Value
@@ -105,6 +106,7 @@ class ToolCallDelta(Value, frozen=True):
 class Encoded(Value, frozen=True):
     """The vector of the item number ``index``: little-endian float32 numbers.
 
+    Where the model makes scores it is one float64 number, so that high ones still differ.
     ``tokens`` were computed for it (0 for an image); the rest of a ``truncated`` item was not.
     """
 
@@ -112,6 +114,12 @@ class Encoded(Value, frozen=True):
     vector: bytes
     tokens: Count = 0
     truncated: bool = False
+
+    @property
+    def score(self) -> float:
+        """The score; raises struct.error for a vector."""
+        (score,) = struct.unpack("<d", self.vector)
+        return float(score)
 
 
 class End(Value, frozen=True):

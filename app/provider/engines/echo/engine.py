@@ -15,14 +15,15 @@ comes first. Tokens are numbers that words get when they are first asked for.
 
 from __future__ import annotations
 
+import importlib
 import math
 import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.provider.engine import EngineInfo, EngineSpec
-from app.provider.engines.echo.format import LONGEST_SIDE, SQUARE, VISION_PATH
+from app.provider.engine import Engine, EngineInfo, EngineSpec
+from app.provider.engines.echo.format import ENCODERS, LONGEST_SIDE, SQUARE, VISION_PATH
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.output_formats import HERMES
 from app.provider.generation.output_stream import OutputStream
@@ -175,4 +176,10 @@ def _seen_image(image: ImagePart) -> SeenImage:
     return SeenImage(image.sha256, across * SQUARE, down * SQUARE, across * down)
 
 
-build = EchoEngine
+def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
+    """Build the echo that the path names."""
+    if any(spec.path == str(card.path) for card in ENCODERS):
+        encoder = importlib.import_module("app.provider.engines.echo.encoder")
+        encoding: Engine = encoder.build(spec, progress)
+        return encoding
+    return EchoEngine(spec, progress)

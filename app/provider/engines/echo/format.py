@@ -1,10 +1,11 @@
-"""The echo models, which have no file and take hardly any memory. One of them takes images."""
+"""The echo models, which have no file and take hardly any memory."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from app.provider.card import ModelCard, Vision
+from app.provider.card import EncoderFacts, ModelCard, Vision
 from app.provider.engine import EngineLimits, Library
 from app.provider.memory import Need
 
@@ -17,7 +18,13 @@ LONGEST_SIDE = 36 * SQUARE
 """Pixels of the longer side that an image is scaled down to."""
 
 VISION_PATH = Path("echo-vision")
-"""There is no such file: the path tells the engine which of the two models it is."""
+"""There is no such file: the path tells the engine which of the models it is."""
+
+DIMENSIONS = 128
+"""Of the vectors of texts and images."""
+
+ENCODER_TOKENS = 512
+"""Of one text."""
 
 ECHO = ModelCard(
     "echo", "echo", "echo", Path(), size_bytes=0, context_length=4096, name="Echo", licence="mit"
@@ -36,6 +43,39 @@ ECHO_VISION = ModelCard(
         min_tokens=1, max_tokens=(LONGEST_SIDE // SQUARE) ** 2, max_pixels=LONGEST_SIDE**2
     ),
 )
+
+ECHO_EMBED = ModelCard(
+    "echo-embed",
+    "echo",
+    "echo",
+    Path("echo-embed"),
+    size_bytes=0,
+    context_length=ENCODER_TOKENS,
+    tasks=("embedding",),
+    name="Echo of words as vectors",
+    licence="mit",
+    encoder=EncoderFacts(
+        DIMENSIONS, "mean", prompts=(("query", "query: "), ("document", "passage: "))
+    ),
+)
+ECHO_RERANK = replace(
+    ECHO_EMBED,
+    id="echo-rerank",
+    path=Path("echo-rerank"),
+    tasks=("rerank",),
+    name="Echo of words as scores",
+    encoder=EncoderFacts(1),
+)
+ECHO_CLIP = replace(
+    ECHO_EMBED,
+    id="echo-clip",
+    path=Path("echo-clip"),
+    tasks=("multimodal", "vision"),
+    name="Echo of words and colours as vectors",
+    encoder=EncoderFacts(DIMENSIONS, "mean"),
+)
+ENCODERS = (ECHO_EMBED, ECHO_RERANK, ECHO_CLIP)
+ALL = (ECHO, ECHO_VISION, *ENCODERS)
 
 
 def read(path: Path) -> ModelCard | None:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.provider.card import ModelCard, Shape, Task
+from app.provider.card import ModelCard, Shape
 from app.provider.catalogue.names import is_named_gguf, model_id
 from app.provider.catalogue.parts import group, parts
-from app.provider.engines.gguf.mmproj import Mmproj, find_mmproj
-from app.provider.engines.gguf.model_kinds import is_companion, is_embedding, why_no_chat
+from app.provider.engines.gguf.encoder.kinds import EncoderHeader
+from app.provider.engines.gguf.mmproj import find_mmproj
+from app.provider.engines.gguf.model_kinds import is_companion, why_no_chat, why_no_text
 from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.fields import (
     TEMPLATE_TOO_LONG,
@@ -33,6 +34,8 @@ _PIECE = re.compile(
 )
 """Names of pieces made by tools that split files."""
 
+_NOT_YET = "It makes embeddings; no engine here serves these yet."
+
 
 def describe(path: Path) -> ModelCard | None:
     """Make the card of a GGUF file, or of all parts of a model when this is the first one there.
@@ -50,8 +53,13 @@ def describe(path: Path) -> ModelCard | None:
         return None
     others = [*_read_parts(path, names[1:])] if header.whole else []
     found = [(path.stat().st_size, header), *(part for part in others if part)]
-    refusal = why_no_chat(header) if header.whole else None
-    return _card(path, found, _problem(header, names, others) or refusal, chats=not refusal)
+    header.heads.update(*(part.heads for _, part in found))
+    encoder = EncoderHeader.of(header, path.name)
+    refusal = _refusal(encoder) if header.whole else None
+    card = _card(path, found, _problem(header, names, others) or refusal)
+    if encoder.task:
+        return replace(card, tasks=(encoder.task,), encoder=encoder.facts)
+    return card if refusal else _chat_card(card)
 
 
 def unreadable(path: Path, problem: str) -> ModelCard:
@@ -139,21 +147,30 @@ def _template_problem(header: Header) -> str | None:
     return TEMPLATE_TOO_LONG if too_long else None
 
 
-def _card(
-    path: Path, files: list[tuple[int, Header]], problem: str | None, *, chats: bool
-) -> ModelCard:
+def _refusal(encoder: EncoderHeader) -> str | None:
+    """Why a whole file is of no use here."""
+    if encoder.task is None:
+        return why_no_chat(encoder.header)
+    return why_no_text(encoder.header) or encoder.problem() or _NOT_YET
+
+
+def _chat_card(card: ModelCard) -> ModelCard:
+    mmproj = find_mmproj(card.path, card.architecture, card.shape.hidden)
+    if mmproj is None:
+        return replace(card, tasks=("chat",))
+    return replace(card, tasks=("chat", "vision"), vision=mmproj.vision)
+
+
+def _card(path: Path, files: list[tuple[int, Header]], problem: str | None) -> ModelCard:
     header = files[0][1]
     metadata, architecture = header.metadata, text(header.metadata, "general.architecture")
-    mmproj = find_mmproj(path, architecture, number(metadata, f"{architecture}.embedding_length"))
-    tasks = _tasks(header, mmproj) if chats or is_embedding(metadata) else ()
     return ModelCard(
         id=model_id(path),
         format="gguf",
         engine="gguf",
         path=path,
         size_bytes=sum(size for size, _ in files),
-        tasks=tasks,
-        vision=mmproj.vision if mmproj and "vision" in tasks else None,
+        tasks=(),
         aliases=_aliases(path),
         context_length=number(metadata, f"{architecture}.context_length"),
         name=text(metadata, "general.name"),
@@ -174,12 +191,6 @@ def _aliases(path: Path) -> tuple[str, ...]:
     former = path.name.removesuffix(_SUFFIX)
     whole = (of[0],) if of else ()
     return (*whole, former) if former != model_id(path) else whole
-
-
-def _tasks(header: Header, mmproj: Mmproj | None) -> tuple[Task, ...]:
-    if is_embedding(header.metadata):
-        return ("embedding",)
-    return ("chat", "vision") if mmproj else ("chat",)
 
 
 def _quantization(metadata: dict[str, Any]) -> str:

@@ -11,26 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.provider.headers.fields import number, text
+from app.provider.headers.fields import text
 from app.provider.headers.gguf import Header
 
 _COMPANIONS = {"adapter", "mmproj", "vocab", "imatrix", "controlvector", "control_vector", "lora"}
 """Values of ``general.type`` for files that only go with a model."""
 
 _COMPANION_ARCHITECTURES = {"clip", "controlvector", "imatrix"}
-
-_EMBEDDING = {
-    "bert",
-    "eurobert",
-    "gemma-embedding",
-    "jina-bert-v2",
-    "jina-bert-v3",
-    "llama-embed",
-    "modern-bert",
-    "neo-bert",
-    "nomic-bert",
-    "nomic-bert-moe",
-}
 
 _OTHERS = (
     (
@@ -80,20 +67,17 @@ def is_companion(header: Header, *, in_parts: bool) -> bool:
     return header.whole and header.tensors == 0 and not in_parts  # a vocabulary by itself
 
 
-def is_embedding(metadata: dict[str, Any]) -> bool:
-    """Whether it makes vectors for search instead of text."""
-    architecture = text(metadata, "general.architecture")
-    return architecture in _EMBEDDING or number(metadata, f"{architecture}.pooling_type") > 0
-
-
 def why_no_chat(header: Header) -> str | None:
     """Why a whole file is no chat model; None where it is one."""
+    if found := _OTHER_KINDS.get(text(header.metadata, "general.architecture").lower()):
+        return found
+    return why_no_text(header)
+
+
+def why_no_text(header: Header) -> str | None:
+    """Why a whole file cannot take text; None where it can."""
     metadata = header.metadata
     architecture = text(metadata, "general.architecture")
-    if is_embedding(metadata):
-        return "It makes embeddings; no engine here serves these yet."
-    if found := _OTHER_KINDS.get(architecture.lower()):
-        return found
     if not header.lengths.get("tokenizer.ggml.tokens") or _tokenizer(metadata) in _NO_TOKENIZERS:
         return "It has no tokenizer, so it cannot chat: it is no language model, or a part of one."
     if not is_known(architecture):

@@ -1,0 +1,171 @@
+"""Tokenises texts and pairs of texts for an encoder, with ``tokenizer.json`` alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+from tokenizers.normalizers import Lowercase, Sequence
+
+from app.provider.encoding.rerank_input import RerankInput
+from app.provider.encoding.runner import EncoderItem
+from app.provider.encoding.settings import EncoderSettings
+from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
+from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
+
+
+class TextInput:
+    """The tokenizer of an encoder. ``prepare`` may be called from several threads.
+
+    ``pad_token`` is the id that fills up the shorter rows of a batch. Raises ModelNotLoadable for
+    a folder without a tokenizer that can be read.
+    """
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        if settings.text is None:
+            raise ModelNotLoadable("The model takes images only.")
+        self._settings = settings
+        self._text = settings.text
+        self._tokenizer = _tokenizer(settings)
+        self._single = self._tokenizer.num_special_tokens_to_add(False)
+        self._pair = self._tokenizer.num_special_tokens_to_add(True)
+        pad_token = self._tokenizer.token_to_id(self._text.pad_token)
+        self.pad_token = self._text.pad_id if pad_token is None else pad_token
+        self._vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
+        prompt = settings.rerank_prompt
+        limit = self._text.max_tokens
+        self._rerank = RerankInput(prompt, self._ids, limit) if prompt else None
+        # From here on, a document cannot spell the tokens that end the reranker's question.
+        self._tokenizer.encode_special_tokens = prompt is not None
+
+    def prepare(
+        self,
+        part: TextPart | TokensPart | PairPart | ImagePart,
+        *,
+        index: int,
+        prompt: str,
+        truncate: bool,
+    ) -> EncoderItem:
+        """Tokenise one item; see ``EncoderRunner.prepare``."""
+        reranks = self._settings.kind == "rerank"
+        match part:
+            case TextPart(text) if not reranks:
+                return self._of_text(text, index, prompt, truncate)
+            case TokensPart(tokens) if not reranks:
+                return self._of_tokens(tokens, index, prompt, truncate)
+            case PairPart(query, document) if reranks and self._rerank:
+                return self._rerank.prepare(
+                    query, document, index=index, instruction=prompt, truncate=truncate
+                )
+            case PairPart(query, document) if reranks:
+                return self._of_pair(prompt + query, document, index, truncate)
+        raise UnsupportedInput(_expects(self._settings))
+
+    def _of_text(self, text: str, index: int, prompt: str, truncate: bool) -> EncoderItem:
+        encoding = self._encoded(prompt + text)
+        room = self._room(len(encoding.ids), self._single, index, truncate)
+        truncated = len(encoding.ids) > room
+        if truncated:
+            encoding.truncate(room)
+        whole = self._tokenizer.post_process(encoding, None, True)
+        return self._item(whole, self._prompt_tokens(prompt), truncated)
+
+    def _of_tokens(
+        self, tokens: tuple[int, ...], index: int, prompt: str, truncate: bool
+    ) -> EncoderItem:
+        """Tokens of the model, which get neither a prompt's text nor special tokens."""
+        if any(not 0 <= token < self._vocabulary for token in tokens):
+            raise UnsupportedInput(
+                f"The input at index {index} has a token that the model does not have: it has "
+                f"{self._vocabulary} tokens."
+            )
+        ids = (*self._ids(prompt), *tokens) if prompt else tokens
+        room = self._room(len(ids), 0, index, truncate)
+        kept = self._padded(ids[:room])
+        return EncoderItem(tokens=kept, truncated=len(ids) > room, cost=len(kept))
+
+    def _of_pair(self, query: str, document: str, index: int, truncate: bool) -> EncoderItem:
+        first, second = self._encoded(query), self._encoded(document)
+        lengths = len(first.ids), len(second.ids)
+        room = self._room(sum(lengths), self._pair, index, truncate)
+        kept = longest_first(*lengths, room)
+        first.truncate(kept[0])
+        second.truncate(kept[1])
+        return self._item(self._tokenizer.post_process(first, second, True), 0, kept != lengths)
+
+    def _room(self, needed: int, special: int, index: int, truncate: bool) -> int:
+        """Tokens of the text that fit; raises InputTooLong if the text must not be cut."""
+        limit = self._text.max_tokens
+        if needed + special > limit and not truncate:
+            raise InputTooLong(index, needed + special, limit)
+        return max(0, limit - special)
+
+    def _item(self, encoding: Encoding, prompt_tokens: int, truncated: bool) -> EncoderItem:
+        types = tuple(encoding.type_ids)
+        tokens = self._padded(tuple(encoding.ids))
+        return EncoderItem(
+            tokens=tokens,
+            token_types=types if any(types) else (),
+            prompt_tokens=prompt_tokens,
+            truncated=truncated,
+            cost=len(tokens),
+        )
+
+    def _padded(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        padding = (self.pad_token,) * max(0, self._text.pad_to - len(tokens))
+        return (*padding, *tokens) if self._text.pad_left else (*tokens, *padding)
+
+    def _prompt_tokens(self, prompt: str) -> int:
+        """Tokens of the prompt with what precedes it, as sentence-transformers counts them."""
+        pooling = self._settings.pooling
+        if not prompt or pooling is None or pooling.include_prompt:
+            return 0
+        whole = self._tokenizer.post_process(self._encoded(prompt), None, True)
+        return len(whole.ids) - bool(whole.special_tokens_mask[-1])
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self._encoded(text).ids)
+
+    def _encoded(self, text: str) -> Encoding:
+        """The tokens of a text, without special tokens around it."""
+        whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+        return self._tokenizer.encode(whole, add_special_tokens=False)
+
+
+def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
+    """Tokens that are kept of two texts, as the library ``tokenizers`` shortens pairs.
+
+    Only the longer one is cut as long as that is enough; then both get half of the room.
+    """
+    if first + second <= room:
+        return first, second
+    short, long = sorted((first, second))
+    long = max(short, room - short)
+    if short + long > room:
+        short = room // 2
+        long = short + room % 2
+    return (short, long) if first <= second else (long, short)
+
+
+def _expects(settings: EncoderSettings) -> str:
+    takes = {
+        "rerank": "pairs of a query and a document",
+        "multimodal": "texts and images",
+        "vision": "images",
+        "embedding": "texts",
+    }
+    return f"This model takes {takes[settings.kind]}."
+
+
+def _tokenizer(settings: EncoderSettings) -> Tokenizer:
+    try:
+        tokenizer = Tokenizer.from_file(str(settings.folder / "tokenizer.json"))
+    except Exception as error:  # the library raises plain Exception
+        raise ModelNotLoadable(f"tokenizer.json cannot be read: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    if settings.text and settings.text.lower_case:
+        inner: Any = tokenizer.normalizer
+        # The library's stubs know no Sequence in a Sequence.
+        tokenizer.normalizer = Sequence([Lowercase(), inner]) if inner else Lowercase()
+    return tokenizer
