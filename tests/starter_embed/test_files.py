@@ -64,7 +64,7 @@ def test_the_graph_holds_the_same_weights(weights: dict[str, np.ndarray]) -> Non
     graph = (FOLDER / "onnx" / "model.onnx").read_bytes()
     for name in ("embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight"):
         assert weights[name].tobytes() in graph
-    last = weights["encoder.layer.1.output.dense.weight"]
+    last = weights["encoder.layer.0.output.dense.weight"]
     assert last.T.tobytes() in graph
 
 
@@ -74,8 +74,8 @@ def test_the_gguf_holds_the_same_weights(weights: dict[str, np.ndarray]) -> None
     assert len(held) == len([name for name in weights if not name.startswith("pooler.")])
     words = weights["embeddings.word_embeddings.weight"]
     assert np.array_equal(held["token_embd.weight"], words)
-    bias = weights["encoder.layer.1.output.dense.bias"].astype(np.float32)
-    assert np.array_equal(held["blk.1.ffn_down.bias"], bias)
+    bias = weights["encoder.layer.0.output.dense.bias"].astype(np.float32)
+    assert np.array_equal(held["blk.0.ffn_down.bias"], bias)
     assert reader.fields["bert.pooling_type"].contents() == 1
     assert reader.fields["general.license"].contents() == "mit"
 

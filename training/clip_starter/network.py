@@ -29,7 +29,7 @@ def new_network(tokenizer: CLIPTokenizer) -> CLIPModel:
     vision = {
         "hidden_size": 96,
         "intermediate_size": 256,
-        "num_hidden_layers": 4,
+        "num_hidden_layers": 3,
         "num_attention_heads": 3,
         "image_size": SIDE,
         "patch_size": PATCH,

@@ -11,5 +11,5 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 def pixels(picture: Image.Image) -> np.ndarray:
     """Return float32 [3, side, side]: the whole picture as a square, nothing cut off."""
     square = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    values = (np.asarray(square, np.float32) / 255 - MEAN) / DEVIATION
-    return np.ascontiguousarray(values.transpose(2, 0, 1), np.float32)
+    values = (np.asarray(square, np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))

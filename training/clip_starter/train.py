@@ -50,7 +50,7 @@ def train(tokenizer: CLIPTokenizer, steps: int, seed: int) -> CLIPModel:
     random, network = Random(seed), new_network(tokenizer).train()
     helper = Helper(network.config.vision_config.hidden_size)
     learned = [*network.parameters(), *helper.parameters()]
-    optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05)
+    optimizer = torch.optim.AdamW(learned, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     started, recent = time.monotonic(), defaultdict(list)
     for step in range(steps):
         set_rate(optimizer, step, steps)
@@ -75,7 +75,7 @@ def learn(
     scenes = [scene(random) for _ in range(BATCH)]
     images = torch.from_numpy(np.stack([pixels(one.draw()) for one in scenes]))
     vectors, patches = see(network, images)
-    asked = [q for language in ("en", "ko") for q in questions(scenes, language, random)]
+    asked = questions(scenes, random.choice(("en", "ko")), random)
     texts = read(network, tokenizer, [text for question in asked for text in question.texts])
     scale = network.logit_scale.clamp(max=LARGEST_SCALE).exp()
     loss, right = HELP_WEIGHT * helper(patches, targets(scenes)), {}

@@ -7,6 +7,8 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from training.embed_starter.shape import CONTEXT, SIZES
 
+SMOOTH = 4.0  # of a token: occurrences that could be on any topic
+START_SPREAD, OWN = 0.1, 0.3  # size of the first vectors, and of their random part
 GROUP = 64  # texts of similar length that are padded together
 
 
@@ -15,14 +17,30 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> BertModel:
         vocab_size=len(tokenizer),
         hidden_size=SIZES[-1],
         intermediate_size=384,
-        num_hidden_layers=2,
+        num_hidden_layers=1,
         num_attention_heads=6,
         max_position_embeddings=CONTEXT,
         pad_token_id=tokenizer.pad_token_id,
-        initializer_range=0.05,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
         matryoshka_dimensions=list(SIZES),
     )
     return BertModel(config)
+
+
+def start_from_counts(model: BertModel, counts: np.ndarray) -> None:
+    """Give tokens of the same topics similar vectors, before any training.
+
+    ``counts`` [topics, tokens] say how often a token occurs in texts on a topic. Each topic gets a
+    random direction, a token the sum of the directions of its topics, each as often as it is
+    found there, and a direction of its own, which is all that a token of every topic has.
+    """
+    shares = (counts + SMOOTH / len(counts)) / (counts.sum(0) + SMOOTH)
+    directions = torch.randn(len(counts), model.config.hidden_size)
+    about = torch.from_numpy(shares - 1 / len(counts)).float().T @ directions
+    with torch.no_grad():
+        words = model.embeddings.word_embeddings.weight
+        words.copy_(START_SPREAD * (about + OWN * torch.randn_like(words)))
 
 
 def embed(model: BertModel, ids: list[list[int]], shift: int = 0) -> torch.Tensor:
