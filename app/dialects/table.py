@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DialectEntry:
-    """A dialect by its ``name``, which owns ``prefix`` and all paths below it.
+    """A dialect by its ``name``, which owns ``prefix``, ``others`` and all paths below them.
 
     Of two that own a path it belongs to the one with the longer prefix. Paths in ``public`` need no
     API key.
@@ -35,6 +35,12 @@ class DialectEntry:
     prefix: str
     load: Callable[[], Dialect]
     public: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """All that it owns."""
+        return (self.prefix, *self.others)
 
 
 def _openai() -> Dialect:
@@ -50,7 +56,7 @@ def _anthropic() -> Dialect:
 
 
 DIALECTS = (
-    DialectEntry("openai", "/v1", _openai, public=("/v1/health",)),
+    DialectEntry("openai", "/v1", _openai, public=("/v1/health",), others=("/v2",)),
     DialectEntry("anthropic", "/v1/messages", _anthropic),
 )
 """All of them."""
@@ -61,8 +67,13 @@ PUBLIC_PATHS = tuple(path for entry in DIALECTS for path in entry.public)
 
 def owner(path: str) -> DialectEntry | None:
     """The dialect that a path belongs to, if there is one."""
-    owners = [entry for entry in DIALECTS if f"{path}/".startswith(f"{entry.prefix}/")]
-    return max(owners, key=lambda entry: len(entry.prefix), default=None)
+    owned = {
+        prefix: entry
+        for entry in DIALECTS
+        for prefix in entry.prefixes
+        if f"{path}/".startswith(f"{prefix}/")
+    }
+    return owned[max(owned, key=len)] if owned else None
 
 
 def owner_of_request(scope: Scope) -> DialectEntry | None:
@@ -85,11 +96,13 @@ def is_stream(path: str) -> bool:
 
 def error_renderers() -> dict[str, ErrorRenderer]:
     """Prefix → how the dialect answers errors, importing it for the first one."""
-    return {entry.prefix: partial(_render, entry) for entry in DIALECTS}
+    return {
+        prefix: partial(_render, entry, prefix) for entry in DIALECTS for prefix in entry.prefixes
+    }
 
 
-def _render(entry: DialectEntry, error: Exception, request_id: str) -> Response:
-    return entry.load().render(error, request_id)
+def _render(entry: DialectEntry, prefix: str, error: Exception, request_id: str) -> Response:
+    return entry.load().renderer(prefix)(error, request_id)
 
 
 def documents() -> Documents:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import TypedDict
 
-from app.config import Settings
+from app.config import Settings, conflicts
 from app.lifespan.after_start import AfterStart
 from app.lifespan.core import Core
 from app.provider.pool.pool import ModelPool
@@ -44,6 +44,8 @@ async def lifespan(core: Core) -> AsyncIterator[State]:
 
 def _log_start(core: Core) -> None:
     request_log.configure(core.settings.log_level)
+    for sentence in conflicts(core.settings):
+        log.warning("%s", sentence)
     if not core.bounded:
         log.warning(
             "started without ./run.sh serve, so nothing keeps %s: put a proxy in front that "

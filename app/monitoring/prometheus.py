@@ -28,7 +28,14 @@ from app.web.error_codes import kind_of
 MODEL = ("model",)
 
 COUNTERS: dict[str, tuple[str, Callable[[MetricValues], float]]] = {
-    "sllm_prompt_tokens": ("Tokens of accepted prompts.", lambda it: it.prompt_tokens),
+    "sllm_prompt_tokens": (
+        "Tokens of accepted prompts and of encoded inputs.",
+        lambda it: it.prompt_tokens,
+    ),
+    "sllm_encoded_inputs": (
+        "Texts, pairs of texts and images that became vectors or scores.",
+        lambda it: it.encoded_inputs,
+    ),
     "sllm_cached_tokens": (
         "Tokens of accepted prompts that did not have to be computed.",
         lambda it: it.cached_tokens,

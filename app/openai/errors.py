@@ -14,10 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
+from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import AppError, FieldError, InvalidRequest, written
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
+    InputTooLong,
     ModelNotFound,
     ProviderError,
     UnsupportedConstraint,
@@ -29,13 +31,25 @@ from app.web.errors import KeyRequired
 CODES: dict[type[Exception], str] = {
     KeyRequired: "invalid_api_key",
     ModelNotFound: "model_not_found",
+    NoEncoder: "model_not_found",
     ContextOverflow: "context_length_exceeded",
+    InputTooLong: "context_length_exceeded",
     UnsupportedConstraint: "unsupported_constraint",
 }
 """Codes that clients look for; others are named as under ``/api``."""
 
 FRAMEWORK = {404: "unknown_url", 405: "method_not_supported", 400: "invalid_json"}
 """Codes of HTTPException, by its status."""
+
+PARAMS: dict[type[Exception], str] = {
+    ModelNotFound: "model",
+    NoEncoder: "model",
+    ContextOverflow: "messages",
+    TooManyDimensions: "dimensions",
+    UnknownPrompt: "input_type",
+    QueryTooLong: "query",
+}
+"""The field that an error is about."""
 
 _INVALID = {
     "missing": "missing_required_parameter",
@@ -59,6 +73,14 @@ def render(error: Exception, request_id: str) -> Response:
     error = cause_of(error)
     status = status_of(error)
     return JSONResponse(body_of(error, request_id), status, sdk_headers(error, status))
+
+
+def render_plainly(error: Exception, request_id: str) -> Response:
+    """The same in Cohere's form, which is a sentence, for the paths under ``/v2``."""
+    error = cause_of(error)
+    status = status_of(error)
+    body = {"id": request_id, "message": describe(error, request_id).message}
+    return JSONResponse(body, status, sdk_headers(error, status))
 
 
 def body_of(error: Exception, request_id: str) -> dict[str, Any]:
@@ -114,13 +136,9 @@ def _code(error: Exception) -> str:
 
 
 def _param(error: Exception) -> str | None:
-    if isinstance(error, ModelNotFound):
-        return "model"
-    if isinstance(error, ContextOverflow):
-        return "messages"
     if isinstance(error, InvalidRequest):
         return _param_of_pointer(error.errors[0])
-    return None
+    return PARAMS.get(type(error))
 
 
 def _param_of_pointer(found: FieldError) -> str | None:

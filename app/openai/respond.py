@@ -1,7 +1,8 @@
-"""Sends the answers to a request, whole or as they are made."""
+"""Sends the answers to a request, whole or as they are made, and vectors."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from app.chat.completion import Completion
 from app.provider.pool.pool import ModelPool
 from app.web.disconnect import unless_disconnected
 from app.web.sse import Encoder, EventStream
+
+LARGE_ANSWER = 2**16
+"""Bytes of vectors, from which on the answer is not written on the event loop."""
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -36,3 +40,14 @@ async def whole(
     """The whole answers, with the fields that ``fields`` makes of them."""
     answers = await unless_disconnected(request.receive, collect_choices(pool, asked))
     return Response(encode(fields(answers)), headers=headers, media_type="application/json")
+
+
+async def vectors(found: Sequence[bytes], fields: Callable[[], Mapping[str, Any]]) -> Response:
+    """An answer with these vectors, which ``fields`` makes JSON of."""
+    large = sum(map(len, found)) > LARGE_ANSWER
+    content = await asyncio.to_thread(_written, fields) if large else _written(fields)
+    return Response(content, media_type="application/json")
+
+
+def _written(fields: Callable[[], Mapping[str, Any]]) -> bytes:
+    return encode(fields())

@@ -15,6 +15,10 @@ beside ``multimodal``: it makes vectors of images; ``multimodal``: of texts in t
 Kind = Literal["chat", "vision-chat", "embedding", "rerank", "vision", "multimodal"]
 """The main task of a model: models of different kinds do not evict each other."""
 
+Pairing = Literal["", "softmax", "sigmoid"]
+"""How the cosines of one image with several texts become probabilities: together they are 1, or
+each stands by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -66,13 +70,19 @@ class EncoderFacts:
     A vector has ``dimensions`` numbers (1: a score; 0: not known before the model is loaded).
     ``pooling`` says how the vectors of tokens become one, in words of sentence-transformers.
     ``prompts`` are texts to put before an input, by name; ``default_prompt`` names the one that is
-    used where a request names none ("": none).
+    used where a request names none ("": none). ``pairing`` is set where images and texts share
+    their space: the cosine times ``scale`` plus ``bias`` goes into it (``scale`` 0: not known).
+    ``causal``: each token sees only those before it.
     """
 
     dimensions: int = 0
     pooling: str = ""
     prompts: tuple[tuple[str, str], ...] = ()
     default_prompt: str = ""
+    pairing: Pairing = ""
+    scale: float = 0.0
+    bias: float = 0.0
+    causal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ class EngineLimits:
     ``image_tokens`` of the prompt (0: the model's own bound); ``vision_cache_bytes`` of RAM hold
     image features. ``onnx_providers`` are onnxruntime's execution providers, the first that works
     is taken. ``torch_dtype`` is the type that PyTorch computes in: float32, bfloat16, float16, or
-    auto for that of the files.
+    auto for that of the files. ``gpu_devices`` are the GPUs that its process sees, as in
+    CUDA_VISIBLE_DEVICES ("": all).
     """
 
     slots: int = 8
@@ -79,6 +80,7 @@ class EngineLimits:
     vision_cache_bytes: int = 128 * 2**20
     onnx_providers: tuple[str, ...] = ("cpu",)
     torch_dtype: str = "auto"
+    gpu_devices: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Engine(Protocol):
 
         It gets a ``Prompt``, or an ``Encode`` where its ``info`` says that it encodes.
 
-        The result is the engine's own type, or ``Deferred``. It has the prompt's length in
+        The result is the engine's own type, or ``Deferred``. That of a prompt has its length in
         ``prompt_tokens``.
         """
 

@@ -42,13 +42,18 @@ class Need:
 class GpuPolicy:
     """The user's limits for the GPU.
 
-    ``available`` bytes may be used; models with more weight than ``threshold`` bytes (0: none)
-    are split and put at most that much there; ``layers`` fixes the number (-1: as many as fit).
+    ``available`` bytes may be used, and at most ``share`` of all; models with more weight than
+    ``threshold`` bytes (0: none) are split and put at most that much there; ``layers`` fixes the
+    number (-1: as many as fit). Without ``split`` a model that does not fit as a whole stays in
+    RAM. ``devices`` are the GPUs to use, as in CUDA_VISIBLE_DEVICES ("": all).
     """
 
     available: int = 0
     threshold: int = 0
     layers: int = -1
+    share: float = 1.0
+    split: bool = True
+    devices: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,8 @@ def _layers_on_gpu(need: Need, policy: GpuPolicy) -> int:
     if policy.layers >= 0:
         return min(policy.layers, need.layers)
     allowed = policy.available
-    if 0 < policy.threshold < need.weights:
+    if policy.split and 0 < policy.threshold < need.weights:
         allowed = min(allowed, policy.threshold)
     room = allowed - need.compute
-    return max(0, min(need.layers, room * need.layers // max(1, need.weights + need.kv)))
+    fitting = max(0, min(need.layers, room * need.layers // max(1, need.weights + need.kv)))
+    return fitting if policy.split or fitting == need.layers else 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,7 +20,8 @@ class Dialect:
 
     ``style`` is what its OpenAPI document says of all routes, ``schemas`` are models of answers and
     ``bodies`` of requests that no route refers to by type. Bodies on the paths ``large`` may hold
-    pictures.
+    pictures. ``render_other`` has how errors are answered under the further prefixes of its entry
+    in ``app.dialects.table``, where that differs.
     """
 
     name: str
@@ -30,6 +31,11 @@ class Dialect:
     schemas: tuple[type[BaseModel], ...] = ()
     bodies: tuple[type[BaseModel], ...] = ()
     large: frozenset[str] = frozenset()
+    render_other: Mapping[str, ErrorRenderer] = field(default_factory=dict)
+
+    def renderer(self, prefix: str) -> ErrorRenderer:
+        """How errors are answered under a prefix."""
+        return self.render_other.get(prefix, self.render)
 
     def routes(self) -> Iterator[APIRoute]:
         """All its routes."""

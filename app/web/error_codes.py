@@ -17,6 +17,7 @@ from app.conversations.errors import (
     NoVisionModel,
 )
 from app.downloads.errors import PullNotAllowed, PullNotFound, TooManyPulls
+from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import InvalidRequest
 from app.media.errors import (
     ImagesBusy,
@@ -88,10 +89,13 @@ TABLE: dict[type[Exception], Kind] = {
     ImageUnreadable: Kind(422, "image-unreadable", since=5),
     ImageUrlRefused: Kind(422, "image-url-refused", since=5),
     ModelCannotSee: Kind(422, "model-cannot-see", since=5),
+    TooManyDimensions: Kind(400, "too-many-dimensions", since=6),
+    UnknownPrompt: Kind(400, "unknown-prompt", since=6),
     MalformedRequest: Kind(400, "malformed-request", since=6),
     HistoryTooLong: Kind(400, "history-too-long", since=4),
     ContextOverflow: Kind(400, "context-length-exceeded"),
     InputTooLong: Kind(400, "context-length-exceeded"),
+    QueryTooLong: Kind(400, "context-length-exceeded"),
     UnsupportedConstraint: Kind(400, "unsupported-constraint", since=6),
     UnsupportedInput: Kind(400, "unsupported-input"),
     KeyRequired: Kind(401, "api-key-required"),
@@ -106,6 +110,7 @@ TABLE: dict[type[Exception], Kind] = {
     NoVisionModel: Kind(404, "no-vision-model", since=5),
     MessageNotFound: Kind(404, "message-not-found", since=4),
     ModelNotFound: Kind(404, "model-not-found"),
+    NoEncoder: Kind(404, "no-encoder", since=6),
     NotOnHub: Kind(404, "hub-model-not-found", since=5),
     PullNotFound: Kind(404, "pull-not-found", since=5),
     TemplateNotFound: Kind(404, "template-not-found", since=3),

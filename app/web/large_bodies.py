@@ -1,4 +1,4 @@
-"""Large JSON bodies, read off the event loop and within the upload budget.
+"""JSON bodies that may be large: those are read off the event loop, within the upload budget.
 
 The framework would hold a body three times over, and could not document two types of one body.
 """
@@ -20,6 +20,9 @@ from app.web.errors import ClientGone, MediaTypeNotSupported
 from app.web.upload_budget import upload_budget
 
 T = TypeVar("T", bound=BaseModel)
+
+SMALL_BODY = 2**14
+"""Bytes that are read sooner than a thread could be asked to."""
 
 JSON, FORM = "application/json", "multipart/form-data"
 
@@ -63,6 +66,8 @@ async def read_json(request: Request, take: Callable[[int], None], model: type[T
     async for chunk in chunks(request):
         take(len(chunk))
         body += chunk
+    if len(body) <= SMALL_BODY:
+        return _validated_json(model, body)
     return await asyncio.to_thread(_validated_json, model, body)
 
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from app.config import Settings
+from app.config.other_names import OTHER_NAMES
 from app.provider.formats.output_formats import OUTPUT_FORMATS
 from app.provider.hub.recommended import RECOMMENDED
 from tests.conftest import serving
@@ -99,6 +100,7 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
         "docs/conversations.md",
         "docs/vision.md",
         "docs/hyperclovax.md",
+        "docs/settings.md",
         "docs/tools.md",
         "CONTRIBUTING.md",
     ],
@@ -125,6 +127,13 @@ def test_paths_of_the_code_lead_somewhere(name: str) -> None:
     paths = re.findall(r"`(app/[\w/]+(?:\.py)?)`", text)
     assert len(paths) > 3
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_every_name_of_other_projects_is_explained() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text()
+    for other in OTHER_NAMES:
+        row = rf"^\| `{other.name}` \|.*`{other.setting.upper()}`"
+        assert re.search(row, page, re.M), other
 
 
 def test_every_format_of_tool_calls_is_explained() -> None:

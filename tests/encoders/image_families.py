@@ -133,6 +133,8 @@ _SIGLIP2_TOKENS = tokenizer_config(
     pad_token="<pad>",
     unk_token="<unk>",
     padding_side="right",
+    do_lower_case=True,
+    model_input_names=["input_ids"],
 )
 
 MULTIMODAL = {

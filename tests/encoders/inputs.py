@@ -17,7 +17,7 @@ TEXTS = (
     "¿Dónde está el baño? naïve café",
     "no yes",
 )
-"""Each within 64 tokens of every family but the longest of a tokenizer without Korean."""
+"""None is longer than what the folder of a family takes, with its prompts."""
 
 LONG = "A long text about servers, models and weights, which has to be cut somewhere. " * 12
 """Longer than every limit that a folder names."""

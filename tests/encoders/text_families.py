@@ -240,7 +240,7 @@ EMBEDDERS = {
         {
             "modules.json": modules("Pooling"),
             "1_Pooling/config.json": booleans("mean_tokens"),
-            "sentence_bert_config.json": {"max_seq_length": TOKENS, "do_lower_case": False},
+            "sentence_bert_config.json": SIMPLE,
             "config_sentence_transformers.json": {
                 "prompts": {"query": "search_query: ", "document": "search_document: "},
                 "default_prompt_name": None,
@@ -328,7 +328,7 @@ EMBEDDERS = {
                 "bias": False,
                 "activation_function": "torch.nn.modules.linear.Identity",
             },
-            "sentence_bert_config.json": {"max_seq_length": TOKENS, "do_lower_case": False},
+            "sentence_bert_config.json": {"max_seq_length": 96, "do_lower_case": False},
             "config_sentence_transformers.json": {
                 "prompts": {
                     "query": "task: search result | query: ",

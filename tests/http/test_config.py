@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from app import config
-from app.config import Settings
+from app.config import InvalidSetting, Settings, read
+from app.config.other_names import OTHER_NAMES
 from app.provider.memory import GpuPolicy
 
-EXAMPLE = Path(config.__file__).parents[1] / ".env.example"
+EXAMPLE = Path(config.__file__).parents[2] / ".env.example"
 
 
 def example() -> list[tuple[str, str, str]]:
@@ -37,7 +39,7 @@ def test_every_line_of_the_example_is_explained() -> None:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """No setting in the environment, so that defaults are defaults."""
-    for name in (*Settings.model_fields, "llm_models_dir", "local_models_dir"):
+    for name in (*Settings.model_fields, *(other.name for other in OTHER_NAMES)):
         monkeypatch.delenv(name.upper(), raising=False)
     return monkeypatch
 
@@ -51,18 +53,23 @@ def test_lists_are_separated_by_commas(bare: pytest.MonkeyPatch) -> None:
     assert Settings(_env_file=None).api_keys == ("one", "two")
 
 
-@pytest.mark.parametrize("name", ["MODELS_DIR", "LLM_MODELS_DIR", "LOCAL_MODELS_DIR"])
-def test_the_models_folder_has_three_names(bare: pytest.MonkeyPatch, name: str) -> None:
-    bare.setenv(name, "/elsewhere")
-    assert Settings(_env_file=None).models_dir == Path("/elsewhere")
-
-
 def test_the_gpu_gets_layers_only_when_wanted(bare: pytest.MonkeyPatch) -> None:
     assert Settings(_env_file=None, gpu_layers=12).pool().gpu is None
     wanted = Settings(_env_file=None, use_gpu=True, llm_available_gpu_memory_gb=1.5)
     assert wanted.pool().gpu == GpuPolicy(available=3 * 2**29, threshold=0, layers=-1)
     split = Settings(_env_file=None, use_gpu=True, llm_gpu_memory_offload_threshold_gb=4)
     assert split.pool().gpu == GpuPolicy(available=0, threshold=2**32, layers=-1)
+    bare.setenv("LLM_GPU_MEMORY_UTILIZATION", "0.8")
+    bare.setenv("LLM_ENABLE_GPU_MEMORY_OFFLOAD", "false")
+    whole = Settings(_env_file=None, use_gpu=True, cuda_visible_devices="1,0")
+    assert whole.pool().gpu == GpuPolicy(share=0.8, split=False, devices="1,0")
+
+
+def test_how_many_models_are_loaded_at_once(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("LLM_MODEL_CACHE_SIZE", "1")
+    bare.setenv("LLM_AUTO_UNLOAD_MODELS", "false")
+    pool = Settings(_env_file=None).pool()
+    assert (pool.max_loaded, pool.auto_unload) == (1, False)
 
 
 def test_aliases_name_a_model(bare: pytest.MonkeyPatch) -> None:
@@ -93,5 +100,19 @@ def test_settings_do_not_change() -> None:
         Settings(_env_file=None).port = 1  # type: ignore[misc]
 
 
-def test_keys_do_not_show() -> None:
-    assert "hush" not in repr(Settings(_env_file=None, api_keys=("hush",)))
+def test_secrets_do_not_show() -> None:
+    secrets: dict[str, Any] = {"hf_token": "hush", "modelscope_api_token": "hush"}
+    settings = Settings(_env_file=None, api_keys=("hush",), **secrets)
+    assert "hush" not in repr(settings)
+    assert settings.hubs().tokens == {"huggingface": "hush", "modelscope": "hush"}
+    assert "hush" not in repr(settings.hubs())
+
+
+def test_a_token_that_no_header_can_carry_does_not_show_either(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("HUGGINGFACE_TOKEN", "hush\u00e9")
+    with pytest.raises(InvalidSetting, match=r"^HUGGINGFACE_TOKEN: Value error, a token") as found:
+        read()
+    assert "hush" not in str(found.value)
+    with pytest.raises(ValidationError) as raised:
+        Settings(_env_file=None)
+    assert "hush" not in str(raised.value)

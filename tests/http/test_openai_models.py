@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.openai.models.health import Health
 from app.openai.models.models import Model, ModelList
 from app.openai.translate.models import model
 from app.provider.card import ModelCard
@@ -87,4 +88,8 @@ def test_one_model_is_as_in_the_list(echo: httpx.Client) -> None:
 
 
 def test_health_needs_no_key_and_says_ok(echo: httpx.Client) -> None:
-    assert echo.get("/v1/health").json() == {"status": "ok"}
+    health = checked(Health, echo.get("/v1/health").json())
+    assert health["status"] == "ok"
+    own = [name for name in listed(echo) if "@" not in name]
+    assert health["models"]["available"] == len(own)
+    assert health["memory"] == {"gpu_memory_used_gb": 0.0}

@@ -25,6 +25,7 @@ LAYERS = {
     "app.cli": ROOT,  # entry points, like app.main
     "app.errors": DOMAIN,
     "app.chat": DOMAIN,
+    "app.encoding": DOMAIN,
     "app.templates": DOMAIN,
     "app.conversations": DOMAIN,
     "app.media": DOMAIN,

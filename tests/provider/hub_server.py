@@ -37,6 +37,7 @@ class Hub:
     prefix: str = ""
     endpoint: str = ""
     asked: list[str] = field(default_factory=list)  # paths
+    tokens: set[str] = field(default_factory=set)  # Authorization of every request
     downloads: list[tuple[str, str]] = field(default_factory=list)  # Range, Authorization
     cookies: list[str] = field(default_factory=list)
     carry_on: threading.Event = field(default_factory=threading.Event)
@@ -86,6 +87,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.hub.asked.append(self.path)
+        self.hub.tokens.add(self.headers.get("Authorization", ""))
         url = urlsplit(self.path)
         path, query = unquote(url.path).removeprefix(self.hub.prefix), parse_qs(url.query)
         if self.hub.refusal:

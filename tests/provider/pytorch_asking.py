@@ -10,14 +10,14 @@ import numpy as np
 from PIL import Image
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
-from app.provider.engines.pytorch.engine import PytorchEngine, build
+from app.provider.engines.pytorch.engine import PytorchEngine
 from app.provider.types import Delta, End, Event, ImagePart, Prompt, Started
 from tests.provider.pictures import noise, part, shown
 
 
 def engine_of(folder: Path, **limits: Any) -> PytorchEngine:
     spec = EngineSpec(ENGINES["pytorch"], str(folder), EngineLimits(**limits))
-    return build(spec, lambda percent: None)
+    return PytorchEngine(spec, lambda percent: None)
 
 
 def run(

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from app.provider.encoding.folder import read_encoder_settings
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.text_input import TextInput, longest_first
+from app.provider.encoding.text_input import TextInput
+from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, UnsupportedInput
 from app.provider.types import PairPart, TextPart, TokensPart
 from tests.provider.encoder_folders import BERT, modules, write_encoder

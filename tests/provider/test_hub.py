@@ -3,12 +3,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
-from app.provider.hub import record
+from app.provider.hub import process, record
 from app.provider.hub.download import fetch
 from app.provider.hub.errors import (
     Damaged,
@@ -19,7 +20,7 @@ from app.provider.hub.errors import (
     NotAllowed,
     NotOnHub,
 )
-from app.provider.hub.names import HubName
+from app.provider.hub.names import HubName, ModelReference
 from tests.provider.asking import STARTER
 from tests.provider.hub_server import REPO, Hub, git_id, serving
 from tests.provider.pulling import (
@@ -150,6 +151,38 @@ def test_token_is_sent(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     pull(hub, tmp_path)
     assert hub.downloads == [("", "Bearer hf_secret")]
+
+
+SECRET = "hf_quite_secret"
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGINGFACE_TOKEN"])
+def test_token_of_the_settings_file_is_sent_and_never_shown(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for known in ("HF_TOKEN", "HUGGINGFACE_TOKEN"):
+        monkeypatch.delenv(known, raising=False)
+    (tmp_path / ".env").write_text(f"{name}={SECRET}\n")
+    settings = {"LOG_LEVEL": "DEBUG", "PYTHONPATH": str(STARTER.parents[1])}
+    started = command(hub, tmp_path, REPO, **settings)
+    done = subprocess.run(**started, cwd=tmp_path, check=True)
+    assert hub.tokens == {f"Bearer {SECRET}"}
+    assert SECRET not in done.stdout + done.stderr
+    hub.refusal = (403, "")
+    done = subprocess.run(**started, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["huggingface", "modelscope"])
+async def test_token_reaches_the_process_that_downloads(
+    hub: Hub, tmp_path: Path, kind: HubName
+) -> None:
+    tokens: dict[HubName, str] = {kind: SECRET}
+    given = replace(hubs(hub), tokens=tokens)
+    plan = await process.find(given, ModelReference(kind, REPO, ""), tmp_path, 30)
+    assert [size async for size in process.fetch(given, plan, tmp_path)]
+    assert hub.tokens == {f"Bearer {SECRET}"}
 
 
 def test_gated_file(hub: Hub, tmp_path: Path) -> None:

@@ -29,6 +29,12 @@ MODEL = Need(runtime=10, weights=800, kv=160, compute=40, prefix_cache=100, laye
         pytest.param(GpuPolicy(300, threshold=520), 6, 280, id="split, and little memory"),
         pytest.param(GpuPolicy(10**6, layers=0), 0, 0, id="the user wants none"),
         pytest.param(GpuPolicy(0, layers=7), 7, 320, id="the user wants seven"),
+        pytest.param(GpuPolicy(999, split=False), 0, 0, id="all or nothing: it does not fit"),
+        pytest.param(GpuPolicy(1000, split=False), 24, 1000, id="all or nothing: it fits"),
+        pytest.param(
+            GpuPolicy(1000, 520, split=False), 24, 1000, id="all or nothing, whatever the threshold"
+        ),
+        pytest.param(GpuPolicy(0, layers=7, split=False), 7, 320, id="the user wants seven"),
         pytest.param(GpuPolicy(0, layers=99), 24, 1000, id="the user wants more than there are"),
     ],
 )

@@ -96,14 +96,26 @@ def test_hyper_threads_are_no_cores() -> None:
 
 
 DRIVER = """
+#include <string.h>
 typedef struct { unsigned long long total, free, used; } Memory;
+static const char *uuids[] = {"GPU-a", "GPU-b"};
 int nvmlInit_v2(void) { return 0; }
 int nvmlInitWithFlags(unsigned flags) { return 0; }
 int nvmlShutdown(void) { return 0; }
 int nvmlDeviceGetCount_v2(unsigned *count) { *count = 2; return 0; }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { *device = device; return 0; }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) {
+    if (index > 1) return 2;
+    *device = (void *) uuids[index]; return 0;
+}
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    for (unsigned index = 0; index < 2; index++)
+        if (!strcmp(uuid, uuids[index])) return nvmlDeviceGetHandleByIndex_v2(index, device);
+    return 6;
+}
 int nvmlDeviceGetMemoryInfo(void *device, Memory *memory) {
-    memory->total = 24000; memory->free = 20000; memory->used = 4000; return 0;
+    int first = device == uuids[0];
+    memory->total = first ? 8000 : 40000; memory->free = first ? 6000 : 34000;
+    memory->used = memory->total - memory->free; return 0;
 }
 """
 
@@ -117,6 +129,22 @@ claims = [MemoryClaim("a", "chat", 0, held, idle=False) for held in (6_000, 30_0
 print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for one in claims])
 """
 
+SHARED = """
+from app.provider.memory import GpuPolicy
+from app.provider.pool.sizing import Sizing
+from tests.provider.test_sizing import CARD, LIMITS
+policies = [
+    GpuPolicy(share=0.5), GpuPolicy(share=0.9), GpuPolicy(9_000, share=0.5),
+    GpuPolicy(30_000, share=0.5), GpuPolicy(share=0.5, devices="1"), GpuPolicy(devices="0"),
+]
+print([Sizing(LIMITS, 2, 0, policy).estimate(CARD, []).budget.gpu for policy in policies])
+"""
+
+DEVICES = """
+from app.provider.pool.hardware import gpu_memory
+print([m and m.total for m in map(gpu_memory, ["1", "1, 0", "GPU-a", "1,7,0", "-1", "MIG-x"])])
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the driver's library is named otherwise")
 @pytest.mark.parametrize(
@@ -128,6 +156,12 @@ print([Sizing(LIMITS, 2, 0, GpuPolicy()).estimate(CARD, [one]).budget.gpu for on
             id="it is asked",
         ),
         pytest.param(LOADING, "[46000, 48000]", id="there is no more than there is"),
+        pytest.param(
+            SHARED, "[24000, 40000, 9000, 24000, 20000, 6000]", id="a share is of the whole memory"
+        ),
+        pytest.param(
+            DEVICES, "[40000, 48000, 8000, 40000, None, None]", id="of the GPUs that are visible"
+        ),
     ],
 )
 def test_a_driver(tmp_path: Path, probe: str, printed: str) -> None:

@@ -26,9 +26,16 @@ class ErrorAnswer(BaseModel):
     error: ErrorFields
 
 
-def errors(*statuses: int) -> Responses:
+class PlainError(BaseModel):
+    """An error in Cohere's form, as the paths under ``/v2`` answer it."""
+
+    id: str
+    message: str = Field(description="What happened here, in one sentence.")
+
+
+def errors(*statuses: int, form: type[BaseModel] = ErrorAnswer) -> Responses:
     """Document that a route may answer with these errors."""
-    schema = {"$ref": "#/components/schemas/ErrorAnswer"}
+    schema = {"$ref": f"#/components/schemas/{form.__name__}"}
     return {status: _error(status, schema) for status in statuses}
 
 

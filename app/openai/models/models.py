@@ -30,6 +30,16 @@ class TemplateAdaptation(BaseModel):
     )
 
 
+class Encoder(BaseModel):
+    """What a model makes of texts, pairs of texts or pictures."""
+
+    dimensions: int = Field(description="Of a vector; 1: a score, 0: known when it is loaded.")
+    max_tokens: int = Field(description="Of one input.")
+    pooling: str = Field(description="How the vectors of tokens become one.")
+    prompts: dict[str, str] = Field(description="Texts before an input, by their `input_type`.")
+    default_prompt: str | None = Field(description="The one that is always used; null: none.")
+
+
 class Model(BaseModel):
     """One model on this server, or a model with a prompt template (``model@template``)."""
 
@@ -41,8 +51,14 @@ class Model(BaseModel):
     context_length: int = Field(description="Tokens of a prompt together with its answer.")
     max_model_len: int = Field(description="The same, by the name that some clients look for.")
     tasks: list[str] = Field(description="What it can do.", examples=[["chat"]])
+    type: Literal["chat", "embedding", "reranker", "vision", "multimodal"] = Field(
+        description="The main one of these, by the name that some clients look for."
+    )
+    engine: str = Field(description="What runs it.")
+    size_gb: float = Field(description="Of its weights.")
     capabilities: ModelCapabilities
     chat_template: TemplateAdaptation | None = Field(description="null: it does not chat.")
+    encoder: Encoder | None = Field(description="null: it makes no vectors or scores.")
     aliases: list[str] = Field(description="Other names that requests may use.")
     prompt_template: str | None = Field(description="The template of `model@template`.")
 

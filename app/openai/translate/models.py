@@ -7,9 +7,12 @@ from typing import Any
 
 from app.chat.capabilities import Capabilities, capabilities
 from app.chat.model_choice import templated_name
-from app.provider.card import ModelCard
+from app.provider.card import Kind, ModelCard
 
 OWNER = "local"
+
+TYPES: dict[Kind, str] = {"vision-chat": "chat", "rerank": "reranker"}
+"""Kinds that the Local LLM Interface calls otherwise."""
 
 Fields = dict[str, Any]
 
@@ -38,6 +41,9 @@ def model(card: ModelCard) -> Fields:
         "context_length": card.context_length,
         "max_model_len": card.context_length,
         "tasks": list(card.tasks),
+        "type": TYPES.get(card.kind, card.kind),
+        "engine": card.engine,
+        "size_gb": round(card.size_bytes / 10**9, 3),
         "capabilities": {
             "vision": found.vision,
             "tools": found.tools,
@@ -45,6 +51,7 @@ def model(card: ModelCard) -> Fields:
             "structured_outputs": found.structured_outputs,
         },
         "chat_template": _template(card, found) if "chat" in card.tasks else None,
+        "encoder": _encoder(card),
         "aliases": list(card.aliases),
         "prompt_template": None,
     }
@@ -67,6 +74,18 @@ def _template(card: ModelCard, found: Capabilities) -> Fields:
         "source": "model" if card.chat_template else "server",
         "tools": "native" if found.native_tools else "described",
         "output_format": found.output_format or None,
+    }
+
+
+def _encoder(card: ModelCard) -> Fields | None:
+    if (known := card.encoder) is None:
+        return None
+    return {
+        "dimensions": known.dimensions,
+        "max_tokens": card.context_length,
+        "pooling": known.pooling,
+        "prompts": dict(known.prompts),
+        "default_prompt": known.default_prompt or None,
     }
 
 

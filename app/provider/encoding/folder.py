@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.encoding.image_settings import ImageSettings, read_image_settings
-from app.provider.encoding.known_families import KnownFamily, known_family
+from app.provider.encoding.known_encoders import KnownEncoder, known_encoder
 from app.provider.encoding.modules import Modules, read_modules
 from app.provider.encoding.prompts import folder_prompts
 from app.provider.encoding.recognise import encoder_kind, model_names
@@ -75,7 +75,9 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _foreign(config: dict[str, Any], modules: Modules | None) -> bool:
-    return bool(section(config, "auto_map")) or bool(modules and modules.foreign_code)
+    """Whether the model's own code is needed; transformers has nomic-embed-text itself."""
+    own_class = bool(section(config, "auto_map")) and not _is_nomic(config)
+    return own_class or bool(modules and modules.foreign_code)
 
 
 def _width(config: dict[str, Any]) -> int:
@@ -86,7 +88,7 @@ def _embedder(
     settings: EncoderSettings, config: dict[str, Any], modules: Modules | None
 ) -> EncoderSettings:
     """A model of texts, with the pooling and the layers that its folder lists."""
-    known = known_family(model_names(settings.root, config))
+    known = known_encoder(*model_names(settings.root, config))
     pooling = _pooling(modules, known)
     prompts, default = folder_prompts(settings.root, known)
     dense = modules.dense if modules else ()
@@ -104,19 +106,19 @@ def _embedder(
     )
 
 
-def _pooling(modules: Modules | None, known: KnownFamily | None) -> PoolingRule:
+def _pooling(modules: Modules | None, known: KnownEncoder | None) -> PoolingRule:
     if modules and modules.pooling:
         return modules.pooling
     if modules or known is None:
         raise ModelNotLoadable(_NO_POOLING)
-    if known.dense:
+    if known.has_dense:
         raise ModelNotLoadable(_NO_DENSE)
     return PoolingRule((known.pooling,))
 
 
 def _known_pooling(path: Path) -> PoolingRule | None:
-    known = known_family(model_names(path, optional_json(path / CONFIG)))
-    return PoolingRule((known.pooling,)) if known and not known.dense else None
+    known = known_encoder(*model_names(path, optional_json(path / CONFIG)))
+    return PoolingRule((known.pooling,)) if known and not known.has_dense else None
 
 
 def _is_nomic(config: dict[str, Any]) -> bool:

@@ -74,11 +74,6 @@ class EncoderJob:
         count = len(task.items)
         return cls(deque(task.items), task.prompt, task.truncate, options, count, count)
 
-    @property
-    def prompt_tokens(self) -> int:
-        """Tokens of the items that are ready."""
-        return sum(len(one.item.tokens) for one in self.ready)
-
 
 class JobQueue:
     """The admitted jobs. Belongs to one thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.known_families import KnownFamily, Prompts
+from app.provider.encoding.known_encoders import KnownEncoder, Prompts
 from app.provider.headers.fields import section, text, unicode
 from app.provider.headers.files import optional_json
 
@@ -19,7 +19,7 @@ def sentence_config(root: Path) -> dict[str, Any]:
     return optional_json(root / _FILE)
 
 
-def folder_prompts(root: Path, known: KnownFamily | None = None) -> tuple[Prompts, str]:
+def folder_prompts(root: Path, known: KnownEncoder | None = None) -> tuple[Prompts, str]:
     """The prompts by name, and the name of the default one ("": none).
 
     Where the files state no prompt, they are those of the ``known`` family.

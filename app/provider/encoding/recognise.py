@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.known_families import is_named_embedder, is_named_reranker
+from app.provider.encoding.known_encoders import is_named_embedder, is_named_reranker
 from app.provider.encoding.modules import MODULES
 from app.provider.encoding.settings import EncoderKind
 from app.provider.headers.fields import section, text, texts
@@ -74,20 +74,20 @@ def _scores(path: Path) -> bool:
 def _of_decoder(path: Path, config: Mapping[str, Any]) -> EncoderKind | None:
     """The kind of a language model: its files are those of one that chats, but for its name."""
     names = model_names(path, config)
-    if _tagged(path, "text-ranking") or any(map(is_named_reranker, names)) or _judges(path):
+    if _tagged(path, "text-ranking") or is_named_reranker(*names) or _judges(path):
         return "rerank"
-    embeds = _tagged(path, "feature-extraction") or any(map(is_named_embedder, names))
+    embeds = _tagged(path, "feature-extraction", "sentence-similarity") or is_named_embedder(*names)
     return "embedding" if embeds else None
 
 
-def _tagged(path: Path, task: str) -> bool:
-    """Whether the front matter of README.md names this task."""
+def _tagged(path: Path, *tasks: str) -> bool:
+    """Whether the front matter of README.md names one of these tasks."""
     try:
         with open_regular(path / "README.md") as file:
             front = file.read(_README).decode("utf-8", "replace").split("\n---", 1)[0]
     except OSError:
         return False
-    return f"pipeline_tag: {task}" in front
+    return any(f"pipeline_tag: {task}" in front for task in tasks)
 
 
 def _judges(path: Path) -> bool:

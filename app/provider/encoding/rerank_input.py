@@ -13,15 +13,22 @@ _FIELD = re.compile(r"(\{(?:instruction|query|document)\})")
 
 
 class RerankInput:
-    """The prompt of a reranker. ``tokenize`` adds no special tokens; ``limit`` counts all."""
+    """The prompt of a reranker. ``tokenize`` adds no special tokens; ``limit`` counts all.
+
+    ``special`` tokenises the text around a pair, where that takes another function.
+    """
 
     def __init__(
-        self, prompt: RerankPrompt, tokenize: Callable[[str], tuple[int, ...]], limit: int
+        self,
+        prompt: RerankPrompt,
+        tokenize: Callable[[str], tuple[int, ...]],
+        limit: int,
+        special: Callable[[str], tuple[int, ...]] | None = None,
     ) -> None:
         self._prompt = prompt
         self._tokenize = tokenize
-        self._prefix = tokenize(prompt.prefix)
-        self._suffix = tokenize(prompt.suffix)
+        self._prefix = (special or tokenize)(prompt.prefix)
+        self._suffix = (special or tokenize)(prompt.suffix)
         self._limit = limit
 
     def prepare(

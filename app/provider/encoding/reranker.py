@@ -22,7 +22,6 @@ QWEN = RerankPrompt(
     instruction="Given a web search query, retrieve relevant passages that answer the query",
 )
 """Qwen3-Reranker."""
-_QWEN_YES, _QWEN_NO = 9693, 2152
 
 _SIGMOID, _IDENTITY = "Sigmoid", "Identity"
 
@@ -52,7 +51,7 @@ def _prompt(
     if classifies:
         _check_labels(config)
     if settings.model_type == "qwen3":
-        return QWEN if classifies else _of_logits(modules)
+        return replace(QWEN, has_head=True) if classifies else _of_logits(modules)
     if classifies:
         return None
     raise ModelNotLoadable(
@@ -63,8 +62,8 @@ def _prompt(
 
 def _of_logits(modules: Modules | None) -> RerankPrompt:
     if modules and modules.yes is not None:
-        return replace(QWEN, yes=modules.yes, no=modules.no)
-    return replace(QWEN, yes=_QWEN_YES, no=_QWEN_NO)
+        return replace(QWEN, yes=modules.yes, no=modules.no, yes_only=modules.no is None)
+    return QWEN
 
 
 def _names(config: dict[str, Any]) -> list[str]:

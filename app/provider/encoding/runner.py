@@ -34,7 +34,10 @@ class EncoderItem:
 
 
 class EncoderRunner(Protocol):
-    """A model that encodes. ``prepare`` may be called from any thread, all else from one."""
+    """A model that encodes. ``prepare`` may be called from any thread, all else from one.
+
+    ``EncoderEngine`` makes an engine of it. What a batch holds is bounded by its ``BatchLimits``.
+    """
 
     max_tokens: int
     """Of one item."""

@@ -63,9 +63,9 @@ class RerankPrompt:
     """The text around a pair for a reranker that is a language model.
 
     The tokens are those of ``prefix``, of ``pair`` with its three fields filled in, and of
-    ``suffix``. The score is the sigmoid of the difference of two logits at the last token, those
-    of ``yes`` and ``no`` (token ids). ``yes`` is None where the model has a classification head,
-    and ``no`` where the logit of ``yes`` alone counts.
+    ``suffix``. The logit of the pair is that of the token ``yes`` after the last one, less that of
+    ``no`` (ids; None: the tokens of the words). ``yes_only``: nothing is subtracted. ``has_head``:
+    the model has a classification head, whose output is the logit.
     """
 
     prefix: str
@@ -74,21 +74,20 @@ class RerankPrompt:
     pair: str = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>: {document}"
     yes: int | None = None
     no: int | None = None
+    yes_only: bool = False
+    has_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MatchSettings:
     """How image and text vectors are compared.
 
-    Logits are the cosines times ``scale`` plus ``bias``. The probabilities are their ``softmax``
-    over the texts of an image, or the ``sigmoid`` of each. ``scale`` is None where the files do
-    not state it. The vector of a text is at the first token ``end_token``; None: at that of the
-    highest id.
+    The probabilities are the ``softmax`` of an image's logits with all texts, or the ``sigmoid``
+    of each. The vector of a text is at the first token ``end_token``; None: at that of the highest
+    id.
     """
 
     probabilities: Literal["softmax", "sigmoid"]
-    scale: float | None = None
-    bias: float = 0.0
     end_token: int | None = None
 
 
@@ -102,7 +101,7 @@ class EncoderSettings:
     model itself makes one vector. ``normalize``: the files ask for vectors of length 1.
     ``layer_norm_before_cut``: a vector that is to be cut gets a layer norm without weights first.
     ``prompts`` are texts to put before an input, by name. ``activation`` is what the files of a
-    reranker name for its score. ``foreign_code``: the model's own classes are Python files of its
+    reranker name for its score. ``foreign_code``: the model's class is a Python file of its
     repository, so only an exported graph computes it.
     """
 

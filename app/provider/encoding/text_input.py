@@ -9,7 +9,8 @@ from tokenizers.normalizers import Lowercase, Sequence
 
 from app.provider.encoding.rerank_input import RerankInput
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.settings import EncoderSettings, RerankPrompt
+from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
 from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
 
@@ -17,7 +18,8 @@ from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
 class TextInput:
     """The tokenizer of an encoder. ``prepare`` may be called from several threads.
 
-    ``pad_token`` is the id that fills up the shorter rows of a batch. Raises ModelNotLoadable for
+    ``pad_token`` is the id that fills up the shorter rows of a batch. ``answers`` are the tokens
+    of a reranker's yes and no, as far as its logit is made of them. Raises ModelNotLoadable for
     a folder without a tokenizer that can be read.
     """
 
@@ -34,6 +36,7 @@ class TextInput:
         self._vocabulary = self._tokenizer.get_vocab_size(with_added_tokens=True)
         prompt = settings.rerank_prompt
         limit = self._text.max_tokens
+        self.answers = self._answers(prompt)
         self._rerank = RerankInput(prompt, self._ids, limit) if prompt else None
         # From here on, a document cannot spell the tokens that end the reranker's question.
         self._tokenizer.encode_special_tokens = prompt is not None
@@ -60,6 +63,20 @@ class TextInput:
             case PairPart(query, document) if reranks:
                 return self._of_pair(prompt + query, document, index, truncate)
         raise UnsupportedInput(_expects(self._settings))
+
+    def _answers(self, prompt: RerankPrompt | None) -> tuple[int, ...]:
+        if prompt is None or prompt.has_head:
+            return ()
+        yes = self._word("yes") if prompt.yes is None else prompt.yes
+        if prompt.yes_only:
+            return (yes,)
+        return yes, self._word("no") if prompt.no is None else prompt.no
+
+    def _word(self, word: str) -> int:
+        token = self._tokenizer.token_to_id(word)
+        if token is None:
+            raise ModelNotLoadable(f"Its tokenizer has no token for the answer {word!r}.")
+        return token
 
     def _of_text(self, text: str, index: int, prompt: str, truncate: bool) -> EncoderItem:
         encoding = self._encoded(prompt + text)
@@ -130,21 +147,6 @@ class TextInput:
         """The tokens of a text, without special tokens around it."""
         whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         return self._tokenizer.encode(whole, add_special_tokens=False)
-
-
-def longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """Tokens that are kept of two texts, as the library ``tokenizers`` shortens pairs.
-
-    Only the longer one is cut as long as that is enough; then both get half of the room.
-    """
-    if first + second <= room:
-        return first, second
-    short, long = sorted((first, second))
-    long = max(short, room - short)
-    if short + long > room:
-        short = room // 2
-        long = short + room % 2
-    return (short, long) if first <= second else (long, short)
 
 
 def _expects(settings: EncoderSettings) -> str:

@@ -37,7 +37,7 @@ def find(hubs: Hubs, wanted: ModelReference) -> Plan:
         return package.recommended(wanted)
     endpoint = hubs.endpoint(wanted.hub)
     with as_hub_errors(endpoint, wanted.repo):
-        listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo)
+        listing = CLIENTS[wanted.hub].listing(endpoint, wanted.repo, hubs.token(wanted.hub))
     return choose(listing, wanted.path)
 
 
@@ -98,7 +98,7 @@ def download_files(hubs: Hubs, plan: Plan, staged: StagingFolder, report: Report
         for file in plan.files:
             path = file_path(staged.model, plan, file)
             before -= _size(path, file)
-            _download_file(endpoint, plan, file, path, _add_others(before, report))
+            _download_file(hubs, plan, file, path, _add_others(before, report))
             before += file.size
 
 
@@ -107,12 +107,13 @@ def _add_others(others: int, report: Report) -> Report:
     return lambda here: report(others + here)
 
 
-def _download_file(endpoint: str, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
+def _download_file(hubs: Hubs, plan: Plan, file: HubFile, path: Path, report: Report) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if _size(path, file) == 0:
         path.unlink(missing_ok=True)  # larger than the whole file, so it is no part of it
     with path.open("ab") as sink:
-        url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, file)
+        endpoint, token = hubs.endpoint(plan.hub), hubs.token(plan.hub)
+        url, headers = CLIENTS[plan.hub].address(endpoint, plan.repo, token, file)
         download_rest(url, headers, sink, file.size, report)
         sink.flush()
         os.fsync(sink.fileno())

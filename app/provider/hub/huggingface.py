@@ -10,9 +10,10 @@ from app.provider.hub.plan import HubFile, Listing
 ANSWER_SECONDS = 20.0
 
 
-def listing(endpoint: str, repo: str) -> Listing:
+def listing(endpoint: str, repo: str, token: str) -> Listing:
     """List the files of ``repo``; raises what the client raises."""
-    info = HfApi(endpoint).model_info(repo, files_metadata=True, timeout=ANSWER_SECONDS)
+    client = HfApi(endpoint, token=token or None)
+    info = client.model_info(repo, files_metadata=True, timeout=ANSWER_SECONDS)
     found = (_file(info, sibling) for sibling in info.siblings or [])
     return Listing(
         hub="huggingface",
@@ -23,9 +24,9 @@ def listing(endpoint: str, repo: str) -> Listing:
     )
 
 
-def address(endpoint: str, repo: str, file: HubFile) -> tuple[str, dict[str, str]]:
+def address(endpoint: str, repo: str, token: str, file: HubFile) -> tuple[str, dict[str, str]]:
     """The URL of a file, and the headers to ask with."""
-    token = get_token()
+    token = token or get_token() or ""
     url = hf_hub_url(repo, file.path, revision=file.revision, endpoint=endpoint)
     return url, {"authorization": f"Bearer {token}"} if token else {}
 

@@ -20,13 +20,13 @@ ANSWER_SECONDS = 20.0
 NEWEST = "master"
 
 
-def listing(endpoint: str, repo: str) -> Listing:
+def listing(endpoint: str, repo: str, token: str) -> Listing:
     """List the files of ``repo``; raises NotOnHub and what the client raises."""
     query = urlencode({"Revision": NEWEST, "Recursive": "true"})
-    data = _asked(f"{endpoint}/api/v1/models/{repo}/repo/files?{query}")
+    data = _asked(f"{endpoint}/api/v1/models/{repo}/repo/files?{query}", token)
     if not data.get("Files"):
         raise NotOnHub(f"{repo} has no files at {endpoint}.")
-    about = _asked(f"{endpoint}/api/v1/models/{repo}")
+    about = _asked(f"{endpoint}/api/v1/models/{repo}", token)
     found = [_file(entry) for entry in data["Files"] if entry["Type"] == "blob"]
     commit = data.get("LatestCommitter") or {}
     return Listing(
@@ -38,22 +38,22 @@ def listing(endpoint: str, repo: str) -> Listing:
     )
 
 
-def address(endpoint: str, repo: str, file: HubFile) -> tuple[str, dict[str, str]]:
+def address(endpoint: str, repo: str, token: str, file: HubFile) -> tuple[str, dict[str, str]]:
     """The URL of a file, and the headers to ask with."""
     query = urlencode({"Revision": file.revision, "FilePath": file.path})
-    return f"{endpoint}/api/v1/models/{repo}/repo?{query}", _headers()
+    return f"{endpoint}/api/v1/models/{repo}/repo?{query}", _headers(token)
 
 
-def _asked(url: str) -> Mapping[str, Any]:
-    answer = get_session().get(url, headers=_headers(), timeout=ANSWER_SECONDS)
+def _asked(url: str, token: str) -> Mapping[str, Any]:
+    answer = get_session().get(url, headers=_headers(token), timeout=ANSWER_SECONDS)
     answer.raise_for_status()
     data: Mapping[str, Any] = answer.json()["Data"] or {}
     return data
 
 
-def _headers() -> dict[str, str]:
+def _headers(token: str) -> dict[str, str]:
     """Old routes take the token as a cookie, new ones as a bearer token."""
-    token = os.environ.get("MODELSCOPE_API_TOKEN", "")
+    token = token or os.environ.get("MODELSCOPE_API_TOKEN", "")
     return {"authorization": f"Bearer {token}", "cookie": f"m_session_id={token}"} if token else {}
 
 

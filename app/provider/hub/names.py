@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from app.provider.hub.errors import NotOnHub
@@ -31,10 +31,11 @@ _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Hubs:
-    """The default hub, and the address of each hub."""
+    """The default hub, the address of each hub, and the token to ask it with."""
 
     default: HubName
     endpoints: Mapping[HubName, str]
+    tokens: Mapping[HubName, str] = field(default_factory=dict, repr=False)
 
     def endpoint(self, source: SourceName) -> str:
         """The address of a hub, which may have a path, without a slash at its end.
@@ -44,6 +45,10 @@ class Hubs:
         if source == "pypi":
             return INDEX
         return self.endpoints[source].rstrip("/")
+
+    def token(self, source: SourceName) -> str:
+        """The token to ask a hub with; empty: the one that the hub's own client finds, if any."""
+        return "" if source == "pypi" else self.tokens.get(source, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Finds the models in a repository, and the one that a name means.
 
-A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, or a folder
-of safetensors with their configuration (MLX, Hugging Face). A GGUF vision model comes with the
-"mmproj" file that fits it best, in a folder of its own. Only data is taken: no Python, no pickles.
+A model is a GGUF file, a GGUF cut into parts, a folder that onnxruntime-genai built, a variant of
+an encoder's ONNX export, or a folder of safetensors with their configuration (MLX, Hugging Face,
+sentence-transformers). A GGUF vision model comes with the "mmproj" file that fits it best, in a
+folder of its own. Only data is taken: no Python, no pickles.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from app.provider.engines.gguf.mmproj import MARK, rank
+from app.provider.hub.encoder_files import Folders, OnnxExport, module_folders, onnx_exports
 from app.provider.hub.errors import NotOnHub
 from app.provider.hub.plan import HubFile, Listing, Plan
 
@@ -24,7 +26,10 @@ _LICENCE_FILES = ("LICENSE", "LICENCE", "NOTICE", "README.md")
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model in a repository. ``path`` names it: a file, or a folder with ``.`` for the top."""
+    """A model in a repository. ``path`` names it: a file, or a folder with ``.`` for the top.
+
+    ``export``: it is the plain ONNX export of an encoder; ``variant`` names another one.
+    """
 
     path: str
     kind: str
@@ -32,6 +37,8 @@ class Candidate:
     folder: bool
     name: str
     root: str
+    export: bool = False
+    variant: str = ""
 
     @property
     def size(self) -> int:
@@ -65,10 +72,23 @@ def _only(found: Sequence[Candidate], wanted: str) -> Candidate | None:
     exact = [one for one in found if one.path == wanted]
     inside = [one for one in found if wanted in {file.path for file in one.files}]
     near = [one for one in found if wanted.lower() in one.path.lower() or not wanted]
-    for some in (exact, inside, near):
+    for some in (exact, inside, near, _preferred(near)):
         if len(some) == 1:
             return some[0]
     return None
+
+
+def _preferred(found: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates without those that an encoder's plain ONNX export stands for as well.
+
+    These are its variants and, because every installation computes ONNX, its safetensors.
+    """
+    exported = {one.root for one in found if one.export}
+    return [
+        one
+        for one in found
+        if one.export or not (one.root in exported and (one.variant or one.kind == "safetensors"))
+    ]
 
 
 def _choices(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
@@ -85,12 +105,39 @@ def _choices(listing: Listing, found: Sequence[Candidate], wanted: str) -> str:
 def _candidates(listing: Listing, wanted: str) -> Iterator[Candidate]:
     yield from _single_gguf(listing, wanted)
     yield from _split_gguf(listing)
-    for folder, files in sorted(_folders(listing).items()):
-        if kind := _kind(files):
+    folders = _folders(listing)
+    modules = {folder: module_folders(folders, folder) for folder in folders}
+    inside = {module for some in modules.values() for module in some}
+    for folder in sorted(folders.keys() - inside):
+        parts = [folders[one] for one in (folder, *modules[folder])]
+        if kind := _kind([file for files in parts for file in files]):
             taken = tuple(
-                _onnx_files(listing, folder) if kind == "ONNX" else _safetensors_files(files)
+                _onnx_files(listing, folder)
+                if kind == "ONNX"
+                else (file for files in parts for file in _safetensors_files(files))
             )
             yield Candidate(folder, kind, taken, True, _folder_name(listing.repo, folder), folder)
+    for export in onnx_exports(folders):
+        yield _encoder(listing, folders, export, modules[export.root])
+
+
+def _encoder(
+    listing: Listing, folders: Folders, export: OnnxExport, modules: Sequence[str]
+) -> Candidate:
+    """One variant of an ONNX export, with all that its folder says of the model."""
+    texts = [file for file in folders[export.root] if _is_text(PurePosixPath(file.path))]
+    parts = [file for module in modules for file in _safetensors_files(folders[module])]
+    graphs = [file for file in export.graphs if file not in texts]
+    return Candidate(
+        path=export.graphs[0].path,
+        kind="ONNX",
+        files=(*texts, *parts, *graphs),
+        folder=True,
+        name=_folder_name(listing.repo, export.root) + export.variant.replace("_", "-"),
+        root=export.root,
+        export=not export.variant,
+        variant=export.variant,
+    )
 
 
 def _single_gguf(listing: Listing, wanted: str) -> Iterator[Candidate]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.provider.card import Kind
+from app.provider.catalogue.names import model_id
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
 from app.provider.runtime.status import HostPolicy
@@ -15,7 +17,8 @@ from app.provider.runtime.status import HostPolicy
 class PoolConfig:
     """Where models lie and how much memory they may take.
 
-    ``default_model`` and ``default_vision`` are files or folders anywhere. ``aliases`` maps a
+    ``default_model`` and ``default_vision`` are files or folders anywhere. ``default_names`` are
+    the names of models by the kind that they are the default of. ``aliases`` maps a
     further name to an id, ``tool_formats`` an id to the format of ``provider.formats`` in which
     that model calls tools. ``limits.threads`` 0 means all physical cores; models in use share
     them. Files ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at
@@ -27,6 +30,7 @@ class PoolConfig:
     models_dir: Path
     default_model: Path | None = None
     default_vision: Path | None = None
+    default_names: Mapping[Kind, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     tool_formats: Mapping[str, str] = field(default_factory=dict)
     echo: bool = False
@@ -43,3 +47,16 @@ class PoolConfig:
     def named(self) -> list[Path]:
         """The files or folders of default models."""
         return [path for path in (self.default_model, self.default_vision) if path]
+
+    @property
+    def default_chat(self) -> str:
+        """The name of the default chat model, by its path or else by its name; empty: none."""
+        if self.default_model:
+            return model_id(self.default_model)
+        return self.default_names.get("chat", "")
+
+    @property
+    def all_named(self) -> list[str]:
+        """The names of all models that settings name."""
+        names = {**self.default_names, "chat": self.default_chat}.values()
+        return [name for name in dict.fromkeys([*map(model_id, self.named), *names]) if name]

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.provider.card import ModelCard
+from app.provider.card import Kind, ModelCard
 
 STARTER = "starter"
 VISION_STARTER = "starter-vision"
+STAND_INS: dict[Kind, tuple[Kind, ...]] = {
+    "rerank": ("rerank", "embedding"),
+    "vision": ("vision", "multimodal"),
+}
+"""Kinds of models that do the work of a kind, the best first; others do only their own."""
 
 
 def default_chat(cards: Sequence[ModelCard]) -> str:
@@ -30,6 +35,30 @@ def default_vision(cards: Sequence[ModelCard]) -> str | None:
 def vision_models(cards: Sequence[ModelCard]) -> list[str]:
     """Ids of the models that take pictures and can be used."""
     return [card.id for card in cards if card.vision and not card.problem]
+
+
+def default_encoder(kind: Kind, cards: Sequence[ModelCard]) -> str | None:
+    """Id of the model that encodes where a request names none; None if there is none.
+
+    A model that the user has brought, else a starter, else one that only repeats what it gets.
+    """
+    kinds = STAND_INS.get(kind, (kind,))
+    usable = [card for card in cards if card.encoder and not card.problem and card.kind in kinds]
+    best = min(
+        usable,
+        key=lambda card: (_rank(card), kinds.index(card.kind)),
+        default=None,
+    )
+    return best.id if best else None
+
+
+def _rank(card: ModelCard) -> int:
+    """0 for a model that the user has brought."""
+    if card.engine == "echo":
+        return 3
+    if not card.id.startswith(STARTER):
+        return 0
+    return 1 if card.id.count("-") == 1 else 2  # "starter-embed" before its other formats
 
 
 def problem_of(found: Sequence[ModelCard]) -> str | None:

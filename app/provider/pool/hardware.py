@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -36,18 +38,21 @@ def ram() -> int:
     return int(min(limits))
 
 
-def gpu_memory() -> GpuMemory | None:
-    """Ask NVIDIA's driver, or take the share of the RAM that Metal gives; None without a GPU."""
+def gpu_memory(devices: str = "") -> GpuMemory | None:
+    """Ask NVIDIA's driver, or take the share of the RAM that Metal gives; None without a GPU.
+
+    ``devices`` are the GPUs of NVIDIA to count, as in CUDA_VISIBLE_DEVICES ("": all).
+    """
     import psutil  # noqa: PLC0415 — a start measures nothing
 
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         memory = psutil.virtual_memory()
         total = int(memory.total * _METAL_SHARE)
         return GpuMemory(total, min(total, memory.available))
-    return _nvidia()
+    return _nvidia(devices)
 
 
-def _nvidia() -> GpuMemory | None:
+def _nvidia(devices: str) -> GpuMemory | None:
     import pynvml  # noqa: PLC0415 — imported only where a GPU is used
 
     try:
@@ -55,8 +60,7 @@ def _nvidia() -> GpuMemory | None:
     except pynvml.NVMLError:
         return None
     try:
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in handles]
+        infos = [pynvml.nvmlDeviceGetMemoryInfo(handle) for handle in _handles(devices)]
     except pynvml.NVMLError:
         return None
     finally:
@@ -64,6 +68,25 @@ def _nvidia() -> GpuMemory | None:
     if not infos:
         return None
     return GpuMemory(sum(one.total for one in infos), sum(one.free for one in infos))
+
+
+def _handles(devices: str) -> Iterator[Any]:
+    """The driver's handles of GPUs that are named by number or by UUID; of all without a name.
+
+    A name that the driver does not know ends the list, as it does for CUDA.
+    """
+    import pynvml  # noqa: PLC0415 — imported only where a GPU is used
+
+    names = devices.split(",") if devices else map(str, range(pynvml.nvmlDeviceGetCount()))
+    for name in map(str.strip, names):
+        try:
+            yield (
+                pynvml.nvmlDeviceGetHandleByIndex(int(name))
+                if name.isdigit()
+                else pynvml.nvmlDeviceGetHandleByUUID(name)
+            )
+        except pynvml.NVMLError:
+            return
 
 
 def resident_bytes(pid: int) -> int:

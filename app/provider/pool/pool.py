@@ -6,19 +6,25 @@ A request to one model is never answered by another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
 from msgspec import structs
 
-from app.provider.card import ModelCard
+from app.provider.card import Kind, ModelCard
 from app.provider.catalogue.names import model_id
 from app.provider.catalogue.scan import NOT_READ_YET
 from app.provider.engine import EngineLimits
 from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
-from app.provider.pool.default_model import default_chat, default_vision, problem_of, vision_models
+from app.provider.pool.default_model import (
+    default_chat,
+    default_encoder,
+    default_vision,
+    problem_of,
+    vision_models,
+)
 from app.provider.pool.eviction import AdmissionDecision
 from app.provider.pool.local_host import LocalModelHost
 from app.provider.pool.model_catalogue import ModelCatalogue
@@ -28,6 +34,8 @@ from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Encode, Event, Loaded, Progress, Prompt, RawText, Size, Tokens
 
 __all__ = ["ModelPool", "PoolConfig"]
+
+Choose = Callable[[Sequence[ModelCard]], str | None]
 
 _MOST_SCANS = 20
 """A scan takes a bounded time; so many in a row read hundreds of models."""
@@ -70,8 +78,8 @@ class ModelPool:
         to a loaded one whose files are as they were. A request to a model that could not be loaded
         does, because its files may have changed.
         """
-        if model is None and self._config.default_model:
-            model = self._default_id()
+        if model is None and self._config.default_chat:
+            model = self._config.default_chat
         known = self._catalogue.cards if model is None else self._catalogue.named(model)
         refused = model is not None and any(self._host.refusal(card.ref) for card in known)
         if refused or not self._catalogue.is_stale or not await self._is_as_loaded(model):
@@ -101,8 +109,8 @@ class ModelPool:
         return card
 
     def _default_id(self) -> str:
-        if self._config.default_model:
-            return model_id(self._config.default_model)
+        if named := self._config.default_chat:
+            return named
         return default_chat(self._with_problems(self._catalogue.cards) or self.cards())
 
     async def find_vision(self) -> ModelCard | None:
@@ -113,12 +121,21 @@ class ModelPool:
         """
         if self._config.default_vision:
             return await self.find(model_id(self._config.default_vision))
-        if known := default_vision(self._with_problems(self._catalogue.cards)):
+        return await self._find_chosen(default_vision)
+
+    async def find_encoder(self, kind: Kind) -> ModelCard | None:
+        """The model that encodes where a request names none; otherwise as ``find_vision``."""
+        if named := self._config.default_names.get(kind):
+            return await self.find(named)
+        return await self._find_chosen(lambda cards: default_encoder(kind, cards))
+
+    async def _find_chosen(self, choose: Choose) -> ModelCard | None:
+        if known := choose(self._with_problems(self._catalogue.cards)):
             with suppress(ModelNotFound, ModelConflict):
                 await self.find(known)  # rescans if the last scan is old
         else:
             await self._catalogue.refresh(known=bool(self._catalogue.cards))
-        wanted = default_vision(self._with_problems(self._catalogue.cards))
+        wanted = choose(self._with_problems(self._catalogue.cards))
         return self.card(wanted) if wanted else None
 
     def vision_models(self) -> list[str]:
@@ -153,13 +170,9 @@ class ModelPool:
         """
         problems = {
             model: problem_of(self._with_problems(self._catalogue.named(model)))
-            for model in self._named()
+            for model in self._config.all_named
         }
         return {model: failed_status(problem) for model, problem in problems.items() if problem}
-
-    def _named(self) -> list[str]:
-        """Ids of the models that settings name."""
-        return [model_id(path) for path in self._config.named]
 
     def is_healthy(self) -> bool:
         """Whether every engine works.
@@ -175,11 +188,12 @@ class ModelPool:
         cards = self._with_problems(self._catalogue.cards)
         unusable = {card.id for card in cards if card.problem}
         failed = {model for model, status in statuses if status.state == "failed"} - unusable
-        return not failed or failed.isdisjoint([*self._named(), self._default_id()])
+        needed = [*self._config.all_named, self._default_id()] if failed else []
+        return failed.isdisjoint(card.id for name in needed for card in self._catalogue.named(name))
 
     async def rescan_defaults(self) -> None:
         """Rescan the disk if settings name models, because broken ones may have been repaired."""
-        if self._named():
+        if self._config.all_named:
             known, urgent = bool(self._catalogue.cards), bool(self.broken_defaults())
             await self._catalogue.refresh(known=known, urgent=urgent)
 
@@ -228,10 +242,9 @@ class ModelPool:
     async def tokenize(
         self, model: str | ModelCard, prompt: Prompt | str, *, add_special: bool = True
     ) -> Tokens:
-        """The tokens of a text or of a prompt, loading the model first if need be.
+        """The tokens of a text or of a prompt; raises what ``stream`` raises.
 
-        A text gets the tokens that begin every prompt only if ``add_special``. Raises what
-        ``stream`` raises.
+        A text gets the tokens that begin every prompt only if ``add_special``.
         """
         asked = Prompt((), raw=RawText(prompt)) if isinstance(prompt, str) else prompt
         card = await self._current(model)
@@ -255,10 +268,7 @@ class ModelPool:
     # ---------------------------------------------------------------- loading and unloading
 
     async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
-        """Load the model if it is not loaded; ends with Loaded. Raises what ``stream`` raises.
-
-        A model that could not be loaded before is tried once more.
-        """
+        """Load the model if it is not loaded, as ``ModelHost.load``; raises what that raises."""
         card = await self.find(model)
         async with aclosing(self._host.load(card.ref)) as events:
             async for event in events:

@@ -102,14 +102,20 @@ class Sizing:
         """GPU memory for this model once idle ones are unloaded, and for all models together."""
         if self._gpu is None:
             return None, None
-        held = sum(claim.gpu for claim in claims)
-        total = self._gpu.available
-        if not total:
-            memory = hardware.gpu_memory()
-            # A model that is still loading holds bytes that the driver still calls free.
-            total = min(memory.free + held, memory.total) if memory else 0
+        total = self._gpu_total(self._gpu, sum(claim.gpu for claim in claims))
         in_use = sum(claim.gpu for claim in claims if not claim.idle)
         return replace(self._gpu, available=max(0, total - in_use)), total
+
+    def _gpu_total(self, policy: GpuPolicy, held: int) -> int:
+        """Bytes of GPU memory for all models together, which hold some of it already."""
+        if policy.available and policy.share == 1:
+            return policy.available
+        memory = hardware.gpu_memory(policy.devices)
+        if memory is None:
+            return policy.available
+        share = int(policy.share * memory.total)
+        # A model that is still loading holds bytes that the driver still calls free.
+        return min(policy.available or memory.free + held, share)
 
     def _gpu_layers(self, placement: Placement) -> int:
         """Layers in the engines' count: -1 means the whole model, embeddings and head included."""

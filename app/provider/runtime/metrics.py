@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Literal
 
 from app.provider.errors import ContextOverflow, EngineBusy, InputTooLong, UnsupportedInput
-from app.provider.types import AnyDelta, End, Started, ToolCallDelta
+from app.provider.types import AnyDelta, Encoded, End, Started, ToolCallDelta
 
 Outcome = Literal["stop", "length", "cancelled", "refused", "failed"]
 Error = type[BaseException] | None
@@ -59,8 +59,8 @@ class MetricValues:
     """The metrics of one model at one moment.
 
     ``requests`` are counted by how they ended and by the name of their error's class, if any.
-    ``first_token_buckets`` are those of ``Histogram.cumulative``. The last three are averages of
-    recent answers, None while there are none; all else are the counters of ``ModelMetrics``.
+    ``first_token_buckets`` are those of ``Histogram.cumulative``. What may be None is an average of
+    recent answers; all else are the counters of ``ModelMetrics``.
     """
 
     requests: Mapping[tuple[Outcome, str], int] = field(default_factory=dict)
@@ -76,12 +76,14 @@ class MetricValues:
     tokens_per_second: float | None = None
     time_to_first_token: float | None = None
     cache_hit_rate: float | None = None
+    encoded_inputs: int = 0
 
 
 class ModelMetrics:
     """Counters of one model. They only grow, and outlive its engine process.
 
     ``requests`` are counted by how they ended and by the class of their error, if any.
+    ``prompt_tokens`` are also those of ``encoded_inputs``: texts, pairs and images.
     ``decode_seconds`` sums the time between first text and end over all answers. ``loads`` took
     ``load_seconds`` together. ``restarts`` are those after a crash or a hang.
     """
@@ -89,6 +91,7 @@ class ModelMetrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[Outcome, Error]] = Counter()
         self.prompt_tokens = 0
+        self.encoded_inputs = 0
         self.cached_tokens = 0
         self.completion_tokens = 0
         self.decode_seconds = 0.0
@@ -112,6 +115,11 @@ class ModelMetrics:
         """Count the tokens of a prompt that the engine accepted."""
         self.prompt_tokens += prompt_tokens
         self.cached_tokens += cached_tokens
+
+    def encoded(self, tokens: int) -> None:
+        """Count an input that was encoded, and its tokens."""
+        self.encoded_inputs += 1
+        self.prompt_tokens += tokens
 
     def first_text(self, seconds: float) -> None:
         """Count the time that a request waited for its first text."""
@@ -146,6 +154,7 @@ class ModelMetrics:
             tokens_per_second=self.tokens_per_second,
             time_to_first_token=self.time_to_first_token,
             cache_hit_rate=self.cache_hit_rate,
+            encoded_inputs=self.encoded_inputs,
         )
 
     @property
@@ -193,6 +202,8 @@ class RequestMetrics:
                 self._first_at = time.monotonic()
                 self._model.first_text(self._first_at - self._begun)
             self._pieces += 1
+        elif isinstance(outcome, Encoded):
+            self._model.encoded(outcome.tokens)
         elif isinstance(outcome, Started):
             self._model.started(outcome.prompt_tokens, outcome.cached_tokens)
         elif isinstance(outcome, End):

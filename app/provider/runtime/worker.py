@@ -100,20 +100,22 @@ class IntakeLoop:
             os._exit(1)
 
     def _run(self) -> None:
-        while True:
-            message = self._connection.receive()
-            if isinstance(message, messages.Submit):
-                self._prepare(message.job, message.task)
-            elif isinstance(message, messages.Count):
-                self._connection.report([(message.job, self._count(message.prompt))])
-            elif isinstance(message, messages.Tokenize):
-                self._connection.report([(message.job, self._tokenize(message))])
-            elif isinstance(message, messages.Ping):
-                self._connection.report([(message.job, Loaded())])
-            elif isinstance(message, messages.Cancel) and self._deferred.cancel(message.job):
-                continue
-            elif not isinstance(message, messages.Load):
-                self._work.put(message)
+        while True:  # nothing here keeps a message, which may be large, until the next one comes
+            self._take(self._connection.receive())
+
+    def _take(self, message: messages.ToEngine) -> None:
+        if isinstance(message, messages.Submit):
+            self._prepare(message.job, message.task)
+        elif isinstance(message, messages.Count):
+            self._connection.report([(message.job, self._count(message.prompt))])
+        elif isinstance(message, messages.Tokenize):
+            self._connection.report([(message.job, self._tokenize(message))])
+        elif isinstance(message, messages.Ping):
+            self._connection.report([(message.job, Loaded())])
+        elif isinstance(message, messages.Cancel) and self._deferred.cancel(message.job):
+            return
+        elif not isinstance(message, messages.Load):
+            self._work.put(message)
 
     def _prepare(self, job: int, task: Job) -> None:
         prepared = self._prepared(task)

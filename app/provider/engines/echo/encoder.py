@@ -12,6 +12,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ _WORD = re.compile(r"\w+")
 Vector = NDArray[np.float32]
 
 
+@lru_cache(maxsize=2**16)
 def token_of(word: str) -> int:
     """The number of a word."""
     return 1 + zlib.crc32(word.lower().encode("utf-8", "replace")) % (VOCABULARY - 1)

@@ -72,7 +72,7 @@ ECHO_CLIP = replace(
     path=Path("echo-clip"),
     tasks=("multimodal", "vision"),
     name="Echo of words and colours as vectors",
-    encoder=EncoderFacts(DIMENSIONS, "mean"),
+    encoder=EncoderFacts(DIMENSIONS, "mean", pairing="softmax", scale=20.0),
 )
 ENCODERS = (ECHO_EMBED, ECHO_RERANK, ECHO_CLIP)
 ALL = (ECHO, ECHO_VISION, *ENCODERS)

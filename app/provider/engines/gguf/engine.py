@@ -1,4 +1,4 @@
-"""The GGUF engine: a model in llama.cpp behind the shared scheduler."""
+"""The GGUF engine: a language model in llama.cpp behind the shared scheduler, or an encoder."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.provider.engine import EngineInfo, EngineSpec
+from app.provider.engine import Engine, EngineInfo, EngineSpec
 from app.provider.engines.gguf.cache_streams import StreamCache
 from app.provider.engines.gguf.cache_unified import UnifiedCache
 from app.provider.engines.gguf.context import LlamaContext
 from app.provider.engines.gguf.context_cells import ContextLayout
 from app.provider.engines.gguf.mmproj import find_mmproj_of
 from app.provider.engines.gguf.model import LlamaModel
+from app.provider.engines.gguf.model_card import describe
 from app.provider.engines.gguf.runner import GgufRunner, GgufSequence
 from app.provider.generation.batched_engine import BatchedEngine
 from app.provider.generation.chat_template import ChatTemplate
@@ -78,4 +79,11 @@ def _image_encoder(
     return MtmdImageEncoder(projector, spec.limits.vision_cache_bytes)
 
 
-build = GgufEngine
+def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
+    """Build the engine of a language model or of an encoder."""
+    card = describe(Path(spec.path))
+    if card is None or card.encoder is None:
+        return GgufEngine(spec, progress)
+    from app.provider.engines.gguf.encoder.engine import GgufEncoderEngine  # noqa: PLC0415 only encoders need it
+
+    return GgufEncoderEngine(card, spec, progress)

@@ -8,6 +8,7 @@ from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.names import is_named_gguf
 from app.provider.engine import EngineLimits, Library
 from app.provider.engines.gguf.context_cells import ContextLayout
+from app.provider.engines.gguf.encoder import sizes
 from app.provider.engines.gguf.model_card import describe, unreadable
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
@@ -47,6 +48,8 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     Scratch memory is a row of logits for each sequence, the tables of the vocabulary and the
     activations of a batch; measured with llama.cpp on CPUs.
     """
+    if card.encoder:
+        return sizes.need(card, limits)
     vocabulary, hidden = card.shape.vocabulary, card.shape.hidden
     cell = 2 * card.shape.kv_numbers  # float16
     layout = ContextLayout.of(ContextPlan.of(card.context_length, cell, limits), limits.slots)

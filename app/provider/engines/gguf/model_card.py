@@ -34,8 +34,6 @@ _PIECE = re.compile(
 )
 """Names of pieces made by tools that split files."""
 
-_NOT_YET = "It makes embeddings; no engine here serves these yet."
-
 
 def describe(path: Path) -> ModelCard | None:
     """Make the card of a GGUF file, or of all parts of a model when this is the first one there.
@@ -151,7 +149,7 @@ def _refusal(encoder: EncoderHeader) -> str | None:
     """Why a whole file is of no use here."""
     if encoder.task is None:
         return why_no_chat(encoder.header)
-    return why_no_text(encoder.header) or encoder.problem() or _NOT_YET
+    return why_no_text(encoder.header) or encoder.problem()
 
 
 def _chat_card(card: ModelCard) -> ModelCard:

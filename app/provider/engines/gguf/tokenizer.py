@@ -52,14 +52,14 @@ class LlamaTokenizer:
         adds = llama_cpp.llama_vocab_get_add_bos(self._vocab)
         return (bos,) if adds and bos is not None else ()
 
-    def tokenize(self, text: str) -> list[int]:
-        """Text → token ids, none before or after; special tokens in ``text`` are recognised."""
+    def tokenize(self, text: str, *, special: bool = True) -> list[int]:
+        """Text → token ids, none before or after; ``special`` ones are recognised in ``text``."""
         data = text.encode("utf-8", errors="replace")
         room = len(data) + 8
         while True:
             tokens = (llama_cpp.llama_token * room)()
             count = llama_cpp.llama_tokenize(
-                self._vocab, data, len(data), tokens, room, False, True
+                self._vocab, data, len(data), tokens, room, False, special
             )
             if count >= 0:
                 return tokens[:count]

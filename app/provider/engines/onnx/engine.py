@@ -15,7 +15,7 @@ from app.provider.engine import Engine, EngineInfo, EngineSpec
 from app.provider.engines.onnx import providers
 from app.provider.engines.onnx.graph import Graph
 from app.provider.engines.onnx.runner import OnnxRunner, OnnxSequence
-from app.provider.engines.onnx.settings import Settings, read_settings
+from app.provider.engines.onnx.settings import FILE, Settings, read_settings
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.batched_engine import BatchedEngine
 from app.provider.generation.chat_template import ChatTemplate
@@ -54,8 +54,11 @@ class OnnxEngine(BatchedEngine[OnnxSequence]):
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
     """Build ``OnnxEngine`` where keys and values are in RAM, ``PagedEngine`` where not.
 
-    Vision models have an engine of their own.
+    Vision models have an engine of their own, and so have encoders.
     """
+    if not (Path(spec.path) / FILE).exists():
+        module = importlib.import_module("app.provider.engines.onnx.encoder.engine")
+        return cast("Engine", module.build(spec, progress))
     settings = read_settings(Path(spec.path))
     if settings.embedded:
         return _build_vision(spec, settings, progress)

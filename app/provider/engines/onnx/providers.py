@@ -29,24 +29,43 @@ _ON_GPU = {"cuda", "dml", "webgpu"}
 
 
 def usable(wanted: Sequence[str], *, paged: bool) -> list[str]:
-    """Those of the ``wanted`` names that are installed and may run the model, in that order.
+    """Those of the ``wanted`` names that are installed and may run a decoder, in that order.
 
     Raises ModelNotLoadable when there is none, and for a name that does not exist. ``paged``:
     only onnxruntime-genai's own engine runs the model.
     """
-    installed, found = ort.get_available_providers(), []
-    for name in wanted:
-        if name not in NAMES:
-            known = ", ".join(sorted(NAMES))
-            raise ModelNotLoadable(f"ONNX_PROVIDERS names {name!r}; there are only {known}.")
-        if NAMES[name] not in installed or (name in _ON_GPU and not _in_genai(name)):
-            log.warning("the execution provider %s is not installed; trying the next one", name)
+    found = []
+    for name in _installed(wanted):
+        if name in _ON_GPU and not _in_genai(name):
+            log.warning("onnxruntime-genai is not built for %s; trying the next one", name)
         elif paged and name == "coreml":
             log.warning("coreml knows no paged attention; trying the next one")
         else:
             found.append(name)
+    return _any(found, wanted, use="cuda or webgpu" if paged else "cpu")
+
+
+def installed(wanted: Sequence[str]) -> list[str]:
+    """Those of the ``wanted`` names that are installed; raises as ``usable`` does."""
+    return _any(_installed(wanted), wanted, use="cpu")
+
+
+def _installed(wanted: Sequence[str]) -> list[str]:
+    here, found = ort.get_available_providers(), []
+    for name in wanted:
+        if name not in NAMES:
+            known = ", ".join(sorted(NAMES))
+            raise ModelNotLoadable(f"ONNX_PROVIDERS names {name!r}; there are only {known}.")
+        if NAMES[name] in here:
+            found.append(name)
+        else:
+            log.warning("the execution provider %s is not installed; trying the next one", name)
+    return found
+
+
+def _any(found: list[str], wanted: Sequence[str], *, use: str) -> list[str]:
     if not found:
-        names, use = ", ".join(wanted), "cuda or webgpu" if paged else "cpu"
+        names = ", ".join(wanted)
         raise ModelNotLoadable(f"None of ONNX_PROVIDERS ({names}) can run this model; use {use}.")
     return found
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from app.provider.engines.pytorch.cache import KvCache
+from app.provider.engines.pytorch.pretrained import reason
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.output_stream import NO_NUMBERS
 
@@ -99,7 +100,7 @@ class Decoder:
         try:
             once, pieces = self._probe()
         except Exception as error:  # whatever its code for the architecture stumbles over
-            raise ModelNotLoadable(f"The model cannot be computed: {_reason(error)}") from error
+            raise ModelNotLoadable(f"The model cannot be computed: {reason(error)}") from error
         largest = float(once.abs().max())
         if not math.isfinite(largest):
             raise ModelNotLoadable(NO_NUMBERS)
@@ -143,8 +144,3 @@ def _window(config: Any) -> int:
     if getattr(config, "use_sliding_window", True) is False:
         return 0
     return getattr(config, "sliding_window", None) or 0
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

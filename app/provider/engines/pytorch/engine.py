@@ -1,7 +1,7 @@
 """The PyTorch engine: a Hugging Face folder in transformers behind the shared scheduler.
 
 It serves any decoder that transformers knows, and images for Qwen2.5-VL and HyperCLOVA X. Images
-are encoded between steps.
+are encoded between steps. Encoders have an engine of their own (``encoder.engine``).
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import torch
 
+from app.provider.encoding.engine import EncoderEngine
+from app.provider.encoding.recognise import encoder_kind
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.pytorch.cache import KvCache
+from app.provider.engines.pytorch.encoder.engine import build_encoder
 from app.provider.engines.pytorch.families import load
 from app.provider.engines.pytorch.resumable import ResumableTask
 from app.provider.engines.pytorch.runner import PytorchRunner, PytorchSequence
@@ -23,6 +26,7 @@ from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared_prompt import ImageSize
 from app.provider.generation.prompt_builder import PromptBuilder
+from app.provider.headers.files import optional_json
 from app.provider.types import ImagePart
 
 
@@ -67,4 +71,9 @@ class TowerImageEncoder(ImageEncoder[torch.Tensor]):
         return self._tower.measure(part)
 
 
-build = PytorchEngine
+def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine | EncoderEngine:
+    """The engine of a folder, which holds a model that chats or an encoder."""
+    path = Path(spec.path)
+    if encoder_kind(path, optional_json(path / "config.json")):
+        return build_encoder(spec, progress)
+    return PytorchEngine(spec, progress)

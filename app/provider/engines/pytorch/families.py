@@ -18,7 +18,6 @@ from transformers import (
     AutoModelForImageTextToText,
     HyperCLOVAXVisionV2Config,
 )
-from transformers.utils import logging as hub_logging
 
 from app.provider.architectures.hyperclovax import config as hyperclovax
 from app.provider.architectures.hyperclovax import loading
@@ -28,6 +27,7 @@ from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.decoder import Decoder, layers_of
 from app.provider.engines.pytorch.device import device_for, put, type_for
 from app.provider.engines.pytorch.hf_folders import QWEN, THINK
+from app.provider.engines.pytorch.pretrained import load_pretrained, read_config, stored_type
 from app.provider.engines.pytorch.vision_towers import (
     HyperClovaXVisionTower,
     QwenVisionTower,
@@ -38,7 +38,6 @@ from app.provider.generation.chat_template import ChatTemplate
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import optional_json, read_json
-from app.provider.headers.safetensors import IncompleteFileError, main_type, read_weights
 
 ENDS = ("<|im_end|>", "<|endofturn|>", "<|stop|>", "<|endoftext|>")
 """Tokens that end an answer wherever a vocabulary has them; some folders name none."""
@@ -60,29 +59,19 @@ class LoadedModel:
 
 def load(folder: Path, limits: EngineLimits, progress: Callable[[int], None]) -> LoadedModel:
     """Load a folder as its ``model_type`` wants it; raises ModelNotLoadable."""
-    hub_logging.disable_progress_bar()
     try:
         config = read_json(folder / "config.json")
     except (OSError, ValueError) as error:
         raise ModelNotLoadable("The folder has no config.json that can be read.") from error
     check_folder(folder, config)
     device = device_for(limits.gpu_layers)
-    kind = type_for(_stored(folder), device, limits.torch_dtype)
+    kind = type_for(stored_type(folder), device, limits.torch_dtype)
     progress(0)
     if config.get("model_type") == hyperclovax.MODEL_TYPE:
         return _hyperclovax(folder, device, kind, limits)
     if config.get("model_type") in (QWEN, *THINK) and config.get("vision_config"):
         return _qwen(folder, config, device, kind, limits)
     return _text(folder, device, kind, limits)
-
-
-def _stored(folder: Path) -> str:
-    """The type of most weights; raises ModelNotLoadable."""
-    try:
-        weights = read_weights(sorted(folder.glob("model*.safetensors")))
-    except (OSError, IncompleteFileError) as error:
-        raise ModelNotLoadable(f"The weights cannot be read: {error}") from error
-    return main_type(weights.tensors.values())
 
 
 def _hyperclovax(
@@ -111,7 +100,7 @@ def _qwen(
 ) -> LoadedModel:
     # The Hub calls the type by a name that transformers does not look up by itself.
     source = HyperCLOVAXVisionV2Config if config["model_type"] in THINK else AutoConfig
-    model = _loaded(AutoModelForImageTextToText, folder, kind, source)
+    model = load_pretrained(AutoModelForImageTextToText, folder, read_config(folder, source), kind)
     put(model, layers_of(model), device, limits.gpu_layers)
     vocabulary = HubTokenizer(folder, end_texts=ENDS)
     token = model.config.image_token_id
@@ -126,33 +115,7 @@ def _qwen(
 def _text(
     folder: Path, device: torch.device, kind: torch.dtype, limits: EngineLimits
 ) -> LoadedModel:
-    model = _loaded(AutoModelForCausalLM, folder, kind)
+    model = load_pretrained(AutoModelForCausalLM, folder, read_config(folder), kind)
     put(model, layers_of(model), device, limits.gpu_layers)
     vocabulary = HubTokenizer(folder, end_texts=ENDS)
     return LoadedModel(Decoder(model), None, vocabulary, ChatTemplate(vocabulary))
-
-
-def _loaded(kind_of_model: Any, folder: Path, kind: torch.dtype, source: Any = AutoConfig) -> Any:
-    """A model of transformers with all its weights; raises ModelNotLoadable."""
-    try:
-        config = source.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if getattr(config, "quantization_config", None):
-            raise ModelNotLoadable("Its weights are packed: take the original model.")
-        model, report = kind_of_model.from_pretrained(
-            folder,
-            config=config,
-            dtype=kind,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-    except ModelNotLoadable:
-        raise
-    except Exception as error:  # whatever transformers stumbles over
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise ModelNotLoadable(f"transformers cannot load this model: {reason}") from error
-    if missing := [*report["missing_keys"], *report["mismatched_keys"]]:
-        raise ModelNotLoadable(f"The weights lack or misshape {sorted(map(str, missing))[0]}.")
-    model.eval().requires_grad_(False)
-    return model

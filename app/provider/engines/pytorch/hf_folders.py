@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from app.provider.architectures.hyperclovax import config as hyperclovax
 from app.provider.architectures.qwen_vl import SETTINGS, Scaling
 from app.provider.card import Vision
 from app.provider.catalogue.engine_choice import NO_ENGINE, Suitability
-from app.provider.catalogue.libraries import folder_of, installed, source
+from app.provider.catalogue.libraries import installed
+from app.provider.engines.pytorch.transformers_tables import has_class
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.fields import section, text
 from app.provider.headers.files import optional_json
@@ -30,9 +30,6 @@ NOTICE = (
 
 _ONLY_HERE = (hyperclovax.MODEL_TYPE, *THINK)
 """Architectures that no other engine serves."""
-
-_CAUSAL = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
-_ENTRY = re.compile(r'\(\s*"([^"]+)",')
 
 
 def suitability(architecture: str, *, by_mlx: bool) -> Suitability:
@@ -85,10 +82,6 @@ def _vision(folder: Path, config: Mapping[str, Any], licence: str) -> Vision | N
 
 def _loads(architecture: str) -> bool:
     """Whether transformers has a language model of that type; true where it is not installed."""
-    folder = folder_of("transformers")
-    table = folder and folder / "models" / "auto" / "modeling_auto.py"
-    if architecture in (*_ONLY_HERE, QWEN) or not (table and table.is_file()):
+    if architecture in (*_ONLY_HERE, QWEN):
         return True
-    _, _, rest = source(table).partition(f"{_CAUSAL} = ")
-    names = _ENTRY.findall(rest.partition("\n)")[0])
-    return not names or architecture in names
+    return has_class(architecture, "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.provider.card import EncoderFacts
-from app.provider.engines.gguf.encoder.known import KnownEncoder, known_encoder
+from app.provider.encoding.known_encoders import KnownEncoder, is_named_reranker, known_encoder
 from app.provider.headers.fields import number, text
 from app.provider.headers.gguf import Header
 
@@ -26,13 +26,21 @@ _ENCODERS = {
 }
 """Architectures of which no model writes text."""
 
+WITHOUT_MEMORY = _ENCODERS - {"llama-embed"}
+"""Architectures of which llama.cpp keeps no keys and values."""
+
 POOLING = {1: "mean", 2: "cls", 3: "lasttoken"}
 """``pooling_type`` → the word of sentence-transformers (llama.cpp's enum llama_pooling_type)."""
-_RANK = 4
+RANK = 4
 _OUTPUT, _DENSE_HEAD = "cls.output.weight", "cls.weight"
 _GEMMA_DENSE = {"dense_2.weight", "dense_3.weight"}
 _WITH_YES_AND_NO = {"qwen3", "qwen3vl"}
 """Architectures whose heads have two rows, of which llama.cpp makes probabilities."""
+
+
+def pooling_number(word: str) -> int:
+    """llama.cpp's number of a pooling."""
+    return next(number for number, one in POOLING.items() if one == word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +83,24 @@ class EncoderHeader:
     def facts(self) -> EncoderFacts:
         """What the card says of it."""
         if self.task == "rerank":
-            return EncoderFacts(dimensions=1)
+            return EncoderFacts(dimensions=1, causal=self._is_causal)
         known = self._known
         return EncoderFacts(
             dimensions=self._number("embedding_length_out") or self._number("embedding_length"),
             pooling=self.pooling,
             prompts=known.prompts if known else (),
+            causal=self._is_causal,
         )
 
     @property
     def _ranks(self) -> bool:
-        if self._number("pooling_type") == _RANK or self.header.heads & {_OUTPUT, _DENSE_HEAD}:
+        if self._number("pooling_type") == RANK or self.header.heads & {_OUTPUT, _DENSE_HEAD}:
             return True
         return self.architecture in _ENCODERS and self._labels > 0
 
     @property
     def _is_named_reranker(self) -> bool:
-        return any("rerank" in name.lower() for name in self.names)
+        return is_named_reranker(*self.names)
 
     @property
     def _is_named_embedder(self) -> bool:
@@ -128,6 +137,8 @@ class EncoderHeader:
         if not heads & {_OUTPUT, _DENSE_HEAD}:
             return _NO_HEAD
         rows = 2 if self.architecture in _WITH_YES_AND_NO else 1
+        if rows == 2 and self._labels < rows:
+            return _NO_HEAD
         if max(self._labels, 1) != rows:
             return f"It sorts texts into {max(self._labels, 1)} classes, so it ranks none."
         return None
@@ -143,7 +154,8 @@ class EncoderHeader:
 
     @property
     def _is_causal(self) -> bool:
-        return self.header.metadata.get(f"{self.architecture}.attention.causal") is not False
+        stated = self.header.metadata.get(f"{self.architecture}.attention.causal")
+        return self.architecture not in _ENCODERS and stated is not False
 
 
 _ELSEWHERE = "take its ONNX or Hugging Face files"

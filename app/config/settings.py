@@ -1,79 +1,29 @@
-"""Settings: everything a user can choose, read once from the environment or ``.env``."""
+"""The settings and their defaults, and what each part of the server gets of them."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.config.errors import InvalidSetting
+from app.config.other_names import OtherNamesSource, differences, find_other, given_values
+from app.config.values import Aliases, Names, Ports, Token, ToolFormats
 from app.media.policy import MediaPolicy
+from app.provider.card import Kind
+from app.provider.catalogue.names import model_id
 from app.provider.engine import EngineLimits
-from app.provider.formats.output_formats import OUTPUT_FORMATS, format_named
 from app.provider.hub.names import Hubs
 from app.provider.memory import GpuPolicy
-from app.provider.pool.pool import PoolConfig
+from app.provider.pool.config import PoolConfig
 from app.provider.runtime.status import HostPolicy
 from app.web.bounds import HELD_BYTES, BodyPace, ConnectionBounds, connection_limit
 
 READ_AT_ONCE = 4
 """Largest bodies with pictures that are in memory at the same time."""
-
-
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-"""A comma-separated list."""
-
-
-def _alias_list(value: object) -> object:
-    """A JSON object of names and models, or a comma-separated list of name=model."""
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        try:
-            value = json.loads(value)
-        except ValueError as error:
-            raise ValueError("is neither a list of alias=model nor a JSON object") from error
-    if isinstance(value, dict):
-        return tuple(f"{alias}={model}" for alias, model in value.items())
-    return _split(value)
-
-
-def _aliases(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        alias, _, model = name.partition("=")
-        if not (alias and model):
-            raise ValueError(f"{name!r} is not alias=model")
-    return names
-
-
-def _tool_formats(pairs: tuple[str, ...]) -> tuple[str, ...]:
-    for pair in pairs:
-        model, _, name = pair.rpartition("=")
-        if not model or format_named(name).name != name:
-            known = ", ".join(one.name for one in OUTPUT_FORMATS)
-            raise ValueError(f"{pair!r} is not model=format; the formats are {known}")
-    return pairs
-
-
-Aliases = Annotated[
-    tuple[str, ...], NoDecode, BeforeValidator(_alias_list), AfterValidator(_aliases)
-]
-"""Further names of models: ``alias=model``."""
-
-Ports = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)
-]
-"""A comma-separated list of TCP ports."""
-
-
-class InvalidSetting(Exception):
-    """A setting has a value that it cannot have; ``str()`` says which."""
 
 
 class Settings(BaseSettings):
@@ -84,8 +34,21 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        populate_by_name=True,
+        hide_input_in_errors=True,  # some are secrets
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Names of other projects come last: ours win."""
+        ours = (env_settings, dotenv_settings)
+        return (init_settings, *ours, OtherNamesSource(settings_cls, *ours))
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
@@ -105,19 +68,23 @@ class Settings(BaseSettings):
 
     database_url: str = Field("sqlite:///sllm.db", repr=False)
 
-    models_dir: Path = Field(
-        Path("models"),
-        validation_alias=AliasChoices("models_dir", "llm_models_dir", "local_models_dir"),
-    )
+    models_dir: Path = Path("models")
     prompts_dir: Path = Path("prompts")
     sllm_model_path: Path | None = None
     vision_model_path: Path | None = None
+    default_chat_model: str = ""
+    default_embedding_model: str = ""
+    default_rerank_model: str = ""
+    default_image_model: str = ""
+    default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
-    tool_formats: Annotated[Names, AfterValidator(_tool_formats)] = ()
+    tool_formats: ToolFormats = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
     modelscope_endpoint: str = "https://modelscope.cn"
+    hf_token: Token = Field("", repr=False)
+    modelscope_api_token: Token = Field("", repr=False)
     allow_pull: bool = True
 
     max_history_length: int = Field(100, ge=0)
@@ -135,6 +102,7 @@ class Settings(BaseSettings):
 
     use_gpu: bool = False
     gpu_layers: int = Field(-1, ge=-1)
+    cuda_visible_devices: str = ""
     context_length: int = Field(0, ge=0)
     engine_slots: int = Field(8, ge=1, le=256)
     engine_threads: int = Field(0, ge=0)
@@ -151,6 +119,8 @@ class Settings(BaseSettings):
     model_ttl_seconds: float = Field(0, ge=0)
     memory_budget_mb: int = Field(0, ge=0)
     llm_available_gpu_memory_gb: float = Field(0, ge=0)
+    llm_gpu_memory_utilization: float = Field(1, gt=0, le=1)
+    llm_enable_gpu_memory_offload: bool = True
     llm_gpu_memory_offload_threshold_gb: float = Field(0, ge=0)
     engine_stall_seconds: float = Field(120, gt=0)
     load_timeout_seconds: float = Field(600, gt=0)
@@ -162,6 +132,7 @@ class Settings(BaseSettings):
             models_dir=self.models_dir,
             default_model=self.sllm_model_path,
             default_vision=self.vision_model_path,
+            default_names=self._default_names(),
             echo=self.enable_echo,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             tool_formats={
@@ -183,7 +154,20 @@ class Settings(BaseSettings):
             available=int(self.llm_available_gpu_memory_gb * 2**30),
             threshold=int(self.llm_gpu_memory_offload_threshold_gb * 2**30),
             layers=self.gpu_layers,
+            share=self.llm_gpu_memory_utilization,
+            split=self.llm_enable_gpu_memory_offload,
+            devices=self.cuda_visible_devices,
         )
+
+    def _default_names(self) -> dict[Kind, str]:
+        names: dict[Kind, str] = {
+            "chat": self.default_chat_model,
+            "embedding": self.default_embedding_model,
+            "rerank": self.default_rerank_model,
+            "vision": self.default_image_model,
+            "multimodal": self.default_multimodal_model,
+        }
+        return {kind: name for kind, name in names.items() if name}
 
     def media(self) -> MediaPolicy:
         """What pictures may be like, and where they may come from."""
@@ -227,6 +211,7 @@ class Settings(BaseSettings):
         return Hubs(
             self.model_hub,
             {"huggingface": self.hf_endpoint, "modelscope": self.modelscope_endpoint},
+            {"huggingface": self.hf_token, "modelscope": self.modelscope_api_token},
         )
 
     def _limits(self) -> EngineLimits:
@@ -241,6 +226,7 @@ class Settings(BaseSettings):
             vision_cache_bytes=self.vision_cache_mb * 2**20,
             onnx_providers=self.onnx_providers,
             torch_dtype=self.torch_dtype,
+            gpu_devices=self.cuda_visible_devices,
         )
 
 
@@ -250,5 +236,22 @@ def read() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name, value, problem = str(first["loc"][0]).upper(), first["input"], first["msg"]
-        raise InvalidSetting(f"{name}={value}: {problem}.") from error
+        name, value, problem = str(first["loc"][0]), first["input"], first["msg"]
+        other = find_other(given_values(Settings), name)
+        shown = other.name if other else name.upper()
+        if Settings.model_fields[name].repr:  # the others are secrets
+            shown += f"={value}"
+        raise InvalidSetting(f"{shown}: {problem}.") from None
+
+
+def conflicts(settings: Settings) -> Iterator[str]:
+    """A sentence for each setting that is given and has no effect, because another one wins."""
+    yield from differences(Settings, given_values(Settings))
+    chat, path = settings.default_chat_model, settings.sllm_model_path
+    if chat and path and chat != model_id(path):
+        yield f"SLLM_MODEL_PATH={path} is used, not DEFAULT_CHAT_MODEL={chat}."
+    if not settings.llm_enable_gpu_memory_offload and settings.gpu_layers > 0:
+        yield (
+            f"GPU_LAYERS={settings.gpu_layers} is used, which may split a model, "
+            "not LLM_ENABLE_GPU_MEMORY_OFFLOAD=false."
+        )

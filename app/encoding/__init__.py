@@ -1,0 +1,1 @@
+"""Texts and pictures as vectors: which model, in jobs of a bounded size, compared and ranked."""

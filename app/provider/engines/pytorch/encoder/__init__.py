@@ -1,0 +1,1 @@
+"""Encoders in transformers: texts, pairs of texts, images, and images with texts."""
