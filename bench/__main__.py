@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import machine
+from bench.contestants import encoder_servers
+from bench.contestants.encoder_servers import PEER, contestants
 from bench.contestants.process import ROOT
 from bench.contestants.servers import (
     LLAMA_SERVER,
@@ -17,7 +19,7 @@ from bench.contestants.servers import (
     PACKAGED,
     available,
 )
-from bench.models import catalogue, qwen2, smollm2, vision_catalogue
+from bench.models import catalogue, encoders, qwen2, smollm2, vision_catalogue
 from bench.plan import FULL, QUICK, SHORT, Plan
 from bench.quiet import PAUSE_SECONDS, STRETCH_SECONDS, Quiet
 from bench.report import chart
@@ -140,6 +142,9 @@ def _missing(plan: Plan, workloads: list[str]) -> list[str]:
         remarks += catalogue.missing(CACHE)
     if "vision" in workloads:
         remarks += vision_catalogue.missing()
+    if "encoders" in workloads:
+        remarks += [] if encoders.ensure(CACHE) else [encoders.MISSING]
+        remarks += [] if PEER in contestants() else [encoder_servers.MISSING]
     return remarks
 
 

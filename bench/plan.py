@@ -37,6 +37,9 @@ class Scale:
     random_requests: int
     pictures: int
     cases: int
+    encoder_texts: int
+    encoder_rankings: int
+    encoder_pictures: int
 
 
 FULL = Scale(
@@ -61,6 +64,9 @@ FULL = Scale(
     random_requests=50,
     pictures=2,
     cases=208,
+    encoder_texts=40,
+    encoder_rankings=10,
+    encoder_pictures=64,
 )
 SHORT = replace(FULL, early_turns=3, turn_answer=4, long_prompt=500)
 """Shorter conversations, for many rounds on slow machines; the targets hold for the full sizes."""
@@ -86,6 +92,9 @@ QUICK = Scale(
     random_requests=8,
     pictures=1,
     cases=26,
+    encoder_texts=8,
+    encoder_rankings=2,
+    encoder_pictures=16,
 )
 """Small sizes for a run of a few minutes; the targets hold for the full sizes only."""
 

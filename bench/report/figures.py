@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bench.contestants.encoder_servers import PEER
 from bench.contestants.servers import (
     BEFORE,
     DEFAULTS,
@@ -54,6 +55,7 @@ COLOURS = {
     MLX_SERVER: "#bf8700",
     MLX_VLM_SERVER: "#bf8700",
     BARE: "#8c959f",
+    PEER: "#bf8700",
 }
 """Contestant → its colour in charts, in the order of tables."""
 
@@ -132,6 +134,18 @@ VISION_FIGURES = {
     for part, (words, unit) in VISION_PARTS.items()
 }
 
+ENCODER_FIGURES = {
+    f"encoders.{part}.{clients}": Figure(f"{words}, {clients} client{'s' * (clients > 1)}", unit)
+    for part, words, unit in (
+        ("short", "MiniLM, texts of 16 tokens", "texts/s"),
+        ("long", "MiniLM, texts of 200 tokens", "texts/s"),
+        ("mixed", "MiniLM, texts of 8 to 252 tokens", "texts/s"),
+        ("rerank", "MiniLM as reranker, 100 documents a request", "documents/s"),
+        ("pictures", "DINOv2-small, a picture a request", "pictures/s"),
+    )
+    for clients in (1, 16)
+}
+
 CHAT_FIGURES = {
     "streams.1": Figure("1 stream", "tok/s"),
     "streams.8": Figure("8 streams, total", "tok/s"),
@@ -203,4 +217,5 @@ FIGURES = {
     **ENGINE_FIGURES,
     **SWITCH_FIGURES,
     **VISION_FIGURES,
+    **ENCODER_FIGURES,
 }

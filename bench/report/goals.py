@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.contestants.encoder_servers import PEER
 from bench.contestants.servers import (
     BEFORE,
     GENERATOR,
@@ -100,6 +101,12 @@ def _vision() -> Iterator[Goal]:
         yield Goal(f"vision.{engine}.right", "≥", 95.0)
 
 
+def _encoders() -> Iterator[Goal]:
+    for kind, of_sixteen in (("short", 3.0), ("long", 1.0), ("mixed", 1.6)):
+        yield Goal(f"encoders.{kind}.1", "≥", 1.0, PEER)
+        yield Goal(f"encoders.{kind}.16", "≥", of_sixteen, PEER)
+
+
 def _not_worse() -> Iterator[Goal]:
     """Than before: within its own spread counts as equal."""
     for prefix in ("", "smollm2."):
@@ -167,6 +174,7 @@ GOALS = (
     Goal("switch.loads", "≤", 0.0),
     Goal("switch.used", "≤", 1.0),
     *_vision(),
+    *_encoders(),
 )
 
 

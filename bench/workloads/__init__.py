@@ -9,6 +9,7 @@ from bench.report.samples import Sample
 from bench.workloads import (
     cached,
     echo,
+    encoders,
     engines,
     gap,
     openai,
@@ -37,4 +38,5 @@ WORKLOADS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "engines": engines.run,
     "switch": switch.run,
     "vision": vision.run,
+    "encoders": encoders.run,
 }

@@ -10,13 +10,18 @@ from tests.clients.reports import PASSED, checks_of, made_once
 PYTHON = {
     "openai_python.py": "sdks",
     "anthropic_python.py": "sdks",
+    "openai_embeddings.py": "sdks",
     "sdk_types.py": "sdks",
     "langchain_chat.py": "langchain",
+    "langchain_embeddings.py": "langchain",
     "llama_index_chat.py": "llama_index",
+    "llama_index_embeddings.py": "llama_index",
+    "cohere_python.py": "cohere",
+    "local_llm_interface.py": "local_llm_interface",
     "litellm_chat.py": "litellm",
 }
 """Which environment each script runs in."""
-NODE = ("openai_node.mjs", "ai_sdk.mjs")
+NODE = ("openai_node.mjs", "openai_node_embeddings.mjs", "ai_sdk.mjs")
 CASES = [(script, check) for script in (*PYTHON, *NODE) for check in checks_of(script)]
 
 

@@ -14,7 +14,15 @@ PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
 PYTHON = {
     "sdks": ("openai", "anthropic"),
     "langchain": ("langchain-openai", "langchain-tests"),
-    "llama_index": ("openai", "llama-index-llms-openai-like"),
+    "llama_index": (
+        "openai",
+        "llama-index-llms-openai-like",
+        "llama-index-embeddings-openai-like",
+        "llama-index-embeddings-jinaai",
+        "llama-index-postprocessor-jinaai-rerank",
+    ),
+    "cohere": ("cohere",),
+    "local_llm_interface": ("openai", "requests", "httpx"),
     "litellm": ("litellm",),
     "requests": ("requests", "sseclient-py"),
 }

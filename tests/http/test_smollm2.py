@@ -79,15 +79,12 @@ def test_it_is_listed_with_what_is_known_of_it(client: httpx.Client) -> None:
 def test_it_is_the_default_and_an_encoder_is_not(client: httpx.Client) -> None:
     cards = {one["id"]: one for one in client.get(V5).json()["models"]}
     assert set(cards) == {MODEL, ENCODER}
-    assert "embeddings" in cards[ENCODER]["problem"]
+    assert (cards[ENCODER]["tasks"], cards[ENCODER]["problem"]) == (["embedding"], None)
     answer = client.post("/api/v5/chat", json={"message": "Hi", "max_tokens": 1})
     assert (answer.status_code, answer.json()["model"]) == (200, MODEL)
 
 
-def test_an_encoder_is_refused_and_harms_nobody(client: httpx.Client) -> None:
-    loaded = client.post(f"{V5}/{ENCODER}/load")
-    assert (loaded.status_code, loaded.json()["code"]) == (409, "model-not-loadable")
-    assert "embeddings" in loaded.json()["detail"]
+def test_an_encoder_does_not_chat(client: httpx.Client) -> None:
     for path in ("/api/v1/chat", "/api/v2/chat/stream", "/api/v5/chat"):
         refused = client.post(path, json={"message": "Hi", "model": ENCODER})
         assert refused.status_code in {400, 409}

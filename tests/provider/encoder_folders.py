@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
+
+from tests.provider.graph_files import FLOAT, INT64, GraphWriter
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", *(f"w{number}" for number in range(96)))
 BERT: Mapping[str, Any] = {
@@ -21,6 +24,14 @@ BERT: Mapping[str, Any] = {
     "max_position_embeddings": 64,
     "pad_token_id": 0,
 }
+POOLED: Mapping[str, object] = {
+    "modules.json": [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_P", "type": "sentence_transformers.models.Pooling"},
+    ],
+    "1_P/config.json": {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True},
+}
+"""The files of a plain mean."""
 LAYOUTS = {
     "2": "sentence_transformers.models",
     "6": "sentence_transformers.sentence_transformer.modules",
@@ -76,3 +87,23 @@ def modules(names: Iterable[str], layout: str = "2") -> list[dict[str, Any]]:
         }
         for index, name in enumerate(names)
     ]
+
+
+def write_graph(
+    path: Path,
+    reads: Iterable[str] = ("input_ids", "attention_mask"),
+    gives: Iterable[str] = ("last_hidden_state",),
+    numbers: Mapping[str, float] = {},
+    kind: type[np.generic] = np.float32,
+) -> Path:
+    """A graph with these inputs, outputs and scalars that computes nothing."""
+    graph = GraphWriter()
+    for name in reads:
+        graph.reads(name, INT64, "batch", "length")
+    for name in gives:
+        graph.gives(name, FLOAT, "batch", 32)
+    graph.constants({"weight": np.zeros((32, 32), kind)})
+    graph.constants({name: np.float32(number) for name, number in numbers.items()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(graph.model("encoder"))
+    return path

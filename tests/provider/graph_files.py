@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.provider.model_files import message
 
-FLOAT, INT32, INT64 = 1, 6, 7
+FLOAT, INT8, INT32, INT64 = 1, 3, 6, 7
 _KINDS = {"f": FLOAT, "i": INT64}
 
 
@@ -36,7 +36,7 @@ class GraphWriter:
         for name, values in named.items():
             array = np.asarray(values)
             sizes = [(1, size) for size in array.shape]
-            kind = _KINDS[array.dtype.kind]
+            kind = INT8 if array.dtype == np.int8 else _KINDS[array.dtype.kind]
             self.parts.append((5, message(*sizes, (2, kind), (8, name), (9, array.tobytes()))))
 
     def reads(self, name: str, kind: int, *shape: str | int) -> None:

@@ -22,9 +22,8 @@ def write(folder: Path, *architectures: str, files: tuple[str, ...] = ("model.on
     ("architecture", "kind", "problem"),
     [
         ("LlamaForCausalLM", "chat", "without genai_config.json"),
-        ("BertModel", "embedding", "It makes embeddings"),
-        ("BertForMaskedLM", "embedding", "It makes embeddings"),
-        ("BertForSequenceClassification", "chat", "the architecture BertForSequenceClassification"),
+        ("BertModel", "chat", "the architecture BertModel"),
+        ("BertForSequenceClassification", "chat", "sorts texts into classes"),
     ],
 )
 def test_an_export_says_what_it_is(

@@ -1,4 +1,4 @@
-"""Real encoders, all-MiniLM-L6-v2 twice: listed with the truth, never loaded, no default."""
+"""Real encoders, all-MiniLM-L6-v2 twice: listed with the truth, and refused without a pooling."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.provider.card import EncoderFacts
 from app.provider.catalogue.scan import scan
 from app.provider.engine import EngineLimits
 from app.provider.errors import ModelNotLoadable
@@ -30,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models
 
 
-def test_an_encoder_is_listed_with_what_it_is_and_why_it_is_of_no_use(models: Path) -> None:
+def test_an_encoder_is_listed_with_what_it_makes(models: Path) -> None:
     safetensors, onnx, _ = scan(models)
     assert (safetensors.id, safetensors.format, safetensors.architecture) == (
         "A-MiniLM",
@@ -38,17 +39,17 @@ def test_an_encoder_is_listed_with_what_it_is_and_why_it_is_of_no_use(models: Pa
         "bert",
     )
     assert (onnx.id, onnx.format, onnx.architecture) == ("A-MiniLM-onnx", "onnx", "bert")
-    assert 22_000_000 < safetensors.parameters < 23_000_000
+    assert (safetensors.kind, safetensors.context_length) == ("embedding", 256)
+    assert safetensors.encoder == EncoderFacts(384, "mean")
+    assert (onnx.kind, onnx.quantization) == ("embedding", "8-bit")
     for card in (safetensors, onnx):
-        assert (card.kind, card.context_length) == ("embedding", 512)
-        assert card.problem == "It makes embeddings; no engine here serves these yet."
+        assert 22_000_000 < card.parameters < 23_000_000
 
 
-@pytest.mark.parametrize("name", ["A-MiniLM", "A-MiniLM-onnx"])
-async def test_an_encoder_is_not_loaded(models: Path, name: str) -> None:
+async def test_a_graph_without_a_pooling_is_not_loaded(models: Path) -> None:
     pool = ModelPool(PoolConfig(models, limits=EngineLimits(threads=1)))
-    with pytest.raises(ModelNotLoadable, match="makes embeddings"):
-        async for _ in pool.load(name):
+    with pytest.raises(ModelNotLoadable, match="do not say how the vectors of its tokens"):
+        async for _ in pool.load("A-MiniLM-onnx"):
             pass
     assert pool.health() == {}
     await pool.close()

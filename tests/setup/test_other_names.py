@@ -209,6 +209,16 @@ async def test_the_default_chat_model_by_its_name(bare: pytest.MonkeyPatch) -> N
     assert (await ModelPool(Settings().pool()).find(None)).id == "starter"
 
 
+async def test_the_default_embedding_model_by_its_name(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("ENABLE_ECHO", "true")
+    bare.setenv("LOCAL_MODELS_DIR", str(Path.cwd()))
+    for named, found in (("echo-clip", "echo-clip"), ("Echo-Embed", "echo-embed")):
+        bare.setenv("DEFAULT_EMBEDDING_MODEL", named)
+        card = await ModelPool(Settings().pool()).find_encoder("embedding")
+        assert card
+        assert card.id == found
+
+
 async def test_a_default_that_is_missing_is_not_replaced(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("LOCAL_MODELS_DIR", str(MODELS))
     bare.setenv("DEFAULT_CHAT_MODEL", "none-such")

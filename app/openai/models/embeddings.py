@@ -39,6 +39,9 @@ class EmbeddingsBody(Body):
     embedding_type: Encoding | None = Field(
         None, description="Another name of `encoding_format`, in Jina's API."
     )
+    encoding_type: Encoding | None = Field(
+        None, description="Another one, in LlamaIndex's client of Jina's API."
+    )
     dimensions: Dimensions | None = Field(
         None, description="Cut vectors to so many numbers, then give them the length 1."
     )
@@ -79,7 +82,7 @@ class EmbeddingsBody(Body):
     @property
     def encoding(self) -> Encoding:
         """How the vectors are written."""
-        return self.embedding_type or self.encoding_format
+        return self.embedding_type or self.encoding_type or self.encoding_format
 
 
 class EmbeddingUsage(BaseModel):

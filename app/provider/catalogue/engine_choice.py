@@ -15,9 +15,25 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from app.provider.card import Vision
+from app.provider.encoding.settings import EncoderSettings
 from app.provider.engine import ENGINES
 
+_ENCODERS = "pytorch"
+"""The engine that serves encoders in safetensors."""
+
+_MLX_ENCODER = (
+    "MLX wrote its weights, and the MLX engine makes no vectors: take the original model."
+)
 NO_ENGINE = "No engine here runs the architecture {}: a newer version may, else take another model."
+
+
+_CLASSIFIER = "It sorts texts into classes ({}), which is neither a vector nor a relevance."
+
+
+def no_engine(architecture: str) -> str:
+    """Why a model of that class is of no use here."""
+    classifies = architecture.endswith("ForSequenceClassification")
+    return (_CLASSIFIER if classifies else NO_ENGINE).format(architecture)
 
 
 class Suitability(IntEnum):
@@ -76,6 +92,22 @@ def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | 
     return folder_engines()[engine].refusal(architecture, config)
 
 
+def encoder_engine(*, by_mlx: bool) -> Choice:
+    """The engine for an encoder in safetensors; ``by_mlx``: MLX wrote the weights."""
+    if by_mlx:
+        return Choice("mlx", _MLX_ENCODER)
+    pytorch = folder_engines()[_ENCODERS]
+    there = pytorch.suitability("", by_mlx=False) != Suitability.NOT_INSTALLED
+    return Choice(_ENCODERS, None if there else _none_installed([pytorch]))
+
+
+def encoder_refusal(settings: EncoderSettings | None, config: Mapping[str, Any]) -> str | None:
+    """Why the encoder would not be computed as it is meant; None if it might."""
+    module = importlib.import_module(f"{ENGINES[_ENCODERS]}.encoder.supported")
+    found: str | None = module.encoder_refusal(settings, config) if settings else None
+    return found
+
+
 def folder_engines() -> dict[str, FolderEngine]:
     """The modules ``hf_folders`` by engine, of all engines that have one."""
     return _modules(tuple(ENGINES.items()))
@@ -93,6 +125,8 @@ def _modules(engines: tuple[tuple[str, str], ...]) -> dict[str, FolderEngine]:
 
 def _none_installed(engines: Sequence[FolderEngine]) -> str:
     products = " or ".join(engine.PRODUCT for engine in engines)
-    none = "neither" if len(engines) == 2 else "none"
     commands = " or ".join(f"./run.sh install {engine.EXTRA}" for engine in engines)
+    if len(engines) == 1:
+        return f"It needs {products}, which is not installed: run {commands}."
+    none = "neither" if len(engines) == 2 else "none"
     return f"It needs {products}, and {none} is installed: run {commands}."

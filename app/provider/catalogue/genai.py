@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard, Shape, Task
 from app.provider.catalogue.engine_choice import NO_ENGINE
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.genai_vision import scaling, vision
-from app.provider.headers.content import BEGINNING
+from app.provider.catalogue.onnx_files import IncompleteGraph, read_graphs, size_of
 from app.provider.headers.fields import number, section, text
 from app.provider.headers.files import dead_links, fault, read_json, sizes, why_missing
-from app.provider.headers.onnx_graph import Graph, read_graph
+from app.provider.headers.onnx_graph import Graph
 
 CONFIG = "genai_config.json"
 _GRAPHS = 32
 """More graphs than any pipeline has."""
-
-
-class _Incomplete(Exception):
-    """``str()`` is the problem."""
 
 
 def describe(path: Path) -> ModelCard | None:
@@ -36,9 +32,9 @@ def describe(path: Path) -> ModelCard | None:
     except ValueError:
         return _card(path, {}, {}, 0, incomplete(f"{CONFIG} {fault(path / CONFIG)}"))
     try:
-        graphs = {name: _graph(path, name) for name in _graph_names(config)}
-        size = _size(path, graphs)
-    except _Incomplete as error:
+        graphs = read_graphs(path, _graph_names(config))
+        size = size_of(path, graphs)
+    except IncompleteGraph as error:
         return _card(path, config, {}, 0, str(error))
     problem = _problem(path, config) or tokenizer_problem(path, files)
     return _card(path, config, graphs, size, problem)
@@ -61,47 +57,6 @@ def _named(part: object, depth: int) -> Iterator[str]:
     if isinstance(part, list) and depth < 8:
         for inner in part:
             yield from _named(inner, depth + 1)
-
-
-def _graph(folder: Path, name: str) -> Graph:
-    try:
-        return read_graph(_inside(folder, name))
-    except FileNotFoundError as error:
-        raise _Incomplete(incomplete(f"{name} {why_missing(folder / name)}")) from error
-    except ValueError as error:
-        raise _Incomplete(incomplete(f"{name} {fault(folder / name)}")) from error
-
-
-def _size(folder: Path, graphs: dict[str, Graph]) -> int:
-    """Bytes of all graphs and of the files beside them that hold their weights."""
-    needed: dict[str, int] = dict.fromkeys(graphs, 0)
-    for name, graph in graphs.items():
-        try:
-            lengths = graph.external_bytes()
-        except ValueError as error:
-            raise _Incomplete(incomplete(f"{name} is damaged or cut off")) from error
-        needed |= {str(PurePath(name).parent / file): length for file, length in lengths.items()}
-    return sum(_whole_size(folder, name, length) for name, length in needed.items())
-
-
-def _whole_size(folder: Path, name: str, length: int) -> int:
-    try:
-        size = _inside(folder, name).stat().st_size
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise _Incomplete(incomplete(f"{name} {why_missing(folder / name)}")) from error
-    except ValueError as error:
-        raise _Incomplete(incomplete(f"{name} is missing")) from error
-    if size < length:
-        other = fault(folder / name) if size < BEGINNING else "is cut off"
-        raise _Incomplete(incomplete(f"{name} {other}"))
-    return size
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """The path of a file in the folder; raises _Incomplete for a path that leaves the folder."""
-    if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
-        raise _Incomplete("It names files outside its folder.")
-    return folder / name
 
 
 def _problem(path: Path, config: dict[str, Any]) -> str | None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from app.provider.card import ModelCard, Shape, Task, Vision
-from app.provider.catalogue.engine_choice import NO_ENGINE, engine_for, folder_engines, refusal
+from app.provider.card import ModelCard, Task, Vision
+from app.provider.catalogue.encoder_facts import EncoderReading, read_encoder
+from app.provider.catalogue.engine_choice import (
+    encoder_engine,
+    encoder_refusal,
+    engine_for,
+    folder_engines,
+    no_engine,
+    refusal,
+)
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
+from app.provider.catalogue.shape import TEXT_PARTS, shape_of
+from app.provider.encoding.modules import transformer_folder
+from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode
 from app.provider.headers.files import dead_links, fault, read_json, sizes, unfinished, why_missing
@@ -23,13 +34,12 @@ from app.provider.headers.safetensors import (
     parameters,
     read_weights,
 )
+from app.provider.headers.tensor_data import read_tensor
 
 CONFIG = "config.json"
 _WEIGHTS = "model*.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PICKLED = "pytorch_model*.bin"
-_TEXT_PARTS = ("text_config", "llm_config", "language_config")
-_ATTENTION_FREE = {"linear_attention", "mamba", "conv", "recurrent"}
 _DECODERS = ("ForCausalLM", "LMHeadModel")
 
 
@@ -48,6 +58,11 @@ class Folder:
         files = sizes(path)
         weights = sorted(name for name in files if fnmatchcase(name, _WEIGHTS))
         return cls(path, files, weights, dead_links(path))
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files of weights."""
+        return [self.path / name for name in self.weights]
 
     def has(self, pattern: str) -> bool:
         """Whether the name of a file or of a dead link matches ``pattern``."""
@@ -68,25 +83,39 @@ def describe(path: Path) -> ModelCard | None:
 
 
 def _described(path: Path) -> ModelCard | None:
-    folder = Folder.at(path)
+    inner = _transformer(path)
+    if inner is None:
+        return None
+    folder = Folder.at(inner)
     if not folder.has(CONFIG) or not folder.has_model():
         return None
     if CONFIG in folder.dead:
-        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {why_missing(path / CONFIG)}"))
+        return _card(path, folder, {}, incomplete(f"{CONFIG} {why_missing(inner / CONFIG)}"))
     try:
-        config = read_json(path / CONFIG)
+        config = read_json(inner / CONFIG)
     except ValueError:
-        return _card(folder, {}, Weights(), incomplete(f"{CONFIG} {fault(path / CONFIG)}"))
+        return _card(path, folder, {}, incomplete(f"{CONFIG} {fault(inner / CONFIG)}"))
     if not text(config, "model_type") and not texts(config, "architectures"):
         return None  # a part of a pipeline that makes images
+    return _card(path, folder, config, None)
+
+
+def _transformer(path: Path) -> Path | None:
+    """The folder with the weights, which sentence-transformers may keep in one of its own.
+
+    None for that one: it is a part of the model above it.
+    """
     try:
-        weights = read_weights(path / name for name in folder.weights)
-    except IncompleteFileError as error:
-        return _card(folder, config, Weights(), incomplete(str(error)))
-    return _card(folder, config, weights, _problem(folder, config, weights))
+        if (inner := transformer_folder(path.parent)) == path and inner != path.parent:
+            return None
+        return transformer_folder(path)
+    except ModelNotLoadable:
+        return path
 
 
-def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | None:
+def _problem(
+    folder: Folder, config: dict[str, Any], weights: Weights, encoder: EncoderReading | None
+) -> str | None:
     """Why a folder with sound config and weights cannot be loaded."""
     try:
         name = _missing_file(folder)
@@ -96,11 +125,10 @@ def _problem(folder: Folder, config: dict[str, Any], weights: Weights) -> str | 
         return incomplete(f"{name} {why_missing(folder.path / name)}")
     if not folder.weights:
         return "Its weights are pickled, which may hide programs: convert them to safetensors."
-    tasks = _tasks(folder, config)
-    if "chat" not in tasks:
-        name = (*texts(config, "architectures"), text(config, "model_type"))[0]
-        made = "It makes embeddings; no engine here serves these yet."
-        return made if tasks else NO_ENGINE.format(name)
+    if encoder:
+        return encoder.problem or encoder_refusal(encoder.settings, config)
+    if not _tasks(config):
+        return no_engine((*texts(config, "architectures"), text(config, "model_type"))[0])
     return _refusal(config, weights) or tokenizer_problem(folder.path, folder.files)
 
 
@@ -134,47 +162,89 @@ def _indexed(folder: Folder) -> list[str]:
     return sorted(map(unicode, names))
 
 
-def _tasks(folder: Folder, config: dict[str, Any]) -> tuple[Task, ...]:
-    """The tasks of the model; empty when it neither chats nor makes embeddings."""
+def _tasks(config: dict[str, Any]) -> tuple[Task, ...]:
+    """The tasks of a model that is no encoder; empty when it does not chat."""
     names = texts(config, "architectures")
-    if "modules.json" in folder.files:  # sentence-transformers
-        return ("embedding",)
     takes_pictures = bool(section(config, "vision_config"))
     generates = any(name.endswith("ForConditionalGeneration") for name in names)
-    talks = generates and (takes_pictures or bool(section(config, *_TEXT_PARTS)))
+    talks = generates and (takes_pictures or bool(section(config, *TEXT_PARTS)))
     if talks or not names or any(name.endswith(_DECODERS) for name in names):
         return ("chat", "vision") if takes_pictures else ("chat",)
-    embeds = all(name.endswith(("Model", "ForMaskedLM")) for name in names)
-    return ("embedding",) if embeds else ()
+    return ()
 
 
-def _card(
-    folder: Folder, config: dict[str, Any], weights: Weights, problem: str | None
+def _card(path: Path, folder: Folder, config: dict[str, Any], problem: str | None) -> ModelCard:
+    """The card of a model; ``path`` is its folder, and ``folder`` that of its weights."""
+    try:
+        weights = Weights() if problem else read_weights(folder.weight_files)
+    except IncompleteFileError as error:
+        weights, problem = Weights(), incomplete(str(error))
+    encoder = read_encoder(path, config)
+    problem = problem or _problem(folder, config, weights, encoder)
+    card = _bare_card(path, folder, config, weights, problem)
+    return _encoder_card(card, folder, encoder) if encoder else _chat_card(card, folder, config)
+
+
+def _bare_card(
+    path: Path, folder: Folder, config: dict[str, Any], weights: Weights, problem: str | None
 ) -> ModelCard:
+    """What the card of any model says."""
     packing = section(config, "quantization", "quantization_config")
     by_mlx = _is_mlx(config, weights)
-    kind = main_type(weights.tensors.values())
-    architecture = text(config, "model_type") or next(iter(texts(config, "architectures")), "")
-    engine, not_installed = engine_for(architecture, by_mlx=by_mlx)
-    vision, unclear = folder_engines()[engine].vision(folder.path, config, licence(folder.path))
-    tasks = _with_vision(_tasks(folder, config), vision)
     return ModelCard(
-        id=folder.path.name,
+        id=path.name,
         format="mlx" if by_mlx else "hf",
-        engine=engine,
-        path=folder.path,
+        engine="mlx" if by_mlx else "pytorch",
+        path=path,
         size_bytes=sum(folder.files[name] for name in folder.weights),
+        context_length=_context_length(config),
+        tasks=_tasks(config),
+        architecture=text(config, "model_type") or next(iter(texts(config, "architectures")), ""),
+        parameters=parameters(weights.tensors, packing),
+        quantization=_quantization(packing) or main_type(weights.tensors.values()),
+        licence=licence(path),
+        shape=shape_of(config),
+        problem=problem,
+    )
+
+
+def _chat_card(card: ModelCard, folder: Folder, config: dict[str, Any]) -> ModelCard:
+    engine, not_installed = engine_for(card.architecture, by_mlx=card.format == "mlx")
+    vision, unclear = folder_engines()[engine].vision(folder.path, config, card.licence)
+    tasks = _with_vision(card.tasks, vision)
+    return replace(
+        card,
+        engine=engine,
         tasks=tasks,
         vision=vision if "vision" in tasks else None,
-        context_length=_context_length(config),
-        architecture=architecture,
-        parameters=parameters(weights.tensors, packing),
-        quantization=_quantization(packing) or kind,
-        licence=licence(folder.path),
         chat_template=chat_template(folder.path),
-        shape=_shape(section(config, *_TEXT_PARTS) or config),
-        problem=problem or unclear or not_installed,
+        problem=card.problem or unclear or not_installed,
     )
+
+
+def _encoder_card(card: ModelCard, folder: Folder, encoder: EncoderReading) -> ModelCard:
+    engine, not_installed = encoder_engine(by_mlx=card.format == "mlx")
+    scale, bias = (_number(folder, name) for name in ("logit_scale", "logit_bias"))
+    return replace(
+        card,
+        engine=engine,
+        tasks=encoder.tasks,
+        context_length=encoder.context_length,
+        encoder=encoder.facts(scale, bias),
+        problem=card.problem or not_installed,
+    )
+
+
+def _number(folder: Folder, name: str) -> float | None:
+    """A weight that is a single number."""
+    for path in folder.weight_files:
+        try:
+            found = read_tensor(path, name, most=1)
+        except (OSError, IncompleteFileError):
+            continue
+        if found:
+            return float(found[1].reshape(-1)[0])
+    return None
 
 
 def _with_vision(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
@@ -192,7 +262,7 @@ def _quantization(packing: dict[str, Any]) -> str:
 
 def _context_length(config: dict[str, Any]) -> int:
     """Tokens that the model was trained for, or reaches by a scaled RoPE."""
-    parts = [section(config, *_TEXT_PARTS), config]
+    parts = [section(config, *TEXT_PARTS), config]
     names = ("max_position_embeddings", "n_positions", "n_ctx", "max_sequence_length", "seq_length")
     stated = next((length for part in parts if (length := number(part, *names))), 0)
     scalings = [section(part, "rope_parameters", "rope_scaling") for part in parts]
@@ -206,27 +276,3 @@ def _stretched(scaling: dict[str, Any]) -> int:
     if not isinstance(factor, int | float) or not 1 <= factor <= 1e6:
         return 0
     return int(number(scaling, "original_max_position_embeddings") * factor)
-
-
-def _shape(config: dict[str, Any]) -> Shape:
-    layers = number(config, "num_hidden_layers", "n_layer", "num_layers")
-    heads = number(config, "num_attention_heads", "n_head")
-    hidden = number(config, "hidden_size", "n_embd")
-    kv_heads = number(config, "num_key_value_heads") or heads
-    width = number(config, "head_dim") or (hidden // heads if heads else 0)
-    attending = _attending(texts(config, "layer_types")) or layers
-    return Shape(
-        layers=layers,
-        heads=heads,
-        kv_heads=kv_heads,
-        key_width=width,
-        value_width=width,
-        hidden=hidden,
-        vocabulary=number(config, "vocab_size"),
-        kv_heads_of_all=kv_heads * attending if attending != layers else 0,
-    )
-
-
-def _attending(kinds: Iterable[str]) -> int:
-    """Layers that keep keys and values of every token."""
-    return sum(kind not in _ATTENTION_FREE for kind in kinds)

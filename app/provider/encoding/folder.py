@@ -65,13 +65,16 @@ def read_encoder_settings(path: Path) -> EncoderSettings:
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
-        return read_json(path)
+        config = read_json(path)
     except OSError as error:
         raise ModelNotLoadable(
             f"The folder is incomplete: {CONFIG} {why_missing(path)}."
         ) from error
     except ValueError as error:
         raise ModelNotLoadable(f"The folder is incomplete: {CONFIG} {fault(path)}.") from error
+    if not text(config, "model_type"):
+        raise ModelNotLoadable(f"{CONFIG} does not say what the model is (model_type).")
+    return config
 
 
 def _foreign(config: dict[str, Any], modules: Modules | None) -> bool:

@@ -41,6 +41,11 @@ class EncoderGraphs:
     text: tuple[Path, ...] = ()
     vision: tuple[Path, ...] = ()
 
+    @property
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return bool(self.whole or self.text or self.vision)
+
     def chosen(self, kind: EncoderKind) -> tuple[Path, ...]:
         """The files to load for a model of that kind; none where one is missing."""
         if kind == "multimodal" and self.text and self.vision:

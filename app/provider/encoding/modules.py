@@ -23,6 +23,8 @@ from app.provider.headers.files import fault, read_json, read_json_list, why_mis
 
 MODULES = "modules.json"
 _MOST_MODULES = 16
+_LONGEST = 2**16
+"""Bytes; that file is read for the folders below it as well, so it must not take long."""
 _OURS = "sentence_transformers."
 _TRANSFORMERS = ("Transformer", "CLIPModel")
 _WEIGHTS = "model.safetensors"
@@ -71,15 +73,33 @@ def read_modules(root: Path, known: PoolingRule | None = None) -> Modules | None
 
     ``known`` is the pooling of the model's family, for a copy without the folder that states it.
     """
-    try:
-        entries = read_json_list(root / MODULES)
-    except FileNotFoundError:
+    if not os.path.lexists(root / MODULES):
         return None
-    except ValueError as error:
+    try:
+        entries = listed_modules(root)
+    except (OSError, ValueError) as error:
         raise _incomplete(root / MODULES) from error
     kinds = [(_kind(entry), entry) for entry in entries[:_MOST_MODULES] if isinstance(entry, dict)]
     _check_order([kind for kind, _ in kinds])
     return _joined(root, kinds, known)
+
+
+def listed_modules(root: Path) -> list[Any]:
+    """The entries of ``modules.json``; raises OSError and ValueError."""
+    return read_json_list(root / MODULES, _LONGEST)
+
+
+def transformer_folder(root: Path) -> Path:
+    """The folder with the model itself; ``root`` where it lists no modules.
+
+    Raises ModelNotLoadable for a folder outside of ``root``.
+    """
+    try:
+        entries = listed_modules(root)
+    except (OSError, ValueError):
+        return root
+    first = entries[0] if entries and isinstance(entries[0], dict) else {}
+    return inside(root, text(first, "path"))
 
 
 def _kind(entry: dict[str, Any]) -> str:

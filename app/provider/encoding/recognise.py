@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.encoding.known_encoders import is_named_embedder, is_named_reranker
-from app.provider.encoding.modules import MODULES
+from app.provider.encoding.modules import MODULES, listed_modules
 from app.provider.encoding.settings import EncoderKind
-from app.provider.headers.fields import section, text, texts
-from app.provider.headers.files import open_regular, optional_json, read_json_list
+from app.provider.headers.fields import number, section, text, texts
+from app.provider.headers.files import open_regular, optional_json
 
 _IMAGES = ("dinov2", "dinov2_with_registers", "dinov3_vit")
 _IMAGES_AND_TEXTS = ("clip", "siglip", "siglip2")
@@ -41,7 +41,7 @@ def encoder_kind(path: Path, config: Mapping[str, Any]) -> EncoderKind | None:
         return "multimodal"
     names = texts(config, "architectures")
     if any(name.endswith(_CLASSIFIES) for name in names):
-        return "rerank"
+        return "rerank" if _labels(config) == 1 else None
     if (path / MODULES).is_file():
         return "rerank" if _scores(path) else "embedding"
     if any(name.endswith(_DECODERS) for name in names):
@@ -55,6 +55,11 @@ def model_names(path: Path, config: Mapping[str, Any]) -> tuple[str, ...]:
     return text(config, "_name_or_path"), path.name
 
 
+def _labels(config: Mapping[str, Any]) -> int:
+    """How many classes a classifier has; transformers takes two where the file names none."""
+    return len(section(config, "id2label")) or number(config, "num_labels") or 2
+
+
 def _joint(config: Mapping[str, Any]) -> bool:
     """Whether it is the model of both, not one of its two halves."""
     names = texts(config, "architectures")
@@ -64,7 +69,7 @@ def _joint(config: Mapping[str, Any]) -> bool:
 def _scores(path: Path) -> bool:
     """Whether the modules end in a score."""
     try:
-        entries = read_json_list(path / MODULES)
+        entries = listed_modules(path)
     except (OSError, ValueError):
         return False
     kinds = (text(entry, "type") for entry in entries if isinstance(entry, dict))

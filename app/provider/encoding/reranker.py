@@ -23,6 +23,8 @@ QWEN = RerankPrompt(
 )
 """Qwen3-Reranker."""
 
+_DECODERS = ("gemma", "gemma2", "gemma3_text", "llama", "mistral", "qwen2", "phi3")
+"""Model types that write text, so that a pair is a question to them."""
 _SIGMOID, _IDENTITY = "Sigmoid", "Identity"
 
 
@@ -48,15 +50,13 @@ def _prompt(
 ) -> RerankPrompt | None:
     """The text around a pair; None for a cross-encoder, whose tokenizer joins the two."""
     classifies = any(name.endswith("ForSequenceClassification") for name in _names(config))
-    if classifies:
-        _check_labels(config)
     if settings.model_type == "qwen3":
         return replace(QWEN, has_head=True) if classifies else _of_logits(modules)
-    if classifies:
+    if classifies and settings.model_type not in _DECODERS:
         return None
     raise ModelNotLoadable(
-        "It is a language model that ranks by its answer, and its question is not known here: "
-        "of these only Qwen3-Reranker is computed."
+        "It is a language model that ranks, and the question it was trained to be asked is not "
+        "known here: of these only Qwen3-Reranker is computed."
     )
 
 
@@ -68,18 +68,6 @@ def _of_logits(modules: Modules | None) -> RerankPrompt:
 
 def _names(config: dict[str, Any]) -> list[str]:
     return texts(config, "architectures")
-
-
-def _check_labels(config: dict[str, Any]) -> None:
-    """Refuse a classifier of several labels: none of them is a relevance."""
-    labels = section(config, "id2label")
-    stated = config.get("num_labels")
-    many = len(labels) or (stated if type(stated) is int else 2)
-    if many != 1:
-        raise ModelNotLoadable(
-            f"It sorts texts into {many} classes, which is no relevance: take a reranker, which "
-            "has one label."
-        )
 
 
 def _activation(settings: EncoderSettings, config: dict[str, Any]) -> str:

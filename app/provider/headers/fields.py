@@ -31,6 +31,14 @@ def unicode(value: str) -> str:
     return value.encode("utf-8", "replace").decode()
 
 
+def real(fields: Mapping[str, Any], key: str) -> float | None:
+    """A finite number; None if the value is none."""
+    value = fields.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _LARGEST else None
+
+
 def text(fields: Mapping[str, Any], key: str) -> str:
     """A short text; empty if the value is no text."""
     value = fields.get(key)

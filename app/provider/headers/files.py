@@ -42,19 +42,19 @@ def dead_links(folder: Path) -> list[str]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; raises OSError, and ValueError for all other or too long content."""
-    return read_object(_content(path))
+    return read_object(_content(path, LONGEST))
 
 
-def read_json_list(path: Path) -> list[Any]:
-    """Read a JSON list; raises as ``read_json`` does."""
-    return read_list(_content(path))
+def read_json_list(path: Path, longest: int) -> list[Any]:
+    """Read a JSON list of at most so many bytes; raises as ``read_json`` does."""
+    return read_list(_content(path, longest))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, longest: int) -> bytes:
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > LONGEST:
+        if os.fstat(file.fileno()).st_size > longest:
             raise ValueError("too long")
-        return file.read(LONGEST + 1)
+        return file.read(longest + 1)
 
 
 def fault(path: Path) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import os
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +22,14 @@ from app.provider.headers.files import open_regular
 from app.provider.headers.protobuf import Field, Reader
 
 _GRAPH, _OPSETS = 7, 8
-_NODE, _INITIALIZER = 1, 5
+_NODE, _INITIALIZER, _INPUTS, _OUTPUTS = 1, 5, 11, 12
+_VALUE_NAME = 1
 _INPUT, _OPERATOR, _ATTRIBUTE = 1, 4, 5
 _ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER = 1, 3
-_DIMENSIONS, _TYPE, _NAME, _EXTERNAL = 1, 2, 8, 13
+_DIMENSIONS, _TYPE, _FLOAT_DATA, _NAME, _RAW_DATA, _EXTERNAL = 1, 2, 4, 8, 9, 13
 _KEY, _VALUE = 1, 2
 
+_FLOAT = struct.Struct("<f")
 _FLOATS = {1: "F32", 10: "F16", 11: "F64", 16: "BF16"}
 _PACKED = {2: 8, 3: 8, 17: 8, 18: 8, 19: 8, 20: 8, 21: 4, 22: 4}
 """Types of TensorProto that hold quantised weights → bits of one."""
@@ -40,12 +43,16 @@ _TABLES = ("cos_cache", "sin_cache")
 
 @dataclass(slots=True)
 class Tensor:
-    """An initializer: its name, type and shape, and the location of external data."""
+    """An initializer: its name, type and shape, and the location of external data.
+
+    ``number`` is its content if that is one float32 number.
+    """
 
     name: str = ""
     kind: int = 0
     shape: list[int] = field(default_factory=list)
     external: dict[str, str] = field(default_factory=dict)
+    number: float | None = None
 
 
 @dataclass(slots=True)
@@ -59,10 +66,12 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The initializers, and the nodes that read quantised ones."""
+    """The initializers, the nodes that read quantised ones, and what goes in and comes out."""
 
     tensors: list[Tensor]
     nodes: list[Node]
+    inputs: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
     def external_bytes(self) -> dict[str, int]:
         """Least size of each external file; raises ValueError where it makes no sense."""
@@ -87,9 +96,10 @@ class Graph:
         bits = {_bits(node, kinds.get(name, 0)) for name, node in packed.items() if name in kinds}
         if bits:
             return f"{min(bits)}-bit"
-        floats = [tensor for tensor in self.tensors if tensor.kind in _FLOATS]
-        largest = max(floats, key=lambda tensor: math.prod(tensor.shape), default=Tensor())
-        return _FLOATS.get(largest.kind, "")
+        weights = [one for one in self.tensors if one.kind in _FLOATS or one.kind in _PACKED]
+        largest = max(weights, key=lambda tensor: math.prod(tensor.shape), default=Tensor())
+        packed_bits = _PACKED.get(largest.kind)  # of operators that multiply integers
+        return f"{packed_bits}-bit" if packed_bits else _FLOATS.get(largest.kind, "")
 
     def _quantized(self) -> tuple[dict[str, Node], set[str]]:
         """Nodes by the quantised weights they read, and the tensors that are needed to unpack."""
@@ -116,13 +126,24 @@ def read_graph(path: Path) -> Graph:
 def _graph(reader: Reader, graph: Field) -> Graph:
     tensors: list[Tensor] = []
     nodes: list[Node] = []
+    ends: dict[int, list[str]] = {_INPUTS: [], _OUTPUTS: []}
     for found in reader.fields(graph.start, graph.end):
         if found.number == _INITIALIZER:
             tensors.append(_tensor(reader, found))
         elif found.number == _NODE:
             node = _node(reader, found)
             nodes += [node] if node.operator in _QUANTIZED else []
-    return Graph(tensors, nodes)
+        elif found.number in ends:
+            ends[found.number] += _named(reader, found)
+    weights = {tensor.name for tensor in tensors}  # older files list these as inputs as well
+    inputs = [name for name in ends[_INPUTS] if name not in weights]
+    return Graph(tensors, nodes, inputs, ends[_OUTPUTS])
+
+
+def _named(reader: Reader, message: Field) -> list[str]:
+    """The name of an input or output."""
+    fields = _parts(reader, message)
+    return [reader.text(found) for found in fields if found.number == _VALUE_NAME]
 
 
 def _tensor(reader: Reader, message: Field) -> Tensor:
@@ -132,6 +153,8 @@ def _tensor(reader: Reader, message: Field) -> Tensor:
             tensor.shape += reader.integers(found)[:8]
         elif found.number == _TYPE:
             tensor.kind = found.value
+        elif found.number in (_FLOAT_DATA, _RAW_DATA) and found.end - found.start == _FLOAT.size:
+            tensor.number = _FLOAT.unpack(reader.content(found))[0]
         elif found.number == _NAME:
             tensor.name = reader.text(found)
         elif found.number == _EXTERNAL:

@@ -44,9 +44,12 @@ class Reader:
 
     def text(self, field: Field) -> str:
         """The content of a short text."""
+        return self.content(field).decode("utf-8", errors="replace")
+
+    def content(self, field: Field) -> bytes:
+        """The bytes of a short field."""
         self._file.seek(field.start)
-        length = min(field.end - field.start, _LONGEST_TEXT)
-        return self._file.read(length).decode("utf-8", errors="replace")
+        return self._file.read(min(field.end - field.start, _LONGEST_TEXT))
 
     def integers(self, field: Field) -> list[int]:
         """The integers of a field that may be packed."""

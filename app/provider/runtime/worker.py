@@ -27,6 +27,7 @@ from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
+from app.provider.runtime.pulse import Pulse
 from app.provider.types import (
     Encode,
     End,
@@ -183,6 +184,9 @@ class DecodeLoop:
         self._active: set[int] = set()
         self._queue_moved = False
         self._outbox = Outbox()
+        self._pulse = Pulse(lambda: connection.report([]))
+        if engine.info.encodes:
+            self._pulse.start()
 
     def run(self) -> None:
         """Loop for ever; an exception from the engine ends the process, the host restarts it."""
@@ -223,7 +227,9 @@ class DecodeLoop:
         self._queue_moved = False
 
     def _step(self) -> None:
+        self._pulse.begin()
         events = self._engine.step()
+        self._pulse.end()
         self._active.difference_update(
             job for job, event in events if isinstance(event, End | ProviderError)
         )
