@@ -17,7 +17,7 @@ SEED = 7
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.embed_starter", description=__doc__)
     parser.add_argument("--models", type=Path, default=Path("models"), help="where to write")
-    parser.add_argument("--steps", type=int, default=250, help="batches to train for")
+    parser.add_argument("--steps", type=int, default=600, help="batches to train for")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads to train with")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

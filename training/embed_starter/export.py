@@ -141,9 +141,9 @@ trained from scratch by `training/embed_starter` on questions, answers and the d
 project: no other model's weights, text or output went into it.
 
 **What it is for.** Trying embeddings and rankings without a download. It finds the answer to a
-question about this server, also across the two languages. On other subjects it does little more
-than compare letters: EVALUATION.md has the figures, beside those of plain n-grams. Take a real
-model for your own texts.
+question about this server, also across the two languages. On other subjects it is no better than
+comparing letters: EVALUATION.md has the figures, beside those of plain n-grams. Take a real model
+for your own texts.
 
 No prompt stands before a question or a document. The tokenizer is a byte-level BPE. The ONNX graph
 (`onnx/model.onnx`) holds the float16 weights of `model.safetensors` and computes in float32 with
