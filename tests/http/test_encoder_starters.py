@@ -1,52 +1,40 @@
-"""Vectors, rankings and matches with the two encoders that come with the repository."""
+"""Vectors and rankings with the text encoder that comes with the repository."""
 
 from __future__ import annotations
 
-import base64
 import shutil
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
-from random import Random
 
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.conftest import serving
 from tests.http.encoding_wire import asked, vectors
-from training.clip_starter.captions import ALIKE, Wording, alike
-from training.clip_starter.engine import Encoder
 from training.embed_starter.engines import Onnx
 from training.starter.corpus import entries, held_out
-from training.vision_starter.drawing import scene
 
 pytestmark = pytest.mark.slow
 
 MODELS = Path(__file__).parents[2] / "models"
-EMBED, CLIP, GGUF = "starter-embed", "starter-clip", "starter-embed-f16"
+EMBED, GGUF = "starter-embed", "starter-embed-f16"
 TEXTS = [item.question for item in held_out()[::40]] + ["a text on another subject", "다른 글"]
 
 
 @pytest.fixture(scope="module")
 def starters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server as it is on a fresh machine, with the encoders alone."""
+    """A server as it is on a fresh machine, with the encoder alone."""
     folder = tmp_path_factory.mktemp("models")
-    for name in (EMBED, CLIP):
-        shutil.copytree(MODELS / name, folder / name)
+    shutil.copytree(MODELS / EMBED, folder / EMBED)
     shutil.copy(MODELS / f"{GGUF}.gguf", folder)
     with serving(models_dir=folder, enable_echo=False) as client:
         yield client
 
 
-def test_both_are_listed_for_what_they_do(starters: httpx.Client) -> None:
+def test_both_formats_are_listed_for_what_they_do(starters: httpx.Client) -> None:
     listed = {model["id"]: model for model in starters.get("/v1/models").json()["data"]}
-    assert [listed[name]["type"] for name in (EMBED, GGUF, CLIP)] == [
-        "embedding",
-        "embedding",
-        "multimodal",
-    ]
+    assert [listed[name]["type"] for name in (EMBED, GGUF)] == ["embedding", "embedding"]
 
 
 def test_without_a_name_the_starter_makes_the_vectors_that_its_graph_makes(
@@ -79,26 +67,3 @@ def test_it_ranks_the_answer_to_a_question_first(starters: httpx.Client) -> None
     answer = asked(starters, "/v1/rerank", query=question, documents=documents, top_n=3)
     assert answer["model"] == EMBED
     assert wanted in [documents[each["index"]] for each in answer["results"]]
-
-
-@pytest.mark.parametrize("language", ["en", "ko"])
-def test_it_matches_drawings_with_words(starters: httpx.Client, language: str) -> None:
-    made = (scene(Random(f"starter {number}")) for number in range(40))
-    scenes = [shown for shown in made if alike(shown) is not None][:8]
-    words = Wording(language, Random(1), held_out=True)
-    texts = [words.alike(*one) for one in ALIKE]
-    pictures = [shown.draw() for shown in scenes]
-    images = [png(picture) for picture in pictures]
-    answer = asked(starters, "/v1/multimodal/match", images=images, texts=texts)
-    assert answer["model"] == CLIP
-    matrix, encoder = np.array(answer["similarity_matrix"]), Encoder(MODELS / CLIP)
-    assert matrix == pytest.approx(encoder.images(pictures) @ encoder.texts(texts).T, abs=1e-4)
-    right = matrix.argmax(1) == [alike(shown) for shown in scenes]
-    assert right.mean() > 0.7
-
-
-def png(picture: Image.Image) -> str:
-    """A picture as base64."""
-    file = BytesIO()
-    picture.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()

@@ -43,6 +43,12 @@ def by_gguf() -> Gguf:
     return Gguf(GGUF)
 
 
+def test_the_files_are_small_and_readable_by_everyone() -> None:
+    files = [GGUF, *(file for file in FOLDER.rglob("*") if file.is_file())]
+    assert sum(file.stat().st_size for file in files) < 8_000_000
+    assert all(file.stat().st_mode & 0o777 == 0o644 for file in files)
+
+
 def read(name: str) -> Any:
     return json.loads((FOLDER / name).read_text(encoding="utf-8"))
 
