@@ -31,9 +31,9 @@ def test_different_drawings_have_different_captions(language: str) -> None:
 
 
 def test_particles_fit_the_word_before_them() -> None:
-    said = {Wording("ko", Random(seed)).alike(2, "red", "star") for seed in range(60)}
-    assert "빨간 별 두 개가 있어요" in said
-    assert not [text for text in said if "개이 " in text]
+    captions = {Wording("ko", Random(seed)).alike(2, "red", "star") for seed in range(60)}
+    assert "빨간 별 두 개가 있어요" in captions
+    assert not [text for text in captions if "개이 " in text]
     one = {Wording("ko", Random(seed)).alike(1, "red", "star") for seed in range(60)}
     assert "빨간 별이 있어요" in one
 

@@ -58,8 +58,8 @@ class Wording:
 
     def number(self, count: int) -> str:
         """Say how many objects there are."""
-        said: str = self.random.choice(wordings()[self.language]["number"][count])
-        return said
+        phrase: str = self.random.choice(wordings()[self.language]["number"][count])
+        return phrase
 
     def _number(self, count: int, names: tuple[str, ...]) -> str:
         digit = not self.held_out and self.random.random() < DIGITS

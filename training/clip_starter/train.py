@@ -178,8 +178,8 @@ def pairs(shown: list[Scene], words: Wording) -> Question:
 
 def targets(shown: list[Scene]) -> dict[str, torch.Tensor]:
     """Return what the helping head must say of every patch."""
-    told = [labels(one, (0.0, 0.0, SIDE, SIDE), GRID, PATCH) for one in shown]
-    return {name: torch.from_numpy(np.stack([one[name] for one in told])) for name in TOLD}
+    found = [labels(one, (0.0, 0.0, SIDE, SIDE), GRID, PATCH) for one in shown]
+    return {name: torch.from_numpy(np.stack([one[name] for one in found])) for name in TOLD}
 
 
 def set_rate(optimizers: list[torch.optim.Optimizer], step: int, steps: int) -> None:

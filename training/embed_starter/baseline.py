@@ -37,4 +37,6 @@ class Baseline:
         for row, text in zip(vectors, texts, strict=True):
             for gram, count in ngrams(text).items():
                 row[gram] = (1 + math.log(count)) * self._rare.get(gram, self._unseen)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: np.ndarray = vectors / np.maximum(lengths, 1e-9)
+        return unit

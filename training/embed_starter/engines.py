@@ -27,7 +27,8 @@ class Onnx:
             "token_type_ids": np.zeros_like(ids),
         }
         hidden: np.ndarray = self._session.run(["last_hidden_state"], feed)[0]
-        return hidden[0].mean(0)
+        mean: np.ndarray = hidden[0].mean(0)
+        return mean
 
 
 class Gguf:
@@ -56,4 +57,5 @@ class Gguf:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Return the vectors at length one."""
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    made: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return made

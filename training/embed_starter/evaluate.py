@@ -56,7 +56,7 @@ def recall(encode: Encode, asked: Sequence[HeldOut], documents: Sequence[tuple[s
 
 def measure(encode: Encode) -> dict[str, float]:
     """Return recall@1 of every kind of search."""
-    figures = {}
+    figures: dict[str, float] = {}
     for language in LANGUAGES:
         asked, name = _of(held_out(), language), NAMES[language]
         new, foreign = _of(fresh(), language), OTHER[language]
@@ -120,7 +120,7 @@ def baseline() -> Encode:
 
 def verdict(ours: dict[str, float], theirs: dict[str, float]) -> list[str]:
     """Return what is not good enough to be shipped."""
-    wanted = {}
+    wanted: dict[str, float] = {}
     for language in LANGUAGES:
         of_ours = f"{NAMES[language]} held-out question"
         same, foreign = f"{of_ours}, its answer", NAMES[OTHER[language]]
