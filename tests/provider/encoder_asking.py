@@ -12,26 +12,59 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec, missing_library
+from app.provider.card import ModelCard
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, format_of, missing_library
+from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encode, Encoded, End, Event, PairPart, Started, TextPart
+from tests.encoders.checkpoints import write_checkpoint
+from tests.encoders.gguf_files import write_encoder
+from tests.encoders.onnx_graphs import write_onnx_folder
+from tests.selection import matrix
 
 Vectors = NDArray[np.float32]
 Write = Callable[[Path], Path]
 """Writes a model into a folder, unless it needs none; returns what the engine is given."""
 
 
-def named(name: str) -> Write:
-    """A model of the echo engine, which has no file."""
+def echo(name: str) -> Write:
+    """A model without a file."""
     return lambda _: Path(name)
 
 
-EMBEDDERS: dict[str, Write] = {"echo": named("echo-embed")}
+def checkpoint(name: str) -> Write:
+    """A folder with random weights."""
+    return lambda folder: write_checkpoint(name, folder / name)
+
+
+def gguf(name: str) -> Write:
+    """The same as a GGUF file."""
+    return lambda folder: write_encoder(checkpoint(name)(folder), folder / f"{name}.gguf")
+
+
+def onnx(family: str) -> Write:
+    """The same with its graph in ONNX."""
+    return lambda folder: write_onnx_folder(family, folder / family)
+
+
+EMBEDDERS: dict[str, Write] = {
+    "echo": echo("echo-embed"),
+    "gguf": gguf("bert-mean"),
+    "onnx": onnx("bert-mean"),
+    "pytorch": checkpoint("bert-mean"),
+}
 """Engine → the text embedder that the contract suite asks of it; new engines join here."""
 
-RERANKERS: dict[str, Write] = {"echo": named("echo-rerank")}
+RERANKERS: dict[str, Write] = {
+    "echo": echo("echo-rerank"),
+    "gguf": gguf("xlmr-cross-encoder"),
+    "onnx": onnx("bert-cross-encoder"),
+    "pytorch": checkpoint("bert-cross-encoder"),
+}
 """Engine → a reranker of pairs."""
+
+EVERY_ENGINE = ["echo", "gguf", *matrix("pytorch")]
 
 
 def encoder_host(
@@ -43,6 +76,15 @@ def encoder_host(
         pytest.skip(f"{name}: {library} is not installed")
     spec = EngineSpec(ENGINES[name], str(path), EngineLimits(**limits))
     return EngineHost(spec, policy or HostPolicy())
+
+
+def card_of(engine: str, path: Path) -> ModelCard:
+    """The card of a model of the tables above."""
+    if engine == "echo":
+        return next(card for card in ECHO_MODELS if card.path == path)
+    card = format_of(engine).read(path)
+    assert card
+    return card
 
 
 @dataclass

@@ -55,6 +55,10 @@ def without(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
         monkeypatch.setitem(sys.modules, library, None)
 
 
+def other_layer(folder: Path) -> None:
+    write_safetensors(folder / "model.safetensors", {"linear.weight": ("F32", (3, 3))})
+
+
 # -------------------------------------------------------------- safetensors
 
 
@@ -85,8 +89,8 @@ def test_the_scale_of_matches_is_read_from_the_weights(families: dict[str, Model
     clip, siglip = families["clip"].encoder, families["siglip"].encoder
     assert clip is not None
     assert siglip is not None
-    assert (clip.pairing, clip.scale, clip.bias) == ("softmax", pytest.approx(np.exp(2.3)), 0)
-    assert (siglip.pairing, siglip.scale) == ("sigmoid", pytest.approx(np.exp(2.3)))
+    assert (clip.pairing, clip.bias, siglip.pairing) == ("softmax", 0, "sigmoid")
+    assert [clip.scale, siglip.scale] == pytest.approx([np.exp(2.3)] * 2)
     assert siglip.bias == pytest.approx(-1.5)
 
 
@@ -109,12 +113,14 @@ def test_without_pytorch_the_card_says_how_to_get_it(
         (lambda f: (f / "model.safetensors").write_bytes(POINTER), "git lfs pull"),
         (lambda f: (f / "tokenizer.json").write_bytes(POINTER), "git lfs pull"),
         (lambda f: (f / "1_Pooling" / "config.json").write_bytes(POINTER), "git lfs pull"),
+        (lambda f: (f / "2_Dense" / "model.safetensors").write_bytes(POINTER), "git lfs pull"),
+        (lambda f: other_layer(f / "2_Dense"), "another size than 2_Dense/config.json states"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickled"),
         (lambda f: (f / "model.safetensors").write_bytes(bytes(99)), "only zeros"),
     ],
 )
 def test_what_would_be_computed_wrongly_is_refused(tmp_path: Path, spoil: Any, why: str) -> None:
-    spoil(write_checkpoint("bert-mean", tmp_path / "m"))
+    spoil(write_checkpoint("embeddinggemma", tmp_path / "m"))
     card = only(tmp_path)
     assert why in (card.problem or "")
     assert (card.kind, card.encoder is not None) == ("embedding", True)
@@ -188,6 +194,27 @@ def test_a_graph_that_wants_what_nobody_knows_is_refused(
     write_graph(write_encoder(tmp_path / "m", files=POOLED) / "onnx" / "model.onnx", reads)
     problem = only(tmp_path).problem
     assert problem is None if why is None else why in str(problem)
+
+
+def test_a_graph_that_gives_no_vectors_is_refused(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "m", files=POOLED)
+    write_graph(folder / "onnx" / "model.onnx", gives=("logits",))
+    assert "gives no vectors, but only logits" in (only(tmp_path).problem or "")
+
+
+def test_a_reranker_that_writes_is_refused_as_onnx(tmp_path: Path) -> None:
+    config = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]}
+    folder = write_encoder(tmp_path / "Qwen3-Reranker-0.6B-ONNX", config)
+    write_graph(folder / "onnx" / "model.onnx", gives=("logits",))
+    card = only(tmp_path)
+    assert (card.kind, "take its GGUF file" in (card.problem or "")) == ("rerank", True)
+
+
+def test_of_a_clone_that_fetched_one_variant_that_one_counts(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "m", files=POOLED)
+    write_graph(folder / "onnx" / "model_int8.onnx", kind=np.int8)
+    (folder / "onnx" / "model.onnx").write_bytes(POINTER)
+    assert (only(tmp_path).problem, only(tmp_path).quantization) == (None, "8-bit")
 
 
 def test_weights_beside_a_graph_have_to_be_there(tmp_path: Path) -> None:

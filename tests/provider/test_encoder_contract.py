@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import EngineUnavailable, InputTooLong, UnsupportedInput
+from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import (
     Encode,
@@ -29,8 +31,10 @@ from app.provider.types import (
 from tests.provider.asking import ask, signal_engine, until_idle
 from tests.provider.encoder_asking import (
     EMBEDDERS,
+    EVERY_ENGINE,
     RERANKERS,
     Vectors,
+    card_of,
     encode,
     encoder_host,
     pairs,
@@ -47,11 +51,12 @@ LONG = " ".join(WORDS * 2000)
 IMAGE = noise(8, 8)
 
 
-def some_text(dice: random.Random) -> str:
-    return " ".join(dice.choices(WORDS, k=dice.choice((1, 2, 3, 5, 8, 13, 21, 30))))
+def some_text(dice: random.Random, most: int = 30) -> str:
+    """One word to ``most``: the tiny models take 64 tokens."""
+    return " ".join(dice.choices(WORDS, k=dice.choice((1, 2, most // 6, most // 3, most))))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(EMBEDDERS))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=EVERY_ENGINE)
 async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
@@ -62,7 +67,7 @@ async def host(
     await host.stop()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=list(RERANKERS))
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=EVERY_ENGINE)
 async def reranker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
@@ -212,7 +217,7 @@ async def test_metrics_count_inputs_and_tokens(host: EngineHost) -> None:
     assert host.metrics.requests["stop", None] > 0
 
 
-@pytest.mark.parametrize("engine", list(EMBEDDERS))
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
 async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
     engine: str, tmp_path: Path
 ) -> None:
@@ -239,6 +244,20 @@ async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
     await mortal.stop()
 
 
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+async def test_memory_is_what_was_predicted(engine: str, tmp_path: Path) -> None:
+    """After texts of all lengths from several clients at once."""
+    path, dice = EMBEDDERS[engine](tmp_path), random.Random(5)
+    host = encoder_host(engine, path)
+    mixed = [LONG[:4000], *(some_text(dice) for _ in range(9))] * 20
+    await asyncio.gather(*(encode(host, texts(*mixed, truncate=True)) for _ in range(4)))
+    pid = host.status().pid
+    assert pid
+    needed = format_of(engine).need(card_of(engine, path), EngineLimits()).total
+    assert resident_bytes(pid) == pytest.approx(needed, rel=0.15)
+    await host.stop()
+
+
 # ---------------------------------------------------------------- scores
 
 
@@ -255,7 +274,9 @@ async def test_scores_are_from_0_to_1_and_the_sigmoid_of_the_raw_ones(
 
 async def test_a_score_is_the_same_alone_and_beside_others(reranker: EngineHost) -> None:
     dice = random.Random(4)
-    asked = [pairs(some_text(dice), *(some_text(dice) for _ in range(n))) for n in (1, 2, 7, 1)]
+    asked = [
+        pairs(some_text(dice, 6), *(some_text(dice, 12) for _ in range(n))) for n in (1, 2, 7, 1)
+    ]
     serial = [(await encode(reranker, task)).scores for task in asked]
     together = await asyncio.gather(*(encode(reranker, task) for task in asked * 4))
     for one, other in zip(serial * 4, together, strict=True):

@@ -146,10 +146,10 @@ def test_a_batch_has_little_padding_and_the_tokens_that_it_may_have() -> None:
     driver.submit(0, texts(*("w " * (1 + 7 * n % 500) for n in range(400)), "w " * 511))
     driver.run(0)
     padded = [len(batch) * max(batch) for batch in runner.batches]
-    assert max(padded) <= 1024
+    assert max(padded) <= BatchLimits().tokens
     wasted = [1 - sum(batch) / size for batch, size in zip(runner.batches, padded, strict=True)]
-    assert max(wasted) <= 0.25
-    assert sum(padded) / len(padded) > 512
+    assert max(wasted) <= BatchLimits().padding
+    assert sum(padded) / len(padded) > BatchLimits().tokens / 2
 
 
 def test_what_is_not_padded_is_counted_as_it_is() -> None:
@@ -270,5 +270,5 @@ def test_the_first_of_others_is_taken_where_not_all_fit() -> None:
             self.size = size
 
     items = [Item(size) for size in (10, 10, 13, 9, 200, 11)]
-    batch = fill(items[0], items[1:], BatchLimits(tokens=52))
+    batch = fill(items[0], items[1:], BatchLimits(tokens=52, padding=0.25))
     assert [one.size for one in batch] == [10, 10, 13, 9]

@@ -23,12 +23,16 @@ class BatchLimits:
     All items together have at most ``tokens``, unless the first one alone has more. An engine that
     is ``padded`` computes every item at the length of the longest, so padding counts as tokens and
     is at most the share ``padding`` of them. There are at most ``items``.
+
+    The defaults are best for CPUs: with 1,024 tokens and a quarter of padding, MiniLM on
+    onnxruntime and two cores computes mixed lengths 5 to 12 % slower in float32, and 26 to 29 % in
+    int8; texts of one length are not faster.
     """
 
-    tokens: int = 1024
+    tokens: int = 512
     items: int = 256
     padded: bool = True
-    padding: float = 0.25
+    padding: float = 0.12
 
 
 def fill(first: S, others: Iterable[S], limits: BatchLimits) -> list[S]:

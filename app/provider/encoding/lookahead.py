@@ -17,13 +17,13 @@ from app.provider.errors import ProviderError
 
 log = logging.getLogger(__name__)
 
-_PASSES = 8
+_PASSES = 16
 """Forward passes that the ready items of one job are enough for."""
 
 _MOST_READY = 256
 """Ready items of one job."""
 
-_STEP_PASSES = 2
+_STEP_PASSES = 4
 """Forward passes that the items prepared in one step are enough for."""
 
 _READY_BYTES = 32 * 2**20

@@ -84,5 +84,5 @@ def read(path: Path) -> ModelCard | None:
 
 
 def need(card: ModelCard, limits: EngineLimits) -> Need:
-    """A Python process."""
-    return Need(runtime=24 * 2**20, weights=0, kv=0)
+    """A Python process; encoders import numpy and Pillow."""
+    return Need(runtime=(24 if card.encoder is None else 43) * 2**20, weights=0, kv=0)

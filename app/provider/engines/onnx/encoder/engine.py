@@ -22,17 +22,20 @@ log = logging.getLogger(__name__)
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> EncoderEngine:
     """Build the engine of a folder; raises ModelNotLoadable."""
-    root, limits = Path(spec.path), spec.limits
+    keep_freed_memory()
+    progress(0)
+    runner = load_runner(Path(spec.path), spec.limits)
+    progress(100)
+    return EncoderEngine(runner, spec.limits.slots, layer_norm=runner.layer_norm)
+
+
+def load_runner(root: Path, limits: EngineLimits) -> OnnxEncoder:
+    """Load the graphs of a folder; raises ModelNotLoadable."""
     settings = limited(read_encoder_settings(root), limits)
     files = find_graphs(root).chosen(settings.kind)
     if not files:
         raise ModelNotLoadable("The folder has no ONNX graph of an encoder.")
-    keep_freed_memory()
-    progress(10)
-    sessions = _load(files, limits)
-    progress(90)
-    runner = OnnxEncoder(settings, sessions)
-    return EncoderEngine(runner, limits.slots, layer_norm=settings.layer_norm_before_cut)
+    return OnnxEncoder(settings, _load(files, limits))
 
 
 def limited(settings: EncoderSettings, limits: EngineLimits) -> EncoderSettings:

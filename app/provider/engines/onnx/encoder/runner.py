@@ -41,6 +41,7 @@ class OnnxEncoder:
     def __init__(self, settings: EncoderSettings, graphs: Sequence[Session]) -> None:
         self.max_tokens = settings.max_tokens
         self.dimensions = settings.dimensions
+        self.layer_norm = settings.layer_norm_before_cut
         self._settings = settings
         self._patch = patch_side(settings)
         self._cpu_affinity = CpuAffinity()

@@ -58,7 +58,7 @@ class CausalReranker:
     def __init__(self, model: Any, text: TextInput) -> None:
         self._body = model.base_model
         self._batches = TokenBatches(self._body, text.pad_token)
-        self._row = _row(model, text)
+        self._row = score_row(model, text)
 
     def __call__(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Logits [pairs, 1], computed in float32, where near ones stay different."""
@@ -68,7 +68,7 @@ class CausalReranker:
         return as_numbers((rows.float() @ self._row)[:, None])
 
 
-def _row(model: Any, text: TextInput) -> torch.Tensor:
+def score_row(model: Any, text: TextInput) -> torch.Tensor:
     """The one row of a head whose product with a hidden state is the logit, in float32."""
     if not text.answers:
         score: torch.Tensor = model.score.weight[0].float()
