@@ -42,6 +42,6 @@ class TokenBatches:
         filling: int,
         beside: dict[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        longest = beside["input_ids"].shape[1] if beside else max(map(len, rows))
+        longest = beside["input_ids"].shape[1] if beside else max(1, *map(len, rows))
         filled = [(*row, *[filling] * (longest - len(row))) for row in rows]
         return torch.tensor(filled, dtype=torch.long, device=self._device)
