@@ -11,7 +11,7 @@ from app.provider.card import ModelCard
 from app.provider.encoding.batch import BatchLimits
 from app.provider.encoding.engine import EncoderEngine
 from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.engines.gguf.encoder.context import EncoderContext
+from app.provider.engines.gguf.encoder.context import CausalContext, EncoderContext
 from app.provider.engines.gguf.encoder.inputs import PairInput, QuestionInput, TextInput
 from app.provider.engines.gguf.encoder.kinds import RANK, pooling_number
 from app.provider.engines.gguf.encoder.runner import GgufEncoderRunner, ItemInput
@@ -55,7 +55,8 @@ def _runner(
     pooling = "" if card.encoder is None else card.encoder.pooling
     width = llama_cpp.llama_model_n_cls_out if ranks else llama_cpp.llama_model_n_embd_out
     numbers = int(width(model.handle))
-    context = EncoderContext(
+    kind = CausalContext if sizes.last else EncoderContext
+    context = kind(
         model,
         sizes,
         pooling=RANK if ranks else pooling_number(pooling),
