@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +27,8 @@ from tests.provider.encoder_folders import (
     write_tokenizer,
 )
 from tests.provider.model_files import write_safetensors
+from tests.provider.test_catalogue_mutations import edit, fits_an_answer
+from tests.selection import matrix
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 90868376\n"
 CLIP: Mapping[str, Any] = {
@@ -92,6 +97,35 @@ def test_the_scale_of_matches_is_read_from_the_weights(families: dict[str, Model
     assert (clip.pairing, clip.bias, siglip.pairing) == ("softmax", 0, "sigmoid")
     assert [clip.scale, siglip.scale] == pytest.approx([np.exp(2.3)] * 2)
     assert siglip.bias == pytest.approx(-1.5)
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<f4", "<f2", "bfloat16"])
+def test_a_scale_of_any_precision_is_read(tmp_path: Path, kind: str) -> None:
+    folder = write_checkpoint("clip", tmp_path / "m")
+    number = np.array(1.5, "<f4" if kind == "bfloat16" else kind).tobytes()
+    number = number[2:] if kind == "bfloat16" else number
+    name = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "bfloat16": "BF16"}[kind]
+    header = json.dumps(
+        {"logit_scale": {"dtype": name, "shape": [], "data_offsets": [0, len(number)]}}
+    ).encode()
+    content = len(header).to_bytes(8, "little") + header + number
+    (folder / "model.safetensors").write_bytes(content)
+    encoder = only(tmp_path).encoder
+    assert encoder is not None
+    assert encoder.scale == pytest.approx(np.exp(1.5))
+
+
+def test_the_list_of_encoders_needs_no_library(families: dict[str, ModelCard]) -> None:
+    folder = next(iter(families.values())).found_in
+    program = (
+        "import sys; from pathlib import Path; from app.provider.catalogue.scan import scan\n"
+        f"assert len(scan(Path({str(folder)!r}))) == {len(families)}\n"
+        "print(*{'numpy', 'tokenizers', 'torch', 'onnxruntime', 'PIL'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == ""
 
 
 def test_without_pytorch_the_card_says_how_to_get_it(
@@ -346,3 +380,36 @@ def test_a_tokenizer_alone_is_no_model(tmp_path: Path) -> None:
     assert scan(tmp_path) == []
     write_json(tmp_path / "m" / "config.json", BERT)
     assert scan(tmp_path) == []
+
+
+@pytest.mark.parametrize("rounds", [50, *matrix(2000)])
+def test_no_value_in_a_file_of_an_encoder_leaves_the_catalogue(tmp_path: Path, rounds: int) -> None:
+    folders = [
+        write_checkpoint(name, tmp_path / name) for name in ("embeddinggemma", "siglip", "dinov3")
+    ]
+    folders.append(write_encoder(tmp_path / "onnx", files=POOLED))
+    write_graph(folders[-1] / "onnx" / "model.onnx")
+    files = [
+        path for one in folders for path in one.rglob("*.json") if path.name != "tokenizer.json"
+    ]
+    chance, problems = random.Random(16), set()
+    for _ in range(rounds):
+        path = chance.choice(files)
+        whole = path.read_text()
+        path.write_text(json.dumps(edit(json.loads(whole), chance)))
+        cards = scan(tmp_path)
+        path.write_text(whole)
+        assert len({card.path.name for card in cards}) >= len(folders) - 1
+        problems |= {card.problem for card in cards if card.problem}
+        for card in cards:
+            fits_an_answer(card)
+    assert not [one for one in problems if "did not expect" in one]
+    assert len(problems) > 5
+
+
+def test_a_transformer_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    folder = write_checkpoint("bert-mean", tmp_path / "m")
+    listed = modules(["Transformer", "Pooling"])
+    listed[0]["path"] = "0_Transformer"
+    write_json(folder / "modules.json", listed)
+    assert "config.json is missing" in (only(tmp_path).problem or "")

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.provider.encoding.settings import Activation, DenseSettings
+from app.provider.encoding.tensor_data import read_tensor
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.safetensors import IncompleteFileError
-from app.provider.headers.tensor_data import read_tensor
 
 Vectors = NDArray[np.float32]
 
