@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ async def _rank_vectors(pool: ModelPool, card: ModelCard, request: RankingReques
     """The query and the documents have prompts of their own, so they are two jobs."""
     query = await _encode_query(pool, card, request)
     documents = await encode(pool, card, _documents_job(card, request))
-    cosine = cosines(query.vectors, documents.vectors)
+    cosine = await asyncio.to_thread(cosines, query.vectors, documents.vectors)
     scores: list[float] = (cosine if request.raw_scores else likeness(cosine))[0].tolist()
     return Ranking(_best_first(scores), query.tokens + documents.tokens)
 

@@ -170,6 +170,12 @@ def test_old_files_do_not_say_what_comes_around_a_text(family: Loaded, name: str
     assert np.array_equal(old, encoded(family(name), TEXTS))
 
 
+def test_a_text_of_qwen_ends_with_the_end_of_texts(family: Loaded) -> None:
+    """Whatever token the file says ends an answer."""
+    engine = family("qwen3-embedding", tokenizer__ggml__eos_token_id=602)
+    assert item(engine, TextPart("a")).tokens[-1] == 600
+
+
 @pytest.mark.parametrize("name", ["bert-mean", "qwen3-embedding"])
 def test_korean_letters_may_come_one_by_one(family: Loaded, name: str) -> None:
     korean = TEXTS[2]

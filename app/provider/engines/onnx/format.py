@@ -9,6 +9,7 @@ from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.catalogue.onnx_export import describe as exported
 from app.provider.engine import EngineLimits, Library
+from app.provider.engines.onnx.encoder.sizes import encoder_need
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.engines.onnx.weights import weight_bytes
 from app.provider.errors import ModelNotLoadable
@@ -60,13 +61,15 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
 
     Keys and values become real memory only as they are written.
     """
+    tokenizer = card.path / "tokenizer.json"
+    words = tokenizer.stat().st_size if tokenizer.is_file() else 0
+    if card.encoder:
+        return encoder_need(card, words)
     if card.vision:  # the library's generator, which has one conversation and keeps none
         limits = replace(limits, slots=1, prefix_cache_bytes=0)
     shape = card.shape
     cell = _NUMBER * shape.kv_numbers
     plan = ContextPlan.of(card.context_length, cell, limits)
-    tokenizer = card.path / "tokenizer.json"
-    words = tokenizer.stat().st_size if tokenizer.is_file() else 0
     return Need(
         runtime=_RUNTIME + _TOKENIZER * words,
         weights=weight_bytes(card),
