@@ -45,6 +45,7 @@ def load_model(settings: EncoderSettings, limits: EngineLimits) -> Any:
     model = load_pretrained(
         kind, settings.folder, config, _type(settings, limits, device), **_options(kind, config)
     )
+    model.config.use_cache = False  # keys and values are of no use after the pass
     return model.to(device)
 
 
