@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.engine_choice import no_engine
+from app.provider.catalogue.engine_choice import encoder_engine, no_engine
 from app.provider.catalogue.folder import licence
-from app.provider.catalogue.libraries import installed
 from app.provider.catalogue.onnx_encoder import describe_encoder, is_float32
 from app.provider.encoding.graphs import FOLDERS, SUFFIX
 from app.provider.headers.fields import number, text, texts
@@ -60,8 +59,8 @@ def _suits_better(card: ModelCard, path: Path) -> bool:
     onnxruntime is the faster one on a CPU. Weights of fewer bits give other vectors, and are taken
     only where nothing runs the original ones.
     """
-    runs_originals = any(path.glob("*.safetensors")) and installed("torch", "transformers")
-    return card.problem is None and (is_float32(card) or not runs_originals)
+    runs = any(path.glob("*.safetensors")) and encoder_engine(by_mlx=False).problem is None
+    return card.problem is None and (is_float32(card) or not runs)
 
 
 def _bare(path: Path, graphs: dict[str, int], config: dict[str, Any], problem: str) -> ModelCard:
