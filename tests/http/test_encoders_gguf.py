@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import serving
-from tests.encoders.asking import unit
 from tests.encoders.checkpoints import reference, write_checkpoint
+from tests.encoders.encoding import unit
 from tests.encoders.gguf_files import write_encoder
 from tests.encoders.inputs import PAIRS, TEXTS
 from tests.http.encoding_wire import asked, vectors
