@@ -17,6 +17,7 @@ import pytest
 from app.provider.card import EncoderFacts, ModelCard
 from app.provider.catalogue.scan import scan
 from tests.encoders.checkpoints import FAMILIES, write_checkpoint
+from tests.provider.asking import STARTER
 from tests.provider.encoder_folders import (
     BERT,
     POOLED,
@@ -326,6 +327,11 @@ def test_graphs_beside_the_original_weights_are_taken_where_they_are_as_good(
     assert only(tmp_path).engine == engine
     (folder / "onnx" / "model.onnx").write_bytes(POINTER)
     assert only(tmp_path).engine == "pytorch"
+
+
+def test_a_graph_of_as_few_bits_as_the_original_weights_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "m").symlink_to(STARTER.parent / "starter-embed")
+    assert (only(tmp_path).engine, only(tmp_path).quantization) == ("onnx", "F16")
 
 
 def test_a_graph_serves_where_the_original_weights_are_pickled(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The tiny encoders have weights with a standard deviation of 0.2, so each of them
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -197,6 +198,23 @@ def test_a_word_of_more_than_a_hundred_letters_is_unknown(family: Loaded) -> Non
     assert item(engine, TextPart("a" * 100 + " b"), truncate=True).tokens != unknown
     chinese = item(engine, TextPart("中" * 101), truncate=True).tokens
     assert len(chinese) == TOKENS
+
+
+def test_a_vocabulary_with_capital_letters_takes_texts_as_they_are(tmp_path: Path) -> None:
+    """Its converter does not say so; Korean syllables stay whole as well."""
+    folder = write_checkpoint("bert-mean", tmp_path / "bert")
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = settings["model"]["vocab"]
+    cased = ["Hello", "É", "서울", *(f"Word{number}" for number in range(10))]
+    for old, new in zip(list(vocabulary)[-len(cased) :], cased, strict=True):
+        vocabulary[new] = vocabulary.pop(old)
+    settings["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(settings))
+    engine = loaded("gguf", write_encoder(folder, tmp_path / "m.gguf"))
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in ("Hello hello", "É e Word3", "서울"):
+        assert list(item(engine, TextPart(text)).tokens) == library.encode(text).ids
+    engine.close()
 
 
 def test_the_tokens_of_a_text_give_its_vector(family: Loaded) -> None:

@@ -41,6 +41,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The converted model, which is kept for later runs."""
     kept = KEPT / ".files" / "all-minilm-l6-v2-f16.gguf"
     source = real_model(MINILM)
+    kept.parent.mkdir(exist_ok=True)
     if not kept.exists():
         folder = copy_folder(source, tmp_path_factory.mktemp("minilm"))
         begun = kept.with_name(f"{kept.name}.{os.getpid()}")

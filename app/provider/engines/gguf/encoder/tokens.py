@@ -23,16 +23,16 @@ class EncoderTokenizer:
     """The tokenizer of a GGUF file. ``before`` and ``after`` a text come special tokens.
 
     ``ends_with``: the vector of the last token is that of the text, so a special token must end
-    it, whether or not the file says so.
+    it, whether or not the file says so. ``cased``: the vocabulary has capital letters and accents.
     """
 
-    def __init__(self, model: LlamaModel, *, ends_with: bool) -> None:
+    def __init__(self, model: LlamaModel, *, ends_with: bool, cased: bool) -> None:
         self._model = model
         self._vocabulary = model.vocabulary
         self._kind = self._value("model")
         self._pre = self._value("pre")
         self._composes = self._kind == "gpt2" and self._pre in _NFC
-        self._decomposes = self._kind == "bert" and self._strips_accents()
+        self._decomposes = self._kind == "bert" and not cased and self._strips_accents()
         unknown = model.vocabulary.special_tokens.get("unk_token", "")
         self._unknown = unknown if self._kind == "bert" else ""
         self.before = self._known(self._beginning())
