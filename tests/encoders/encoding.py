@@ -64,6 +64,12 @@ def image_parts() -> list[ImagePart]:
     return [ImagePart(png, sha256(png).hexdigest(), *size) for png, size in sizes]
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[Any]) -> NDArray[Any]:
     """Vectors with the length 1, which is how an engine gives them."""
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+def apart(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """The largest difference of two numbers."""
+    assert one.shape == other.shape
+    return float(np.abs(one - other).max())

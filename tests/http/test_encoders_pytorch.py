@@ -17,8 +17,8 @@ pytest.importorskip("torch", reason="pytorch: torch is not installed")
 pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
 
 from tests.conftest import serving
-from tests.encoders.asking import apart, unit
 from tests.encoders.checkpoints import FAMILIES, reference, write_checkpoint
+from tests.encoders.encoding import apart, unit
 from tests.encoders.inputs import LONG, PAIRS, TEXTS, images
 from tests.http.encoding_wire import EMBEDDINGS, asked, vectors
 from tests.http.openai_wire import error_of

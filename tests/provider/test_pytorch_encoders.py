@@ -143,6 +143,22 @@ def test_scores_of_half_precision_do_not_tie(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ memory
 
 
+def test_without_a_gpu_it_says_that_the_cpu_computes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    folder = write_checkpoint("bert-mean", tmp_path / "bert")
+    near(
+        encoded(loaded("pytorch", folder, gpu_layers=1), TEXTS),
+        unit(reference("bert-mean")["texts"]),
+    )
+    assert "computed on the CPU" in caplog.text
+    caplog.clear()
+    loaded("pytorch", folder)
+    assert not caplog.text
+
+
 @pytest.mark.matrix
 async def test_memory_of_the_real_minilm_is_what_was_predicted(tmp_path: Path) -> None:
     folder = copy_folder(real_model(MINILM), tmp_path / "minilm")

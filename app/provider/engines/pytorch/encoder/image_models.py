@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from app.provider.encoding.image_settings import ImageSettings
 from app.provider.encoding.images import encoder_pixels, patch_rows
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings
 from app.provider.engines.pytorch.encoder.text_models import as_numbers
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.types import ImagePart
@@ -68,10 +67,9 @@ class ImageEncoder:
 class PairedTextEncoder:
     """Vectors of texts in the space of images: the text tower of CLIP, SigLIP and SigLIP2."""
 
-    def __init__(self, model: Any, settings: EncoderSettings, pad: int) -> None:
+    def __init__(self, model: Any, pad: int) -> None:
         self._compute = model.get_text_features
-        masked = settings.text is not None and not settings.text.pad_to
-        self._batches = TokenBatches(model.text_model, pad, masked=masked)
+        self._batches = TokenBatches(model.text_model, pad)
 
     def __call__(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Vectors [texts, dimensions]."""

@@ -85,7 +85,7 @@ def _within_memory(model: Any, settings: EncoderSettings, limits: EngineLimits) 
 def _text_model(model: Any, settings: EncoderSettings, text: TextInput) -> ForwardPass:
     """What computes the tokens of texts and pairs."""
     if settings.kind == "multimodal":
-        return PairedTextEncoder(model, settings, text.pad_token)
+        return PairedTextEncoder(model, text.pad_token)
     if settings.kind == "rerank" and settings.rerank_prompt:
         return CausalReranker(model, text)
     if settings.kind == "rerank":
