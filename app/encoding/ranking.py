@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from app.encoding.encode import Encodings, encode
 from app.encoding.errors import QueryTooLong
@@ -66,8 +65,7 @@ async def _rank_pairs(pool: ModelPool, card: ModelCard, request: RankingRequest)
 
 
 def _scores(vectors: Sequence[bytes]) -> list[float]:
-    scores: list[float] = np.frombuffer(b"".join(vectors), "<f8").tolist()
-    return scores
+    return array("d", b"".join(vectors)).tolist()
 
 
 async def _rank_vectors(pool: ModelPool, card: ModelCard, request: RankingRequest) -> Ranking:
