@@ -13,7 +13,7 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
+def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -50,8 +50,18 @@ def add_tokenizer(
     writer: gguf.GGUFWriter, folder: Path, special: Collection[str], template: str
 ) -> None:
     """Add the vocabulary of a Hugging Face folder, and a chat template."""
-    bpe = read_json(folder / "tokenizer.json")["model"]
     settings = read_json(folder / "tokenizer_config.json")
+    tokens = add_vocabulary(writer, folder, special)
+    writer.add_bos_token_id(tokens.index(settings["pad_token"]))
+    writer.add_eos_token_id(tokens.index(settings["eos_token"]))
+    writer.add_pad_token_id(tokens.index(settings["pad_token"]))
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(template)
+
+
+def add_vocabulary(writer: gguf.GGUFWriter, folder: Path, special: Collection[str]) -> list[str]:
+    """Add the byte-level BPE of a Hugging Face folder; return its tokens in their order."""
+    bpe = read_json(folder / "tokenizer.json")["model"]
     tokens = sorted(bpe["vocab"], key=bpe["vocab"].get)
     kinds = [
         gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens
@@ -61,11 +71,7 @@ def add_tokenizer(
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges([" ".join(pair) for pair in bpe["merges"]])
-    writer.add_bos_token_id(tokens.index(settings["pad_token"]))
-    writer.add_eos_token_id(tokens.index(settings["eos_token"]))
-    writer.add_pad_token_id(tokens.index(settings["pad_token"]))
-    writer.add_add_bos_token(False)
-    writer.add_chat_template(template)
+    return tokens
 
 
 def place(names: gguf.TensorNameMap, name: str) -> str:

@@ -15,6 +15,7 @@ _DOCUMENT = (
     "retrieval.passage",
     "retrieval-document",
 )
+_NONE = "none"
 _CLUSTERING = ("clustering", "separation")
 
 PURPOSES: dict[str, tuple[str, ...]] = {
@@ -31,8 +32,8 @@ PURPOSES: dict[str, tuple[str, ...]] = {
 def prompt_of(card: ModelCard, purpose: str | None) -> str:
     """The prompt for a purpose; None: what the model puts before everything, mostly nothing.
 
-    Words of ``PURPOSES`` are taken by every model, also by one that has no prompts. Raises
-    UnknownPrompt.
+    Words of ``PURPOSES`` are taken by every model, also by one that has no prompts, and so is
+    ``none``. Raises UnknownPrompt.
     """
     known = facts(card)
     prompts = {name.casefold(): text for name, text in known.prompts}
@@ -41,6 +42,6 @@ def prompt_of(card: ModelCard, purpose: str | None) -> str:
     word = purpose.casefold()
     names = (word, *PURPOSES.get(word, ()))
     found = next((prompts[name] for name in names if name in prompts), None)
-    if found is None and word not in PURPOSES:
+    if found is None and word not in PURPOSES and word != _NONE:
         raise UnknownPrompt(purpose, card.id, tuple(name for name, _ in known.prompts))
     return found or ""

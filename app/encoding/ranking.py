@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from app.encoding.encode import Encodings, encode
 from app.encoding.errors import QueryTooLong
@@ -65,15 +65,14 @@ async def _rank_pairs(pool: ModelPool, card: ModelCard, request: RankingRequest)
 
 
 def _scores(vectors: Sequence[bytes]) -> list[float]:
-    scores: list[float] = np.frombuffer(b"".join(vectors), "<f8").tolist()
-    return scores
+    return array("d", b"".join(vectors)).tolist()
 
 
 async def _rank_vectors(pool: ModelPool, card: ModelCard, request: RankingRequest) -> Ranking:
     """The query and the documents have prompts of their own, so they are two jobs."""
     query = await _encode_query(pool, card, request)
     documents = await encode(pool, card, _documents_job(card, request))
-    cosine = cosines(query.vectors, documents.vectors)
+    cosine = await asyncio.to_thread(cosines, query.vectors, documents.vectors)
     scores: list[float] = (cosine if request.raw_scores else likeness(cosine))[0].tolist()
     return Ranking(_best_first(scores), query.tokens + documents.tokens)
 

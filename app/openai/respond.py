@@ -16,7 +16,7 @@ from app.web.disconnect import unless_disconnected
 from app.web.sse import Encoder, EventStream
 
 LARGE_ANSWER = 2**16
-"""Bytes of vectors, from which on the answer is not written on the event loop."""
+"""Bytes of vectors or texts, from which on the answer is not written on the event loop."""
 
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -44,7 +44,12 @@ async def whole(
 
 async def vectors(found: Sequence[bytes], fields: Callable[[], Mapping[str, Any]]) -> Response:
     """An answer with these vectors, which ``fields`` makes JSON of."""
-    large = sum(map(len, found)) > LARGE_ANSWER
+    return await written(sum(map(len, found)), fields)
+
+
+async def written(size: int, fields: Callable[[], Mapping[str, Any]]) -> Response:
+    """An answer with what ``fields`` makes of about ``size`` bytes."""
+    large = size > LARGE_ANSWER
     content = await asyncio.to_thread(_written, fields) if large else _written(fields)
     return Response(content, media_type="application/json")
 

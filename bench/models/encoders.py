@@ -70,9 +70,9 @@ def ensure(cache: Path) -> Encoders | None:
     }
     for name in wanted:
         folder = found.sources / name
-        if not folder.exists() and not makers[name](found.sources, folder):
+        made = folder.exists() or makers[name](found.sources, folder)
+        if not (made and _convert(folder, found.exports)):
             return None
-        _convert(folder, found.exports)
     return found
 
 
@@ -132,10 +132,10 @@ def _make_image_encoder(_: Path, folder: Path) -> bool:
     return True
 
 
-def _convert(folder: Path, exports: Path) -> None:
-    """Make an ONNX folder of float32 with the command that users have."""
+def _convert(folder: Path, exports: Path) -> bool:
+    """Make an ONNX folder of float32 with the command that users have; false where that fails."""
     exports.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "app.cli", "convert", str(folder), "--to", "onnx"]
     options = ["--quantize", "none", "--name", folder.name]
     env = {**os.environ, "MODELS_DIR": str(exports), "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, *options], env=env, cwd=exports, check=True)
+    return subprocess.run([*command, *options], env=env, cwd=exports, check=False).returncode == 0

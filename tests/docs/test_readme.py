@@ -45,6 +45,13 @@ def test_curl_examples(block: str, server: httpx.Client) -> None:
     assert '"finish_reason":"stop"' in output.replace('": "', '":"')
 
 
+def test_the_example_of_a_ranking(server: httpx.Client) -> None:
+    page = (ROOT / "docs/encoders.md").read_text()
+    (block,) = re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    output = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
+    assert '"relevance_score":' in output
+
+
 @pytest.mark.parametrize("block", blocks("python"))
 def test_python_examples(block: str, server: httpx.Client) -> None:
     output = run(
@@ -98,6 +105,7 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
         "docs/anthropic.md",
         "docs/architecture.md",
         "docs/conversations.md",
+        "docs/encoders.md",
         "docs/vision.md",
         "docs/hyperclovax.md",
         "docs/settings.md",

@@ -30,6 +30,9 @@ PAIRS = (
     ("How do I run it?", "./run.sh"),
 )
 
+LONG_PAIRS = ((PAIRS[0][0], LONG), (LONG, PAIRS[0][1]))
+"""The last pairs of cross-encoders' references."""
+
 IMAGE_SIZES = ((64, 64), (97, 61), (40, 120), (33, 32), (20, 11), (256, 200))
 """Width and height."""
 

@@ -26,7 +26,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 
 from tests.encoders.checkpoints import FAMILIES, HERE, SHAPES, write_checkpoint
 from tests.encoders.family import Family
-from tests.encoders.inputs import LONG, PAIRS, TEXTS, images
+from tests.encoders.inputs import LONG, LONG_PAIRS, PAIRS, TEXTS, images
 
 LIBRARIES = ("numpy", "pillow", "sentence-transformers", "tokenizers", "torch")
 PREFIX = (
@@ -121,7 +121,7 @@ def _same_tokens(folder: Path, tokenizer: Any) -> None:
 def scores(family: Family, folder: Path) -> Arrays:
     """Logits, and what its users get: the scores after the model's own activation."""
     model = CrossEncoder(str(folder), device="cpu")
-    pairs = [*PAIRS, (PAIRS[0][0], LONG), (LONG, PAIRS[0][1])]
+    pairs = [*PAIRS, *LONG_PAIRS]
     if "Qwen" in family.like:  # formatted as its model card does
         pairs = [(PREFIX + ASKED.format(query), f"<Document>: {d}{SUFFIX}") for query, d in PAIRS]
     identity = torch.nn.Identity()

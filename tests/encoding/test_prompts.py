@@ -50,6 +50,7 @@ def test_the_default_prompt_is_for_requests_that_say_nothing() -> None:
     used = replace(E5, encoder=EncoderFacts(384, "mean", PROMPTS, "passage"))
     assert prompt_of(used, None) == "passage: "
     assert prompt_of(used, "query") == "query: "
+    assert prompt_of(used, "none") == ""
 
 
 def test_models_without_prompts_take_the_usual_words() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -182,3 +183,19 @@ def test_the_list_says_what_a_model_makes(echo: httpx.Client) -> None:
     assert listed["echo-clip"]["type"] == "multimodal"
     assert listed["echo"]["encoder"] is None
     assert listed["echo-vision"]["type"] == "chat"
+
+
+def test_many_clients_get_what_each_would_get_alone(echo: httpx.Client) -> None:
+    texts = [f"{'word ' * (1 + 37 * at % 200)}{at}" for at in range(48)]
+    alone = vectors(echo, texts)
+
+    def ask(client: int) -> list[float]:
+        return [
+            float(np.abs(vectors(echo, texts[at])[0] - alone[at]).max())
+            for at in range(client, len(texts), 16)
+        ]
+
+    with ThreadPoolExecutor(16) as clients:
+        differences = [each for found in clients.map(ask, range(16)) for each in found]
+    assert len(differences) == len(texts)
+    assert max(differences) < 1e-5

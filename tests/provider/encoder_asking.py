@@ -64,7 +64,7 @@ RERANKERS: dict[str, Write] = {
 }
 """Engine → a reranker of pairs."""
 
-EVERY_ENGINE = ["echo", "gguf", *matrix("pytorch")]
+EVERY_ENGINE = ["echo", "gguf", "onnx", *matrix("pytorch")]
 
 
 def encoder_host(

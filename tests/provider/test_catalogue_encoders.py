@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from app.provider.card import EncoderFacts, ModelCard
 from app.provider.catalogue.scan import scan
 from tests.encoders.checkpoints import FAMILIES, write_checkpoint
+from tests.provider.asking import STARTER
 from tests.provider.encoder_folders import (
     BERT,
     POOLED,
@@ -24,6 +28,8 @@ from tests.provider.encoder_folders import (
     write_tokenizer,
 )
 from tests.provider.model_files import write_safetensors
+from tests.provider.test_catalogue_mutations import edit, fits_an_answer
+from tests.selection import matrix
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 90868376\n"
 CLIP: Mapping[str, Any] = {
@@ -53,6 +59,10 @@ def families(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelCard]:
 def without(monkeypatch: pytest.MonkeyPatch, *libraries: str) -> None:
     for library in libraries:
         monkeypatch.setitem(sys.modules, library, None)
+
+
+def other_layer(folder: Path) -> None:
+    write_safetensors(folder / "model.safetensors", {"linear.weight": ("F32", (3, 3))})
 
 
 # -------------------------------------------------------------- safetensors
@@ -85,9 +95,38 @@ def test_the_scale_of_matches_is_read_from_the_weights(families: dict[str, Model
     clip, siglip = families["clip"].encoder, families["siglip"].encoder
     assert clip is not None
     assert siglip is not None
-    assert (clip.pairing, clip.scale, clip.bias) == ("softmax", pytest.approx(np.exp(2.3)), 0)
-    assert (siglip.pairing, siglip.scale) == ("sigmoid", pytest.approx(np.exp(2.3)))
+    assert (clip.pairing, clip.bias, siglip.pairing) == ("softmax", 0, "sigmoid")
+    assert [clip.scale, siglip.scale] == pytest.approx([np.exp(2.3)] * 2)
     assert siglip.bias == pytest.approx(-1.5)
+
+
+@pytest.mark.parametrize("kind", ["<f8", "<f4", "<f2", "bfloat16"])
+def test_a_scale_of_any_precision_is_read(tmp_path: Path, kind: str) -> None:
+    folder = write_checkpoint("clip", tmp_path / "m")
+    number = np.array(1.5, "<f4" if kind == "bfloat16" else kind).tobytes()
+    number = number[2:] if kind == "bfloat16" else number
+    name = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "bfloat16": "BF16"}[kind]
+    header = json.dumps(
+        {"logit_scale": {"dtype": name, "shape": [], "data_offsets": [0, len(number)]}}
+    ).encode()
+    content = len(header).to_bytes(8, "little") + header + number
+    (folder / "model.safetensors").write_bytes(content)
+    encoder = only(tmp_path).encoder
+    assert encoder is not None
+    assert encoder.scale == pytest.approx(np.exp(1.5))
+
+
+def test_the_list_of_encoders_needs_no_library(families: dict[str, ModelCard]) -> None:
+    folder = next(iter(families.values())).found_in
+    program = (
+        "import sys; from pathlib import Path; from app.provider.catalogue.scan import scan\n"
+        f"assert len(scan(Path({str(folder)!r}))) == {len(families)}\n"
+        "print(*{'numpy', 'tokenizers', 'torch', 'onnxruntime', 'PIL'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == ""
 
 
 def test_without_pytorch_the_card_says_how_to_get_it(
@@ -109,12 +148,14 @@ def test_without_pytorch_the_card_says_how_to_get_it(
         (lambda f: (f / "model.safetensors").write_bytes(POINTER), "git lfs pull"),
         (lambda f: (f / "tokenizer.json").write_bytes(POINTER), "git lfs pull"),
         (lambda f: (f / "1_Pooling" / "config.json").write_bytes(POINTER), "git lfs pull"),
+        (lambda f: (f / "2_Dense" / "model.safetensors").write_bytes(POINTER), "git lfs pull"),
+        (lambda f: other_layer(f / "2_Dense"), "another size than 2_Dense/config.json states"),
         (lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"), "pickled"),
         (lambda f: (f / "model.safetensors").write_bytes(bytes(99)), "only zeros"),
     ],
 )
 def test_what_would_be_computed_wrongly_is_refused(tmp_path: Path, spoil: Any, why: str) -> None:
-    spoil(write_checkpoint("bert-mean", tmp_path / "m"))
+    spoil(write_checkpoint("embeddinggemma", tmp_path / "m"))
     card = only(tmp_path)
     assert why in (card.problem or "")
     assert (card.kind, card.encoder is not None) == ("embedding", True)
@@ -188,6 +229,27 @@ def test_a_graph_that_wants_what_nobody_knows_is_refused(
     write_graph(write_encoder(tmp_path / "m", files=POOLED) / "onnx" / "model.onnx", reads)
     problem = only(tmp_path).problem
     assert problem is None if why is None else why in str(problem)
+
+
+def test_a_graph_that_gives_no_vectors_is_refused(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "m", files=POOLED)
+    write_graph(folder / "onnx" / "model.onnx", gives=("logits",))
+    assert "gives no vectors, but only logits" in (only(tmp_path).problem or "")
+
+
+def test_a_reranker_that_writes_is_refused_as_onnx(tmp_path: Path) -> None:
+    config = {"model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"]}
+    folder = write_encoder(tmp_path / "Qwen3-Reranker-0.6B-ONNX", config)
+    write_graph(folder / "onnx" / "model.onnx", gives=("logits",))
+    card = only(tmp_path)
+    assert (card.kind, "take its GGUF file" in (card.problem or "")) == ("rerank", True)
+
+
+def test_of_a_clone_that_fetched_one_variant_that_one_counts(tmp_path: Path) -> None:
+    folder = write_encoder(tmp_path / "m", files=POOLED)
+    write_graph(folder / "onnx" / "model_int8.onnx", kind=np.int8)
+    (folder / "onnx" / "model.onnx").write_bytes(POINTER)
+    assert (only(tmp_path).problem, only(tmp_path).quantization) == (None, "8-bit")
 
 
 def test_weights_beside_a_graph_have_to_be_there(tmp_path: Path) -> None:
@@ -267,6 +329,11 @@ def test_graphs_beside_the_original_weights_are_taken_where_they_are_as_good(
     assert only(tmp_path).engine == "pytorch"
 
 
+def test_a_graph_of_as_few_bits_as_the_original_weights_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "m").symlink_to(STARTER.parent / "starter-embed")
+    assert (only(tmp_path).engine, only(tmp_path).quantization) == ("onnx", "F16")
+
+
 def test_a_graph_serves_where_the_original_weights_are_pickled(tmp_path: Path) -> None:
     folder = write_encoder(tmp_path / "m", files=POOLED)
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
@@ -319,3 +386,36 @@ def test_a_tokenizer_alone_is_no_model(tmp_path: Path) -> None:
     assert scan(tmp_path) == []
     write_json(tmp_path / "m" / "config.json", BERT)
     assert scan(tmp_path) == []
+
+
+@pytest.mark.parametrize("rounds", [50, *matrix(2000)])
+def test_no_value_in_a_file_of_an_encoder_leaves_the_catalogue(tmp_path: Path, rounds: int) -> None:
+    folders = [
+        write_checkpoint(name, tmp_path / name) for name in ("embeddinggemma", "siglip", "dinov3")
+    ]
+    folders.append(write_encoder(tmp_path / "onnx", files=POOLED))
+    write_graph(folders[-1] / "onnx" / "model.onnx")
+    files = [
+        path for one in folders for path in one.rglob("*.json") if path.name != "tokenizer.json"
+    ]
+    chance, problems = random.Random(16), set()
+    for _ in range(rounds):
+        path = chance.choice(files)
+        whole = path.read_text()
+        path.write_text(json.dumps(edit(json.loads(whole), chance)))
+        cards = scan(tmp_path)
+        path.write_text(whole)
+        assert len({card.path.name for card in cards}) >= len(folders) - 1
+        problems |= {card.problem for card in cards if card.problem}
+        for card in cards:
+            fits_an_answer(card)
+    assert not [one for one in problems if "did not expect" in one]
+    assert len(problems) > 5
+
+
+def test_a_transformer_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
+    folder = write_checkpoint("bert-mean", tmp_path / "m")
+    listed = modules(["Transformer", "Pooling"])
+    listed[0]["path"] = "0_Transformer"
+    write_json(folder / "modules.json", listed)
+    assert "config.json is missing" in (only(tmp_path).problem or "")

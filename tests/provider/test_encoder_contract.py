@@ -41,6 +41,7 @@ from tests.provider.encoder_asking import (
     texts,
 )
 from tests.provider.pictures import noise
+from tests.selection import matrix
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -217,7 +218,7 @@ async def test_metrics_count_inputs_and_tokens(host: EngineHost) -> None:
     assert host.metrics.requests["stop", None] > 0
 
 
-@pytest.mark.parametrize("engine", EVERY_ENGINE)
+@pytest.mark.parametrize("engine", ["echo", *matrix("gguf", "onnx", "pytorch")])
 async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
     engine: str, tmp_path: Path
 ) -> None:
@@ -244,18 +245,18 @@ async def test_an_engine_killed_in_mid_batch_fails_its_requests_and_comes_back(
     await mortal.stop()
 
 
-async def test_memory_is_what_was_predicted(
-    host: EngineHost, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    engine: str = request.node.callspec.params["host"]
-    card = card_of(engine, EMBEDDERS[engine](tmp_path))
-    dice = random.Random(5)
-    mixed = [LONG, *(some_text(dice) for _ in range(9))] * 20
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
+async def test_memory_is_what_was_predicted(engine: str, tmp_path: Path) -> None:
+    """After texts of all lengths from several clients at once."""
+    path, dice = EMBEDDERS[engine](tmp_path), random.Random(5)
+    host = encoder_host(engine, path)
+    mixed = [LONG[:4000], *(some_text(dice) for _ in range(9))] * 20
     await asyncio.gather(*(encode(host, texts(*mixed, truncate=True)) for _ in range(4)))
     pid = host.status().pid
     assert pid
-    needed = format_of(card.engine).need(card, EngineLimits()).total
+    needed = format_of(engine).need(card_of(engine, path), EngineLimits()).total
     assert resident_bytes(pid) == pytest.approx(needed, rel=0.15)
+    await host.stop()
 
 
 # ---------------------------------------------------------------- scores

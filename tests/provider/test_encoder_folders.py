@@ -248,13 +248,16 @@ def test_the_limit_is_that_of_sentences_within_that_of_positions(
 
 
 def test_prompts_are_those_of_the_file_and_else_of_the_name(tmp_path: Path) -> None:
-    stated = {
+    stated: dict[str, object] = {
         "prompts": {"query": "q: ", "document": "", "odd": 3, "long": "x" * 5000},
         "default_prompt_name": "query",
     }
     settings = read(tmp_path, BERT, "e5-small", config_sentence_transformers=stated)
     assert settings.prompts == (("query", "q: "), ("document", ""))
     assert settings.default_prompt == "query"
+    stated |= {"default_prompt_name": "other"}
+    settings = read(tmp_path, BERT, "e5-large", config_sentence_transformers=stated)
+    assert (len(settings.prompts), settings.default_prompt) == (2, "")
     empty = {"prompts": {"query": "", "document": ""}, "default_prompt_name": "other"}
     settings = read(tmp_path, BERT, "e5-base", config_sentence_transformers=empty)
     assert dict(settings.prompts) == {"query": "query: ", "document": "passage: "}

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from app.provider.engine import EngineLimits, EngineSpec
+from app.provider.engine import EngineLimits, EngineSpec, format_of
 from app.provider.errors import EngineUnavailable
+from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encoded
+from tests.encoders.minilm import copy_folder
 from tests.provider.asking import change_policy
-from tests.provider.encoder_asking import encode, texts
+from tests.provider.encoder_asking import card_of, encode, encoder_host, texts
 from tests.provider.long_inputs.engine import BUSY, BUSY_SECONDS, TOKENS
+from tests.provider.real_models import MINILM, MINILM_ONNX, file_of_package, real_model
 
 MOST_BYTES = 128 * 2**20
 """Tokens of all texts at once would take five times as much."""
@@ -41,6 +45,23 @@ async def test_memory_does_not_grow_with_the_tokens_of_a_request() -> None:
     assert sorted(found) == [(index, index) for index in range(2048)]
     assert host.metrics.prompt_tokens == 2049 * TOKENS
     assert most - before < MOST_BYTES
+
+
+@pytest.mark.matrix
+@pytest.mark.slow
+@pytest.mark.engine("onnx")
+async def test_memory_of_a_real_model_is_what_was_predicted(tmp_path: Path) -> None:
+    """MiniLM in int8: its embeddings become float32, its matrices are arranged anew."""
+    folder = copy_folder(real_model(MINILM), tmp_path / "minilm", weights=False)
+    (folder / "model.onnx").symlink_to(file_of_package(*MINILM_ONNX))
+    host = encoder_host("onnx", folder)
+    mixed = ["word " * (7 * count % 300) for count in range(64)]
+    await asyncio.gather(*(encode(host, texts(*mixed, truncate=True)) for _ in range(4)))
+    pid = host.status().pid
+    assert pid
+    needed = format_of("onnx").need(card_of("onnx", folder), EngineLimits()).total
+    assert resident_bytes(pid) == pytest.approx(needed, rel=0.15)
+    await host.stop()
 
 
 @pytest.mark.matrix

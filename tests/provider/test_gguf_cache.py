@@ -182,6 +182,18 @@ def test_in_streams_a_long_sequence_is_not_copied_for_a_short_beginning() -> Non
     assert one.context.saved == 0
 
 
+def test_in_streams_a_long_sequence_is_not_copied_for_a_short_end() -> None:
+    cached, system = Cached(StreamCache), list(range(1000, 1800))
+    first, second = [*system, *range(20)], [*system, *range(100, 120)]
+    cached.ask("a", first)
+    assert cached.ask("a", second) == len(system)
+    assert cached.context.saved == 0
+    assert cached.ask("a", [*first, *range(200, 300)]) == len(system)
+    assert cached.ask("a", second) == len(system)
+    assert cached.context.saved == len(first) + 100
+    cached.check()
+
+
 @pytest.mark.parametrize("length", [1000, 4096])
 def test_streams_are_taken_where_a_whole_context_for_each_slot_fits(length: int) -> None:
     cells = SLOTS * (-(-length // 256) * 256)

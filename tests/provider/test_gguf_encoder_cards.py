@@ -180,6 +180,7 @@ def test_an_embedder_whose_file_looks_like_a_language_model_is_known_by_name(
         ("bert", "distil", CROSS, ("bert", "reranker of the BERT kind")),
         ("bert", "xlmr", ("cls.output.weight",), ("t5", "reranker of the BERT kind")),
         ("qwen3", "Qwen3-Reranker-0.6B", ("t",), ("gpt2", "without its head")),
+        ("jina-bert-v2", "jina-reranker-v1-tiny-en", ("cls.weight",), ("gpt2", "without its head")),
         ("gemma", "bge-reranker-v2-gemma", ("t",), ("llama", "without its head")),
         ("gemma-embedding", "embeddinggemma-300m", ("dense_2.weight",), ("llama", "dense_3")),
         ("bert", "some-model", ("t",), ("bert", "pooling_type")),

@@ -17,6 +17,7 @@ from app.provider.hub.recommended import RECOMMENDED
 from app.provider.hub.select import choose
 from tests.encoders.checkpoints import FAMILIES, write_checkpoint
 from tests.provider.asking import STARTER
+from tests.provider.encoder_folders import write_graph
 from tests.provider.hub_server import REPO, Hub, serving
 from tests.provider.pulling import pull
 
@@ -179,6 +180,14 @@ def test_the_catalogue_knows_what_was_pulled(hub: Hub, tmp_path: Path) -> None:
     assert card.kind == original.kind == "embedding"
     assert (card.problem, card.encoder) == (original.problem, original.encoder)
     assert not list(models.rglob("*.py"))
+
+
+def test_a_pulled_export_runs_without_pytorch(hub: Hub, tmp_path: Path) -> None:
+    write_graph(tmp_path / "model.onnx")
+    hub.files["onnx/model.onnx"] = (tmp_path / "model.onnx").read_bytes()
+    card = card_at(pull(hub, tmp_path))
+    assert card
+    assert (card.kind, card.engine, card.problem) == ("embedding", "onnx", None)
 
 
 def shown(hub: Hub, models: Path, *arguments: str) -> str:

@@ -17,8 +17,8 @@ SIZES = {
 }
 
 
-def labels(scene: Scene, frame: Frame, grid: Grid) -> dict[str, np.ndarray]:
-    """Return what there is to tell of every token.
+def labels(scene: Scene, frame: Frame, grid: Grid, cell: int = CELL) -> dict[str, np.ndarray]:
+    """Return what there is to tell of every token, which is ``cell`` pixels across.
 
     Of its object: colour (one more: none), shape, third of the picture, and in an unlike pair
     whether it is the first or the second. Of the whole picture: how many objects, and how they lie.
@@ -28,7 +28,7 @@ def labels(scene: Scene, frame: Frame, grid: Grid) -> dict[str, np.ndarray]:
     found["colour"][:] = len(COLOURS)
     found["count"][:] = len(scene.things)
     found["layout"][:] = layout(scene)
-    owners = _owners(scene, frame, grid)
+    owners = _owners(scene, frame, grid, cell)
     for index, thing in enumerate(scene.things):
         here = owners == index
         row, column = scene.zone(thing)
@@ -48,7 +48,7 @@ def layout(scene: Scene) -> int:
     return 2 if scene.beside else 3
 
 
-def _owners(scene: Scene, frame: Frame, grid: Grid) -> np.ndarray:
+def _owners(scene: Scene, frame: Frame, grid: Grid, cell: int) -> np.ndarray:
     """Return which thing each token shows most of, -1 for none."""
     left, top, width, height = frame
     rows, columns = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
@@ -56,11 +56,11 @@ def _owners(scene: Scene, frame: Frame, grid: Grid) -> np.ndarray:
     owners, nearest = np.full(grid[0] * grid[1], -1), np.full(grid[0] * grid[1], 1.0)
     for index, thing in enumerate(scene.things):
         x, y = left + thing.x * across, top + thing.y * down
-        reach = thing.size / 2 + CELL / 3 / np.array([across, down])
-        aside = (columns + 0.5) * CELL - x
-        below = (rows + 0.5) * CELL - y
+        reach = thing.size / 2 + cell / 3 / np.array([across, down])
+        aside = (columns + 0.5) * cell - x
+        below = (rows + 0.5) * cell - y
         far = np.hypot(aside / (reach[0] * across), below / (reach[1] * down))
-        far[(np.abs(aside) <= CELL / 2) & (np.abs(below) <= CELL / 2)] *= 0.01
+        far[(np.abs(aside) <= cell / 2) & (np.abs(below) <= cell / 2)] *= 0.01
         owners[far < nearest] = index
         nearest = np.minimum(nearest, far)
     return owners

@@ -65,12 +65,12 @@ def detect_edges(tower: Tower) -> None:
         filters.copy_(smooth_filters(len(filters))[:, :, None].expand_as(filters))
 
 
-def smooth_filters(count: int) -> torch.Tensor:
+def smooth_filters(count: int, patch: int = PATCH) -> torch.Tensor:
     """Return (count, 3, patch, patch): waves (DCT) of brightness and of two colour contrasts."""
-    step = (torch.arange(PATCH) + 0.5) * math.pi / PATCH
+    step = (torch.arange(patch) + 0.5) * math.pi / patch
     waves = sorted(((u, v) for u in range(7) for v in range(7)), key=sum)[: math.ceil(count / 3)]
     blends = torch.tensor([[1, 1, 1], [1, -1, 0], [0.5, 0.5, -1]]) / math.sqrt(3)
-    made = [torch.cos(u * step)[:, None] * torch.cos(v * step) / PATCH for u, v in waves]
+    made = [torch.cos(u * step)[:, None] * torch.cos(v * step) / patch for u, v in waves]
     return torch.stack([blend[:, None, None] * wave for wave in made for blend in blends])[:count]
 
 

@@ -48,8 +48,8 @@ class EmbeddingsBody(Body):
     input_type: Purpose | None = Field(
         None,
         description="What the texts are for: `query`, `document`, `classification`, "
-        "`clustering`, or a prompt that GET /v1/models lists. The model's prompt for it is put "
-        "before each text.",
+        "`clustering`, `none`, or a prompt that GET /v1/models lists. The model's prompt for it is "
+        "put before each text; left out, the model's default prompt, which most have not.",
     )
     task: Purpose | None = Field(None, description="Another name of `input_type`, in Jina's API.")
     truncate: bool = Field(False, description="Cut what is too long, which is refused otherwise.")

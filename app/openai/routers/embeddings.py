@@ -30,8 +30,8 @@ router = APIRouter(prefix="/v1", tags=["embeddings"])
 async def embeddings(request: Request, vision: Vision, owner: Owner) -> Response:
     """Make a vector of each input. Pictures need a model that encodes both.
 
-    No prompt is put before a text unless `input_type` asks for it. A text that is too long is
-    refused, with its place and tokens, unless `truncate` cuts it.
+    No prompt is put before a text unless `input_type`, or the model's own files, ask for it. A
+    text that is too long is refused, with its place and tokens, unless `truncate` cuts it.
     """
     async with json_body(request, EmbeddingsBody) as body:
         return await unless_disconnected(request.receive, _embed(body, vision, owner))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from msgspec.json import encode
 
 from app.dependencies import Owner, Pool
 from app.encoding.model_choice import find_encoder
 from app.encoding.ranking import Ranking, rank
+from app.openai import respond
 from app.openai.models.errors import GENERATION_ERRORS, PlainError, errors
 from app.openai.models.rerank import EXAMPLES, RerankAnswer, RerankBody
 from app.openai.translate.rerank import ranking_request, rerank_answer
@@ -52,8 +52,8 @@ async def rerank_v2(request: Request, pool: Pool, owner: Owner) -> Response:
 async def _ranked(request: Request, pool: ModelPool, owner: str, version: str) -> Response:
     async with json_body(request, RerankBody) as body:
         model, found = await unless_disconnected(request.receive, _rank(body, pool, owner))
-        answer = rerank_answer(body, model, found, version)
-    return Response(encode(answer), media_type="application/json")
+        size = sum(map(len, body.documents))
+        return await respond.written(size, lambda: rerank_answer(body, model, found, version))
 
 
 async def _rank(body: RerankBody, pool: ModelPool, owner: str) -> tuple[str, Ranking]:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Raw
 from msgspec.json import encode
-from numpy.typing import NDArray
 
 from app.openai.models.embeddings import Encoding
 
-_POWERS = 10.0 ** np.arange(23)
-"""Those of ten that a double holds exactly."""
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOST_PLACES = 22
+"""A double holds ten to the power of this exactly, and no higher one."""
 _DIGITS = 9
 """So many of a float32 tell it from every other."""
 
@@ -34,6 +37,8 @@ def dimensions(vectors: Sequence[bytes]) -> int:
 
 
 def _numbers(vector: bytes) -> bytes:
+    import numpy as np  # noqa: PLC0415 - most servers never need it
+
     return encode(_shortened(np.frombuffer(vector, "<f4").astype(np.float64)).tolist())
 
 
@@ -42,9 +47,12 @@ def _shortened(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
 
     A whole number by a power of ten is divided exactly, so it is written with its own digits.
     """
+    import numpy as np  # noqa: PLC0415 - most servers never need it
+
     with np.errstate(divide="ignore"):
         places = _DIGITS - 1 - np.floor(np.log10(np.abs(numbers)))
-    scale = _POWERS[np.clip(places, 0, len(_POWERS) - 1).astype(np.intp)]
+    powers = 10.0 ** np.arange(_MOST_PLACES + 1)
+    scale = powers[np.clip(places, 0, _MOST_PLACES).astype(np.intp)]
     shortened: NDArray[np.float64] = np.rint(numbers * scale) / scale
     return shortened
 

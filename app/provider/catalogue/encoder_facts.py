@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import EncoderFacts, Task
-from app.provider.catalogue.folder import tokenizer_problem
+from app.provider.catalogue.folder import incomplete, tokenizer_problem
 from app.provider.encoding.folder import read_encoder_settings
 from app.provider.encoding.recognise import encoder_kind
 from app.provider.encoding.settings import EncoderKind, EncoderSettings
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.files import sizes
+from app.provider.headers.safetensors import IncompleteFileError, read_weights
 
 TASKS: dict[EncoderKind, tuple[Task, ...]] = {
     "embedding": ("embedding",),
@@ -22,6 +23,7 @@ TASKS: dict[EncoderKind, tuple[Task, ...]] = {
     "vision": ("vision",),
     "multimodal": ("multimodal", "vision"),
 }
+_OTHER_LAYER = "The weights in {0} have another size than {0}/config.json states."
 _MOST_SCALE = 1000.0
 _CLIP_SCALE = 100.0
 """That of OpenAI's models, which learnt up to this bound."""
@@ -77,13 +79,24 @@ def read_encoder(path: Path, config: Mapping[str, Any]) -> EncoderReading | None
         settings = read_encoder_settings(path)
     except ModelNotLoadable as error:
         return EncoderReading(kind, None, str(error))
-    if settings.text and (problem := _tokenizer_problem(settings.folder)):
+    if problem := _problem(settings):
         return EncoderReading(kind, None, problem)
     return EncoderReading(kind, settings)
 
 
-def _tokenizer_problem(folder: Path) -> str | None:
-    return tokenizer_problem(folder, sizes(folder))
+def _problem(settings: EncoderSettings) -> str | None:
+    """What is wrong with the tokenizer, or with the layers after the pooling."""
+    if settings.text and (problem := tokenizer_problem(settings.folder, sizes(settings.folder))):
+        return problem
+    for layer in settings.dense:
+        try:
+            weights = read_weights([layer.weights]).tensors
+        except IncompleteFileError as error:
+            return incomplete(f"{layer.weights.parent.name}/{error}")
+        found = weights.get("linear.weight")
+        if found is None or found.shape != (layer.outputs, layer.inputs):
+            return _OTHER_LAYER.format(layer.weights.parent.name)
+    return None
 
 
 def _scale(settings: EncoderSettings, logarithm: float | None) -> float:

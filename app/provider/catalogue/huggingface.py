@@ -32,9 +32,9 @@ from app.provider.headers.safetensors import (
     Weights,
     main_type,
     parameters,
+    read_number,
     read_weights,
 )
-from app.provider.headers.tensor_data import read_tensor
 
 CONFIG = "config.json"
 _WEIGHTS = "model*.safetensors"
@@ -108,9 +108,10 @@ def _transformer(path: Path) -> Path | None:
     try:
         if (inner := transformer_folder(path.parent)) == path and inner != path.parent:
             return None
-        return transformer_folder(path)
+        inner = transformer_folder(path)
     except ModelNotLoadable:
         return path
+    return inner if inner.is_dir() else path
 
 
 def _problem(
@@ -239,11 +240,11 @@ def _number(folder: Folder, name: str) -> float | None:
     """A weight that is a single number."""
     for path in folder.weight_files:
         try:
-            found = read_tensor(path, name, most=1)
+            found = read_number(path, name)
         except (OSError, IncompleteFileError):
             continue
-        if found:
-            return float(found[1].reshape(-1)[0])
+        if found is not None:
+            return found
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,11 @@ _INPUTS = (
     *("pixel_values", "pixel_attention_mask", "spatial_shapes"),
 )
 _PAST = "past_key_values."
+_VECTORS = ("pooler_output", "last_hidden_state", "image_embeds", "text_embeds")
+_LANGUAGE_MODEL = (
+    "As ONNX, this language model gives whole answers and no score of a pair: take its GGUF file "
+    "or its safetensors."
+)
 _HALVES = (
     "It has no graph for {}: a model of images and texts needs text_model.onnx and "
     "vision_model.onnx, or model.onnx with both."
@@ -42,7 +47,7 @@ def describe_encoder(path: Path, config: Mapping[str, Any]) -> ModelCard | None:
         size, problem = size_of(path, graphs), None
     except IncompleteGraph as error:
         graphs, size, problem = {}, 0, str(error)
-    problem = problem or reading.problem or _problem(graphs, found, reading.kind)
+    problem = problem or reading.problem or _problem(graphs, found, reading)
     card = _card(path, config, reading, graphs, problem)
     facts = _facts(path, reading, {**graphs, **_joint(path, found)})
     return replace(card, size_bytes=size, encoder=facts)
@@ -73,16 +78,36 @@ def is_float32(card: ModelCard) -> bool:
     return card.quantization == "F32"
 
 
-def _problem(graphs: Mapping[str, Graph], found: EncoderGraphs, kind: EncoderKind) -> str | None:
+def _problem(
+    graphs: Mapping[str, Graph], found: EncoderGraphs, reading: EncoderReading
+) -> str | None:
     """Why the graphs cannot be used."""
-    if not found.chosen(kind):
+    if not found.chosen(reading.kind):
         missing = "texts" if found.vision else "images" if found.text else "this kind of model"
         return _HALVES.format(missing)
-    for name, graph in graphs.items():
-        for wanted in graph.inputs:
-            if wanted not in _INPUTS and not wanted.startswith(_PAST):
-                return f"{name} wants the input {wanted[:100]}, which no engine here knows."
-    return None
+    prompt = reading.settings.rerank_prompt if reading.settings else None
+    if prompt and not prompt.has_head:
+        return _LANGUAGE_MODEL
+    return next(filter(None, (_border_problem(*one, reading) for one in graphs.items())), None)
+
+
+def _border_problem(name: str, graph: Graph, reading: EncoderReading) -> str | None:
+    """What is wrong with a graph's inputs or outputs."""
+    for wanted in graph.inputs:
+        if wanted not in _INPUTS and not wanted.startswith(_PAST):
+            return f"{name} wants the input {wanted[:100]}, which no engine here knows."
+    useful = [one for one in graph.outputs if _gives_vectors(one, reading.kind)]
+    return None if useful else f"{name} gives no vectors, but only {_listed(graph.outputs)}."
+
+
+def _gives_vectors(output: str, kind: EncoderKind) -> bool:
+    if kind == "embedding":
+        return output != "logits" and not output.startswith("present.")
+    return kind == "rerank" or output in _VECTORS
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(name[:100] for name in names[:4]) or "nothing"
 
 
 def _card(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.card import ModelCard
+from app.provider.catalogue import huggingface
 from app.provider.catalogue.engine_choice import no_engine
 from app.provider.catalogue.folder import licence
-from app.provider.catalogue.libraries import installed
 from app.provider.catalogue.onnx_encoder import describe_encoder, is_float32
 from app.provider.encoding.graphs import FOLDERS, SUFFIX
 from app.provider.headers.fields import number, text, texts
@@ -57,11 +57,13 @@ def _graphs(path: Path) -> dict[str, int]:
 def _suits_better(card: ModelCard, path: Path) -> bool:
     """Whether the graphs are taken although the original weights lie beside them.
 
-    onnxruntime is the faster one on a CPU. Weights of fewer bits give other vectors, and are taken
-    only where nothing runs the original ones.
+    onnxruntime is the faster one on a CPU. Weights of fewer bits than the original ones give other
+    vectors, and are taken only where nothing runs these.
     """
-    runs_originals = any(path.glob("*.safetensors")) and installed("torch", "transformers")
-    return card.problem is None and (is_float32(card) or not runs_originals)
+    original = huggingface.describe(path)
+    if card.problem or original is None or original.problem:
+        return card.problem is None
+    return is_float32(card) or card.quantization == original.quantization
 
 
 def _bare(path: Path, graphs: dict[str, int], config: dict[str, Any], problem: str) -> ModelCard:

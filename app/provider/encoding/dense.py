@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.provider.encoding.settings import Activation, DenseSettings
+from app.provider.encoding.tensor_data import read_tensor
 from app.provider.errors import ModelNotLoadable
-from app.provider.headers.tensor_data import read_tensor
+from app.provider.headers.safetensors import IncompleteFileError
 
 Vectors = NDArray[np.float32]
 
@@ -39,9 +40,12 @@ class Dense:
 
 
 def _tensor(settings: DenseSettings, name: str, shape: tuple[int, ...]) -> Vectors:
-    found = read_tensor(settings.weights, name, math.prod(shape))
+    file = f"{settings.weights.parent.name}/{settings.weights.name}"
+    try:
+        found = read_tensor(settings.weights, name, math.prod(shape))
+    except (OSError, IncompleteFileError) as error:
+        raise ModelNotLoadable(f"{file} cannot be read: {error}") from error
     if found is None or found[0] != shape:
-        file = f"{settings.weights.parent.name}/{settings.weights.name}"
         raise ModelNotLoadable(f"{file} has no {name} of the size that its config.json states.")
     return np.ascontiguousarray(found[1].reshape(shape))
 

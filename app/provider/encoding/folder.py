@@ -12,11 +12,11 @@ from typing import Any
 
 from app.provider.encoding.image_settings import ImageSettings, read_image_settings
 from app.provider.encoding.known_encoders import KnownEncoder, known_encoder
-from app.provider.encoding.modules import Modules, read_modules
+from app.provider.encoding.modules import Modules, read_modules, transformer_folder
 from app.provider.encoding.prompts import folder_prompts
 from app.provider.encoding.recognise import encoder_kind, model_names
 from app.provider.encoding.reranker import read_reranker
-from app.provider.encoding.settings import EncoderSettings, MatchSettings, PoolingRule
+from app.provider.encoding.settings import EncoderSettings, MatchSettings, PoolingRule, TextSettings
 from app.provider.encoding.text_settings import (
     clip_text_settings,
     siglip_text_settings,
@@ -36,6 +36,15 @@ _NO_DENSE = (
     "Its files lack modules.json and the layers that follow the pooling, without which its "
     "vectors would be wrong: download the whole folder from the model's page."
 )
+
+
+def holds_encoder(path: Path) -> bool:
+    """Whether a folder holds a model that makes vectors or scores. Raises TooExpensive."""
+    try:
+        folder = transformer_folder(path)
+    except ModelNotLoadable:
+        return True  # and reading it says what is wrong
+    return encoder_kind(path, optional_json(folder / CONFIG)) is not None
 
 
 def read_encoder_settings(path: Path) -> EncoderSettings:
@@ -99,7 +108,7 @@ def _embedder(
     return replace(
         settings,
         dimensions=dense[-1].outputs if dense else width * len(pooling.modes),
-        text=text_settings(settings.folder, config),
+        text=_texts(settings, config, known),
         pooling=pooling,
         dense=dense,
         normalize=modules.normalize if modules else True,
@@ -107,6 +116,13 @@ def _embedder(
         prompts=prompts,
         default_prompt=default,
     )
+
+
+def _texts(
+    settings: EncoderSettings, config: dict[str, Any], known: KnownEncoder | None
+) -> TextSettings:
+    texts = text_settings(settings.folder, config)
+    return replace(texts, ending=known.ending or texts.ending) if known else texts
 
 
 def _pooling(modules: Modules | None, known: KnownEncoder | None) -> PoolingRule:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.provider.encoding.settings import EncoderKind
-from app.provider.headers.files import sizes
+from app.provider.headers.content import BEGINNING, identify
+from app.provider.headers.files import open_regular, sizes
 
 SUFFIX = ".onnx"
 FOLDERS = ("onnx", "")
@@ -31,7 +32,7 @@ GRAPH_NAME = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class EncoderGraphs:
-    """The files of a model's graphs, the preferred variant first.
+    """The files of a model's graphs, the preferred variant first, pointers of Git LFS last.
 
     ``whole`` is the graph of all that the model does; ``text`` and ``vision`` are its halves,
     which a model of images and texts has instead of it or beside it.
@@ -71,10 +72,18 @@ def find_graphs(root: Path) -> EncoderGraphs:
 
 def _listed(folder: Path) -> dict[str, tuple[Path, ...]]:
     """The graphs of one folder by what they compute."""
-    ranked: dict[str, list[tuple[int, Path]]] = {}
-    for name in sorted(sizes(folder)):
+    ranked: dict[str, list[tuple[bool, int, Path]]] = {}
+    for name, size in sizes(folder).items():
         match = GRAPH_NAME.fullmatch(name.removesuffix(SUFFIX)) if name.endswith(SUFFIX) else None
         if match:
-            variant = _VARIANTS.index(match[2])
-            ranked.setdefault(match[1], []).append((variant, folder / name))
-    return {part: tuple(path for _, path in sorted(found)) for part, found in ranked.items()}
+            rank = (_is_pointer(folder / name, size), _VARIANTS.index(match[2]), folder / name)
+            ranked.setdefault(match[1], []).append(rank)
+    return {part: tuple(path for _, _, path in sorted(found)) for part, found in ranked.items()}
+
+
+def _is_pointer(path: Path, size: int) -> bool:
+    """Whether a clone has not fetched the file: people fetch only the variant that they want."""
+    if size > BEGINNING:
+        return False
+    with open_regular(path) as file:
+        return bool(identify(file.read(BEGINNING), size))

@@ -21,12 +21,14 @@ _PASSAGES = "Represent this sentence for searching relevant passages: "
 class KnownEncoder:
     """How the vectors of tokens become one, where the file does not say so, and the prompts.
 
-    ``has_dense``: layers follow the pooling, without which the vectors are wrong.
+    ``has_dense``: layers follow the pooling, without which the vectors are wrong. ``ending`` is
+    the token after each text, which older files do not put there.
     """
 
     pooling: PoolingMode
     prompts: Prompts = ()
     has_dense: bool = False
+    ending: str = ""
 
 
 _GEMMA: Prompts = (
@@ -60,7 +62,7 @@ _JINA: Prompts = (("query", "Query: "), ("document", "Document: "))
 _ARCTIC_2: Prompts = (("query", "query: "), ("document", ""))
 
 _KNOWN = (
-    (r"qwen3-embedding", KnownEncoder("lasttoken", _QWEN)),
+    (r"qwen3-embedding", KnownEncoder("lasttoken", _QWEN, ending="<|endoftext|>")),
     (r"embedding-?gemma", KnownEncoder("mean", _GEMMA, has_dense=True)),
     (r"nomic-embed-text|modernbert-embed", KnownEncoder("mean", _NOMIC)),
     (r"e5-mistral", KnownEncoder("lasttoken", _INSTRUCT)),

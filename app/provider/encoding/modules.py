@@ -225,8 +225,8 @@ def _dense_weights(folder: Path) -> Path:
         pickled = (folder / "pytorch_model.bin").is_file()
         reason = f"{folder.name}/{_WEIGHTS} {why_missing(weights)}"
         raise ModelNotLoadable(
-            f"The weights in {folder.name} are pickled, which may hide programs: convert them to "
-            "safetensors."
+            f"The weights in {folder.name} are pickled, which may hide programs: save the model "
+            "again with sentence-transformers 3 or newer."
             if pickled
             else f"The folder is incomplete: {reason}. Download or copy it again."
         )

@@ -54,7 +54,7 @@ class EncoderRunner(Protocol):
     def forward(self, batch: Sequence[EncoderItem]) -> NDArray[np.float32]:
         """One forward pass: vectors [items, dimensions], pooled but of any length, or logits.
 
-        The batch holds either images or tokens.
+        The batch holds either tokens or images, and these of one shape.
         """
 
     def score(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:

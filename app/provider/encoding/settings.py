@@ -47,7 +47,8 @@ class TextSettings:
     whatever the tokenizer does. ``pad_to``: inputs are always padded to that length, on the side
     ``pad_left`` or right, and the padding is computed like text; 0 where padding has no effect.
     ``pad_token`` is the spelling of the token that stands for padding, ``pad_id`` its id where the
-    tokenizer does not know the spelling.
+    tokenizer does not know the spelling. ``beginning`` and ``ending`` are spellings of tokens that
+    stand around each text, whatever the tokenizer does ("": what it does).
     """
 
     max_tokens: int
@@ -56,6 +57,8 @@ class TextSettings:
     pad_left: bool = False
     pad_token: str = ""
     pad_id: int = 0
+    beginning: str = ""
+    ending: str = ""
 
 
 @dataclass(frozen=True, slots=True)

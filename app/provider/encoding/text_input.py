@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from tokenizers import Encoding, Tokenizer
-from tokenizers.normalizers import Lowercase, Sequence
+from tokenizers import Encoding
 
 from app.provider.encoding.rerank_input import RerankInput
 from app.provider.encoding.runner import EncoderItem
 from app.provider.encoding.settings import EncoderSettings, RerankPrompt
+from app.provider.encoding.tokenizer_file import load_tokenizer, missing_frame
 from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
 from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
@@ -28,8 +26,10 @@ class TextInput:
             raise ModelNotLoadable("The model takes images only.")
         self._settings = settings
         self._text = settings.text
-        self._tokenizer = _tokenizer(settings)
+        self._tokenizer = load_tokenizer(settings)
+        self._before, self._after = missing_frame(self._tokenizer, self._text)
         self._single = self._tokenizer.num_special_tokens_to_add(False)
+        self._single += len(self._before) + len(self._after)
         self._pair = self._tokenizer.num_special_tokens_to_add(True)
         pad_token = self._tokenizer.token_to_id(self._text.pad_token)
         self.pad_token = self._text.pad_id if pad_token is None else pad_token
@@ -85,13 +85,14 @@ class TextInput:
         if truncated:
             encoding.truncate(room)
         whole = self._tokenizer.post_process(encoding, None, True)
-        return self._item(whole, self._prompt_tokens(prompt), truncated)
+        tokens = (*self._before, *whole.ids, *self._after)
+        return self._item(tokens, (), self._prompt_tokens(prompt), truncated)
 
     def _of_tokens(
         self, tokens: tuple[int, ...], index: int, prompt: str, truncate: bool
     ) -> EncoderItem:
         """Tokens of the model, which get neither a prompt's text nor special tokens."""
-        if any(not 0 <= token < self._vocabulary for token in tokens):
+        if not all(map(self._is_known, tokens)):
             raise UnsupportedInput(
                 f"The input at index {index} has a token that the model does not have: it has "
                 f"{self._vocabulary} tokens."
@@ -101,6 +102,9 @@ class TextInput:
         kept = self._padded(ids[:room])
         return EncoderItem(tokens=kept, truncated=len(ids) > room, cost=len(kept))
 
+    def _is_known(self, token: int) -> bool:
+        return 0 <= token < 2**31 and self._tokenizer.id_to_token(token) is not None
+
     def _of_pair(self, query: str, document: str, index: int, truncate: bool) -> EncoderItem:
         first, second = self._encoded(query), self._encoded(document)
         lengths = len(first.ids), len(second.ids)
@@ -108,7 +112,8 @@ class TextInput:
         kept = longest_first(*lengths, room)
         first.truncate(kept[0])
         second.truncate(kept[1])
-        return self._item(self._tokenizer.post_process(first, second, True), 0, kept != lengths)
+        whole = self._tokenizer.post_process(first, second, True)
+        return self._item(tuple(whole.ids), tuple(whole.type_ids), 0, kept != lengths)
 
     def _room(self, needed: int, special: int, index: int, truncate: bool) -> int:
         """Tokens of the text that fit; raises InputTooLong if the text must not be cut."""
@@ -117,9 +122,10 @@ class TextInput:
             raise InputTooLong(index, needed + special, limit)
         return max(0, limit - special)
 
-    def _item(self, encoding: Encoding, prompt_tokens: int, truncated: bool) -> EncoderItem:
-        types = tuple(encoding.type_ids)
-        tokens = self._padded(tuple(encoding.ids))
+    def _item(
+        self, ids: tuple[int, ...], types: tuple[int, ...], prompt_tokens: int, truncated: bool
+    ) -> EncoderItem:
+        tokens = self._padded(ids)
         return EncoderItem(
             tokens=tokens,
             token_types=types if any(types) else (),
@@ -138,7 +144,9 @@ class TextInput:
         if not prompt or pooling is None or pooling.include_prompt:
             return 0
         whole = self._tokenizer.post_process(self._encoded(prompt), None, True)
-        return len(whole.ids) - bool(whole.special_tokens_mask[-1])
+        added = len(self._before) + len(self._after)
+        ends = self._after or whole.special_tokens_mask[-1:] == [1]
+        return len(whole.ids) + added - bool(ends)
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._encoded(text).ids)
@@ -157,17 +165,3 @@ def _expects(settings: EncoderSettings) -> str:
         "embedding": "texts",
     }
     return f"This model takes {takes[settings.kind]}."
-
-
-def _tokenizer(settings: EncoderSettings) -> Tokenizer:
-    try:
-        tokenizer = Tokenizer.from_file(str(settings.folder / "tokenizer.json"))
-    except Exception as error:  # the library raises plain Exception
-        raise ModelNotLoadable(f"tokenizer.json cannot be read: {error}") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    if settings.text and settings.text.lower_case:
-        inner: Any = tokenizer.normalizer
-        # The library's stubs know no Sequence in a Sequence.
-        tokenizer.normalizer = Sequence([Lowercase(), inner]) if inner else Lowercase()
-    return tokenizer

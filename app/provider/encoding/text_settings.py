@@ -37,7 +37,14 @@ def text_settings(folder: Path, config: Mapping[str, Any]) -> TextSettings:
         lower_case=sentence.get("do_lower_case") is True,
         pad_token=_spelling(tokenizer.get("pad_token")),
         pad_id=_pad_id(config),
+        beginning=_frame(tokenizer, "bos_token"),
+        ending=_frame(tokenizer, "eos_token"),
     )
+
+
+def _frame(tokenizer: Mapping[str, Any], name: str) -> str:
+    """The token that the settings ask to put around each text, where they do."""
+    return _spelling(tokenizer.get(name)) if tokenizer.get(f"add_{name}") is True else ""
 
 
 def clip_text_settings(folder: Path, config: Mapping[str, Any]) -> TextSettings:

@@ -24,6 +24,13 @@ _LENGTH = struct.Struct("<Q")
 _LONGEST_HEADER = LONGEST
 _MOST_DIMENSIONS = 8
 _LARGEST = 2**48
+_BFLOAT16 = struct.Struct("<H")
+_NUMBERS = {
+    "F64": struct.Struct("<d"),
+    "F32": struct.Struct("<f"),
+    "F16": struct.Struct("<e"),
+    "BF16": _BFLOAT16,
+}
 _PACKED_BITS = 32
 """GPTQ and AWQ pack weights into integers of that size."""
 
@@ -63,6 +70,24 @@ def read_weights(files: Iterable[Path]) -> Weights:
         tensors |= {name: tensor for name, entry in header.items() if (tensor := _tensor(entry))}
         budget.check()
     return Weights(tensors, by_mlx)
+
+
+def read_number(path: Path, name: str) -> float | None:
+    """A tensor of a single number; None where there is none. Raises as ``read_weights`` does."""
+    header, start = read_header(path)
+    entry = header.get(name)
+    tensor = _tensor(entry)
+    kind = _NUMBERS.get(tensor.kind) if tensor and tensor.numbers == 1 else None
+    if kind is None or not isinstance(entry, dict):
+        return None
+    with open_regular(path) as file:
+        file.seek(max(0, start + _end(entry) - kind.size))
+        content = file.read(kind.size)
+    if len(content) < kind.size:
+        return None
+    # The bytes of a bfloat16 are the upper half of a float32.
+    whole = bytes(2) + content if kind is _BFLOAT16 else content
+    return float((_NUMBERS["F32"] if kind is _BFLOAT16 else kind).unpack(whole)[0])
 
 
 def read_header(path: Path) -> tuple[dict[str, Any], int]:

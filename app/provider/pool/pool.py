@@ -125,9 +125,12 @@ class ModelPool:
 
     async def find_encoder(self, kind: Kind) -> ModelCard | None:
         """The model that encodes where a request names none; otherwise as ``find_vision``."""
-        if named := self._config.default_names.get(kind):
+        names = self._config.default_names
+        if named := names.get(kind):
             return await self.find(named)
-        return await self._find_chosen(lambda cards: default_encoder(kind, cards))
+        chosen = await self._find_chosen(lambda cards: default_encoder(kind, cards))
+        stand_in = names.get(chosen.kind) if chosen else None
+        return await self.find(stand_in) if stand_in else chosen
 
     async def _find_chosen(self, choose: Choose) -> ModelCard | None:
         if known := choose(self._with_problems(self._catalogue.cards)):

@@ -74,8 +74,13 @@ class StreamCache(PrefixCache):
     # ---------------------------------------------------------------- claiming
 
     def _take_over(self, source: Sequence, shared: int) -> Sequence:
-        """Go on in the stream of an idle sequence; what the prompt does not continue is parked."""
-        if len(source.tokens) - shared >= SHORTEST_PARKED:
+        """Go on in the stream of an idle sequence.
+
+        What the prompt does not continue is parked, unless computing it again on what both share
+        costs less than copying the whole.
+        """
+        rest = len(source.tokens) - shared
+        if rest >= SHORTEST_PARKED and MOST_COPIED * rest >= len(source.tokens):
             self._parked.park(source.id, source.owner, source.tokens)
         return self._idle.pop(source.id)
 

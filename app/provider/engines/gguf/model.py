@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 
 import llama_cpp
 
@@ -50,14 +51,25 @@ def library_log() -> LibraryLog:
 
 
 class LlamaModel:
-    """Weights and vocabulary; raises ModelNotLoadable. Loading progress is in percent."""
+    """Weights and vocabulary; raises ModelNotLoadable. Loading progress is in percent.
 
-    def __init__(self, path: str, gpu_layers: int, progress: Callable[[int], None]) -> None:
+    ``flags`` are booleans of the metadata that the file states wrongly, or not at all.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        gpu_layers: int,
+        progress: Callable[[int], None],
+        flags: Mapping[str, bool] = MappingProxyType({}),
+    ) -> None:
         self.log = library_log()
         self.log.forget()
         llama_cpp.llama_backend_init()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        overrides = _overrides(flags)
+        params.kv_overrides = overrides
         callback = llama_cpp.llama_progress_callback(_whole_percents(progress))
         params.progress_callback = callback
         self.handle = llama_cpp.llama_model_load_from_file(path.encode(), params)
@@ -129,6 +141,16 @@ def open_vocabulary(path: str) -> LlamaTokenizer:
     if not handle:
         raise ModelNotLoadable(f"llama.cpp cannot load the file: {library_log().reason()}")
     return LlamaTokenizer(handle)
+
+
+def _overrides(flags: Mapping[str, bool]) -> ctypes.Array[llama_cpp.llama_model_kv_override]:
+    """The metadata that takes the place of the file's; an empty key ends it."""
+    overrides = (llama_cpp.llama_model_kv_override * (len(flags) + 1))()
+    for override, (key, value) in zip(overrides, flags.items(), strict=False):
+        override.tag = llama_cpp.LLAMA_KV_OVERRIDE_TYPE_BOOL
+        override.key = key.encode()
+        override.value.val_bool = value
+    return overrides
 
 
 def _whole_percents(progress: Callable[[int], None]) -> Callable[[float, object], bool]:

@@ -56,10 +56,11 @@ def build(spec: EngineSpec, progress: Callable[[int], None]) -> Engine:
 
     Vision models have an engine of their own, and so have encoders.
     """
-    if not (Path(spec.path) / FILE).exists():
+    folder = Path(spec.path)
+    if (folder / "config.json").exists() and not (folder / FILE).exists():
         module = importlib.import_module("app.provider.engines.onnx.encoder.engine")
         return cast("Engine", module.build(spec, progress))
-    settings = read_settings(Path(spec.path))
+    settings = read_settings(folder)
     if settings.embedded:
         return _build_vision(spec, settings, progress)
     *others, last = providers.usable(spec.limits.onnx_providers, paged=settings.paged)

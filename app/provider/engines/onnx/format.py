@@ -8,8 +8,8 @@ from pathlib import Path
 from app.provider.card import ModelCard, Vision
 from app.provider.catalogue.genai import describe
 from app.provider.catalogue.onnx_export import describe as exported
-from app.provider.encoding.batch import BatchLimits
 from app.provider.engine import EngineLimits, Library
+from app.provider.engines.onnx.encoder.sizes import encoder_need
 from app.provider.engines.onnx.settings import read_settings
 from app.provider.engines.onnx.weights import weight_bytes
 from app.provider.errors import ModelNotLoadable
@@ -33,21 +33,6 @@ _NUMBER = 4
 
 _WIDTHS = 16
 """Numbers that a piece of a prompt needs at once, in widths of the model."""
-
-_ENCODER_RUNTIME = 74 * 2**20
-"""As ``_RUNTIME``, with the session of a small graph."""
-
-_ENCODER_WIDTHS = 7
-"""Numbers that a token of a batch needs at once, in widths of the model."""
-
-_SCORES = 2
-"""Copies of the scores of attention."""
-
-_PACKED_COMPUTE = 2
-"""Times as much for a batch where weights are packed: it is packed and unpacked in each layer."""
-
-_LONGEST = 2048
-"""Tokens of a text that memory is set aside for."""
 
 _BYTES_PER_PIXEL = 136
 """Taken while the library cuts images into patches (measured)."""
@@ -76,15 +61,17 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
 
     Keys and values become real memory only as they are written.
     """
+    tokenizer = card.path / "tokenizer.json"
+    words = tokenizer.stat().st_size if tokenizer.is_file() else 0
     if card.encoder:
-        return _encoder_need(card, limits)
+        return encoder_need(card, words)
     if card.vision:  # the library's generator, which has one conversation and keeps none
         limits = replace(limits, slots=1, prefix_cache_bytes=0)
     shape = card.shape
     cell = _NUMBER * shape.kv_numbers
     plan = ContextPlan.of(card.context_length, cell, limits)
     return Need(
-        runtime=_RUNTIME + _TOKENIZER * _tokenizer_bytes(card),
+        runtime=_RUNTIME + _TOKENIZER * words,
         weights=weight_bytes(card),
         kv=plan.cells_of_slots(limits.slots) * cell,
         compute=_NUMBER * (limits.slots * shape.vocabulary + _WIDTHS * shape.hidden * BATCH_TOKENS),
@@ -92,35 +79,6 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
         vision=_image_bytes(card.vision, plan.length),
         kv_grows=True,
     )
-
-
-def _encoder_need(card: ModelCard, limits: EngineLimits) -> Need:
-    """Bytes for an encoder: its graphs, and what one batch takes while it is computed.
-
-    Longer texts than ``_LONGEST`` take more for a moment, by the square of their length.
-    """
-    shape = card.shape
-    longest = min(filter(None, (card.context_length, limits.context_length, _LONGEST)))
-    tokens = max(BatchLimits().tokens, longest)
-    scores = _SCORES * shape.heads * tokens * longest
-    compute = _NUMBER * (_ENCODER_WIDTHS * shape.hidden * tokens + scores)
-    packed = card.quantization.endswith("-bit")
-    return Need(
-        runtime=_ENCODER_RUNTIME + _TOKENIZER * _tokenizer_bytes(card),
-        weights=_unpacked_bytes(card) if packed else card.size_bytes,
-        kv=0,
-        compute=_PACKED_COMPUTE * compute if packed else compute,
-    )
-
-
-def _unpacked_bytes(card: ModelCard) -> int:
-    """Bytes of packed weights, which are kept twice; the table of words is unpacked."""
-    return 2 * card.size_bytes + _NUMBER * card.shape.vocabulary * card.shape.hidden
-
-
-def _tokenizer_bytes(card: ModelCard) -> int:
-    tokenizer = card.path / "tokenizer.json"
-    return tokenizer.stat().st_size if tokenizer.is_file() else 0
 
 
 def _image_bytes(vision: Vision | None, length: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.encoding.recognise import encoder_kind
+from app.provider.encoding.folder import holds_encoder
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.encoder.engine import build_encoder
@@ -26,7 +26,6 @@ from app.provider.generation.image_encoder import ImageEncoder
 from app.provider.generation.prefix_cache import PrefixStore
 from app.provider.generation.prepared_prompt import ImageSize
 from app.provider.generation.prompt_builder import PromptBuilder
-from app.provider.headers.files import optional_json
 from app.provider.types import ImagePart
 
 
@@ -73,7 +72,6 @@ class TowerImageEncoder(ImageEncoder[torch.Tensor]):
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> PytorchEngine | EncoderEngine:
     """The engine of a folder, which holds a model that chats or an encoder."""
-    path = Path(spec.path)
-    if encoder_kind(path, optional_json(path / "config.json")):
+    if holds_encoder(Path(spec.path)):
         return build_encoder(spec, progress)
     return PytorchEngine(spec, progress)

@@ -7,6 +7,7 @@ from pathlib import Path
 from app.provider.card import ModelCard
 from app.provider.catalogue.huggingface import describe
 from app.provider.engine import EngineLimits, Library
+from app.provider.engines.pytorch.encoder.sizes import encoder_need
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.generation.prefill_budget import BATCH_TOKENS
 from app.provider.memory import Need
@@ -42,6 +43,8 @@ def need(card: ModelCard, limits: EngineLimits) -> Need:
     Keys and values are taken as conversations grow.
     """
     shape, width = card.shape, _width(card, limits)
+    if card.encoder:
+        return encoder_need(card, limits, _weights(card, width))
     token = width * shape.kv_numbers
     plan = ContextPlan.of(card.context_length, token, limits)
     running = min(plan.cells, limits.slots * plan.length) * token

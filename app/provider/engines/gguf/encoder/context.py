@@ -15,12 +15,17 @@ from app.provider.errors import ModelNotLoadable
 
 Vectors = NDArray[np.float32]
 
+_SHORT = 8
+"""Tokens of an input that one call computes faster than two."""
+
 
 class EncoderContext:
     """Computes several inputs in one call, as sequences that do not see each other.
 
     ``pooling`` is llama.cpp's number. ``width`` is how many numbers come out for each input.
     """
+
+    _flash_attention = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
 
     def __init__(
         self, model: LlamaModel, sizes: EncoderSizes, *, pooling: int, width: int, threads: int
@@ -33,6 +38,7 @@ class EncoderContext:
         params.embeddings = True
         params.pooling_type = pooling
         params.kv_unified = True
+        params.flash_attn_type = self._flash_attention
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise ModelNotLoadable(
@@ -43,6 +49,7 @@ class EncoderContext:
         self._memory = llama_cpp.llama_get_memory(self._handle)
         self._rows = TokenRows(sizes.call)
         self._call = sizes.call
+        self._outputs = True
         self.width = width
 
     def encode(self, inputs: Sequence[Sequence[int]]) -> Vectors:
@@ -50,21 +57,18 @@ class EncoderContext:
 
         An error leaves the context in doubt, so it ends the process.
         """
-        if len(inputs) == 1:
-            self._encode_long(inputs[0])
-        else:
-            for sequence, tokens in enumerate(inputs):
-                self._rows.add(sequence, 0, list(tokens), output=True)
-            self._decode()
-        vectors = np.stack([self._vector(sequence) for sequence in range(len(inputs))])
         if self._memory:
             llama_cpp.llama_memory_clear(self._memory, False)
-        return vectors
+        self._compute(inputs)
+        return np.stack([self._vector(sequence) for sequence in range(len(inputs))])
 
-    def _encode_long(self, tokens: Sequence[int]) -> None:
-        for start in range(0, len(tokens), self._call):
-            self._rows.add(0, start, list(tokens[start : start + self._call]), output=True)
-            self._decode()
+    def _compute(self, inputs: Sequence[Sequence[int]]) -> None:
+        for sequence, tokens in enumerate(inputs):
+            self._add(sequence, 0, tokens)
+        self._decode()
+
+    def _add(self, sequence: int, position: int, tokens: Sequence[int]) -> None:
+        self._rows.add(sequence, position, list(tokens), output=self._outputs)
 
     def _decode(self) -> None:
         code = llama_cpp.llama_decode(self._handle, self._rows.take())
@@ -82,3 +86,43 @@ class EncoderContext:
     def close(self) -> None:
         """Free the context."""
         llama_cpp.llama_free(self._handle)
+
+
+class CausalContext(EncoderContext):
+    """For models whose tokens see those before them, and whose last token stands for the text.
+
+    llama.cpp multiplies every token of a call by the whole vocabulary, unless it is told that
+    nothing but keys and values are wanted: so the last tokens have a call of their own. For so
+    few, flash attention adds up in half precision.
+    """
+
+    _flash_attention = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+
+    def _compute(self, inputs: Sequence[Sequence[int]]) -> None:
+        if len(inputs) == 1 and len(inputs[0]) <= _SHORT:
+            super()._compute(inputs)
+            return
+        self._want_vectors(wanted=False)
+        self._fill_memory(inputs)
+        self._want_vectors(wanted=True)
+        for sequence, tokens in enumerate(inputs):
+            self._add(sequence, len(tokens) - 1, tokens[-1:])
+        self._decode()
+
+    def _fill_memory(self, inputs: Sequence[Sequence[int]]) -> None:
+        """Compute all but the last tokens; a long input, which is alone, in several calls."""
+        room = self._call
+        for sequence, tokens in enumerate(inputs):
+            for start in range(0, len(tokens) - 1, self._call):
+                piece = tokens[start : min(start + self._call, len(tokens) - 1)]
+                if len(piece) > room:
+                    self._decode()
+                    room = self._call
+                self._add(sequence, start, piece)
+                room -= len(piece)
+        if room < self._call:
+            self._decode()
+
+    def _want_vectors(self, *, wanted: bool) -> None:
+        llama_cpp.llama_set_embeddings(self._handle, wanted)
+        self._outputs = wanted

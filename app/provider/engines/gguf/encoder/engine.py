@@ -11,9 +11,10 @@ from app.provider.card import ModelCard
 from app.provider.encoding.batch import BatchLimits
 from app.provider.encoding.engine import EncoderEngine
 from app.provider.engine import EngineLimits, EngineSpec
-from app.provider.engines.gguf.encoder.context import EncoderContext
+from app.provider.engines.gguf.encoder.context import CausalContext, EncoderContext
 from app.provider.engines.gguf.encoder.inputs import PairInput, QuestionInput, TextInput
 from app.provider.engines.gguf.encoder.kinds import RANK, pooling_number
+from app.provider.engines.gguf.encoder.letter_case import LOWERCASE, keeps_case
 from app.provider.engines.gguf.encoder.runner import GgufEncoderRunner, ItemInput
 from app.provider.engines.gguf.encoder.sizes import PASS_ITEMS, PASS_TOKENS, EncoderSizes
 from app.provider.engines.gguf.encoder.tokens import EncoderTokenizer
@@ -31,12 +32,14 @@ class GgufEncoderEngine(EncoderEngine):
     def __init__(self, card: ModelCard, spec: EngineSpec, progress: Callable[[int], None]) -> None:
         if card.problem:
             raise ModelNotLoadable(card.problem)
-        self._model = model = LlamaModel(spec.path, spec.limits.gpu_layers, progress)
+        cased = keeps_case(card.path)
+        flags = {LOWERCASE: False} if cased else {}
+        self._model = model = LlamaModel(spec.path, spec.limits.gpu_layers, progress, flags)
         sizes = EncoderSizes.of(card, spec.limits)
         log.info("inputs of up to %d tokens, %d in a call", sizes.tokens, sizes.call)
         nomic = card.architecture.startswith("nomic-bert")
         super().__init__(
-            _runner(model, card, sizes, spec.limits),
+            _runner(model, card, sizes, spec.limits, cased=cased),
             spec.limits.slots,
             _LIMITS,
             layer_norm=nomic,
@@ -49,13 +52,19 @@ class GgufEncoderEngine(EncoderEngine):
 
 
 def _runner(
-    model: LlamaModel, card: ModelCard, sizes: EncoderSizes, limits: EngineLimits
+    model: LlamaModel,
+    card: ModelCard,
+    sizes: EncoderSizes,
+    limits: EngineLimits,
+    *,
+    cased: bool,
 ) -> GgufEncoderRunner:
     ranks = card.kind == "rerank"
     pooling = "" if card.encoder is None else card.encoder.pooling
     width = llama_cpp.llama_model_n_cls_out if ranks else llama_cpp.llama_model_n_embd_out
     numbers = int(width(model.handle))
-    context = EncoderContext(
+    kind = CausalContext if sizes.last else EncoderContext
+    context = kind(
         model,
         sizes,
         pooling=RANK if ranks else pooling_number(pooling),
@@ -63,7 +72,7 @@ def _runner(
         threads=limits.threads,
     )
     return GgufEncoderRunner(
-        _inputs(model, card, sizes.tokens),
+        _inputs(model, card, sizes.tokens, cased=cased),
         context,
         max_tokens=sizes.tokens,
         dimensions=1 if ranks else numbers,
@@ -71,11 +80,10 @@ def _runner(
     )
 
 
-def _inputs(model: LlamaModel, card: ModelCard, limit: int) -> ItemInput:
+def _inputs(model: LlamaModel, card: ModelCard, limit: int, *, cased: bool) -> ItemInput:
     facts = card.encoder
-    tokenizer = EncoderTokenizer(
-        model, ends_with=facts is not None and facts.pooling == "lasttoken"
-    )
+    last = facts is not None and facts.pooling == "lasttoken"
+    tokenizer = EncoderTokenizer(model, ends_with=last, cased=cased)
     if card.kind != "rerank":
         return TextInput(tokenizer, limit)
     asks = facts is not None and facts.causal

@@ -134,7 +134,7 @@ class EncoderHeader:
             and (tokenizer == "bert" or _DENSE_HEAD not in heads)
         ):
             return _BERT_CROSS_ENCODER
-        if not heads & {_OUTPUT, _DENSE_HEAD}:
+        if _OUTPUT not in heads:
             return _NO_HEAD
         rows = 2 if self.architecture in _WITH_YES_AND_NO else 1
         if rows == 2 and self._labels < rows:

@@ -16,23 +16,23 @@ _NFC = {"qwen2", "modern-bert"}
 _LONG_WORD = re.compile(r"[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]{101,}")
 """More letters than WordPiece looks at; each Chinese one is a word of its own."""
 _QWEN_END = "<|endoftext|>"
-"""What Qwen3's embedders end a text with, whatever ends an answer of the language model."""
+"""What Qwen's embedders end a text with; files may name the end of an answer instead."""
 
 
 class EncoderTokenizer:
     """The tokenizer of a GGUF file. ``before`` and ``after`` a text come special tokens.
 
     ``ends_with``: the vector of the last token is that of the text, so a special token must end
-    it, whether or not the file says so.
+    it, whether or not the file says so. ``cased``: the vocabulary has capital letters and accents.
     """
 
-    def __init__(self, model: LlamaModel, *, ends_with: bool) -> None:
+    def __init__(self, model: LlamaModel, *, ends_with: bool, cased: bool) -> None:
         self._model = model
         self._vocabulary = model.vocabulary
         self._kind = self._value("model")
         self._pre = self._value("pre")
         self._composes = self._kind == "gpt2" and self._pre in _NFC
-        self._decomposes = self._kind == "bert" and self._strips_accents()
+        self._decomposes = self._kind == "bert" and not cased and self._strips_accents()
         unknown = model.vocabulary.special_tokens.get("unk_token", "")
         self._unknown = unknown if self._kind == "bert" else ""
         self.before = self._known(self._beginning())
@@ -78,13 +78,14 @@ class EncoderTokenizer:
         vocabulary = llama_cpp.llama_model_get_vocab(self._model.handle)
         if self._kind == "bert":
             return int(llama_cpp.llama_vocab_sep(vocabulary))
+        if ends_with and self._value("add_eos_token") != "false":
+            return self._last()
         if self._is_roberta or llama_cpp.llama_vocab_get_add_eos(vocabulary):
             return self._id("eos")
-        stated = self._value("add_eos_token")
-        return self._last() if ends_with and not stated else None
+        return None
 
     def _last(self) -> int | None:
-        """The token that ends a text where the file says nothing."""
+        """The token whose vector stands for the text."""
         named = self._vocabulary.tokenize(_QWEN_END)
         return named[0] if len(named) == 1 else self._id("eos")
 

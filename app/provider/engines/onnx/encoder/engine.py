@@ -14,7 +14,7 @@ from app.provider.encoding.settings import EncoderSettings
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.engines.onnx import providers
 from app.provider.engines.onnx.encoder.runner import OnnxEncoder
-from app.provider.engines.onnx.encoder.session import Session, return_freed_memory
+from app.provider.engines.onnx.encoder.session import Session, keep_freed_memory
 from app.provider.errors import ModelNotLoadable
 
 log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 def build(spec: EngineSpec, progress: Callable[[int], None]) -> EncoderEngine:
     """Build the engine of a folder; raises ModelNotLoadable."""
+    keep_freed_memory()
     progress(0)
     runner = load_runner(Path(spec.path), spec.limits)
-    return_freed_memory()
     progress(100)
     return EncoderEngine(runner, spec.limits.slots, layer_norm=runner.layer_norm)
 

@@ -27,8 +27,9 @@ _TYPES: dict[str, type[np.generic]] = {
     "tensor(bool)": np.bool_,
 }
 
-_BUDGET = 1024
-"""Tokens of a batch whose memory is kept for the next one; usual batches have fewer."""
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_KEPT_BYTES = 64 * 2**20
+_LARGEST_KEPT_TENSOR = 8 * 2**20
 
 
 class Session:
@@ -60,7 +61,7 @@ class Session:
         """Compute one output; the inputs get the types that the graph wants."""
         typed = {name: feeds[name].astype(self._types[name], copy=False) for name in self.inputs}
         try:
-            (found,) = self._session.run([output], typed, _run_options(typed))
+            (found,) = self._session.run([output], typed)
         except Exception as error:  # the library's errors have no class in common
             log.exception("%s cannot be computed", self.name)
             raise ProviderError(f"onnxruntime cannot compute this input: {error}") from error
@@ -74,20 +75,17 @@ class Session:
             )
 
 
-def return_freed_memory() -> None:
-    """Give back to the system what loading took; only glibc has to be asked."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+def keep_freed_memory() -> None:
+    """Let the C library keep some freed memory for the next tensors of that size.
 
-
-def _run_options(feeds: Feeds) -> ort.RunOptions:
-    """After a batch larger than usual, onnxruntime's arena gives its memory back."""
-    options = ort.RunOptions()
-    rows, columns = next(iter(feeds.values())).shape[:2]
-    if rows * columns > _BUDGET:
-        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    return options
+    onnxruntime's own arena is as fast, but keeps all that the longest text once took. Larger
+    tensors go back to the system at once.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # only glibc has it
+        mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_TENSOR)
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+        mallopt(_TOP_PAD, 2**20)
 
 
 def _open(path: Path, provider: str, threads: int) -> ort.InferenceSession:
@@ -96,6 +94,7 @@ def _open(path: Path, provider: str, threads: int) -> ort.InferenceSession:
     # Spinning threads are a little faster alone and ruinous beside any other process.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False  # it would keep a plan for every shape of a batch
+    options.enable_cpu_mem_arena = False
     options.log_severity_level = 4
     chosen = list(dict.fromkeys((NAMES[provider], NAMES["cpu"])))
     try:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from app.provider.encoding.image_settings import ImageSettings
 from app.provider.encoding.images import encoder_pixels, patch_rows
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings
 from app.provider.engines.pytorch.encoder.text_models import as_numbers
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.types import ImagePart
@@ -49,18 +48,13 @@ class ImageEncoder:
         return {"pixel_values": torch.from_numpy(np.stack(pixels)).to(**self._place)}
 
     def _patches(self, pixels: Sequence[Vectors]) -> dict[str, torch.Tensor]:
-        """Images of different shapes, as their patches and a mask."""
-        rows = [patch_rows(one, self._patch) for one in pixels]
-        longest = max(map(len, rows))
-        filled = np.zeros((len(rows), longest, rows[0].shape[1]), np.float32)
-        mask = np.zeros((len(rows), longest), np.int64)
-        for index, row in enumerate(rows):
-            filled[index, : len(row)], mask[index, : len(row)] = row, 1
-        shapes = [[side // self._patch for side in one.shape[1:]] for one in pixels]
+        """Images of one shape, as their patches; none is padding."""
+        rows = torch.from_numpy(np.stack([patch_rows(one, self._patch) for one in pixels]))
         device = self._place["device"]
+        shapes = [[side // self._patch for side in one.shape[1:]] for one in pixels]
         return {
-            "pixel_values": torch.from_numpy(filled).to(**self._place),
-            "pixel_attention_mask": torch.from_numpy(mask).to(device),
+            "pixel_values": rows.to(**self._place),
+            "pixel_attention_mask": torch.ones(rows.shape[:2], dtype=torch.long, device=device),
             "spatial_shapes": torch.tensor(shapes, device=device),
         }
 
@@ -68,10 +62,9 @@ class ImageEncoder:
 class PairedTextEncoder:
     """Vectors of texts in the space of images: the text tower of CLIP, SigLIP and SigLIP2."""
 
-    def __init__(self, model: Any, settings: EncoderSettings, pad: int) -> None:
+    def __init__(self, model: Any, pad: int) -> None:
         self._compute = model.get_text_features
-        masked = settings.text is not None and not settings.text.pad_to
-        self._batches = TokenBatches(model.text_model, pad, masked=masked)
+        self._batches = TokenBatches(model.text_model, pad)
 
     def __call__(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Vectors [texts, dimensions]."""

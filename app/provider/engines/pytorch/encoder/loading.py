@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ from app.provider.errors import ModelNotLoadable
 from app.provider.headers.bounds import check_folder
 from app.provider.headers.files import read_json
 
+log = logging.getLogger(__name__)
+
 _OVERFLOWING = ("gemma3_text",)
 """Model types whose numbers do not fit float16."""
 
@@ -42,9 +45,12 @@ def load_model(settings: EncoderSettings, limits: EngineLimits) -> Any:
     config = _config(settings, stated)
     kind = _class(settings)
     device = device_for(limits.gpu_layers)
+    if limits.gpu_layers and device.type == "cpu":
+        log.warning("PyTorch finds no GPU: the encoder is computed on the CPU.")
     model = load_pretrained(
         kind, settings.folder, config, _type(settings, limits, device), **_options(kind, config)
     )
+    model.config.use_cache = False  # keys and values are of no use after the pass
     return model.to(device)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from app.provider.encoding.text_input import TextInput
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.encoder.image_models import ImageEncoder, PairedTextEncoder
 from app.provider.engines.pytorch.encoder.loading import load_model
+from app.provider.engines.pytorch.encoder.sizes import longest_input
 from app.provider.engines.pytorch.encoder.text_models import (
     CausalReranker,
     CrossEncoder,
@@ -33,6 +35,7 @@ class PytorchEncoderRunner:
     def __init__(self, settings: EncoderSettings, limits: EngineLimits) -> None:
         torch.set_num_threads(max(1, limits.threads))
         model = load_model(settings, limits)
+        settings = _within_memory(model, settings, limits)
         self.max_tokens = settings.max_tokens
         self.dimensions = settings.dimensions
         self.device: torch.device = next(model.parameters()).device
@@ -70,10 +73,19 @@ class PytorchEncoderRunner:
         """Nothing to free: the weights go with the process."""
 
 
+def _within_memory(model: Any, settings: EncoderSettings, limits: EngineLimits) -> EncoderSettings:
+    """The settings with inputs that are no longer than the memory allows."""
+    if settings.text is None or settings.text.pad_to:
+        return settings
+    hidden: int = model.config.get_text_config().hidden_size
+    longest = longest_input(settings.max_tokens, hidden, limits)
+    return replace(settings, text=replace(settings.text, max_tokens=longest))
+
+
 def _text_model(model: Any, settings: EncoderSettings, text: TextInput) -> ForwardPass:
     """What computes the tokens of texts and pairs."""
     if settings.kind == "multimodal":
-        return PairedTextEncoder(model, settings, text.pad_token)
+        return PairedTextEncoder(model, text.pad_token)
     if settings.kind == "rerank" and settings.rerank_prompt:
         return CausalReranker(model, text)
     if settings.kind == "rerank":

@@ -24,8 +24,8 @@ _TABLES = {
     "rerank": "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
 }
 _FOREIGN = (
-    "It is computed by Python files of its own repository, and foreign code is never run here: "
-    "take a model that transformers knows, or one that was exported to ONNX."
+    "The model brings code of its own, which is never run: take a model that transformers knows, "
+    "or one that was exported to ONNX."
 )
 _NOMIC_VARIANT = "transformers computes this variant of nomic-bert differently: its {} is {}."
 _NOMIC = {

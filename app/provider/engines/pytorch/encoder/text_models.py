@@ -62,7 +62,7 @@ class CausalReranker:
 
     def __call__(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Logits [pairs, 1], computed in float32, where near ones stay different."""
-        hidden = self._body(**self._batches.inputs(batch), use_cache=False).last_hidden_state
+        hidden = self._body(**self._batches.inputs(batch)).last_hidden_state
         last = torch.tensor([len(item.tokens) - 1 for item in batch], device=hidden.device)
         rows = hidden[torch.arange(len(batch), device=hidden.device), last]
         return as_numbers((rows.float() @ self._row)[:, None])

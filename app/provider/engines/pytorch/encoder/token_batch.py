@@ -14,8 +14,8 @@ from app.provider.encoding.runner import EncoderItem
 class TokenBatches:
     """Makes the inputs of a model that takes tokens; ``model`` may be a part of one.
 
-    Rows are filled up with ``pad_token`` on the right and get a mask, unless the model computes
-    its padding like text.
+    Rows are filled up with ``pad_token`` on the right, which the mask hides. Padding that the model
+    computes like text is part of an item; a mask (``masked``) makes no difference then.
     """
 
     def __init__(self, model: Any, pad_token: int, *, masked: bool = True) -> None:
@@ -30,8 +30,7 @@ class TokenBatches:
         """The tensors by the names of transformers."""
         found = {"input_ids": self._rows([item.tokens for item in batch], self._pad_token)}
         if self._masked:
-            ones = [(1,) * len(item.tokens) for item in batch]
-            found["attention_mask"] = self._rows(ones, 0)
+            found["attention_mask"] = self._rows([(1,) * len(item.tokens) for item in batch], 0)
         if self._types:
             found["token_type_ids"] = self._rows([item.token_types for item in batch], 0, found)
         return found
@@ -42,6 +41,6 @@ class TokenBatches:
         filling: int,
         beside: dict[str, torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        longest = beside["input_ids"].shape[1] if beside else max(map(len, rows))
+        longest = beside["input_ids"].shape[1] if beside else max(1, *map(len, rows))
         filled = [(*row, *[filling] * (longest - len(row))) for row in rows]
         return torch.tensor(filled, dtype=torch.long, device=self._device)

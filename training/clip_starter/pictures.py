@@ -1,0 +1,15 @@
+"""Turns pictures into the numbers that the network takes, as CLIP's image processor does."""
+
+import numpy as np
+from PIL import Image
+
+SIDE, PATCH = 128, 16  # pixels: of the square that a picture is scaled to, and of a patch
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's
+DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+
+
+def pixels(picture: Image.Image) -> np.ndarray:
+    """Return float32 [3, side, side]: the whole picture as a square, nothing cut off."""
+    square = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    values = (np.asarray(square, np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))

@@ -1,0 +1,1 @@
+"""Makes the text encoder `starter-embed`: texts, tokenizer, training, export, measurement."""
