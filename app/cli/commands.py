@@ -67,8 +67,9 @@ def convert(
     folder: Annotated[str, typer.Argument(help="A Hugging Face folder: its path or its id")],
     to: Annotated[Literal["mlx", "onnx"], typer.Option(help="The format to make")],
     quantize: Annotated[
-        Literal["4", "8", "none"], typer.Option(help="Bits of a weight, or all that it has")
-    ] = "4",
+        Literal["4", "8", "none"] | None,
+        typer.Option(help="Bits of a weight, or all that it has; else 4, for encoders none"),
+    ] = None,
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"] | None,
         typer.Option(
@@ -82,7 +83,8 @@ def convert(
     from app.provider.conversion.convert import convert as make
 
     settings = _settings()
-    bits: Literal[0, 4, 8] = 0 if quantize == "none" else 4 if quantize == "4" else 8
+    words: dict[str, Literal[0, 4, 8]] = {"none": 0, "4": 4, "8": 8}
+    bits = words[quantize] if quantize else None
     try:
         source = find_source(settings.models_dir, folder)
         wanted = Conversion(source, to, bits, dtype, name)
@@ -92,7 +94,7 @@ def convert(
         fail(error)
     except KeyboardInterrupt:
         fail("\nStopped; nothing has changed.")
-    size = sum(file.stat().st_size for file in path.iterdir())
+    size = sum(file.stat().st_size for file in path.rglob("*"))
     typer.echo(f"{path} is ready ({size_text(size)}). Ask for the model {path.name!r}.")
 
 

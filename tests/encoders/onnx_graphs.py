@@ -22,6 +22,13 @@ GRAPHS = HERE / "graphs"
 DATA = "model.onnx_data"
 LEFT_OUT = ("siglip2-naflex",)
 """Their images have changing sizes, of which the converter makes no graph."""
+AS_CONVERTED: dict[str, dict[str, Any]] = {
+    "qwen3-reranker": {
+        "architectures": ["Qwen3ForSequenceClassification"],
+        "id2label": {"0": "LABEL_0"},
+    }
+}
+"""What the converter writes into config.json: the graph gives one score, no words."""
 MOST_STORED = 256
 """Numbers of a constant that is in no checkpoint."""
 
@@ -36,7 +43,7 @@ class Place(NamedTuple):
 
 def write_onnx_folder(name: str, folder: Path, *, place: str = "onnx") -> Path:
     """Write the folder of a family with graphs in ``place`` in place of safetensors."""
-    write_checkpoint(name, folder)
+    write_checkpoint(name, folder, **AS_CONVERTED.get(name, {}))
     (folder / place).mkdir(exist_ok=True)
     (folder / "model.safetensors").rename(folder / place / DATA)
     for stored in GRAPHS.glob(f"{name}.*.onnx.gz"):

@@ -1,13 +1,12 @@
 """Converts a Hugging Face folder into an MLX or ONNX folder and tries the result.
 
 A process of its own converts into a hidden folder. The result is loaded and asked a question, and
-renamed into the models folder only if it answers. Code that a model brings is never run.
+renamed into the models folder only if it answers. An encoder's graphs are compared with the model
+first. Code that a model brings is never run.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -16,18 +15,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from app.provider.catalogue.scan import scan
+from app.provider.encoding.recognise import encoder_kind
 from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import ProviderError
+from app.provider.headers.files import optional_json
 from app.provider.hub.plan import INCOMING
 from app.provider.hub.staging import lock_folder
 from app.provider.pool import smoke_test
 from app.provider.runtime.child_process import import_path
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import ImagePart, Message, Prompt, Sampling, TextPart
+from app.provider.types import Message, Prompt, Sampling, TextPart
 
 Target = Literal["mlx", "onnx"]
 Dtype = Literal["float16", "bfloat16", "float32"]
@@ -39,39 +41,47 @@ LICENCE_FILES = ("LICENSE*", "LICENCE*", "NOTICE*", "COPYING*", "USE_POLICY*", "
 
 _NEEDS: dict[Target, tuple[str, tuple[str, ...]]] = {
     "mlx": ("mlx", ("mlx", "mlx_lm")),
-    "onnx": ("onnx-builder", ("onnxruntime_genai", "onnx_ir", "torch", "transformers")),
+    "onnx": ("onnx-builder", ("onnxruntime_genai", "onnx", "onnx_ir", "torch", "transformers")),
 }
 """Target → the extra with the converter, and the modules that it needs."""
+_USUAL_BITS: Bits = 4
 _PRECISION = {"float16": "fp16", "bfloat16": "bf16", "float32": "fp32"}
-_GREY = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAJklEQVR42u3NMQ0AAAwDoEqv9KrYsQQMkB6LQCAQ"
-    "CAQCgUAg+BIMLd4AWwUPN68AAAAASUVORK5CYII="
-)
-_PICTURE = ImagePart(_GREY, hashlib.sha256(_GREY).hexdigest(), 32, 32)
-"""A grey picture."""
 
 
 class CannotConvert(Exception):
     """``str()`` is one sentence for the user; the models folder is unchanged."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversion:
     """A wanted conversion of a Hugging Face folder.
 
-    ``dtype`` None keeps that of the weights; ONNX for CPUs then has float32.
+    ``bits`` None packs weights into four bits, except those of an encoder, which stay as they
+    are. ``dtype`` None keeps the type of the weights; ONNX for CPUs then has float32.
     """
 
     source: Path
     target: Target
-    bits: Bits = 4
+    bits: Bits | None = None
     dtype: Dtype | None = None
     name: str = ""
+
+    @cached_property
+    def encodes(self) -> bool:
+        """Whether it is an encoder."""
+        return encoder_kind(self.source, optional_json(self.source / "config.json")) is not None
+
+    @property
+    def packed(self) -> Bits:
+        """Bits of a weight in the result."""
+        if self.bits is None:
+            return 0 if self.encodes else _USUAL_BITS
+        return self.bits
 
     @property
     def result(self) -> str:
         """The name of the new folder, given by the user or made from source and format."""
-        kind = f"{self.bits}bit" if self.bits else self.dtype
+        kind = f"{self.packed}bit" if self.packed else self.dtype
         return self.name or "-".join(filter(None, [self.source.name, self.target, kind]))
 
 
@@ -94,7 +104,10 @@ def convert(wanted: Conversion, models_dir: Path, limits: EngineLimits) -> Path:
         for pattern in LICENCE_FILES:
             for file in wanted.source.glob(pattern):
                 shutil.copyfile(file, draft / file.name)
-        _smoke_test(wanted.target, draft, limits)
+        if wanted.encodes:
+            _encode(draft, limits)
+        else:
+            _smoke_test(wanted.target, draft, limits)
         if result.exists():
             raise CannotConvert(f"{result} has appeared meanwhile and stays as it is.")
         draft.rename(result)
@@ -109,23 +122,39 @@ def missing(target: Target) -> str:
 
 def _check(wanted: Conversion, result: Path, models_dir: Path) -> None:
     """Raise CannotConvert for a conversion that cannot succeed, before anything is computed."""
-    if wanted.target == "onnx" and wanted.bits and wanted.dtype:
+    if wanted.encodes:
+        _check_encoder(wanted)
+    if wanted.target == "onnx" and wanted.packed and wanted.dtype:
         raise CannotConvert("A quantised ONNX model computes in float32: leave --dtype out.")
     if extra := missing(wanted.target):
         raise CannotConvert(f"A library is missing: ./run.sh install {extra}")
     if not (wanted.source / "config.json").is_file():
         raise CannotConvert(f"{wanted.source} is no Hugging Face folder: it has no config.json.")
-    weights = sum(file.stat().st_size for file in wanted.source.glob("*.safetensors"))
-    if not weights:
-        raise CannotConvert(f"{wanted.source} has no weights (*.safetensors).")
     if Path(wanted.result).name != wanted.result or wanted.result.startswith("."):
         raise CannotConvert(f"{wanted.result!r} cannot be the name of a folder.")
     if result.exists():
         raise CannotConvert(f"{result} is there already: choose another --name or delete it.")
-    free, needed = shutil.disk_usage(models_dir).free, _space(wanted, weights)
+    free, needed = shutil.disk_usage(models_dir).free, _space(wanted, _weights(wanted.source))
     if needed > free:
         sizes = f"{needed / 1e6:,.0f} MB of disk, but only {free / 1e6:,.0f} MB are free"
         raise CannotConvert(f"This needs up to {sizes}.")
+
+
+def _weights(source: Path) -> int:
+    """Bytes of the weights of a folder."""
+    size = sum(file.stat().st_size for file in source.glob("*.safetensors"))
+    if not size:
+        raise CannotConvert(f"{source} has no weights (*.safetensors).")
+    return size
+
+
+def _check_encoder(wanted: Conversion) -> None:
+    if wanted.target != "onnx":
+        raise CannotConvert(f"{wanted.source.name} makes vectors or scores: use --to onnx.")
+    if wanted.packed == 4:
+        raise CannotConvert("Four bits are too few for an encoder: use --quantize 8 or none.")
+    if wanted.dtype not in (None, "float32"):
+        raise CannotConvert("Graphs of encoders compute in float32: leave --dtype out.")
 
 
 def _space(wanted: Conversion, weights: int) -> int:
@@ -135,16 +164,19 @@ def _space(wanted: Conversion, weights: int) -> int:
     weights and leaves some layers as they are.
     """
     widest = 2 if wanted.dtype == "float32" or wanted.target == "onnx" else 1
-    return weights if wanted.bits and wanted.target == "mlx" else widest * weights
+    return weights if wanted.packed and wanted.target == "mlx" else widest * weights
 
 
 def _command(wanted: Conversion, draft: Path) -> list[str]:
     python = [sys.executable, "-m"]
     source, target = str(wanted.source), str(draft)
     if wanted.target == "mlx":
-        how = [str(wanted.bits), wanted.dtype or "-"]
+        how = [str(wanted.packed), wanted.dtype or "-"]
         return [*python, "app.provider.engines.mlx.convert", source, target, *how]
-    precision = f"int{wanted.bits}" if wanted.bits else _PRECISION[wanted.dtype or "float32"]
+    if wanted.encodes:
+        module = "app.provider.conversion.encoder_export"
+        return [*python, module, source, target, str(wanted.packed)]
+    precision = f"int{wanted.packed}" if wanted.packed else _PRECISION[wanted.dtype or "float32"]
     builder = [*python, "onnxruntime_genai.models.builder", "-m", source, "-o", target]
     return [*builder, "-p", precision, "-e", "cpu", "-c", str(draft.parent / "cache")]
 
@@ -176,10 +208,16 @@ def _smoke_test(engine: str, folder: Path, limits: EngineLimits) -> None:
         raise CannotConvert("The result says nothing to a greeting and was deleted.")
 
 
+def _encode(folder: Path, limits: EngineLimits) -> None:
+    """Load the result in an engine process and let it encode; raises CannotConvert."""
+    if problem := smoke_test.failure(folder, limits, HostPolicy()):
+        raise CannotConvert(f"The result cannot be used and was deleted: {problem}")
+
+
 def _question(engine: str, folder: Path) -> Prompt:
     """A greeting, with a picture for vision models."""
     card = format_of(engine).read(folder)
-    shown = (_PICTURE,) if card and "vision" in card.tasks else ()
+    shown = (smoke_test.GREY_PICTURE,) if card and "vision" in card.tasks else ()
     message = Message("user", (*shown, TextPart("Hello")))
     return Prompt((message,), Sampling(temperature=0.0, max_tokens=16))
 
