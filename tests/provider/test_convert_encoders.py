@@ -11,8 +11,8 @@ import pytest
 from app.provider.catalogue.scan import card_at
 from app.provider.conversion import convert as module
 from app.provider.conversion.convert import Bits, CannotConvert, Conversion, Dtype, Target, convert
-from app.provider.encoding.folder import read_encoder_settings
-from app.provider.encoding.vectors import normalize
+from app.provider.encoding.folders.folder import read_encoder_settings
+from app.provider.encoding.outputs.vectors import normalize
 from app.provider.engine import EngineLimits
 from app.provider.errors import ModelNotLoadable
 from tests.encoders.checkpoints import FAMILIES, reference, write_checkpoint

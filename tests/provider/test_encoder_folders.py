@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.provider.encoding.folder import read_encoder_settings
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.folder import read_encoder_settings
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.errors import ModelNotLoadable
 from tests.encoders.checkpoints import FAMILIES, write_checkpoint
 from tests.provider.encoder_folders import (

@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.provider.encoding.dense import Dense
-from app.provider.encoding.pooling import pool
-from app.provider.encoding.settings import Activation, DenseSettings, PoolingMode, PoolingRule
+from app.provider.encoding.folders.settings import (
+    Activation,
+    DenseSettings,
+    PoolingMode,
+    PoolingRule,
+)
+from app.provider.encoding.outputs.dense import Dense
+from app.provider.encoding.outputs.pooling import pool
 from app.provider.errors import ModelNotLoadable
 from tests.encoders.checkpoints import write_weights
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from app.provider.encoding.folder import read_encoder_settings
+from app.provider.encoding.folders.folder import read_encoder_settings
+from app.provider.encoding.inputs.text_input import TextInput
+from app.provider.encoding.inputs.truncation import longest_first
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.text_input import TextInput
-from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, UnsupportedInput
 from app.provider.types import PairPart, TextPart, TokensPart
 from tests.encoders.checkpoints import write_checkpoint

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.provider.catalogue.scan import scan
-from app.provider.encoding.vectors import normalize
+from app.provider.encoding.outputs.vectors import normalize
 from app.provider.engine import Engine, EngineLimits
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
 from app.provider.pool.pool import ModelPool, PoolConfig

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="pytorch: torch is not installed")
 pytest.importorskip("transformers", reason="pytorch: transformers is not installed")
 
-from app.provider.encoding.vectors import normalize_layer
+from app.provider.encoding.outputs.vectors import normalize_layer
 from app.provider.engine import Engine, EngineLimits
 from app.provider.engines.pytorch.format import need, read
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput

@@ -10,9 +10,9 @@ from typing import Any
 
 from app.provider.card import EncoderFacts, Task
 from app.provider.catalogue.folder import incomplete, tokenizer_problem
-from app.provider.encoding.folder import read_encoder_settings
-from app.provider.encoding.recognise import encoder_kind
-from app.provider.encoding.settings import EncoderKind, EncoderSettings
+from app.provider.encoding.folders.folder import read_encoder_settings
+from app.provider.encoding.folders.recognise import encoder_kind
+from app.provider.encoding.folders.settings import EncoderKind, EncoderSettings
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.files import sizes
 from app.provider.headers.safetensors import IncompleteFileError, read_weights

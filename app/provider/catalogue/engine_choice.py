@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from app.provider.card import Vision
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engine import ENGINES
 
 _ENCODERS = "pytorch"

@@ -22,7 +22,7 @@ from app.provider.catalogue.engine_choice import (
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
 from app.provider.catalogue.shape import TEXT_PARTS, shape_of
-from app.provider.encoding.modules import transformer_folder
+from app.provider.encoding.folders.modules import transformer_folder
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.budget import once
 from app.provider.headers.fields import number, section, text, texts, unicode

@@ -12,9 +12,9 @@ from app.provider.catalogue.encoder_facts import EncoderReading, read_encoder
 from app.provider.catalogue.folder import licence
 from app.provider.catalogue.onnx_files import IncompleteGraph, read_graphs, size_of
 from app.provider.catalogue.shape import shape_of
-from app.provider.encoding.folder import CONFIG
-from app.provider.encoding.graphs import EncoderGraphs, find_graphs
-from app.provider.encoding.settings import EncoderKind
+from app.provider.encoding.folders.folder import CONFIG
+from app.provider.encoding.folders.graphs import EncoderGraphs, find_graphs
+from app.provider.encoding.folders.settings import EncoderKind
 from app.provider.headers.fields import real, text
 from app.provider.headers.files import optional_json
 from app.provider.headers.onnx_graph import Graph

@@ -14,7 +14,7 @@ from app.provider.catalogue import huggingface
 from app.provider.catalogue.engine_choice import no_engine
 from app.provider.catalogue.folder import licence
 from app.provider.catalogue.onnx_encoder import describe_encoder, is_float32
-from app.provider.encoding.graphs import FOLDERS, SUFFIX
+from app.provider.encoding.folders.graphs import FOLDERS, SUFFIX
 from app.provider.headers.fields import number, text, texts
 from app.provider.headers.files import optional_json, sizes
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.provider.catalogue.scan import scan
-from app.provider.encoding.recognise import encoder_kind
+from app.provider.encoding.folders.recognise import encoder_kind
 from app.provider.engine import EngineLimits, format_of
 from app.provider.errors import ProviderError
 from app.provider.headers.files import optional_json

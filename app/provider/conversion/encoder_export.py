@@ -22,8 +22,8 @@ import torch
 from app.provider.conversion.encoder_graphs import GraphPlan, Traced, graph_plans
 from app.provider.conversion.encoder_parity import check_parity
 from app.provider.conversion.encoder_settings import copy_settings, write_json
-from app.provider.encoding.folder import CONFIG, read_encoder_settings
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.folder import CONFIG, read_encoder_settings
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.encoder.loading import load_model
 from app.provider.errors import ModelNotLoadable

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from app.provider.encoding.image_settings import ImageSettings, Size
-from app.provider.encoding.images import target_size
+from app.provider.encoding.folders.image_settings import ImageSettings, Size
+from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.inputs.images import target_size
+from app.provider.encoding.inputs.text_input import TextInput
 from app.provider.encoding.runner import EncodePart
-from app.provider.encoding.settings import EncoderSettings
-from app.provider.encoding.text_input import TextInput
 from app.provider.engines.pytorch.encoder.text_models import score_row
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.errors import ModelNotLoadable

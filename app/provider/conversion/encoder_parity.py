@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.outputs.vectors import normalize
 from app.provider.encoding.runner import EncodePart
-from app.provider.encoding.settings import EncoderSettings
-from app.provider.encoding.vectors import normalize
 from app.provider.engine import EngineLimits
 from app.provider.engines.onnx.encoder.engine import load_runner
 from app.provider.engines.pytorch.encoder.runner import PytorchEncoderRunner

@@ -11,9 +11,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.folder import CONFIG
-from app.provider.encoding.modules import MODULES
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.folder import CONFIG
+from app.provider.encoding.folders.modules import MODULES
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.headers.files import optional_json
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.onnx_data", "*.gguf", "*.index.json")

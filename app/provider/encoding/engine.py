@@ -11,8 +11,8 @@ import numpy as np
 from app.provider.encoding.batch import BatchLimits
 from app.provider.encoding.job_queue import EncoderJob, JobQueue, QueuedItem, VectorOptions
 from app.provider.encoding.lookahead import Lookahead
+from app.provider.encoding.outputs.vectors import Vectors, scores_as_bytes, vectors_as_bytes
 from app.provider.encoding.runner import EncoderRunner
-from app.provider.encoding.vectors import Vectors, scores_as_bytes, vectors_as_bytes
 from app.provider.engine import EngineInfo, Events
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.types import Encode, Encoded, End, Started, Usage

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from app.provider.encoding.graphs import GRAPH_NAME, SUFFIX
+from app.provider.encoding.folders.graphs import GRAPH_NAME, SUFFIX
 from app.provider.hub.plan import HubFile
 
 Folders = Mapping[str, Sequence[HubFile]]

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.encoding.folder import holds_encoder
+from app.provider.encoding.folders.folder import holds_encoder
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.engines.pytorch.cache import KvCache
 from app.provider.engines.pytorch.encoder.engine import build_encoder

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app.provider.encoding.rerank_input import RerankInput
-from app.provider.encoding.reranker import QWEN
+from app.provider.encoding.folders.reranker import QWEN
+from app.provider.encoding.inputs.rerank_input import RerankInput
+from app.provider.encoding.inputs.truncation import longest_first
 from app.provider.encoding.runner import EncodePart, EncoderItem
-from app.provider.encoding.truncation import longest_first
 from app.provider.engines.gguf.encoder.tokens import EncoderTokenizer
 from app.provider.errors import InputTooLong, UnsupportedInput
 from app.provider.types import PairPart, TextPart, TokensPart

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.provider.card import EncoderFacts
-from app.provider.encoding.known_encoders import KnownEncoder, is_named_reranker, known_encoder
+from app.provider.encoding.folders.known_encoders import (
+    KnownEncoder,
+    is_named_reranker,
+    known_encoder,
+)
 from app.provider.headers.fields import number, text
 from app.provider.headers.gguf import Header
 

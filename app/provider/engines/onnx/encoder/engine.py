@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.encoding.folder import read_encoder_settings
-from app.provider.encoding.graphs import find_graphs
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.folder import read_encoder_settings
+from app.provider.encoding.folders.graphs import find_graphs
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engine import EngineLimits, EngineSpec
 from app.provider.engines.onnx import providers
 from app.provider.engines.onnx.encoder.runner import OnnxEncoder

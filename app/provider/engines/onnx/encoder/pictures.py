@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.provider.encoding.image_settings import ImageSettings
-from app.provider.encoding.images import patch_rows, target_size
+from app.provider.encoding.folders.image_settings import ImageSettings
+from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.inputs.images import patch_rows, target_size
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings
 from app.provider.engines.onnx.encoder.session import Session
 from app.provider.engines.onnx.encoder.tokens import TokenFeeds
 from app.provider.errors import ModelNotLoadable

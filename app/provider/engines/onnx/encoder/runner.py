@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.provider.encoding.image_settings import ImageSettings
-from app.provider.encoding.images import encoder_pixels
+from app.provider.encoding.folders.image_settings import ImageSettings
+from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.inputs.images import encoder_pixels
+from app.provider.encoding.inputs.text_input import TextInput
 from app.provider.encoding.runner import EncodePart, EncoderItem
-from app.provider.encoding.settings import EncoderSettings
-from app.provider.encoding.text_input import TextInput
 from app.provider.engines.onnx.cpu_affinity import CpuAffinity
 from app.provider.engines.onnx.encoder.pictures import (
     PIXELS,

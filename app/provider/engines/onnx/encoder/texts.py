@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.provider.encoding.dense import Dense
-from app.provider.encoding.pooling import pool
+from app.provider.encoding.folders.settings import EncoderSettings, PoolingRule
+from app.provider.encoding.outputs.dense import Dense
+from app.provider.encoding.outputs.pooling import pool
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings, PoolingRule
 from app.provider.engines.onnx.encoder.session import Session
 from app.provider.engines.onnx.encoder.tokens import MASKS, TokenFeeds
 from app.provider.errors import ModelNotLoadable

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.encoding.runner import EncodePart, EncoderItem
-from app.provider.encoding.settings import EncoderSettings
 from app.provider.engines.pytorch.encoder.runner import PytorchEncoderRunner
 from app.provider.engines.pytorch.pretrained import reason
 from app.provider.errors import ModelNotLoadable

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.provider.encoding.batch import BatchLimits
 from app.provider.encoding.engine import EncoderEngine
-from app.provider.encoding.folder import read_encoder_settings
+from app.provider.encoding.folders.folder import read_encoder_settings
 from app.provider.engine import EngineSpec
 from app.provider.engines.pytorch.encoder.check import check
 from app.provider.engines.pytorch.encoder.runner import PytorchEncoderRunner

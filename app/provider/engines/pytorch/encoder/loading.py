@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.utils import logging as hub_logging
 
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.device import device_for, type_for
 from app.provider.engines.pytorch.encoder.supported import NOMIC, encoder_refusal, native_nomic

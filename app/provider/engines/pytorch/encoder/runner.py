@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.inputs.text_input import TextInput
 from app.provider.encoding.runner import EncodePart, EncoderItem
-from app.provider.encoding.settings import EncoderSettings
-from app.provider.encoding.text_input import TextInput
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.encoder.image_models import ImageEncoder, PairedTextEncoder
 from app.provider.engines.pytorch.encoder.loading import load_model

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.provider.catalogue.engine_choice import NO_ENGINE
-from app.provider.encoding.settings import EncoderSettings
+from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engines.pytorch.transformers_tables import has_class
 from app.provider.headers.fields import number, text
 

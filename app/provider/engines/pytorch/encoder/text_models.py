@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from app.provider.encoding.dense import Dense
-from app.provider.encoding.pooling import pool
+from app.provider.encoding.folders.settings import EncoderSettings, PoolingRule
+from app.provider.encoding.inputs.text_input import TextInput
+from app.provider.encoding.outputs.dense import Dense
+from app.provider.encoding.outputs.pooling import pool
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings, PoolingRule
-from app.provider.encoding.text_input import TextInput
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.errors import ModelNotLoadable
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tokenizers import Encoding
 
-from app.provider.encoding.rerank_input import RerankInput
+from app.provider.encoding.folders.settings import EncoderSettings, RerankPrompt
+from app.provider.encoding.inputs.rerank_input import RerankInput
+from app.provider.encoding.inputs.tokenizer_file import load_tokenizer, missing_frame
+from app.provider.encoding.inputs.truncation import longest_first
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import EncoderSettings, RerankPrompt
-from app.provider.encoding.tokenizer_file import load_tokenizer, missing_frame
-from app.provider.encoding.truncation import longest_first
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
 from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.settings import TextSettings
+from app.provider.encoding.folders.settings import TextSettings
 from app.provider.headers.fields import number, section, text
 from app.provider.headers.files import optional_json
 

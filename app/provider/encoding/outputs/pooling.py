@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.provider.encoding.settings import PoolingMode, PoolingRule
+from app.provider.encoding.folders.settings import PoolingMode, PoolingRule
 
 Vectors = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.provider.encoding.settings import EncoderKind
+from app.provider.encoding.folders.settings import EncoderKind
 from app.provider.headers.content import BEGINNING, identify
 from app.provider.headers.files import open_regular, sizes
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer, Lowercase
 from tokenizers.normalizers import Sequence as Normalizers
 
-from app.provider.encoding.settings import EncoderSettings, TextSettings
+from app.provider.encoding.folders.settings import EncoderSettings, TextSettings
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.fields import text
 from app.provider.headers.files import optional_json

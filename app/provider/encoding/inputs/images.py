@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.provider.encoding.image_settings import ImageSettings, Size
+from app.provider.encoding.folders.image_settings import ImageSettings, Size
 from app.provider.errors import UnsupportedInput
 from app.provider.types import ImagePart
 

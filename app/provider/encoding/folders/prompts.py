@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.known_encoders import KnownEncoder, Prompts
+from app.provider.encoding.folders.known_encoders import KnownEncoder, Prompts
 from app.provider.headers.fields import section, text, unicode
 from app.provider.headers.files import optional_json
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.settings import (
+from app.provider.encoding.folders.settings import (
     Activation,
     DenseSettings,
     PoolingMode,

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.known_encoders import is_named_embedder, is_named_reranker
-from app.provider.encoding.modules import MODULES, listed_modules
-from app.provider.encoding.settings import EncoderKind
+from app.provider.encoding.folders.known_encoders import is_named_embedder, is_named_reranker
+from app.provider.encoding.folders.modules import MODULES, listed_modules
+from app.provider.encoding.folders.settings import EncoderKind
 from app.provider.headers.fields import number, section, text, texts
 from app.provider.headers.files import open_regular, optional_json
 

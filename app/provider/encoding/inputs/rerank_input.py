@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from app.provider.encoding.folders.settings import RerankPrompt
 from app.provider.encoding.runner import EncoderItem
-from app.provider.encoding.settings import RerankPrompt
 from app.provider.errors import InputTooLong
 
 _FIELD = re.compile(r"(\{(?:instruction|query|document)\})")

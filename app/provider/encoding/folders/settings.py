@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.provider.encoding.image_settings import ImageSettings
+from app.provider.encoding.folders.image_settings import ImageSettings
 
 EncoderKind = Literal["embedding", "rerank", "vision", "multimodal"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from app.provider.encoding.modules import Modules
-from app.provider.encoding.prompts import folder_prompts, sentence_config
-from app.provider.encoding.settings import EncoderSettings, RerankPrompt
-from app.provider.encoding.text_settings import text_settings
+from app.provider.encoding.folders.modules import Modules
+from app.provider.encoding.folders.prompts import folder_prompts, sentence_config
+from app.provider.encoding.folders.settings import EncoderSettings, RerankPrompt
+from app.provider.encoding.folders.text_settings import text_settings
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.fields import section, text, texts
 

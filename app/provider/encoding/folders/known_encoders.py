@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from app.provider.encoding.settings import PoolingMode
+from app.provider.encoding.folders.settings import PoolingMode
 
 Prompts = tuple[tuple[str, str], ...]
 

@@ -10,14 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.provider.encoding.image_settings import ImageSettings, read_image_settings
-from app.provider.encoding.known_encoders import KnownEncoder, known_encoder
-from app.provider.encoding.modules import Modules, read_modules, transformer_folder
-from app.provider.encoding.prompts import folder_prompts
-from app.provider.encoding.recognise import encoder_kind, model_names
-from app.provider.encoding.reranker import read_reranker
-from app.provider.encoding.settings import EncoderSettings, MatchSettings, PoolingRule, TextSettings
-from app.provider.encoding.text_settings import (
+from app.provider.encoding.folders.image_settings import ImageSettings, read_image_settings
+from app.provider.encoding.folders.known_encoders import KnownEncoder, known_encoder
+from app.provider.encoding.folders.modules import Modules, read_modules, transformer_folder
+from app.provider.encoding.folders.prompts import folder_prompts
+from app.provider.encoding.folders.recognise import encoder_kind, model_names
+from app.provider.encoding.folders.reranker import read_reranker
+from app.provider.encoding.folders.settings import (
+    EncoderSettings,
+    MatchSettings,
+    PoolingRule,
+    TextSettings,
+)
+from app.provider.encoding.folders.text_settings import (
     clip_text_settings,
     siglip_text_settings,
     text_settings,

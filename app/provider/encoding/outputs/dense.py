@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from app.provider.encoding.settings import Activation, DenseSettings
-from app.provider.encoding.tensor_data import read_tensor
+from app.provider.encoding.folders.settings import Activation, DenseSettings
+from app.provider.encoding.outputs.tensor_data import read_tensor
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.safetensors import IncompleteFileError
 

@@ -1,0 +1,1 @@
+"""Turns texts, pairs of texts and images into what an encoder takes."""

@@ -1,0 +1,1 @@
+"""Turns what an encoder computed into vectors and scores."""
