@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from app import errors
 from app.conversations import errors as conversations
 from app.downloads import errors as downloads
+from app.encoding import errors as encoding
 from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
@@ -28,6 +29,7 @@ SAMPLES: list[Exception] = [
     errors.InvalidRequest("/history", "The history is too long."),
     templates.RenderFailed("Too long."),
     provider.ContextOverflow(5000, 4096),
+    provider.InputTooLong(3, 600, 512),
     provider.UnsupportedInput("No."),
     provider.UnsupportedConstraint("The schema cannot be enforced."),
     edge.KeyRequired("Send a key."),
@@ -79,6 +81,10 @@ SAMPLES: list[Exception] = [
     edge.UploadsBusy(),
     conversations.ModelCannotSee("starter", ["starter-vision"]),
     conversations.NoVisionModel(),
+    encoding.NoEncoder("rerank"),
+    encoding.TooManyDimensions("starter-embed", 300, 192),
+    encoding.UnknownPrompt("poem", "starter-embed", ("query",)),
+    encoding.QueryTooLong(600, 512),
     ValueError("a secret"),
 ]
 

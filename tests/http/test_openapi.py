@@ -116,4 +116,8 @@ def test_v5_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None
 @made_up
 def test_the_dialect_of_openai_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
     # Messages and tools have rules that no schema can tell: 400. Nor is any model called so: 404.
-    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
+    left_out: list[Any] = [positive_data_acceptance]
+    answer = case.call(base_url=str(echo.base_url))
+    if answer.status_code == 413:  # more inputs than a body may hold: a refusal, too
+        left_out.append(negative_data_rejection)
+    case.validate_response(answer, excluded_checks=left_out)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.provider.encoding.inputs import images
 from app.provider.encoding.folders.image_settings import image_settings, read_image_settings
+from app.provider.encoding.inputs import images
 from app.provider.encoding.inputs.images import encoder_pixels, patch_rows
 from app.provider.errors import UnsupportedInput
 from tests.provider.encoder_image_references import SETTINGS, SIZES, STORED, references

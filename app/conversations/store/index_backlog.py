@@ -9,6 +9,7 @@ of a message are written at once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from sqlalchemy import delete, select
@@ -63,13 +64,12 @@ def next_plans(session: Session) -> list[IndexPlan]:
     )
     plans: list[IndexPlan] = []
     room = search.MAX_LETTERS_AT_ONCE
-    rows = session.execute(waiting, execution_options={"yield_per": 4})
-    for job, message, found in rows:
-        room -= len(message.content)
-        if plans and room < 0:
-            break
-        plans.append(IndexPlan(found, message, job.indexed, job.title))
-    rows.close()
+    with closing(session.execute(waiting, execution_options={"yield_per": 4})) as rows:
+        for job, message, found in rows:
+            room -= len(message.content)
+            if plans and room < 0:
+                break
+            plans.append(IndexPlan(found, message, job.indexed, job.title))
     return plans
 
 

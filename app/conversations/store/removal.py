@@ -7,6 +7,7 @@ deleted in the same way.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -161,13 +162,13 @@ def _newest_messages(session: Session, conversation_id: str) -> list[Any]:
     )
     room = search.MAX_LETTERS_AT_ONCE
     taken: list[Any] = []
-    rows = session.execute(mine.limit(MAX_MESSAGES), execution_options={"yield_per": 4})
-    for row in rows:
-        room -= len(row.Message.content) + row[-1]
-        if taken and room < 0:
-            break
-        taken.append(row)
-    rows.close()
+    options = {"yield_per": 4}
+    with closing(session.execute(mine.limit(MAX_MESSAGES), execution_options=options)) as rows:
+        for row in rows:
+            room -= len(row.Message.content) + row[-1]
+            if taken and room < 0:
+                break
+            taken.append(row)
     return taken
 
 

@@ -9,6 +9,7 @@ what its owner has stored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -130,13 +131,12 @@ def _within_limit(session: Session, which: Sequence[ColumnElement[bool]]) -> lis
     """The messages that can be indexed at once; long texts are not even read."""
     room, numbers = MAX_LETTERS_AT_ONCE, []
     sizes = select(Message.seq, func.length(Message.content)).where(*which).order_by(Message.seq)
-    found = session.execute(sizes, execution_options={"yield_per": 16})
-    for seq, size in found:
-        room -= size + STATEMENT_COST
-        if room < 0:
-            break
-        numbers.append(seq)
-    found.close()
+    with closing(session.execute(sizes, execution_options={"yield_per": 16})) as found:
+        for seq, size in found:
+            room -= size + STATEMENT_COST
+            if room < 0:
+                break
+            numbers.append(seq)
     return numbers
 
 
@@ -211,16 +211,14 @@ def find_matches(
     if not wanted:
         return []
     grams = [owner_tag(owner), *required_grams(wanted)]
-    candidates = _candidates(session, owner, grams, before=before)
-    matches = (
-        match
-        for match in _newest_matches(candidates, wanted)
-        if before is None
-        or not _was_on_earlier_page(session, owner, wanted, match.conversation_id, before)
-    )
-    page = list(islice(matches, limit))
-    candidates.close()
-    return page
+    with closing(_candidates(session, owner, grams, before=before)) as candidates:
+        matches = (
+            match
+            for match in _newest_matches(candidates, wanted)
+            if before is None
+            or not _was_on_earlier_page(session, owner, wanted, match.conversation_id, before)
+        )
+        return list(islice(matches, limit))
 
 
 def _newest_matches(candidates: Iterable[Row[Any]], wanted: Sequence[str]) -> Iterator[Match]:
@@ -241,12 +239,10 @@ def _was_on_earlier_page(
 ) -> bool:
     """Whether the conversation has a newer match, and therefore was on an earlier page."""
     grams = [conversation_tag(conversation_id), *required_grams(wanted)]
-    candidates = _candidates(session, owner, grams, since=since)
-    found = any(
-        row.conversation_id == conversation_id and _matches(row, wanted) for row in candidates
-    )
-    candidates.close()
-    return found
+    with closing(_candidates(session, owner, grams, since=since)) as candidates:
+        return any(
+            row.conversation_id == conversation_id and _matches(row, wanted) for row in candidates
+        )
 
 
 def _candidates(

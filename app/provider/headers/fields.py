@@ -33,7 +33,11 @@ def unicode(value: str) -> str:
 
 def real(fields: Mapping[str, Any], key: str) -> float | None:
     """A finite number; None if the value is none."""
-    value = fields.get(key)
+    return finite(fields.get(key))
+
+
+def finite(value: object) -> float | None:
+    """A value of JSON as a finite number; None if it is none, or far too large to be meant."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < _LARGEST else None

@@ -6,13 +6,12 @@ that the catalogue can use it; what needs Pillow is in ``images``.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from app.provider.headers.fields import number, section, text
+from app.provider.headers.fields import finite, number, section, text
 from app.provider.headers.files import optional_json
 
 FILES = ("preprocessor_config.json", "processor_config.json")
@@ -176,6 +175,7 @@ def _rgb(value: object, usual: Rgb) -> Rgb:
 
 
 def _finite(value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-        raise ValueError(f"{value!r} is no number")
-    return float(value)  # type: ignore[arg-type]
+    found = finite(value)
+    if found is None:
+        raise ValueError(f"{str(value)[:40]} is no number that can be meant")
+    return found
