@@ -25,6 +25,10 @@ MORE_OF_MODELS = {
     "context_length",
     "max_model_len",  # the same, as vLLM calls it
     "tasks",
+    "type",  # this and the next two as the Local LLM Interface calls them
+    "engine",
+    "size_gb",
+    "encoder",
     "capabilities",
     "chat_template",
     "aliases",
