@@ -59,10 +59,14 @@ PERSON = json.dumps(
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
-on_models = pytest.mark.parametrize("host", ["gguf", "onnx", "mlx", "pytorch"], indirect=True)
+on_models = pytest.mark.parametrize(
+    "host", ["gguf", "onnx", "pytorch", *matrix("mlx")], indirect=True
+)
+DAILY = [name for name in ENGINES_OF_CONTRACT if name != "mlx"]
+"""MLX shares its scheduler with the others, and is the slowest of them here."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENGINES_OF_CONTRACT)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[*DAILY, *matrix("mlx")])
 async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
