@@ -12,6 +12,7 @@ from bench.inputs.prompts import chatml
 from bench.models import catalogue
 from bench.workloads.engines import RIVALS, talk
 from bench.workloads.switch import LOADS, Watch
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,7 @@ QUESTIONS = [chatml(one) for one in talk(1, 5)]
 """Their answers are of different lengths and end by themselves."""
 
 
-@pytest.mark.parametrize("engine", list(RIVALS))
+@pytest.mark.parametrize("engine", [one for one in RIVALS if one != "mlx"] + matrix("mlx"))
 def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time(
     engine: str,
 ) -> None:

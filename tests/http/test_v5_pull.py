@@ -116,8 +116,8 @@ def test_progress_is_told_and_the_same_name_finds_the_same_job(
     assert job["state"] == "running"
     assert 0 < job["bytes_done"] < job["bytes_total"] == len(LARGE)
     assert job["seconds_left"] == pytest.approx(
-        (job["bytes_total"] - job["bytes_done"]) / job["speed"], rel=0.1
-    )
+        (job["bytes_total"] - job["bytes_done"]) / job["speed"], rel=0.1, abs=0.06
+    )  # seconds are rounded to tenths
     asked = len(hub.asked)
     assert begun(client) == location
     assert len(hub.asked) == asked
