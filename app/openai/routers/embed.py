@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
-from app.chat.images import decode_images
 from app.dependencies import Owner, Vision, VisionServices
 from app.encoding.encode import Encodings, encode
-from app.encoding.model_choice import find_encoder
+from app.encoding.images import find_and_decode
 from app.openai import respond
 from app.openai.models.embed import EXAMPLES, EmbedAnswer, EmbedBody
 from app.openai.models.embeddings import Encoding
 from app.openai.models.errors import GENERATION_ERRORS, PlainError, errors
 from app.openai.translate.embed import embed_answer, embed_job, image_sources
+from app.provider.card import Kind
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body
 from app.web.openapi import json_schema
@@ -63,6 +63,6 @@ async def _answered(
 async def _embed(body: EmbedBody, vision: VisionServices, owner: str) -> tuple[str, Encodings]:
     pool = vision.conversations.pool
     sources = image_sources(body)
-    card = await find_encoder(pool, body.model, "multimodal" if sources else "embedding")
-    images = await decode_images(vision.intake, card, sources) if sources else ()
+    kind: Kind = "multimodal" if sources else "embedding"
+    card, images = await find_and_decode(pool, vision.intake, body.model, kind, sources)
     return card.id, await encode(pool, card, embed_job(body, card, images, owner))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from app.chat.images import decode_images
 from app.dependencies import Owner, Vision, VisionServices
 from app.encoding.encode import encode
-from app.encoding.model_choice import find_encoder
+from app.encoding.images import find_and_decode
 from app.openai import respond
 from app.openai.models.embeddings import EXAMPLES, EmbeddingList, EmbeddingsBody
 from app.openai.models.errors import GENERATION_ERRORS, errors
 from app.openai.translate.embeddings import embedding_list, embeddings_job, image_sources
+from app.provider.card import Kind
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body
 from app.web.openapi import json_schema
@@ -40,8 +40,8 @@ async def embeddings(request: Request, vision: Vision, owner: Owner) -> Response
 async def _embed(body: EmbeddingsBody, vision: VisionServices, owner: str) -> Response:
     pool = vision.conversations.pool
     sources = image_sources(body)
-    card = await find_encoder(pool, body.model, "multimodal" if sources else "embedding")
-    images = await decode_images(vision.intake, card, sources) if sources else ()
+    kind: Kind = "multimodal" if sources else "embedding"
+    card, images = await find_and_decode(pool, vision.intake, body.model, kind, sources)
     found = await encode(pool, card, embeddings_job(body, card, images, owner))
     return await respond.vectors(
         found.vectors, lambda: embedding_list(card.id, found, body.encoding)

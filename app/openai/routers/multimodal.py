@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from fastapi import APIRouter, Request, Response
 
-from app.chat.images import decode_images
 from app.dependencies import Owner, Vision, VisionServices
 from app.encoding.encode import Item, encode
-from app.encoding.images import image_source
-from app.encoding.model_choice import find_encoder
+from app.encoding.images import find_and_decode, image_source
 from app.openai import respond
 from app.openai.models.errors import GENERATION_ERRORS, errors
 from app.openai.models.multimodal import (
@@ -81,9 +79,8 @@ async def multimodal_match(request: Request, vision: Vision, owner: Owner) -> Re
 
 async def _encoded(body: MultimodalBody | MatchBody, vision: VisionServices, owner: str) -> Vectors:
     pool = vision.conversations.pool
-    card = await find_encoder(pool, body.model, "multimodal")
     sources = [image_source(image) for image in body.images or ()]
-    images = await decode_images(vision.intake, card, sources) if sources else []
+    card, images = await find_and_decode(pool, vision.intake, body.model, "multimodal", sources)
     items: list[Item] = [*images, *map(TextPart, body.texts or ())]
     job = Encode(tuple(items), truncate=body.truncate, owner=owner)
     found = (await encode(pool, card, job)).vectors

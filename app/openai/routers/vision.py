@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 from msgspec.json import encode as encode_json
 
-from app.chat.images import decode_images
 from app.dependencies import Owner, Pool, Vision, VisionServices
 from app.encoding.encode import encode
-from app.encoding.images import image_source
-from app.encoding.model_choice import find_encoder
+from app.encoding.images import find_and_decode, image_source
 from app.openai import respond
 from app.openai.models.errors import COMMON_ERRORS, GENERATION_ERRORS, errors
 from app.openai.models.vision import (
@@ -86,7 +84,7 @@ async def _encoded(
 ) -> tuple[str, list[bytes]]:
     """The model, and the vectors of the pictures."""
     pool = vision.conversations.pool
-    card = await find_encoder(pool, name, "vision")
-    parts = await decode_images(vision.intake, card, [*map(image_source, images)])
+    sources = [*map(image_source, images)]
+    card, parts = await find_and_decode(pool, vision.intake, name, "vision", sources)
     found = await encode(pool, card, Encode(tuple(parts), owner=owner))
     return card.id, found.vectors
