@@ -60,10 +60,12 @@ def _suits_better(card: ModelCard, path: Path) -> bool:
     onnxruntime is the faster one on a CPU. Weights of fewer bits than the original ones give other
     vectors, and are taken only where nothing runs these.
     """
-    original = huggingface.describe(path)
-    if card.problem or original is None or original.problem:
+    if card.problem or is_float32(card):
         return card.problem is None
-    return is_float32(card) or card.quantization == original.quantization
+    original = huggingface.describe(path)
+    if original is None or original.problem:
+        return True
+    return card.quantization == original.quantization
 
 
 def _bare(path: Path, graphs: dict[str, int], config: dict[str, Any], problem: str) -> ModelCard:

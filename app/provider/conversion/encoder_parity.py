@@ -6,19 +6,16 @@ import io
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from app.provider.encoding.folders.settings import EncoderSettings
-from app.provider.encoding.outputs.vectors import normalize
+from app.provider.encoding.outputs.vectors import Vectors, normalize, sigmoid
 from app.provider.encoding.runner import EncodePart
 from app.provider.engine import EngineLimits
 from app.provider.engines.onnx.encoder.engine import load_runner
 from app.provider.engines.pytorch.encoder.runner import PytorchEncoderRunner
 from app.provider.errors import ModelNotLoadable
 from app.provider.types import ImagePart, PairPart, TextPart
-
-Vectors = NDArray[np.float32]
 
 TOLERANCE = 1e-4
 """Of each number of a vector of length 1; of a logit, relative to the largest."""
@@ -92,5 +89,5 @@ def _score_distance(wanted: Vectors, found: Vectors) -> float:
 
 
 def _packed_score_distance(wanted: Vectors, found: Vectors) -> float:
-    one, other = (1 / (1 + np.exp(-logits.astype(np.float64))) for logits in (wanted, found))
+    one, other = (sigmoid(logits) for logits in (wanted, found))
     return float(np.abs(one - other).max())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.provider.encoding.folders.folder import CONFIG
-from app.provider.encoding.folders.modules import MODULES
+from app.provider.encoding.folders.modules import MODULES, POOLING_MODES
 from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.headers.files import optional_json
 
@@ -20,14 +20,6 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.onnx", "*.onnx_data", "*.gguf", "*.inde
 _SMALL = ("*.json", "*.txt", "*.model", "*.jinja")
 """Files beside the weights that belong to the model."""
 
-_MODES = {
-    "cls": "cls_token",
-    "mean": "mean_tokens",
-    "max": "max_tokens",
-    "weightedmean": "weightedmean_tokens",
-    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "lasttoken": "lasttoken",
-}
 _MODULES = ("Transformer", "Pooling", "Normalize")
 
 
@@ -69,9 +61,7 @@ def _name_class(settings: EncoderSettings, path: Path) -> None:
 def _write_pooling(settings: EncoderSettings, target: Path) -> None:
     """Write the modules of sentence-transformers, and the prompts that go with the model."""
     assert settings.pooling is not None  # noqa: S101 — asked by the caller
-    modes = {
-        f"pooling_mode_{name}": mode in settings.pooling.modes for mode, name in _MODES.items()
-    }
+    modes = {key: mode in settings.pooling.modes for key, mode in POOLING_MODES.items()}
     pooling = target / "1_Pooling"
     pooling.mkdir(exist_ok=True)
     write_json(pooling / CONFIG, {"word_embedding_dimension": settings.dimensions, **modes})

@@ -35,6 +35,10 @@ class BatchLimits:
     padding: float = 0.12
 
 
+CPU_LIMITS = BatchLimits()
+"""Those of engines that compute on CPUs."""
+
+
 def fill(first: S, others: Iterable[S], limits: BatchLimits) -> list[S]:
     """``first`` and as many of the others as fit beside it; earlier ones are favoured."""
     batch, longest, total = [first], first.size, first.size

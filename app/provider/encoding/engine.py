@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from app.provider.encoding.batch import BatchLimits
+from app.provider.encoding.batch import CPU_LIMITS, BatchLimits
 from app.provider.encoding.job_queue import EncoderJob, JobQueue, QueuedItem, VectorOptions
 from app.provider.encoding.lookahead import Lookahead
 from app.provider.encoding.outputs.vectors import Vectors, scores_as_bytes, vectors_as_bytes
@@ -30,7 +30,7 @@ class EncoderEngine:
         self,
         runner: EncoderRunner,
         slots: int,
-        limits: BatchLimits | None = None,
+        limits: BatchLimits = CPU_LIMITS,
         *,
         layer_norm: bool = False,
     ) -> None:
@@ -39,8 +39,8 @@ class EncoderEngine:
         )
         self._runner = runner
         self._layer_norm = layer_norm
-        self._queue = JobQueue(limits or BatchLimits())
-        self._lookahead = Lookahead(runner, limits or BatchLimits())
+        self._queue = JobQueue(limits)
+        self._lookahead = Lookahead(runner, limits)
         self._admitted: list[int] = []
 
     def prepare(self, task: Encode) -> EncoderJob:
@@ -134,5 +134,5 @@ class EncoderEngine:
 
     def _converted(self, rows: Vectors, options: VectorOptions) -> list[bytes]:
         if self._runner.dimensions == 1:
-            return scores_as_bytes(rows, options, self._runner)
+            return scores_as_bytes(rows, options)
         return vectors_as_bytes(rows, options, layer_norm=self._layer_norm)

@@ -57,9 +57,6 @@ class EncoderRunner(Protocol):
         The batch holds either tokens or images, and these of one shape.
         """
 
-    def score(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Scores from 0 to 1 of logits [items, 1]."""
-
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads from the next pass on."""
 

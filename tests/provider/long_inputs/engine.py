@@ -35,9 +35,6 @@ class LongRunner:
             pass
         return np.asarray([[item.tokens[0] - 1000, 1] for item in batch], np.float32)
 
-    def score(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        return logits.astype(np.float64)
-
     def set_threads(self, threads: int) -> None: ...
 
     def close(self) -> None: ...

@@ -29,7 +29,7 @@ _OURS = "sentence_transformers."
 _TRANSFORMERS = ("Transformer", "CLIPModel")
 _WEIGHTS = "model.safetensors"
 
-_LEGACY_MODES: dict[str, PoolingMode] = {
+POOLING_MODES: dict[str, PoolingMode] = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
@@ -37,9 +37,9 @@ _LEGACY_MODES: dict[str, PoolingMode] = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-"""In the order in which sentence-transformers joins the vectors of several modes."""
+"""Keys of 1_Pooling/config.json → modes, in the order in which their vectors are joined."""
 
-_MODES = {mode: mode for mode in _LEGACY_MODES.values()}
+_MODES = {mode: mode for mode in POOLING_MODES.values()}
 _ACTIVATIONS: dict[str, Activation] = {
     "Identity": "identity",
     "Tanh": "tanh",
@@ -192,8 +192,8 @@ def _named_modes(settings: dict[str, Any]) -> list[Any]:
     if "pooling_mode" in settings:
         one = text(settings, "pooling_mode")
         return [one] if one else list(texts(settings, "pooling_mode"))
-    older = [mode for key, mode in _LEGACY_MODES.items() if settings.get(key) is True]
-    stated = any(key in settings for key in _LEGACY_MODES)
+    older = [mode for key, mode in POOLING_MODES.items() if settings.get(key) is True]
+    stated = any(key in settings for key in POOLING_MODES)
     return older or (["mean"] if stated else [])
 
 

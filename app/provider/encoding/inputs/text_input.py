@@ -10,6 +10,7 @@ from app.provider.encoding.inputs.tokenizer_file import load_tokenizer, missing_
 from app.provider.encoding.inputs.truncation import longest_first
 from app.provider.encoding.runner import EncoderItem
 from app.provider.errors import InputTooLong, ModelNotLoadable, UnsupportedInput
+from app.provider.headers.fields import unicode
 from app.provider.types import ImagePart, PairPart, TextPart, TokensPart
 
 
@@ -153,8 +154,7 @@ class TextInput:
 
     def _encoded(self, text: str) -> Encoding:
         """The tokens of a text, without special tokens around it."""
-        whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
-        return self._tokenizer.encode(whole, add_special_tokens=False)
+        return self._tokenizer.encode(unicode(text), add_special_tokens=False)
 
 
 def _expects(settings: EncoderSettings) -> str:

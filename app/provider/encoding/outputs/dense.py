@@ -6,14 +6,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.provider.encoding.folders.settings import Activation, DenseSettings
 from app.provider.encoding.outputs.tensor_data import read_tensor
+from app.provider.encoding.outputs.vectors import Vectors, sigmoid
 from app.provider.errors import ModelNotLoadable
 from app.provider.headers.safetensors import IncompleteFileError
-
-Vectors = NDArray[np.float32]
 
 
 class Dense:
@@ -57,8 +55,7 @@ def _gelu(values: Vectors) -> Vectors:
 
 
 def _sigmoid(values: Vectors) -> Vectors:
-    exact = 1 / (1 + np.exp(-np.clip(values.astype(np.float64), -700, 700)))
-    return exact.astype(np.float32)
+    return sigmoid(values).astype(np.float32)
 
 
 _FUNCTIONS: dict[Activation, Callable[[Vectors], Vectors]] = {

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.provider.encoding.folders.settings import PoolingMode, PoolingRule
-
-Vectors = NDArray[np.float32]
+from app.provider.encoding.outputs.vectors import Vectors
 
 
 def pool(

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.provider.encoding.job_queue import VectorOptions
-from app.provider.encoding.runner import EncoderRunner
 
 Vectors = NDArray[np.float32]
 
@@ -26,10 +25,17 @@ def vectors_as_bytes(vectors: Vectors, options: VectorOptions, *, layer_norm: bo
     return _rows(vectors.astype("<f4", copy=False))
 
 
-def scores_as_bytes(logits: Vectors, options: VectorOptions, runner: EncoderRunner) -> list[bytes]:
+def scores_as_bytes(logits: Vectors, options: VectorOptions) -> list[bytes]:
     """The scores of logits [items, 1]: one float64 number each, so that high ones differ."""
-    scores = logits.astype(np.float64) if options.raw_scores else runner.score(logits)
+    scores = logits.astype(np.float64) if options.raw_scores else sigmoid(logits)
     return _rows(scores.reshape(len(logits), -1).astype("<f8", copy=False))
+
+
+def sigmoid(logits: Vectors) -> NDArray[np.float64]:
+    """Numbers from 0 to 1."""
+    with np.errstate(over="ignore"):  # what overflows has the score 0
+        found: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    return found
 
 
 def normalize(vectors: Vectors) -> Vectors:

@@ -124,11 +124,6 @@ class EchoRunner:
         vector: Vector = self._rows[token_of(colour)] + 0.1 * detail.astype(np.float32)
         return vector
 
-    def score(self, logits: Vector) -> NDArray[np.float64]:
-        """Scores from 0 to 1."""
-        scores: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return scores
-
     def set_threads(self, threads: int) -> None:
         """Nothing to do: it needs no thread of its own."""
 

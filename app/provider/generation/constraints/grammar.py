@@ -46,17 +46,21 @@ class Grammar:
 
 def check_caps(constraint: Constraint) -> None:
     """Raise UnsupportedConstraint for what is too long, too deep or too large to be compiled."""
-    if len(constraint.source.encode("utf-8", "replace")) > _MOST_SOURCE:
-        raise UnsupportedConstraint(
-            f"A schema, regular expression or grammar takes at most {_MOST_SOURCE} bytes."
-        )
+    _check_length(constraint)
     if constraint.kind == "json_schema":
         json_schema(constraint.source)
 
 
+def _check_length(constraint: Constraint) -> None:
+    if len(constraint.source.encode("utf-8", "replace")) > _MOST_SOURCE:
+        raise UnsupportedConstraint(
+            f"A schema, regular expression or grammar takes at most {_MOST_SOURCE} bytes."
+        )
+
+
 def grammar_of(constraint: Constraint) -> Grammar:
     """Check a constraint and turn it into a grammar; raises UnsupportedConstraint."""
-    check_caps(constraint)
+    _check_length(constraint)
     if constraint.kind == "json_schema":
         return Grammar(_one(json_schema=narrowed(json_schema(constraint.source))), "schema")
     if constraint.kind == "regex":

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import llama_cpp
 import numpy as np
-from numpy.typing import NDArray
 
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.engines.gguf.encoder.sizes import PASS_ITEMS, PASS_TOKENS, EncoderSizes
 from app.provider.engines.gguf.llama_batch import TokenRows
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable
-
-Vectors = NDArray[np.float32]
 
 _SHORT = 8
 """Tokens of an input that one call computes faster than two."""
@@ -91,8 +89,8 @@ class EncoderContext:
 class CausalContext(EncoderContext):
     """For models whose tokens see those before them, and whose last token stands for the text.
 
-    llama.cpp multiplies every token of a call by the whole vocabulary, unless it is told that
-    nothing but keys and values are wanted: so the last tokens have a call of their own. For so
+    llama.cpp multiplies every token of a call by the whole vocabulary, unless the caller asks for
+    keys and values alone: so the last tokens have a call of their own. For so
     few, flash attention adds up in half precision.
     """
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncodePart, EncoderItem
 from app.provider.engines.gguf.encoder.context import EncoderContext
 from app.provider.engines.gguf.encoder.sizes import PASS_ITEMS, PASS_TOKENS
-
-Vectors = NDArray[np.float32]
 
 
 class ItemInput(Protocol):
@@ -56,11 +54,6 @@ class GgufEncoderRunner:
         rows = [self._context.encode(call) for call in calls(inputs, self._call_tokens)]
         computed = np.concatenate(rows)
         return _logits(computed) if self._yes_and_no else computed
-
-    def score(self, logits: Vectors) -> NDArray[np.float64]:
-        """The sigmoid of logits."""
-        scores: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
-        return scores
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads from the next pass on."""

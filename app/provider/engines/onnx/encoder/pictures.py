@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from app.provider.encoding.folders.image_settings import ImageSettings
 from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.encoding.inputs.images import patch_rows, target_size
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncoderItem
 from app.provider.engines.onnx.encoder.session import Session
 from app.provider.engines.onnx.encoder.tokens import TokenFeeds
 from app.provider.errors import ModelNotLoadable
 
-Vectors = NDArray[np.float32]
 Feeds = dict[str, NDArray[Any]]
 
 PIXELS = "pixel_values"

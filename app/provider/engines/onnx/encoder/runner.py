@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.provider.encoding.folders.image_settings import ImageSettings
 from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.encoding.inputs.images import encoder_pixels
 from app.provider.encoding.inputs.text_input import TextInput
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncodePart, EncoderItem
 from app.provider.engines.onnx.cpu_affinity import CpuAffinity
 from app.provider.engines.onnx.encoder.pictures import (
@@ -26,8 +24,6 @@ from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.headers.fields import number, section
 from app.provider.headers.files import optional_json
 from app.provider.types import ImagePart, TextPart
-
-Vectors = NDArray[np.float32]
 
 _USUAL_PATCH = 16
 
@@ -86,11 +82,6 @@ class OnnxEncoder:
         encoder = self._of_texts if batch[0].pixels is None else self._of_images
         assert encoder is not None  # noqa: S101 — prepare refuses what has no graph
         return encoder(batch)
-
-    def score(self, logits: Vectors) -> NDArray[np.float64]:
-        """The sigmoid of the logits, each of which is of one pair."""
-        scores: NDArray[np.float64] = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        return scores
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU cores."""

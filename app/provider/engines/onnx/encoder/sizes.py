@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.provider.card import ModelCard
-from app.provider.encoding.batch import BatchLimits
+from app.provider.encoding.batch import CPU_LIMITS
 from app.provider.memory import Need
 
 _RUNTIME = 80 * 2**20
@@ -26,7 +26,7 @@ def encoder_need(card: ModelCard, tokenizer_bytes: int) -> Need:
     """Bytes of the process (its resident set) after texts of all lengths."""
     shape = card.shape
     longest = min(card.context_length, _LONGEST)
-    tokens = max(BatchLimits().tokens, longest)
+    tokens = max(CPU_LIMITS.tokens, longest)
     scores = shape.heads * tokens * longest
     return Need(
         runtime=_RUNTIME + _TOKENIZER * tokenizer_bytes,

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from app.provider.encoding.folders.settings import EncoderSettings, PoolingRule
 from app.provider.encoding.outputs.dense import Dense
 from app.provider.encoding.outputs.pooling import pool
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncoderItem
 from app.provider.engines.onnx.encoder.session import Session
 from app.provider.engines.onnx.encoder.tokens import MASKS, TokenFeeds
 from app.provider.errors import ModelNotLoadable
-
-Vectors = NDArray[np.float32]
 
 _POOLED = "sentence_embedding"
 _HIDDEN = ("last_hidden_state", "token_embeddings", "hidden_states")

@@ -5,17 +5,15 @@ from __future__ import annotations
 from io import BytesIO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from app.provider.encoding.folders.settings import EncoderSettings
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncodePart, EncoderItem
 from app.provider.engines.pytorch.encoder.runner import PytorchEncoderRunner
 from app.provider.engines.pytorch.pretrained import reason
 from app.provider.errors import ModelNotLoadable
 from app.provider.types import ImagePart, PairPart, TextPart
-
-Vectors = NDArray[np.float32]
 
 _TOLERANCE = 0.05
 """How far a vector in a batch may be from the same one alone, relative to its largest number.

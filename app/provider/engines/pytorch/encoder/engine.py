@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from app.provider.encoding.batch import BatchLimits
+from app.provider.encoding.batch import CPU_LIMITS, BatchLimits
 from app.provider.encoding.engine import EncoderEngine
 from app.provider.encoding.folders.folder import read_encoder_settings
 from app.provider.engine import EngineSpec
@@ -27,6 +27,6 @@ def build_encoder(spec: EngineSpec, progress: Callable[[int], None]) -> EncoderE
     return EncoderEngine(
         runner,
         spec.limits.slots,
-        None if runner.device.type == "cpu" else _GPU_BATCH,
+        CPU_LIMITS if runner.device.type == "cpu" else _GPU_BATCH,
         layer_norm=settings.layer_norm_before_cut,
     )

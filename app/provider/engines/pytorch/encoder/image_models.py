@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.provider.encoding.folders.image_settings import ImageSettings
 from app.provider.encoding.inputs.images import encoder_pixels, patch_rows
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncoderItem
 from app.provider.engines.pytorch.encoder.text_models import as_numbers
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.types import ImagePart
-
-Vectors = NDArray[np.float32]
 
 
 class ImageEncoder:

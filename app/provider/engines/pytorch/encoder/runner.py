@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.encoding.inputs.text_input import TextInput
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncodePart, EncoderItem
 from app.provider.engine import EngineLimits
 from app.provider.engines.pytorch.encoder.image_models import ImageEncoder, PairedTextEncoder
@@ -25,7 +24,6 @@ from app.provider.engines.pytorch.encoder.text_models import (
 from app.provider.errors import ModelNotLoadable, UnsupportedInput
 from app.provider.types import ImagePart
 
-Vectors = NDArray[np.float32]
 ForwardPass = Callable[[Sequence[EncoderItem]], Vectors]
 
 
@@ -59,11 +57,6 @@ class PytorchEncoderRunner:
     def forward(self, batch: Sequence[EncoderItem]) -> Vectors:
         """Vectors [items, dimensions], or logits [items, 1]."""
         return self._models[batch[0].pixels is not None](batch)
-
-    def score(self, logits: Vectors) -> NDArray[np.float64]:
-        """The sigmoid of logits [items, 1]."""
-        found: NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))
-        return found
 
     def set_threads(self, threads: int) -> None:
         """Use that many CPU threads."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.provider.card import ModelCard
-from app.provider.encoding.batch import BatchLimits
+from app.provider.encoding.batch import CPU_LIMITS
 from app.provider.engine import EngineLimits
 from app.provider.generation.context_plan import ContextPlan
 from app.provider.memory import Need
@@ -44,7 +44,7 @@ def encoder_need(card: ModelCard, limits: EngineLimits, weights: int) -> Need:
     """Bytes of the process after the longest input; ``weights`` are those in memory."""
     hidden = card.shape.hidden
     longest = longest_input(card.context_length, hidden, limits) if card.context_length else 0
-    tokens = max(longest, BatchLimits().tokens)
+    tokens = max(longest, CPU_LIMITS.tokens)
     mask = _MASK * longest**2 if card.architecture in _WINDOWED else 0
     return Need(
         runtime=_RUNTIME + _TOKENIZER * card.shape.vocabulary,

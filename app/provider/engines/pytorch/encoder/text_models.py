@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from app.provider.encoding.folders.settings import EncoderSettings, PoolingRule
 from app.provider.encoding.inputs.text_input import TextInput
 from app.provider.encoding.outputs.dense import Dense
 from app.provider.encoding.outputs.pooling import pool
+from app.provider.encoding.outputs.vectors import Vectors
 from app.provider.encoding.runner import EncoderItem
 from app.provider.engines.pytorch.encoder.token_batch import TokenBatches
 from app.provider.errors import ModelNotLoadable
-
-Vectors = NDArray[np.float32]
 
 
 class TextEncoder:
