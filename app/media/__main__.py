@@ -1,8 +1,12 @@
-"""The process that decodes one picture, on the socket whose number it is given, and ends.
+"""The fork server of image decoders, on the socket whose number it is given.
 
-A line of JSON and the file come in; a line of JSON and a PNG go out. Whatever a file does to the
-decoder, it does to this process, which can have little memory, little time and no file or
-connection beyond that socket.
+For every picture it forks a process, which decodes that one and ends. The server has imported
+Pillow, so a fork takes a millisecond; it never sees a file itself. Whatever a file does to the
+decoder, it does to the fork, which can have little memory, little time and no file or connection
+beyond the socket of its picture.
+
+A line of JSON and the file come in on that socket; a line of JSON and a PNG go out. The server's
+own messages are those of ``app.media.fork_protocol``.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -17,6 +22,77 @@ from io import BufferedRWPair
 from typing import Any
 
 from app.media.decode import Drawn, Job, Undecodable, decode
+from app.media.fork_protocol import FAILED, FORK, NOTICE, REQUEST, STARTED
+
+
+class ForkServer:
+    """Forks decoders as it is asked to, and says when each has ended."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._children: set[int] = set()
+        signal.signal(signal.SIGCHLD, self._reap)
+
+    def serve(self) -> None:
+        """Do as the other side says until that is closed."""
+        while True:
+            request, sockets, *_ = socket.recv_fds(self._control, REQUEST.size, 1)
+            if not request:
+                return
+            (asked,) = REQUEST.unpack(request)
+            if asked == FORK:
+                self._fork(socket.socket(fileno=sockets[0]))
+            elif asked in self._children:  # a number may belong to another process after its end
+                os.kill(asked, signal.SIGKILL)
+
+    def _fork(self, line: socket.socket) -> None:
+        """The end of a child waits until it is known."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        with line:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self._notify(FAILED, error.errno or 0)
+            else:
+                if not pid:
+                    self._become_decoder(line)
+                self._children.add(pid)
+                self._notify(pid, STARTED)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+
+    def _become_decoder(self, line: socket.socket) -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.close()
+        try:
+            _decode_one(line.makefile("rwb"))
+        finally:
+            os._exit(0)  # nothing is left to do, and tidying up takes as long as starting
+
+    def _reap(self, *_: object) -> None:
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                self._children.discard(pid)
+                self._notify(pid, os.waitstatus_to_exitcode(status))
+
+    def _notify(self, pid: int, code: int) -> None:
+        with suppress(BrokenPipeError):
+            self._control.sendall(NOTICE.pack(pid, code))
+
+
+def _decode_one(line: BufferedRWPair) -> None:
+    asked = line.readline()
+    if not asked:
+        return  # never needed
+    request = json.loads(asked)
+    content = line.read(request.pop("bytes"))
+    _confine(request.pop("memory"), request.pop("seconds"))
+    description, picture = _answer(request, content)
+    with suppress(BrokenPipeError):
+        line.write(json.dumps(description).encode() + b"\n" + picture)
+        line.flush()
 
 
 def _confine(memory: int, seconds: int) -> None:
@@ -48,19 +124,6 @@ def _description(drawn: Drawn) -> dict[str, Any]:
     return {"width": drawn.width, "height": drawn.height, "bytes": len(drawn.content)}
 
 
-def _serve(line: BufferedRWPair) -> None:
-    asked = line.readline()
-    if not asked:
-        return  # never needed
-    request = json.loads(asked)
-    content = line.read(request.pop("bytes"))
-    _confine(request.pop("memory"), request.pop("seconds"))
-    description, picture = _answer(request, content)
-    with suppress(BrokenPipeError):
-        line.write(json.dumps(description).encode() + b"\n" + picture)
-        line.flush()
-
-
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])).makefile("rwb"))
-    os._exit(0)  # nothing is left to do, and tidying up takes as long as starting
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        ForkServer(control).serve()

@@ -11,7 +11,6 @@ from typing import Any
 import psutil
 import pytest
 
-from app.media import process
 from app.media.errors import ImagesBusy, ImageUnreadable
 from app.media.intake import Intake
 from app.media.picture import Picture
@@ -43,21 +42,29 @@ async def intake() -> AsyncIterator[Intake]:
     intake = Intake(MediaPolicy(seconds=600, workers=1, max_waiting=1))
     yield intake
     await intake.close()
-    _, alive = psutil.wait_procs(own_decoders(), timeout=5)
-    assert alive == []
+    assert own_fork_servers() == []
 
 
 def decoders() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if decodes(child)]
+    """Processes that decode, of every server in this process."""
+    return [fork for server in _fork_servers() for fork in server.children() if _is_one(fork)]
 
 
 def own_decoders() -> list[psutil.Process]:
-    return [child for child in decoders() if child.pid in STARTED]
+    return [child for child in decoders() if child.ppid() in STARTED]
 
 
-def decodes(child: psutil.Process) -> bool:
+def own_fork_servers() -> list[psutil.Process]:
+    return [server for server in _fork_servers() if server.pid in STARTED]
+
+
+def _fork_servers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if _is_one(child)]
+
+
+def _is_one(process: psutil.Process) -> bool:
     try:
-        return child.status() != psutil.STATUS_ZOMBIE and "app.media" in child.cmdline()
+        return process.status() != psutil.STATUS_ZOMBIE and "app.media" in process.cmdline()
     except psutil.NoSuchProcess:  # ended since it was listed
         return False
 
@@ -75,8 +82,8 @@ async def test_a_picture_that_takes_too_long() -> None:
     intake = Intake(MediaPolicy(seconds=1.0))
     with pytest.raises(ImageUnreadable, match="longer than 1 seconds"):
         await intake.take_bytes(SLOW)
-    await intake.close()
     assert own_decoders() == []
+    await intake.close()
 
 
 async def test_a_crash_of_the_decoder_is_one_picture_lost(intake: Intake) -> None:
@@ -87,23 +94,34 @@ async def test_a_crash_of_the_decoder_is_one_picture_lost(intake: Intake) -> Non
     assert (await intake.take_bytes(jpeg())).width == 40
 
 
-async def test_a_process_that_died_waiting_is_replaced(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process, "_REST", 0.0)
+async def test_a_fork_server_that_was_killed_is_replaced(intake: Intake) -> None:
     await intake.take_bytes(jpeg())
-    while not (waiting := own_decoders()):
-        await asyncio.sleep(0.01)
-    (spare,) = waiting
-    spare.kill()
-    await asyncio.to_thread(psutil.wait_procs, [spare], 60)
+    (server,) = own_fork_servers()
+    server.kill()
     assert (await intake.take_bytes(jpeg())).width == 40
+    assert own_fork_servers() not in ([], [server])
 
 
-async def test_no_process_starts_while_the_model_looks_at_what_was_decoded(intake: Intake) -> None:
-    await intake.take_bytes(jpeg())
-    await asyncio.sleep(0.2)
-    assert own_decoders() == []
+async def test_a_decoder_outlives_its_fork_server(intake: Intake) -> None:
+    """A loss of the server costs no picture that is being decoded."""
+    task = asyncio.create_task(intake.take_bytes(many_scans(600)))
+    await at_work()
+    (server,) = own_fork_servers()
+    server.kill()
+    assert (await task).width == 2000
+
+
+async def test_each_picture_has_a_process_of_its_own(intake: Intake) -> None:
+    seen = set()
+    for _ in range(2):
+        task = asyncio.create_task(intake.take_bytes(SLOW))
+        worker = await at_work()
+        seen.add(worker.pid)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert own_decoders() == []
+    assert len(seen) == 2
+    assert len(own_fork_servers()) == 1
 
 
 async def test_who_is_cancelled_leaves_no_process_at_work(intake: Intake) -> None:
@@ -141,7 +159,8 @@ async def test_many_pictures_at_once() -> None:
     intake = Intake(MediaPolicy(workers=2))
     pictures: list[Picture] = await asyncio.gather(*(intake.take_bytes(jpeg()) for _ in range(8)))
     assert len(set(pictures)) == 1
-    assert len(own_decoders()) <= 1
+    assert own_decoders() == []
+    assert len(own_fork_servers()) == 1
     await intake.close()
 
 
