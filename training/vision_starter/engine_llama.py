@@ -20,12 +20,23 @@ def answerer(models: Path, *, resizing: bool = True) -> Callable[[Case], str]:
     return Mtmd(*files, resizing=resizing).answer
 
 
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore]
+def _nothing(level: int, text: bytes, user: object) -> None:
+    """Drop a line of the log. The libraries call it as long as the process lives."""
+
+
+def _silence() -> None:
+    llama_cpp.llama_log_set(_nothing, None)
+    mtmd_cpp.mtmd_log_set(_nothing, None)
+    mtmd_cpp.mtmd_helper_log_set(_nothing, None)
+
+
 class Mtmd:
     """A GGUF model and its ``mmproj`` file, one conversation at a time."""
 
     def __init__(self, model: Path, mmproj: Path, *, resizing: bool) -> None:
         self.resizing = resizing
-        self._quiet()
+        _silence()
         llama_cpp.llama_backend_init()
         settings = llama_cpp.llama_model_default_params()
         self.model = llama_cpp.llama_model_load_from_file(str(model).encode(), settings)
@@ -38,16 +49,6 @@ class Mtmd:
         options.image_max_tokens = MAX_PIXELS // CELL**2
         self.encoder = mtmd_cpp.mtmd_init_from_file(str(mmproj).encode(), self.model, options)
         self.place = mtmd_cpp.mtmd_default_marker().decode()
-
-    def _quiet(self) -> None:
-        @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator, unused-ignore]
-        def nothing(level: int, text: bytes, user: object) -> None:
-            pass
-
-        self.silence = nothing
-        llama_cpp.llama_log_set(nothing, None)
-        mtmd_cpp.mtmd_log_set(nothing, None)
-        mtmd_cpp.mtmd_helper_log_set(nothing, None)
 
     def answer(self, case: Case) -> str:
         """Return what the model says, greedily, to the last question of a case."""
