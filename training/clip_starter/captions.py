@@ -18,6 +18,17 @@ LOOKS = [(c, s) for c in COLOURS for s in SHAPES]
 ALIKE = [(count, *look) for count in range(1, MOST + 1) for look in LOOKS]
 """Every number, colour and shape of objects that are alike."""
 DIGITS = 0.15  # share of the captions that write a number as a digit
+STRANGE, MOST_STRANGE = 0.6, 3  # share of the captions among words that mean nothing; on each side
+
+
+ALPHABETS = {
+    "en": ("aabcdeeefghiiklmnnooprsssttuvwy", 9),
+    "ko": (
+        "가각간고관구그기나는니다도들라로리마면모보부사상서시아에요어여오우은의이인자장전정조주지진하한해",
+        4,
+    ),
+}
+"""Letters of words that mean nothing, and how many such a word has at most."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,9 @@ class Wording:
     language: str
     random: Random
     held_out: bool = False
+    strange: bool = False
+    """Whether some captions stand among words that mean nothing: all but what is in the picture
+    is to be passed over, in whatever wording."""
 
     def alike(self, count: int, colour: str, shape: str) -> str:
         """Say that there are so many objects of one colour and shape."""
@@ -66,7 +80,23 @@ class Wording:
         return str(count) if digit else names[count]
 
     def _framed(self, phrase: str) -> str:
+        if self.strange and self.random.random() < STRANGE:
+            return self._among_strange_words(phrase)
         return fill(self._one("held" if self.held_out else "ask"), phrase)
+
+    def _among_strange_words(self, phrase: str) -> str:
+        if self.language == "ko":
+            phrase = fill(self.random.choice(("{}", "{}이/가", "{}은/는", "{}의", "{}만")), phrase)
+        before, after = (
+            [self._strange_word() for _ in range(self.random.randint(0, MOST_STRANGE))]
+            for _ in range(2)
+        )
+        return " ".join([*before, phrase, *after])
+
+    def _strange_word(self) -> str:
+        alphabet, longest = ALPHABETS[self.language]
+        letters = self.random.choices(alphabet, k=self.random.randint(1, longest))
+        return "".join(letters) + self.random.choice(("", "", "", ":", ",", "."))
 
     def _one(self, kind: str) -> str:
         chosen: str = self.random.choice(wordings()[self.language][kind])

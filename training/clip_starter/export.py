@@ -36,6 +36,7 @@ def write_hf(network: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None
     """
     network.config.logit_scale_init_value = network.logit_scale.item()
     network.half().save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(folder)
     files.name_tokenizer(folder / "tokenizer_config.json", "CLIPTokenizer")
     files.write_json(folder / "preprocessor_config.json", PREPROCESSOR)
@@ -92,8 +93,9 @@ pipeline_tag: zero-shot-image-classification
 # Starter CLIP
 
 A CLIP-architecture model with {{parameters}} parameters that matches simple drawings with words.
-It was trained from scratch by `training/clip_starter` on pictures drawn and captions written for
-this project: no other model's weights, text or output went into it.
+It was trained by `training/clip_starter` on pictures drawn and captions written for this project,
+and began to see with the layers of `starter-vision-hyperclovax`, which was trained here too: nobody
+else's weights, text or output went into it.
 
 **What it knows.** One to three filled shapes of one kind on a plain, shaded or grainy ground:
 colour (red, orange, yellow, green, blue, purple, black, white), shape (circle, square, triangle,
