@@ -12,7 +12,13 @@ from tests.provider.scripted import CONTROL, make
 from tests.provider.scripted_answer import script_of
 
 MODELS = Path(__file__).parents[2] / "models"
-STARTERS = ("starter.gguf", "starter-vision.gguf", "mmproj-starter-vision.gguf")
+STARTERS = (
+    "starter.gguf",
+    "starter-vision.gguf",
+    "mmproj-starter-vision.gguf",
+    "starter-embed",
+    "starter-clip",
+)
 
 CALLING = (
     "<think>\nThey ask for the weather.\n</think>\n\nLet me look.\n"

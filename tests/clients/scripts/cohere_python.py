@@ -19,7 +19,7 @@ TEXTS = ["A unicorn has one horn.", "A horse has no horn."]
 @check
 def vectors_by_type() -> None:
     answer = client.embed(
-        model="echo-embed",
+        model="starter-embed",
         texts=TEXTS,
         input_type="search_document",
         embedding_types=["float", "base64"],
@@ -38,7 +38,7 @@ def vectors_by_type() -> None:
 @check
 def fewer_dimensions_for_a_query() -> None:
     answer = client.embed(
-        model="echo-embed", texts=["a horn"], input_type="search_query", output_dimension=16
+        model="starter-embed", texts=["a horn"], input_type="search_query", output_dimension=16
     )
     assert answer.embeddings.float_ is not None
     assert len(answer.embeddings.float_[0]) == 16
@@ -47,9 +47,9 @@ def fewer_dimensions_for_a_query() -> None:
 @check
 def pictures() -> None:
     url = f"data:image/png;base64,{red_square()}"
-    answer = client.embed(model="echo-clip", images=[url], input_type="image")
+    answer = client.embed(model="starter-clip", images=[url], input_type="image")
     mixed = client.embed(
-        model="echo-clip",
+        model="starter-clip",
         input_type="image",
         inputs=[
             {"content": [{"type": "image_url", "image_url": {"url": url}}]},  # type: ignore[list-item]
@@ -58,13 +58,14 @@ def pictures() -> None:
     )
     assert answer.embeddings.float_ is not None
     assert mixed.embeddings.float_ is not None
-    assert mixed.embeddings.float_[0] == answer.embeddings.float_[0]
+    alone, beside = answer.embeddings.float_[0], mixed.embeddings.float_[0]
+    assert max(abs(one - other) for one, other in zip(alone, beside, strict=True)) < 1e-5
 
 
 @check
 def documents_are_ranked() -> None:
     answer = client.rerank(
-        model="echo-rerank", query="a horse without a horn", documents=TEXTS, top_n=1
+        model="starter-embed", query="a horse without a horn", documents=TEXTS, top_n=1
     )
     (best,) = answer.results
     assert best.index == 1
@@ -78,7 +79,7 @@ def documents_are_ranked() -> None:
 def the_async_client() -> None:
     async def ask() -> int:
         asking = cohere.AsyncClientV2(api_key="none", base_url=ADDRESS)
-        answer = await asking.rerank(model="echo-rerank", query="horn", documents=TEXTS)
+        answer = await asking.rerank(model="starter-embed", query="horn", documents=TEXTS)
         return len(answer.results)
 
     assert asyncio.run(ask()) == 2
@@ -86,11 +87,11 @@ def the_async_client() -> None:
 
 @check
 def the_first_version() -> None:
-    answer = first.embed(model="echo-embed", texts=TEXTS, input_type="search_document")
+    answer = first.embed(model="starter-embed", texts=TEXTS, input_type="search_document")
     assert isinstance(answer.embeddings, list)
     assert len(answer.embeddings) == 2
     ranked = first.rerank(
-        model="echo-rerank", query="a horse", documents=TEXTS, return_documents=True
+        model="starter-embed", query="a horse", documents=TEXTS, return_documents=True
     )
     assert ranked.results[0].document is not None
     assert ranked.results[0].document.text == TEXTS[1]
@@ -110,7 +111,7 @@ def errors_are_sentences() -> None:
     wrong = refused(
         BadRequestError,
         lambda: client.embed(
-            model="echo-embed", texts=["a"], input_type="search_query", embedding_types=["int8"]
+            model="starter-embed", texts=["a"], input_type="search_query", embedding_types=["int8"]
         ),
     )
     assert "embedding_types" in wrong["message"]

@@ -17,8 +17,13 @@ TEXTS = ["A unicorn has one horn.", "A horse has no horn.", "The recipe needs tw
 
 def embeddings(**options: Any) -> OpenAIEmbeddings:
     """The vectors as a user of LangChain asks for them."""
-    given = {"model": "echo-embed", "check_embedding_ctx_length": False} | options
+    given = {"model": "starter-embed", "check_embedding_ctx_length": False} | options
     return OpenAIEmbeddings(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0, **given)
+
+
+def alike(one: list[float], other: list[float]) -> bool:
+    """Whether two vectors differ by no more than what computing in batches makes of them."""
+    return math.dist(one, other) < 1e-5
 
 
 def _bytes_as_tokens() -> dict[str, Any]:
@@ -43,8 +48,8 @@ def documents_and_queries_without_the_length_check() -> None:
     vectors = asking.embed_documents(TEXTS)
     assert len(vectors) == len(TEXTS)
     assert all(math.isclose(math.hypot(*vector), 1, abs_tol=1e-5) for vector in vectors)
-    assert asking.embed_query(TEXTS[1]) == vectors[1]
-    assert asyncio.run(asking.aembed_query(TEXTS[1])) == vectors[1]
+    assert alike(asking.embed_query(TEXTS[1]), vectors[1])
+    assert alike(asyncio.run(asking.aembed_query(TEXTS[1])), vectors[1])
 
 
 @check

@@ -13,17 +13,18 @@ from typing import Any
 import httpx
 import openai
 import requests
-from PIL import Image
+from PIL import Image, ImageDraw
 from report import check, main
 
 BASE = f"{sys.argv[1]}/v1"
-EMBEDDER, RERANKER, CLIP = "echo-embed", "echo-rerank", "echo-clip"
+EMBEDDER, RERANKER, CLIP = "starter-embed", "starter-embed", "starter-clip"
 
 
 def picture(colour: str) -> str:
-    """A JPEG as base64."""
-    sink = io.BytesIO()
-    Image.new("RGB", (64, 48), colour).save(sink, "JPEG")
+    """A circle on white; a JPEG as base64."""
+    sink, image = io.BytesIO(), Image.new("RGB", (128, 96), "white")
+    ImageDraw.Draw(image).ellipse((32, 16, 96, 80), colour)
+    image.save(sink, "JPEG")
     return base64.b64encode(sink.getvalue()).decode()
 
 
@@ -84,7 +85,7 @@ def page_vision() -> None:
 
 @check
 def page_multimodal() -> None:
-    body = {"model": CLIP, "images": [RED], "texts": ["red", "blue"]}
+    body = {"model": CLIP, "images": [RED], "texts": ["a red circle", "a blue circle"]}
     encoded = posted("/multimodal/encode", body)
     assert len(encoded["image_embeddings"]) == 1
     assert len(encoded["text_embeddings"]) == 2
@@ -169,7 +170,7 @@ def program_vision_encode() -> None:
 
 @check
 def program_multimodal() -> None:
-    texts = ["a red picture", "a solid blue", "random noise"]
+    texts = ["a red circle", "a blue circle", "two green stars"]
     body = {"model": encoder(), "images": [RED], "texts": texts}
     assert posted("/multimodal/encode", body).get("image_embeddings")
     answer = posted("/multimodal/match", body)

@@ -11,8 +11,13 @@ from openai import AsyncOpenAI, OpenAI
 from report import check, main
 
 client = OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0, timeout=60)
-MODEL = "echo-embed"
+MODEL = "starter-embed"
 TEXTS = ["A unicorn has one horn.", "유니콘은 뿔이 하나다.", "A horse has none."]
+
+
+def alike(one: list[float], other: list[float]) -> bool:
+    """Whether two vectors differ by no more than what computing in batches makes of them."""
+    return math.dist(one, other) < 1e-5
 
 
 def vector(text: str, **options: object) -> list[float]:
@@ -30,35 +35,36 @@ def vectors_of_several_texts_in_order() -> None:
     assert {each.object for each in answer.data} == {"embedding"}
     for each in answer.data:
         assert math.isclose(math.hypot(*each.embedding), 1, abs_tol=1e-5)
-    assert answer.data[1].embedding == vector(TEXTS[1])
+    assert alike(answer.data[1].embedding, vector(TEXTS[1]))
     assert answer.usage.prompt_tokens == answer.usage.total_tokens > 0
 
 
 @check
 def numbers_and_base64_are_the_same() -> None:
     numbers = vector(TEXTS[0], encoding_format="float")
+    single = [struct.unpack("<f", struct.pack("<f", number))[0] for number in numbers]
     coded = client.embeddings.create(model=MODEL, input=TEXTS[0], encoding_format="base64")
     written = coded.data[0].embedding
     assert isinstance(written, str)
     content = base64.b64decode(written)
     found = struct.unpack(f"<{len(content) // 4}f", content)
-    single = [struct.unpack("<f", struct.pack("<f", number))[0] for number in numbers]
-    assert list(found) == single == vector(TEXTS[0])
+    assert alike(list(found), single)
+    assert alike(vector(TEXTS[0]), single)
 
 
 @check
 def fewer_dimensions_and_all_of_them() -> None:
     whole = vector(TEXTS[0])
-    assert vector(TEXTS[0], dimensions=len(whole)) == whole
+    assert alike(vector(TEXTS[0], dimensions=len(whole)), whole)
     assert len(vector(TEXTS[0], dimensions=16)) == 16
 
 
 @check
 def further_fields_go_through_extra_body() -> None:
     answer = client.embeddings.create(
-        model=MODEL, input="a horse", user="me", extra_body={"input_type": "query"}
+        model="echo-embed", input="a horse", user="me", extra_body={"input_type": "query"}
     )
-    assert answer.data[0].embedding == vector("query: a horse")
+    assert answer.data[0].embedding == vector("query: a horse", model="echo-embed")
 
 
 @check
@@ -68,14 +74,14 @@ def the_async_client() -> None:
             answer = await asking.embeddings.create(model=MODEL, input=TEXTS[2])
             return answer.data[0].embedding
 
-    assert asyncio.run(ask()) == vector(TEXTS[2])
+    assert alike(asyncio.run(ask()), vector(TEXTS[2]))
 
 
 @check
 def a_request_of_2048_texts() -> None:
     answer = client.embeddings.create(model=MODEL, input=[f"text {at}" for at in range(2048)])
     assert [each.index for each in answer.data] == list(range(2048))
-    assert answer.data[2047].embedding == vector("text 2047")
+    assert alike(answer.data[2047].embedding, vector("text 2047"))
 
 
 def refused(**options: object) -> openai.BadRequestError:

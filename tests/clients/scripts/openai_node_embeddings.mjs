@@ -5,7 +5,7 @@ import OpenAI from "openai";
 
 const [, , address] = process.argv;
 const client = new OpenAI({ baseURL: `${address}/v1`, apiKey: "none", maxRetries: 0, timeout: 60_000 });
-const model = "echo-embed";
+const model = "starter-embed";
 const input = ["A unicorn has one horn.", "유니콘은 뿔이 하나다."];
 
 const CHECKS = {
@@ -26,7 +26,9 @@ const CHECKS = {
     assert.equal(typeof written.data[0].embedding, "string");
     for (const at of [0, 1]) {
       const single = plain.data[at].embedding.map(Math.fround);
-      assert.deepEqual(single, Array.from(coded.data[at].embedding));
+      coded.data[at].embedding.forEach((number, place) => {
+        assert(Math.abs(number - single[place]) < 1e-6);
+      });
     }
   },
 
