@@ -16,9 +16,9 @@ from app.dialects.documents import documents
 from app.lifespan.after_start import WaitForServices
 from app.lifespan.core import Core
 from app.lifespan.startup import lifespan
+from app.lifespan.templates import built_in_templates
 from app.monitoring import health, metrics
 from app.reference.pages import make_router
-from app.templates.library import TemplateLibrary, load
 from app.version_router import NAMES, VersionRouter
 from app.web import problem_details, request_log
 from app.web.auth import Guard
@@ -62,7 +62,7 @@ def create_app(
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
     core = Core(
         settings=settings,
-        templates=_templates(settings),
+        templates=built_in_templates(settings),
         traffic=request_log.Traffic(),
         errors=errors,
         versions=tuple(map(VersionRouter, reversed(NAMES))),  # the newest is asked for most
@@ -93,15 +93,6 @@ def __getattr__(name: str) -> FastAPI:
     if name != "app":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return globals().setdefault(name, create_app())  # type: ignore[no-any-return]
-
-
-def _templates(settings: Settings) -> TemplateLibrary:
-    """Only a folder that was asked for has to be there; raises BrokenTemplate."""
-    if "prompts_dir" not in settings.model_fields_set and not settings.prompts_dir.exists():
-        return TemplateLibrary(())
-    from app.v3.services.templates import parsed_template  # noqa: PLC0415 — only with templates
-
-    return load(settings.prompts_dir, parsed_template)
 
 
 def _add_routes(app: FastAPI, routers: Sequence[LazyRouter]) -> None:

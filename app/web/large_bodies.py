@@ -67,8 +67,8 @@ async def read_json(request: Request, take: Callable[[int], None], model: type[T
         take(len(chunk))
         body += chunk
     if len(body) <= SMALL_BODY:
-        return _validated_json(model, body)
-    return await asyncio.to_thread(_validated_json, model, body)
+        return validated_json(model, body)
+    return await asyncio.to_thread(validated_json, model, body)
 
 
 def validated(model: type[T], values: object) -> T:
@@ -81,14 +81,15 @@ def validated(model: type[T], values: object) -> T:
         raise RequestValidationError(mistakes) from error
 
 
-def _validated_json(model: type[T], body: bytearray) -> T:
+def validated_json(model: type[T], body: bytes | bytearray) -> T:
+    """A model of JSON; raises RequestValidationError."""
     try:
         return model.model_validate_json(body)  # makes no other copy of a large body
     except ValidationError:
         return validated(model, _parsed(body))
 
 
-def _parsed(body: bytearray) -> object:
+def _parsed(body: bytes | bytearray) -> object:
     """Parse as the framework does for v1 to v4: also UTF-16 and UTF-32, with marks or not."""
     if not body:
         missing = {"type": "missing", "loc": ("body",), "msg": "Field required"}
