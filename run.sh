@@ -15,7 +15,7 @@ help() {
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
   serve            install what is missing and start the server (the default)
-  install [EXTRA]  only install; with an extra (mlx, pytorch, onnx-builder)
+  install [EXTRA]  only install; with an extra (langchain, mlx, pytorch, onnx-builder)
                    that as well
   pull [NAME]      download a model (a small one to begin with: smollm2-135m);
                    without a name, list the recommended ones

@@ -23,6 +23,9 @@ LAYERS = {
     "app.reference": EDGE,
     "app.monitoring": EDGE,
     "app.cli": ROOT,  # entry points, like app.main
+    "app.client": ROOT,
+    "app.langchain": ROOT,
+    "app.models": ROOT,
     "app.errors": DOMAIN,
     "app.chat": DOMAIN,
     "app.encoding": DOMAIN,

@@ -1,0 +1,1 @@
+"""How a Python program uses the models: over HTTP, or in itself without a server."""

@@ -1,0 +1,1 @@
+"""The interface of the model-management project, over this project's models."""
