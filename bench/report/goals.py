@@ -160,6 +160,7 @@ GOALS = (
     Goal("echo.start.more", "≤", 5.0),
     Goal("echo.next.more", "≤", 5.0),
     Goal("echo.stored.p99", "≤", 10.0),
+    Goal("in_process.more", "≤", 1.0),
     Goal("running.count", "≥", 1000.0),
     Goal("running.share", "≤", 20.0),
     Goal("running.p99", "≤", 50.0),
