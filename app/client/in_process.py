@@ -21,7 +21,7 @@ from app.client.backend import CHAT, EMBEDDINGS, Body
 from app.client.errors import SLLMError, error_of
 from app.client.loop_backend import LoopBackend
 from app.client.sse import ChunkReader
-from app.config import Settings
+from app.config import Settings, read
 from app.errors import AppError
 from app.lifespan.templates import built_in_templates
 from app.media.intake import Intake
@@ -29,8 +29,9 @@ from app.openai.chat_stream import ChatEncoder
 from app.openai.errors import body_of, status_of
 from app.openai.models.chat import ChatBody
 from app.openai.models.embeddings import EmbeddingsBody
-from app.openai.service import ModelServices, ask_chat, embed
+from app.openai.service import AskedChat, ModelServices, ask_chat, embed
 from app.openai.translate.answers import chat_completion
+from app.openai.translate.chat import require_length
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
 from app.templates.library import TemplateLibrary
@@ -45,12 +46,12 @@ class InProcess(LoopBackend):
     """Answers without a server.
 
     ``close`` it to have the memory back. Engine processes end by themselves with the program,
-    however that ends, as its end of their sockets closes.
+    however that ends, as its end of their sockets closes. Raises InvalidSetting.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or read()
         super().__init__()
-        self.settings = settings or Settings()
         self._services = self.thread.run(self._start())
         self._whole = {CHAT: self._chat, EMBEDDINGS: self._embed}
 
@@ -83,10 +84,14 @@ class InProcess(LoopBackend):
         return answer
 
     async def _chat(self, content: bytes) -> Mapping[str, Any]:
-        body = validated_json(ChatBody, content)
-        chat = await ask_chat(body, self._services)
+        body, chat = await self._asked(content)
         answers = await collect_choices(self.pool, chat.asked)
         return chat_completion(chat.head, answers, logprobs=body.logprobs)
+
+    async def _asked(self, content: bytes) -> tuple[ChatBody, AskedChat]:
+        body = validated_json(ChatBody, content)
+        require_length(body, self.settings.max_history_length)
+        return body, await ask_chat(body, self._services)
 
     async def _embed(self, content: bytes) -> Mapping[str, Any]:
         answer = await embed(validated_json(EmbeddingsBody, content), self._services)
@@ -103,9 +108,8 @@ class InProcess(LoopBackend):
             raise _refusal(error) from error
 
     async def _chat_chunks(self, content: bytes) -> AsyncGenerator[dict[str, Any], None]:
-        body, reader = validated_json(ChatBody, content), ChunkReader()
-        chat = await ask_chat(body, self._services)
-        usage = bool(body.stream_options.include_usage)
+        body, chat = await self._asked(content)
+        usage, reader = bool(body.stream_options.include_usage), ChunkReader()
         encoder = ChatEncoder(chat.head, usage=usage, logprobs=body.logprobs)
         async with aclosing(stream_choices(self.pool, chat.asked)) as events:
             async for event in events:

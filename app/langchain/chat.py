@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing, contextmanager
-from functools import cached_property
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -64,7 +63,7 @@ class ChatSLLM(BaseChatModel):
 
     model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
 
-    @cached_property
+    @property
     def _backend(self) -> Backend:
         key = self.api_key.get_secret_value() if self.api_key else None
         return backend(self.base_url, key, self.timeout, self.max_retries)

@@ -6,7 +6,6 @@ import base64
 import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
@@ -37,7 +36,7 @@ class SLLMEmbeddings(BaseModel, Embeddings):
 
     model_config = ConfigDict(protected_namespaces=())
 
-    @cached_property
+    @property
     def _backend(self) -> Backend:
         key = self.api_key.get_secret_value() if self.api_key else None
         return backend(self.base_url, key, self.timeout, self.max_retries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,7 +121,8 @@ class ModelManager:
         return self._backend.pool
 
     async def _cards(self) -> list[ModelCard]:
-        return list(self._pool.cards())
+        cards: list[ModelCard] = await asyncio.to_thread(self._pool.cards)
+        return cards
 
     def _card(self, name: str) -> ModelCard:
         found: ModelCard = self._backend.thread.run(self._pool.find(name))

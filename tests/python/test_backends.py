@@ -98,6 +98,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "no such template": {"model": "starter@none"},
     "too long": {"messages": [{"role": "user", "content": "word " * 5000}]},
     "no messages": {"messages": []},
+    "too many messages": {"messages": [{"role": "user", "content": "a"}] * 102},
     "not a number": {"temperature": "warm"},
     "unknown field": {"temprature": 1},
     "a schema that cannot be kept": {

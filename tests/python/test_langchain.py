@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -141,6 +142,14 @@ def test_a_chain_a_tool_and_an_object() -> None:
     raw = chat.with_structured_output(schema, include_raw=True).invoke("A name.")
     assert raw["parsed"].keys() == {"name"}
     assert isinstance(raw["raw"], AIMessage)
+
+
+def test_models_that_were_used_can_be_copied() -> None:
+    chat, vectors = ChatSLLM(model="starter", max_tokens=1), SLLMEmbeddings(model="starter-embed")
+    assert chat.invoke("a").usage_metadata
+    assert vectors.embed_query("a")
+    assert deepcopy(chat).invoke("a").usage_metadata
+    assert deepcopy(vectors).embed_query("a")
 
 
 def test_vectors_come_in_batches_with_progress() -> None:
