@@ -55,9 +55,16 @@ def _anthropic() -> Dialect:
     return DIALECT
 
 
+def _tool() -> Dialect:
+    from app.tool.dialect import DIALECT
+
+    return DIALECT
+
+
 DIALECTS = (
     DialectEntry("openai", "/v1", _openai, public=("/v1/health",), others=("/v2",)),
     DialectEntry("anthropic", "/v1/messages", _anthropic),
+    DialectEntry("tool", "/tool", _tool),
 )
 """All of them."""
 

@@ -100,6 +100,8 @@ class EventStream(Response):
     """The answer of a streaming route: ``events`` as ``encoder`` writes them."""
 
     media_type = "text/event-stream"
+    keep_alive = ": keep-alive\n\n"
+    """What is sent in silences: a comment, which tells proxies that we are alive."""
 
     def __init__(self, encoder: Encoder, events: AsyncGenerator[StreamEvent, None]) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -134,7 +136,7 @@ class EventStream(Response):
     ) -> bool:
         """Write a batch at once, a comment if it is empty; True when it held the end."""
         text = "".join(self._encoded(event, request_id) for event in batch)
-        text = text if batch else ": keep-alive\n\n"
+        text = text if batch else self.keep_alive
         ended = bool(batch) and isinstance(batch[-1], (End, Loaded, Exception))
         if text or ended:
             await _body(send, text, more=not ended)

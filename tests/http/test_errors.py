@@ -103,7 +103,7 @@ VARIANTS: dict[str, Exception] = {
     ),
 }
 
-DIALECTS = ("app.openai.", "app.anthropic.")
+DIALECTS = ("app.openai.", "app.anthropic.", "app.tool.")
 RELEASED = json.loads((Path(__file__).parent / "problems.json").read_text())
 """Every sample as clients of v1 to v5 have always got it; a new error adds a line."""
 

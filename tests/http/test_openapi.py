@@ -58,6 +58,11 @@ def anthropic(pytestconfig: pytest.Config) -> BaseSchema:
     return documented("anthropic", pytestconfig)
 
 
+@pytest.fixture
+def tool(pytestconfig: pytest.Config) -> BaseSchema:
+    return documented("tool", pytestconfig)
+
+
 made_up = settings(deadline=None, suppress_health_check=list(HealthCheck))
 """So many requests for each operation as ``tests/selection.py`` says."""
 
@@ -86,6 +91,13 @@ def test_v4_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
 @made_up
 def test_the_messages_api_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
     # Models, tools and pictures that are made up are none: 400, 404.
+    case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
+
+
+@schemathesis.pytest.from_fixture("tool").parametrize()
+@made_up
+def test_the_tool_server_keeps_its_word(case: Case[Any], echo: httpx.Client) -> None:
+    # Pictures that are made up are none: 415, 422.
     case.call_and_validate(base_url=str(echo.base_url), excluded_checks=[positive_data_acceptance])
 
 

@@ -35,6 +35,7 @@ PUBLIC = {
     "/api/v5/openapi.json",
     "/api/anthropic/openapi.json",
     "/api/openai/openapi.json",
+    "/api/tool/openapi.json",
     "/v1/health",
     "/assets/swagger-ui-bundle.js",
     "/assets/swagger-ui.css",

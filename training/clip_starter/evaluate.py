@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def one_kind(part: int) -> Choose:
         hits = []
         for shown in scenes:
             true = ALIKE[alike(shown) or 0]
-            options = [(*true[:part], value, *true[part + 1 :]) for value in values]
+            options: list[Any] = [(*true[:part], value, *true[part + 1 :]) for value in values]
             texts = encoder.texts([words.alike(*option) for option in options])
             nearest = (texts @ encoder.images([shown.draw()])[0]).argmax()
             hits.append(options[nearest] == true)

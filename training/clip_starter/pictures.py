@@ -10,5 +10,6 @@ MEAN = DEVIATION = (0.5, 0.5, 0.5)  # as the vision starter has learned to see
 def pixels(picture: Image.Image) -> np.ndarray:
     """Return float32 [3, side, side]: the whole picture as a square, nothing cut off."""
     square = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    values = (np.asarray(square, np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
+    mean, deviation = np.array(MEAN, np.float32), np.array(DEVIATION, np.float32)
+    values = (np.asarray(square, np.float32) / 255 - mean) / deviation
     return np.ascontiguousarray(values.transpose(2, 0, 1))

@@ -26,8 +26,14 @@ def default_chat(cards: Sequence[ModelCard]) -> str:
     return STARTER if STARTER in ids or not ids else ids[0]
 
 
-def default_vision(cards: Sequence[ModelCard]) -> str | None:
-    """Id of the vision model to use, chosen in the same way; None if there is none."""
+def default_vision(cards: Sequence[ModelCard], architecture: str = "") -> str | None:
+    """Id of the vision model to use, chosen in the same way; None if there is none.
+
+    Of an ``architecture`` a model that the user has brought comes before a starter.
+    """
+    if architecture:
+        ids = vision_models([card for card in cards if card.architecture == architecture])
+        return min(ids, key=lambda name: name.startswith(VISION_STARTER), default=None)
     ids = vision_models(cards)
     return VISION_STARTER if VISION_STARTER in ids else next(iter(ids), None)
 

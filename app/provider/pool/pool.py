@@ -113,15 +113,15 @@ class ModelPool:
             return named
         return default_chat(self._with_problems(self._catalogue.cards) or self.cards())
 
-    async def find_vision(self) -> ModelCard | None:
+    async def find_vision(self, architecture: str = "") -> ModelCard | None:
         """The vision model to use where a request names none; None where there is none.
 
-        It is the one of the settings, else the starter, else the first that can be loaded. Raises
-        ModelNotFound, ModelConflict.
+        It is the one of the settings, else the starter, else the first that can be loaded; of an
+        ``architecture`` the first. Raises ModelNotFound, ModelConflict.
         """
-        if self._config.default_vision:
+        if self._config.default_vision and not architecture:
             return await self.find(model_id(self._config.default_vision))
-        return await self._find_chosen(default_vision)
+        return await self._find_chosen(lambda cards: default_vision(cards, architecture))
 
     async def find_encoder(self, kind: Kind) -> ModelCard | None:
         """The model that encodes where a request names none; otherwise as ``find_vision``."""

@@ -1,0 +1,1 @@
+"""The routes of the HyperCLOVA X tool server, for its clients."""

@@ -1,0 +1,46 @@
+"""Errors as the clients of the tool server read them: sentences in ``detail`` and ``error``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.conversations.errors import cause_of
+from app.errors import AppError, written
+from app.provider.errors import ProviderError
+from app.web.error_codes import kind_of_error
+from app.web.error_rendering import headers_of
+from app.web.error_text import FRAMEWORK_DETAIL, reason_of
+
+
+def render(error: Exception, request_id: str) -> Response:
+    """The HTTP answer that describes ``error``."""
+    error = cause_of(error)
+    status = kind_of_error(error).status
+    return JSONResponse(body_of(error, request_id), status, headers_of(error))
+
+
+def body_of(error: Exception, request_id: str) -> dict[str, Any]:
+    """The JSON object that describes ``error``, also in the middle of a stream."""
+    error = cause_of(error)
+    sentence = describe(error, request_id)
+    code = kind_of_error(error).code
+    return {"detail": sentence, "error": sentence, "code": code, "request_id": request_id}
+
+
+def describe(error: Exception, request_id: str) -> str:
+    """What went wrong, in one sentence."""
+    match error:
+        case RequestValidationError():
+            found = error.errors()[0]
+            where = ".".join(written(step) for step in found["loc"][1:])
+            return f"{where or 'The body'}: {reason_of(found)}."
+        case HTTPException():
+            return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
+        case AppError() | ProviderError():
+            return str(error)
+        case _:
+            return f"The server made a mistake. Please report it with the id {request_id}."

@@ -1,0 +1,43 @@
+"""Which model the tool server's clients get, and what it is asked."""
+
+from __future__ import annotations
+
+from app.chat.completion import find_chat_model
+from app.chat.images import decode_images
+from app.conversations.errors import NoVisionModel
+from app.media.image_source import ImageSource
+from app.media.intake import Intake
+from app.provider.card import ModelCard
+from app.provider.pool.pool import ModelPool
+from app.provider.types import Message, Prompt, Sampling, TextPart
+from app.tool.models import GenerateBody
+
+ARCHITECTURE = "hyperclovax_vlm"
+SYSTEM = "You are a helpful assistant."
+SAMPLING = Sampling(temperature=0.5, top_p=0.6, max_tokens=8192)
+"""Of the tool server."""
+
+
+async def find_model(pool: ModelPool, *, images: bool) -> ModelCard:
+    """A HyperCLOVA X model with vision, else the default vision model, else one that chats.
+
+    Raises NoVisionModel for a question with a picture, ModelNotFound, ModelConflict.
+    """
+    default = await pool.find_vision()
+    if default is not None and default.architecture == ARCHITECTURE:
+        return default
+    found = await pool.find_vision(ARCHITECTURE) or default
+    if found is not None:
+        return found
+    if images:
+        raise NoVisionModel
+    return await find_chat_model(pool, None)
+
+
+async def question(body: GenerateBody, intake: Intake, card: ModelCard, owner: str) -> Prompt:
+    """What the model is asked; raises what ``Intake.take_all`` raises."""
+    source = body.image_base64.strip()
+    sources = [ImageSource(base64=source)] if source else []
+    images = await decode_images(intake, card, sources)
+    asked = Message("user", (*images, TextPart(body.prompt)))
+    return Prompt((Message.of("system", SYSTEM), asked), SAMPLING, owner)
