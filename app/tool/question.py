@@ -7,12 +7,13 @@ from app.chat.images import decode_images
 from app.conversations.errors import NoVisionModel
 from app.media.image_source import ImageSource
 from app.media.intake import Intake
+from app.provider.architectures.hyperclovax.config import MODEL_TYPE
 from app.provider.card import ModelCard
+from app.provider.pool.default_model import VISION_STARTER
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Message, Prompt, Sampling, TextPart
 from app.tool.models import GenerateBody
 
-ARCHITECTURE = "hyperclovax_vlm"
 SYSTEM = "You are a helpful assistant."
 SAMPLING = Sampling(temperature=0.5, top_p=0.6, max_tokens=8192)
 """Of the tool server."""
@@ -21,17 +22,21 @@ SAMPLING = Sampling(temperature=0.5, top_p=0.6, max_tokens=8192)
 async def find_model(pool: ModelPool, *, images: bool) -> ModelCard:
     """A HyperCLOVA X model with vision, else the default vision model, else one that chats.
 
-    Raises NoVisionModel for a question with a picture, ModelNotFound, ModelConflict.
+    A starter never stands in the way of a model that the user has brought. Raises NoVisionModel
+    for a question with a picture, ModelNotFound, ModelConflict.
     """
-    default = await pool.find_vision()
-    if default is not None and default.architecture == ARCHITECTURE:
+    default, ours = await pool.find_vision(), await pool.find_vision(MODEL_TYPE)
+    if ours is not None and (default is None or not _is_starter(ours) or _is_starter(default)):
+        return ours
+    if default is not None:
         return default
-    found = await pool.find_vision(ARCHITECTURE) or default
-    if found is not None:
-        return found
     if images:
         raise NoVisionModel
     return await find_chat_model(pool, None)
+
+
+def _is_starter(card: ModelCard) -> bool:
+    return card.id.startswith(VISION_STARTER)
 
 
 async def question(body: GenerateBody, intake: Intake, card: ModelCard, owner: str) -> Prompt:

@@ -148,3 +148,9 @@ def test_a_hyperclova_x_model_comes_first(tmp_path: Path) -> None:
         answer = client.post(TOOL, json={"prompt": "Hello!"})
         assert answer.headers["x-model"] == "starter-vision-hyperclovax"
         assert answer.json()["result"]
+    # A starter does not stand in the way of a model that a setting names.
+    chosen = tmp_path / "of-mine"
+    chosen.symlink_to(MODELS / "starter-vision-hf")
+    with serving(models_dir=tmp_path, vision_model_path=chosen, engine_threads=1) as client:
+        answer = client.post(TOOL, json={"prompt": "Hello!"})
+        assert answer.headers["x-model"] == "of-mine"
