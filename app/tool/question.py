@@ -26,6 +26,8 @@ async def find_model(pool: ModelPool, *, images: bool) -> ModelCard:
     for a question with a picture, ModelNotFound, ModelConflict.
     """
     default, ours = await pool.find_vision(), await pool.find_vision(MODEL_TYPE)
+    if default is not None and default.architecture == MODEL_TYPE:
+        return default
     if ours is not None and (default is None or not _is_starter(ours) or _is_starter(default)):
         return ours
     if default is not None:
