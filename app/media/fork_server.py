@@ -91,6 +91,7 @@ class ForkServer:
         await asyncio.shield(asyncio.to_thread(self._child.popen.wait))
         self._listening.cancel()
         await asyncio.gather(self._listening, return_exceptions=True)
+        self._lose()
 
     async def _listen(self) -> None:
         try:

@@ -92,14 +92,16 @@ class Decoders:
             await forked.end()
 
     async def _fork(self) -> Forked:
+        server = await self._running()
         try:
-            return await (await self._running()).fork()
-        except ConnectionError:  # somebody has killed the server since it was looked at
-            return await (await self._running()).fork()
+            return await server.fork()
+        except ConnectionError:  # somebody has killed it since it was looked at
+            return await (await self._running(instead_of=server)).fork()
 
-    async def _running(self) -> ForkServer:
+    async def _running(self, instead_of: ForkServer | None = None) -> ForkServer:
         async with self._starting:
-            if self._server and not self._server.alive:
+            server = self._server
+            if server and (server is instead_of or not server.alive):
                 await self.close()
             self._server = self._server or await ForkServer.start()
             return self._server

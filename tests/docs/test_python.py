@@ -27,12 +27,22 @@ WANTED = {
 """What is in a program, and what it prints."""
 
 
+SLOW = {"HuggingFaceLLM", "progressbar", ".stream("}
+"""What is left out of the daily run: other tests show the same in less time."""
+
+
 def programs(page: str) -> list[str]:
     found: list[str] = PROGRAM.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
     return found
 
 
-@pytest.mark.parametrize(("mark", "wanted"), WANTED.items())
+@pytest.mark.parametrize(
+    ("mark", "wanted"),
+    [
+        pytest.param(*case, marks=pytest.mark.matrix if case[0] in SLOW else ())
+        for case in WANTED.items()
+    ],
+)
 def test_a_program(mark: str, wanted: str) -> None:
     (program,) = (each for each in programs(PAGES[0]) if mark in each)
     if "transformers" in program and find_spec("transformers") is None:

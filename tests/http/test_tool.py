@@ -141,6 +141,7 @@ def test_the_documented_examples_on_the_default_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine("hyperclovax")
+@pytest.mark.matrix
 def test_a_hyperclova_x_model_comes_first(tmp_path: Path) -> None:
     for name in ("starter-vision.gguf", "mmproj-starter-vision.gguf", "starter-vision-hyperclovax"):
         (tmp_path / name).symlink_to(MODELS / name)

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from app.media.errors import ImagesBusy, ImageUnreadable
+from app.media.fork_server import ForkServer
 from app.media.intake import Intake
 from app.media.picture import Picture
 from app.media.policy import MediaPolicy
@@ -100,6 +101,17 @@ async def test_a_fork_server_that_was_killed_is_replaced(intake: Intake) -> None
     server.kill()
     assert (await intake.take_bytes(jpeg())).width == 40
     assert own_fork_servers() not in ([], [server])
+
+
+async def test_a_fork_server_that_still_looks_alive_is_replaced(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its socket is closed a moment before the process can be seen to have ended."""
+    await intake.take_bytes(jpeg())
+    (server,) = own_fork_servers()
+    monkeypatch.setattr(ForkServer, "alive", True)
+    server.kill()
+    assert (await intake.take_bytes(jpeg())).width == 40
 
 
 async def test_a_decoder_outlives_its_fork_server(intake: Intake) -> None:

@@ -205,6 +205,7 @@ def test_computed_tokens_are_those_whose_keys_the_batch_holds(engine: Any) -> No
     assert not runner._sequences
 
 
+@pytest.mark.matrix
 async def test_memory_is_what_was_predicted() -> None:
     """At the start, and when all rows and the prefix memory have been full."""
     limits: dict[str, Any] = {"slots": 2, "context_length": 512, "prefix_cache_bytes": 3 * 2**20}

@@ -172,6 +172,7 @@ def packed(folder: Path) -> set[str]:
 STARTER = MODELS / "starter-vision-mlx"
 
 
+@pytest.mark.matrix
 @pytest.mark.skipif(not STARTER.exists(), reason="starter-vision-mlx is not there")
 async def test_memory_is_what_was_predicted() -> None:
     limits: dict[str, Any] = {
