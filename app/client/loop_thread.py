@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
@@ -25,6 +26,7 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="sllm", daemon=True)
         self._thread.start()
+        atexit.register(self._leave_tasks)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for the result in this thread; an interrupt cancels the work."""
@@ -65,9 +67,15 @@ class LoopThread:
 
     def stop(self) -> None:
         """End the thread; what still runs is dropped."""
+        atexit.unregister(self._leave_tasks)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _leave_tasks(self) -> None:
+        """Let tasks end with the program: there is no use in a complaint about each."""
+        for task in asyncio.all_tasks(self._loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # as gather() does
 
 
 class _Raised:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import subprocess
@@ -13,13 +14,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.media.files import png
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
+import sys
 from app.client.backend import CHAT, backend
 shared = backend(None, None, None, 0)
 body = {"model": "starter", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 assert shared.post(CHAT, body)["choices"]
-print(*(status.pid for status in shared.pool.health().values()), flush=True)
+url = "data:image/png;base64," + sys.argv[1]
+content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]
+asked = {"model": "echo-vision", "messages": [{"role": "user", "content": content}]}
+assert shared.post(CHAT, asked)["choices"]
+print(shared.pool.health()["starter"].pid, flush=True)
 input()
 """
 
@@ -27,11 +35,12 @@ input()
 @contextmanager
 def program(starters: Path) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
     """A program that has asked once, and its engine process."""
-    environment = {**os.environ, "MODELS_DIR": str(starters), "PYTHONPATH": str(ROOT)}
+    chosen = {"MODELS_DIR": str(starters), "ENABLE_ECHO": "true", "PYTHONPATH": str(ROOT)}
+    picture = base64.b64encode(png()).decode()
     pipe = subprocess.PIPE
     started = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=environment,
+        [sys.executable, "-c", PROGRAM, picture],
+        env={**os.environ, **chosen},
         cwd=starters,
         stdin=pipe,
         stdout=pipe,
