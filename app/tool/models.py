@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class GenerateBody(BaseModel):
@@ -13,17 +13,17 @@ class GenerateBody(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
     prompt: str = Field(min_length=1, description="The question.")
-    image_base64: str = Field(
-        default="",
+    image_base64: str | None = Field(
+        default=None,
         description="The picture as base64, with `data:image/png;base64,` before it or not; empty: "
         "none.",
     )
     stream: bool = Field(default=False, description="Send the answer as it is made.")
 
-    @field_validator("image_base64", mode="before")
-    @classmethod
-    def _no_picture(cls, value: object) -> object:
-        return "" if value is None else value
+    @property
+    def picture(self) -> str:
+        """The picture as base64 or as a data: URL; empty: none."""
+        return (self.image_base64 or "").strip()
 
 
 EXAMPLES: dict[str, Any] = {

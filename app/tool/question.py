@@ -43,8 +43,7 @@ def _is_starter(card: ModelCard) -> bool:
 
 async def question(body: GenerateBody, intake: Intake, card: ModelCard, owner: str) -> Prompt:
     """What the model is asked; raises what ``Intake.take_all`` raises."""
-    source = body.image_base64.strip()
-    sources = [ImageSource(base64=source)] if source else []
+    sources = [ImageSource(base64=body.picture)] if body.picture else []
     images = await decode_images(intake, card, sources)
     asked = Message("user", (*images, TextPart(body.prompt)))
     return Prompt((Message.of("system", SYSTEM), asked), SAMPLING, owner)

@@ -94,8 +94,7 @@ async def _asked(
 ) -> tuple[GenerateBody, ModelCard, Prompt]:
     """The model is found first: one that is refused costs no decoding."""
     async with json_body(request, GenerateBody) as body:
-        has_picture = bool(body.image_base64.strip())
-        card = await find_model(vision.conversations.pool, images=has_picture)
+        card = await find_model(vision.conversations.pool, images=bool(body.picture))
         asking = question(body, vision.intake, card, owner)
         prompt = await unless_disconnected(request.receive, asking)
     return body, card, prompt
