@@ -6,7 +6,6 @@ answered with 408, 409, 429 or 5xx unless ``x-should-retry`` says that it would 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -14,10 +13,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
-from app.errors import AppError, InvalidRequest, written
+from app.errors import AppError, InvalidRequest
 from app.provider.errors import ContextOverflow, ModelNotFound, ProviderError
 from app.web.error_codes import kind_of_error
-from app.web.error_text import FRAMEWORK_DETAIL, reason_of, sdk_headers
+from app.web.error_text import FRAMEWORK_DETAIL, mistake_sentence, sdk_headers
 
 OVERLOADED = 529
 """Anthropic's own status where trying again later helps; its SDKs know it."""
@@ -68,7 +67,7 @@ def _message(error: Exception, request_id: str) -> str:
         case HTTPException():
             return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
         case RequestValidationError():
-            return _mistake(error.errors()[0])
+            return mistake_sentence(error.errors()[0])
         case AppError() | ProviderError():
             return _sentence(error)
         case _:
@@ -86,12 +85,3 @@ def _sentence(error: AppError | ProviderError) -> str:
             return f"{error} GET /v1/models lists the names; MODEL_ALIASES adds further ones."
         case _:
             return str(error)
-
-
-def _mistake(found: Mapping[str, Any]) -> str:
-    """One thing wrong with a body, as Anthropic writes it: ``messages.0.content: …``."""
-    _, *steps = found["loc"]
-    if found["type"] == "json_invalid":
-        steps = []
-    where = ".".join(map(written, steps))
-    return f"{where or 'The body'}: {reason_of(found)}."

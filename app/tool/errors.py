@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
-from app.errors import AppError, written
+from app.errors import AppError
 from app.provider.errors import ProviderError
 from app.web.error_codes import kind_of_error
 from app.web.error_rendering import headers_of
-from app.web.error_text import FRAMEWORK_DETAIL, reason_of
+from app.web.error_text import FRAMEWORK_DETAIL, mistake_sentence
 
 
 def render(error: Exception, request_id: str) -> Response:
@@ -35,9 +35,7 @@ def describe(error: Exception, request_id: str) -> str:
     """What went wrong, in one sentence."""
     match error:
         case RequestValidationError():
-            found = error.errors()[0]
-            where = ".".join(written(step) for step in found["loc"][1:])
-            return f"{where or 'The body'}: {reason_of(found)}."
+            return mistake_sentence(error.errors()[0])
         case HTTPException():
             return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
         case AppError() | ProviderError():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.errors import written
 from app.web.error_rendering import headers_of
 
 FRAMEWORK_DETAIL = {
@@ -29,6 +30,15 @@ def sdk_headers(error: Exception, status: int) -> dict[str, str]:
     if status in FAILS_AGAIN:
         headers["x-should-retry"] = "false"
     return headers
+
+
+def mistake_sentence(mistake: Mapping[str, Any]) -> str:
+    """One thing wrong with a body, after its place: ``messages.0.content: …``."""
+    _, *steps = mistake["loc"]
+    if mistake["type"] == "json_invalid":  # its place is a number of characters
+        steps = []
+    where = ".".join(map(written, steps))
+    return f"{where or 'The body'}: {reason_of(mistake)}."
 
 
 def reason_of(mistake: Mapping[str, Any]) -> str:

@@ -104,6 +104,11 @@ def test_a_refusal_is_a_sentence_twice(client: httpx.Client, kind: str, path: st
     refused(client.post(path, content=body, headers=headers), status)
 
 
+def test_a_mistake_in_json_is_said_of_the_body(client: httpx.Client) -> None:
+    answer = client.post(TOOL, content=b'{"prompt": ', headers=JSON)
+    assert answer.json()["detail"].startswith("The body: ")
+
+
 def refused(answer: httpx.Response, status: int) -> None:
     assert answer.status_code == status, answer.text
     found = answer.json()
