@@ -13,13 +13,13 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from langchain_core.utils import from_env, secret_from_env
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field
 
-from app.client.backend import CHAT, Backend, backend
+from app.client.backend import CHAT
 from app.client.errors import SLLMError
 from app.langchain.answers import PROVIDER, chat_result, generation_chunk
+from app.langchain.connection import Connection
 from app.langchain.messages import wire_messages
 from app.langchain.structured import Method, Schema, output_parser, parsed, response_format
 
@@ -39,7 +39,7 @@ class ContextOverflow(SLLMError, ContextOverflowError):
     """The prompt is longer than the model's context."""
 
 
-class ChatSLLM(BaseChatModel):
+class ChatSLLM(Connection, BaseChatModel):
     """A chat model: of the server at ``base_url``, or without one in this program.
 
     Where they are not given, ``SLLM_BASE_URL`` and ``SLLM_API_KEY`` of the environment say where
@@ -49,24 +49,15 @@ class ChatSLLM(BaseChatModel):
     """
 
     model: str | None = Field(default=None, alias="model_name")
-    base_url: str | None = Field(default_factory=from_env("SLLM_BASE_URL", default=None))
-    api_key: SecretStr | None = Field(default_factory=secret_from_env("SLLM_API_KEY", default=None))
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
     stop: list[str] | None = Field(default=None, alias="stop_sequences")
     reasoning_effort: str | None = None
-    timeout: float | None = None
-    max_retries: int = 2
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
 
     model_config = ConfigDict(populate_by_name=True, protected_namespaces=())
-
-    @property
-    def _backend(self) -> Backend:
-        key = self.api_key.get_secret_value() if self.api_key else None
-        return backend(self.base_url, key, self.timeout, self.max_retries)
 
     @property
     def _llm_type(self) -> str:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from langchain_core.embeddings import Embeddings
-from langchain_core.utils import from_env, secret_from_env
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field
 
-from app.client.backend import EMBEDDINGS, Backend, backend
+from app.client.backend import EMBEDDINGS
+from app.langchain.connection import Connection
 
 
-class SLLMEmbeddings(BaseModel, Embeddings):
+class SLLMEmbeddings(Connection, Embeddings):
     """Vectors of texts: of the server at ``base_url``, or without one made in this program.
 
     Where they are not given, ``SLLM_BASE_URL`` and ``SLLM_API_KEY`` of the environment say where
@@ -25,21 +25,12 @@ class SLLMEmbeddings(BaseModel, Embeddings):
     """
 
     model: str | None = None
-    base_url: str | None = Field(default_factory=from_env("SLLM_BASE_URL", default=None))
-    api_key: SecretStr | None = Field(default_factory=secret_from_env("SLLM_API_KEY", default=None))
     dimensions: int | None = None
     truncate: bool = False
     batch_size: int = Field(default=256, ge=1, le=2048)
-    timeout: float | None = None
-    max_retries: int = 2
     on_progress: Callable[[int], None] | None = Field(default=None, exclude=True)
 
     model_config = ConfigDict(protected_namespaces=())
-
-    @property
-    def _backend(self) -> Backend:
-        key = self.api_key.get_secret_value() if self.api_key else None
-        return backend(self.base_url, key, self.timeout, self.max_retries)
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of documents, in order."""
