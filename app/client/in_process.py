@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -76,10 +76,8 @@ class InProcess(LoopBackend):
         return self._templates.get(name)
 
     async def _answer(self, path: str, body: Body) -> dict[str, Any]:
-        try:
+        with _refusals():
             content = json.encode(await self._whole[path](json.encode(body)))
-        except (AppError, ProviderError, RequestValidationError) as error:
-            raise _refusal(error) from error
         answer: dict[str, Any] = json.decode(content)
         return answer
 
@@ -100,12 +98,10 @@ class InProcess(LoopBackend):
     async def _chunks(self, path: str, body: Body) -> AsyncGenerator[dict[str, Any], None]:
         if path != CHAT:
             raise SLLMError(f"{path} has no stream.", 404)
-        try:
+        with _refusals():
             async with aclosing(self._chat_chunks(json.encode(body))) as chunks:
                 async for chunk in chunks:
                     yield chunk
-        except (AppError, ProviderError, RequestValidationError) as error:
-            raise _refusal(error) from error
 
     async def _chat_chunks(self, content: bytes) -> AsyncGenerator[dict[str, Any], None]:
         body, chat = await self._asked(content)
@@ -119,8 +115,13 @@ class InProcess(LoopBackend):
         reader.require_end()
 
 
-def _refusal(error: Exception) -> SLLMError:
-    return error_of(status_of(error), body_of(error, ""))
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise SLLMError for what the server would answer with an error."""
+    try:
+        yield
+    except (AppError, ProviderError, RequestValidationError) as error:
+        raise error_of(status_of(error), body_of(error, "")) from error
 
 
 _lock = threading.Lock()
