@@ -99,7 +99,12 @@ def train_texts(network: CLIPModel, tokenizer: CLIPTokenizer, steps: int, seed: 
 @torch.no_grad()
 def encoded(network: CLIPModel, shown: list[Scene]) -> torch.Tensor:
     """Return the vectors of pictures, which are not to be learned."""
-    return see(network, torch.from_numpy(np.stack([pixels(one.draw()) for one in shown])))[0]
+    return see(network, images_of(shown))[0]
+
+
+def images_of(shown: list[Scene]) -> torch.Tensor:
+    """Return what the network is shown of pictures."""
+    return torch.from_numpy(np.stack([pixels(one.draw()) for one in shown]))
 
 
 def report(
@@ -143,9 +148,8 @@ def smallest(shown: Scene) -> float:
 
 def learn(parts: Parts, shown: list[Scene], words: Wording) -> dict[str, float]:
     """One step; returns which share of each kind of question is right."""
-    images = torch.from_numpy(np.stack([pixels(one.draw()) for one in shown]))
     network = parts.network
-    vectors, patches = see(network, images)
+    vectors, patches = see(network, images_of(shown))
     loss, right = question_loss(network, parts.tokenizer, vectors, shown, words)
     descend(parts.optimizers, loss + HELP_WEIGHT * parts.helper(patches, targets(shown)))
     return right
