@@ -40,7 +40,7 @@ def run(script: str, folder: Path, settings: dict[str, str], least: int, address
     address = address or settings["ADDRESS"]
     asked = {"model": "starter", "content": '"'}
     (mark,) = httpx.post(f"{address}/v1/tokenize", json=asked).json()["tokens"]
-    arguments: list[str | Path] = ["-p", script, *ARGUMENTS, SCRIPTS / f"{script}.py"]
+    arguments: list[str | Path] = ["-p", "langchain_starter", *ARGUMENTS, SCRIPTS / f"{script}.py"]
     settings |= {"QUOTATION_MARK": str(mark)}
     outcomes = run_suite(python_with("langchain"), folder, arguments, settings)
     failed = {name: how for name, how in outcomes.items() if how not in {PASSED, SKIPPED}}

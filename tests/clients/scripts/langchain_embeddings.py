@@ -11,6 +11,7 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 from langchain_openai import OpenAIEmbeddings
 from report import check, main
+from vectors import alike
 
 TEXTS = ["A unicorn has one horn.", "A horse has no horn.", "The recipe needs two eggs."]
 
@@ -19,11 +20,6 @@ def embeddings(**options: Any) -> OpenAIEmbeddings:
     """The vectors as a user of LangChain asks for them."""
     given = {"model": "starter-embed", "check_embedding_ctx_length": False} | options
     return OpenAIEmbeddings(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0, **given)
-
-
-def alike(one: list[float], other: list[float]) -> bool:
-    """Whether two vectors differ by no more than what computing in batches makes of them."""
-    return math.dist(one, other) < 1e-5
 
 
 def _bytes_as_tokens() -> dict[str, Any]:

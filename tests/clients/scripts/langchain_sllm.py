@@ -1,32 +1,21 @@
 """LangChain's standard tests for this project's own classes, with a server and without one.
 
-The model is the starter, of a few megabytes: what it writes does not follow from the question, and
-seldom ends. A bias for the quotation mark ends its strings in JSON. Without ``ADDRESS`` the models
-are in this process.
+Without ``ADDRESS`` the models are in this process.
 """
 
 import os
 from typing import Any
 
-import pytest
+from langchain_starter import DRAWN, AsksStarter, quotation_mark_bias
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests, EmbeddingsUnitTests
 
 from sllm import ChatSLLM, SLLMEmbeddings
 
 ADDRESS = os.environ.get("ADDRESS")
-UNDERSTANDS = "wants a model that understands the question"
-LEFT_OUT = {
-    "test_tool_calling": UNDERSTANDS,
-    "test_tool_calling_async": UNDERSTANDS,
-    "test_bind_runnables_as_tools": UNDERSTANDS,
-    "test_tool_calling_with_no_arguments": UNDERSTANDS,
-    "test_agent_loop": UNDERSTANDS,
-    "test_unicode_tool_call_integration": UNDERSTANDS,
-}
 
 
-class Ours:
+class Ours(AsksStarter):
     """What the suites are told of the chat model."""
 
     @property
@@ -36,35 +25,9 @@ class Ours:
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """A model that draws, so that structured answers end."""
-        return {
-            "model": "starter",
-            "base_url": ADDRESS,
-            "max_tokens": 400,
-            "temperature": 1,
-            "seed": 1,
-            "model_kwargs": {"logit_bias": {os.environ["QUOTATION_MARK"]: 12}},
-        }
-
-    @property
-    def supports_image_inputs(self) -> bool:
-        """The starter sees nothing; pictures are in the other checks, with starter-vision."""
-        return False
-
-    @property
-    def supports_model_override(self) -> bool:
-        """Any model there is."""
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        """The other starter."""
-        return "starter-vision"
-
-    @property
-    def supports_json_mode(self) -> bool:
-        """Its test wants the keys that the question names, of a model that understands it."""
-        return False
+        """Fields without a parameter of their own are in ``model_kwargs``."""
+        bias = {"logit_bias": quotation_mark_bias()}
+        return {**DRAWN, "base_url": ADDRESS, "model_kwargs": bias}
 
 
 class TestChatUnits(Ours, ChatModelUnitTests):
@@ -107,11 +70,3 @@ class TestEmbeddingUnits(OurVectors, EmbeddingsUnitTests):
 
 class TestEmbeddings(OurVectors, EmbeddingsIntegrationTests):
     """With a small model."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what is left out. This module is loaded as a plugin as well, for this hook."""
-    for item in items:
-        if reason := LEFT_OUT.get(getattr(item, "originalname", "")):
-            item.add_marker(pytest.mark.skip(reason=reason))

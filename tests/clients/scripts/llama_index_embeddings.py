@@ -11,6 +11,7 @@ from llama_index.embeddings.jinaai import JinaEmbedding
 from llama_index.embeddings.openai_like import OpenAILikeEmbedding
 from llama_index.postprocessor.jinaai_rerank import JinaRerank
 from report import check, main
+from vectors import alike
 
 BASE = f"{sys.argv[1]}/v1"
 TEXTS = ["A unicorn has one horn.", "A horse has no horn.", "The recipe needs two eggs."]
@@ -20,11 +21,6 @@ def openai_like(**options: Any) -> OpenAILikeEmbedding:
     """Vectors through OpenAI's API."""
     given: dict[str, Any] = {"model_name": "starter-embed", "max_retries": 0} | options
     return OpenAILikeEmbedding(api_base=BASE, api_key="none", **given)
-
-
-def alike(one: list[float], other: list[float]) -> bool:
-    """Whether two vectors differ by no more than what computing in batches makes of them."""
-    return math.dist(one, other) < 1e-5
 
 
 @check

@@ -9,15 +9,11 @@ import sys
 import openai
 from openai import AsyncOpenAI, OpenAI
 from report import check, main
+from vectors import alike
 
 client = OpenAI(base_url=f"{sys.argv[1]}/v1", api_key="none", max_retries=0, timeout=60)
 MODEL = "starter-embed"
 TEXTS = ["A unicorn has one horn.", "유니콘은 뿔이 하나다.", "A horse has none."]
-
-
-def alike(one: list[float], other: list[float]) -> bool:
-    """Whether two vectors differ by no more than what computing in batches makes of them."""
-    return math.dist(one, other) < 1e-5
 
 
 def vector(text: str, **options: object) -> list[float]:
