@@ -25,6 +25,18 @@ from tests.postgres import Cluster, NotInstalled, programs
 pytest_plugins = ["tests.selection"]
 
 
+MODELS = Path(__file__).parents[1] / "models"
+"""Those that come with the repository."""
+ONE_THREAD = 1
+"""Threads of one engine wait for each other, long where several tests share the processors."""
+
+
+def link_models(folder: Path, *names: str) -> None:
+    """Put models of the repository into a folder of models."""
+    for name in names:
+        (folder / name).symlink_to(MODELS / name)
+
+
 @contextmanager
 def serving(
     host: str = "127.0.0.1", routers: Iterable[APIRouter] = (), **chosen: Any

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import serving
+from tests.conftest import ONE_THREAD, link_models, serving
 from tests.provider.scripted import CONTROL, make
 from tests.provider.scripted_answer import script_of
 
-MODELS = Path(__file__).parents[2] / "models"
 STARTERS = (
     "starter.gguf",
     "starter-vision.gguf",
@@ -32,16 +31,13 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 END = "<|im_end|>"
-ONE_THREAD = 1
-"""Threads of one engine wait for each other, long where several tests share the processors."""
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models that are loaded in no time."""
     folder = tmp_path_factory.mktemp("models")
-    for name in STARTERS:
-        (folder / name).symlink_to(MODELS / name)
+    link_models(folder, *STARTERS)
     script = script_of(CALLING)
     make(folder / "caller.gguf", TEMPLATE, script.tokens, CONTROL, normal=script.normal, eos=END)
     return folder

@@ -9,10 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients.conftest import ONE_THREAD
 from tests.clients.environments import SCRIPTS, python_with, sources_of
 from tests.clients.suites import PASSED, SKIPPED, as_text, run_suite
-from tests.conftest import serving
+from tests.conftest import ONE_THREAD, serving
 
 VERSION = "0.3.36"
 FOLDER = "vendor/llama.cpp/tools/server/tests"

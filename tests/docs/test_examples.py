@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import serving
+from tests.conftest import ONE_THREAD, link_models, serving
+from tests.docs.test_readme import run
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -21,9 +21,8 @@ TOOL = "/tool/generate_hyperclovax_vision"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """The default vision model of the default installation."""
     folder = tmp_path_factory.mktemp("models")
-    for name in ("starter-vision.gguf", "mmproj-starter-vision.gguf"):
-        (folder / name).symlink_to(ROOT / "models" / name)
-    with serving(models_dir=folder, enable_echo=False, engine_threads=1) as client:
+    link_models(folder, "starter-vision.gguf", "mmproj-starter-vision.gguf")
+    with serving(models_dir=folder, enable_echo=False, engine_threads=ONE_THREAD) as client:
         yield client
 
 
@@ -38,22 +37,19 @@ def test_a_request(request_file: Path, server: httpx.Client) -> None:
     assert ("red circle" in answer.text) is about_the_picture
 
 
-def run(name: str, server: httpx.Client, *arguments: str) -> str:
+def output_of(name: str, server: httpx.Client, *arguments: str) -> str:
     program = (EXAMPLES / name).read_text(encoding="utf-8")
     address = str(server.base_url).rstrip("/")
     program = program.replace("http://127.0.0.1:8000", address)
     program = program.replace("Path(__file__).parent", f"Path({str(EXAMPLES)!r})")
-    command = [sys.executable, "-c", program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return run([sys.executable, "-c", program, *arguments])
 
 
 def test_all_modes(server: httpx.Client) -> None:
-    output = run("test_call_all_modes.py", server, str(server.base_url))
+    output = output_of("test_call_all_modes.py", server, str(server.base_url))
     assert output.count("red circle") == 3
     assert "event: done" in output
 
 
 def test_one_question(server: httpx.Client) -> None:
-    assert len(run("test_call_localhost.py", server)) > 10
+    assert len(output_of("test_call_localhost.py", server)) > 10

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from tests.docs.test_readme import run
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -48,17 +49,7 @@ def test_a_program(mark: str, wanted: str) -> None:
     if "transformers" in program and find_spec("transformers") is None:
         pytest.skip("the extra pytorch is not installed")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ENGINE_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert wanted in done.stdout
+    assert wanted in run([sys.executable, "-c", program], timeout=120, cwd=ROOT, env=environment)
 
 
 def test_every_program_is_run_and_in_both_languages() -> None:

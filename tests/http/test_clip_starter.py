@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Iterator
-from io import BytesIO
-from pathlib import Path
 from random import Random
 
 import httpx
@@ -14,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import serving
+from tests.conftest import MODELS, serving
 from tests.http.encoding_wire import asked
+from tests.media.files import saved
 from training.clip_starter.captions import ALIKE, Wording, alike
 from training.clip_starter.engine import Encoder
 from training.vision_starter.drawing import scene
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).parents[2] / "models"
 CLIP = "starter-clip"
 
 
@@ -59,6 +57,4 @@ def test_the_same_picture_is_like_itself(clip: httpx.Client) -> None:
 
 def png(picture: Image.Image) -> str:
     """A picture as base64."""
-    file = BytesIO()
-    picture.save(file, "PNG")
-    return base64.b64encode(file.getvalue()).decode()
+    return base64.b64encode(saved(picture, "PNG")).decode()

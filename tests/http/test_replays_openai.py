@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import serving
+from tests.conftest import link_models, serving
 from tests.http.replaying import built, chunks_of, replay_of, send
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).parents[2] / "models"
 STARTERS = ("starter.gguf", "starter-vision.gguf", "mmproj-starter-vision.gguf")
 OPEN_WEBUI = replay_of("open_webui")
 EDITORS = replay_of("editors")
@@ -25,8 +23,7 @@ TASKS = ("title", "tags", "follow-up", "autocomplete")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     models = tmp_path_factory.mktemp("models")
-    for name in STARTERS:
-        (models / name).symlink_to(MODELS / name)
+    link_models(models, *STARTERS)
     with serving(
         models_dir=models, context_length=10**6, default_max_tokens=10**6, engine_threads=1
     ) as client:

@@ -13,12 +13,12 @@ import httpx
 import pytest
 
 from app.dialects.documents import documents
-from tests.conftest import serving
+from tests.conftest import MODELS, ONE_THREAD, link_models, serving
 from tests.http.vision import picture
 
 pytestmark = pytest.mark.slow
 
-MODELS = Path(__file__).parents[2] / "models"
+VISION = ("starter-vision.gguf", "mmproj-starter-vision.gguf")
 TOOL = "/tool/generate_hyperclovax_vision"
 STREAM = f"{TOOL}_stream"
 PICTURE = base64.b64encode(picture()).decode()
@@ -128,17 +128,16 @@ def test_keys_and_unknown_addresses(empty_models: Path) -> None:
 
 
 def test_without_a_model_that_sees(tmp_path: Path) -> None:
-    (tmp_path / "starter.gguf").symlink_to(MODELS / "starter.gguf")
+    link_models(tmp_path, "starter.gguf")
     with serving(models_dir=tmp_path, enable_echo=False) as client:
         assert client.post(TOOL, json={"prompt": "Hello!"}).headers["x-model"] == "starter"
         refused(client.post(TOOL, json={"prompt": "Hello!", "image_base64": PICTURE}), 404)
 
 
 def test_the_documented_examples_on_the_default_model(tmp_path: Path) -> None:
-    for name in ("starter-vision.gguf", "mmproj-starter-vision.gguf"):
-        (tmp_path / name).symlink_to(MODELS / name)
+    link_models(tmp_path, *VISION)
     examples = documents()["tool"]()["paths"][TOOL]["post"]["requestBody"]["content"]
-    with serving(models_dir=tmp_path, enable_echo=False, engine_threads=1) as client:
+    with serving(models_dir=tmp_path, enable_echo=False, engine_threads=ONE_THREAD) as client:
         for example in examples["application/json"]["examples"].values():
             answer = client.post(TOOL, json=example["value"])
             assert answer.headers["x-model"] == "starter-vision"
@@ -148,15 +147,16 @@ def test_the_documented_examples_on_the_default_model(tmp_path: Path) -> None:
 @pytest.mark.engine("hyperclovax")
 @pytest.mark.matrix
 def test_a_hyperclova_x_model_comes_first(tmp_path: Path) -> None:
-    for name in ("starter-vision.gguf", "mmproj-starter-vision.gguf", "starter-vision-hyperclovax"):
-        (tmp_path / name).symlink_to(MODELS / name)
-    with serving(models_dir=tmp_path, engine_threads=1) as client:
+    link_models(tmp_path, *VISION, "starter-vision-hyperclovax")
+    with serving(models_dir=tmp_path, engine_threads=ONE_THREAD) as client:
         answer = client.post(TOOL, json={"prompt": "Hello!"})
         assert answer.headers["x-model"] == "starter-vision-hyperclovax"
         assert answer.json()["result"]
     # A starter does not stand in the way of a model that a setting names.
     chosen = tmp_path / "of-mine"
     chosen.symlink_to(MODELS / "starter-vision-hf")
-    with serving(models_dir=tmp_path, vision_model_path=chosen, engine_threads=1) as client:
+    with serving(
+        models_dir=tmp_path, vision_model_path=chosen, engine_threads=ONE_THREAD
+    ) as client:
         answer = client.post(TOOL, json={"prompt": "Hello!"})
         assert answer.headers["x-model"] == "of-mine"

@@ -10,18 +10,13 @@ import pytest
 from app.client.http import HttpBackend
 from app.client.in_process import InProcess
 from app.config import Settings
-from tests.conftest import serving
-
-MODELS = Path(__file__).parents[2] / "models"
-ONE_THREAD = 1
-"""Threads of one engine wait for each other, long where several tests share the processors."""
+from tests.conftest import ONE_THREAD, link_models, serving
 
 
 @pytest.fixture(scope="session")
 def starters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("starters")
-    for name in ("starter.gguf", "starter-embed"):
-        (folder / name).symlink_to(MODELS / name)
+    link_models(folder, "starter.gguf", "starter-embed")
     return folder
 
 
