@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
 from app.errors import AppError, InvalidRequest
 from app.provider.errors import ContextOverflow, ModelNotFound, ProviderError
 from app.web.error_codes import kind_of_error
-from app.web.error_text import FRAMEWORK_DETAIL, mistake_sentence, sdk_headers
+from app.web.error_text import error_sentence, sdk_headers
 
 OVERLOADED = 529
 """Anthropic's own status where trying again later helps; its SDKs know it."""
@@ -63,15 +61,9 @@ def type_of(status: int) -> str:
 
 
 def _message(error: Exception, request_id: str) -> str:
-    match error:
-        case HTTPException():
-            return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
-        case RequestValidationError():
-            return mistake_sentence(error.errors()[0])
-        case AppError() | ProviderError():
-            return _sentence(error)
-        case _:
-            return f"The server made a mistake. Please report it with the request id {request_id}."
+    if isinstance(error, (AppError, ProviderError)):
+        return _sentence(error)
+    return error_sentence(error, request_id)
 
 
 def _sentence(error: AppError | ProviderError) -> str:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
-from app.errors import AppError
-from app.provider.errors import ProviderError
 from app.web.error_codes import kind_of_error
 from app.web.error_rendering import headers_of
-from app.web.error_text import FRAMEWORK_DETAIL, mistake_sentence
+from app.web.error_text import error_sentence
 
 
 def render(error: Exception, request_id: str) -> Response:
@@ -26,19 +22,6 @@ def render(error: Exception, request_id: str) -> Response:
 def body_of(error: Exception, request_id: str) -> dict[str, Any]:
     """The JSON object that describes ``error``, also in the middle of a stream."""
     error = cause_of(error)
-    sentence = describe(error, request_id)
+    sentence = error_sentence(error, request_id)
     code = kind_of_error(error).code
     return {"detail": sentence, "error": sentence, "code": code, "request_id": request_id}
-
-
-def describe(error: Exception, request_id: str) -> str:
-    """What went wrong, in one sentence."""
-    match error:
-        case RequestValidationError():
-            return mistake_sentence(error.errors()[0])
-        case HTTPException():
-            return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
-        case AppError() | ProviderError():
-            return str(error)
-        case _:
-            return f"The server made a mistake. Please report it with the id {request_id}."

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.chat.vision_question import VisionQuestion
+
 
 class GenerateBody(BaseModel):
     """A question, with a picture or without one. Unknown fields are ignored, as ever."""
@@ -21,9 +23,9 @@ class GenerateBody(BaseModel):
     stream: bool = Field(default=False, description="Send the answer as it is made.")
 
     @property
-    def picture(self) -> str:
-        """The picture as base64 or as a data: URL; empty: none."""
-        return (self.image_base64 or "").strip()
+    def question(self) -> VisionQuestion:
+        """The same for the domain."""
+        return VisionQuestion(self.prompt, (self.image_base64 or "").strip())
 
 
 EXAMPLES: dict[str, Any] = {

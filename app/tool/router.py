@@ -9,11 +9,11 @@ from msgspec.json import encode
 
 from app.chat.answer import stream_answer
 from app.chat.completion import collect
+from app.chat.vision_question import find_model, vision_prompt
 from app.dependencies import Owner, Vision, VisionServices
 from app.provider.card import ModelCard
 from app.provider.types import Prompt
 from app.tool.models import EXAMPLES, ErrorAnswer, GenerateBody, Generated
-from app.tool.question import find_model, question
 from app.tool.streams import EventEncoder, TextEncoder, TextStream
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import JSON, json_body
@@ -94,8 +94,8 @@ async def _asked(
 ) -> tuple[GenerateBody, ModelCard, Prompt]:
     """The model is found first: one that is refused costs no decoding."""
     async with json_body(request, GenerateBody) as body:
-        card = await find_model(vision.conversations.pool, images=bool(body.picture))
-        asking = question(body, vision.intake, card, owner)
+        card = await find_model(vision.conversations.pool, images=bool(body.question.picture))
+        asking = vision_prompt(body.question, vision.intake, card, owner)
         prompt = await unless_disconnected(request.receive, asking)
     return body, card, prompt
 

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 from app.provider.types import Delta, End
-from app.tool.errors import body_of, describe
+from app.tool.errors import body_of
+from app.web.error_text import error_sentence
 from app.web.sse import EventStream, Shown, frame
 
 
@@ -36,7 +37,7 @@ class TextEncoder:
 
     def error(self, error: Exception, request_id: str) -> str:
         """A line at the end: nobody is to take the answer for whole."""
-        return f"\n[The answer broke off: {describe(error, request_id)}]\n"
+        return f"\n[The answer broke off: {error_sentence(error, request_id)}]\n"
 
 
 class EventEncoder:

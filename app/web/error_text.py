@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from app.errors import written
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.conversations.errors import cause_of
+from app.errors import AppError, written
+from app.provider.errors import ProviderError
 from app.web.error_rendering import headers_of
 
 FRAMEWORK_DETAIL = {
@@ -30,6 +35,19 @@ def sdk_headers(error: Exception, status: int) -> dict[str, str]:
     if status in FAILS_AGAIN:
         headers["x-should-retry"] = "false"
     return headers
+
+
+def error_sentence(error: Exception, request_id: str) -> str:
+    """What went wrong, in one sentence; only the log has the text of an error that is a bug."""
+    match cause_of(error):
+        case RequestValidationError() as error:
+            return mistake_sentence(error.errors()[0])
+        case HTTPException() as error:
+            return FRAMEWORK_DETAIL.get(error.status_code, str(error.detail))
+        case AppError() | ProviderError() as error:
+            return str(error)
+        case _:
+            return f"The server made a mistake. Please report it with the id {request_id}."
 
 
 def mistake_sentence(mistake: Mapping[str, Any]) -> str:

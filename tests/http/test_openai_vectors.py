@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.json import encode
 
-from app.openai.translate.vectors import as_array, as_numbers, dimensions
+from app.encoding.vectors import as_array, as_numbers, dimensions
 
 
 def written(numbers: np.ndarray[tuple[int], np.dtype[np.float32]]) -> str:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from app.encoding.vectors import Encoding
 from app.openai.models.base import Body, Inner
-from app.openai.models.embeddings import Encoding
 from app.openai.models.inputs import (
     MOST_INPUTS,
     Dimensions,

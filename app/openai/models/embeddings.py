@@ -7,12 +7,11 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from app.encoding.vectors import Encoding
 from app.openai.errors import InvalidParameter
 from app.openai.models.base import Body
 from app.openai.models.inputs import Dimensions, InputField, InputObject, Purpose
 from app.openai.models.sampling import ModelName
-
-Encoding = Literal["float", "base64"]
 
 _WHOLE_TEXTS = "A text becomes one vector here, of itself alone."
 

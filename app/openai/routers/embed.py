@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request, Response
 from app.dependencies import Owner, Vision, VisionServices
 from app.encoding.encode import Encodings, encode
 from app.encoding.images import find_and_decode
+from app.encoding.vectors import Encoding
 from app.openai import respond
 from app.openai.models.embed import EXAMPLES, EmbedAnswer, EmbedBody
-from app.openai.models.embeddings import Encoding
 from app.openai.models.errors import GENERATION_ERRORS, PlainError, errors
 from app.openai.translate.embed import embed_answer, embed_job, image_sources
 from app.provider.card import Kind

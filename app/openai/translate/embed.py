@@ -10,11 +10,10 @@ from app.encoding.encode import Encodings, Item
 from app.encoding.images import image_source
 from app.encoding.model_choice import require_dimensions
 from app.encoding.prompts import prompt_of
+from app.encoding.vectors import Encoding, as_array
 from app.media.image_source import ImageSource
 from app.openai.models.embed import EmbedBody, EmbedPart
-from app.openai.models.embeddings import Encoding
 from app.openai.translate.rerank import meta, require_tokens
-from app.openai.translate.vectors import as_array
 from app.provider.card import ModelCard
 from app.provider.types import Encode, ImagePart, TextPart
 

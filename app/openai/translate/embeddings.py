@@ -11,10 +11,10 @@ from app.encoding.encode import Encodings, Item
 from app.encoding.images import image_source
 from app.encoding.model_choice import require_dimensions
 from app.encoding.prompts import prompt_of
+from app.encoding.vectors import WRITERS, Encoding
 from app.media.image_source import ImageSource
-from app.openai.models.embeddings import EmbeddingsBody, Encoding
+from app.openai.models.embeddings import EmbeddingsBody
 from app.openai.models.inputs import InputObject
-from app.openai.translate.vectors import WRITERS
 from app.provider.card import ModelCard
 from app.provider.types import Encode, ImagePart, TextPart, TokensPart
 

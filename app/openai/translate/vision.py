@@ -7,7 +7,7 @@ from typing import Any
 
 from app.encoding.model_choice import facts
 from app.encoding.similarity import cosines, likeness, probabilities
-from app.openai.translate.vectors import as_array, as_numbers, dimensions
+from app.encoding.vectors import as_array, as_numbers, dimensions
 from app.provider.card import ModelCard
 
 

@@ -1,6 +1,8 @@
-"""Which model the tool server's clients get, and what it is asked."""
+"""What the HyperCLOVA X tool server asks, of which model: for ``/tool`` and for MCP."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from app.chat.completion import find_chat_model
 from app.chat.images import decode_images
@@ -12,7 +14,6 @@ from app.provider.card import ModelCard
 from app.provider.pool.default_model import VISION_STARTER
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Message, Prompt, Sampling, TextPart
-from app.tool.models import GenerateBody
 
 SYSTEM = "You are a helpful assistant."
 SAMPLING = Sampling(temperature=0.5, top_p=0.6, max_tokens=8192)
@@ -41,9 +42,20 @@ def _is_starter(card: ModelCard) -> bool:
     return card.id.startswith(VISION_STARTER)
 
 
-async def question(body: GenerateBody, intake: Intake, card: ModelCard, owner: str) -> Prompt:
+@dataclass(frozen=True, slots=True)
+class VisionQuestion:
+    """A question; ``picture`` is base64 or a data: URL, empty where there is none."""
+
+    text: str
+    picture: str = ""
+    sampling: Sampling = SAMPLING
+
+
+async def vision_prompt(
+    asked: VisionQuestion, intake: Intake, card: ModelCard, owner: str
+) -> Prompt:
     """What the model is asked; raises what ``Intake.take_all`` raises."""
-    sources = [ImageSource(base64=body.picture)] if body.picture else []
+    sources = [ImageSource(base64=asked.picture)] if asked.picture else []
     images = await decode_images(intake, card, sources)
-    asked = Message("user", (*images, TextPart(body.prompt)))
-    return Prompt((Message.of("system", SYSTEM), asked), SAMPLING, owner)
+    message = Message("user", (*images, TextPart(asked.text)))
+    return Prompt((Message.of("system", SYSTEM), message), asked.sampling, owner)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Raw
 from msgspec.json import encode
 
-from app.openai.models.embeddings import Encoding
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Encoding = Literal["float", "base64"]
 
 _MOST_PLACES = 22
 """A double holds ten to the power of this exactly, and no higher one."""
@@ -36,10 +36,16 @@ def dimensions(vectors: Sequence[bytes]) -> int:
     return len(vectors[0]) // 4 if vectors else 0
 
 
-def _numbers(vector: bytes) -> bytes:
+def numbers(vector: bytes) -> list[float]:
+    """The numbers of one vector."""
     import numpy as np  # noqa: PLC0415 - most servers never need it
 
-    return encode(_shortened(np.frombuffer(vector, "<f4").astype(np.float64)).tolist())
+    found: list[float] = _shortened(np.frombuffer(vector, "<f4").astype(np.float64)).tolist()
+    return found
+
+
+def _numbers(vector: bytes) -> bytes:
+    return encode(numbers(vector))
 
 
 def _shortened(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
