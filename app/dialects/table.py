@@ -28,7 +28,7 @@ class DialectEntry:
     """A dialect by its ``name``, which owns ``prefix``, ``others`` and all paths below them.
 
     Of two that own a path it belongs to the one with the longer prefix. Paths in ``public`` need no
-    API key.
+    API key. A protocol that OpenAPI cannot describe is not ``documented`` by it.
     """
 
     name: str
@@ -36,6 +36,7 @@ class DialectEntry:
     load: Callable[[], Dialect]
     public: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    documented: bool = True
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -61,10 +62,17 @@ def _tool() -> Dialect:
     return DIALECT
 
 
+def _mcp() -> Dialect:
+    from app.mcp.dialect import DIALECT
+
+    return DIALECT
+
+
 DIALECTS = (
     DialectEntry("openai", "/v1", _openai, public=("/v1/health",), others=("/v2",)),
     DialectEntry("anthropic", "/v1/messages", _anthropic),
     DialectEntry("tool", "/tool", _tool),
+    DialectEntry("mcp", "/mcp", _mcp, documented=False),
 )
 """All of them."""
 
@@ -114,7 +122,7 @@ def _render(entry: DialectEntry, prefix: str, error: Exception, request_id: str)
 
 def documents() -> Documents:
     """Name → what makes the OpenAPI document of the dialect."""
-    return {entry.name: partial(_document, entry) for entry in DIALECTS}
+    return {entry.name: partial(_document, entry) for entry in DIALECTS if entry.documented}
 
 
 def _document(entry: DialectEntry) -> dict[str, Any]:

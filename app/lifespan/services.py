@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from typing import TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from app.config import Settings
 from app.conversations.heartbeat import Heartbeat
 from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import VisionServices
+from app.dialects.documents import documents
 from app.downloads.jobs import DownloadJobs
 from app.lifespan.core import Core
+from app.mcp.endpoint import McpEndpoint
 from app.media.intake import Intake
 from app.provider.catalogue.checksum_jobs import ChecksumJobs
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
 
 
 class Services(TypedDict):
@@ -27,6 +32,7 @@ class Services(TypedDict):
     checksums: ChecksumJobs
     downloads: DownloadJobs
     vision: VisionServices
+    mcp: McpEndpoint
 
 
 async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExitStack) -> Services:
@@ -42,6 +48,7 @@ async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExi
         "checksums": checksums,
         "downloads": await _start_downloads(core.settings, pool, stack),
         "vision": VisionServices(services, _intake(core.settings, stack)),
+        "mcp": _mcp_endpoint(stack),
     }
 
 
@@ -86,3 +93,15 @@ def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
     intake = Intake(settings.media())
     stack.push_async_callback(intake.close)
     return intake
+
+
+def _mcp_endpoint(stack: AsyncExitStack) -> McpEndpoint:
+    endpoint = McpEndpoint(_make_mcp_server)
+    stack.push_async_callback(endpoint.close)
+    return endpoint
+
+
+def _make_mcp_server() -> Server[Any]:
+    from app.mcp.server import make_server  # noqa: PLC0415 - takes longer than the whole start
+
+    return make_server(documents())

@@ -18,16 +18,16 @@ from app.web.error_rendering import ErrorRenderer
 class Dialect:
     """One dialect: its routes, with whole paths, and how it answers errors.
 
-    ``style`` is what its OpenAPI document says of all routes, ``schemas`` are models of answers and
-    ``bodies`` of requests that no route refers to by type. Bodies on the paths ``large`` may hold
-    pictures. ``render_other`` has how errors are answered under the further prefixes of its entry
-    in ``app.dialects.table``, where that differs.
+    ``style`` is what its OpenAPI document says of all routes; None: OpenAPI cannot describe it.
+    ``schemas`` are models of answers and ``bodies`` of requests that no route refers to by type.
+    Bodies on the paths ``large`` may hold pictures. ``render_other`` has how errors are answered
+    under the further prefixes of its entry in ``app.dialects.table``, where that differs.
     """
 
     name: str
     routers: tuple[APIRouter, ...]
     render: ErrorRenderer
-    style: openapi.Style
+    style: openapi.Style | None = None
     schemas: tuple[type[BaseModel], ...] = ()
     bodies: tuple[type[BaseModel], ...] = ()
     large: frozenset[str] = frozenset()
@@ -44,6 +44,8 @@ class Dialect:
 
     def document(self) -> dict[str, Any]:
         """Its OpenAPI document."""
+        if self.style is None:
+            raise LookupError(f"{self.name} has no document")
         whole = APIRouter()
         for router in self.routers:
             whole.include_router(

@@ -19,14 +19,15 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
+    """The text, if every engine and database can hold it; raises ValueError."""
     if fault := fault_of(text):
         raise ValueError(fault)
     return text
 
 
 Plain = Annotated[
-    str, AfterValidator(_plain), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
+    str, AfterValidator(plain_text), Field(json_schema_extra={"pattern": "^[^\\u0000]*$"})
 ]
 """Text that every engine and database can hold."""
 
@@ -47,7 +48,7 @@ def _expressible(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("is nested too deeply") from None
     except ValueError:
         raise ValueError("has a number that JSON does not know") from None
-    _plain(text)
+    plain_text(text)
     return value
 
 

@@ -37,7 +37,7 @@ LAYERS = {
     "app.provider": ENGINES,
 }
 
-DIALECTS = ("openai", "anthropic", "tool")
+DIALECTS = ("openai", "anthropic", "tool", "mcp")
 """Dialects beside the versions of the API; none imports another."""
 
 WIRE_LIBRARIES = ("fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client")

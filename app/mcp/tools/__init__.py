@@ -1,0 +1,1 @@
+"""The tools that agents get: what each takes, what it does, and how the protocol shows it."""
