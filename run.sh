@@ -30,6 +30,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
     test --clients   clients of others, in environments of their own
   check            lint, format and type checks
   docs             export the API reference into api_docs/
+  mcp              speak the Model Context Protocol over stdin and stdout, for an
+                   agent's host that starts this (--config HOST: what that host reads)
   migrate          bring the database to this version (serve does it as well)
   bench [ARGS…]    measure the speed; workloads, --quick, --rounds N, --before CHECKOUT:
                    see bench/README.md
@@ -260,6 +262,10 @@ main() {
     serve | pull | convert | models | docs | migrate)
         install
         exec "$PY" -m app.cli "$command" "$@"
+        ;;
+    mcp)
+        install >&2 # the standard output is the host's
+        exec "$PY" -m app.cli mcp "$@"
         ;;
     install)
         install "$@"

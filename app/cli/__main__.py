@@ -16,6 +16,11 @@ def main() -> None:
         from app.cli.serve import main as serve  # noqa: PLC0415
 
         serve()
+    elif sys.argv[1:2] == ["mcp"]:
+        # A host waits for the first answer no longer than half a second.
+        from app.cli.mcp.command import main as mcp  # noqa: PLC0415
+
+        sys.exit(mcp(sys.argv[2:]))
     else:
         from app.cli.commands import app  # noqa: PLC0415
 
