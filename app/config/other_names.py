@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -70,6 +71,11 @@ def _type(value: str) -> str:
         raise ValueError("is not auto, float32, bfloat16 or float16") from None
 
 
+def _folder_here(value: str) -> str | None:
+    """A folder of the host, which there is none of inside a container."""
+    return value if Path(value).is_dir() else None
+
+
 @dataclass(frozen=True, slots=True)
 class OtherName:
     """A name that another project gives to a setting of ours.
@@ -93,6 +99,8 @@ OTHER_NAMES = (
     OtherName("MODEL_DEVICE", "use_gpu", _uses_gpu),
     OtherName("MODEL_DEVICE", "cuda_visible_devices", _gpu_number),
     OtherName("MODEL_DTYPE", "torch_dtype", _type),
+    OtherName("HOST_MODEL_DIR", "sllm_model_path", _folder_here),
+    OtherName("HOST_MODEL_DIR", "vision_model_path", _folder_here),
     OtherName("MODEL_PATH", "sllm_model_path"),
     OtherName("MODEL_PATH", "vision_model_path"),
     OtherName("DEVICE", "use_gpu", _uses_gpu),

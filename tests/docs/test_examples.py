@@ -53,3 +53,18 @@ def test_all_modes(server: httpx.Client) -> None:
 
 def test_one_question(server: httpx.Client) -> None:
     assert len(output_of("test_call_localhost.py", server)) > 10
+
+
+def test_the_model_context_protocol(server: httpx.Client) -> None:
+    output = output_of("test_call_mcp.py", server, str(server.base_url))
+    assert "tools: generate_hyperclovax_vision, chat" in output
+    assert "image.json:" in output
+    assert output.count("red circle") == 1
+    assert "models: starter-vision" in output
+
+
+def test_inside_a_container(server: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", str(server.base_url.port))
+    output = run([sys.executable, str(EXAMPLES / "test_in_container.py")])
+    assert "healthy: ok" in output
+    assert "starter-vision: " in output

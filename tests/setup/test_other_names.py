@@ -38,6 +38,8 @@ VALUES = {
     ("MODEL_DEVICE", "use_gpu"): ("cuda", True),
     ("MODEL_DEVICE", "cuda_visible_devices"): ("cuda:1", "1"),
     ("MODEL_DTYPE", "torch_dtype"): ("torch.float16", "float16"),
+    ("HOST_MODEL_DIR", "sllm_model_path"): (str(MODELS), MODELS),
+    ("HOST_MODEL_DIR", "vision_model_path"): (str(MODELS), MODELS),
     ("MODEL_PATH", "sllm_model_path"): ("/models/m.gguf", Path("/models/m.gguf")),
     ("MODEL_PATH", "vision_model_path"): ("/models/m.gguf", Path("/models/m.gguf")),
     ("DEVICE", "use_gpu"): ("cuda", True),
@@ -85,6 +87,16 @@ def test_spellings(
 ) -> None:
     bare.setenv(name, text)
     assert getattr(Settings(), setting) == value
+
+
+@pytest.mark.parametrize(("folder", "used"), [(str(MODELS), MODELS), ("C:/models/m", Path("/m"))])
+def test_a_folder_of_the_host_counts_where_it_exists(
+    bare: pytest.MonkeyPatch, folder: str, used: Path
+) -> None:
+    """Inside a container there is only what is mounted at MODEL_PATH."""
+    bare.setenv("MODEL_PATH", "/m")
+    bare.setenv("HOST_MODEL_DIR", folder)
+    assert Settings().vision_model_path == used
 
 
 @pytest.mark.parametrize(
