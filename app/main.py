@@ -45,6 +45,7 @@ EXPOSED_HEADERS = (
     "X-Should-Retry",
     "X-Skipped-Tools",
     "Request-ID",
+    "Mcp-Session-Id",
 )
 """Headers of answers that pages of other origins may read."""
 

@@ -161,6 +161,8 @@ GOALS = (
     Goal("echo.next.more", "≤", 5.0),
     Goal("echo.stored.p99", "≤", 10.0),
     Goal("in_process.more", "≤", 1.0),
+    Goal("mcp.older.more", "≤", 20.0),
+    Goal("mcp.newest.more", "≤", 20.0),
     Goal("running.count", "≥", 1000.0),
     Goal("running.share", "≤", 20.0),
     Goal("running.p99", "≤", 50.0),

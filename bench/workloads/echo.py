@@ -30,13 +30,13 @@ def run(plan: Plan) -> Iterator[Sample]:
     """The time of one request alone, and how many a second 32 clients get through."""
     for number in range(plan.scale.rounds):
         for name, root in plan.checkouts():
-            with _serving(root, plan.cache) as port:
+            with serving(root, plan.cache) as port:
                 for figure, value in _figures(port, plan.scale).items():
                     yield Sample(figure, name, number, value)
 
 
 @contextlib.contextmanager
-def _serving(root: Path, disk: Path) -> Iterator[int]:
+def serving(root: Path, disk: Path) -> Iterator[int]:
     """Port of the server of a checkout with the echo engine.
 
     Its database lies on ``disk``, as the temporary folder may be memory.

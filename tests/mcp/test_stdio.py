@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +17,21 @@ from mcp.client.stdio import stdio_client
 from tests.http.vision import picture
 from tests.mcp.connecting import KEYS, MODES, Mode, called, data
 from tests.mcp.stdio import COMMAND, ROOT, Host, free_port, started
+from tests.mcp.stopping import ENDLESS, SOON, EchoServer
 from tests.mcp.test_tools import NAMES
 from tests.mcp.wire import DISCOVER, INITIALIZE, legacy, messages, modern
 
 pytestmark = pytest.mark.slow
 
-AT_ONCE = 0.5
-LONG = {"message": "a " * 200_000, "model": "echo", "max_tokens": 10**6}
+
+def leading_to(server: httpx.Client) -> dict[str, str]:
+    """Variables that name a server, and a key of it."""
+    return {"SLLM_BASE_URL": str(server.base_url).rstrip("/"), "SLLM_API_KEY": KEYS[0]}
 
 
 @pytest.fixture(scope="module")
 def environment(server: httpx.Client) -> dict[str, str]:
-    """What leads to the server of these tests."""
-    return {"SLLM_BASE_URL": str(server.base_url).rstrip("/"), "SLLM_API_KEY": KEYS[0]}
+    return leading_to(server)
 
 
 @pytest.fixture
@@ -139,45 +139,33 @@ async def test_a_picture_may_be_named_by_its_path(
 
 @pytest.mark.parametrize("era", [legacy, modern])
 async def test_cancelling_stops_the_engine_and_is_not_answered(
-    server: httpx.Client, host: Host, era: Any
+    echo_server: EchoServer, era: Any
 ) -> None:
-    asked = era("tools/call", name="chat", arguments=LONG)["json"] | {"id": "slow"}
-    host.send(asked)
-    await _wait_until(server, 1, 30)
-    host.send(
-        {
-            "jsonrpc": "2.0",
-            "method": "notifications/cancelled",
-            "params": {"requestId": "slow", "reason": "the user pressed Escape"},
-        }
-    )
-    await _wait_until(server, 0, AT_ONCE)
-    assert host.silent(0.2)
-    assert "result" in host.ask(legacy("ping")["json"])
+    asked = era("tools/call", name="chat", arguments=ENDLESS)["json"] | {"id": "slow"}
+    with started(**leading_to(echo_server.client)) as host, echo_server.standing_still():
+        host.send(asked)
+        await echo_server.wait_until(1)
+        host.send(
+            {
+                "jsonrpc": "2.0",
+                "method": "notifications/cancelled",
+                "params": {"requestId": "slow", "reason": "the user pressed Escape"},
+            }
+        )
+        await echo_server.wait_until(0, SOON)
+        assert host.silent(0.2)
+        assert "result" in host.ask(legacy("ping")["json"])
 
 
-async def test_closing_the_input_stops_all_calls(
-    server: httpx.Client, environment: dict[str, str]
-) -> None:
-    with started(**environment) as host:
-        for number in range(2):
-            host.send(legacy("tools/call", name="chat", arguments=LONG)["json"] | {"id": number})
-        await _wait_until(server, 2, 30)
-    await _wait_until(server, 0, AT_ONCE)
+async def test_closing_the_input_stops_all_calls(echo_server: EchoServer) -> None:
+    with echo_server.standing_still():
+        with started(**leading_to(echo_server.client)) as host:
+            for number in range(2):
+                asked = legacy("tools/call", name="chat", arguments=ENDLESS)["json"]
+                host.send(asked | {"id": number})
+            await echo_server.wait_until(2)
+        await echo_server.wait_until(0, SOON)
     assert host.process.returncode == 0
-
-
-async def _wait_until(server: httpx.Client, wanted: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while (found := await asyncio.to_thread(_active, server)) != wanted:
-        assert time.monotonic() < deadline, f"{found} requests after {seconds} s"
-        await asyncio.sleep(0.01)
-
-
-def _active(server: httpx.Client) -> int:
-    model = server.get("/health").json()["models"].get("echo", {"active": 0, "waiting": 0})
-    count: int = model["active"] + model["waiting"]
-    return count
 
 
 @pytest.mark.parametrize("line", [b"nonsense", b"[]", b"3", b"\xff"])

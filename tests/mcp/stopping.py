@@ -1,0 +1,46 @@
+"""Whether calls are stopped: of an engine that stands still none ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import psutil
+
+ENDLESS = {"message": "hi", "model": "echo"}
+SOON = 0.5
+"""Seconds within which an engine has to be stopped."""
+
+
+@dataclass(frozen=True)
+class EchoServer:
+    """A server with the one model echo, and the process of its engine."""
+
+    client: httpx.Client
+    engine: psutil.Process
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """The engine does nothing within the context."""
+        self.engine.suspend()
+        try:
+            yield
+        finally:
+            self.engine.resume()
+
+    def active(self) -> int:
+        """Requests that the engine has, or will have."""
+        model = self.client.get("/health").json()["models"]["echo"]
+        count: int = model["active"] + model["waiting"]
+        return count
+
+    async def wait_until(self, wanted: int, seconds: float = 30) -> None:
+        """Wait until it has so many."""
+        deadline = time.monotonic() + seconds
+        while (found := await asyncio.to_thread(self.active)) != wanted:
+            assert time.monotonic() < deadline, f"{found} requests after {seconds} s"
+            await asyncio.sleep(0.01)
