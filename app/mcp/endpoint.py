@@ -77,6 +77,7 @@ def _make_manager(make_server: MakeServer) -> StreamableHTTPSessionManager:
         StreamableHTTPSessionManager,
     )
 
+    # BodyLimit has bounded the body.
     return StreamableHTTPSessionManager(make_server(), stateless=True, max_request_body_size=2**62)
 
 

@@ -144,6 +144,32 @@ def test_the_documented_examples_on_the_default_model(tmp_path: Path) -> None:
     assert "red circle" in answer.json()["result"]
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "starter-vision",
+        pytest.param(
+            "starter-vision-hyperclovax",
+            marks=[pytest.mark.engine("hyperclovax"), pytest.mark.matrix],
+        ),
+    ],
+)
+def test_the_requests_of_its_readme(tmp_path: Path, model: str) -> None:
+    """As they stand there, with a picture in place of the dots."""
+    link_models(tmp_path, *VISION, "starter-vision-hyperclovax")
+    if model == "starter-vision":
+        (tmp_path / "starter-vision-hyperclovax").unlink()
+    body = {"prompt": "이 이미지를 설명해줘.", "image_base64": PICTURE}
+    with serving(models_dir=tmp_path, enable_echo=False, engine_threads=ONE_THREAD) as client:
+        whole = client.post(TOOL, json=body)
+        assert whole.json()["result"].strip()
+        for address in (f"{TOOL}?stream=true", STREAM):
+            streamed = client.post(address, json=body)
+            assert streamed.headers["content-type"].startswith("text/plain")
+            assert streamed.text.strip()
+        assert {whole.headers["x-model"], streamed.headers["x-model"]} == {model}
+
+
 @pytest.mark.engine("hyperclovax")
 @pytest.mark.matrix
 def test_a_hyperclova_x_model_comes_first(tmp_path: Path) -> None:
