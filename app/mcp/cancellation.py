@@ -10,6 +10,7 @@ from mcp.shared.exceptions import MCPError
 
 from app.mcp.call import Context, request_of
 
+SESSION = "mcp-session-id"
 REQUEST_CANCELLED = -32800
 """Of the Language Server Protocol, whose other codes MCP shares."""
 
@@ -43,6 +44,9 @@ class Cancellation:
                 del self._running[key]
 
     def _cancel(self, ctx: Context) -> None:
+        """Without a session nobody knows whose call is meant: its client hangs up instead."""
+        if SESSION not in request_of(ctx).headers:
+            return
         named = (ctx.params or {}).get("requestId")
         if task := self._running.get(_key(ctx, named)):
             task.cancel()
@@ -51,7 +55,7 @@ class Cancellation:
 def _key(ctx: Context, request_id: object) -> Key:
     """An id counts within the session of its owner: others use the same numbers."""
     request = request_of(ctx)
-    session = request.headers.get("mcp-session-id", "")
+    session = request.headers.get(SESSION, "")
     return request.state.owner, session, repr(request_id)
 
 

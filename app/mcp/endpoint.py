@@ -7,15 +7,17 @@ call in every revision (https://modelcontextprotocol.io/specification/2025-11-25
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.web.large_bodies import chunks
+from app.web.large_bodies import SMALL_BODY, chunks
 from app.web.upload_budget import upload_budget
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 SESSION = b"mcp-session-id"
-VERSION = b"mcp-protocol-version"
 
 MakeServer = Callable[[], "Server[Any]"]
 
@@ -97,8 +98,9 @@ class _McpResponse(Response):
             async for chunk in chunks(self._request):
                 take(len(chunk))
                 body += chunk
-            replayed = _replayed(bytes(body), receive)
-            await manager.handle_request(scope, replayed, _naming_session(scope, send))
+            whole = bytes(body)
+            naming = _naming_session(whole, send)
+            await manager.handle_request(scope, _replayed(whole, receive), naming)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
@@ -111,13 +113,13 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _naming_session(scope: Scope, send: Send) -> Send:
-    """Name a session in the answer to ``initialize``, the only request without these headers.
+def _naming_session(body: bytes, send: Send) -> Send:
+    """Name a session in the answer to ``initialize``.
 
     Nothing is kept under the name: it tells which calls are those of a client that sends
     ``notifications/cancelled``.
     """
-    if any(name in {SESSION, VERSION} for name, _ in scope["headers"]):
+    if not _initializes(body):
         return send
 
     async def naming(message: Message) -> None:
@@ -126,3 +128,12 @@ def _naming_session(scope: Scope, send: Send) -> Send:
         await send(message)
 
     return naming
+
+
+def _initializes(body: bytes) -> bool:
+    if len(body) > SMALL_BODY or b'"initialize"' not in body:
+        return False
+    with suppress(ValueError, RecursionError):
+        message = json.loads(body)
+        return isinstance(message, dict) and message.get("method") == "initialize"
+    return False

@@ -26,7 +26,13 @@ PYTHON = {
     "litellm": ("litellm",),
     "requests": ("requests", "sseclient-py"),
 }
-NODE = json.loads((CLIENTS / "node" / "package.json").read_text("utf-8"))["dependencies"]
+NODE = {
+    name: version
+    for folder in ("node", "mcp_suite")
+    for name, version in json.loads((CLIENTS / folder / "package.json").read_text("utf-8"))[
+        "dependencies"
+    ].items()
+}
 
 
 def pinned(environment: str) -> dict[str, str]:

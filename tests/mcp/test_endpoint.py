@@ -68,6 +68,9 @@ def test_sessions_are_named_but_not_needed(small_server: httpx.Client) -> None:
     """After a restart clients keep the id that they had."""
     started = small_server.post("/mcp", **INITIALIZE)
     assert len(started.headers["mcp-session-id"]) == 32
+    named = INITIALIZE["headers"] | {"mcp-protocol-version": "2025-11-25"}
+    again = small_server.post("/mcp", json=INITIALIZE["json"], headers=named)
+    assert again.headers["mcp-session-id"] != started.headers["mcp-session-id"]
     asked = legacy("tools/list")
     asked["headers"] = asked["headers"] | {"mcp-session-id": "of-another-life"}
     answer = small_server.post("/mcp", **asked)

@@ -12,7 +12,7 @@ from app.conversations.store.listing import ConversationHead
 from app.conversations.store.ngrams import words
 from app.errors import InvalidRequest
 from app.mcp.call import Call
-from app.mcp.tools.tool import ToolAnswer, Arguments, Tool, Words, json_answer
+from app.mcp.tools.tool import Arguments, Tool, ToolAnswer, Words, json_answer
 from app.storage.timestamps import isoformat
 
 Limit = Annotated[int, Field(ge=1, le=100)]

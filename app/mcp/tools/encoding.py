@@ -12,7 +12,7 @@ from app.encoding.prompts import prompt_of
 from app.encoding.ranking import RankingRequest, rank
 from app.encoding.vectors import numbers
 from app.mcp.call import Call
-from app.mcp.tools.tool import ToolAnswer, Arguments, ModelName, Tool, Words, json_answer
+from app.mcp.tools.tool import Arguments, ModelName, Tool, ToolAnswer, Words, json_answer
 from app.provider.types import Encode, TextPart
 
 Texts = Annotated[list[Words], Field(min_length=1, max_length=1000)]

@@ -17,7 +17,7 @@ from app.chat.request import UNSET, ChatRequest, SamplingOptions
 from app.chat.vision_question import SAMPLING, VisionQuestion, find_model, vision_prompt
 from app.encoding.images import image_source
 from app.mcp.call import Call
-from app.mcp.tools.tool import ToolAnswer, Arguments, ModelName, Tool, Words
+from app.mcp.tools.tool import Arguments, ModelName, Tool, ToolAnswer, Words
 from app.provider.card import ModelCard
 from app.provider.types import Delta, Event, Message, Progress, Prompt, TextPart
 from app.templates.apply import apply
@@ -83,7 +83,7 @@ class HyperclovaxArguments(Arguments):
 
 
 async def chat(call: Call, asked: ChatArguments) -> ToolAnswer:
-    """ToolAnswer a message; nothing is stored."""
+    """Answer a message; nothing is stored."""
     chosen = await choose_model(call.pool, asked.model or None, call.find_template)
     request = ChatRequest(
         message=asked.message, system=asked.system or UNSET, sampling=asked.sampling()
@@ -93,7 +93,7 @@ async def chat(call: Call, asked: ChatArguments) -> ToolAnswer:
 
 
 async def describe_image(call: Call, asked: DescribeImageArguments) -> ToolAnswer:
-    """ToolAnswer a question about a picture; the model is found first, a refusal costs no decoding."""
+    """Answer a question about a picture; the model is found first, a refusal costs no decoding."""
     chosen = await choose_model(call.pool, asked.model or None, call.find_template, images=True)
     images = await decode_images(call.intake, chosen.card, [image_source(asked.image)])
     message = Message("user", (*images, TextPart(asked.question)))
@@ -102,7 +102,7 @@ async def describe_image(call: Call, asked: DescribeImageArguments) -> ToolAnswe
 
 
 async def generate_hyperclovax_vision(call: Call, asked: HyperclovaxArguments) -> ToolAnswer:
-    """ToolAnswer as the HyperCLOVA X tool server does."""
+    """Answer as the HyperCLOVA X tool server does."""
     sampling = replace(SAMPLING, max_tokens=asked.max_tokens)
     question = VisionQuestion(asked.prompt, asked.image_base64.strip(), sampling)
     card = await find_model(call.pool, images=bool(question.picture))
@@ -135,7 +135,7 @@ TOOLS = (
     Tool(
         "generate_hyperclovax_vision",
         "HyperCLOVA X vision",
-        "ToolAnswer a question, about a picture or without one, with HyperCLOVA X SEED Vision on this "
+        "Answer a question, about a picture or without one, with HyperCLOVA X SEED Vision on this "
         "machine, or with the default vision model if it is not there. Good at Korean.",
         HyperclovaxArguments,
         generate_hyperclovax_vision,

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from app.chat.completion import find_chat_model
 from app.mcp.call import Call
-from app.mcp.tools.tool import ToolAnswer, Arguments, ModelName, Tool, Words, json_answer
+from app.mcp.tools.tool import Arguments, ModelName, Tool, ToolAnswer, Words, json_answer
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 

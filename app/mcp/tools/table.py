@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from app.errors import AppError
 from app.mcp.call import Call, Context
 from app.mcp.tools import conversations, encoding, generation, models
-from app.mcp.tools.tool import ToolAnswer, Tool
+from app.mcp.tools.tool import Tool, ToolAnswer
 from app.provider.errors import ProviderError
 from app.web.error_text import mistake_sentence
 
