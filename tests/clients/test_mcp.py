@@ -6,12 +6,14 @@ that has them, behind the endpoint and the guard of this one; and against this s
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.clients.mcp_fixtures.server import make_server
@@ -23,6 +25,7 @@ from tests.clients.mcp_programs import (
     required_scenarios,
 )
 from tests.conftest import serving
+from tests.mcp.every_tool import with_a_conversation
 
 NEWEST, BEFORE = "2026-07-28", "2025-11-25"
 REQUIRED = [(NEWEST, 37, 0), (BEFORE, 30, 4)]
@@ -119,9 +122,18 @@ def test_the_inspector_lists_what_there_is(inspected: Callable[..., dict[str, An
     assert "sllm://api/v1.json" in {resource["uri"] for resource in resources}
 
 
-def test_the_inspector_calls_a_tool(inspected: Callable[..., dict[str, Any]]) -> None:
-    answer = inspected(
-        "tools/call", "--tool-name", "chat", "--tool-arg", "message=hi", "model=starter"
-    )
-    assert not answer["isError"]
-    assert answer["content"][0]["text"]
+def test_the_inspector_calls_every_tool(
+    inspected: Callable[..., dict[str, Any]], address: str
+) -> None:
+    with httpx.Client(base_url=address, timeout=60) as client:
+        calls = with_a_conversation(client)
+    for tool, given in calls.items():
+        written = [f"{name}={_written(value)}" for name, value in given.items()]
+        arguments = ["--tool-arg", *written] if written else []
+        answer = inspected("tools/call", "--tool-name", tool, *arguments)
+        assert not answer["isError"], (tool, answer)
+        assert answer["content"][0]["text"], tool
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

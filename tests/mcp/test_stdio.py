@@ -16,9 +16,9 @@ from mcp.client.stdio import stdio_client
 
 from tests.http.vision import picture
 from tests.mcp.connecting import KEYS, MODES, Mode, called, data
+from tests.mcp.every_tool import NAMES, call_every_tool
 from tests.mcp.stdio import COMMAND, ROOT, Host, free_port, started
 from tests.mcp.stopping import ENDLESS, SOON, EchoServer
-from tests.mcp.test_tools import NAMES
 from tests.mcp.wire import DISCOVER, INITIALIZE, legacy, messages, modern
 
 pytestmark = pytest.mark.slow
@@ -98,7 +98,9 @@ def test_a_host_that_falls_back_gets_an_answer(host: Host) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_the_official_client_uses_it(environment: dict[str, str], mode: Mode) -> None:
+async def test_the_official_client_uses_it(
+    server: httpx.Client, environment: dict[str, str], mode: Mode
+) -> None:
     parameters = StdioServerParameters(
         command=COMMAND[0], args=[*COMMAND[1:]], cwd=ROOT, env=environment
     )
@@ -114,6 +116,7 @@ async def test_the_official_client_uses_it(environment: dict[str, str], mode: Mo
         await client.call_tool("chat", arguments, progress_callback=progressed)
         assert seen == [1]
         assert await called(client, "chat", **arguments) == ["안녕 ☕"]
+        await call_every_tool(client, server)
         assert (await client.get_prompt("default", {"message": "hi"})).messages
         assert "starter" in str(await client.read_resource("sllm://models/starter"))
 

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.http.vision import picture
 from tests.mcp.connecting import KEYS, MODES, Mode, called, connected, data, posted, refusal
+from tests.mcp.every_tool import DOCUMENTS, NAMES, PICTURE, call_every_tool
 
 pytestmark = pytest.mark.slow
 
-NAMES = [
-    "generate_hyperclovax_vision",
-    "chat",
-    "describe_image",
-    "embed",
-    "rerank",
-    "search_conversations",
-    "read_conversation",
-    "list_models",
-    "count_tokens",
-]
-PICTURE = base64.b64encode(picture()).decode()
 COLD = {"temperature": 0.0, "max_tokens": 12}
-DOCUMENTS = ["a red circle", "the weather is fine", "a blue square"]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -53,22 +39,8 @@ async def test_there_are_these_tools_and_their_schemas_are_flat(
 
 @pytest.mark.parametrize("mode", MODES)
 async def test_every_tool_can_be_called(server: httpx.Client, mode: Mode) -> None:
-    asked = posted(server, "/api/v4/chat", message="remember the walrus", model="echo")
-    arguments: dict[str, dict[str, Any]] = {
-        "generate_hyperclovax_vision": {"prompt": "What?", "image_base64": PICTURE, **COLD},
-        "chat": {"message": "hello there", "model": "echo"},
-        "describe_image": {"image": f"data:image/png;base64,{PICTURE}"},
-        "embed": {"texts": ["one", "two"]},
-        "rerank": {"query": "circle", "documents": DOCUMENTS},
-        "search_conversations": {"query": "walrus"},
-        "read_conversation": {"conversation_id": asked["conversation_id"]},
-        "count_tokens": {"text": "one two three"},
-    }
-    arguments["generate_hyperclovax_vision"].pop("temperature")
     async with connected(server, mode) as client:
-        for name in NAMES:
-            (text,) = await called(client, name, **arguments.get(name, {}))
-            assert text
+        await call_every_tool(client, server)
 
 
 async def test_a_chat_is_answered_as_by_rest(server: httpx.Client) -> None:
