@@ -11,6 +11,11 @@ BATCH_TOKENS = 512
 LONGEST_GAP = 6.0
 """A step with a chunk of a long prompt may take that many times a step without."""
 
+FRAME_SECONDS = 1 / 30
+"""Between two messages of running answers: each costs the API process half a millisecond, on a core
+that the engine computes on. Before a step with a new prompt everything has been sent, so that step
+may take what the frame has left in addition."""
+
 SHORT_PROMPT = 256
 """Tokens. A prompt no longer than this ends so soon that it may cause a longer gap."""
 
@@ -53,7 +58,8 @@ class PrefillBudget:
         if not running:
             return LONGEST_STEP - min(self._decode_seconds or 0.0, LONGEST_STEP / 2)
         least = SHORT_GAP if longest <= SHORT_PROMPT else 0.0
-        return max(least, (LONGEST_GAP - 1.0) * (self._decode_seconds or 0.0))
+        decode = self._decode_seconds or 0.0
+        return max(least, (LONGEST_GAP - 1.0) * decode + max(0.0, FRAME_SECONDS - decode))
 
     def record(self, seconds: float, running: int, prompt_tokens: int) -> None:
         """Learn from a step that took ``seconds``."""

@@ -6,11 +6,9 @@ import time
 from collections.abc import Sequence
 
 from app.provider.errors import ProviderError
+from app.provider.generation.prefill_budget import FRAME_SECONDS
 from app.provider.runtime import messages
 from app.provider.types import AnyDelta, Delta, End, Started, ThinkingDelta, ToolCallDelta
-
-FRAME_SECONDS = 1 / 30
-"""Each message costs the API process half a millisecond, on a core that the engine computes on."""
 
 
 class Outbox:

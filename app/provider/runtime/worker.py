@@ -221,10 +221,16 @@ class DecodeLoop:
         while self._waiting and self._engine.admit(self._waiting[0].job, self._waiting[0].prepared):
             self._active.add(self._waiting.popleft().job)
             self._queue_moved = True
+            self._send_pending()
         if self._queue_moved and self._waiting:
             queue = enumerate(self._waiting)
             self._connection.report([(one.job, Progress("queued", ahead)) for ahead, one in queue])
         self._queue_moved = False
+
+    def _send_pending(self) -> None:
+        """Send what there is before a step that reads a new prompt, and so may take long."""
+        if pending := self._outbox.take():
+            self._connection.report(pending)
 
     def _step(self) -> None:
         self._pulse.begin()

@@ -34,6 +34,7 @@ class LlamaContext:
         params.n_seq_max = params.n_outputs_max = layout.sequences
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = not layout.streams
+        self.streams = layout.streams
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise ModelNotLoadable(
