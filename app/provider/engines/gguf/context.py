@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import time
 
 import llama_cpp
 import numpy as np
@@ -14,6 +15,17 @@ from app.provider.engines.gguf.llama_batch import ImagePositions, TokenRows, Vec
 from app.provider.engines.gguf.model import LlamaModel
 from app.provider.errors import ModelNotLoadable
 from app.provider.generation.prefill_budget import BATCH_TOKENS
+
+TINY = 0.0005
+"""Seconds that a token takes. In a model for which it is less, threads wait for each other most of
+the time as soon as the API process needs a core too, which answers to several clients make it do:
+then one thread is faster, and leaves the other cores alone."""
+
+FEW_ROWS = 16
+"""Tokens of a batch; larger ones are prompts, which have enough to compute for all threads."""
+
+SMALL = 0.05
+"""Seconds that the first token may take, from a cold disk, if the model may be tiny."""
 
 State = NDArray[np.uint8]
 """The keys and values of a sequence outside the context, in llama.cpp's format."""
@@ -35,6 +47,8 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = not layout.streams
         self.streams = layout.streams
+        self._threads = threads
+        self._tiny = False
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
             raise ModelNotLoadable(
@@ -56,7 +70,10 @@ class LlamaContext:
     def decode(self) -> None:
         """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
         self._order = self._rows.sort()
-        self._decode(self._rows.take())
+        batch = self._rows.take()
+        if self._tiny:
+            self._use_threads(1 if 1 < batch.n_tokens <= FEW_ROWS else self._threads)
+        self._decode(batch)
 
     def add_vectors(
         self, sequence: int, image_positions: ImagePositions, vectors: Vectors, *, output: bool
@@ -103,13 +120,24 @@ class LlamaContext:
 
     def set_threads(self, threads: int) -> None:
         """Use that many threads for the next batches."""
+        self._threads = threads
+        self._use_threads(threads)
+
+    def _use_threads(self, threads: int) -> None:
         llama_cpp.llama_set_n_threads(self._handle, threads, threads)
 
     def warm_up(self) -> None:
-        """Compute one token, so that the first request does not wait for the disk."""
+        """Compute a token, so that the first request does not wait for the disk."""
+        if self._seconds_of_a_token() < SMALL:
+            self._tiny = min(self._seconds_of_a_token() for _ in range(3)) < TINY
+
+    def _seconds_of_a_token(self) -> float:
         self.add(0, 0, [0], output=True)
+        began = time.perf_counter()
         self.decode()
+        seconds = time.perf_counter() - began
         self.clear()
+        return seconds
 
     # ---------------------------------------------------------------- memory
 
