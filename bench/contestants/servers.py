@@ -72,7 +72,7 @@ def available(before: Path | None = None) -> dict[str, Server]:
         servers[BEFORE] = _ours(BEFORE, _own(2), before)
     if binary := os.environ.get("LLAMA_SERVER"):
         servers[LLAMA_SERVER] = _llama_server(str(Path(binary).resolve()))
-    if importlib.util.find_spec("sse_starlette"):
+    if importlib.util.find_spec("starlette_context"):
         servers[PACKAGED] = _packaged()
     if importlib.util.find_spec("mlx_lm"):
         servers[MLX_SERVER] = _mlx_server("mlx_lm", "server")

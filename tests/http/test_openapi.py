@@ -38,9 +38,9 @@ def before_v4(request: pytest.FixtureRequest) -> BaseSchema:
     return documented(request.param, request.config)
 
 
-@pytest.fixture
-def v4(pytestconfig: pytest.Config) -> BaseSchema:
-    return documented("v4", pytestconfig)
+@pytest.fixture(params=matrix("v4"))
+def v4(request: pytest.FixtureRequest) -> BaseSchema:
+    return documented(request.param, request.config)
 
 
 @pytest.fixture

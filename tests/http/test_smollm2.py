@@ -101,6 +101,7 @@ def test_it_fits_and_is_loaded(client: httpx.Client) -> None:
     assert events[-1].data["memory"]["measured_bytes"] < 2 * plan["ram_bytes"]
 
 
+@pytest.mark.matrix
 def test_prompts_are_as_long_as_a_plain_render(client: httpx.Client, reference: Reference) -> None:
     for conversation in CONVERSATIONS:
         answer = client.post("/api/v1/chat", json=body(conversation, max_tokens=1)).json()

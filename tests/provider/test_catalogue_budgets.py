@@ -128,6 +128,7 @@ def test_a_gguf_of_a_huge_header_ends_in_time(
     assert longest_pause() < LONGEST_PAUSE
 
 
+@pytest.mark.matrix
 def test_memory_stays_bounded(tmp_path: Path) -> None:
     for make in HEAVY:
         (tmp_path / f"{make.__name__}.bin").write_bytes(make())

@@ -146,6 +146,7 @@ convert(Conversion(Path(sys.argv[1]), "mlx"), Path(sys.argv[2]), EngineLimits(th
 
 
 @needs_mlx
+@pytest.mark.matrix
 def test_killed_half_way_nothing_is_seen_and_the_next_one_succeeds(tmp_path: Path) -> None:
     command = [sys.executable, "-c", KILLED, str(SOURCE), str(tmp_path)]
     process = subprocess.Popen(command)

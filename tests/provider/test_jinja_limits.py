@@ -192,6 +192,7 @@ def endings() -> tuple[dict[str, tuple[str, float]], float]:
     return dict(zip(SOURCES, map(tuple, found["endings"]), strict=True)), found["grown"]
 
 
+@pytest.mark.matrix
 def test_no_template_takes_the_memory() -> None:
     ended, grown = endings()
     assert not [source for source, (ending, _) in ended.items() if ending == "no memory"]

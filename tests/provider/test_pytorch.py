@@ -199,6 +199,7 @@ def test_a_pausable_computation_stops_where_it_is_told() -> None:
     pause()  # in any other thread it does nothing
 
 
+@pytest.mark.matrix
 async def test_memory_is_what_was_predicted() -> None:
     """At the start, and when all rows and the prefix memory have been full."""
     limits: dict[str, Any] = {"slots": 2, "context_length": 512, "prefix_cache_bytes": 3 * 2**20}

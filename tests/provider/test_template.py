@@ -98,6 +98,7 @@ def spin(end: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.matrix
 def test_work_that_ends_just_at_the_limit_neither_locks_up_nor_is_hit_later() -> None:
     ended = []
 

@@ -54,6 +54,7 @@ def test_first_start_creates_builds_installs_and_serves(fresh: Project, tmp_path
         assert line in done.stdout
 
 
+@pytest.mark.matrix
 def test_llama_is_built_with_our_short_cut_in_a_path_with_spaces(installed: Project) -> None:
     cmake_args = installed.run("models").stdout.partition("] ")[2]
     name, _, path = shlex.split(cmake_args)[-1].partition("=")
