@@ -15,6 +15,9 @@ help() {
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
   serve            install what is missing and start the server (the default)
+  start, stop      the same in the background, until it is stopped
+  status, logs     how it is; the end of its log (-f: and what is added, -n N: N lines)
+  unit MANAGER     print a file for systemd or launchd, which then keep the server running
   install [EXTRA]  only install; with an extra (langchain, mlx, pytorch, onnx-builder)
                    that as well
   pull [NAME]      download a model (a small one to begin with: smollm2-135m);
@@ -23,6 +26,9 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   convert FOLDER   make an MLX or ONNX model of a Hugging Face folder:
                    --to mlx|onnx [--quantize 4|8|none] [--dtype TYPE] [--name NAME]
   models [ID]      list the models on this machine, or describe one
+  rm ID            remove a pulled model
+  ps               the models that the running server has loaded
+  chat [ID]        talk to a model in the terminal
   test [PYTEST…]   run the tests of every day, three at a time (-n 0: one, which
                    --pdb needs); OFFLINE=1 leaves out what needs the package index
     test --fast      the engines echo and GGUF, on SQLite, without what takes seconds
@@ -259,7 +265,7 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | pull | convert | models | docs | migrate)
+    serve | start | stop | status | logs | unit | ps | chat | rm | pull | convert | models | docs | migrate)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;

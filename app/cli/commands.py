@@ -28,6 +28,84 @@ def serve() -> None:
 
 
 @app.command()
+def start() -> None:
+    """Start the server in the background; it goes on when the terminal is closed."""
+    from app.cli.service import control
+
+    control.start()
+
+
+@app.command()
+def stop() -> None:
+    """Stop the server in the background; running answers are saved."""
+    from app.cli.service import control
+
+    control.stop()
+
+
+@app.command()
+def status() -> None:
+    """Say whether the server in the background runs and is well."""
+    from app.cli.service import control
+
+    control.status()
+
+
+@app.command()
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many.")] = 50,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what is added, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Print the end of the log of the server in the background."""
+    from app.cli.service.log import show
+
+    show(lines, follow=follow)
+
+
+@app.command()
+def unit(
+    manager: Annotated[Literal["systemd", "launchd"], typer.Argument(help="Which it is for.")],
+) -> None:
+    """Print the file with which the system's service manager keeps the server running."""
+    from app.cli.service.units import UNITS
+
+    typer.echo(UNITS[manager](), nl=False)
+
+
+@app.command()
+def ps() -> None:
+    """List the models that the running server has loaded."""
+    from app.cli.chatting import server_address
+    from app.cli.service import control
+
+    settings = _settings()
+    control.print_models(server_address(settings) or f"port {settings.port}")
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="Its id; without one the default model.")] = "",
+) -> None:
+    """Talk to a model in the terminal: of the running server, or without one in this program."""
+    from app.cli.chatting import chat as talk
+
+    talk(_settings(), model)
+
+
+@app.command()
+def rm(
+    name: Annotated[str, typer.Argument(help="The id of a model that was pulled.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a pulled model from the disk."""
+    from app.cli import pulling
+
+    pulling.remove(_settings(), name, ask=not yes)
+
+
+@app.command()
 def pull(
     name: Annotated[
         str,

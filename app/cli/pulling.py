@@ -121,6 +121,21 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
     return True
 
 
+def remove(settings: Settings, model: str, *, ask: bool) -> None:
+    """Remove a pulled model and its record; a server that has it loaded keeps it until it ends."""
+    from app.provider.hub import record
+
+    found = record.read(settings.models_dir, model)
+    if found is None:
+        fail(f"{model!r} was not pulled here: ./run.sh models lists where files of others lie.")
+    path = settings.models_dir / found.plan.name
+    if ask and not typer.confirm(f"Remove {path} ({size_text(found.plan.size)})?"):
+        raise typer.Exit(1)
+    with _hub_problems():
+        record.remove(settings.models_dir, found)
+    typer.echo(f"{path} has been removed.")
+
+
 @contextmanager
 def _hub_problems() -> Iterator[None]:
     """Exit with one sentence when a hub, the disk or the user stops the block."""

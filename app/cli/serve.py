@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from app.config import InvalidSetting, Settings, read
+from app.config.address import local_url
 from app.lifespan.after_start import AfterStart
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.pool import ModelPool
@@ -69,7 +70,9 @@ def run(settings: Settings) -> None:
         # The port comes first: a server that holds it may be using the database.
         if message := migrate.prepare(settings.database_url):
             announce(message)
-        server = Server(config, url(settings.host, listener), bounds.connections)
+        server = Server(
+            config, local_url(settings.host, listener.getsockname()[1]), bounds.connections
+        )
         server.run([listener])
     if server.failure:
         raise server.failure
@@ -93,13 +96,6 @@ def _why(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EACCES:
         return f"Port {port} needs more rights: choose one above 1023, like PORT=8001."
     return f"HOST={host} is not an address of this machine: {error.strerror}."
-
-
-def url(host: str, listener: socket.socket) -> str:
-    """The address of the server for a browser on this machine."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host)  # noqa: S104
-    shown = here or (f"[{host}]" if ":" in host else host)
-    return f"http://{shown}:{listener.getsockname()[1]}"
 
 
 class Server(uvicorn.Server):

@@ -225,6 +225,15 @@ def test_a_server_ends_with_it_even_when_it_is_killed(alone: dict[str, str]) -> 
         assert not alive
 
 
+def test_two_hosts_start_one_server(alone: dict[str, str]) -> None:
+    """The one whose server finds the port taken uses that of the other."""
+    with started(**alone) as first, started(**alone) as second:
+        for host in (first, second):
+            host.send(legacy("tools/list")["json"])
+        for host in (first, second):
+            assert len(host.receive()["result"]["tools"]) == len(NAMES)
+
+
 def test_a_server_that_does_not_start_is_said(alone: dict[str, str]) -> None:
     with started(**alone | {"DATABASE_URL": "sqlite:////no/where/sllm.db"}) as host:
         assert "result" in host.ask(INITIALIZE["json"])

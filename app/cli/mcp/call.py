@@ -7,10 +7,10 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 
-from app.cli.mcp.handshake import Message, protocol_version
+from app.cli.mcp.handshake import Message, meta_of, protocol_version
 from app.cli.mcp.local_files import with_pictures
 from app.cli.mcp.output import Output
 from app.cli.mcp.target import Target, Unreachable
@@ -46,15 +46,13 @@ class Call:
     def run(self) -> None:
         """Send the message and write all that comes back."""
         try:
-            self._target.ready(self._waiting)
             self._exchange()
         except (Unreachable, OSError, HTTPException, ValueError) as error:
             self._fail(str(error) or type(error).__name__)
 
     def _exchange(self) -> None:
-        connection = self._target.connection()
+        connection = self._connected()
         try:
-            connection.connect()
             self._socket = connection.sock
             if self._cancelled:
                 return
@@ -63,6 +61,16 @@ class Call:
             self._write_back(connection.getresponse())
         finally:
             connection.close()
+
+    def _connected(self) -> HTTPConnection:
+        """A connection, after a server has been started if there was none."""
+        connection = self._target.connection()
+        try:
+            connection.connect()
+        except OSError:
+            self._target.ready(self._waiting)
+            connection.connect()
+        return connection
 
     def _write_back(self, response: HTTPResponse) -> None:
         answered = False
@@ -101,7 +109,7 @@ class Call:
 
     def _waiting(self) -> None:
         """Tell the host that its call is alive while a server starts, if it wants to know."""
-        token = (self._message.get("params") or {}).get("_meta", {}).get("progressToken")
+        token = meta_of(self._message).get("progressToken")
         if token is None or self._cancelled:
             return
         self._reports += 1

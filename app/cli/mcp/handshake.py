@@ -21,11 +21,16 @@ HOUR = 3_600_000
 UNSUPPORTED_VERSION = -32022
 
 
-def protocol_version(message: Message) -> str | None:
-    """The revision that a message names, as all of the newest era do."""
+def meta_of(message: Message) -> Message:
+    """What a message says beside its parameters; empty where that is nothing."""
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
-    version = meta.get(PROTOCOL_VERSION) if isinstance(meta, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def protocol_version(message: Message) -> str | None:
+    """The revision that a message names, as all of the newest era do."""
+    version = meta_of(message).get(PROTOCOL_VERSION)
     return version if isinstance(version, str) else None
 
 

@@ -13,11 +13,16 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from app.cli.attached import COMMAND
+
 PAUSE = 0.1
 EVERY = 3.0
 """Seconds between looks for the server, and between reports that it is not there yet."""
 SILENCE = 60.0
 """Seconds; the server sends something every 15 while it works."""
+RIVAL = 3.0
+"""Seconds after which a server that has ended has failed; before, another program may have taken
+the port and be starting as well."""
 STOPPING = 10.0
 
 
@@ -41,16 +46,16 @@ def configured() -> Address:
     key = os.environ.get("SLLM_API_KEY", "")
     if url := os.environ.get("SLLM_BASE_URL", ""):
         return Address(url.rstrip("/").removesuffix("/v1"), key, local=False)
-    from app.config import InvalidSetting, read  # noqa: PLC0415 - the first answer needs none
+    # The first answer needs none of these.
+    from app.config import InvalidSetting, read  # noqa: PLC0415
+    from app.config.address import local_url  # noqa: PLC0415
 
     try:
         settings = read()
     except InvalidSetting as error:
         raise Unreachable(str(error)) from error
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104
-    shown = f"[{host}]" if ":" in host else host
     first = next(iter(settings.api_keys), "")
-    return Address(f"http://{shown}:{settings.port}", key or first, local=True)
+    return Address(local_url(settings.host, settings.port), key or first, local=True)
 
 
 class Target:
@@ -60,6 +65,7 @@ class Target:
         self._lock = threading.Lock()
         self._address: Address | None = None
         self._started: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
         self._closed = False
 
     def prepare(self) -> None:
@@ -129,16 +135,19 @@ class Target:
             if self._closed:
                 raise Unreachable("The connection is closed.")
             if self._started is None:
-                self._started = _start()
-            elif (status := self._started.poll()) is not None:
+                self._started, self._began = _start(), time.monotonic()
+            elif (status := self._started.poll()) is not None and self._age() > RIVAL:
                 self._started = None
                 raise Unreachable(
                     f"The server did not start (status {status}); its last lines on the standard "
                     "error of this command say why."
                 )
 
+    def _age(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
 
 def _start() -> subprocess.Popen[bytes]:
     """Start one whose input is a pipe from here: it ends when the pipe does, even after kill -9."""
-    command = [sys.executable, "-m", "app.cli.mcp.started"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=2)
+    return subprocess.Popen([sys.executable, *COMMAND], stdin=subprocess.PIPE, stdout=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,16 @@ def read(models_dir: Path, model: str) -> Record | None:
     except (OSError, ValueError, LookupError, TypeError):
         return None
     return found if (models_dir / found.plan.name).exists() else None
+
+
+def remove(models_dir: Path, found: Record) -> None:
+    """Remove a model, and its record last: an interrupted removal can be done again."""
+    path = models_dir / found.plan.name
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    _path(models_dir, found.plan.id).unlink(missing_ok=True)
 
 
 def all_records(models_dir: Path) -> Iterator[Record]:
