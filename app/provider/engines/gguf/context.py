@@ -21,9 +21,6 @@ TINY = 0.0005
 the time as soon as the API process needs a core too, which answers to several clients make it do:
 then one thread is faster, and leaves the other cores alone."""
 
-FEW_ROWS = 16
-"""Tokens of a batch; larger ones are prompts, which have enough to compute for all threads."""
-
 SMALL = 0.05
 """Seconds that the first token may take, from a cold disk, if the model may be tiny."""
 
@@ -47,7 +44,7 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = not layout.streams
         self.streams = layout.streams
-        self._threads = threads
+        self._threads = self._used_threads = threads
         self._tiny = False
         self._handle = llama_cpp.llama_init_from_model(model.handle, params)
         if not self._handle:
@@ -70,10 +67,9 @@ class LlamaContext:
     def decode(self) -> None:
         """Compute the batch. An error leaves the memory in doubt, so it ends the process."""
         self._order = self._rows.sort()
-        batch = self._rows.take()
         if self._tiny:
-            self._use_threads(1 if 1 < batch.n_tokens <= FEW_ROWS else self._threads)
-        self._decode(batch)
+            self._use_threads(1 if self._rows.outputs > 1 else self._threads)
+        self._decode(self._rows.take())
 
     def add_vectors(
         self, sequence: int, image_positions: ImagePositions, vectors: Vectors, *, output: bool
@@ -124,7 +120,9 @@ class LlamaContext:
         self._use_threads(threads)
 
     def _use_threads(self, threads: int) -> None:
-        llama_cpp.llama_set_n_threads(self._handle, threads, threads)
+        if threads != self._used_threads:
+            llama_cpp.llama_set_n_threads(self._handle, threads, threads)
+            self._used_threads = threads
 
     def warm_up(self) -> None:
         """Compute a token, so that the first request does not wait for the disk."""

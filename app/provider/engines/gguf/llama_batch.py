@@ -47,6 +47,11 @@ class TokenRows:
         self._output[self._count - 1] = output
         return self._count - 1
 
+    @property
+    def outputs(self) -> int:
+        """How many rows have an output: one for each running answer."""
+        return int(self._output[: self._count].sum())
+
     def sort(self) -> NDArray[np.int64] | None:
         """Order the rows by sequence; returns where each row went, None if all stay.
 
