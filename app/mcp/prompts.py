@@ -10,6 +10,7 @@ import mcp_types as types
 
 from app.chat.request import Value
 from app.mcp.call import Call, Context
+from app.mcp.paging import PAGE, began_after
 from app.storage import cursors
 from app.storage.cursors import CursorKey
 from app.templates.rendering import MESSAGE, CompiledTemplate, fill_variables
@@ -17,7 +18,6 @@ from app.templates.template import Template, Variable, VariableType
 from app.templates.user_templates import UserTemplates
 
 SCOPE = ("mcp", "prompts")
-PAGE = 100
 READERS: dict[VariableType, Callable[[str], Value]] = {
     "string": str,
     "integer": int,
@@ -32,7 +32,7 @@ async def list_prompts(
 ) -> types.ListPromptsResult:
     """A page of the owner's templates and the built-in ones, by name."""
     call = Call.of(ctx)
-    after = decoded_cursor(params, *SCOPE)
+    after = began_after(params, *SCOPE)
     bodies = await template_bodies(call, PAGE + 1, after.id if after else None)
     shown = [_described(body) for body in bodies[:PAGE]]
     more = len(bodies) > PAGE
@@ -49,11 +49,6 @@ async def template_bodies(
     templates = UserTemplates(call.conversations.library, call.owner)
     found = await call.database.read(templates.page, count, after)
     return [each.body for each in found]
-
-
-def decoded_cursor(params: types.PaginatedRequestParams | None, *scope: str) -> CursorKey | None:
-    """Where the page begins; raises InvalidRequest for a cursor of another list."""
-    return cursors.decode(params.cursor if params else None, *scope)
 
 
 def _described(body: Mapping[str, Any]) -> types.Prompt:

@@ -17,7 +17,7 @@ from app.conversations.store import conversations as store
 from app.conversations.store import listing
 from app.mcp.call import Call, Context
 from app.mcp.identity import VERSIONS
-from app.mcp.prompts import decoded_cursor
+from app.mcp.paging import PAGE, began_after
 from app.mcp.tools.models import model_facts
 from app.provider.errors import ModelNotFound
 from app.reference.documents import Documents
@@ -26,7 +26,6 @@ from app.storage.cursors import CursorKey
 from app.templates.errors import TemplateNotFound
 
 SCOPE = ("mcp", "resources")
-PAGE = 100
 JSON, MARKDOWN = "application/json", "text/markdown"
 
 CONVERSATION = "sllm://conversations/{conversation_id}"
@@ -61,7 +60,7 @@ class Resources:
     ) -> types.ListResourcesResult:
         """API documents, then conversations, the last used first."""
         call = Call.of(ctx)
-        before = decoded_cursor(params, *SCOPE, call.owner)
+        before = began_after(params, *SCOPE, call.owner)
         heads = await call.database.read(listing.list_conversations, call.owner, PAGE + 1, before)
         first = [] if before else list(map(_listed_document, self.documents))
         page = heads[:PAGE]
