@@ -75,6 +75,8 @@ def test_the_loads_of_all_models_are_read() -> None:
 def test_the_watch_notes_the_most_that_children_held() -> None:
     code = "held = bytearray(50 * 2**20); print(flush=True); input(); del held"
     with Watch(os.getpid()) as watch:
+        watch.sample()
+        others = watch.most  # engines of servers that tests share
         pipe = subprocess.PIPE
         with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
             assert child.stdout
@@ -82,4 +84,4 @@ def test_the_watch_notes_the_most_that_children_held() -> None:
             watch.sample()
             child.communicate(b"\n")
         watch.sample()
-    assert 50 * 2**20 < watch.most < 200 * 2**20
+    assert 50 * 2**20 < watch.most - others < 200 * 2**20
