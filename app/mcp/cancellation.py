@@ -9,8 +9,8 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 
 from app.mcp.call import Context, request_of
+from app.mcp.endpoint import SESSION
 
-SESSION = "mcp-session-id"
 REQUEST_CANCELLED = -32800
 """Of the Language Server Protocol, whose other codes MCP shares."""
 
@@ -21,8 +21,8 @@ Key = tuple[str, str, str]
 class Cancellation:
     """Middleware of the SDK's server: each call runs in a task of its own.
 
-    The SDK cancels what waits in it again and again (anyio's level cancellation), so an engine
-    could not be told to stop in there.
+    The SDK cancels what waits in it again and again (anyio's level cancellation), so nothing in
+    there could wait for an engine to stop.
     """
 
     def __init__(self) -> None:

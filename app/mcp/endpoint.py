@@ -17,14 +17,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.web.large_bodies import SMALL_BODY, chunks
+from app.web.large_bodies import SMALL_BODY, read_body
 from app.web.upload_budget import upload_budget
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
-SESSION = b"mcp-session-id"
+SESSION = "mcp-session-id"
+"""Header of a client that has been initialized."""
 
 MakeServer = Callable[[], "Server[Any]"]
 
@@ -94,13 +95,9 @@ class _McpResponse(Response):
         """Answer."""
         manager = await self._endpoint.manager()
         with upload_budget(self._request).reserve() as take:
-            body = bytearray()
-            async for chunk in chunks(self._request):
-                take(len(chunk))
-                body += chunk
-            whole = bytes(body)
-            naming = _naming_session(whole, send)
-            await manager.handle_request(scope, _replayed(whole, receive), naming)
+            body = bytes(await read_body(self._request, take))
+            naming = _naming_session(body, send)
+            await manager.handle_request(scope, _replayed(body, receive), naming)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
@@ -124,7 +121,10 @@ def _naming_session(body: bytes, send: Send) -> Send:
 
     async def naming(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], (SESSION, uuid.uuid4().hex.encode())]
+            message["headers"] = [
+                *message["headers"],
+                (SESSION.encode(), uuid.uuid4().hex.encode()),
+            ]
         await send(message)
 
     return naming

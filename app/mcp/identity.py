@@ -21,3 +21,6 @@ HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Revisions that begin with ``initialize``, the oldest first."""
 VERSIONS = ("2026-07-28",)
 """Revisions in which each request names its own."""
+
+HOUR = 3_600_000
+"""Milliseconds for which a client may keep what is the same for everybody."""

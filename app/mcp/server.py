@@ -19,8 +19,7 @@ from app.mcp.resources import Resources, templates
 from app.mcp.tools.table import call_tool, input_schema, list_tools
 from app.reference.documents import Documents
 
-HOUR = 3_600_000
-"""Milliseconds."""
+KEPT_BY_ALL = CacheHint(identity.HOUR, "public")
 
 
 def make_server(documents: Documents) -> Server[Any]:
@@ -32,9 +31,9 @@ def make_server(documents: Documents) -> Server[Any]:
         title=identity.TITLE,
         instructions=identity.INSTRUCTIONS,
         cache_hints={
-            "server/discover": CacheHint(HOUR, "public"),
-            "tools/list": CacheHint(HOUR, "public"),
-            "resources/templates/list": CacheHint(HOUR, "public"),
+            "server/discover": KEPT_BY_ALL,
+            "tools/list": KEPT_BY_ALL,
+            "resources/templates/list": KEPT_BY_ALL,
         },
         get_tool_input_schema=input_schema,
         on_list_tools=list_tools,

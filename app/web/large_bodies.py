@@ -60,12 +60,18 @@ async def json_body(request: Request, model: type[T]) -> AsyncIterator[T]:
         yield await read_json(request, take, model)
 
 
-async def read_json(request: Request, take: Callable[[int], None], model: type[T]) -> T:
-    """Read a JSON body, each piece counted by ``take``; raises the same."""
+async def read_body(request: Request, take: Callable[[int], None]) -> bytearray:
+    """Read a whole body, each piece counted by ``take``; raises UploadsBusy, ClientGone."""
     body = bytearray()
     async for chunk in chunks(request):
         take(len(chunk))
         body += chunk
+    return body
+
+
+async def read_json(request: Request, take: Callable[[int], None], model: type[T]) -> T:
+    """Read a JSON body, each piece counted by ``take``; raises the same."""
+    body = await read_body(request, take)
     if len(body) <= SMALL_BODY:
         return validated_json(model, body)
     return await asyncio.to_thread(validated_json, model, body)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from app.conversations.store import search
 from app.conversations.store.ngrams import words
+from app.errors import InvalidRequest
 from app.storage.tables import Conversation
 
 MAX_SNIPPET_LENGTH = 160
@@ -61,6 +62,12 @@ class SearchHit:
     seq: int
     message_id: str
     snippet: str
+
+
+def require_words(query: str) -> None:
+    """Raise InvalidRequest for a query in which there is nothing to look for."""
+    if not words(query):
+        raise InvalidRequest("/query", "A query needs a letter or a digit.")
 
 
 def search_conversations(

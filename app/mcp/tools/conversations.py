@@ -9,8 +9,6 @@ from pydantic import Field
 from app.conversations.store import conversations as store
 from app.conversations.store import listing
 from app.conversations.store.listing import ConversationHead
-from app.conversations.store.ngrams import words
-from app.errors import InvalidRequest
 from app.mcp.call import Call
 from app.mcp.tools.tool import Arguments, Tool, ToolAnswer, Words, json_answer
 from app.storage.timestamps import isoformat
@@ -41,8 +39,7 @@ async def search_conversations(call: Call, asked: SearchArguments) -> ToolAnswer
     if not asked.query:
         heads = await call.database.read(listing.list_conversations, call.owner, asked.limit, None)
         return json_answer({"conversations": [_listed(head) for head in heads]})
-    if not words(asked.query):
-        raise InvalidRequest("/query", "A query needs a letter or a digit.")
+    listing.require_words(asked.query)
     search = listing.search_conversations
     hits = await call.database.scan(search, call.owner, asked.query, asked.limit, None)
     found = [{**_listed(hit.head), "snippet": hit.snippet} for hit in hits]

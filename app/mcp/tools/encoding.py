@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.encoding.encode import encode
+from app.encoding.encode import Encodings, encode
 from app.encoding.model_choice import find_encoder
 from app.encoding.prompts import prompt_of
 from app.encoding.ranking import RankingRequest, rank
@@ -47,13 +48,17 @@ async def embed(call: Call, asked: EmbedArguments) -> ToolAnswer:
     items = tuple(map(TextPart, asked.texts))
     job = Encode(items, prompt=prompt_of(card, asked.purpose or None), owner=call.owner)
     found = await encode(call.pool, card, job)
+    return await asyncio.to_thread(_embedding_list, card.id, found)
+
+
+def _embedding_list(model: str, found: Encodings) -> ToolAnswer:
+    """Many numbers, which a thread writes."""
     data = [
         {"object": "embedding", "index": index, "embedding": numbers(vector)}
         for index, vector in enumerate(found.vectors)
     ]
-    return json_answer(
-        {"object": "list", "data": data, "model": card.id, "usage": _usage(found.tokens)}
-    )
+    usage = _usage(found.tokens)
+    return json_answer({"object": "list", "data": data, "model": model, "usage": usage})
 
 
 async def rerank(call: Call, asked: RerankArguments) -> ToolAnswer:

@@ -21,6 +21,9 @@ TOOLS: dict[str, Tool[Any]] = {
 }
 """By their names, in the order in which they are listed."""
 
+SCHEMAS = {name: tool.schema() for name, tool in TOOLS.items()}
+"""Those of their arguments: every call is checked against one."""
+
 READS_ONLY = types.ToolAnnotations(
     read_only_hint=True, destructive_hint=False, open_world_hint=False
 )
@@ -37,14 +40,14 @@ def _described(tool: Tool[Any]) -> types.Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.schema(),
+        input_schema=SCHEMAS[tool.name],
         annotations=READS_ONLY,
     )
 
 
 def input_schema(name: str) -> dict[str, Any] | None:
     """The schema of a tool's arguments, if there is such a tool."""
-    return TOOLS[name].schema() if name in TOOLS else None
+    return SCHEMAS.get(name)
 
 
 async def call_tool(ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:

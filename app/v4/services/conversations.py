@@ -9,8 +9,6 @@ from typing import Any
 from app.conversations.store import conversations as store
 from app.conversations.store import listing
 from app.conversations.store.listing import ConversationHead
-from app.conversations.store.ngrams import words
-from app.errors import InvalidRequest
 from app.storage import cursors
 from app.storage.cursors import CursorKey
 from app.storage.database import Database
@@ -50,8 +48,7 @@ async def list_conversations(
 async def _search(
     database: Database, owner: str, query: str, cursor: str | None, limit: int
 ) -> ConversationPage:
-    if not words(query):
-        raise InvalidRequest("/query", "A query needs a letter or a digit.")
+    listing.require_words(query)
     scope = ("search", owner, query)
     before = cursors.decode(cursor, *scope)
     hits = await database.scan(
