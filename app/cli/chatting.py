@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from typing import Any
 
 import typer
 
-from app.cli.health import health_of
+from app.cli.health import running_server
 from app.client.backend import CHAT, Backend, backend
 from app.client.errors import SLLMError
 from app.config import Settings
-from app.config.address import local_url
 
 NEW = "/new"
 HELP = f"Ctrl-C stops an answer, {NEW} begins a new conversation, Ctrl-D ends."
+
+RETRIES = 2
 
 Message = dict[str, str]
 
@@ -26,9 +25,10 @@ def chat(settings: Settings, model: str) -> None:
     """Ask and print until the input ends."""
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415 - makes the arrow keys of input() work
-    base = server_address(settings)
-    typer.echo(f"{base or 'models in this program'}: {model or 'the default model'}. {HELP}")
-    talk = Conversation(backend(base, _key(settings), None, 2), model, sys.stdout.write)
+    server = running_server(settings)
+    url, key = (server.url, server.key) if server else (None, None)
+    typer.echo(f"{url or 'models in this program'}: {model or 'the default model'}. {HELP}")
+    talk = Conversation(backend(url, key, None, RETRIES), model)
     while (question := _question()) is not None:
         if question == NEW:
             talk.messages.clear()
@@ -49,13 +49,12 @@ def _question() -> str | None:
 
 
 class Conversation:
-    """What has been said so far; ``write`` shows the answers as they come."""
+    """What has been said so far; answers are shown as they come."""
 
-    def __init__(self, answers: Backend, model: str, write: Callable[[str], Any]) -> None:
+    def __init__(self, answers: Backend, model: str) -> None:
         self.messages: list[Message] = []
         self._backend = answers
         self._model = model
-        self._write = write
 
     def ask(self, question: str) -> None:
         """Show the answer to a question. What was refused is no part of the conversation."""
@@ -74,32 +73,26 @@ class Conversation:
         with closing(self._backend.stream(CHAT, body | self._named())) as chunks:
             try:
                 for chunk in chunks:
-                    self._show(chunk, pieces)
+                    pieces += _shown_texts(chunk)
             except KeyboardInterrupt:
-                self._write(" [stopped]")
-        self._write("\n")
+                _show(" [stopped]")
+        _show("\n")
         return "".join(pieces)
 
     def _named(self) -> dict[str, str]:
         return {"model": self._model} if self._model else {}
 
-    def _show(self, chunk: dict[str, Any], pieces: list[str]) -> None:
-        for choice in chunk["choices"]:
-            if text := choice["delta"].get("content"):
-                pieces.append(text)
-                self._write(text)
-                sys.stdout.flush()
-            if choice["finish_reason"] == "length":
-                self._write(" [cut off]")
+
+def _shown_texts(chunk: dict[str, Any]) -> Iterator[str]:
+    """The text of a chunk, which has been shown."""
+    for choice in chunk["choices"]:
+        if text := choice["delta"].get("content"):
+            _show(text)
+            yield text
+        if choice["finish_reason"] == "length":
+            _show(" [cut off]")
 
 
-def server_address(settings: Settings) -> str | None:
-    """The server that SLLM_BASE_URL names or that runs here; None: the models in this program."""
-    if named := os.environ.get("SLLM_BASE_URL"):
-        return named
-    here = local_url(settings.host, settings.port)
-    return here if health_of(here) else None
-
-
-def _key(settings: Settings) -> str | None:
-    return os.environ.get("SLLM_API_KEY") or next(iter(settings.api_keys), None)
+def _show(text: str) -> None:
+    """Print at once."""
+    typer.echo(text, nl=False)

@@ -77,11 +77,10 @@ def unit(
 @app.command()
 def ps() -> None:
     """List the models that the running server has loaded."""
-    from app.cli.chatting import server_address
+    from app.cli.server_address import named, of_settings
     from app.cli.service import control
 
-    settings = _settings()
-    control.print_models(server_address(settings) or f"port {settings.port}")
+    control.print_models((named() or of_settings(_settings())).url)
 
 
 @app.command()

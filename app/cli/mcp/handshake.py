@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.mcp.identity import HANDSHAKE_VERSIONS, INSTRUCTIONS, NAME, TITLE, VERSION, VERSIONS
+from app.mcp.identity import (
+    HANDSHAKE_VERSIONS,
+    HOUR,
+    INSTRUCTIONS,
+    NAME,
+    TITLE,
+    VERSION,
+    VERSIONS,
+)
 
 Message = dict[str, Any]
 
@@ -16,8 +24,6 @@ CAPABILITIES = {
     "resources": {"listChanged": False, "subscribe": False},
     "tools": {"listChanged": False},
 }
-HOUR = 3_600_000
-"""Milliseconds."""
 UNSUPPORTED_VERSION = -32022
 
 

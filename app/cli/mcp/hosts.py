@@ -7,16 +7,14 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from app.cli.project import RUN
+from app.cli.server_address import KEY
 from app.mcp.identity import NAME
 
-COMMAND = str(Path(__file__).parents[3] / "run.sh")
 SECONDS = 600
 """That a call may take: hosts give up after 30 or 60 otherwise, before a model is loaded."""
-KEY = "SLLM_API_KEY"
-
 HostEntry = dict[str, Any]
 
 
@@ -36,7 +34,7 @@ def configuration(name: str, *, http: bool) -> int:
     """Print what the host reads, and where that belongs to the standard error."""
     host = HOSTS[name]
     if not http:
-        text = host.local({"command": COMMAND, "args": ["mcp"]})
+        text = host.local({"command": str(RUN), "args": ["mcp"]})
     elif host.remote is None:
         print(f"{name} only starts programs: leave out --http.", file=sys.stderr)  # noqa: T201
         return 2

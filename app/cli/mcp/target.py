@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,10 +9,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from app.cli.attached import COMMAND
+from app.cli.server_address import Address, named, of_settings
 
 PAUSE = 0.1
 EVERY = 3.0
@@ -30,32 +29,19 @@ class Unreachable(Exception):
     """There is no server, and none could be started; ``str()`` says why."""
 
 
-class Address(NamedTuple):
-    """Where the server is; ``local``: one may be started there."""
-
-    url: str
-    key: str
-    local: bool
-
-
 def configured() -> Address:
-    """That of SLLM_BASE_URL and SLLM_API_KEY, or of the settings of this project.
+    """That of the environment, or of the settings of this project.
 
     Raises Unreachable for settings that are no settings.
     """
-    key = os.environ.get("SLLM_API_KEY", "")
-    if url := os.environ.get("SLLM_BASE_URL", ""):
-        return Address(url.rstrip("/").removesuffix("/v1"), key, local=False)
-    # The first answer needs none of these.
-    from app.config import InvalidSetting, read  # noqa: PLC0415
-    from app.config.address import local_url  # noqa: PLC0415
+    if found := named():
+        return found
+    from app.config import InvalidSetting, read  # noqa: PLC0415 - the first answer needs none
 
     try:
-        settings = read()
+        return of_settings(read())
     except InvalidSetting as error:
         raise Unreachable(str(error)) from error
-    first = next(iter(settings.api_keys), "")
-    return Address(local_url(settings.host, settings.port), key or first, local=True)
 
 
 class Target:

@@ -6,10 +6,10 @@ import plistlib
 from collections.abc import Callable
 from pathlib import Path
 
+from app.cli.project import PROJECT, RUN
 from app.cli.service.control import LONGEST_STOP
 from app.cli.service.state import LOG
 
-PROJECT = Path(__file__).parents[3]
 LABEL = "io.github.fastapi-sllm-api"
 BETWEEN_RESTARTS = 5
 """Seconds."""
@@ -23,7 +23,7 @@ After=network-online.target
 
 [Service]
 WorkingDirectory={PROJECT}
-ExecStart={_quoted(PROJECT / "run.sh")} serve
+ExecStart={_quoted(RUN)} serve
 Restart=on-failure
 RestartSec={BETWEEN_RESTARTS}
 TimeoutStopSec={LONGEST_STOP:.0f}
@@ -44,7 +44,7 @@ def launchd() -> str:
     """An agent of the user (launchd.plist(5)): the same on macOS."""
     agent = {
         "Label": LABEL,
-        "ProgramArguments": [str(PROJECT / "run.sh"), "serve"],
+        "ProgramArguments": [str(RUN), "serve"],
         "WorkingDirectory": str(PROJECT),
         "RunAtLoad": True,
         "KeepAlive": {"SuccessfulExit": False},
