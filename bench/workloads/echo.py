@@ -7,7 +7,7 @@ import json
 import selectors
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -67,6 +67,16 @@ def _alone(port: int, requests: int) -> float:
     """Median milliseconds of one request at a time."""
     with connect(port) as connection:
         times = [ask(connection, REQUEST)[0] for _ in range(WARM_UP + requests)]
+    return median(times[WARM_UP:]) * 1000
+
+
+def median_milliseconds(call: Callable[[], object], requests: int) -> float:
+    """The same of any call."""
+    times = []
+    for _ in range(WARM_UP + requests):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
     return median(times[WARM_UP:]) * 1000
 
 

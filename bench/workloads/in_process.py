@@ -7,7 +7,7 @@ Python programs use, and through LangChain's chat model on top of it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from statistics import median
@@ -24,7 +24,7 @@ from app.provider.types import Message, Prompt
 from bench.contestants.servers import OURS
 from bench.plan import Plan
 from bench.report.samples import Sample
-from bench.workloads.echo import WARM_UP
+from bench.workloads.echo import WARM_UP, median_milliseconds
 
 TEXT = "Good morning, how are you today?"
 BODY = {"model": "echo", "messages": [{"role": "user", "content": TEXT}]}
@@ -42,13 +42,13 @@ def run(plan: Plan) -> Iterator[Sample]:
 
 def _figures(backend: InProcess, requests: int) -> dict[str, float]:
     pool = backend.thread.run(_alone(backend.pool, requests))
-    post = _milliseconds(lambda: backend.post(CHAT, BODY), requests)
+    post = median_milliseconds(lambda: backend.post(CHAT, BODY), requests)
     figures = {"in_process.post": post, "in_process.more": post - pool}
     with patch.object(in_process, "shared", lambda: backend):
         from app.langchain.chat import ChatSLLM  # noqa: PLC0415 — needs an extra
 
         chat = ChatSLLM(model="echo")
-        figures["in_process.chat"] = _milliseconds(lambda: chat.invoke(TEXT), requests)
+        figures["in_process.chat"] = median_milliseconds(lambda: chat.invoke(TEXT), requests)
     return figures
 
 
@@ -58,14 +58,5 @@ async def _alone(pool: ModelPool, requests: int) -> float:
     for _ in range(WARM_UP + requests):
         started = time.perf_counter()
         await collect(pool.stream("echo", prompt))
-        times.append(time.perf_counter() - started)
-    return median(times[WARM_UP:]) * 1000
-
-
-def _milliseconds(call: Callable[[], object], requests: int) -> float:
-    times = []
-    for _ in range(WARM_UP + requests):
-        started = time.perf_counter()
-        call()
         times.append(time.perf_counter() - started)
     return median(times[WARM_UP:]) * 1000

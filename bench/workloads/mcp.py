@@ -7,9 +7,7 @@ protocol has: those before 2026-07-28, and the newest.
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -17,7 +15,7 @@ import httpx2
 from bench.contestants.servers import OURS
 from bench.plan import Plan
 from bench.report.samples import Sample
-from bench.workloads.echo import BODY, WARM_UP, serving
+from bench.workloads.echo import BODY, median_milliseconds, serving
 
 CALL = {"name": "chat", "arguments": BODY}
 NEWEST = "2026-07-28"
@@ -41,9 +39,11 @@ def run(plan: Plan) -> Iterator[Sample]:
 
 def _figures(port: int, requests: int) -> dict[str, float]:
     with contextlib.closing(httpx2.Client(base_url=f"http://127.0.0.1:{port}")) as http:
-        rest = _milliseconds(lambda: http.post("/api/v1/chat", json=BODY), requests)
-        older = _milliseconds(lambda: _called(http, CALL, {}), requests)
-        newest = _milliseconds(lambda: _called(http, CALL | {"_meta": META}, HEADERS), requests)
+        rest = median_milliseconds(lambda: http.post("/api/v1/chat", json=BODY), requests)
+        older = median_milliseconds(lambda: _called(http, CALL, {}), requests)
+        newest = median_milliseconds(
+            lambda: _called(http, CALL | {"_meta": META}, HEADERS), requests
+        )
     return {
         "mcp.older": older,
         "mcp.older.more": older - rest,
@@ -57,12 +57,3 @@ def _called(http: httpx2.Client, params: dict[str, Any], headers: dict[str, str]
     answer = http.post("/mcp", json=message, headers=ACCEPT | headers)
     if str(BODY["message"]) not in answer.text:
         raise RuntimeError(answer.text)
-
-
-def _milliseconds(call: Callable[[], object], requests: int) -> float:
-    times = []
-    for _ in range(WARM_UP + requests):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return median(times[WARM_UP:]) * 1000

@@ -101,10 +101,6 @@ class GgufRunner:
             ],
         )
 
-    def _compute_staged(self) -> None:
-        self._context.decode()
-        self._staged.clear()
-
     def release(self, sequences: Sequence[GgufSequence]) -> None:
         """Return the sequences to the prefix cache."""
         for sequence in sequences:
@@ -133,6 +129,10 @@ class GgufRunner:
         tokens = sequence.prompt.tokens[done : done + size].tolist()
         self._stage(sequence, sequence.position, tokens)
         self._cache.grow(sequence.cached_sequence, tokens)
+
+    def _compute_staged(self) -> None:
+        self._context.decode()
+        self._staged.clear()
 
     def _stage(self, sequence: GgufSequence, position: int, tokens: list[int]) -> None:
         self._context.add(sequence.id, position, tokens, output=False)
