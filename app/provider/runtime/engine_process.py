@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import subprocess
 
 from app.provider.engine import EngineSpec, environment
@@ -31,12 +32,17 @@ _BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA numbers GPUs as the driver does, whose memory is counted, and not the fastest first."""
 
 
+_SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABASE_URL)$")
+"""Names of variables that no engine needs: it reads files of strangers."""
+
+
 def _environment(spec: EngineSpec) -> dict[str, str]:
     """The environment variables of an engine's process; those of this process win."""
+    ours = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
     variables = {**_SPIN, **environment(spec.package)}
     if not spec.limits.gpu_devices:
-        return variables | os.environ
-    return {**_BY_BUS, **variables, **os.environ, "CUDA_VISIBLE_DEVICES": spec.limits.gpu_devices}
+        return variables | ours
+    return {**_BY_BUS, **variables, **ours, "CUDA_VISIBLE_DEVICES": spec.limits.gpu_devices}
 
 
 class EngineProcess:
