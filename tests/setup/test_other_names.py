@@ -200,9 +200,10 @@ async def environment_of_an_engine() -> dict[str, str]:
     limits = Settings().pool().limits
     process = await EngineProcess.start(EngineSpec(ENGINES["echo"], "", limits))
     try:
-        return psutil.Process(process.pid).environ()
+        seen: dict[str, str] = psutil.Process(process.pid).environ()
     finally:
         await process.reap()
+    return seen
 
 
 async def test_no_chosen_gpus_are_all_of_them(bare: pytest.MonkeyPatch) -> None:
