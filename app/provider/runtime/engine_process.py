@@ -39,10 +39,12 @@ _SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABAS
 def _environment(spec: EngineSpec) -> dict[str, str]:
     """The environment variables of an engine's process; those of this process win."""
     ours = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
-    variables = {**_SPIN, **environment(spec.package)}
-    if not spec.limits.gpu_devices:
-        return variables | ours
-    return {**_BY_BUS, **variables, **ours, "CUDA_VISIBLE_DEVICES": spec.limits.gpu_devices}
+    variables = {**_SPIN, **environment(spec.package), **ours}
+    if devices := spec.limits.gpu_devices:
+        return {**_BY_BUS, **variables, "CUDA_VISIBLE_DEVICES": devices}
+    if not variables.get("CUDA_VISIBLE_DEVICES"):
+        variables.pop("CUDA_VISIBLE_DEVICES", None)  # empty means all to us, and none to CUDA
+    return variables
 
 
 class EngineProcess:
