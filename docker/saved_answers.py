@@ -42,7 +42,8 @@ def main(url: str, folder: Path) -> None:
             assert kept["content"].startswith(text), (kept, text)
             ends[kept["status"]] += 1
     print(*(f"{count} {status}" for status, count in ends.items()), sep=", ")
-    assert ends and "generating" not in ends, ends
+    assert ends
+    assert "generating" not in ends, ends
 
 
 if __name__ == "__main__":
