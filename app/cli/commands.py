@@ -75,6 +75,17 @@ def unit(
 
 
 @app.command()
+def health() -> None:
+    """Say how the server at HOST and PORT is; exit with 1 where it is ill or does not answer."""
+    from app.cli.health import health_of
+    from app.cli.server_address import of_settings
+
+    found = health_of(of_settings(_settings()).url)
+    typer.echo(found["status"] if found else "no answer")
+    raise typer.Exit(0 if found and found["status"] == "ok" else 1)
+
+
+@app.command()
 def ps() -> None:
     """List the models that the running server has loaded."""
     from app.cli.server_address import named, of_settings
