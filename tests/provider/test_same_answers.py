@@ -32,7 +32,7 @@ QUESTIONS = list(held_out())[::3]
 
 def answers(name: str, questions: list[str]) -> list[str]:
     """Of an engine stepped in this process: one of its own takes seconds to start."""
-    said, ended, begun = [""] * len(questions), 0, 0
+    texts, ended, begun = [""] * len(questions), 0, 0
     spec = EngineSpec(ENGINES[name], str(STARTERS[name]), EngineLimits())
     with closing(load(spec, lambda _: None)) as engine:
         while ended < len(questions):
@@ -42,9 +42,9 @@ def answers(name: str, questions: list[str]) -> list[str]:
                 begun += 1
             for job, event in engine.step():
                 assert not isinstance(event, Exception), event
-                said[job] += event.text if isinstance(event, Delta) else ""
+                texts[job] += event.text if isinstance(event, Delta) else ""
                 ended += isinstance(event, End)
-    return said
+    return texts
 
 
 @cache
