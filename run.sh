@@ -39,6 +39,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   mcp              speak the Model Context Protocol over stdin and stdout, for an
                    agent's host that starts this (--config HOST: what that host reads)
   migrate          bring the database to this version (serve does it as well)
+  backup [FILE]    copy the database, also while the server runs
+  restore FILE     put such a copy in the place of the database, which is kept aside
   bench [ARGS…]    measure the speed; workloads, --quick, --rounds N, --before CHECKOUT:
                    see bench/README.md
 
@@ -265,7 +267,8 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | start | stop | status | logs | unit | ps | chat | rm | pull | convert | models | docs | migrate)
+    serve | start | stop | status | logs | unit | ps | chat | rm | pull | convert | models | docs | \
+        migrate | backup | restore)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;

@@ -224,13 +224,27 @@ def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_do
 @app.command()
 def migrate() -> None:
     """Bring the database to this version; an SQLite file is copied aside first."""
-    from app.storage.database import DatabaseRefused
-    from app.storage.migrate import prepare
+    from app.cli import database
 
-    try:
-        typer.echo(prepare(_settings().database_url) or "The database is up to date.")
-    except DatabaseRefused as error:
-        fail(error)
+    database.migrate(_settings())
+
+
+@app.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(help="Else a name with the time is made.")] = None,
+) -> None:
+    """Copy the database, also while a server uses it."""
+    from app.cli import database
+
+    database.backup(_settings(), file)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="What backup has written.")]) -> None:
+    """Put a backup in the place of the database, which is kept beside it."""
+    from app.cli import database
+
+    database.restore(_settings(), file)
 
 
 def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:
