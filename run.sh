@@ -41,6 +41,8 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   migrate          bring the database to this version (serve does it as well)
   backup [FILE]    copy the database, also while the server runs
   restore FILE     put such a copy in the place of the database, which is kept aside
+  update           pull the newest version, bring the database to it and start it;
+                   back to this one if it does not become healthy
   bench [ARGS…]    measure the speed; workloads, --quick, --rounds N, --before CHECKOUT:
                    see bench/README.md
 
@@ -268,7 +270,7 @@ main() {
     shift || true
     case $command in
     serve | start | stop | status | logs | unit | ps | chat | rm | pull | convert | models | docs | \
-        migrate | backup | restore)
+        migrate | backup | restore | update)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;

@@ -247,6 +247,18 @@ def restore(file: Annotated[Path, typer.Argument(help="What backup has written."
     database.restore(_settings(), file)
 
 
+@app.command()
+def update(
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, help="Until the new version must be healthy.")
+    ] = 300,
+) -> None:
+    """Pull the newest version and start it; go back to this one if it does not become healthy."""
+    from app.cli.updating.update import update as to_newest
+
+    to_newest(seconds)
+
+
 def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:
     """Print the description of every model of that name."""
     from app.provider.catalogue.description import description
