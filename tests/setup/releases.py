@@ -8,11 +8,12 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from app.storage.migrate import HEAD
 from tests.mcp.stdio import free_port
@@ -82,6 +83,8 @@ class Clone:
         for clone in (made.path, made._developer):
             upstream = str(folder / "upstream.git")
             self._git(clone, "remote", "set-url", "origin", upstream)
+        # Where no command names another port, none looks at the one of somebody else's server.
+        (made.path / ".env").write_text(f"PORT={free_port()}\n")
         return made
 
     def release(self, *edits: Edit) -> str:
@@ -124,9 +127,10 @@ class Clone:
             **more,
         }
 
-    def popen(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def begun(self, *command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """Begin ``./run.sh command`` as a terminal does."""
-        return subprocess.Popen(
+        with subprocess.Popen(
             [str(self.path / "run.sh"), *command],
             env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
@@ -134,11 +138,16 @@ class Clone:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    kill_with_children(process.pid)
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run ``./run.sh command``."""
-        with self.popen(*command, **environment) as process:
+        with self.begun(*command, **environment) as process:
             output, errors = process.communicate(timeout=120)
         return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
@@ -150,11 +159,27 @@ class Clone:
         try:
             yield
         finally:
-            self.run("stop")
+            self._stop()
+
+    def _stop(self) -> None:
+        """Stop the server in the background, whatever the commands of this version do."""
+        with suppress(psutil.NoSuchProcess):
+            number = (self.path / "logs" / "server.state").read_text().split()[0]
+            keeper = psutil.Process(int(number))
+            if Path(keeper.cwd()) == self.path:
+                keeper.terminate()
+                keeper.wait(60)
 
     def health(self) -> dict[str, Any]:
         found: dict[str, Any] = httpx.get(f"{self.address}/health", timeout=60).json()
         return found
+
+
+def kill_with_children(number: int) -> None:
+    process = psutil.Process(number)
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 # ---------------------------------------------------------------- what versions change

@@ -18,6 +18,7 @@ import pytest
 
 from app.storage.migrate import HEAD, current_revision
 from tests.setup import releases
+from tests.setup.project import tools_only
 from tests.setup.releases import Clone, Edit
 from tests.store.databases import contents
 
@@ -156,7 +157,7 @@ def test_after_ctrl_c_everything_is_as_it_was(clone: Clone, closed: bool) -> Non
     """Also where the terminal is closed, and nothing can be printed any more."""
     clone.release(releases.NEVER_ENDS_ITS_INSTALLATION)
     began = clone.path / ".venv" / "began"
-    with clone.serving(), all_is_as_before(clone), clone.popen("update") as process:
+    with clone.serving(), all_is_as_before(clone), clone.begun("update") as process:
         while not began.exists():
             assert process.poll() is None
             time.sleep(0.01)
@@ -210,9 +211,11 @@ def refused(clone: Clone, sentence: str, **environment: str) -> None:
         assert clone.git("rev-parse", "HEAD") == commit
 
 
-def test_without_git_there_is_nothing_to_pull(clone: Clone) -> None:
+def test_without_git_there_is_nothing_to_pull(clone: Clone, tmp_path: Path) -> None:
+    path = tools_only(tmp_path / "bin")
+    refused(clone, "Git is needed for an update: install it.", PATH=path)
     shutil.rmtree(clone.path / ".git")
-    refused(clone, "is no Git checkout, so there is nothing to pull")
+    refused(clone, "is no Git checkout, so there is nothing to pull", PATH=path)
     clone.git("-C", "..", "init", "--quiet")  # a repository of something else
     refused(clone, "a container: pull a new image")
 
@@ -251,7 +254,7 @@ def test_a_file_in_the_way_is_not_overwritten(clone: Clone) -> None:
 def test_a_server_that_others_have_started_is_not_touched(clone: Clone) -> None:
     clone.release(releases.SHOWS_ITSELF)
     port = str(clone.port)
-    with clone.popen("serve", PORT=port) as server:
+    with clone.begun("serve", PORT=port) as server:
         wait_until_healthy(clone, server)
         refused(clone, f"The server at {clone.address} was not started by", PORT=port)
         done = clone.run("update", PORT="0")  # another port, but the same database

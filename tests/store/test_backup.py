@@ -226,9 +226,12 @@ def test_a_damaged_database_is_replaced_and_kept_with_its_log(
 def test_a_damaged_backup_is_refused(database_url: str, tmp_path: Path) -> None:
     populated(database_url)
     copy = back_up(database_url, tmp_path / "copy")
+    with closing(sqlite3.connect(copy)) as connection:
+        where = "SELECT rootpage FROM sqlite_master WHERE name = 'cuts'"
+        [(number,)] = connection.execute(where)
     content = bytearray(copy.read_bytes())
     page = int.from_bytes(content[16:18], "big")
-    content[page : 2 * page] = bytes(page)
+    content[(number - 1) * page : number * page] = bytes(page)
     copy.write_bytes(content)
     before = contents(database_url)
     refused(database_url, copy, "is damaged")

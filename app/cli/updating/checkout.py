@@ -52,14 +52,14 @@ class Checkout:
         return self._commit("HEAD") == commit
 
     def _require_top(self) -> None:
-        top = self._git("rev-parse", "--show-toplevel")
-        if top.returncode and "not a git repository" not in top.stderr:
-            raise CannotUpdate(f"Git cannot read {self._folder}: {_reason(top)}")
-        if top.returncode or not Path(top.stdout.rstrip("\n")).samefile(self._folder):
+        if not (self._folder / ".git").exists():
             raise CannotUpdate(
                 f"{self._folder} is no Git checkout, so there is nothing to pull: install a new "
                 "version the way this one was installed (a container: pull a new image)."
             )
+        top = self._git("rev-parse", "--show-toplevel")
+        if top.returncode:
+            raise CannotUpdate(f"Git cannot read {self._folder}: {_reason(top)}")
 
     def _require_upstream(self) -> None:
         if self._git("symbolic-ref", "--quiet", "HEAD").returncode:
