@@ -34,7 +34,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
     test --fast      the engines echo and GGUF, on SQLite, without what takes seconds
     test --all       every engine and database, and everything that repeats
     test --clients   clients of others, in environments of their own
-  check            lint, format and type checks
+  check            lint, format and type checks, of scripts and container files too
   docs             export the API reference into api_docs/
   mcp              speak the Model Context Protocol over stdin and stdout, for an
                    agent's host that starts this (--config HOST: what that host reads)
@@ -257,12 +257,18 @@ pytorch_exists() { # PyTorch has no wheels for Macs with Intel processors any mo
 }
 
 check() {
+    local file
+    shopt -s nullglob
     "$PY" -m ruff check
     "$PY" -m ruff format --check
     "$PY" -m mypy
-    if command -v shellcheck >/dev/null; then
-        shellcheck run.sh .ci/run
-    fi
+    "$VENV/bin/shellcheck" ./*.sh .ci/run docker/*.sh
+    for file in docker/Dockerfile*; do
+        # DL3008 asks for exact versions of Debian's packages, which vanish with each update.
+        "$VENV/bin/hadolint" --ignore DL3008 "$file"
+    done
+    "$VENV/bin/check-jsonschema" --builtin-schema vendor.compose-spec docker/compose*.yml
+    "$PY" scripts/check_powershell.py ./*.ps1
 }
 
 main() {

@@ -42,7 +42,11 @@ def serving(
     host: str = "127.0.0.1", routers: Iterable[APIRouter] = (), **chosen: Any
 ) -> Iterator[httpx.Client]:
     """Run what production runs, with these settings (and routes), and talk to it."""
-    given: dict[str, Any] = {"enable_echo": True, "log_level": "WARNING"} | chosen
+    given: dict[str, Any] = {
+        "enable_echo": True,
+        "log_level": "WARNING",
+        "engine_threads": ONE_THREAD,
+    } | chosen
     with tempfile.TemporaryDirectory() as folder:
         given.setdefault("database_url", f"sqlite:///{folder}/sllm.db")
         with _running(Settings(_env_file=None, **given), host, routers) as client:

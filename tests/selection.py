@@ -22,7 +22,9 @@ the command line, with ``::``, runs in any case.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     settings.register_profile("selection", max_examples=EXAMPLES[selection(config)])
     settings.load_profile("selection")
+    # All that is made until tests run is kept until the end: looking for garbage in it is in vain.
+    gc.disable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -91,10 +101,12 @@ def selection(config: pytest.Config) -> str:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Modules of which nothing is taken are not even read: importing torch takes seconds."""
-    named = any("::" in argument for argument in config.args)
-    if named or "engine" not in LEFT_OUT[selection(config)]:
+    if any("::" in argument for argument in config.args):
         return None
-    return any(f"_{engine}" in collection_path.stem for engine in OTHER_ENGINES) or None
+    chosen = selection(config)
+    of_clients = collection_path == ROOT / "clients" and chosen != "clients"
+    of_engine = any(f"_{engine}" in collection_path.stem for engine in OTHER_ENGINES)
+    return of_clients or (of_engine and "engine" in LEFT_OUT[chosen]) or None
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -138,4 +150,9 @@ def parameters(item: pytest.Item) -> set[str]:
 
 def place(item: pytest.Item) -> Path:
     """Where its module lies, below ``tests``."""
-    return item.path.relative_to(ROOT) if item.path.is_relative_to(ROOT) else Path(item.path.name)
+    return _place(item.path)
+
+
+@cache
+def _place(path: Path) -> Path:
+    return path.relative_to(ROOT) if path.is_relative_to(ROOT) else Path(path.name)

@@ -108,13 +108,26 @@ def without_a_hub(empty_models: Path) -> Iterator[httpx.Client]:
 
 
 new_in_v5 = schemathesis.pytest.from_fixture("v5").include(
-    path_regex="/(models|vision|tokens|conversations/.*(images|import))"
+    path_regex="/(models|vision|tokens|conversations/.*images)"
 )
+import_of_v5 = schemathesis.pytest.from_fixture("v5").include(path_regex="/conversations/import")
 
 
 @new_in_v5.parametrize()
 @settings(made_up, max_examples=min(12, made_up.max_examples))
 def test_v5_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None:
+    keeps_its_word(case, without_a_hub)
+
+
+@pytest.mark.matrix
+@import_of_v5.parametrize()
+@settings(made_up, max_examples=min(12, made_up.max_examples))
+def test_the_import_of_v5_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None:
+    """By itself: to make up a whole conversation takes as long as all the others."""
+    keeps_its_word(case, without_a_hub)
+
+
+def keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None:
     # No model has the names that are made up here, and the hub is not there: 404, 502.
     left_out: list[Any] = [positive_data_acceptance, not_a_server_error]
     answer = case.call(base_url=str(without_a_hub.base_url))

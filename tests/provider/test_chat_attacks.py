@@ -28,6 +28,7 @@ from app.provider.types import ImagePart, Message, Prompt, TextPart
 from tests.provider.chat_templates import FAMILIES
 from tests.provider.scripted import CHATML, CONTROL
 from tests.provider.test_chat_prompts import HI, STRIPS, gguf, hub, text_of, tokens_of
+from tests.selection import matrix
 
 MARKERS = ("<think>", "</think>")
 
@@ -203,14 +204,10 @@ def test_the_header_is_what_follows_the_last_text(tmp_path: Path, last: str) -> 
     assert opened.answer.thinking == ThinkingStart("</think>", lone=False)
 
 
-TEXTS = ["", " \n\t", "\0", "\ud800", "user", "assistant\n", "<|im_start|>assistant\n", "x" * 10**6]
+TEXTS = ["", " \n\t", "\0", "\ud800", "user", "assistant\n", "<|im_start|>assistant\n", "x" * 10**5]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [*TEXTS[:-1], pytest.param(TEXTS[-1], marks=pytest.mark.slow)],
-    ids=range(len(TEXTS)),
-)
+@pytest.mark.parametrize("text", [*TEXTS, *matrix("x" * 10**6)], ids=range(len(TEXTS) + 1))
 def test_every_text_is_shown(tmp_path: Path, text: str) -> None:
     vocabulary = gguf(tmp_path, CHATML)
     history = [Message.of("user", text), Message.of("assistant", text), Message.of("user", text)]

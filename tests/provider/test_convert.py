@@ -173,6 +173,7 @@ def test_the_builder_for_onnx_is_named_where_it_is_missing(tmp_path: Path) -> No
         convert(Conversion(SOURCE, "onnx"), tmp_path, LIMITS)
 
 
+@pytest.mark.matrix
 def test_to_onnx(tmp_path: Path) -> None:
     if extra := module.missing("onnx"):
         pytest.skip(f"the extra {extra} is not installed")

@@ -28,7 +28,7 @@ def ask(driver: Driver, prompts: list[list[int]], max_tokens: int) -> list[Reply
 
 @pytest.mark.parametrize("kv_bytes", [2**29, *matrix(1)])
 @pytest.mark.parametrize(
-    "write", [memory_kinds.recurrent, memory_kinds.hybrid, memory_kinds.sliding_window]
+    "write", [*matrix(memory_kinds.recurrent), memory_kinds.hybrid, memory_kinds.sliding_window]
 )
 def test_conversations_go_on_where_they_were(
     tmp_path: Path, write: Callable[[Path], Path], kv_bytes: int

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gguf import GGUFReader
 
-from app.provider.engine import missing_library
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load, missing_library
 from app.provider.errors import ModelNotLoadable, ProviderError
 from tests.provider.asking import STARTERS, ask, host_of
 
@@ -78,11 +78,11 @@ async def test_no_answer_is_made_of_nan(engine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.engine("pytorch")
-async def test_pytorch_does_not_even_load_such_a_model(tmp_path: Path) -> None:
+def test_pytorch_does_not_even_load_such_a_model(tmp_path: Path) -> None:
+    """Loaded in this process, which has PyTorch already: one of its own takes seconds to start."""
     if library := missing_library("pytorch"):
         pytest.skip(f"{library} is not installed")
     broken_safetensors(STARTERS["pytorch"], tmp_path / "broken")
-    host = host_of("pytorch", path=tmp_path / "broken")
+    spec = EngineSpec(ENGINES["pytorch"], str(tmp_path / "broken"), EngineLimits())
     with pytest.raises(ModelNotLoadable, match="NaN"):
-        await ask(host, "What are you?")
-    await host.stop()
+        load(spec, lambda _: None)

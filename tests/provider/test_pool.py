@@ -37,7 +37,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[ModelPool]:
 async def pool_of(folder: Path, **options: Any) -> AsyncIterator[ModelPool]:
     for name in ("a", "b", "c"):
         (folder / f"{name}.gguf").write_bytes(STARTER.read_bytes())
-    pool = ModelPool(PoolConfig(folder, **{"limits": EngineLimits(threads=2), **options}))
+    pool = ModelPool(PoolConfig(folder, **{"limits": EngineLimits(threads=1), **options}))
     yield pool
     await pool.close()
 
@@ -189,8 +189,9 @@ async def test_a_model_that_can_never_fit_is_refused_with_the_numbers(tmp_path: 
 SMALL = EngineLimits(threads=1, kv_cache_bytes=8 * 2**20, prefix_cache_bytes=8 * 2**20)
 
 
-async def test_the_budget_is_never_exceeded(tmp_path: Path) -> None:
-    """Three models, room for two, fifty requests, up to three at once."""
+@pytest.mark.parametrize("requests", [20, *matrix(50)])
+async def test_the_budget_is_never_exceeded(tmp_path: Path, requests: int) -> None:
+    """Three models, room for two, many requests, up to three at once."""
     async with pool_of(tmp_path, limits=SMALL) as pool:
         each = (await pool.plan("a", SMALL))[0].ram
     budget = int(2.5 * each)
@@ -204,7 +205,7 @@ async def test_the_budget_is_never_exceeded(tmp_path: Path) -> None:
             async with gate:
                 return (await collect(pool.stream(model, prompt("hello", max_tokens=20)))).text
 
-        texts = await asyncio.gather(*(one(chance.choice("abc")) for _ in range(50)))
+        texts = await asyncio.gather(*(one(chance.choice("abc")) for _ in range(requests)))
         watching.cancel()
     assert len(set(texts)) == 1
     assert each < most[0] <= budget
@@ -231,7 +232,7 @@ async def watch(pool: ModelPool, most: list[int]) -> None:
 async def test_what_was_predicted_is_what_the_process_takes(
     tmp_path: Path, kv_megabytes: int
 ) -> None:
-    limits = EngineLimits(threads=2, kv_cache_bytes=kv_megabytes * 2**20)
+    limits = EngineLimits(threads=1, kv_cache_bytes=kv_megabytes * 2**20)
     async with pool_of(tmp_path, limits=limits) as pool:
         predicted = (await pool.plan("a", limits))[0].need.at_start
         many = [collect(pool.stream("a", prompt(f"{n} hello " * 50))) for n in range(8)]
@@ -263,14 +264,15 @@ async def test_models_answer_side_by_side(pool: ModelPool) -> None:
     assert [reply.text for reply in both] == [alone.text, alone.text]
 
 
-async def test_models_in_use_share_the_threads(pool: ModelPool) -> None:
-    await collect(pool.stream("a", prompt("hello")))
-    assert pool.health()["a"].threads == 2
-    async with aclosing(pool.stream("a", prompt("hello", max_tokens=2000))) as a:
-        await anext(a)
-        async with in_use(pool, "b"):
-            assert [one.threads for one in pool.health().values()] == [1, 1]
+async def test_models_in_use_share_the_threads(tmp_path: Path) -> None:
+    async with pool_of(tmp_path, limits=EngineLimits(threads=2)) as pool:
+        await collect(pool.stream("a", prompt("hello")))
         assert pool.health()["a"].threads == 2
+        async with aclosing(pool.stream("a", prompt("hello", max_tokens=2000))) as a:
+            await anext(a)
+            async with in_use(pool, "b"):
+                assert [one.threads for one in pool.health().values()] == [1, 1]
+            assert pool.health()["a"].threads == 2
 
 
 async def test_closing_the_pool_ends_every_process(pool: ModelPool) -> None:

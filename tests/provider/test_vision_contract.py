@@ -54,6 +54,10 @@ CASES = 60
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+one_daily = pytest.mark.parametrize(
+    "seer", ["gguf", *matrix("mlx", "pytorch", "hyperclovax")], indirect=True
+)
+"""What starts a process for itself, or takes long."""
 some_daily = pytest.mark.parametrize(
     "seer", ["gguf", "mlx", *matrix("pytorch", "hyperclovax")], indirect=True
 )
@@ -97,7 +101,7 @@ async def see(
 # ---------------------------------------------------------------- it sees
 
 
-@pytest.mark.parametrize("seer", ["gguf", *matrix("mlx", "pytorch", "hyperclovax")], indirect=True)
+@one_daily
 async def test_it_answers_about_pictures_that_training_never_saw(host: EngineHost) -> None:
     cases = list(held_out_cases(CASES, seed=1))
     replies = await asyncio.gather(*(collect(host.stream(prompt_of(case))) for case in cases[:8]))
@@ -173,7 +177,7 @@ async def test_pictures_count_as_tokens(host: EngineHost, seer: Seer) -> None:
     assert (await size(host, shown((WIDE, WHAT)))).tokens == usage.prompt_tokens
 
 
-@some_daily
+@one_daily
 async def test_a_large_picture_becomes_no_more_tokens_than_is_allowed(seer: Seer) -> None:
     host = host_of(seer.engine, path=seer.model, image_tokens=16)
     reply = await see(host, (noise(640, 480), WHAT))
@@ -235,7 +239,7 @@ async def test_a_picture_can_be_cancelled_in_mid_answer(host: EngineHost) -> Non
 # ---------------------------------------------------------------- what is refused
 
 
-@some_daily
+@one_daily
 async def test_pictures_that_do_not_fit_are_refused_with_the_numbers(seer: Seer) -> None:
     host = host_of(seer.engine, path=seer.model, context_length=256)
     pictures = [noise(196, 196, seed) for seed in range(6)]

@@ -191,14 +191,25 @@ def test_the_server_is_where_the_other_names_say(tmp_path: Path) -> None:
 
 async def test_engines_see_the_chosen_gpus(bare: pytest.MonkeyPatch) -> None:
     bare.setenv("LLM_CUDA_VISIBLE_DEVICES", "1,GPU-5")
+    seen = await environment_of_an_engine()
+    assert seen["CUDA_VISIBLE_DEVICES"] == "1,GPU-5"
+    assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # as the driver numbers them
+
+
+async def environment_of_an_engine() -> dict[str, str]:
     limits = Settings().pool().limits
     process = await EngineProcess.start(EngineSpec(ENGINES["echo"], "", limits))
     try:
-        seen = psutil.Process(process.pid).environ()
+        seen: dict[str, str] = psutil.Process(process.pid).environ()
     finally:
         await process.reap()
-    assert seen["CUDA_VISIBLE_DEVICES"] == "1,GPU-5"
-    assert seen["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # as the driver numbers them
+    return seen
+
+
+async def test_no_chosen_gpus_are_all_of_them(bare: pytest.MonkeyPatch) -> None:
+    """Docker hands each line of ``.env`` on, also the empty ones; CUDA takes empty for none."""
+    bare.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert "CUDA_VISIBLE_DEVICES" not in await environment_of_an_engine()
 
 
 async def test_the_path_of_the_tool_server_s_model_is_that_of_both_defaults(

@@ -38,17 +38,25 @@ def created(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project
 
 
 @pytest.fixture(scope="module")
-def installed(created: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same after its first start."""
-    project = created.copy(tmp_path_factory.mktemp("installed") / "and started once")
-    done = project.run("serve")
+def started(
+    fresh: Project, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Project, subprocess.CompletedProcess[str]]:
+    """The same after its first start, and how that went: it takes seconds."""
+    project = fresh.copy(tmp_path_factory.mktemp("installed") / "and started once")
+    return project, project.run()
+
+
+@pytest.fixture(scope="module")
+def installed(started: tuple[Project, subprocess.CompletedProcess[str]]) -> Project:
+    project, done = started
     assert done.returncode == 0, done.stderr
     return project
 
 
-def test_first_start_creates_builds_installs_and_serves(fresh: Project, tmp_path: Path) -> None:
-    project = fresh.copy(tmp_path / "first start")
-    done = project.run()
+def test_first_start_creates_builds_installs_and_serves(
+    started: tuple[Project, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = started
     assert done.returncode == 0, done.stderr
     for line in ("Creating .venv", "Compiling llama.cpp", "LLAMA_WHEEL_INDEX", "started ['serve']"):
         assert line in done.stdout

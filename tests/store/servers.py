@@ -83,6 +83,11 @@ class Server:
                 self._process.stdout.close()
             self._process = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
+
     def engines(self) -> list[psutil.Process]:
         """Its engine, if one is running."""
         assert self._process

@@ -33,10 +33,12 @@ _BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 def _environment(spec: EngineSpec) -> dict[str, str]:
     """The environment variables of an engine's process; those of this process win."""
-    variables = {**_SPIN, **environment(spec.package)}
-    if not spec.limits.gpu_devices:
-        return variables | os.environ
-    return {**_BY_BUS, **variables, **os.environ, "CUDA_VISIBLE_DEVICES": spec.limits.gpu_devices}
+    variables = {**_SPIN, **environment(spec.package), **os.environ}
+    if devices := spec.limits.gpu_devices:
+        return {**_BY_BUS, **variables, "CUDA_VISIBLE_DEVICES": devices}
+    if not variables.get("CUDA_VISIBLE_DEVICES"):
+        variables.pop("CUDA_VISIBLE_DEVICES", None)  # empty means all to us, and none to CUDA
+    return variables
 
 
 class EngineProcess:
