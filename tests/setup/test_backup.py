@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.http.stored import listed
 from tests.setup.folder import Folder
 from tests.store.databases import contents
 
@@ -55,8 +56,8 @@ def test_a_copy_of_a_server_that_writes_and_the_way_back(folder: Folder) -> None
     assert restored.returncode == 0, restored.stderr
     assert restored.stdout.startswith(f"The database is that of {copy.name}, at revision ")
     assert folder.run("start").returncode == 0
-    listed = httpx.get(f"{folder.address}/api/v4/conversations?limit=100", timeout=60).json()
-    assert {one["id"] for one in listed["conversations"]} == set(copied)
+    with httpx.Client(base_url=folder.address, timeout=60) as client:
+        assert sorted(listed(client, limit=100)) == sorted(copied)
 
 
 @contextmanager
