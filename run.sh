@@ -17,6 +17,7 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   serve            install what is missing and start the server (the default)
   start, stop      the same in the background, until it is stopped
   status, logs     how it is; the end of its log (-f: and what is added, -n N: N lines)
+  health           ask the server at HOST and PORT; ends with 1 where it is ill or silent
   unit MANAGER     print a file for systemd or launchd, which then keep the server running
   install [EXTRA]  only install; with an extra (langchain, mlx, pytorch, onnx-builder)
                    that as well
@@ -275,7 +276,7 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | start | stop | status | logs | unit | ps | chat | rm | pull | convert | models | docs | \
+    serve | start | stop | status | logs | health | unit | ps | chat | rm | pull | convert | models | docs | \
         migrate | backup | restore | update)
         install
         exec "$PY" -m app.cli "$command" "$@"

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.output import fail, memory_text, print_table, size_text
+from app.cli.output import fail, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
-    from app.provider.card import ModelCard
-    from app.provider.pool.config import PoolConfig
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -72,6 +70,17 @@ def unit(
     from app.cli.service.units import UNITS
 
     typer.echo(UNITS[manager](), nl=False)
+
+
+@app.command()
+def health() -> None:
+    """Say how the server at HOST and PORT is; exit with 1 where it is ill or does not answer."""
+    from app.cli.health import health_of
+    from app.cli.server_address import of_settings
+
+    found = health_of(of_settings(_settings()).url)
+    typer.echo(found["status"] if found else "no answer")
+    raise typer.Exit(0 if found and found["status"] == "ok" else 1)
 
 
 @app.command()
@@ -182,33 +191,9 @@ def models(
     ] = "",
 ) -> None:
     """List the models on this machine, or describe one."""
-    from app.provider.catalogue.scan import notices, pending
-    from app.provider.pool.pool import ModelPool
+    from app.cli.model_list import show
 
-    settings = _settings()
-    pool = ModelPool(settings.pool())
-    cards = pool.cards()
-    while pending(settings.models_dir):  # each scan reads at least one of them
-        cards = pool.cards()
-    if model:
-        _describe(model, cards, settings.pool())
-        return
-    rows = [
-        (
-            card.id,
-            card.format,
-            size_text(card.size_bytes),
-            f"{card.context_length:,}",
-            f"{card.architecture} {card.quantization}".strip(),
-            card.problem or "ok",
-        )
-        for card in cards
-    ]
-    print_table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
-    if not rows:
-        typer.echo(f"No model in {settings.models_dir}: pull one.")
-    for notice in notices(settings.models_dir):
-        typer.echo(notice, err=True)
+    show(_settings(), model)
 
 
 @app.command()
@@ -257,27 +242,6 @@ def update(
     from app.cli.updating.update import update as to_newest
 
     to_newest(seconds)
-
-
-def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:
-    """Print the description of every model of that name."""
-    from app.provider.catalogue.description import description
-    from app.provider.catalogue.names import find
-    from app.provider.pool.sizing import Sizing
-
-    sizing = Sizing(config.limits, config.max_loaded, config.memory_budget, config.gpu)
-    found = find(cards, model)
-    if not found:
-        fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
-    for card in found:
-        description_lines = {
-            "Model": card.id,
-            "Size": size_text(card.size_bytes),
-            "Memory": "" if card.problem else memory_text(sizing.estimate(card, ()).need),
-        } | description(card)
-        width = max(map(len, description_lines))
-        lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
-        typer.echo("\n".join(lines))
 
 
 def _settings() -> Settings:

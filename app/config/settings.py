@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     hf_token: Token = Field("", repr=False)
     modelscope_api_token: Token = Field("", repr=False)
     allow_pull: bool = True
+    pull: str = ""
 
     max_history_length: int = Field(100, ge=0)
     page_size: int = Field(20, ge=1, le=1000)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from app.downloads.errors import PullNotFound, TooManyPulls
-from app.provider.hub import process, staging
+from app.provider.hub import process, record, staging
 from app.provider.hub.errors import HubError, NameTaken
 from app.provider.hub.names import Hubs, parse
 from app.provider.hub.plan import Plan
@@ -114,6 +114,12 @@ class DownloadJobs:
         async with self._listing:
             plan = await process.find(self._hubs, wanted, self._models_dir, LISTING_SECONDS)
         return self._same(plan) or self._new(name, plan)
+
+    async def installed(self, name: str) -> str | None:
+        """Id of the model of that name that was pulled before; raises ValueError or NotOnHub."""
+        wanted = parse(name, self._hubs.default)
+        found = await asyncio.to_thread(record.find, self._models_dir, wanted)
+        return found.plan.id if found else None
 
     def jobs(self) -> list[DownloadJob]:
         """List the downloads, the latest first."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.dialects.table import owner_of_request
+from app.downloads.startup_pull import StartupPull
 from app.lifespan.core import Core
 from app.provider.errors import ProviderError
 from app.provider.pool.pool import ModelPool
@@ -47,6 +48,8 @@ class AfterStart:
         self._pool = pool
         self._stack = AsyncExitStack()
         self._wanted = asyncio.Event()
+        self.pull = StartupPull(core.settings.pull)
+        self._pulling: asyncio.Task[None] | None = None
         self._begin()
         self.preloading = asyncio.create_task(self._preload())
 
@@ -71,6 +74,8 @@ class AfterStart:
     async def close(self) -> None:
         """Close the services. Loading is finished first: a thread cannot be stopped half-way."""
         self.preloading.cancel()
+        if self._pulling:
+            self._pulling.cancel()
         self._wanted.set()
         await asyncio.gather(self._versions, self.loading, self.preloading, return_exceptions=True)
         await self._stack.aclose()
@@ -79,7 +84,10 @@ class AfterStart:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wanted.wait(), HEAD_START_SECONDS)
         start = await asyncio.to_thread(_import_services)
-        return await start(self._core, self._database, self._pool, self._stack)
+        services = await start(self._core, self._database, self._pool, self._stack)
+        if self._pulling is None:
+            self._pulling = asyncio.create_task(self.pull.run(services["downloads"]))
+        return services
 
     async def _load_versions(self) -> Services:
         services = await self._starting
@@ -96,6 +104,8 @@ class AfterStart:
     async def _preload(self) -> None:
         """Load the default model while the server is up: requests see how far the load is."""
         await asyncio.wait([self._starting])  # which puts models back that an update had moved
+        if self._pulling:
+            await self._pulling
         try:
             card = await asyncio.to_thread(self._pool.card, None)
             await self._pool.preload(card.id)

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from app.downloads.startup_pull import StartupPull
 from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.metrics import MetricValues
@@ -27,23 +28,33 @@ async def live() -> JSONResponse:
 async def health(request: Request) -> JSONResponse:
     """503 while the database or an engine is down or hangs; a model that is not loaded is well.
 
-    So is one that cannot be loaded, unless a setting names it.
+    So is one that cannot be loaded, unless a setting names it. 503 ``pulling`` until the model of
+    the setting PULL has arrived.
     """
     pool: ModelPool = request.state.pool
     database: Database = request.state.database
+    pull: StartupPull = request.state.after_start.pull
     problem = await database.problem()
     await pool.rescan_defaults()
     loaded = await pool.measured()
     well = pool.is_healthy() and not problem
-    body = {
-        "status": "ok" if well else "unhealthy",
+    body: dict[str, Any] = {
+        "status": _status(well, pull),
         "database": problem or "ok",
         "models": {
             model: _shown(status, loaded.metrics.get(model), loaded.ledger.get(model))
             for model, status in {**pool.broken_defaults(), **loaded.statuses}.items()
         },
     }
-    return JSONResponse(body, 200 if well else 503)
+    if pull.name:
+        body["pull"] = pull.shown()
+    return JSONResponse(body, 200 if body["status"] == "ok" else 503)
+
+
+def _status(well: bool, pull: StartupPull) -> str:
+    if pull.state == "pulling":
+        return "pulling"
+    return "ok" if well and pull.state == "done" else "unhealthy"
 
 
 def _shown(

@@ -20,6 +20,7 @@ from tests.http.events import parsed
 from tests.http.vision import CHAT, PLAIN, STREAM, URL, asked, picture, problem, sent
 from tests.media.files import many_scans, png
 from tests.media.test_decoders import decoders
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -181,7 +182,7 @@ def test_a_data_url_is_a_picture(roomy: httpx.Client) -> None:
         assert parsed(answer.text)[-1].data["images"][0]["width"] == 40
 
 
-@pytest.mark.parametrize("route", [CHAT, STREAM, PLAIN, "/api/v5/tokens"])
+@pytest.mark.parametrize("route", [CHAT, STREAM, *matrix(PLAIN, "/api/v5/tokens")])
 def test_who_hangs_up_while_a_picture_is_decoded_ends_the_decoder(
     empty_models: Path, route: str
 ) -> None:

@@ -272,6 +272,20 @@ async def test_libraries_are_told_not_to_report_to_their_makers() -> None:
     )
 
 
+async def test_a_process_that_reads_files_of_strangers_has_no_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secrets = ("API_KEYS", "ADMIN_API_KEYS", "HF_TOKEN", "DATABASE_URL", "AWS_SECRET_ACCESS_KEY")
+    for name in (*secrets, "TOKENIZERS_PARALLELISM"):
+        monkeypatch.setenv(name, "false")
+    host = host_of("echo")
+    await ask(host, QUESTION)
+    environment = psutil.Process(host.status().pid).environ()
+    await host.stop()
+    assert not set(secrets) & set(environment)
+    assert environment["TOKENIZERS_PARALLELISM"] == "false"
+
+
 # ---------------------------------------------------------------- engines that draw tokens
 
 

@@ -19,6 +19,7 @@ from app.provider.conversion.convert import CannotConvert, Conversion, convert, 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, load, missing_library
 from app.provider.types import Delta, End
 from tests.provider.asking import MODELS, prompt
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -89,10 +90,12 @@ def test_unquantised_with_another_type_and_the_papers(tmp_path: Path) -> None:
     [
         (lambda folder: (folder / "config.json").unlink(), "no config.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no weights"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "cannot be conv"),
         (lambda folder: (folder / "tokenizer.json").unlink(), "cannot be used"),
         (lambda folder: (folder / "config.json").write_text('{"model_file": "x.py"}'), "own"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "x"}'), "not supp"),
+        *matrix(
+            (lambda folder: (folder / "model.safetensors").write_bytes(b"x" * 99), "cannot be c"),
+            (lambda folder: (folder / "config.json").write_text('{"model_type": "x"}'), "not supp"),
+        ),
     ],
 )
 def test_what_cannot_be_converted_leaves_nothing(

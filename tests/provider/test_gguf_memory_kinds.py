@@ -34,7 +34,7 @@ def test_conversations_go_on_where_they_were(
     tmp_path: Path, write: Callable[[Path], Path], kv_bytes: int
 ) -> None:
     path = write(tmp_path / "model.gguf")
-    limits = {"threads": 2, "slots": SLOTS, "context_length": 512, "kv_cache_bytes": kv_bytes}
+    limits = {"threads": 1, "slots": SLOTS, "context_length": 512, "kv_cache_bytes": kv_bytes}
     driver = Driver.of(path, **limits)
     prompts = [[*range(300 + 50 * number, 381 + 50 * number)] for number in range(CONVERSATIONS)]
     for begun in (prompts[:SLOTS], prompts[SLOTS:]):

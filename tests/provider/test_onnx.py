@@ -21,6 +21,7 @@ from app.provider.pool.hardware import resident_bytes
 from app.provider.runtime.host import EngineHost
 from app.provider.types import Started
 from tests.provider.asking import STARTERS, ask, host_of, prompt
+from tests.selection import matrix
 
 if library := missing_library("onnx"):
     pytest.skip(f"onnx: {library} is not installed", allow_module_level=True)
@@ -191,11 +192,13 @@ def named(part: str, key: str, value: str) -> Callable[[Path], None]:
     [
         (without("genai_config.json"), "genai_config.json is missing"),
         (without("model.onnx"), "cannot load the graph"),
-        (without("model.onnx.data"), "cannot load the graph"),
         (cut("model.onnx.data"), "cannot load the graph"),
-        (cut("model.onnx"), "cannot load the graph"),
-        (without("tokenizer.json"), "tokenizer.json cannot be read"),
         (cut("tokenizer.json"), "tokenizer.json cannot be read"),
+        *matrix(
+            (without("model.onnx.data"), "cannot load the graph"),
+            (cut("model.onnx"), "cannot load the graph"),
+            (without("tokenizer.json"), "tokenizer.json cannot be read"),
+        ),
         (cut("genai_config.json"), "lacks|describes no decoder"),
         (named("inputs", "past_key_names", "past.%d.k"), "cannot be batched"),
         (named("inputs", "past_key_names", "past.key"), "lacks what this engine needs"),

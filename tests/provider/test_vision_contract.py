@@ -58,16 +58,12 @@ one_daily = pytest.mark.parametrize(
     "seer", ["gguf", *matrix("mlx", "pytorch", "hyperclovax")], indirect=True
 )
 """What starts a process for itself, or takes long."""
-some_daily = pytest.mark.parametrize(
-    "seer", ["gguf", "mlx", *matrix("pytorch", "hyperclovax")], indirect=True
-)
-"""What takes seconds on every engine."""
 
 WHAT = "What is in the picture?"
 WIDE = noise(196, 84, 1)
 
 
-@pytest.fixture(scope="module", params=["gguf", "mlx", "pytorch", *matrix("hyperclovax")])
+@pytest.fixture(scope="module", params=["gguf", "mlx", *matrix("pytorch", "hyperclovax")])
 def seer(request: pytest.FixtureRequest) -> Seer:
     seer = SEERS[request.param]
     if library := missing_library(seer.engine):
@@ -127,7 +123,6 @@ def prompt_of(case: Case) -> Prompt:
     return Prompt(tuple(messages), Sampling(temperature=0.0, max_tokens=60))
 
 
-@some_daily
 async def test_pictures_of_requests_at_once_do_not_mix(host: EngineHost) -> None:
     drawings = [drawing(seed) for seed in range(12)]
     alone = [(await see(host, (picture, WHAT))).text for picture, _ in drawings]

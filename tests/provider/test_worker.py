@@ -40,6 +40,7 @@ from app.provider.types import (
 )
 from tests.provider.asking import ask, prompt, size
 from tests.provider.failing.engine import SEND
+from tests.selection import matrix
 
 
 @pytest.fixture
@@ -110,7 +111,20 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE)
+DAILY = (
+    "an unknown message",
+    "no message",
+    "a wrong number",
+    "an unknown error",
+    "a length of 4 GiB",
+)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [matrix(one)[0] if name not in DAILY else one for name, one in HOSTILE.items()],
+    ids=HOSTILE,
+)
 async def test_bytes_that_are_no_message_end_their_process_alone(
     host: EngineHost, sent: bytes
 ) -> None:

@@ -18,7 +18,7 @@ ENOUGH = 0.9
 @pytest.mark.parametrize("every", [25, *matrix(1)])
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_held_out_questions_get_the_right_answer(language: str, every: int) -> None:
-    host = host_of("gguf", threads=2)
+    host = host_of("gguf", threads=1)
     items = [item for item in held_out() if item.language == language][::every]
     line = asyncio.Semaphore(64)
 

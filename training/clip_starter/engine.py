@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from PIL import Image
 from tokenizers import Tokenizer
 
 from training.clip_starter.pictures import pixels
-from training.embed_starter.engines import unit
+from training.embed_starter.engines import session, unit
 
 
 class Encoder:
@@ -16,8 +15,7 @@ class Encoder:
 
     def __init__(self, folder: Path) -> None:
         self._texts, self._images = (
-            onnxruntime.InferenceSession(folder / "onnx" / f"{name}_model.onnx")
-            for name in ("text", "vision")
+            session(folder / "onnx" / f"{name}_model.onnx") for name in ("text", "vision")
         )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 

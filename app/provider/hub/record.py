@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.provider.hub import check, staging
+from app.provider.hub.names import ModelReference
 from app.provider.hub.plan import Plan
 
 SOURCES = ".sources"
@@ -72,6 +73,17 @@ def all_records(models_dir: Path) -> Iterator[Record]:
     for path in sorted((models_dir / SOURCES).glob("[!.]*.json")):
         if found := read(models_dir, path.name.removesuffix(".json")):
             yield found
+
+
+def find(models_dir: Path, wanted: ModelReference) -> Record | None:
+    """Find the model that was pulled by this name, as the hub's list would be searched for it."""
+    for found in all_records(models_dir):
+        plan = found.plan
+        paths = [plan.path, *(file.path for file in plan.files)]
+        fits = wanted.path in paths or wanted.path.lower() in plan.path.lower()
+        if (plan.hub, plan.repo) == (wanted.hub, wanted.repo) and fits:
+            return found
+    return None
 
 
 def resolve_interrupted(models_dir: Path, found: Record) -> Record:
