@@ -40,6 +40,10 @@ Usage: ./run.sh [COMMAND] [ARGUMENTS]
   mcp              speak the Model Context Protocol over stdin and stdout, for an
                    agent's host that starts this (--config HOST: what that host reads)
   migrate          bring the database to this version (serve does it as well)
+  backup [FILE]    copy the database, also while the server runs
+  restore FILE     put such a copy in the place of the database, which is kept aside
+  update           pull the newest version, bring the database to it and start it;
+                   back to this one if it does not become healthy
   bench [ARGS…]    measure the speed; workloads, --quick, --rounds N, --before CHECKOUT:
                    see bench/README.md
 
@@ -272,7 +276,8 @@ main() {
     local command=${1:-serve}
     shift || true
     case $command in
-    serve | start | stop | status | logs | health | unit | ps | chat | rm | pull | convert | models | docs | migrate)
+    serve | start | stop | status | logs | health | unit | ps | chat | rm | pull | convert | models | docs | \
+        migrate | backup | restore | update)
         install
         exec "$PY" -m app.cli "$command" "$@"
         ;;

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from app.cli.output import fail, memory_text, print_table, size_text
+from app.cli.output import fail, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
-    from app.provider.card import ModelCard
-    from app.provider.pool.config import PoolConfig
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
@@ -193,33 +191,9 @@ def models(
     ] = "",
 ) -> None:
     """List the models on this machine, or describe one."""
-    from app.provider.catalogue.scan import notices, pending
-    from app.provider.pool.pool import ModelPool
+    from app.cli.model_list import show
 
-    settings = _settings()
-    pool = ModelPool(settings.pool())
-    cards = pool.cards()
-    while pending(settings.models_dir):  # each scan reads at least one of them
-        cards = pool.cards()
-    if model:
-        _describe(model, cards, settings.pool())
-        return
-    rows = [
-        (
-            card.id,
-            card.format,
-            size_text(card.size_bytes),
-            f"{card.context_length:,}",
-            f"{card.architecture} {card.quantization}".strip(),
-            card.problem or "ok",
-        )
-        for card in cards
-    ]
-    print_table(("MODEL", "FORMAT", "SIZE", "CONTEXT", "ARCHITECTURE", "STATE"), rows)
-    if not rows:
-        typer.echo(f"No model in {settings.models_dir}: pull one.")
-    for notice in notices(settings.models_dir):
-        typer.echo(notice, err=True)
+    show(_settings(), model)
 
 
 @app.command()
@@ -235,34 +209,39 @@ def docs(folder: Annotated[Path, typer.Argument(help="Where to")] = Path("api_do
 @app.command()
 def migrate() -> None:
     """Bring the database to this version; an SQLite file is copied aside first."""
-    from app.storage.database import DatabaseRefused
-    from app.storage.migrate import prepare
+    from app.cli import database
 
-    try:
-        typer.echo(prepare(_settings().database_url) or "The database is up to date.")
-    except DatabaseRefused as error:
-        fail(error)
+    database.migrate(_settings())
 
 
-def _describe(model: str, cards: list[ModelCard], config: PoolConfig) -> None:
-    """Print the description of every model of that name."""
-    from app.provider.catalogue.description import description
-    from app.provider.catalogue.names import find
-    from app.provider.pool.sizing import Sizing
+@app.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(help="Else a name with the time is made.")] = None,
+) -> None:
+    """Copy the database, also while a server uses it."""
+    from app.cli import database
 
-    sizing = Sizing(config.limits, config.max_loaded, config.memory_budget, config.gpu)
-    found = find(cards, model)
-    if not found:
-        fail(f"There is no model {model!r}: ./run.sh models lists the ones there are.")
-    for card in found:
-        description_lines = {
-            "Model": card.id,
-            "Size": size_text(card.size_bytes),
-            "Memory": "" if card.problem else memory_text(sizing.estimate(card, ()).need),
-        } | description(card)
-        width = max(map(len, description_lines))
-        lines = (f"{name.ljust(width)}  {fact}" for name, fact in description_lines.items() if fact)
-        typer.echo("\n".join(lines))
+    database.backup(_settings(), file)
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="What backup has written.")]) -> None:
+    """Put a backup in the place of the database, which is kept beside it."""
+    from app.cli import database
+
+    database.restore(_settings(), file)
+
+
+@app.command()
+def update(
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, help="Until the new version must be healthy.")
+    ] = 300,
+) -> None:
+    """Pull the newest version and start it; go back to this one if it does not become healthy."""
+    from app.cli.updating.update import update as to_newest
+
+    to_newest(seconds)
 
 
 def _settings() -> Settings:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
-import time
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,9 +47,7 @@ def prepare(url: str) -> str | None:
                 return None
         return _upgrade(engine)
     except DBAPIError as error:
-        raise DatabaseRefused(
-            f"The database {display_url(engine.url)} cannot be used: {first_line(error)}."
-        ) from error
+        raise _unusable(engine, error) from error
     finally:
         engine.dispose()
 
@@ -80,6 +76,29 @@ def revision(connection: Connection) -> str | None:
     if len(rows) > 1 or (not rows and names & FIRST_TABLES):
         raise _inconsistent(connection, "The tables of the database carry no single revision")
     return rows[0] if rows else None
+
+
+def current_revision(url: str) -> str | None:
+    """The revision of the database at this URL; None if it has no tables or does not exist.
+
+    Raises DatabaseRefused.
+    """
+    engine = open_engine(parse_url(url))
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return None
+    try:
+        with engine.connect() as connection:
+            return revision(connection)
+    except DBAPIError as error:
+        raise _unusable(engine, error) from error
+    finally:
+        engine.dispose()
+
+
+def _unusable(engine: Engine, error: DBAPIError) -> DatabaseRefused:
+    return DatabaseRefused(
+        f"The database {display_url(engine.url)} cannot be used: {first_line(error)}."
+    )
 
 
 def _require_schema(connection: Connection) -> None:
@@ -120,10 +139,9 @@ def _upgrade(engine: Engine) -> str | None:
             # Read again: another process may have upgraded while this one waited for the lock.
             if (found := revision(connection)) == HEAD:
                 return None
-            config = _config(connection)
-            _require_known_revision(config, found)
+            _require_known_revision(found)
             copy = _back_up(engine, found) if found else None
-            command.upgrade(config, "head")
+            command.upgrade(_config(connection), "head")
     except DBAPIError as error:
         if copy:
             copy.unlink()  # otherwise each new attempt would leave another copy
@@ -141,7 +159,7 @@ def _report(found: str | None, copy: Path | None) -> str:
     return f"The database was upgraded from revision {found} to {HEAD}.{aside}"
 
 
-def _config(connection: Connection) -> Config:
+def _config(connection: Connection | None = None) -> Config:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config(toml_file=ROOT / "pyproject.toml")
@@ -149,11 +167,15 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _require_known_revision(config: Config, found: str | None) -> None:
+def known_revisions() -> set[str]:
+    """The revisions of ``migrations/versions``, which this version can read or upgrade."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def _require_known_revision(found: str | None) -> None:
+    if found is not None and found not in known_revisions():
         raise DatabaseRefused(
             f"The database is at revision {found}, which this version of the server does not know "
             f"(it knows up to {HEAD}): it was made by a newer one. Start that one, or name another "
@@ -163,28 +185,16 @@ def _require_known_revision(config: Config, found: str | None) -> None:
 
 def _back_up(engine: Engine, found: str) -> Path | None:
     """Copy an SQLite file, which may be in use; raises DatabaseRefused if that fails."""
+    from app.storage.backup import new_name  # noqa: PLC0415
+    from app.storage.sqlite_copy import copy_database  # noqa: PLC0415
+
     if engine.dialect.name != "sqlite":
         return None
-    source = Path(str(engine.url.database))
-    copy = source.with_name(f"{source.name}.{found}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
+    copy = new_name(engine, found)
     try:
-        copy.touch(mode=stat.S_IMODE(source.stat().st_mode))  # as private as the original
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(copy)) as new:
-            old.backup(new)
-        _sync(copy)
-        _sync(copy.parent)
+        copy_database(Path(str(engine.url.database)), copy)
     except (sqlite3.Error, OSError) as error:
-        copy.unlink(missing_ok=True)
-        copy.with_name(f"{copy.name}-journal").unlink(missing_ok=True)
         raise DatabaseRefused(
             f"The database needs an upgrade, but the copy {copy} could not be made first: {error}."
         ) from error
     return copy
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
