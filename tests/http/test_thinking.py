@@ -27,7 +27,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("models")
     for name, script in SCRIPTS.items():
         file = folder / f"{name}.gguf"
-        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>", ctx=2**14)
+        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>", ctx=2**12)
     with serving(models_dir=folder, enable_echo=False, kv_cache_mb=64) as client:
         yield client
 
@@ -84,7 +84,7 @@ def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.C
 
 @pytest.mark.slow
 def test_a_summary_that_is_all_thinking_loses_nothing(client: httpx.Client) -> None:
-    long = asked("marked", message="x " * 4500, overflow="summarise")
+    long = asked("marked", message="x " * 1100, overflow="summarise")
     first = client.post("/api/v4/chat", json=long).json()
     next_turn = {"model": "endless", "conversation_id": first["conversation_id"]}
     again = client.post("/api/v4/chat", json=long | next_turn)
