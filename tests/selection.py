@@ -79,14 +79,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", mark)
     settings.register_profile("selection", max_examples=EXAMPLES[selection(config)])
     settings.load_profile("selection")
-    # All that is made until tests run is kept until the end: looking for garbage in it is in vain.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is made for the tests is kept until the end: looking for garbage in it is in vain."""
     gc.disable()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    gc.freeze()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_report_header(config: pytest.Config) -> str:
