@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -29,6 +30,13 @@ MODELS = Path(__file__).parents[1] / "models"
 """Those that come with the repository."""
 ONE_THREAD = 1
 """Threads of one engine wait for each other, long where several tests share the processors."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_hear_ctrl_c() -> None:
+    """A shell that runs the tests in the background has them and their children ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def link_models(folder: Path, *names: str) -> None:
