@@ -33,10 +33,11 @@ ONE_THREAD = 1
 
 
 @pytest.fixture(scope="session", autouse=True)
-def children_hear_ctrl_c() -> None:
-    """A shell that runs the tests in the background has them and their children ignore it."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def children_hear_signals() -> None:
+    """What runs the tests in the background, as nohup, has them and their children ignore some."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)  # a child does not inherit a handler
 
 
 def link_models(folder: Path, *names: str) -> None:
