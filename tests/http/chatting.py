@@ -13,8 +13,8 @@ from tests.store import audit
 
 CHAT, STREAM = "/api/v4/chat", "/api/v4/chat/stream"
 
-LONG = "one two three four five " * 8_000
-"""Takes the echo engine some seconds."""
+LONG = "one two three four five " * 40_000
+"""Takes the echo engine many seconds; a request with it has less than a megabyte."""
 
 
 def chat(client: httpx.Client, message: str = "hi", **options: Any) -> dict[str, Any]:

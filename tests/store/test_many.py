@@ -235,8 +235,7 @@ def test_what_a_dead_server_left_is_ended_by_the_other(
     """
     one, other = both
     name = chat(one, "begin")["conversation_id"]
-    question = 5 * LONG  # not through before its engine stands still
-    body = {"message": question, "conversation_id": name}
+    body = {"message": LONG, "conversation_id": name}
     (engine,) = mortal.engines()
     with pytest.raises(httpx.TransportError), one.stream("POST", STREAM, json=body) as answer:
         for piece in answer.iter_text():
@@ -251,6 +250,6 @@ def test_what_a_dead_server_left_is_ended_by_the_other(
     lease_until(url, 0)
     kept = wait_for(url, name, "failed", text=True)
     assert kept.error == ABANDONED
-    assert question.startswith(kept.content)
+    assert LONG.startswith(kept.content)
     assert chat(other, "again", conversation_id=name)["message"]["content"] == "again"
     audit.require_sound(url)
