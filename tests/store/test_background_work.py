@@ -23,7 +23,7 @@ from app.conversations.store.ngrams import text_grams, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
 from tests.cpu_time import cpu_seconds, unit
-from tests.selection import matrix, on_sqlite_daily
+from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
 
@@ -86,7 +86,8 @@ def meanwhile(url: str, turns: Turns, work: Callable[[], Any]) -> int:
     return sum(first <= begun and ended <= last for begun, ended in turns)
 
 
-@on_sqlite_daily
+@pytest.mark.matrix  # it takes eleven seconds
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 def test_another_owner_does_not_wait_for_a_long_message(database_url: str, tmp_path: Path) -> None:
     question = hangul(LETTERS)
     with (
