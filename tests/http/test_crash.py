@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ import pytest
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.provider.scripted import make
+from tests.repeating import repeating
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 LONG = {"message": "a " * 400_000}
@@ -71,20 +71,11 @@ def test_an_engine_killed_in_mid_stream(
 def watched(client: httpx.Client) -> Iterator[list[int]]:
     """Ask for a sign of life all the time; the statuses that came."""
     seen: list[int] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        with httpx.Client(base_url=client.base_url) as other:
-            while not over.wait(0.005):
-                seen.append(other.get("/health/live").status_code)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
+    with (
+        httpx.Client(base_url=client.base_url) as other,
+        repeating(lambda: seen.append(other.get("/health/live").status_code), pause=0.005),
+    ):
         yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def test_the_starter_killed_in_mid_stream_comes_back_and_the_api_never_blinks() -> None:

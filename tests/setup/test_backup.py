@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.http.stored import listed
+from tests.repeating import repeating
 from tests.setup.folder import Folder
 from tests.store.databases import contents
 
 pytestmark = [pytest.mark.slow, pytest.mark.matrix]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
-    yield made
-    made.run("stop")
 
 
 def test_a_copy_of_a_server_that_writes_and_the_way_back(folder: Folder) -> None:
@@ -64,18 +56,11 @@ def test_a_copy_of_a_server_that_writes_and_the_way_back(folder: Folder) -> None
 def writing(folder: Folder) -> Iterator[list[str]]:
     """Make conversations one after the other; gives the ids of those that are there."""
     made: list[str] = []
-    ended = threading.Event()
+    with httpx.Client(base_url=folder.address, timeout=60) as client:
 
-    def write() -> None:
-        with httpx.Client(base_url=folder.address, timeout=60) as client:
-            while not ended.is_set():
-                answer = client.post("/api/v4/chat", json={"message": "hello"})
-                made.append(answer.json()["conversation_id"])
+        def write() -> None:
+            answer = client.post("/api/v4/chat", json={"message": "hello"})
+            made.append(answer.json()["conversation_id"])
 
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        yield made
-    finally:
-        ended.set()
-        thread.join()
+        with repeating(write):
+            yield made

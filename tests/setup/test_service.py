@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import psutil
@@ -20,13 +18,6 @@ from tests.setup.folder import Folder
 from tests.setup.project import ROOT
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Folder]:
-    made = Folder(tmp_path)
-    yield made
-    made.run("stop")
 
 
 def test_a_server_in_the_background(folder: Folder) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -23,6 +22,7 @@ from app.conversations.store.ngrams import text_grams, words
 from app.storage.database import Database
 from app.storage.tables import Conversation, Message, Removal
 from tests.cpu_time import cpu_seconds, unit
+from tests.repeating import repeating
 from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
@@ -55,21 +55,14 @@ Turns = list[tuple[float, float]]
 def turns_of_another(server: httpx.Client) -> Iterator[Turns]:
     """Somebody else chats all the time."""
     turns: Turns = []
-    over = threading.Event()
 
     def chat() -> None:
-        while not over.is_set():
-            begun = time.monotonic()
-            assert server.post(CHAT, json={"message": "hi"}).status_code == 200
-            turns.append((begun, time.monotonic()))
+        begun = time.monotonic()
+        assert server.post(CHAT, json={"message": "hi"}).status_code == 200
+        turns.append((begun, time.monotonic()))
 
-    thread = threading.Thread(target=chat)
-    thread.start()
-    try:
+    with repeating(chat):
         yield turns
-    finally:
-        over.set()
-        thread.join()
 
 
 def client(address: str, key: str) -> httpx.Client:

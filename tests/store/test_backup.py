@@ -36,6 +36,11 @@ def populated(url: str, revision: str = HEAD) -> None:
         execute(url, *ROWS[earlier])
 
 
+def kept_aside(message: str) -> Path:
+    """Where ``restore`` says that it has put the database of before."""
+    return Path(message.rpartition(" is ")[2].removesuffix("."))
+
+
 @on_sqlite_daily
 @needs_programs
 def test_what_was_backed_up_comes_back_and_what_it_replaces_is_kept(
@@ -52,7 +57,7 @@ def test_what_was_backed_up_comes_back_and_what_it_replaces_is_kept(
     message = restore(database_url, copy)
 
     assert contents(database_url) == before != late
-    aside = Path(message.rpartition(" is ")[2].removesuffix("."))
+    aside = kept_aside(message)
     restore(database_url, aside)
     assert contents(database_url) == late
     assert not list(copy.parent.glob("*.part"))
@@ -191,7 +196,7 @@ def test_the_log_of_a_killed_server_is_not_applied_to_what_was_restored(
     assert file_of(database_url).with_name("sllm.db-wal").stat().st_size
     message = restore(database_url, copy)
     assert contents(database_url) == before
-    aside = message.rpartition(" is ")[2].removesuffix(".")
+    aside = kept_aside(message)
     assert contents(f"sqlite:///{aside}")["conversations"][1]["title"] == "overnight"
 
 
@@ -217,7 +222,7 @@ def test_a_damaged_database_is_replaced_and_kept_with_its_log(
     log.write_bytes(b"a log")
     message = restore(database_url, copy)
     assert contents(database_url) == before
-    aside = Path(message.rpartition(" is ")[2].removesuffix("."))
+    aside = kept_aside(message)
     assert aside.read_bytes() == b"nothing that SQLite knows"
     assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"a log"
 
