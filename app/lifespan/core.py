@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import Settings
+from app.lifespan.engine_runtime import WorkerGroup
 from app.templates.library import TemplateLibrary
 from app.web.error_rendering import ErrorRenderers
 from app.web.lazy_router import LazyRouter
@@ -16,6 +17,7 @@ class Core:
     """What exists before the server starts.
 
     ``bounded``: the server keeps the bounds it can. ``prepared``: the database has been checked.
+    ``workers``: the processes that serve beside this one.
     """
 
     settings: Settings
@@ -26,3 +28,4 @@ class Core:
     dialects: tuple[LazyRouter, ...]
     bounded: bool
     prepared: bool
+    workers: WorkerGroup

@@ -47,7 +47,7 @@ async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExi
         "services": services,
         "checksums": checksums,
         "downloads": await _start_downloads(core.settings, pool, stack),
-        "vision": VisionServices(services, _intake(core.settings, stack)),
+        "vision": VisionServices(services, _intake(core, stack)),
         "mcp": _mcp_endpoint(stack),
     }
 
@@ -89,8 +89,8 @@ async def _start_downloads(
     return downloads
 
 
-def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
-    intake = Intake(settings.media())
+def _intake(core: Core, stack: AsyncExitStack) -> Intake:
+    intake = Intake(core.settings.media(core.workers.size))
     stack.push_async_callback(intake.close)
     return intake
 

@@ -44,6 +44,8 @@ async def lifespan(core: Core) -> AsyncIterator[State]:
 
 def _log_start(core: Core) -> None:
     request_log.configure(core.settings.log_level)
+    if not core.workers.leads:
+        return
     for sentence in conflicts(core.settings):
         log.warning("%s", sentence)
     if not core.bounded:
@@ -60,7 +62,7 @@ def _start(core: Core, stack: AsyncExitStack) -> State:
     settings = core.settings
     if not core.prepared:
         migrate.prepare(settings.database_url)
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, core.workers.size)
     stack.callback(database.close)
     pool = ModelPool(replace(settings.pool(), untouched=database.files()))
     stack.push_async_callback(pool.close)
@@ -70,7 +72,7 @@ def _start(core: Core, stack: AsyncExitStack) -> State:
         "settings": settings,
         "pool": pool,
         "database": database,
-        "uploads": UploadBudget(settings.read_at_once()),
+        "uploads": UploadBudget(settings.read_at_once(core.workers.size)),
         "traffic": core.traffic,
         "errors": core.errors,
         "after_start": after_start,

@@ -1,0 +1,91 @@
+"""One of several API processes: ``python -m app.cli.serving.worker FD ASSIGNMENT``.
+
+FD is a socket to the parent. It tells the parent how far this process is, and its end tells this
+process that the parent is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+
+from app.cli.serving.listener import ACCEPTED_BY_A_WORKER, Listener
+from app.cli.serving.messages import Assignment, Progress, Report, encode, read_assignment
+from app.cli.serving.server import Server
+from app.config import InvalidSetting, Settings, read
+from app.lifespan.engine_runtime import WorkerGroup
+from app.main import create_app
+from app.templates.library import BrokenTemplate
+from app.web.bounds import raise_descriptor_limit
+from app.web.server import uvicorn_config
+
+
+def main() -> None:
+    """Serve until the parent ends this process, or is gone itself."""
+    gc.disable()  # as ``app.cli`` does for one process
+    parent = Parent(socket.socket(fileno=int(sys.argv[1])))
+    # The terminal sends its end to all processes; the parent tells this one when to finish.
+    signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        run(read(), read_assignment(sys.argv[2]), parent)
+    except (InvalidSetting, BrokenTemplate) as error:
+        parent.report("failed", str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:  # it has shut down properly
+        sys.exit(128 + signal.SIGINT)
+
+
+def run(settings: Settings, place: Assignment, parent: Parent) -> None:
+    """Serve; raises InvalidSetting or BrokenTemplate before it listens."""
+    bounds = settings.connections(raise_descriptor_limit(), place.size)
+    workers = WorkerGroup(place.size, shared=True, leads=place.number == 0)
+    app = partial(create_app, settings, bounded=True, prepared=True, workers=workers)
+    config = uvicorn_config(app, bounds, factory=True, backlog=ACCEPTED_BY_A_WORKER)
+    server = Server(config, bounds.connections, parent)
+    os.set_inheritable(place.listener, False)
+    server.run([Listener(fileno=place.listener)])
+    if server.failure:
+        raise server.failure
+
+
+class Parent:
+    """The process that has started this one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.set_inheritable(False)
+        self._connection = connection
+        threading.Thread(target=self._end_with_it, daemon=True).start()
+
+    def _end_with_it(self) -> None:
+        """Finish what has begun, as after Ctrl-C, when the parent is gone."""
+        while self._connection.recv(1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def listening(self) -> None:
+        """Say that requests are answered from now on."""
+        self.report("listening")
+
+    def loaded(self) -> None:
+        """Say that everything is loaded but the models."""
+        self.report("loaded")
+
+    def say(self, text: str) -> None:
+        """Pass on a line about the default model."""
+        self.report("says", text)
+
+    def report(self, progress: Progress, text: str = "") -> None:
+        """Send a report; where the parent is gone, nobody needs it."""
+        try:
+            self._connection.sendall(encode(Report(progress, text)) + b"\n")
+        except OSError:
+            return
+
+
+if __name__ == "__main__":
+    main()

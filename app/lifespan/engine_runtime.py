@@ -1,0 +1,54 @@
+"""Whether this process is one of several that serve one address, and who owns the models then."""
+
+from __future__ import annotations
+
+import multiprocessing
+from dataclasses import dataclass
+
+from uvicorn import Config
+
+from app.config import InvalidSetting, Settings
+from app.config.runtime import require_one_owner
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGroup:
+    """The processes that serve one address, of which this is one.
+
+    Each keeps its share of what is bounded for the machine. ``shared``: a model server owns the
+    models. ``leads``: this one logs what is the same for all.
+    """
+
+    size: int = 1
+    shared: bool = False
+    leads: bool = True
+
+
+def worker_group(settings: Settings) -> WorkerGroup:
+    """The group of this process, unless ``serve`` has started it; raises InvalidSetting.
+
+    A process that ``uvicorn --workers`` has started knows how many there are; for those of another
+    server the setting WORKERS says it.
+    """
+    found = _uvicorn_workers()
+    size = found or settings.workers
+    try:
+        require_one_owner(settings.engine_runtime, size)
+    except ValueError as error:
+        raise InvalidSetting(f"ENGINE_RUNTIME=local: {error}.") from None
+    if settings.engine_runtime is not None:
+        return WorkerGroup(size, settings.engine_runtime == "shared")
+    spawned = found is None and multiprocessing.parent_process() is not None
+    return WorkerGroup(size, size > 1 or spawned)
+
+
+def _uvicorn_workers() -> int | None:
+    """How many processes uvicorn runs, of which this is one; None if it has not started this one.
+
+    uvicorn tells the application nothing, but the process object holds what it was made with.
+    """
+    arguments = getattr(multiprocessing.current_process(), "_kwargs", {})
+    config = arguments.get("config") if multiprocessing.parent_process() else None
+    if not isinstance(config, Config):
+        return None
+    return 1 if config.should_reload else config.workers

@@ -1,0 +1,193 @@
+"""A server of several processes, as users start it, and each of these processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.setup.project import ROOT
+
+LIMIT = 120.0
+"""Seconds; only against hanging."""
+
+WORKER, MODEL_SERVER, ENGINE = (
+    "app.cli.serving.worker",
+    "app.model_server",
+    "app.provider.runtime.worker",
+)
+"""The modules that processes run."""
+
+
+class Family:
+    """All processes of one server, found by a variable that each of them inherits."""
+
+    def __init__(self) -> None:
+        self._mark = uuid.uuid4().hex
+        self.environment = {"FAMILY_OF_A_TEST": self._mark}
+
+    def all(self) -> list[psutil.Process]:
+        """Those that run now."""
+        return [one for one in psutil.process_iter() if self._has(one)]
+
+    def _has(self, process: psutil.Process) -> bool:
+        with suppress(psutil.Error):
+            marked = process.environ().get("FAMILY_OF_A_TEST") == self._mark
+            return marked and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def running(self, module: str) -> list[psutil.Process]:
+        """Those that run a module."""
+        return [one for one in self.all() if module in _command(one)]
+
+    def require_gone(self) -> None:
+        """All of them end."""
+        wait_until(lambda: not self.all(), lambda: [_command(one) for one in self.all()])
+
+    def kill(self) -> None:
+        """End what is left."""
+        for process in self.all():
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def wait_until(
+    condition: Callable[[], object], describe: Callable[[], object] = lambda: ""
+) -> None:
+    """Wait for it; a time limit is against hanging."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, describe()
+        time.sleep(0.05)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
+class Served:
+    """A server that was started with ``serve --workers``, where it is, and what it has printed."""
+
+    def __init__(
+        self, process: subprocess.Popen[str], family: Family, log: Path, workers: int
+    ) -> None:
+        self.process = process
+        self.family = family
+        self.lines: list[str] = []
+        self.address = ""
+        self._log = log
+        self._count = workers
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_until_ready(self) -> None:
+        """Until it has said so, and all workers listen."""
+        wait_until(lambda: any(" is ready" in line for line in self.lines) or self._ended())
+        assert not self._ended(), self.log()
+        (self.address,) = (line.split()[-1] for line in self.lines if "Start here" in line)
+        self.wait_until_whole()
+
+    def wait_until_whole(self) -> None:
+        """Until each worker has answered once."""
+        wait_until(lambda: len(self.workers()) == self._count, self.log)
+        with self.client_of_each():
+            pass
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def workers(self) -> list[psutil.Process]:
+        """By their numbers."""
+        found = self.family.running(WORKER)
+        return sorted(found, key=lambda one: json.loads(_command(one)[-1])["number"])
+
+    def engines(self) -> list[psutil.Process]:
+        return self.family.running(ENGINE)
+
+    def model_server(self) -> psutil.Process:
+        (found,) = self.family.running(MODEL_SERVER)
+        return found
+
+    @contextmanager
+    def client_of_each(self) -> Iterator[list[httpx.Client]]:
+        """A client for each worker, on a connection that this one has accepted and that is kept."""
+        limits = httpx.Limits(max_connections=1, keepalive_expiry=600)
+        with ExitStack() as stack:
+            clients = []
+            for worker in self.workers():
+                client = httpx.Client(base_url=self.address, timeout=LIMIT, limits=limits)
+                clients.append(stack.enter_context(client))
+                with self._others_suspended(worker):
+                    assert client.get("/health/live").status_code == 200
+            yield clients
+
+    @contextmanager
+    def _others_suspended(self, worker: psutil.Process) -> Iterator[None]:
+        others = [one for one in self.workers() if one != worker]
+        try:
+            for one in others:
+                one.suspend()
+            yield
+        finally:
+            for one in others:
+                one.resume()
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal to the parent; its exit status, once it has ended."""
+        self.process.send_signal(number)
+        return self.process.wait(LIMIT)
+
+
+@contextmanager
+def serving(folder: Path, workers: int = 2, **settings: str) -> Iterator[Served]:
+    """Serve with so many workers and the echo engine; nothing is left afterwards."""
+    family = Family()
+    chosen = {
+        "DATABASE_URL": f"sqlite:///{folder}/sllm.db",
+        "ENABLE_ECHO": "true",
+        "ENGINE_THREADS": "1",
+        "LOG_LEVEL": "WARNING",
+        "MODELS_DIR": str(folder),
+        "PORT": "0",
+        "PYTHONPATH": str(ROOT),
+    } | settings
+    log = folder / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve", "--workers", str(workers)],
+            env={"PATH": os.environ["PATH"], **chosen, **family.environment},
+            cwd=folder,  # no .env there
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+    try:
+        yield Served(process, family, log, workers)
+        if process.poll() is None:
+            process.terminate()
+            process.wait(LIMIT)
+        family.require_gone()
+    finally:
+        process.kill()
+        process.wait()
+        family.kill()
