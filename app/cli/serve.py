@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 
 from app.cli.serving.announcements import addresses, announce
 from app.cli.serving.errors import ServingFailed
-from app.cli.serving.listener import ACCEPTED_AT_ONCE, CannotListen, Listener, bind
+from app.cli.serving.listener import ACCEPTED_AT_ONCE, CannotListen, bind
 from app.cli.serving.server import Server
 from app.config import InvalidSetting, Settings, read
 from app.config.address import local_url
@@ -56,7 +57,7 @@ def run(settings: Settings) -> None:
             _serve(settings, listener)
 
 
-def _serve(settings: Settings, listener: Listener) -> None:
+def _serve(settings: Settings, listener: socket.socket) -> None:
     bounds = settings.connections(raise_descriptor_limit())
     config = uvicorn_config("app.main:bounded_app", bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     root = local_url(settings.host, listener.getsockname()[1])

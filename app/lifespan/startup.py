@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from app.config import Settings, conflicts
 from app.lifespan.after_start import AfterStart
@@ -19,17 +19,24 @@ from app.web.bounds import BOUND_BY_SERVER
 from app.web.error_rendering import ErrorRenderers
 from app.web.upload_budget import UploadBudget
 
+if TYPE_CHECKING:
+    from app.monitoring.group_figures import GroupFigures
+
 log = logging.getLogger(__name__)
 
 
 class State(TypedDict):
-    """What every request may use; its state is a copy with more in it."""
+    """What every request may use; its state is a copy with more in it.
+
+    ``group`` has the figures of all processes; None where this one serves alone.
+    """
 
     settings: Settings
     pool: ModelPool
     database: Database
     uploads: UploadBudget
     traffic: request_log.Traffic
+    group: GroupFigures | None
     errors: ErrorRenderers
     after_start: AfterStart
 
@@ -74,6 +81,7 @@ def _start(core: Core, stack: AsyncExitStack) -> State:
         "database": database,
         "uploads": UploadBudget(settings.read_at_once(core.workers.size)),
         "traffic": core.traffic,
+        "group": None,
         "errors": core.errors,
         "after_start": after_start,
     }

@@ -26,10 +26,10 @@ async def live() -> JSONResponse:
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 async def health(request: Request) -> JSONResponse:
-    """503 while the database or an engine is down or hangs; a model that is not loaded is well.
+    """503 while the database, an engine or the model server is down or hangs.
 
-    So is one that cannot be loaded, unless a setting names it. 503 ``pulling`` until the model of
-    the setting PULL has arrived.
+    A model that is not loaded is well. So is one that cannot be loaded, unless a setting names it.
+    503 ``pulling`` until the model of the setting PULL has arrived.
     """
     pool: ModelPool = request.state.pool
     database: Database = request.state.database
@@ -37,7 +37,8 @@ async def health(request: Request) -> JSONResponse:
     problem = await database.problem()
     await pool.rescan_defaults()
     loaded = await pool.measured()
-    well = pool.is_healthy() and not problem
+    unreachable = pool.host_problem()
+    well = not unreachable and pool.is_healthy() and not problem
     body: dict[str, Any] = {
         "status": _status(well, pull),
         "database": problem or "ok",
@@ -46,6 +47,8 @@ async def health(request: Request) -> JSONResponse:
             for model, status in {**pool.broken_defaults(), **loaded.statuses}.items()
         },
     }
+    if request.state.group is not None:
+        body["model_server"] = unreachable or "ok"
     if pull.name:
         body["pull"] = pull.shown()
     return JSONResponse(body, 200 if body["status"] == "ok" else 503)

@@ -16,12 +16,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from uvicorn import Config
 
 from app.provider.runtime import messages
 from app.provider.types import Delta, End, Message, Prompt, Started, Usage
@@ -180,9 +181,15 @@ def main(arguments: list[str]) -> None:
         case ["echo", descriptor]:
             echo(int(descriptor))
         case ["front", descriptor, path]:
-            asyncio.run(front(socket.socket(fileno=int(descriptor)), path))
+            run_in_loop(front(socket.socket(fileno=int(descriptor)), path))
         case [port, processes]:
-            asyncio.run(run(int(port), int(processes)))
+            run_in_loop(run(int(port), int(processes)))
+
+
+def run_in_loop(work: Coroutine[Any, Any, None]) -> None:
+    """Run it in the event loop that uvicorn would take."""
+    with asyncio.Runner(loop_factory=Config("", loop="auto").get_loop_factory()) as runner:
+        runner.run(work)
 
 
 if __name__ == "__main__":

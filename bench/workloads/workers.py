@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,7 +67,7 @@ def _relayed(processes: int) -> Iterator[int]:
     """Port of the bare relay, or of one process without it."""
     port = process.free_port()
     command = [sys.executable, "-m", "bench.baselines.relay", str(port), str(processes)]
-    with process.running(command, os.environ, port, "/health"):
+    with process.running(command, {}, port, "/health"):
         yield port
 
 

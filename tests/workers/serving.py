@@ -44,7 +44,7 @@ class Family:
     def _has(self, process: psutil.Process) -> bool:
         with suppress(psutil.Error):
             marked = process.environ().get("FAMILY_OF_A_TEST") == self._mark
-            return marked and process.status() != psutil.STATUS_ZOMBIE
+            return bool(marked and process.status() != psutil.STATUS_ZOMBIE)
         return False
 
     def running(self, module: str) -> list[psutil.Process]:
@@ -74,7 +74,7 @@ def wait_until(
 
 def _command(process: psutil.Process) -> list[str]:
     with suppress(psutil.Error):
-        return process.cmdline()
+        return list(process.cmdline())
     return []
 
 
@@ -159,7 +159,7 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, workers: int = 2, **settings: str) -> Iterator[Served]:
+def serving(folder: Path, /, workers: int = 2, **settings: str) -> Iterator[Served]:
     """Serve with so many workers and the echo engine; nothing is left afterwards."""
     family = Family()
     chosen = {

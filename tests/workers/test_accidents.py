@@ -28,14 +28,14 @@ ENDS = {signal.SIGINT: 128 + signal.SIGINT, signal.SIGTERM: -15, signal.SIGHUP: 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path, **LARGE) as one:
+    with serving(tmp_path, 2, **LARGE) as one:
         one.wait_until_ready()
         yield one
 
 
 @pytest.mark.parametrize("number", sorted(ENDS))
 def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: int) -> None:
-    with serving(tmp_path, **LARGE) as served:
+    with serving(tmp_path, 2, **LARGE) as served:
         served.wait_until_ready()
         with httpx.stream(
             "POST", f"{served.address}/api/v4/chat/stream", json=LONG, timeout=LIMIT

@@ -103,7 +103,7 @@ def test_a_download_is_one_for_all_workers(hub: Hub, clients: list[httpx.Client]
     location = begun(first)
     assert begun(second) == location
     listed = [client.get(PULL).json() for client in clients]
-    assert listed[0]["pulls"][0]["id"] == listed[1]["pulls"][0]["id"]
+    assert listed[0]["jobs"][0]["id"] == listed[1]["jobs"][0]["id"]
     assert second.delete(location).is_success
     assert look(first, location)["state"] == "cancelled"
     assert ended(second, location)["state"] == "cancelled"

@@ -12,25 +12,14 @@ ACCEPTED_AT_ONCE = 16
 """asyncio accepts as many as its backlog, before any of them can be refused: far fewer than
 SPARE_DESCRIPTORS."""
 
-ACCEPTED_BY_A_WORKER = 1
-"""Of several processes each takes one at a time, so that those that are idle share them."""
-
 
 class CannotListen(Exception):
     """The address is taken, forbidden or not one of this machine; ``str()`` says which."""
 
 
-class Listener(socket.socket):
-    """A listening socket whose queue is long, however many asyncio accepts at once."""
-
-    def listen(self, _accepted_at_once: int = 0, /) -> None:
-        """Listen."""
-        super().listen(BACKLOG)
-
-
-def bind(host: str, port: int) -> Listener:
+def bind(host: str, port: int) -> socket.socket:
     """Bind the port before the slow part of the start; raises CannotListen."""
-    listener = Listener(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

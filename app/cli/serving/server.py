@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import uvicorn
 
 from app.cli.serving.announcements import watch
+from app.cli.serving.listener import BACKLOG
 from app.lifespan.after_start import AfterStart
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then report it."""
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         self._reporter.listening()
         log.info("%d connections may be open at the same time", self._connections)
         state = self.lifespan.state

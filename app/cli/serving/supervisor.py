@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from app.cli.serving.announcements import addresses, announce
 from app.cli.serving.errors import ServingFailed
-from app.cli.serving.listener import Listener
 from app.cli.serving.messages import Assignment, Report
 from app.cli.serving.worker_process import WorkerProcess
 from app.config import Settings
@@ -29,7 +29,7 @@ LONGEST_STOP = FINISH_SECONDS + 8.0
 """Seconds that workers may take to end before they are killed."""
 
 
-def supervise(settings: Settings, listener: Listener) -> None:
+def supervise(settings: Settings, listener: socket.socket) -> None:
     """Serve with several processes until a signal comes, which is raised again in the end.
 
     Raises ServingFailed.
@@ -44,14 +44,14 @@ def supervise(settings: Settings, listener: Listener) -> None:
 class Supervisor:
     """Runs the workers of one address, and owns the model server that they share."""
 
-    def __init__(self, settings: Settings, listener: Listener) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
         self._settings = settings
         self._listener = listener
         self._root = local_url(settings.host, listener.getsockname()[1])
         self._workers: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
         self._signal: signal.Signals = signal.SIGTERM
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     async def run(self) -> signal.Signals:
         """Serve until a signal comes, and return it; raises ServingFailed."""
@@ -132,8 +132,8 @@ class Supervisor:
             self._say(report.text)
 
     def _say(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self._printed:
+            self._printed.add(text)
             announce(text)
 
     async def _pause(self, seconds: float) -> None:

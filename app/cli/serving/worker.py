@@ -14,7 +14,7 @@ import sys
 import threading
 from functools import partial
 
-from app.cli.serving.listener import ACCEPTED_BY_A_WORKER, Listener
+from app.cli.serving.listener import ACCEPTED_AT_ONCE
 from app.cli.serving.messages import Assignment, Progress, Report, encode, read_assignment
 from app.cli.serving.server import Server
 from app.config import InvalidSetting, Settings, read
@@ -45,10 +45,10 @@ def run(settings: Settings, place: Assignment, parent: Parent) -> None:
     bounds = settings.connections(raise_descriptor_limit(), place.size)
     workers = WorkerGroup(place.size, shared=True, leads=place.number == 0)
     app = partial(create_app, settings, bounded=True, prepared=True, workers=workers)
-    config = uvicorn_config(app, bounds, factory=True, backlog=ACCEPTED_BY_A_WORKER)
+    config = uvicorn_config(app, bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     server = Server(config, bounds.connections, parent)
     os.set_inheritable(place.listener, False)
-    server.run([Listener(fileno=place.listener)])
+    server.run([socket.socket(fileno=place.listener)])
     if server.failure:
         raise server.failure
 
