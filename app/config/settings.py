@@ -101,6 +101,7 @@ class Settings(BaseSettings):
     image_urls: bool = False
     image_url_ports: Ports = (80, 443)
 
+    engine_runtime: Literal["local", "shared"] = "local"
     use_gpu: bool = False
     gpu_layers: int = Field(-1, ge=-1)
     cuda_visible_devices: str = ""

@@ -11,10 +11,11 @@ from typing import TypedDict
 from app.config import Settings, conflicts
 from app.lifespan.after_start import AfterStart
 from app.lifespan.core import Core
+from app.lifespan.engine_runtime import shared_runtime
 from app.provider.pool.pool import ModelPool
 from app.storage import migrate
 from app.storage.database import Database
-from app.web import request_log
+from app.web import log_setup, request_log
 from app.web.bounds import BOUND_BY_SERVER
 from app.web.error_rendering import ErrorRenderers
 from app.web.upload_budget import UploadBudget
@@ -43,7 +44,7 @@ async def lifespan(core: Core) -> AsyncIterator[State]:
 
 
 def _log_start(core: Core) -> None:
-    request_log.configure(core.settings.log_level)
+    log_setup.configure(core.settings.log_level)
     for sentence in conflicts(core.settings):
         log.warning("%s", sentence)
     if not core.bounded:
@@ -62,9 +63,13 @@ def _start(core: Core, stack: AsyncExitStack) -> State:
         migrate.prepare(settings.database_url)
     database = Database(settings.database_url)
     stack.callback(database.close)
-    pool = ModelPool(replace(settings.pool(), untouched=database.files()))
+    shared = shared_runtime(settings)
+    config = replace(settings.pool(), untouched=database.files())
+    pool = ModelPool(config, shared.host if shared else None)
     stack.push_async_callback(pool.close)
-    after_start = AfterStart(core, database, pool)
+    if shared:
+        shared.start()
+    after_start = AfterStart(core, database, pool, shared)
     stack.push_async_callback(after_start.close)
     return {
         "settings": settings,

@@ -184,9 +184,8 @@ class ModelPool:
         model and the cause is not in its files.
         """
         statuses = self.health().items()
-        if self.broken_defaults() or any(
-            s.state != "failed" and not s.healthy for _, s in statuses
-        ):
+        ill = any(s.state != "failed" and not s.healthy for _, s in statuses)
+        if self._host.problem() or self.broken_defaults() or ill:
             return False
         cards = self._with_problems(self._catalogue.cards)
         unusable = {card.id for card in cards if card.problem}
