@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from uvicorn import Config
 
 from app.config import InvalidSetting, Settings
 from app.config.runtime import require_one_owner
+
+if TYPE_CHECKING:
+    from app.model_server.shared_runtime import SharedRuntime
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +20,13 @@ class WorkerGroup:
     """The processes that serve one address, of which this is one.
 
     Each keeps its share of what is bounded for the machine. ``shared``: a model server owns the
-    models. ``leads``: this one logs what is the same for all.
+    models; that of another ``instance`` is another one. ``leads``: this process logs what is the
+    same for all.
     """
 
     size: int = 1
     shared: bool = False
+    instance: str = ""
     leads: bool = True
 
 
@@ -36,10 +42,24 @@ def worker_group(settings: Settings) -> WorkerGroup:
         require_one_owner(settings.engine_runtime, size)
     except ValueError as error:
         raise InvalidSetting(f"ENGINE_RUNTIME=local: {error}.") from None
+    parent = multiprocessing.parent_process()
+    shared = size > 1 or (parent is not None and found is None)
     if settings.engine_runtime is not None:
-        return WorkerGroup(size, settings.engine_runtime == "shared")
-    spawned = found is None and multiprocessing.parent_process() is not None
-    return WorkerGroup(size, size > 1 or spawned)
+        shared = settings.engine_runtime == "shared"
+    return WorkerGroup(size, shared, str(parent.pid) if parent else "")
+
+
+def shared_runtime(settings: Settings, workers: WorkerGroup) -> SharedRuntime | None:
+    """The connection to the model server, not begun; None where this process has the models."""
+    return connection(settings, workers.instance) if workers.shared else None
+
+
+def connection(settings: Settings, instance: str, *, owner: bool = False) -> SharedRuntime:
+    """A connection to the model server of an instance, which ends with its last ``owner``."""
+    from app.model_server.config import config_of  # noqa: PLC0415 — most servers have none
+    from app.model_server.shared_runtime import SharedRuntime  # noqa: PLC0415
+
+    return SharedRuntime(replace(config_of(settings), instance=instance), owner=owner)
 
 
 def _uvicorn_workers() -> int | None:

@@ -40,6 +40,8 @@ class GroupFigures:
         if self._reporting:
             self._reporting.cancel()
             await asyncio.gather(self._reporting, return_exceptions=True)
+            with suppress(EngineUnavailable, TimeoutError):
+                await asyncio.wait_for(self.measure(), REPORT_SECONDS)
 
     async def measure(self) -> tuple[Traffic, ProcessMetrics]:
         """The sums of now; raises EngineUnavailable."""

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.downloads.startup_pull import StartupPull
+from app.downloads.startup_pull import PullStatus
 from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.metrics import MetricValues
@@ -33,7 +33,7 @@ async def health(request: Request) -> JSONResponse:
     """
     pool: ModelPool = request.state.pool
     database: Database = request.state.database
-    pull: StartupPull = request.state.after_start.pull
+    pull: PullStatus = request.state.after_start.pull
     problem = await database.problem()
     await pool.rescan_defaults()
     loaded = await pool.measured()
@@ -54,7 +54,7 @@ async def health(request: Request) -> JSONResponse:
     return JSONResponse(body, 200 if body["status"] == "ok" else 503)
 
 
-def _status(well: bool, pull: StartupPull) -> str:
+def _status(well: bool, pull: PullStatus) -> str:
     if pull.state == "pulling":
         return "pulling"
     return "ok" if well and pull.state == "done" else "unhealthy"

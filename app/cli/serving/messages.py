@@ -11,11 +11,11 @@ Progress = Literal["listening", "loaded", "says", "failed"]
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """The place of a worker: ``number`` of ``size``; ``listener`` is the socket's descriptor."""
+    """The place of a worker: ``number`` of ``size``; ``instance`` names their model server."""
 
     number: int
     size: int
-    listener: int
+    instance: str
 
 
 class Report(msgspec.Struct, frozen=True):

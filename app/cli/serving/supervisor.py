@@ -9,16 +9,19 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from app.cli.serving.announcements import addresses, announce
 from app.cli.serving.errors import ServingFailed
 from app.cli.serving.messages import Assignment, Report
+from app.cli.serving.model_server import OwnedModelServer
 from app.cli.serving.worker_process import WorkerProcess
 from app.config import Settings
 from app.config.address import local_url
+from app.model_server.config import config_of
 from app.provider.runtime.backoff import BackOff
 from app.provider.runtime.engine_process import how_it_ended
-from app.web import request_log
+from app.web import log_setup
 from app.web.server import FINISH_SECONDS
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
 
     Raises ServingFailed.
     """
-    request_log.configure(settings.log_level)
+    log_setup.configure(settings.log_level)
     ended_by = asyncio.run(Supervisor(settings, listener).run())
     ending = signal.default_int_handler if ended_by == signal.SIGINT else signal.SIG_DFL
     signal.signal(ended_by, ending)
@@ -48,6 +51,8 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._root = local_url(settings.host, listener.getsockname()[1])
+        config = config_of(settings)
+        self._model_server = OwnedModelServer(replace(config, instance=self._root))
         self._workers: dict[int, WorkerProcess] = {}
         self._stopping = asyncio.Event()
         self._signal: signal.Signals = signal.SIGTERM
@@ -58,14 +63,19 @@ class Supervisor:
         keeping = [
             asyncio.create_task(self._keep(number)) for number in range(self._settings.workers)
         ]
-        stopping = asyncio.create_task(self._stopping.wait())
+        owning = asyncio.create_task(self._own_models())
+        tasks = [owning, *keeping]
         with self._signals():
-            await asyncio.wait([stopping, *keeping], return_when=asyncio.FIRST_COMPLETED)
-            await self._end(keeping)
-        stopping.cancel()
-        for task in keeping:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await self._end(tasks)
+        for task in tasks:
             task.result()
         return self._signal
+
+    async def _own_models(self) -> None:
+        """Keep the model server until all is to end; raises ServingFailed."""
+        await self._model_server.start()
+        await self._stopping.wait()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -109,8 +119,9 @@ class Supervisor:
             await self._pause(delay)
 
     async def _start(self, number: int) -> WorkerProcess:
-        place = Assignment(number, self._settings.workers, self._listener.fileno())
-        worker = self._workers[number] = await WorkerProcess.start(place)
+        place = Assignment(number, self._settings.workers, self._root)
+        worker = await WorkerProcess.start(place, self._listener.fileno())
+        self._workers[number] = worker
         if self._stopping.is_set():
             worker.send_signal(signal.SIGTERM)
         return worker
@@ -142,14 +153,18 @@ class Supervisor:
 
     # ---------------------------------------------------------------- the end
 
-    async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
-        """Take no more connections, let the workers finish, and kill those that do not."""
+    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Take no more connections, let the workers finish, and kill those that do not.
+
+        Their models are unloaded afterwards.
+        """
         self._stopping.set()
         self._listener.close()
         self._send(signal.SIGTERM)
-        await asyncio.wait(keeping, timeout=LONGEST_STOP)
+        await asyncio.wait(tasks, timeout=LONGEST_STOP)
         self._send(signal.SIGKILL)
-        await asyncio.wait(keeping)
+        await asyncio.wait(tasks)
+        await self._model_server.close()
 
     def _send(self, number: signal.Signals) -> None:
         for worker in self._workers.values():

@@ -1,7 +1,7 @@
-"""One of several API processes: ``python -m app.cli.serving.worker FD ASSIGNMENT``.
+"""One of several API processes: ``python -m app.cli.serving.worker FD LISTENER ASSIGNMENT``.
 
 FD is a socket to the parent. It tells the parent how far this process is, and its end tells this
-process that the parent is gone.
+process that the parent is gone. LISTENER is the socket that clients connect to.
 """
 
 from __future__ import annotations
@@ -28,27 +28,28 @@ from app.web.server import uvicorn_config
 def main() -> None:
     """Serve until the parent ends this process, or is gone itself."""
     gc.disable()  # as ``app.cli`` does for one process
-    parent = Parent(socket.socket(fileno=int(sys.argv[1])))
+    connection, listener = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
+    listener.set_inheritable(False)
+    reporter = Parent(connection)
     # The terminal sends its end to all processes; the parent tells this one when to finish.
     signal.signal(signal.SIGHUP, lambda *_: None)
     try:
-        run(read(), read_assignment(sys.argv[2]), parent)
+        run(read(), read_assignment(sys.argv[3]), listener, reporter)
     except (InvalidSetting, BrokenTemplate) as error:
-        parent.report("failed", str(error))
+        reporter.report("failed", str(error))
         sys.exit(1)
     except KeyboardInterrupt:  # it has shut down properly
         sys.exit(128 + signal.SIGINT)
 
 
-def run(settings: Settings, place: Assignment, parent: Parent) -> None:
+def run(settings: Settings, place: Assignment, listener: socket.socket, reporter: Parent) -> None:
     """Serve; raises InvalidSetting or BrokenTemplate before it listens."""
     bounds = settings.connections(raise_descriptor_limit(), place.size)
-    workers = WorkerGroup(place.size, shared=True, leads=place.number == 0)
+    workers = WorkerGroup(place.size, True, place.instance, leads=place.number == 0)
     app = partial(create_app, settings, bounded=True, prepared=True, workers=workers)
     config = uvicorn_config(app, bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
-    server = Server(config, bounds.connections, parent)
-    os.set_inheritable(place.listener, False)
-    server.run([socket.socket(fileno=place.listener)])
+    server = Server(config, bounds.connections, reporter)
+    server.run([listener])
     if server.failure:
         raise server.failure
 

@@ -25,14 +25,12 @@ class WorkerProcess:
         self.pid = child.popen.pid
 
     @classmethod
-    async def start(cls, assignment: Assignment) -> WorkerProcess:
-        """Start it; raises OSError."""
+    async def start(cls, assignment: Assignment, listener: int) -> WorkerProcess:
+        """Start it with the descriptor of the socket that it listens on; raises OSError."""
+        text = encode(assignment).decode()
         return cls(
             await child_process.start(
-                "app.cli.serving.worker",
-                os.environ,
-                encode(assignment).decode(),
-                inherited=(assignment.listener,),
+                "app.cli.serving.worker", os.environ, text, inherited=(listener,)
             )
         )
 
