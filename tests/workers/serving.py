@@ -90,18 +90,21 @@ class Served:
         self.address = ""
         self._log = log
         self._count = workers
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reading = threading.Thread(target=self._read, daemon=True)
+        self.reading.start()
 
     def _read(self) -> None:
         assert self.process.stdout
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with self.process.stdout as lines:
+            for line in lines:
+                self.lines.append(line.rstrip("\n"))
 
     def wait_until_ready(self) -> None:
         """Until it has said so, and all workers listen."""
         wait_until(lambda: any(" is ready" in line for line in self.lines) or self._ended())
         assert not self._ended(), self.log()
-        (self.address,) = (line.split()[-1] for line in self.lines if "Start here" in line)
+        (found,) = (line.split()[-1] for line in self.lines if "Start here" in line)
+        self.address = found.rstrip("/")
         self.wait_until_whole()
 
     def wait_until_whole(self) -> None:
@@ -124,8 +127,11 @@ class Served:
     def engines(self) -> list[psutil.Process]:
         return self.family.running(ENGINE)
 
+    def model_servers(self) -> list[psutil.Process]:
+        return self.family.running(MODEL_SERVER)
+
     def model_server(self) -> psutil.Process:
-        (found,) = self.family.running(MODEL_SERVER)
+        (found,) = self.model_servers()
         return found
 
     @contextmanager
@@ -181,8 +187,9 @@ def serving(folder: Path, /, workers: int = 2, **settings: str) -> Iterator[Serv
             stderr=output,
             text=True,
         )
+    served = Served(process, family, log, workers)
     try:
-        yield Served(process, family, log, workers)
+        yield served
         if process.poll() is None:
             process.terminate()
             process.wait(LIMIT)
@@ -191,3 +198,4 @@ def serving(folder: Path, /, workers: int = 2, **settings: str) -> Iterator[Serv
         process.kill()
         process.wait()
         family.kill()
+        served.reading.join()

@@ -70,7 +70,7 @@ def test_a_running_answer_is_stopped_from_another_worker(
         stopped = second.post(f"/api/v4/conversations/{found['id']}/stop")
         assert stopped.status_code == 200, stopped.text
         assert stopped.json()["status"] == "stopped"
-        assert asked.result().json()["message"]["status"] == "stopped"
+        assert asked.result().json()["finish_reason"] == "cancelled"
 
 
 def test_an_agent_cancels_its_call_through_another_worker(

@@ -66,7 +66,7 @@ def test_all_workers_tell_the_same_of_the_models(clients: list[httpx.Client]) ->
 def test_a_model_is_unloaded_for_all(served: Served, clients: list[httpx.Client]) -> None:
     for client in clients:
         assert ask(client, "starter") == 200
-    clients[1].post("/api/v5/models/starter/unload").raise_for_status()
+    clients[1].delete("/api/v5/models/starter/load").raise_for_status()
     assert len(served.engines()) == 1
     for client in clients:
         wait_until(partial(is_unloaded, client, "starter"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import time
 from collections import Counter
 
 from app.cli.serving.errors import ServingFailed
@@ -12,6 +14,8 @@ from app.model_server.shared_runtime import SharedRuntime
 from app.monitoring.group_figures import GroupFigures
 from app.provider.errors import EngineUnavailable
 from app.provider.model_server.endpoint import Endpoint
+
+log = logging.getLogger(__name__)
 
 END_SECONDS = 10.0
 PAUSE = 0.02
@@ -41,9 +45,15 @@ class OwnedModelServer:
         """End it, and wait until its engines have ended as well."""
         await self._figures.close()
         await self._shared.close()
-        async with asyncio.timeout(END_SECONDS):
-            while not self._has_ended():
-                await asyncio.sleep(PAUSE)
+        await asyncio.to_thread(self._wait_until_ended)
+
+    def _wait_until_ended(self) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        while not self._has_ended():
+            if time.monotonic() > deadline:
+                log.warning("the model server has not ended within %.0f s", END_SECONDS)
+                return
+            time.sleep(PAUSE)
 
     def _has_ended(self) -> bool:
         descriptor = Endpoint(self._config.name).lock()
