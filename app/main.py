@@ -15,7 +15,7 @@ from app.dialects.dialect_router import DialectRouter
 from app.dialects.documents import documents
 from app.lifespan.after_start import WaitForServices
 from app.lifespan.core import Core
-from app.lifespan.engine_runtime import WorkerGroup, worker_group
+from app.lifespan.engine_runtime import WorkerGroup
 from app.lifespan.startup import lifespan
 from app.lifespan.templates import built_in_templates
 from app.monitoring import health, metrics
@@ -63,7 +63,7 @@ def create_app(
     ``bounded``: the server that runs it keeps the bounds that only a server can keep, as
     ``app.web.server`` does; otherwise the log says which are missing. ``prepared``: the caller has
     checked the database with ``migrate.prepare``. ``workers``: the processes of which this is one;
-    found out where the caller has not started them. Raises BrokenTemplate, InvalidSetting.
+    found out at the start where the caller has not started them. Raises BrokenTemplate.
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
@@ -76,7 +76,8 @@ def create_app(
         dialects=tuple(map(DialectRouter, dialects.DIALECTS)),
         bounded=bounded,
         prepared=prepared,
-        workers=workers or worker_group(settings),
+        workers=workers or WorkerGroup(),
+        finds_workers=workers is None,
     )
     app = FastAPI(
         title="FastAPI SLLM API",

@@ -17,7 +17,8 @@ class Core:
     """What exists before the server starts.
 
     ``bounded``: the server keeps the bounds it can. ``prepared``: the database has been checked.
-    ``workers``: the processes that serve beside this one.
+    ``workers``: the processes that serve beside this one; ``finds_workers``: another server has
+    started this process, and how is still to be found out.
     """
 
     settings: Settings
@@ -29,3 +30,4 @@ class Core:
     bounded: bool
     prepared: bool
     workers: WorkerGroup
+    finds_workers: bool

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypedDict
 from app.config import Settings, conflicts
 from app.lifespan.after_start import AfterStart
 from app.lifespan.core import Core
-from app.lifespan.engine_runtime import shared_runtime
+from app.lifespan.engine_runtime import shared_runtime, worker_group
 from app.provider.pool.pool import ModelPool
 from app.storage import migrate
 from app.storage.database import Database
@@ -45,7 +45,12 @@ class State(TypedDict):
 
 @asynccontextmanager
 async def lifespan(core: Core) -> AsyncIterator[State]:
-    """Start the services, hand them to the requests, and close them in reverse order."""
+    """Start the services, hand them to the requests, and close them in reverse order.
+
+    Raises InvalidSetting where processes that another server has started may not serve together.
+    """
+    if core.finds_workers:
+        core = replace(core, workers=worker_group(core.settings))
     _log_start(core)
     async with AsyncExitStack() as stack:
         yield _start(core, stack)

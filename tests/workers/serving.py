@@ -49,11 +49,11 @@ class Family:
 
     def running(self, module: str) -> list[psutil.Process]:
         """Those that run a module."""
-        return [one for one in self.all() if module in _command(one)]
+        return [one for one in self.all() if module in command_of(one)]
 
     def require_gone(self) -> None:
         """All of them end."""
-        wait_until(lambda: not self.all(), lambda: [_command(one) for one in self.all()])
+        wait_until(lambda: not self.all(), lambda: [command_of(one) for one in self.all()])
 
     def kill(self) -> None:
         """End what is left."""
@@ -72,7 +72,8 @@ def wait_until(
         time.sleep(0.05)
 
 
-def _command(process: psutil.Process) -> list[str]:
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty when it has ended."""
     with suppress(psutil.Error):
         return list(process.cmdline())
     return []
@@ -122,7 +123,7 @@ class Served:
     def workers(self) -> list[psutil.Process]:
         """By their numbers."""
         found = self.family.running(WORKER)
-        return sorted(found, key=lambda one: json.loads(_command(one)[-1])["number"])
+        return sorted(found, key=lambda one: json.loads(command_of(one)[-1])["number"])
 
     def engines(self) -> list[psutil.Process]:
         return self.family.running(ENGINE)
