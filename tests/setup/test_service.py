@@ -68,6 +68,8 @@ def test_workers_in_the_background(folder: Folder) -> None:
     family = folder.keeper().children(recursive=True)
     workers = [one for one in family if "app.cli.serving.worker" in one.cmdline()]
     assert len(workers) == 2
+    question = {"model": "echo", "message": "hello"}
+    assert httpx.post(f"{folder.address}/api/v1/chat", json=question, timeout=60).is_success
     for shown in (folder.run("status"), folder.run("ps")):
         assert any(line.startswith("echo") for line in shown.stdout.splitlines())
     assert folder.run("health").stdout == "ok\n"

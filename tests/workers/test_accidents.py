@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -92,7 +93,7 @@ def test_a_killed_model_server_is_a_clear_503_and_comes_back(served: Served) -> 
         last = parsed(text)[-1]
         assert (last.name, last.data["code"]) == ("error", "engine-unavailable")
         for client in clients:
-            wait_until(lambda client=client: answers(client))  # type: ignore[misc]
+            wait_until(partial(answers, client))
             assert client.get("/health").json()["model_server"] == "ok"
     assert served.model_server() != killed
     assert len(served.workers()) == 2
@@ -113,12 +114,16 @@ def test_health_is_503_while_the_model_server_does_not_answer(served: Served) ->
         server.suspend()
         try:
             for client in clients:
-                wait_until(lambda client=client: client.get("/health").status_code == 503)  # type: ignore[misc]
+                wait_until(partial(has_health, client, 503))
                 assert client.get("/health/live").status_code == 200
         finally:
             server.resume()
         for client in clients:
-            wait_until(lambda client=client: client.get("/health").status_code == 200)  # type: ignore[misc]
+            wait_until(partial(has_health, client, 200))
+
+
+def has_health(client: httpx.Client, status: int) -> bool:
+    return client.get("/health").status_code == status
 
 
 def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -> None:

@@ -61,6 +61,6 @@ def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Pat
         assert "Traceback" not in served.log()
     require_kept(database_url, ledger)
     assert ledger.statuses <= {200, 503}
-    told = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
+    summary = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
     refused = f"{len(ledger.refused)} refused, {ledger.cut_off} cut off"
-    print(f"SEED={seed}: {kills} kills, {told}, {refused}")  # noqa: T201
+    print(f"SEED={seed}: {kills} kills, {summary}, {refused}")  # noqa: T201

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,9 +14,9 @@ import psutil
 import pytest
 
 from tests.http.test_metrics import scraped, value
-from tests.http.test_v5_pull import HELD, LARGE, PULL, begun, ended, look
+from tests.http.test_v5_pull import HELD, LARGE, PULL, STARTER, begun, ended, look
 from tests.mcp.wire import INITIALIZE, legacy, messages
-from tests.provider.hub_server import Hub
+from tests.provider.hub_server import REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
 from tests.workers.serving import Served, serving, wait_until
 
@@ -107,6 +109,26 @@ def test_a_download_is_one_for_all_workers(hub: Hub, clients: list[httpx.Client]
     assert second.delete(location).is_success
     assert look(first, location)["state"] == "cancelled"
     assert ended(second, location)["state"] == "cancelled"
+
+
+def test_the_model_of_the_setting_is_fetched_once(tmp_path: Path) -> None:
+    with (
+        hub_serving(Hub({"small.gguf": STARTER})) as hub,
+        serving(tmp_path, HF_ENDPOINT=hub.endpoint, PULL=REPO) as served,
+    ):
+        served.wait_until_ready()
+        assert "small is ready." in served.lines
+        with served.client_of_each() as clients:
+            for client in clients:
+                wait_until(partial(is_well, client))
+                assert client.get("/health").json()["pull"]["state"] == "done"
+                answer = client.post("/api/v1/chat", json={"message": "hi", "model": "small"})
+                assert answer.status_code == 200, answer.text
+        assert len(hub.downloads) == 1
+
+
+def is_well(client: httpx.Client) -> bool:
+    return client.get("/health").status_code == 200
 
 
 def test_figures_are_sums_that_never_go_back(served: Served, clients: list[httpx.Client]) -> None:
