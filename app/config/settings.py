@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -264,6 +264,12 @@ def read() -> Settings:
         if Settings.model_fields[name].repr:  # the others are secrets
             shown += f"={value}"
         raise InvalidSetting(f"{shown}: {problem}.") from None
+
+
+def restored(values: str, given: Iterable[str]) -> Settings:
+    """Settings of another process, of which only some were ``given``, from JSON of all values."""
+    settings = Settings.model_validate_json(values)
+    return Settings.model_construct(set(given), **dict(settings))
 
 
 def conflicts(settings: Settings) -> Iterator[str]:

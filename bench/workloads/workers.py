@@ -45,7 +45,7 @@ def _echo(plan: Plan, number: int) -> Iterator[Sample]:
         with serving(ROOT, plan.cache, WORKERS=str(processes)) as port:
             rates[OURS, processes] = _settled(port, plan.scale.echo_seconds)
             times[processes] = alone(port, plan.scale.echo_requests)
-        with _relayed(processes) as port:
+        with relayed(processes) as port:
             rates[RELAY, processes] = _settled(port, plan.scale.echo_seconds)
     yield Sample("workers.rate", OURS, number, rates[OURS, PROCESSES])
     yield Sample("workers.rate", ONE_PROCESS, number, rates[OURS, 1])
@@ -63,7 +63,7 @@ def _settled(port: int, seconds: float) -> float:
 
 
 @contextlib.contextmanager
-def _relayed(processes: int) -> Iterator[int]:
+def relayed(processes: int) -> Iterator[int]:
     """Port of the bare relay, or of one process without it."""
     port = process.free_port()
     command = [sys.executable, "-m", "bench.baselines.relay", str(port), str(processes)]

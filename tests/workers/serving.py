@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -123,7 +122,7 @@ class Served:
     def workers(self) -> list[psutil.Process]:
         """By their numbers."""
         found = self.family.running(WORKER)
-        return sorted(found, key=lambda one: json.loads(command_of(one)[-1])["number"])
+        return sorted(found, key=lambda one: int(command_of(one)[-1]))
 
     def engines(self) -> list[psutil.Process]:
         return self.family.running(ENGINE)

@@ -70,8 +70,9 @@ def test_nothing_is_left_when_all_but_the_engine_are_killed(served: Served) -> N
     served.family.require_gone()
 
 
-def test_a_killed_worker_is_replaced_and_the_others_go_on(served: Served) -> None:
+def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, served: Served) -> None:
     first, second = served.workers()
+    (tmp_path / ".env").write_text("LLM_MODEL_CACHE_SIZE=5\n")  # of models that are not theirs
     with served.client_of_each() as (_, other):
         first.kill()
         assert other.post("/api/v1/chat", json=SHORT).status_code == 200
@@ -79,6 +80,7 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(served: Served) -> Non
     assert served.workers()[0] != first
     assert served.workers()[1] == second
     assert len(served.engines()) == 1
+    assert len(served.model_servers()) == 1
     assert f"worker {first.pid} was killed by signal 9" in served.log()
 
 

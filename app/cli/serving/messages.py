@@ -11,11 +11,16 @@ Progress = Literal["listening", "loaded", "says", "failed"]
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """The place of a worker: ``number`` of ``size``; ``instance`` names their model server."""
+    """What a worker is to do: it is one of ``size``; ``instance`` names their model server.
 
-    number: int
+    ``settings`` are those of the parent, as JSON: a file that has changed since counts for nobody,
+    or for all. ``given``: the settings that were not left at their defaults.
+    """
+
     size: int
     instance: str
+    settings: str
+    given: list[str]
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -30,9 +35,9 @@ def encode(value: Assignment | Report) -> bytes:
     return msgspec.json.encode(value)
 
 
-def read_assignment(text: str) -> Assignment:
+def read_assignment(line: bytes) -> Assignment:
     """The reverse of ``encode``; raises msgspec.DecodeError."""
-    return msgspec.json.decode(text, type=Assignment)
+    return msgspec.json.decode(line, type=Assignment)
 
 
 def read_report(line: bytes) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -37,6 +38,7 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
 
     Raises ServingFailed.
     """
+    gc.enable()  # a start goes without, and this process loads no more
     log_setup.configure(settings.log_level)
     ended_by = asyncio.run(Supervisor(settings, listener).run())
     ending = signal.default_int_handler if ended_by == signal.SIGINT else signal.SIG_DFL
@@ -51,6 +53,12 @@ class Supervisor:
         self._settings = settings
         self._listener = listener
         self._root = local_url(settings.host, listener.getsockname()[1])
+        self._assignment = Assignment(
+            settings.workers,
+            self._root,
+            settings.model_dump_json(),
+            sorted(settings.model_fields_set),
+        )
         config = config_of(settings)
         self._model_server = OwnedModelServer(replace(config, instance=self._root))
         self._workers: dict[int, WorkerProcess] = {}
@@ -119,8 +127,7 @@ class Supervisor:
             await self._pause(delay)
 
     async def _start(self, number: int) -> WorkerProcess:
-        place = Assignment(number, self._settings.workers, self._root)
-        worker = await WorkerProcess.start(place, self._listener.fileno())
+        worker = await WorkerProcess.start(number, self._assignment, self._listener.fileno())
         self._workers[number] = worker
         if self._stopping.is_set():
             worker.send_signal(signal.SIGTERM)

@@ -1,7 +1,8 @@
-"""One of several API processes: ``python -m app.cli.serving.worker FD LISTENER ASSIGNMENT``.
+"""One of several API processes: ``python -m app.cli.serving.worker FD LISTENER NUMBER``.
 
-FD is a socket to the parent. It tells the parent how far this process is, and its end tells this
-process that the parent is gone. LISTENER is the socket that clients connect to.
+FD is a socket to the parent. It brings the assignment, tells the parent how far this process is,
+and its end tells this process that the parent is gone. LISTENER is the socket that clients connect
+to.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from functools import partial
 from app.cli.serving.listener import ACCEPTED_AT_ONCE
 from app.cli.serving.messages import Assignment, Progress, Report, encode, read_assignment
 from app.cli.serving.server import Server
-from app.config import InvalidSetting, Settings, read
+from app.config.settings import restored
 from app.lifespan.engine_runtime import WorkerGroup
 from app.main import create_app
 from app.templates.library import BrokenTemplate
@@ -34,18 +35,19 @@ def main() -> None:
     # The terminal sends its end to all processes; the parent tells this one when to finish.
     signal.signal(signal.SIGHUP, lambda *_: None)
     try:
-        run(read(), read_assignment(sys.argv[3]), listener, reporter)
-    except (InvalidSetting, BrokenTemplate) as error:
+        run(reporter.assignment(), int(sys.argv[3]), listener, reporter)
+    except BrokenTemplate as error:
         reporter.report("failed", str(error))
         sys.exit(1)
     except KeyboardInterrupt:  # it has shut down properly
         sys.exit(128 + signal.SIGINT)
 
 
-def run(settings: Settings, place: Assignment, listener: socket.socket, reporter: Parent) -> None:
-    """Serve; raises InvalidSetting or BrokenTemplate before it listens."""
-    bounds = settings.connections(raise_descriptor_limit(), place.size)
-    workers = WorkerGroup(place.size, True, place.instance, leads=place.number == 0)
+def run(assignment: Assignment, number: int, listener: socket.socket, reporter: Parent) -> None:
+    """Serve; raises BrokenTemplate before it listens."""
+    settings = restored(assignment.settings, assignment.given)
+    bounds = settings.connections(raise_descriptor_limit(), assignment.size)
+    workers = WorkerGroup(assignment.size, True, assignment.instance, leads=number == 0)
     app = partial(create_app, settings, bounded=True, prepared=True, workers=workers)
     config = uvicorn_config(app, bounds, factory=True, backlog=ACCEPTED_AT_ONCE)
     server = Server(config, bounds.connections, reporter)
@@ -60,7 +62,15 @@ class Parent:
     def __init__(self, connection: socket.socket) -> None:
         connection.set_inheritable(False)
         self._connection = connection
+
+    def assignment(self) -> Assignment:
+        """What this process is to do; from now on it ends with the parent."""
+        with self._connection.makefile("rb") as lines:
+            line = lines.readline()
+        if not line:
+            sys.exit(1)  # the parent is gone already
         threading.Thread(target=self._end_with_it, daemon=True).start()
+        return read_assignment(line)
 
     def _end_with_it(self) -> None:
         """Finish what has begun, as after Ctrl-C, when the parent is gone."""

@@ -25,14 +25,13 @@ class WorkerProcess:
         self.pid = child.popen.pid
 
     @classmethod
-    async def start(cls, assignment: Assignment, listener: int) -> WorkerProcess:
+    async def start(cls, number: int, assignment: Assignment, listener: int) -> WorkerProcess:
         """Start it with the descriptor of the socket that it listens on; raises OSError."""
-        text = encode(assignment).decode()
-        return cls(
-            await child_process.start(
-                "app.cli.serving.worker", os.environ, text, inherited=(listener,)
-            )
+        child = await child_process.start(
+            "app.cli.serving.worker", os.environ, str(number), inherited=(listener,)
         )
+        child.writer.write(encode(assignment) + b"\n")
+        return cls(child)
 
     async def reports(self) -> AsyncIterator[Report]:
         """What it says, until it ends."""
