@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 from app.monitoring.snapshot import ProcessMetrics, own_process
-from app.provider.errors import EngineUnavailable
+from app.provider.errors import ProviderError
 from app.provider.model_server.counters import Counters, Totals
 from app.web.request_log import Traffic
 
@@ -29,6 +29,7 @@ class GroupFigures:
     def __init__(self, exchange: Exchange, traffic: Traffic) -> None:
         self._exchange = exchange
         self._traffic = traffic
+        self._sums: Counter[str] = Counter()
         self._reporting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -40,18 +41,20 @@ class GroupFigures:
         if self._reporting:
             self._reporting.cancel()
             await asyncio.gather(self._reporting, return_exceptions=True)
-            with suppress(EngineUnavailable, TimeoutError):
+            with suppress(ProviderError, TimeoutError):
                 await asyncio.wait_for(self.measure(), REPORT_SECONDS)
 
     async def measure(self) -> tuple[Traffic, ProcessMetrics]:
         """The sums of now; raises EngineUnavailable."""
         process = await asyncio.to_thread(own_process)
         totals = await self._exchange(*_figures(self._traffic, process))
-        return _traffic(totals), _process(totals)
+        # A model server that has just been started has not heard of all of them yet.
+        self._sums |= _sums(totals)
+        return _traffic(self._sums), _process(totals.running, self._sums[_CPU])
 
     async def _report(self) -> None:
         while True:
-            with suppress(EngineUnavailable):  # the next report has it all
+            with suppress(ProviderError):  # the next report has it all
                 await self.measure()
             await asyncio.sleep(REPORT_SECONDS)
 
@@ -76,9 +79,9 @@ def _sums(totals: Totals) -> Counter[str]:
     return sums
 
 
-def _traffic(totals: Totals) -> Traffic:
+def _traffic(sums: Counter[str]) -> Traffic:
     found: Traffic = Counter()
-    for name, count in _sums(totals).items():
+    for name, count in sums.items():
         kind, *rest = name.split(" ")
         if kind == _HTTP:
             method, status = rest
@@ -86,12 +89,11 @@ def _traffic(totals: Totals) -> Traffic:
     return found
 
 
-def _process(totals: Totals) -> ProcessMetrics:
+def _process(running: Sequence[Counters], cpu_seconds: float) -> ProcessMetrics:
     """One that stands for all: memory and files of those that run, and the first start."""
-    running: list[Counters] = totals.running
     return ProcessMetrics(
         resident_bytes=round(sum(one.gauges.get(_MEMORY, 0.0) for one in running)),
-        cpu_seconds=_sums(totals)[_CPU],
+        cpu_seconds=cpu_seconds,
         open_files=round(sum(one.gauges.get(_FILES, 0.0) for one in running)),
         started_at=min((one.gauges[_START] for one in running if _START in one.gauges), default=0),
     )

@@ -158,10 +158,12 @@ class Served:
             for one in others:
                 one.resume()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal to the parent; its exit status, once it has ended."""
-        self.process.send_signal(number)
-        return self.process.wait(LIMIT)
+    def end(self, number: int) -> None:
+        """Send a signal as it comes: a terminal sends its own to all processes of the group."""
+        if number == signal.SIGTERM:
+            self.process.send_signal(number)
+        else:
+            os.killpg(self.process.pid, number)
 
 
 @contextmanager
@@ -186,6 +188,7 @@ def serving(folder: Path, /, workers: int = 2, **settings: str) -> Iterator[Serv
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,
+            start_new_session=True,  # a group of its own, as the shell makes one
         )
     served = Served(process, family, log, workers)
     try:

@@ -43,7 +43,7 @@ def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: in
         ) as answer:
             pieces = answer.iter_text()
             text = next(pieces)
-            served.process.send_signal(number)
+            served.end(number)
             text += "".join(pieces)
         assert parsed(text)[-1].name == "done"
         assert served.process.wait(LIMIT) == ENDS[signal.Signals(number)]

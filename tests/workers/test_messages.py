@@ -146,6 +146,9 @@ def test_figures_are_sums_that_never_go_back(served: Served, clients: list[httpx
     served.workers()[0].kill()
     wait_until(lambda: len(served.workers()) == 2)
     assert answered(second) >= counted
+    served.model_server().kill()
+    wait_until(partial(is_well, second))
+    assert answered(second) >= counted
     assert value(scraped(second), "process_cpu_seconds_total") >= used
 
 
