@@ -45,6 +45,8 @@ Dial = Callable[[], Awaitable[socket.socket]]
 _WATCH_SECONDS = 5.0
 _RETRY_SECONDS = 5.0
 """When a request that found no server is worth another try."""
+_SHORT_SECONDS = 0.5
+"""A server that ends so soon after it was reached is reached again no sooner."""
 _TRIES, _PAUSE_SECONDS = 100, 0.05
 
 
@@ -66,6 +68,7 @@ class ModelServerClient:
         self._keeping: asyncio.Task[None] | None = None
         self._back_off = BackOff()
         self._problem: str | None = None
+        self._closing = False
         self._news: dict[str, Any] = {}
         self._subscribers: dict[str, tuple[Any, Callable[[Any], None]]] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
@@ -112,7 +115,10 @@ class ModelServerClient:
             self._attempt.set_result(found)
             if isinstance(found, Link):
                 await self._watch(found)
-            delay = self._back_off.failed(loop.time() - began)
+                self._back_off = BackOff()  # it can be started
+                delay = 0.0 if loop.time() - began > _SHORT_SECONDS else _SHORT_SECONDS
+            else:
+                delay = self._back_off.failed()
             self._attempt = loop.create_future()
             await asyncio.sleep(delay)
 
@@ -135,7 +141,7 @@ class ModelServerClient:
         """Connect; a server that was just about to end is replaced by another one."""
         for _ in range(_TRIES):
             try:
-                return await Link.open(await self._dial(), self._hello, self._take)
+                return await Link.open(await self._dial(), self._hello, self._take, self._lost)
             except ConnectionResetError:
                 await asyncio.sleep(_PAUSE_SECONDS)
         raise ConnectionResetError("it ends again and again")
@@ -148,8 +154,14 @@ class ModelServerClient:
                 if link.silent():
                     link.abort()
         except asyncio.CancelledError:
+            self._closing = True
             await link.close()
             raise
+
+    def _lost(self) -> None:
+        """The connection has ended; nobody knows yet that its requests have failed."""
+        if self._closing:
+            return
         self._problem = "The model server has ended and is being restarted."
         log.error("the model server has ended")
         for forget in self._on_loss:

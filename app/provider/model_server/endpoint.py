@@ -96,8 +96,9 @@ class Endpoint:
 
 def runtime_folder() -> Path:
     """Where sockets of this user lie: below XDG_RUNTIME_DIR, else in the temporary folder."""
-    if given := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(given) / "sllm"
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    if given and os.access(given, os.W_OK):
+        return Path(given).absolute() / "sllm"
     name = f"sllm-{os.getuid()}"
     folder = Path(tempfile.gettempdir()) / name
     return folder if len(os.fsencode(folder)) < LONGEST_PATH // 2 else Path("/tmp", name)  # noqa: S108

@@ -41,11 +41,15 @@ class Rejection(Exception):
 
 
 class Link:
-    """A connection; ``closed`` is done when it has ended, and all its requests have failed."""
+    """A connection; ``closed`` is done when it has ended, and all its requests have failed.
 
-    def __init__(self, news: News) -> None:
+    ``news`` gets what is no answer to a request, ``ended`` is called before requests fail.
+    """
+
+    def __init__(self, news: News, ended: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         self._news = news
+        self._ended = ended
         self._jobs: dict[int, Queue] = {}
         self._first: asyncio.Future[Welcome | Rejected | None] = loop.create_future()
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -53,9 +57,11 @@ class Link:
         self._received_at = loop.time()
 
     @classmethod
-    async def open(cls, sock: socket.socket, hello: Hello, news: News) -> Link:
+    async def open(
+        cls, sock: socket.socket, hello: Hello, news: News, ended: Callable[[], None]
+    ) -> Link:
         """Introduce this client; takes the socket. Raises ConnectionError, Rejection."""
-        link = cls(news)
+        link = cls(news, ended)
         await asyncio.get_running_loop().create_connection(lambda: link._connection, sock=sock)
         try:
             link._connection.send_message(hello)
@@ -117,6 +123,8 @@ class Link:
     def _lost(self) -> None:
         if not self._first.done():
             self._first.set_result(None)
+        elif isinstance(self._first.result(), Welcome):
+            self._ended()
         for queue in self._jobs.values():
             queue.put_nowait(EngineUnavailable(_GONE, 1.0))
         self._jobs.clear()

@@ -10,6 +10,7 @@ from msgspec.msgpack import Encoder
 from app.provider.model_server.protocol import Notice, Outcome, Publication, Report
 from app.provider.runtime import frames
 from app.provider.runtime.outbox import join_deltas
+from app.provider.types import Progress
 
 MOST_HELD = 32 * 2**20
 """Bytes of outcomes that are kept for a client that does not read."""
@@ -20,8 +21,9 @@ _encoder = Encoder()
 class OutgoingEvents:
     """Sends outcomes at the next turn of the event loop, those of one turn in one message.
 
-    While the client reads slowly, they are kept, with neighbouring deltas joined and only the
-    newest publication of each topic. ``overflow`` is called when too much is kept.
+    While the client reads slowly, they are kept, with neighbouring deltas joined, and only the
+    newest progress of each job and the newest publication of each topic. ``overflow`` is called
+    when too much is kept.
     """
 
     def __init__(self, send: Callable[[bytes], None], overflow: Callable[[], None]) -> None:
@@ -56,8 +58,18 @@ class OutgoingEvents:
         """The client has become quick, or slow."""
         self._slow = not writable
         if writable:
-            self._outcomes, self._held = join_deltas(self._outcomes), 0
+            self._join()
             self._flush()
+
+    def _join(self) -> None:
+        newest = {job: at for at, (job, _) in enumerate(self._outcomes)}
+        current = (
+            (job, outcome)
+            for at, (job, outcome) in enumerate(self._outcomes)
+            if not isinstance(outcome, Progress) or newest[job] == at
+        )
+        self._outcomes = join_deltas(current)
+        self._held = sum(_size(outcome) for _, outcome in self._outcomes)
 
     def forget(self, job: int) -> None:
         """Drop what was to be sent of a job that the client has cancelled."""
@@ -65,10 +77,12 @@ class OutgoingEvents:
             self._outcomes = [pair for pair in self._outcomes if pair[0] != job]
 
     def _hold(self, outcome: Outcome) -> None:
-        self._held += len(_encoder.encode(outcome))
+        self._held += _size(outcome)
         if self._held > MOST_HELD:
-            self._outcomes, self._held = [], 0
-            self._overflow()
+            self._join()
+            if self._held > MOST_HELD // 2:
+                self._outcomes = []
+                self._overflow()
 
     def _schedule(self) -> None:
         if not self._scheduled:
@@ -83,5 +97,9 @@ class OutgoingEvents:
         for publication in publications.values():
             self._send(frames.encode(publication))
         if self._outcomes and not self._slow:
-            outcomes, self._outcomes = self._outcomes, []
+            outcomes, self._outcomes, self._held = self._outcomes, [], 0
             self._send(frames.encode(Report(outcomes)))
+
+
+def _size(outcome: Outcome) -> int:
+    return len(_encoder.encode(outcome))

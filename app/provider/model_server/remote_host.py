@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from dataclasses import replace
 
 from app.provider.engine import EngineLimits
@@ -40,11 +39,12 @@ class RemoteModelHost:
     def __init__(self, client: ModelServerClient, limits: EngineLimits) -> None:
         self._client = client
         self._snapshot = HostSnapshot({}, {}, {}, limits)
+        self._silent = False
         client.subscribe(MODELS, self._take)
         client.on_loss(self._forget)
 
     def _take(self, snapshot: HostSnapshot) -> None:
-        self._snapshot = snapshot
+        self._snapshot, self._silent = snapshot, False
 
     def _forget(self) -> None:
         """A new server has loaded no model yet."""
@@ -92,6 +92,8 @@ class RemoteModelHost:
 
     def problem(self) -> str | None:
         """Why the model server cannot be asked now; None if it can."""
+        if self._silent and not self._client.problem():
+            return f"The model server has not answered within {_MEASURE_SECONDS:g} seconds."
         return self._client.problem()
 
     def snapshot(self) -> HostSnapshot:
@@ -100,9 +102,13 @@ class RemoteModelHost:
 
     async def measured(self) -> HostSnapshot:
         """A snapshot of now; while the server cannot be asked, what is known without it."""
-        with suppress(EngineUnavailable, TimeoutError):
+        try:
             async with asyncio.timeout(_MEASURE_SECONDS):
-                self._snapshot = await self._client.call(MEASURED)
+                self._take(await self._client.call(MEASURED))
+        except EngineUnavailable:
+            pass  # ``problem`` says so
+        except TimeoutError:
+            self._silent = True
         return self._snapshot
 
     async def close(self) -> None:

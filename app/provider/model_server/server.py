@@ -26,6 +26,8 @@ from app.provider.model_server.protocol import (
     Notice,
     Outcome,
     Publication,
+    Request,
+    Result,
     Topic,
     packed,
 )
@@ -33,8 +35,8 @@ from app.provider.model_server.session import ClientSession, session_factory
 from app.provider.pool.eviction import AdmissionDecision
 from app.provider.pool.model_host import HostSnapshot, ModelHost
 from app.provider.pool.sizing import SizeEstimate
-from app.provider.runtime.failures import ErrorTable, Kinds
-from app.provider.types import End, ModelRef
+from app.provider.runtime.failures import ErrorTable, Failure, Kinds
+from app.provider.types import Loaded, ModelRef
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class ModelServer:
         self._counters = CounterBook()
         self._publications: dict[str, Publication] = {}
         self._states: object = None
+        self._ready: set[str] = set()
         self._ended = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
         self._offer_own()
@@ -199,18 +202,22 @@ class ModelServer:
             for session in sessions:
                 session.publish(publication)
 
-    def changed(self, outcome: Outcome) -> None:
+    def changed(self, request: Request, outcome: Outcome) -> None:
         """Publish the states of models, which the end of a job may have changed.
 
-        Most answers change none, and there are many: after one, it is done a moment later.
+        Answers of a model that is ready change none, and there are many.
         """
-        if not isinstance(outcome, End):
+        settled = isinstance(request, Call) or request.model.id in self._ready
+        if isinstance(outcome, Failure | Loaded | Result) or not settled:
             self._publish_changes()
 
     def _publish_changes(self) -> None:
         snapshot = self.host.snapshot()
         if (states := _states(snapshot)) != self._states:
             self._states = states
+            self._ready = {
+                model for model, status in snapshot.statuses.items() if status.state == "ready"
+            }
             self._publish(MODELS, snapshot, self._sessions)
 
     async def _publish_models(self) -> None:

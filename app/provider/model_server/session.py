@@ -64,8 +64,8 @@ class Surroundings(Protocol):
     def left(self, session: ClientSession) -> None:
         """The client has gone."""
 
-    def changed(self, outcome: Outcome) -> None:
-        """Publish what has changed, before this last outcome of a job is sent."""
+    def changed(self, request: Request, outcome: Outcome) -> None:
+        """Publish what has changed, before this last outcome of a request is sent."""
 
     def forward(self, sender: ClientSession, notice: Notice) -> None:
         """Pass a notice to the other clients."""
@@ -151,13 +151,14 @@ class ClientSession:
 
     def _begin(self, request: Request) -> None:
         work = self._call(request) if isinstance(request, Call) else self._stream(request)
-        task = self._jobs[request.job] = asyncio.create_task(self._run(request.job, work))
+        task = self._jobs[request.job] = asyncio.create_task(self._run(request, work))
         task.add_done_callback(lambda _: self._jobs.pop(request.job, None))
 
     # ---------------------------------------------------------------- one job
 
-    async def _run(self, job: int, work: AsyncGenerator[Outcome, None]) -> None:
+    async def _run(self, request: Request, work: AsyncGenerator[Outcome, None]) -> None:
         """Report the outcomes of a job; whatever happens, the last one ends it."""
+        job = request.job
         outcome: Outcome | None = None
         try:
             async with aclosing(work) as outcomes:
@@ -170,7 +171,7 @@ class ClientSession:
         if not isinstance(outcome, (*_LAST, Failure)):
             ended = EngineUnavailable("The model server ended the request.", 1.0)
             outcome = self._server.errors.describe(ended)
-        self._server.changed(outcome)
+        self._server.changed(request, outcome)
         self._outgoing.add(job, outcome)
 
     def _failure(self, error: Exception) -> Failure:

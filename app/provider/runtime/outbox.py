@@ -62,15 +62,17 @@ class Outbox:
 
 
 def join_deltas(events: Iterable[tuple[int, T]]) -> list[tuple[int, T]]:
-    """The events of each job in order, with neighbouring deltas of one kind joined."""
-    joined: dict[int, list[T]] = {}
+    """The events in order, with neighbours of one job joined where both are one kind of delta."""
+    joined: list[tuple[int, T]] = []
+    newest: dict[int, int] = {}  # job → where its last event is
     for job, event in events:
-        merged = joined.setdefault(job, [])
-        if both := _join(merged[-1], event) if merged else None:
-            merged[-1] = cast("T", both)
+        at = newest.get(job)
+        if at is not None and (both := _join(joined[at][1], event)):
+            joined[at] = job, cast("T", both)
         else:
-            merged.append(event)
-    return [(job, event) for job, merged in joined.items() for event in merged]
+            newest[job] = len(joined)
+            joined.append((job, event))
+    return joined
 
 
 def _join(first: object, second: object) -> AnyDelta | None:
