@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.http.events import parsed
+from tests.selection import matrix
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield one
 
 
-@pytest.mark.parametrize("number", sorted(ENDS))
+@pytest.mark.parametrize("number", [signal.SIGINT, *matrix(signal.SIGTERM, signal.SIGHUP)])
 def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: int) -> None:
     with serving(tmp_path, 2, **LARGE) as served:
         served.wait_until_ready()
@@ -63,6 +64,7 @@ def test_nothing_is_left_when_the_parent_is_killed(served: Served) -> None:
     served.family.require_gone()
 
 
+@pytest.mark.matrix
 def test_nothing_is_left_when_all_but_the_engine_are_killed(served: Served) -> None:
     for process in [*served.workers(), served.model_server()]:
         process.kill()

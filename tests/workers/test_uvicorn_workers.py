@@ -72,6 +72,7 @@ def test_a_reload_keeps_the_models_and_leaves_nothing_in_the_end(tmp_path: Path)
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.matrix
 def test_local_models_in_workers_of_uvicorn_are_refused(tmp_path: Path) -> None:
     family = Family()
     chosen = {"ENGINE_RUNTIME": "local", **family.environment}
