@@ -14,7 +14,8 @@ help() {
     cat <<'TEXT'
 Usage: ./run.sh [COMMAND] [ARGUMENTS]
 
-  serve            install what is missing and start the server (the default)
+  serve            install what is missing and start the server (the default);
+                   --workers N: N API processes that share the models
   start, stop      the same in the background, until it is stopped
   status, logs     how it is; the end of its log (-f: and what is added, -n N: N lines)
   health           ask the server at HOST and PORT; ends with 1 where it is ill or silent

@@ -9,9 +9,9 @@ from fastapi import Depends, Request
 
 from app.config import Settings
 from app.conversations.services import ConversationServices
-from app.downloads.jobs import DownloadJobs
+from app.downloads.download import Downloads
 from app.media.intake import Intake
-from app.provider.catalogue.checksum_jobs import ChecksumJobs
+from app.provider.catalogue.checksum_jobs import Checksums as ChecksumService
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
@@ -55,13 +55,13 @@ async def _services(request: Request) -> ConversationServices:
     return services
 
 
-async def _checksums(request: Request) -> ChecksumJobs:
-    checksums: ChecksumJobs = request.state.checksums
+async def _checksums(request: Request) -> ChecksumService:
+    checksums: ChecksumService = request.state.checksums
     return checksums
 
 
-async def _downloads(request: Request) -> DownloadJobs:
-    downloads: DownloadJobs = request.state.downloads
+async def _downloads(request: Request) -> Downloads:
+    downloads: Downloads = request.state.downloads
     return downloads
 
 
@@ -94,8 +94,8 @@ Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 Services = Annotated[ConversationServices, Depends(_services)]
-Checksums = Annotated[ChecksumJobs, Depends(_checksums)]
-Pulls = Annotated[DownloadJobs, Depends(_downloads)]
+Checksums = Annotated[ChecksumService, Depends(_checksums)]
+Pulls = Annotated[Downloads, Depends(_downloads)]
 Vision = Annotated[VisionServices, Depends(_vision)]
 AppSettings = Annotated[Settings, Depends(_settings)]
 Owner = Annotated[str, Depends(_owner)]

@@ -15,6 +15,7 @@ from app.dialects.dialect_router import DialectRouter
 from app.dialects.documents import documents
 from app.lifespan.after_start import WaitForServices
 from app.lifespan.core import Core
+from app.lifespan.engine_runtime import WorkerGroup
 from app.lifespan.startup import lifespan
 from app.lifespan.templates import built_in_templates
 from app.monitoring import health, metrics
@@ -51,13 +52,18 @@ EXPOSED_HEADERS = (
 
 
 def create_app(
-    settings: Settings | None = None, *, bounded: bool = False, prepared: bool = False
+    settings: Settings | None = None,
+    *,
+    bounded: bool = False,
+    prepared: bool = False,
+    workers: WorkerGroup | None = None,
 ) -> FastAPI:
     """Build the application from settings, by default those of the environment and ``.env``.
 
     ``bounded``: the server that runs it keeps the bounds that only a server can keep, as
     ``app.web.server`` does; otherwise the log says which are missing. ``prepared``: the caller has
-    checked the database with ``migrate.prepare``. Raises BrokenTemplate.
+    checked the database with ``migrate.prepare``. ``workers``: the processes of which this is one;
+    found out at the start where the caller has not started them. Raises BrokenTemplate.
     """
     settings = settings or Settings()
     errors = ErrorRenderers(problem_details.render, ERROR_RENDERERS)
@@ -70,6 +76,8 @@ def create_app(
         dialects=tuple(map(DialectRouter, dialects.DIALECTS)),
         bounded=bounded,
         prepared=prepared,
+        workers=workers or WorkerGroup(),
+        finds_workers=workers is None,
     )
     app = FastAPI(
         title="FastAPI SLLM API",

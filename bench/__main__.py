@@ -30,7 +30,7 @@ from bench.workloads import WORKLOADS
 CACHE = ROOT / ".cache" / "bench"
 RESULTS = ROOT / "bench" / "results"
 STARTER = ROOT / "models" / "starter.gguf"
-CONVERSING = {"streams", "prefix", "turns", "gap", "cached", "openai"}
+CONVERSING = {"streams", "prefix", "turns", "gap", "cached", "openai", "workers"}
 """Workloads that a real model takes part in."""
 QUICK_SIZES = "Quick sizes: the targets are those of the full run."
 SHORT_SIZES = "Short conversations: turns of 250 tokens, a long prompt of 500."

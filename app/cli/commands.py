@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,19 +18,27 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Small language models, served.")
 
 
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="API processes that share the models; else the setting WORKERS"),
+]
+
+
 @app.command()
-def serve() -> None:
+def serve(workers: Workers = None) -> None:
     """Start the server; HOST, PORT and all other settings come from the environment or .env."""
     from app.cli.serve import main
 
+    _choose(workers)
     main()
 
 
 @app.command()
-def start() -> None:
+def start(workers: Workers = None) -> None:
     """Start the server in the background; it goes on when the terminal is closed."""
     from app.cli.service import control
 
+    _choose(workers)
     control.start()
 
 
@@ -242,6 +251,12 @@ def update(
     from app.cli.updating.update import update as to_newest
 
     to_newest(seconds)
+
+
+def _choose(workers: int | None) -> None:
+    """Have the setting WORKERS say it, to this process and to those that it starts."""
+    if workers is not None:
+        os.environ["WORKERS"] = str(workers)
 
 
 def _settings() -> Settings:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.config.errors import InvalidSetting
 from app.config.other_names import OtherNamesSource, differences, find_other, given_values
+from app.config.runtime import Runtime, default_runtime, require_one_owner, share
 from app.config.values import Aliases, Names, Ports, Token, ToolFormats
 from app.media.policy import MediaPolicy
 from app.provider.card import Kind
@@ -58,6 +59,8 @@ class Settings(BaseSettings):
     allowed_hosts: Names = ()
     cors_origins: Names = ()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    workers: int = Field(1, ge=1, le=64)
+    engine_runtime: Runtime | None = None
 
     max_header_bytes: int = Field(2**16, ge=1024)
     header_timeout_seconds: float = Field(10, gt=0)
@@ -127,6 +130,17 @@ class Settings(BaseSettings):
     load_timeout_seconds: float = Field(600, gt=0)
     stream_patience_seconds: float = Field(2, ge=0, le=3600)
 
+    @field_validator("engine_runtime")
+    @classmethod
+    def _one_owner(cls, runtime: Runtime | None, info: ValidationInfo) -> Runtime | None:
+        require_one_owner(runtime, info.data.get("workers", 1))
+        return runtime
+
+    @property
+    def shares_models(self) -> bool:
+        """Whether ``serve`` starts a model server: by default with several processes only."""
+        return (self.engine_runtime or default_runtime(self.workers)) == "shared"
+
     def pool(self) -> PoolConfig:
         """What the provider needs to know of these settings."""
         return PoolConfig(
@@ -170,9 +184,15 @@ class Settings(BaseSettings):
         }
         return {kind: name for kind, name in names.items() if name}
 
-    def media(self) -> MediaPolicy:
-        """What pictures may be like, and where they may come from."""
+    def media(self, processes: int = 1) -> MediaPolicy:
+        """What pictures may be like, and where they may come from.
+
+        Each of ``processes`` decodes its share at the same time, at least one.
+        """
+        most = MediaPolicy()
         return MediaPolicy(
+            workers=share(most.workers, processes),
+            max_waiting=share(most.max_waiting, processes),
             max_bytes=self.max_image_bytes,
             max_pixels=self.max_image_pixels,
             max_side=self.max_image_side,
@@ -186,15 +206,16 @@ class Settings(BaseSettings):
         """How slowly a body may come."""
         return BodyPace(self.min_body_bytes_per_second, self.body_window_seconds)
 
-    def connections(self, descriptors: int) -> ConnectionBounds:
-        """What connections may take, in a process that can open so many files."""
+    def connections(self, descriptors: int, processes: int = 1) -> ConnectionBounds:
+        """What connections may take, in one of ``processes`` that can open so many files."""
+        wanted = share(self.max_connections, processes) if self.max_connections else 0
         return ConnectionBounds(
             header_bytes=self.max_header_bytes,
             header_seconds=self.header_timeout_seconds,
             drain_seconds=self.body_window_seconds,
             keep_alive_seconds=self.keep_alive_seconds,
-            connections=connection_limit(self.max_connections, descriptors),
-            held_bytes=HELD_BYTES + self.read_at_once(),
+            connections=connection_limit(wanted, descriptors),
+            held_bytes=share(HELD_BYTES, processes) + self.read_at_once(processes),
         )
 
     def largest_request(self) -> int:
@@ -203,9 +224,9 @@ class Settings(BaseSettings):
         bound = min(self.max_vision_request_bytes, self.max_request_bytes + pictures)
         return max(self.max_request_bytes, bound)
 
-    def read_at_once(self) -> int:
-        """Bytes of such bodies that are in memory at the same time."""
-        return READ_AT_ONCE * self.largest_request()
+    def read_at_once(self, processes: int = 1) -> int:
+        """Bytes of such bodies that one of ``processes`` has in memory at the same time."""
+        return share(READ_AT_ONCE, processes) * self.largest_request()
 
     def hubs(self) -> Hubs:
         """Where models are pulled from."""
@@ -243,6 +264,12 @@ def read() -> Settings:
         if Settings.model_fields[name].repr:  # the others are secrets
             shown += f"={value}"
         raise InvalidSetting(f"{shown}: {problem}.") from None
+
+
+def restored(values: str, given: Iterable[str]) -> Settings:
+    """Settings of another process, of which only some were ``given``, from JSON of all values."""
+    settings = Settings.model_validate_json(values)
+    return Settings.model_construct(set(given), **dict(settings))
 
 
 def conflicts(settings: Settings) -> Iterator[str]:

@@ -76,7 +76,9 @@ def build_prompt(
     system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
     messages += [_message(each) for each in history[start.index :]]
-    return Prompt(tuple(messages), target.sampling, target.owner, answer_room)
+    return Prompt(
+        tuple(messages), target.sampling, target.owner, answer_room, affinity=target.affinity
+    )
 
 
 def _message(message: HistoryMessage) -> Message:

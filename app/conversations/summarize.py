@@ -47,7 +47,7 @@ async def _fits(target: GenerationTarget, prompt: Prompt, goal: Size) -> bool:
 def _build_prompt(target: GenerationTarget, summary: str, piece: str, sampling: Sampling) -> Prompt:
     text = f"Summary of what came before:\n{summary}\n\n{piece}" if summary else piece
     messages = (Message.of("system", TASK), Message.of("user", text))
-    return Prompt(messages, sampling, target.owner)
+    return Prompt(messages, sampling, target.owner, affinity=target.affinity)
 
 
 async def _generate(target: GenerationTarget, prompt: Prompt) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,3 +37,9 @@ class GenerationTarget:
     conversation_id: str
     question_id: str = field(default_factory=new_id)
     answer_id: str = field(default_factory=new_id)
+
+    @property
+    def affinity(self) -> str:
+        """The conversation's ``Prompt.affinity``: it tells nobody its owner or its id."""
+        known = f"{self.owner}\0{self.conversation_id}".encode()
+        return hashlib.blake2b(known, digest_size=16).hexdigest()

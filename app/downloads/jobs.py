@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from app.downloads.download import DownloadState
 from app.downloads.errors import PullNotFound, TooManyPulls
 from app.provider.hub import process, record, staging
 from app.provider.hub.errors import HubError, NameTaken
@@ -33,8 +33,6 @@ LISTING_SECONDS = 30.0
 """Longest time to wait for a hub's list of files."""
 SPEED_SECONDS = 5.0
 """Time over which the speed is measured."""
-
-DownloadState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(eq=False)
@@ -121,19 +119,22 @@ class DownloadJobs:
         found = await asyncio.to_thread(record.find, self._models_dir, wanted)
         return found.plan.id if found else None
 
-    def jobs(self) -> list[DownloadJob]:
+    async def jobs(self) -> list[DownloadJob]:
         """List the downloads, the latest first."""
         return list(reversed(self._jobs.values()))
 
-    def job(self, job_id: str) -> DownloadJob:
+    async def job(self, job_id: str) -> DownloadJob:
         """Find a download; raises PullNotFound."""
+        return self._found(job_id)
+
+    def _found(self, job_id: str) -> DownloadJob:
         if job_id not in self._jobs:
             raise PullNotFound(job_id)
         return self._jobs[job_id]
 
     async def cancel(self, job_id: str) -> DownloadJob:
         """End a download unless it has ended; raises PullNotFound."""
-        job = self.job(job_id)
+        job = self._found(job_id)
         if job.is_open and job.task:
             job.task.cancel()
             await asyncio.gather(job.task, return_exceptions=True)

@@ -5,20 +5,56 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from app.errors import AppError
 from app.provider.errors import ProviderError
 from app.provider.hub.errors import Damaged, HubUnreachable
+from app.provider.types import Value
 
 if TYPE_CHECKING:
     from app.downloads.jobs import DownloadJob, DownloadJobs
 
 log = logging.getLogger(__name__)
 
+PullState = Literal["pulling", "done", "failed"]
+
 REPORT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before it is tried again where the network or the hub fails."""
+
+
+class PullStatus(Protocol):
+    """The model to pull, whichever process pulls it."""
+
+    name: str
+
+    @property
+    def state(self) -> PullState:
+        """Whether it has arrived."""
+
+    def shown(self) -> dict[str, Any]:
+        """The part of ``/health`` about it."""
+
+
+class PullProgress(Value, frozen=True):
+    """How far it is; sizes in bytes, None while they are not known."""
+
+    state: PullState
+    problem: str | None = None
+    completed: int | None = None
+    total: int | None = None
+
+
+def shown(name: str, progress: PullProgress) -> dict[str, Any]:
+    """The part of ``/health`` about the model of that name."""
+    return {
+        "name": name,
+        "state": progress.state,
+        "completed": progress.completed,
+        "total": progress.total,
+        "problem": progress.problem,
+    }
 
 
 class StartupPull:
@@ -26,20 +62,19 @@ class StartupPull:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.state: Literal["pulling", "done", "failed"] = "pulling" if name else "done"
+        self.state: PullState = "pulling" if name else "done"
         self._problem: str | None = None
         self._job: DownloadJob | None = None
 
-    def shown(self) -> dict[str, Any]:
-        """The part of ``/health`` about it; sizes in bytes, None while they are not known."""
+    def progress(self) -> PullProgress:
+        """How far it is."""
         job = self._job
-        return {
-            "name": self.name,
-            "state": self.state,
-            "completed": job and job.arrived,
-            "total": job and job.plan.size,
-            "problem": self._problem,
-        }
+        sizes = (job.arrived, job.plan.size) if job else (None, None)
+        return PullProgress(self.state, self._problem, *sizes)
+
+    def shown(self) -> dict[str, Any]:
+        """The part of ``/health`` about it."""
+        return shown(self.name, self.progress())
 
     async def run(self, downloads: DownloadJobs) -> None:
         """Fetch it unless it is there; try again for as long as only the hub fails."""

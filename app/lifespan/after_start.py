@@ -10,11 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.dialects.table import owner_of_request
+from app.downloads.download import Downloads
 from app.downloads.startup_pull import StartupPull
 from app.lifespan.core import Core
 from app.provider.errors import ProviderError
@@ -22,7 +23,9 @@ from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 
 if TYPE_CHECKING:
+    from app.downloads.jobs import DownloadJobs
     from app.lifespan.services import Services
+    from app.model_server.shared_runtime import SharedRuntime
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,9 @@ HEAD_START_SECONDS = 0.1
 """What comes first, mostly a health check, need not share a core with the loading."""
 
 
-Start = Callable[[Core, Database, ModelPool, AsyncExitStack], Awaitable["Services"]]
+Start = Callable[
+    [Core, Database, ModelPool, AsyncExitStack, "SharedRuntime | None"], Awaitable["Services"]
+]
 
 
 def _import_services() -> Start:
@@ -40,15 +45,21 @@ def _import_services() -> Start:
 
 
 class AfterStart:
-    """Loads the rest just after the start, or as soon as a request needs it."""
+    """Loads the rest just after the start, or as soon as a request needs it.
 
-    def __init__(self, core: Core, database: Database, pool: ModelPool) -> None:
+    ``shared``: the model server that does for all API processes what is done once.
+    """
+
+    def __init__(
+        self, core: Core, database: Database, pool: ModelPool, shared: SharedRuntime | None = None
+    ) -> None:
         self._core = core
         self._database = database
         self._pool = pool
+        self._shared = shared
         self._stack = AsyncExitStack()
         self._wanted = asyncio.Event()
-        self.pull = StartupPull(core.settings.pull)
+        self.pull = shared.pull if shared else StartupPull(core.settings.pull)
         self._pulling: asyncio.Task[None] | None = None
         self._begin()
         self.preloading = asyncio.create_task(self._preload())
@@ -84,10 +95,17 @@ class AfterStart:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._wanted.wait(), HEAD_START_SECONDS)
         start = await asyncio.to_thread(_import_services)
-        services = await start(self._core, self._database, self._pool, self._stack)
+        services = await start(self._core, self._database, self._pool, self._stack, self._shared)
         if self._pulling is None:
-            self._pulling = asyncio.create_task(self.pull.run(services["downloads"]))
+            self._pulling = asyncio.create_task(self._pull(services["downloads"]))
         return services
+
+    async def _pull(self, downloads: Downloads) -> None:
+        """Fetch the model that a setting names, or wait until the model server has done so."""
+        if isinstance(self.pull, StartupPull):
+            await self.pull.run(cast("DownloadJobs", downloads))
+        else:
+            await self.pull.ended()
 
     async def _load_versions(self) -> Services:
         services = await self._starting

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import Settings
+from app.lifespan.engine_runtime import WorkerGroup
 from app.templates.library import TemplateLibrary
 from app.web.error_rendering import ErrorRenderers
 from app.web.lazy_router import LazyRouter
@@ -16,6 +17,8 @@ class Core:
     """What exists before the server starts.
 
     ``bounded``: the server keeps the bounds it can. ``prepared``: the database has been checked.
+    ``workers``: the processes that serve beside this one; ``finds_workers``: another server has
+    started this process, and how is still to be found out.
     """
 
     settings: Settings
@@ -26,3 +29,5 @@ class Core:
     dialects: tuple[LazyRouter, ...]
     bounded: bool
     prepared: bool
+    workers: WorkerGroup
+    finds_workers: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from app.config import Settings
@@ -11,11 +12,12 @@ from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
 from app.dependencies import VisionServices
 from app.dialects.documents import documents
+from app.downloads.download import Downloads
 from app.downloads.jobs import DownloadJobs
 from app.lifespan.core import Core
 from app.mcp.endpoint import McpEndpoint
 from app.media.intake import Intake
-from app.provider.catalogue.checksum_jobs import ChecksumJobs
+from app.provider.catalogue.checksum_jobs import ChecksumJobs, Checksums
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
@@ -23,32 +25,43 @@ from app.templates.library import TemplateLibrary
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
+    from app.model_server.shared_runtime import SharedRuntime
+
 
 class Services(TypedDict):
     """What requests to the API may use, besides ``startup.State``."""
 
     templates: TemplateLibrary
     services: ConversationServices
-    checksums: ChecksumJobs
-    downloads: DownloadJobs
+    checksums: Checksums
+    downloads: Downloads
     vision: VisionServices
     mcp: McpEndpoint
 
 
-async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExitStack) -> Services:
-    """Start them all; ``stack`` closes them in reverse order."""
+async def start(
+    core: Core,
+    database: Database,
+    pool: ModelPool,
+    stack: AsyncExitStack,
+    shared: SharedRuntime | None = None,
+) -> Services:
+    """Start them all; ``stack`` closes them in reverse order.
+
+    Downloads and checksums are those of the ``shared`` model server, where there is one.
+    """
     await _start_janitor(database, stack)
     heartbeat = _start_heartbeat(database, stack)
     services = _conversation_services(core, database, pool, heartbeat)
-    checksums = ChecksumJobs()
+    checksums = shared.checksums if shared else ChecksumJobs()
     stack.push_async_callback(checksums.close)
     return {
         "templates": core.templates,
         "services": services,
         "checksums": checksums,
-        "downloads": await _start_downloads(core.settings, pool, stack),
-        "vision": VisionServices(services, _intake(core.settings, stack)),
-        "mcp": _mcp_endpoint(stack),
+        "downloads": await _start_downloads(core.settings, pool, stack, shared),
+        "vision": VisionServices(services, _intake(core, stack)),
+        "mcp": _mcp_endpoint(stack, shared),
     }
 
 
@@ -81,27 +94,30 @@ def _conversation_services(
 
 
 async def _start_downloads(
-    settings: Settings, pool: ModelPool, stack: AsyncExitStack
-) -> DownloadJobs:
+    settings: Settings, pool: ModelPool, stack: AsyncExitStack, shared: SharedRuntime | None
+) -> Downloads:
+    if shared:
+        shared.downloads.arrived = pool.cards
+        return shared.downloads
     downloads = DownloadJobs(settings.hubs(), settings.models_dir, pool.cards)
     await downloads.start()
     stack.push_async_callback(downloads.close)
     return downloads
 
 
-def _intake(settings: Settings, stack: AsyncExitStack) -> Intake:
-    intake = Intake(settings.media())
+def _intake(core: Core, stack: AsyncExitStack) -> Intake:
+    intake = Intake(core.settings.media(core.workers.size))
     stack.push_async_callback(intake.close)
     return intake
 
 
-def _mcp_endpoint(stack: AsyncExitStack) -> McpEndpoint:
-    endpoint = McpEndpoint(_make_mcp_server)
+def _mcp_endpoint(stack: AsyncExitStack, shared: SharedRuntime | None) -> McpEndpoint:
+    endpoint = McpEndpoint(partial(_make_mcp_server, shared))
     stack.push_async_callback(endpoint.close)
     return endpoint
 
 
-def _make_mcp_server() -> Server[Any]:
+def _make_mcp_server(shared: SharedRuntime | None) -> Server[Any]:
     from app.mcp.server import make_server  # noqa: PLC0415 - takes longer than the whole start
 
-    return make_server(documents())
+    return make_server(documents(), shared)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult
@@ -17,16 +20,32 @@ REQUEST_CANCELLED = -32800
 Key = tuple[str, str, str]
 """Owner, session and id of a request."""
 
+TOPIC = "mcp-cancelled"
+"""Under which processes tell each other what is to be cancelled."""
+
+
+class OtherProcesses(Protocol):
+    """Those that serve the same address."""
+
+    def notify(self, topic: str, text: str, /) -> None:
+        """Say something to all of them, at most once."""
+
+    def listen(self, topic: str, take: Callable[[str], None], /) -> None:
+        """Pass on what they say under that topic."""
+
 
 class Cancellation:
     """Middleware of the SDK's server: each call runs in a task of its own.
 
     The SDK cancels what waits in it again and again (anyio's level cancellation), so nothing in
-    there could wait for an engine to stop.
+    there could wait for an engine to stop. ``others`` may have the call that is to be cancelled.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, others: OtherProcesses | None = None) -> None:
         self._running: dict[Key, asyncio.Task[HandlerResult]] = {}
+        self._others = others
+        if others:
+            others.listen(TOPIC, self._cancel_named)
 
     async def __call__(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Run the call, or cancel the one that a notification names."""
@@ -47,8 +66,15 @@ class Cancellation:
         """Without a session nobody knows whose call is meant: its client hangs up instead."""
         if SESSION not in request_of(ctx).headers:
             return
-        named = (ctx.params or {}).get("requestId")
-        if task := self._running.get(_key(ctx, named)):
+        key = _key(ctx, (ctx.params or {}).get("requestId"))
+        if task := self._running.get(key):
+            task.cancel()
+        elif self._others:
+            self._others.notify(TOPIC, json.dumps(key))
+
+    def _cancel_named(self, text: str) -> None:
+        owner, session, request_id = json.loads(text)
+        if task := self._running.get((owner, session, request_id)):
             task.cancel()
 
 

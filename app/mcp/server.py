@@ -11,7 +11,7 @@ from mcp.server.caching import CacheHint
 from mcp.server.lowlevel import Server
 
 from app.mcp import identity
-from app.mcp.cancellation import Cancellation
+from app.mcp.cancellation import Cancellation, OtherProcesses
 from app.mcp.completion import Completer
 from app.mcp.handler_errors import explain
 from app.mcp.prompts import get_prompt, list_prompts
@@ -22,8 +22,8 @@ from app.reference.documents import Documents
 KEPT_BY_ALL = CacheHint(identity.HOUR, "public")
 
 
-def make_server(documents: Documents) -> Server[Any]:
-    """The server, with ``documents`` among its resources."""
+def make_server(documents: Documents, others: OtherProcesses | None = None) -> Server[Any]:
+    """The server, with ``documents`` among its resources, and ``others`` beside this process."""
     resources = Resources(documents)
     server: Server[Any] = Server(
         identity.NAME,
@@ -45,5 +45,5 @@ def make_server(documents: Documents) -> Server[Any]:
         on_read_resource=resources.read,
         on_completion=Completer(documents).complete,
     )
-    server.middleware = [Cancellation(), explain]
+    server.middleware = [Cancellation(others), explain]
     return server

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from app.downloads.startup_pull import StartupPull
+from app.downloads.startup_pull import PullStatus
 from app.provider.pool.eviction import LedgerEntry
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.metrics import MetricValues
@@ -26,18 +26,19 @@ async def live() -> JSONResponse:
 
 @router.api_route("/health", methods=["GET", "HEAD"])
 async def health(request: Request) -> JSONResponse:
-    """503 while the database or an engine is down or hangs; a model that is not loaded is well.
+    """503 while the database, an engine or the model server is down or hangs.
 
-    So is one that cannot be loaded, unless a setting names it. 503 ``pulling`` until the model of
-    the setting PULL has arrived.
+    A model that is not loaded is well. So is one that cannot be loaded, unless a setting names it.
+    503 ``pulling`` until the model of the setting PULL has arrived.
     """
     pool: ModelPool = request.state.pool
     database: Database = request.state.database
-    pull: StartupPull = request.state.after_start.pull
+    pull: PullStatus = request.state.after_start.pull
     problem = await database.problem()
     await pool.rescan_defaults()
     loaded = await pool.measured()
-    well = pool.is_healthy() and not problem
+    unreachable = pool.host_problem()
+    well = not unreachable and pool.is_healthy() and not problem
     body: dict[str, Any] = {
         "status": _status(well, pull),
         "database": problem or "ok",
@@ -46,12 +47,14 @@ async def health(request: Request) -> JSONResponse:
             for model, status in {**pool.broken_defaults(), **loaded.statuses}.items()
         },
     }
+    if request.state.group is not None:
+        body["model_server"] = unreachable or "ok"
     if pull.name:
         body["pull"] = pull.shown()
     return JSONResponse(body, 200 if body["status"] == "ok" else 503)
 
 
-def _status(well: bool, pull: StartupPull) -> str:
+def _status(well: bool, pull: PullStatus) -> str:
     if pull.state == "pulling":
         return "pulling"
     return "ok" if well and pull.state == "done" else "unhealthy"

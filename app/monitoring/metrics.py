@@ -19,6 +19,7 @@ async def metrics(request: Request) -> Response:
     from app.monitoring.prometheus import rendered  # noqa: PLC0415
 
     state = request.state
-    measured = await snapshot.read(state.pool, state.database, state.traffic)
+    figures = state.group or snapshot.OwnFigures(state.traffic)
+    measured = await snapshot.read(state.pool, state.database, figures)
     body, media_type = rendered(measured, request.headers.get("accept", ""))
     return Response(body, headers={"Content-Type": media_type})

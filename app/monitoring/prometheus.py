@@ -24,6 +24,7 @@ from app.provider import errors
 from app.provider.runtime.metrics import MetricValues, Outcome
 from app.provider.runtime.status import HostStatus, State
 from app.web.error_codes import kind_of
+from app.web.request_log import Traffic
 
 MODEL = ("model",)
 
@@ -190,20 +191,29 @@ def _memory(snapshot: MetricsSnapshot) -> Iterator[Metric]:
 
 
 def _server(snapshot: MetricsSnapshot) -> Iterator[Metric]:
-    text = "HTTP requests answered, by status; 0: the client left before there was one."
-    family = CounterMetricFamily("sllm_http_requests", text, labels=("method", "status"))
-    for (method, status), count in snapshot.traffic.items():
-        family.add_metric((method, str(status)), count)
-    yield family
+    if snapshot.traffic is not None:
+        yield _answered(snapshot.traffic)
     text = "1 while the database can be reached."
     yield GaugeMetricFamily("sllm_database_up", text, snapshot.database_up)
+    text = "1 while the owner of the models can be reached."
+    yield GaugeMetricFamily("sllm_model_server_up", text, snapshot.models_up)
     text = "How long a task waited for its turn on the event loop just now."
     yield GaugeMetricFamily("sllm_event_loop_lag_seconds", text, snapshot.lag)
 
 
+def _answered(traffic: Traffic) -> Metric:
+    text = "HTTP requests answered, by status; 0: the client left before there was one."
+    family = CounterMetricFamily("sllm_http_requests", text, labels=("method", "status"))
+    for (method, status), count in traffic.items():
+        family.add_metric((method, str(status)), count)
+    return family
+
+
 def _process(snapshot: MetricsSnapshot) -> Iterator[Metric]:
-    """Of the API process, under the names that every Prometheus client uses."""
+    """Of the API process, or of all, under the names that every Prometheus client uses."""
     own = snapshot.process
+    if own is None:
+        return
     text = "RAM that the API process holds."
     yield GaugeMetricFamily("process_resident_memory_bytes", text, own.resident_bytes)
     yield CounterMetricFamily(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import psutil
 
+from app.provider.errors import EngineUnavailable
 from app.provider.pool.model_host import HostSnapshot
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
@@ -28,28 +30,59 @@ class ProcessMetrics:
 class MetricsSnapshot:
     """Everything that is exported, at one moment.
 
-    ``lag`` is the time in seconds that a task waited for its turn on the event loop.
+    ``lag`` is the time in seconds that a task waited for its turn on the event loop. ``traffic``
+    and ``process`` are None while those of other processes cannot be asked for.
     """
 
     models: HostSnapshot
-    traffic: Traffic
+    models_up: bool
+    traffic: Traffic | None
     database_up: bool
     lag: float
-    process: ProcessMetrics
+    process: ProcessMetrics | None
 
 
-async def read(pool: ModelPool, database: Database, traffic: Traffic) -> MetricsSnapshot:
+class Figures(Protocol):
+    """Of the process that serves, or of all that do."""
+
+    async def measure(self) -> tuple[Traffic, ProcessMetrics]:
+        """What has been answered so far, and what that takes; raises EngineUnavailable."""
+
+
+class OwnFigures:
+    """Those of this process, which serves alone."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+
+    async def measure(self) -> tuple[Traffic, ProcessMetrics]:
+        """The figures of now."""
+        return self._traffic, await asyncio.to_thread(own_process)
+
+
+async def read(pool: ModelPool, database: Database, figures: Figures) -> MetricsSnapshot:
     """Measure now."""
+    traffic, process = await _measured(figures)
+    models = await pool.measured()
     return MetricsSnapshot(
         lag=await _lag(),
         database_up=not await database.problem(),
-        process=await asyncio.to_thread(_own),
-        models=await pool.measured(),
+        process=process,
+        models=models,
+        models_up=pool.host_problem() is None,
         traffic=traffic,
     )
 
 
-def _own() -> ProcessMetrics:
+async def _measured(figures: Figures) -> tuple[Traffic, ProcessMetrics] | tuple[None, None]:
+    try:
+        return await figures.measure()
+    except EngineUnavailable:
+        return None, None
+
+
+def own_process() -> ProcessMetrics:
+    """Measure this process."""
     process = psutil.Process()
     with process.oneshot():
         times = process.cpu_times()

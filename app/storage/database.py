@@ -23,16 +23,12 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from app.storage import failures, probes
 from app.storage.database_file import FULL, MIN_FREE_BYTES, RESERVE_BYTES, DatabaseFile
 from app.storage.errors import StorageUnavailable
+from app.storage.pool_size import PoolSize
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-READERS = 4
-SCANNERS = 2
-WRITERS = 8
-"""Threads for transactions; SQLite has one writer whatever this says."""
 
 BUSY_SECONDS = 10
 """How long one process waits for another to finish writing to the same SQLite file."""
@@ -82,18 +78,17 @@ def display_url(url: URL) -> str:
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
-def open_engine(url: URL) -> Engine:
+def open_engine(url: URL, size: PoolSize = PoolSize()) -> Engine:  # noqa: B008 — immutable
     """Make an engine with the settings that the module names. It connects to nothing yet."""
     if url.get_backend_name() == "sqlite":
-        engine = create_engine(
-            url, pool_size=READERS + SCANNERS + 1, connect_args={"timeout": BUSY_SECONDS}
-        )
+        threads = size.readers + size.scanners + 1
+        engine = create_engine(url, pool_size=threads, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
         url,
-        pool_size=READERS + SCANNERS + WRITERS,
+        pool_size=sum(size),
         max_overflow=0,
         pool_pre_ping=True,  # a server that was restarted costs no request
         connect_args={"connect_timeout": BUSY_SECONDS},
@@ -119,16 +114,20 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 class Database:
-    """Runs functions that take a session, each in one transaction."""
+    """Runs functions that take a session, each in one transaction.
 
-    def __init__(self, url: str) -> None:
-        self.engine = open_engine(parse_url(url))
+    ``processes`` of this machine use the database: they divide its connections among them.
+    """
+
+    def __init__(self, url: str, processes: int = 1) -> None:
+        size = PoolSize().share(processes)
+        self.engine = open_engine(parse_url(url), size)
         sqlite = self.engine.dialect.name == "sqlite"
-        writers = 1 if sqlite else WRITERS
+        writers = 1 if sqlite else size.writers
         # All statements of a read see the same state; in SQLite they do anyway.
         self._read_options = {} if sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._readers = ThreadPoolExecutor(READERS, "reads")
-        self._scanners = ThreadPoolExecutor(SCANNERS, "scans")
+        self._readers = ThreadPoolExecutor(size.readers, "reads")
+        self._scanners = ThreadPoolExecutor(size.scanners, "scans")
         self._writers = ThreadPoolExecutor(writers, "writes")
         self._probe_task: asyncio.Task[str | None] | None = None
         self._file = DatabaseFile(Path(str(self.engine.url.database))) if sqlite else None

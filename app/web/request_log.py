@@ -21,18 +21,6 @@ Traffic = Counter[tuple[str, int]]
 _OWN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
-def configure(level: str) -> None:
-    """Send the log of the whole application to stderr; once per process."""
-    logger = logging.getLogger("app")
-    logger.setLevel(level)
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logger.addHandler(handler)
-    # It would say the same as ours, without time taken and request id.
-    logging.getLogger("uvicorn.access").disabled = True
-
-
 class RequestLog:
     """ASGI middleware: gives each request an id, sends it as X-Request-ID, logs the outcome.
 

@@ -54,10 +54,11 @@ def _answers(child: subprocess.Popen[bytes], port: int, health: str) -> bool:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", health)
-            if connection.getresponse().status == 200:
-                return True
+            attempt = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            with contextlib.closing(attempt) as connection:
+                connection.request("GET", health)
+                if connection.getresponse().status == 200:
+                    return True
         time.sleep(0.005)
     return False
 

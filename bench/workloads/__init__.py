@@ -23,6 +23,7 @@ from bench.workloads import (
     switch,
     turns,
     vision,
+    workers,
 )
 
 WORKLOADS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
@@ -36,6 +37,7 @@ WORKLOADS: dict[str, Callable[[Plan], Iterator[Sample]]] = {
     "openai": openai.run,
     "echo": echo.run,
     "running": running.run,
+    "workers": workers.run,
     "in_process": in_process.run,
     "mcp": mcp.run,
     "store": store.run,

@@ -36,34 +36,34 @@ def run(plan: Plan) -> Iterator[Sample]:
 
 
 @contextlib.contextmanager
-def serving(root: Path, disk: Path) -> Iterator[int]:
-    """Port of the server of a checkout with the echo engine.
+def serving(root: Path, disk: Path, **settings: str) -> Iterator[int]:
+    """Port of the server of a checkout with the echo engine, and with these settings.
 
     Its database lies on ``disk``, as the temporary folder may be memory.
     """
     with tempfile.TemporaryDirectory(dir=disk) as empty:
         port = process.free_port()
         database = f"sqlite:///{empty}/echo.db"
-        more = {"MODELS_DIR": empty, "ENABLE_ECHO": "true", "DATABASE_URL": database}
+        more = {"MODELS_DIR": empty, "ENABLE_ECHO": "true", "DATABASE_URL": database} | settings
         with process.running(own_command(), own_settings(port, root, **more), port, "/health"):
             yield port
 
 
 def _figures(port: int, scale: Scale) -> dict[str, float]:
-    alone = _alone(port, scale.echo_requests)
+    single = alone(port, scale.echo_requests)
     starts, following = _stored(port, scale.echo_requests)
     return {
-        "echo.p50": alone,
+        "echo.p50": single,
         "echo.start": median(starts),
-        "echo.start.more": median(starts) - alone,
+        "echo.start.more": median(starts) - single,
         "echo.next": median(following),
-        "echo.next.more": median(following) - alone,
+        "echo.next.more": median(following) - single,
         "echo.stored.p99": quantiles([*starts, *following], n=100)[98],
-        "echo.rate": _crowd(port, scale.echo_seconds),
+        "echo.rate": crowd(port, scale.echo_seconds),
     }
 
 
-def _alone(port: int, requests: int) -> float:
+def alone(port: int, requests: int) -> float:
     """Median milliseconds of one request at a time."""
     with connect(port) as connection:
         times = [ask(connection, REQUEST)[0] for _ in range(WARM_UP + requests)]
@@ -93,7 +93,7 @@ def _stored(port: int, requests: int) -> tuple[list[float], list[float]]:
     return starts, following
 
 
-def _crowd(port: int, seconds: float) -> float:
+def crowd(port: int, seconds: float) -> float:
     """Requests per second of 32 clients that ask again as soon as they are answered."""
     crowd = selectors.DefaultSelector()
     connections = [connect(port) for _ in range(CLIENTS)]

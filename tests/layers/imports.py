@@ -26,6 +26,7 @@ LAYERS = {
     "app.client": ROOT,
     "app.langchain": ROOT,
     "app.models": ROOT,
+    "app.model_server": ROOT,
     "app.errors": DOMAIN,
     "app.chat": DOMAIN,
     "app.encoding": DOMAIN,

@@ -10,7 +10,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
@@ -39,6 +39,7 @@ from app.provider.types import (
 )
 from tests.provider.asking import Reply, ask, collect, host_of, prompt, size, tokens_of, until_idle
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
+from tests.provider.model_server.shared_host import SharedHost
 from tests.selection import matrix
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -59,8 +60,13 @@ PERSON = json.dumps(
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
-ENGINES = [matrix(name)[0] if name == "mlx" else name for name in ENGINES_OF_CONTRACT]
-"""MLX shares its scheduler with the others, and is the slowest of them here."""
+ENGINES = [
+    *(matrix(name)[0] if name == "mlx" else name for name in ENGINES_OF_CONTRACT),
+    "echo-shared",
+    *matrix("gguf-shared"),
+]
+"""MLX shares its scheduler with the others, and is the slowest of them here. Those that are shared
+are asked through a model server."""
 MODELS = ENGINES[: ENGINES_OF_CONTRACT.index("echo")]
 """Those before it draw tokens. pytest groups tests by a parameter's place in its list: with equal
 places each process starts once."""
@@ -73,7 +79,11 @@ async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
     """One process of each engine; leave it as it was."""
-    host = contract_host(request.param, tmp_path_factory.mktemp("contract"))
+    folder, (engine, _, shared) = tmp_path_factory.mktemp("contract"), request.param.partition("-")
+    if shared == "shared":
+        host = cast("EngineHost", SharedHost(engine, folder))
+    else:
+        host = contract_host(request.param, folder)
     yield host
     await host.stop()
 

@@ -95,6 +95,9 @@ class RemoteHost:
     def refusal(self, model: ModelRef) -> str | None:
         return self._host.refusal(self._sent(model, ModelRef))
 
+    def problem(self) -> str | None:
+        return self._host.problem()
+
     def snapshot(self) -> HostSnapshot:
         made: HostSnapshot = self._sent(self._host.snapshot(), HostSnapshot)
         return made

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from app.cli.serve import watch
+from app.cli.serving.announcements import watch
 from app.config import Settings
 from app.main import create_app
 from tests.provider.asking import STARTER

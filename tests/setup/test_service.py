@@ -63,6 +63,21 @@ def test_a_start_that_fails_says_why(folder: Folder) -> None:
     assert folder.run("status").returncode == 3
 
 
+def test_workers_in_the_background(folder: Folder) -> None:
+    assert folder.run("start", WORKERS="2").returncode == 0
+    family = folder.keeper().children(recursive=True)
+    workers = [one for one in family if "app.cli.serving.worker" in one.cmdline()]
+    assert len(workers) == 2
+    question = {"model": "echo", "message": "hello"}
+    assert httpx.post(f"{folder.address}/api/v1/chat", json=question, timeout=60).is_success
+    for shown in (folder.run("status"), folder.run("ps")):
+        assert any(line.startswith("echo") for line in shown.stdout.splitlines())
+    assert folder.run("health").stdout == "ok\n"
+    assert folder.run("stop").stdout == "The server has ended.\n"
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+
+
 @pytest.mark.parametrize("killed", ["keeper", "server"])
 def test_nothing_is_left_when_one_of_them_is_killed(folder: Folder, killed: str) -> None:
     assert folder.run("start").returncode == 0

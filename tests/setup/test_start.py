@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app.cli import serve
+from app.cli.serve import Terminal
+from app.cli.serving.server import Server
 from app.config import Settings
 from app.main import create_app
 from app.storage import migrate
@@ -28,10 +29,13 @@ LATER = {
     "app.dependencies",
     "app.downloads.jobs",
     "app.lifespan.services",
+    "app.cli.serving.supervisor",
     "app.media.decode",
     "app.media.exchange",
     "app.media.fetch",
     "app.media.intake",
+    "app.model_server",
+    "app.monitoring.group_figures",
     "app.monitoring.prometheus",
     "app.openai",
     "app.monitoring.snapshot",
@@ -128,7 +132,7 @@ async def test_a_version_that_cannot_be_loaded_ends_the_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gc, "freeze", lambda: None)  # this process has more than a server's modules
-    server = serve.Server(uvicorn.Config("no:app"), "http://here", 1)
+    server = Server(uvicorn.Config("no:app"), 1, Terminal("http://here"))
     broken = RuntimeError("a version is broken")
     await server.settle(asyncio.create_task(failing(broken)))
     assert server.should_exit

@@ -54,18 +54,23 @@ class Uvicorn:
         below = psutil.Process(self.process.pid).children(recursive=True)
         return {child for child in below if "app.provider.runtime.worker" in child.cmdline()}
 
+    @property
+    def address(self) -> str:
+        found = re.search(r"http://127\.0\.0\.1:\d+", self.log())
+        assert found
+        return found[0]
+
     def _ready(self) -> bool:
-        address = re.search(r"http://127\.0\.0\.1:\d+", self.log())
-        assert address
-        health = httpx.get(f"{address[0]}/health", timeout=30).json()
+        health = httpx.get(f"{self.address}/health", timeout=30).json()
         return bool(health["models"].get("echo", {}).get("state") == "ready")
 
 
 @contextmanager
-def uvicorn(folder: Path, *options: str) -> Iterator[Uvicorn]:
+def uvicorn(folder: Path, *options: str, **chosen: str) -> Iterator[Uvicorn]:
     command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0", *options]
     settings = {"ENABLE_ECHO": "true", "DEFAULT_MODEL": "echo", "MODELS_DIR": str(folder)}
     settings |= {"DATABASE_URL": f"sqlite:///{folder}/sllm.db", "PYTHONPATH": str(ROOT)}
+    settings |= chosen
     log = folder / "log"
     with (
         log.open("wb") as output,

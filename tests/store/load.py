@@ -40,6 +40,7 @@ class Ledger:
     sent: list[str] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
+    statuses: set[int] = field(default_factory=set)
     cut_off: int = 0
 
     def done(self) -> list[Outcome]:
@@ -86,6 +87,7 @@ class Client:
     ) -> None:
         answer = client.post(f"{address}/api/v4/chat", json=body)
         reply = answer.json()
+        self._ledger.statuses.add(answer.status_code)
         if answer.status_code == 200:
             text, last = reply["message"]["content"], "done"
         elif "message_id" in reply:
@@ -100,6 +102,7 @@ class Client:
     ) -> None:
         with client.stream("POST", f"{address}/api/v4/chat/stream", json=body) as answer:
             received = self._received(answer)
+        self._ledger.statuses.add(answer.status_code)
         if answer.status_code != 200:
             self._whole_problem(question, answer.status_code, received)
             return

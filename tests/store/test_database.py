@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.storage.database import READERS, Database
+from app.storage.database import Database
+from app.storage.pool_size import PoolSize
 from tests.store.counting import Slow, count, count_on, stored
 from tests.store.databases import execute, file_of, process
 
@@ -141,7 +142,7 @@ def test_every_connection_is_safe_from_power_cuts_and_orphans(counted: Database)
         "busy_timeout": 10_000,
     }
     with ExitStack() as stack:
-        for _ in range(READERS + 3):
+        for _ in range(PoolSize().readers + 3):
             connection = stack.enter_context(counted.engine.connect())
             for pragma, value in expected.items():
                 assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value

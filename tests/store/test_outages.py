@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import event, make_url, text
 from sqlalchemy.orm import Session
 
-from app.storage.database import READERS, Database
+from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.failures import READ_ONLY
+from app.storage.pool_size import PoolSize
 from tests.postgres import Cluster
 from tests.store.counting import Slow, count, count_on, stored
 from tests.store.databases import execute, file_of, process, without_rights
@@ -32,7 +33,7 @@ async def test_one_that_hangs_is_said_without_making_it_worse(
         counted.engine, "before_cursor_execute", lambda *arguments: asked.append(arguments[2])
     )
     slow = Slow()
-    stuck = [asyncio.create_task(counted.read(slow.wait)) for _ in range(READERS)]
+    stuck = [asyncio.create_task(counted.read(slow.wait)) for _ in range(PoolSize().readers)]
     await asyncio.to_thread(slow.begun.wait)
     problems = [await counted.problem() for _ in range(3)]
     assert problems == ["The database has not answered within 0.1 seconds."] * 3

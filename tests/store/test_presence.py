@@ -10,7 +10,8 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from app.storage.database import READERS, WRITERS, Database
+from app.storage.database import Database
+from app.storage.pool_size import PoolSize
 from app.storage.process_lock import ProcessLock
 from tests.postgres import Cluster
 from tests.store.databases import connected, process
@@ -137,5 +138,5 @@ def test_it_takes_no_connection_from_those_who_work(database_url: str) -> None:
     with ExitStack() as stack:
         database = stack.enter_context(closing(Database(database_url)))
         stack.enter_context(closing(ProcessLock(database.engine))).acquire(lambda: None)
-        for _ in range(READERS + WRITERS):
+        for _ in range(PoolSize().readers + PoolSize().writers):
             stack.enter_context(database.engine.connect())

@@ -68,8 +68,9 @@ def status() -> None:
     if health is None:
         fail(f"The server (process {found.pid}) does not answer; its log: {LOG}")
     typer.echo(f"{found.address}  process {found.pid}  {health['status']}")
-    if health["database"] != "ok":
-        typer.echo(f"database: {health['database']}")
+    for part in ("database", "model_server"):
+        if (problem := health.get(part, "ok")) != "ok":
+            typer.echo(f"{part.replace('_', ' ')}: {problem}")
     _print_models(health)
     if health["status"] != "ok":
         raise typer.Exit(1)

@@ -75,8 +75,9 @@ def _database(health: dict[str, Any] | None) -> str:
 def _problem(health: dict[str, Any] | None) -> str:
     if health is None:
         return "it does not answer"
-    if _database(health) != "ok":
-        return _database(health)
+    for part in (_database(health), str(health.get("model_server", "ok"))):
+        if part != "ok":
+            return part
     models = health["models"].items()
     problems = (f"{name}: {model.get('problem')}" for name, model in models if model.get("problem"))
     return "; ".join(problems) or str(health.get("status"))

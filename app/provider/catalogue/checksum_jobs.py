@@ -6,11 +6,25 @@ import asyncio
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.checksum import checksum
 
 Key = tuple[Path, str]
+
+
+class Checksums(Protocol):
+    """Computes checksums, here or in another process."""
+
+    async def of(self, card: ModelCard, seconds: float) -> str | None:
+        """The checksum of a model's current files.
+
+        None if computing it takes longer than ``seconds``, or if a file cannot be read.
+        """
+
+    async def close(self) -> None:
+        """Cancel all computations of this process."""
 
 
 class ChecksumJobs:

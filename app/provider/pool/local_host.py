@@ -105,6 +105,10 @@ class LocalModelHost:
         """Why the model could not be loaded; None if it was not refused."""
         return self._loaded.refusals.reason_for(model)
 
+    def problem(self) -> str | None:
+        """None: it can always be asked."""
+        return None
+
     def snapshot(self) -> HostSnapshot:
         """The loaded models as they are; their memory as it was measured last."""
         models = list(self._loaded.all())
@@ -114,6 +118,7 @@ class LocalModelHost:
             ledger={one.card.id: one.entry for one in models},
             metrics={model: each.values() for model, each in self._loaded.metrics.items()},
             limits=self._sizing.limits,
+            refusals=self._loaded.refusals.known,
         )
 
     def _replaced(self, loaded: LoadedModel) -> bool:

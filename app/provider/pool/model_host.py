@@ -7,7 +7,7 @@ owner. Errors are those of ``app.provider.errors``, which are made anew from the
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.provider.engine import EngineLimits
@@ -25,20 +25,22 @@ class HostSnapshot:
     ``statuses`` and ``ledger`` have the models that are loaded or were to be loaded, the least
     recently used first; one whose load failed has no status any more when its files have changed.
     ``metrics`` has every model that was asked for. ``limits`` are those that engines start with.
+    ``refusals`` say why models cannot be loaded: by id the stamp of the files, and the reason.
     """
 
     statuses: Mapping[str, HostStatus]
     ledger: Mapping[str, LedgerEntry]
     metrics: Mapping[str, MetricValues]
     limits: EngineLimits
+    refusals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 class ModelHost(Protocol):
     """Owns the loaded models: loads, unloads and asks them. Belongs to one event loop.
 
-    Closing a generator cancels what it was made for, in every phase. All but ``snapshot`` and
-    ``refusal`` may wait for another process. Raises ModelNotFound for a model that the owner does
-    not have.
+    Closing a generator cancels what it was made for, in every phase. All but ``snapshot``,
+    ``refusal`` and ``problem`` may wait for another process. Raises ModelNotFound for a model that
+    the owner does not have.
     """
 
     def stream(self, model: ModelRef, prompt: Prompt) -> AsyncGenerator[Event, None]:
@@ -81,6 +83,9 @@ class ModelHost(Protocol):
 
     def refusal(self, model: ModelRef) -> str | None:
         """Why the model could not be loaded, as far as is known here; None if it was not."""
+
+    def problem(self) -> str | None:
+        """Why the owner of the models cannot be asked now; None if it can."""
 
     def snapshot(self) -> HostSnapshot:
         """What is known here; the memory of the processes is as measured last."""

@@ -42,10 +42,7 @@ _MOST_SCANS = 20
 
 
 class ModelPool:
-    """All models of this server. Belongs to one event loop.
-
-    ``host`` owns the loaded ones; by default this process does.
-    """
+    """All models of this server; ``host`` owns the loaded ones. Belongs to one event loop."""
 
     def __init__(self, config: PoolConfig, host: ModelHost | None = None) -> None:
         self._config = config
@@ -155,6 +152,10 @@ class ModelPool:
         """``snapshot`` after measuring the processes."""
         return await self._host.measured()
 
+    def host_problem(self) -> str | None:
+        """Why the owner of the loaded models cannot be asked; None while it can."""
+        return self._host.problem()
+
     def health(self) -> Mapping[str, HostStatus]:
         """Status of every model that is loaded or was asked for, least recently used first."""
         return self._host.snapshot().statuses
@@ -184,9 +185,8 @@ class ModelPool:
         model and the cause is not in its files.
         """
         statuses = self.health().items()
-        if self.broken_defaults() or any(
-            s.state != "failed" and not s.healthy for _, s in statuses
-        ):
+        ill = any(s.state != "failed" and not s.healthy for _, s in statuses)
+        if self.host_problem() or self.broken_defaults() or ill:
             return False
         cards = self._with_problems(self._catalogue.cards)
         unusable = {card.id for card in cards if card.problem}

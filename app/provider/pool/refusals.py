@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.provider.errors import ModelNotLoadable
 from app.provider.types import ModelRef
 
@@ -10,18 +12,24 @@ class Refusals:
     """Why engines could not load models; forgotten as soon as a model's files change."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, str]] = {}  # id → stamp and reason
+        self.known: dict[str, tuple[str, str]] = {}
+        """Stamp and reason by id."""
 
     def note(self, model: ModelRef, error: ModelNotLoadable) -> None:
         """Remember why the model cannot be loaded, unless the cause lies outside its files."""
         if error.lasting:
-            self._known[model.id] = model.stamp, str(error)
+            self.known[model.id] = model.stamp, str(error)
 
     def forget(self, model: ModelRef) -> None:
         """Allow the model to be tried again."""
-        self._known.pop(model.id, None)
+        self.known.pop(model.id, None)
 
     def reason_for(self, model: ModelRef) -> str | None:
         """Why the model cannot be loaded; None if it was not refused or its files have changed."""
-        stamp, reason = self._known.get(model.id, ("", None))
-        return reason if stamp == model.stamp else None
+        return refusal_of(model, self.known)
+
+
+def refusal_of(model: ModelRef, known: Mapping[str, tuple[str, str]]) -> str | None:
+    """The reason among ``known`` ones that is of these files of the model."""
+    stamp, reason = known.get(model.id, ("", None))
+    return reason if stamp == model.stamp else None

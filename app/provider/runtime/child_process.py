@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,21 +25,28 @@ class Child:
 
 
 async def start(
-    module: str, environment: Mapping[str, str], *, longest: int = 2**16, quiet: bool = False
+    module: str,
+    environment: Mapping[str, str],
+    *arguments: str,
+    inherited: Sequence[int] = (),
+    longest: int = 2**16,
+    quiet: bool = False,
 ) -> Child:
-    """Run ``python -m module FD``, where FD is its end of the socket.
+    """Run ``python -m module FD …``, where FD is its end of the socket.
 
-    ``longest`` bounds a line that is read from it, in bytes; a ``quiet`` child has no standard
-    output. A start that fails or is cancelled leaves nothing behind. Raises OSError.
+    Descriptors that it has ``inherited`` follow the first, then ``arguments``. ``longest`` bounds a
+    line that is read from it, in bytes; a ``quiet`` child has no standard output. A start that
+    fails or is cancelled leaves nothing behind. Raises OSError.
     """
     ours, theirs = socket.socketpair()
     output = subprocess.DEVNULL if quiet else None
     with ExitStack() as undone:
         undone.callback(ours.close)
         with theirs:
+            descriptors = (theirs.fileno(), *inherited)
             popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
-                [sys.executable, "-m", module, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                [sys.executable, "-m", module, *map(str, descriptors), *arguments],
+                pass_fds=descriptors,
                 env={**environment, "PYTHONPATH": import_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -12,6 +12,7 @@ import subprocess
 from app.provider.engine import EngineSpec, environment
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
+from app.provider.runtime.frames import ProtocolViolation
 from app.provider.runtime.load_errors import crash
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class EngineProcess:
             return await messages.read(self._reader)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        except messages.ProtocolViolation as violation:
+        except ProtocolViolation as violation:
             log.error("engine process %d sent what it may not: %s", self.pid, violation)
             self.kill()
             return None

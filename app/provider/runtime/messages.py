@@ -9,24 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 
 import msgspec
-from msgspec.msgpack import Decoder, Encoder
+from msgspec.msgpack import Decoder
 
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.errors import ProviderError
+from app.provider.runtime import frames
 from app.provider.runtime.failures import Failure, describe, error_of
 from app.provider.types import Event, Job, Loaded, Prompt, Size, Tokens, Value
 
-_LENGTH = struct.Struct("!I")
-
 LONGEST_FRAME = 16 * 2**20
 """Bytes of a message of an engine process; the longest are reports of many vectors."""
-
-
-class ProtocolViolation(Exception):
-    """An engine process sent what is no message."""
 
 
 # ---------------------------------------------------------------- host → engine
@@ -121,7 +115,6 @@ Outcomes = list[tuple[int, Outcome]]
 Received = Loading | Ready | ProviderError | Outcomes
 """What the host gets to see of them: an error alone is that of a refused model."""
 
-_encoder = Encoder()
 _to_engine: Decoder[ToEngine] = Decoder(ToEngine)
 _from_engine: Decoder[FromEngine] = Decoder(FromEngine)
 
@@ -136,10 +129,7 @@ def report(outcomes: Outcomes) -> Report:
 
 def encode(message: ToEngine | FromEngine) -> bytes:
     """Frame one message."""
-    frame = bytearray(_LENGTH.size)
-    _encoder.encode_into(message, frame, _LENGTH.size)
-    _LENGTH.pack_into(frame, 0, len(frame) - _LENGTH.size)
-    return bytes(frame)
+    return frames.encode(message)
 
 
 async def read(reader: asyncio.StreamReader) -> Received:
@@ -147,14 +137,11 @@ async def read(reader: asyncio.StreamReader) -> Received:
 
     Raises asyncio.IncompleteReadError at the end, and ProtocolViolation.
     """
-    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    if length > LONGEST_FRAME:
-        raise ProtocolViolation(f"a message of {length} bytes")
-    body = await reader.readexactly(length)
+    body = await frames.read(reader, LONGEST_FRAME)
     try:
         return _received(_from_engine.decode(body))
     except msgspec.DecodeError as error:
-        raise ProtocolViolation(str(error)) from error
+        raise frames.ProtocolViolation(str(error)) from error
 
 
 def _received(message: FromEngine) -> Received:
@@ -171,15 +158,4 @@ def _received(message: FromEngine) -> Received:
 
 def receive(sock: socket.socket) -> ToEngine:
     """Read the next message on the engine's side; raises EOFError when the host has ended."""
-    (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size))
-    return _to_engine.decode(_exactly(sock, length))
-
-
-def _exactly(sock: socket.socket, size: int) -> bytearray:
-    data = bytearray()
-    while len(data) < size:
-        piece = sock.recv(size - len(data))
-        if not piece:
-            raise EOFError
-        data += piece
-    return data
+    return _to_engine.decode(frames.receive(sock))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
 
 from app.provider.errors import ProviderError
 from app.provider.generation.prefill_budget import FRAME_SECONDS
 from app.provider.runtime import messages
 from app.provider.types import AnyDelta, Delta, End, Started, ThinkingDelta, ToolCallDelta
+
+T = TypeVar("T")
 
 
 class Outbox:
@@ -53,18 +56,26 @@ class Outbox:
 
     def take(self) -> messages.Outcomes:
         """Take all events, with the deltas of each job joined."""
-        joined: dict[int, list[messages.Outcome]] = {}
-        for job, event in self._events:
-            merged = joined.setdefault(job, [])
-            if both := _join(merged[-1], event) if merged else None:
-                merged[-1] = both
-            else:
-                merged.append(event)
+        events = join_deltas(self._events)
         self._events, self._urgent, self._sent_at = [], False, time.monotonic()
-        return [(job, event) for job, merged in joined.items() for event in merged]
+        return events
 
 
-def _join(first: messages.Outcome, second: messages.Outcome) -> AnyDelta | None:
+def join_deltas(events: Iterable[tuple[int, T]]) -> list[tuple[int, T]]:
+    """The events in order, with neighbours of one job joined where both are one kind of delta."""
+    joined: list[tuple[int, T]] = []
+    newest: dict[int, int] = {}  # job → where its last event is
+    for job, event in events:
+        at = newest.get(job)
+        if at is not None and (both := _join(joined[at][1], event)):
+            joined[at] = job, cast("T", both)
+        else:
+            newest[job] = len(joined)
+            joined.append((job, event))
+    return joined
+
+
+def _join(first: object, second: object) -> AnyDelta | None:
     """Two neighbouring deltas of one job as one; None where they are not of one kind."""
     match first, second:
         case Delta(), Delta() if first.retracted == second.retracted:

@@ -274,8 +274,9 @@ def main() -> None:
 
     Nothing needs cleaning up, and waiting for a library's thread could take for ever.
     """
-    # Ctrl-C reaches the whole terminal group; the host decides when an engine ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal sends these to its whole group; the host decides when an engine ends.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(format="%(levelname)s engine %(process)d: %(message)s")
     code = 0
     try:

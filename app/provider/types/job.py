@@ -90,7 +90,8 @@ class Prompt(Value, frozen=True):
     parser of the answer. ``template_variables`` is a JSON object of further variables for the
     model's chat template, such as ``enable_thinking``. ``raw`` takes the place of the messages.
     ``output_format`` names a format of ``provider.formats`` in place of the one that the engine
-    recognises.
+    recognises. ``affinity`` is equal for prompts that continue each other, so that they may go to
+    the machine that has computed the last one; engines never look at it.
     """
 
     messages: tuple[Message, ...]
@@ -107,6 +108,7 @@ class Prompt(Value, frozen=True):
     template_variables: str = ""
     raw: RawText | None = None
     output_format: str = ""
+    affinity: str = ""
 
 
 Generate = Prompt

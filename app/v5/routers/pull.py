@@ -62,7 +62,7 @@ async def pull(
 )
 async def pull_jobs(pulls: Pulls) -> PullJobs:
     """List the downloads since the server's start, the latest first."""
-    return downloads.pull_jobs(pulls.jobs())
+    return downloads.pull_jobs(await pulls.jobs())
 
 
 @router.get(
@@ -73,7 +73,7 @@ async def pull_jobs(pulls: Pulls) -> PullJobs:
 )
 async def pull_job(job: JobId, pulls: Pulls) -> PullJob:
     """Tell how many bytes have arrived, how fast, and how long it will take."""
-    return downloads.pull_job(pulls.job(job))
+    return downloads.pull_job(await pulls.job(job))
 
 
 @router.delete(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.provider.card import ModelCard
-from app.provider.catalogue.checksum_jobs import ChecksumJobs
+from app.provider.catalogue.checksum_jobs import Checksums
 from app.provider.engine import EngineLimits
 from app.provider.memory import Need
 from app.provider.pool.eviction import LedgerEntry
@@ -33,7 +33,7 @@ async def list_models(pool: ModelPool) -> ModelDetailList:
     return ModelDetailList(models=_details(pool, cards))
 
 
-async def model_detail(pool: ModelPool, checksums: ChecksumJobs, model: str) -> ModelDetail:
+async def model_detail(pool: ModelPool, checksums: Checksums, model: str) -> ModelDetail:
     """All details of one model; raises ModelNotFound, ModelConflict."""
     card = await pool.find(model)
     sha256 = await checksums.of(card, HASHING_SECONDS)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.downloads.jobs import DownloadJob
+from app.downloads.download import Download
 from app.provider.hub.errors import HubError
 from app.storage.timestamps import isoformat
 from app.v5.models.pull import PullJob, PullJobs, PullProblem
 from app.web.error_codes import kind_of
 
 
-def pull_jobs(jobs: Iterable[DownloadJob]) -> PullJobs:
+def pull_jobs(jobs: Iterable[Download]) -> PullJobs:
     """Downloads in the given order."""
     return PullJobs(jobs=[pull_job(job) for job in jobs])
 
 
-def pull_job(job: DownloadJob) -> PullJob:
+def pull_job(job: Download) -> PullJob:
     """The current state of one download."""
     plan, speed = job.plan, job.speed()
     return PullJob(

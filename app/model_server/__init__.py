@@ -1,0 +1,1 @@
+"""The model server as a process, and what an API process has of it."""

@@ -1,0 +1,149 @@
+"""Processes that are told to end, or are killed: what clients see, and that nothing is left."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.http.events import parsed
+from tests.selection import matrix
+from tests.workers.serving import LIMIT, Served, serving, wait_until
+
+pytestmark = pytest.mark.slow
+
+LONG = {"message": "a " * 400_000, "model": "echo"}
+SHORT = {"message": "hi", "model": "echo"}
+LARGE = {
+    "CONTEXT_LENGTH": "10000000",
+    "DEFAULT_MAX_TOKENS": "10000000",
+    "MAX_REQUEST_BYTES": "10000000",
+}
+
+ENDS = {signal.SIGINT: 128 + signal.SIGINT, signal.SIGTERM: -15, signal.SIGHUP: -1}
+"""The exit status after each signal, which is that of one process."""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path, 2, **LARGE) as one:
+        one.wait_until_ready()
+        yield one
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, *matrix(signal.SIGTERM, signal.SIGHUP)])
+def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path, 2, **LARGE) as served:
+        served.wait_until_ready()
+        with httpx.stream(
+            "POST", f"{served.address}/api/v4/chat/stream", json=LONG, timeout=LIMIT
+        ) as answer:
+            pieces = answer.iter_text()
+            text = next(pieces)
+            served.end(number)
+            text += "".join(pieces)
+        assert parsed(text)[-1].name == "done"
+        assert served.process.wait(LIMIT) == ENDS[signal.Signals(number)]
+        served.family.require_gone()
+        assert "Traceback" not in served.log()
+
+
+def test_nothing_is_left_when_the_parent_is_killed(served: Served) -> None:
+    with httpx.stream(
+        "POST", f"{served.address}/api/v4/chat/stream", json=LONG, timeout=LIMIT
+    ) as answer:
+        pieces = answer.iter_text()
+        text = next(pieces)
+        served.process.kill()
+        text += "".join(pieces)
+    assert parsed(text)[-1].name == "done"
+    served.family.require_gone()
+
+
+@pytest.mark.matrix
+def test_nothing_is_left_when_all_but_the_engine_are_killed(served: Served) -> None:
+    for process in [*served.workers(), served.model_server()]:
+        process.kill()
+    served.process.kill()
+    served.family.require_gone()
+
+
+def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, served: Served) -> None:
+    first, second = served.workers()
+    (tmp_path / ".env").write_text("LLM_MODEL_CACHE_SIZE=5\n")  # of models that are not theirs
+    with served.client_of_each() as (_, other):
+        first.kill()
+        assert other.post("/api/v1/chat", json=SHORT).status_code == 200
+    served.wait_until_whole()
+    assert served.workers()[0] != first
+    assert served.workers()[1] == second
+    assert len(served.engines()) == 1
+    assert len(served.model_servers()) == 1
+    assert f"worker {first.pid} was killed by signal 9" in served.log()
+
+
+def test_a_killed_model_server_is_a_clear_503_and_comes_back(served: Served) -> None:
+    killed = served.model_server()
+    with served.client_of_each() as clients:
+        with clients[0].stream("POST", "/api/v4/chat/stream", json=LONG) as answer:
+            pieces = answer.iter_text()
+            text = next(pieces)
+            killed.kill()
+            text += "".join(pieces)
+        last = parsed(text)[-1]
+        assert (last.name, last.data["code"]) == ("error", "engine-unavailable")
+        for client in clients:
+            wait_until(partial(answers, client))
+            assert client.get("/health").json()["model_server"] == "ok"
+    assert served.model_server() != killed
+    assert len(served.workers()) == 2
+
+
+def answers(client: httpx.Client) -> bool:
+    """Whether a question is answered; until then it is refused as it should be."""
+    answer = client.post("/api/v1/chat", json=SHORT)
+    if answer.status_code != 200:
+        assert (answer.status_code, answer.json()["code"]) == (503, "engine-unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status_code == 200
+
+
+def test_health_is_503_while_the_model_server_does_not_answer(served: Served) -> None:
+    server = served.model_server()
+    with served.client_of_each() as clients:
+        server.suspend()
+        try:
+            for client in clients:
+                wait_until(partial(has_health, client, 503))
+                assert client.get("/health/live").status_code == 200
+        finally:
+            server.resume()
+        for client in clients:
+            wait_until(partial(has_health, client, 200))
+
+
+def has_health(client: httpx.Client, status: int) -> bool:
+    return client.get("/health").status_code == status
+
+
+def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "broken.json").write_text("{")
+    with serving(tmp_path, PROMPTS_DIR=str(prompts)) as served:
+        assert served.process.wait(LIMIT) == 1
+        served.family.require_gone()
+        log = served.log()
+        assert "broken.json" in log
+        assert len(log.splitlines()) == 1, log
+
+
+def test_local_models_in_several_processes_are_refused(tmp_path: Path) -> None:
+    with serving(tmp_path, ENGINE_RUNTIME="local") as served:
+        assert served.process.wait(LIMIT) == 1
+        assert "ENGINE_RUNTIME=local: " in served.log()
+        assert len(served.log().splitlines()) == 1, served.log()
