@@ -162,6 +162,7 @@ async def test_only_a_folder_of_the_user_is_used(
     folder.chmod(0o755)
     with pytest.raises(NotPrivate, match="belongs to others too"):
         await dial(config)
+    assert not servers()
     async with asyncio.timeout(60):
         with pytest.raises(EngineUnavailable, match="belongs to others too"):
             async with connected(config):
