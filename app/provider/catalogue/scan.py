@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.engine_settings import NOTHING_CHOSEN, EngineSettings, with_engines
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
 from app.provider.catalogue.pull_records import PullRecord, pull_records
 from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
@@ -49,11 +50,12 @@ def scan(
     extra: Sequence[Path] = (),
     untouched: Collection[Path] = (),
     aliases: Mapping[str, str] = MappingProxyType({}),
+    engines: EngineSettings = NOTHING_CHOSEN,
 ) -> list[ModelCard]:
     """Every model below ``models_dir`` and at the paths ``extra``, sorted by id; ids may repeat.
 
     Files ``untouched`` (paths without links) are not opened. ``aliases`` maps further names to
-    ids. Raises nothing.
+    ids, ``engines`` models to the engines that settings choose. Raises nothing.
     """
     closed = {str(path) for path in untouched}
     found_paths = [found_path for path in extra for found_path in walk_path(path, closed)]
@@ -67,12 +69,14 @@ def scan(
     sources = {card.path: record for card in cards if (record := _source(card, records))}
     cards = [_with_source(card, sources.get(card.path)) for card in cards]
     named = with_aliases(cards, aliases, {path: found.repo for path, found in sources.items()})
-    return sorted(named, key=lambda card: (card.id, str(card.path)))
+    cards = with_engines(named, engines)
+    return sorted(cards, key=lambda card: (card.id, str(card.path)))
 
 
-def card_at(path: Path) -> ModelCard | None:
+def card_at(path: Path, engines: EngineSettings = NOTHING_CHOSEN) -> ModelCard | None:
     """Describe the model in a file or folder; None when there is none."""
-    return next((card for card in scan(path.parent) if card.path.is_relative_to(path)), None)
+    cards = scan(path.parent, engines=engines)
+    return next((card for card in cards if card.path.is_relative_to(path)), None)
 
 
 def notices(models_dir: Path) -> list[str]:

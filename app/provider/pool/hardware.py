@@ -89,13 +89,21 @@ def _handles(devices: str) -> Iterator[Any]:
             return
 
 
-def resident_bytes(pid: int) -> int:
-    """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended."""
+def resident_bytes(pid: int, *, descendants: bool = False) -> int:
+    """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended.
+
+    With ``descendants``, those of the processes that it has started are added.
+    """
     import psutil  # noqa: PLC0415 — a start measures nothing
 
+    held = 0
     with contextlib.suppress(psutil.Error):
-        return int(psutil.Process(pid).memory_info().rss)
-    return 0
+        process = psutil.Process(pid)
+        held = int(process.memory_info().rss)
+        for child in process.children(recursive=True) if descendants else ():
+            with contextlib.suppress(psutil.Error):
+                held += int(child.memory_info().rss)
+    return held
 
 
 def physical_cores() -> int:

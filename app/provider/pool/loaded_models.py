@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.provider.card import ModelCard
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, starts_processes
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
 from app.provider.pool.hardware import resident_bytes
@@ -52,6 +52,15 @@ class LoadedModel:
     def failed(self) -> bool:
         """Whether the model could not be loaded, so that it only occupies memory."""
         return self.host.status().state == "failed"
+
+    @property
+    def processes(self) -> tuple[int | None, bool]:
+        """The id of its process, if it has one, and whether that starts others."""
+        return self.host.status().pid, starts_processes(ENGINES[self.card.engine])
+
+
+def _resident_bytes(processes: Iterable[tuple[int | None, bool]]) -> list[int]:
+    return [resident_bytes(pid, descendants=more) if pid else 0 for pid, more in processes]
 
 
 class LoadedModels:
@@ -230,11 +239,9 @@ class LoadedModels:
 
     async def measure(self) -> None:
         """Measure the memory of each engine process."""
-        pids = [(one, one.host.status().pid) for one in self.all()]
-        held = await asyncio.to_thread(
-            lambda: [resident_bytes(pid) if pid else 0 for _, pid in pids]
-        )
-        for (one, _), measured in zip(pids, held, strict=True):
+        models = list(self.all())
+        held = await asyncio.to_thread(_resident_bytes, [one.processes for one in models])
+        for one, measured in zip(models, held, strict=True):
             one.entry = replace(one.entry, measured=measured)
 
     # ---------------------------------------------------------------- unloading

@@ -47,7 +47,9 @@ class ModelCatalogue:
         """Scan the disk and list every model. Blocks for some milliseconds."""
         config = self._config
         states = _file_states(self.cards)  # of before: what changes meanwhile shows as changed
-        found = scan(config.models_dir, config.named, config.untouched, config.aliases)
+        found = scan(
+            config.models_dir, config.named, config.untouched, config.aliases, config.engines
+        )
         self._states = states
         self.cards = [*found, *ECHO_MODELS] if config.echo else found
         self._by_ref = {card.ref: card for card in self.cards}

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +25,18 @@ class Child:
 
 
 async def start(
-    module: str, environment: Mapping[str, str], *, longest: int = 2**16, quiet: bool = False
+    module: str,
+    environment: Mapping[str, str],
+    *,
+    longest: int = 2**16,
+    quiet: bool = False,
+    inherited: Sequence[int] = (),
 ) -> Child:
     """Run ``python -m module FD``, where FD is its end of the socket.
 
     ``longest`` bounds a line that is read from it, in bytes; a ``quiet`` child has no standard
-    output. A start that fails or is cancelled leaves nothing behind. Raises OSError.
+    output. It inherits the descriptors ``inherited`` too. A start that fails or is cancelled leaves
+    nothing behind. Raises OSError.
     """
     ours, theirs = socket.socketpair()
     output = subprocess.DEVNULL if quiet else None
@@ -39,7 +45,7 @@ async def start(
         with theirs:
             popen = subprocess.Popen(  # noqa: ASYNC220 — returns after fork, some milliseconds
                 [sys.executable, "-m", module, str(theirs.fileno())],
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *inherited),
                 env={**environment, "PYTHONPATH": import_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -9,15 +9,21 @@ import os
 import re
 import subprocess
 
-from app.provider.engine import EngineSpec, environment
+from app.provider.engine import EngineSpec, environment, starts_processes
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
+from app.provider.runtime.descendants import Descendants
 from app.provider.runtime.load_errors import crash
 
 log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
+
+_DESCENDANTS_SECONDS = 30.0
+"""How long the processes that it has started may take to end after it."""
+
+_WORKER = "app.provider.runtime.worker"
 
 _SPIN = {"GOMP_SPINCOUNT": "30000"}
 # OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
@@ -55,17 +61,24 @@ class EngineProcess:
         popen: subprocess.Popen[bytes],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        descendants: Descendants | None = None,
     ) -> None:
         self._popen = popen
         self._reader = reader
         self._writer = writer
+        self._descendants = descendants
         self.pid = popen.pid
 
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the process and send it the model to load."""
-        started = await child_process.start("app.provider.runtime.worker", _environment(spec))
-        process = cls(started.popen, started.reader, started.writer)
+        descendants = Descendants() if starts_processes(spec.package) else None
+        try:
+            started = await _start(spec, descendants)
+        finally:
+            if descendants:
+                descendants.started()
+        process = cls(started.popen, started.reader, started.writer, descendants)
         process.send(messages.Load(spec))
         return process
 
@@ -90,6 +103,17 @@ class EngineProcess:
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
 
+    async def _wait_for_descendants(self) -> None:
+        """Return when the processes that it has started have ended, so that their bytes are free.
+
+        They end by themselves; here is only waited for that.
+        """
+        if self._descendants is None:
+            return
+        if not await self._descendants.ended(_DESCENDANTS_SECONDS):
+            log.error("processes that engine process %d has started do not end", self.pid)
+        self._descendants.close()
+
     async def reap(self, grace: float = 0.0) -> int:
         """Close the socket, wait for the end of the process and return its exit code.
 
@@ -103,8 +127,21 @@ class EngineProcess:
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
         code = await asyncio.to_thread(self._popen.wait)
+        await self._wait_for_descendants()
         log.debug("engine process %d %s", self.pid, how_it_ended(code))
         return code
+
+
+async def _start(spec: EngineSpec, descendants: Descendants | None) -> child_process.Child:
+    variables = _environment(spec)
+    if descendants is None:
+        return await child_process.start(_WORKER, variables)
+    variables |= descendants.environment
+    try:
+        return await child_process.start(_WORKER, variables, inherited=(descendants.inherited,))
+    except BaseException:
+        descendants.close()
+        raise
 
 
 def how_it_ended(code: int) -> str:
