@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.config.errors import InvalidSetting
 from app.config.other_names import OtherNamesSource, differences, find_other, given_values
-from app.config.values import Aliases, Names, Ports, Token, ToolFormats
+from app.config.values import Aliases, Names, Ports, Token, ToolFormats, Upstreams
 from app.media.policy import MediaPolicy
 from app.provider.card import Kind
 from app.provider.catalogue.names import model_id
@@ -79,6 +79,7 @@ class Settings(BaseSettings):
     default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
+    upstreams: Upstreams = Field({}, repr=False)
     tool_formats: ToolFormats = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
             default_vision=self.vision_model_path,
             default_names=self._default_names(),
             echo=self.enable_echo,
+            upstreams=self.upstreams,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             tool_formats={
                 pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in self.tool_formats

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 
-from app.provider.engine import EngineSpec, environment
+from app.provider.engine import EngineSpec, environment, worker_module
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
 from app.provider.runtime.load_errors import crash
@@ -64,7 +64,7 @@ class EngineProcess:
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the process and send it the model to load."""
-        started = await child_process.start("app.provider.runtime.worker", _environment(spec))
+        started = await child_process.start(worker_module(spec.package), _environment(spec))
         process = cls(started.popen, started.reader, started.writer)
         process.send(messages.Load(spec))
         return process
