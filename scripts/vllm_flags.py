@@ -163,8 +163,8 @@ def _added(sources: Sources, function: ast.FunctionDef) -> Iterator[tuple[list[s
     for call in ast.walk(function):
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
             continue
-        names = [one.value for one in call.args if isinstance(one, ast.Constant)]
-        names = [name for name in names if isinstance(name, str) and name.startswith("-")]
+        values = [one.value for one in call.args if isinstance(one, ast.Constant)]
+        names = [one for one in values if isinstance(one, str) and one.startswith("-")]
         if call.func.attr == "add_argument" and names:
             yield names, _option_of(sources, call, classes)
 

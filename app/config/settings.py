@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.config.errors import InvalidSetting
 from app.config.other_names import OtherNamesSource, differences, find_other, given_values
-from app.config.values import Aliases, Names, Ports, Token, ToolFormats, pairs
+from app.config.values import Aliases, Names, Ports, Token, ToolFormats, Upstreams, pairs
 from app.config.vllm import VllmSettings
 from app.media.policy import MediaPolicy
 from app.provider.card import Kind
@@ -80,6 +80,7 @@ class Settings(VllmSettings):
     default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
+    upstreams: Upstreams = Field({}, repr=False)
     tool_formats: ToolFormats = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
@@ -136,6 +137,7 @@ class Settings(VllmSettings):
             default_vision=self.vision_model_path,
             default_names=self._default_names(),
             echo=self.enable_echo,
+            upstreams=self.upstreams,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
             tool_formats=pairs(self.tool_formats),
             engines=self.engines(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
@@ -96,6 +96,22 @@ ModelEngines = Annotated[Names, AfterValidator(_model_engines)]
 
 Command = Annotated[str, AfterValidator(_program)]
 """A program with arguments."""
+
+
+def _upstreams(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("is not a JSON object of server names and declarations") from error
+    if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+        raise ValueError("is not a JSON object of server names and declarations")
+    return found
+
+
+Upstreams = Annotated[dict[str, dict[str, Any]], NoDecode, BeforeValidator(_upstreams)]
+"""Servers that run models for this one: names and declarations, as a JSON object."""
 
 Ports = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...], NoDecode, BeforeValidator(_split)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.provider.remote import RemoteModel
 from app.provider.types import ModelRef
 
 Task = Literal["chat", "embedding", "rerank", "vision", "multimodal"]
@@ -101,7 +102,7 @@ class EngineOption:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model on disk.
+    """A model on disk, or ``remote`` on another server, which a file on disk declares.
 
     ``id`` is its name in requests, ``format`` the name that clients see of how it is stored,
     ``engine`` a name of ``ENGINES``, ``path`` a file or a folder.
@@ -136,6 +137,7 @@ class ModelCard:
     found_in: Path = Path()
     problem: str | None = None
     options: tuple[EngineOption, ...] = ()
+    remote: RemoteModel | None = None
 
     @property
     def ref(self) -> ModelRef:

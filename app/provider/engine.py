@@ -14,8 +14,9 @@ It may have more, where that applies:
 ``inspection``  for an engine whose models have chat templates: ``open_vocabulary(path)`` opens the
                 tokenizer alone, in a process of its own (``generation.inspect``).
 ``tokenize``    a method of the engine that shows the tokens of a text (``TokenizingEngine``).
-``ENVIRONMENT`` and ``UNWANTED_LIBRARIES`` in its ``__init__``: environment variables of its
-                processes, and modules that its libraries must not import.
+``ENVIRONMENT``, ``UNWANTED_LIBRARIES`` and ``WORKER`` in its ``__init__``: environment variables of
+                its processes, modules that its libraries must not import, and the module that its
+                processes run, if it is not ``runtime.worker``.
 ``FILLS_GPU``   in its ``__init__``: unless ``KV_CACHE_MB`` is set, it takes all GPU memory that it
                 may for keys and values.
 ``STARTS_PROCESSES`` in its ``__init__``: its process starts others, which unloading waits for.
@@ -35,6 +36,7 @@ from msgspec import Meta
 from app.provider.card import ModelCard
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.memory import Need
+from app.provider.remote import RemoteModel
 from app.provider.types import Event, Prompt, Tokens
 
 ENGINES = {
@@ -43,9 +45,13 @@ ENGINES = {
     "onnx": "app.provider.engines.onnx",
     "mlx": "app.provider.engines.mlx",
     "pytorch": "app.provider.engines.pytorch",
+    "upstream": "app.provider.engines.upstream",
     "vllm": "app.provider.engines.vllm",
 }
 """Engine name → its package."""
+
+_WORKER = "app.provider.runtime.worker"
+"""For engines that compute in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,15 @@ class EngineLimits:
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """How to build an engine in a child process: its package, a file or folder, the limits."""
+    """How to build an engine in a child process: its package, a file or folder, the limits.
+
+    ``remote`` is the server that does the work, where another one does.
+    """
 
     package: str
     path: str
     limits: EngineLimits
+    remote: RemoteModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +261,12 @@ def missing_library(engine: str) -> str | None:
 def environment(package: str) -> Mapping[str, str]:
     """Environment variables that the processes of an engine need (``ENVIRONMENT``)."""
     found: Mapping[str, str] = getattr(importlib.import_module(package), "ENVIRONMENT", {})
+    return found
+
+
+def worker_module(package: str) -> str:
+    """The module that the processes of an engine run (``WORKER``)."""
+    found: str = getattr(importlib.import_module(package), "WORKER", _WORKER)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.provider.card import Kind
 from app.provider.catalogue.engine_settings import EngineSettings
@@ -25,7 +26,8 @@ class PoolConfig:
     means all physical cores; models in use share them. Files ``untouched`` are never opened.
     ``max_loaded`` models of one kind are loaded at once, within ``memory_budget`` bytes of RAM (0:
     a share of the machine's). A model is unloaded ``ttl`` seconds after its last request (0:
-    never). Without ``auto_unload`` a model is unloaded only on request.
+    never). Without ``auto_unload`` a model is unloaded only on request. ``upstreams`` maps names
+    of other servers to the declarations of their models.
     """
 
     models_dir: Path
@@ -43,6 +45,7 @@ class PoolConfig:
     gpu: GpuPolicy | None = None
     limits: EngineLimits = field(default_factory=EngineLimits)
     policy: HostPolicy = field(default_factory=HostPolicy)
+    upstreams: Mapping[str, Any] = field(default_factory=dict)
     untouched: frozenset[Path] = frozenset()
 
     @property

@@ -22,6 +22,7 @@ from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
 from app.provider.pool.hardware import resident_bytes
 from app.provider.pool.refusals import Refusals
+from app.provider.pool.remote_key import with_key
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
@@ -78,7 +79,7 @@ class LoadedModels:
         self._auto_unload = auto_unload
         self._ttl = ttl
         self._loaded: dict[str, LoadedModel] = {}  # least recently used first
-        self._unloading: dict[asyncio.Task[None], MemoryClaim] = {}
+        self._unloading: dict[asyncio.Task[None], MemoryClaim | None] = {}
         self.metrics: defaultdict[str, ModelMetrics] = defaultdict(ModelMetrics)
         self.refusals = Refusals()
         self._admission = asyncio.Lock()
@@ -97,6 +98,8 @@ class LoadedModels:
 
     def decide(self, card: ModelCard, estimate: SizeEstimate) -> AdmissionDecision:
         """Decide whether ``card`` can be loaded now; its own loaded copy does not count."""
+        if card.remote:
+            return AdmissionDecision()
         wanted = MemoryClaim(card.id, card.kind, estimate.ram, estimate.gpu, idle=False)
         decision = admit(wanted, self.claims_beside(card), estimate.budget)
         waits_for_ever = decision.wait and not self._auto_unload and not self._unloading
@@ -105,11 +108,12 @@ class LoadedModels:
     def claims_beside(self, card: ModelCard) -> list[MemoryClaim]:
         """Claims of all other models, in the order of unloading: failed ones come first.
 
+        Those that other servers run claim nothing and take no place.
         Processes that have not ended yet still hold their bytes, even those of this model.
         """
-        others = [one for one in self.all() if one.card.id != card.id]
+        others = [one for one in self.all() if one.card.id != card.id and not one.card.remote]
         others.sort(key=lambda one: not one.failed)
-        return [*self._unloading.values(), *map(self._claim, others)]
+        return [*filter(None, self._unloading.values()), *map(self._claim, others)]
 
     def _claim(self, one: LoadedModel) -> MemoryClaim:
         """What the model claims, and whether it may be unloaded."""
@@ -168,7 +172,7 @@ class LoadedModels:
 
     def _share_threads(self) -> None:
         """Divide the cores among the models in use, so that they never run more threads."""
-        used = [one.host for one in self.all() if one.leases]
+        used = [one.host for one in self.all() if one.leases and not one.card.remote]
         for host in used:
             host.set_threads(max(1, self._sizing.threads // len(used)))
 
@@ -194,7 +198,8 @@ class LoadedModels:
         from app.provider.runtime.host import EngineHost  # noqa: PLC0415 — a start loads no model
 
         estimate = await self._make_room(card)
-        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
+        remote = card.remote and with_key(card.remote)
+        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits, remote)
         refused = partial(self.refusals.note, card.ref)
         host = EngineHost(spec, self._policy, self.metrics[card.id], refused)
         loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
@@ -261,7 +266,8 @@ class LoadedModels:
         ending = []
         for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
             task = asyncio.create_task(loaded.host.stop())
-            self._unloading[task] = replace(self._claim(loaded), idle=False)
+            claim = None if loaded.card.remote else self._claim(loaded)
+            self._unloading[task] = claim and replace(claim, idle=False)
             task.add_done_callback(self._unloaded)
             ending.append(task)
         if ending:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue import names
+from app.provider.catalogue.declared import models_of_settings
 from app.provider.catalogue.scan import scan
 from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
@@ -51,7 +52,8 @@ class ModelCatalogue:
             config.models_dir, config.named, config.untouched, config.aliases, config.engines
         )
         self._states = states
-        self.cards = [*found, *ECHO_MODELS] if config.echo else found
+        remote = models_of_settings(config.upstreams)
+        self.cards = [*found, *remote, *(ECHO_MODELS if config.echo else ())]
         self._by_ref = {card.ref: card for card in self.cards}
         self._scanned_at = time.monotonic()
         return self.cards

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 
-from app.provider.engine import EngineSpec, environment, starts_processes
+from app.provider.engine import EngineSpec, environment, starts_processes, worker_module
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
 from app.provider.runtime.descendants import Descendants
@@ -22,8 +22,6 @@ END_SECONDS = 2.0
 
 _DESCENDANTS_SECONDS = 30.0
 """How long the processes that it has started may take to end after it."""
-
-_WORKER = "app.provider.runtime.worker"
 
 _SPIN = {"GOMP_SPINCOUNT": "30000"}
 # OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
@@ -133,12 +131,12 @@ class EngineProcess:
 
 
 async def _start(spec: EngineSpec, descendants: Descendants | None) -> child_process.Child:
-    variables = _environment(spec)
+    module, variables = worker_module(spec.package), _environment(spec)
     if descendants is None:
-        return await child_process.start(_WORKER, variables)
+        return await child_process.start(module, variables)
     variables |= descendants.environment
     try:
-        return await child_process.start(_WORKER, variables, inherited=(descendants.inherited,))
+        return await child_process.start(module, variables, inherited=(descendants.inherited,))
     except BaseException:
         descendants.close()
         raise

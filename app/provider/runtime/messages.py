@@ -175,6 +175,12 @@ def receive(sock: socket.socket) -> ToEngine:
     return _to_engine.decode(_exactly(sock, length))
 
 
+async def read_request(reader: asyncio.StreamReader) -> ToEngine:
+    """Read the next message on the engine's side; raises asyncio.IncompleteReadError at the end."""
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+    return _to_engine.decode(await reader.readexactly(length))
+
+
 def _exactly(sock: socket.socket, size: int) -> bytearray:
     data = bytearray()
     while len(data) < size:

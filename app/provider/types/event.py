@@ -13,11 +13,15 @@ Phase = Literal["queued", "loading", "prefill"]
 
 
 class Usage(Value, frozen=True):
-    """Tokens of a prompt and its answer. ``cached_tokens`` of the prompt came from the cache."""
+    """Tokens of a prompt and its answer. ``cached_tokens`` of the prompt came from the cache.
+
+    They are 0 and not ``cached_known`` where another server made the answer and does not say.
+    """
 
     prompt_tokens: Count
     completion_tokens: Count
     cached_tokens: Count
+    cached_known: bool = True
 
 
 class Progress(Value, frozen=True):

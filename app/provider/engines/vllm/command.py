@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.provider.engine import EngineLimits, EngineSpec
+from app.provider.engines.vllm.output_parsers import parser_options
 
 _GIB = 2**30
 
@@ -41,6 +42,7 @@ def serve_command(spec: EngineSpec, socket: Path) -> list[str]:
         *_ALWAYS,
         *_sizes(spec.limits),
         *_memory(spec.limits),
+        *parser_options(Path(path), options.arguments),
         *options.arguments,
     ]
 

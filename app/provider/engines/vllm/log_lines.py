@@ -84,5 +84,5 @@ class LogLines:
         for text in reversed(self._last):
             found = _REASON.fullmatch(text)
             if found and not _ELSEWHERE.search(text):
-                return next(filter(None, found.groups()))
+                return str(next(filter(None, found.groups())))
         return ""

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import os
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from app.provider.engine import EngineSpec
@@ -24,8 +22,6 @@ from app.provider.engines.vllm.command import serve_command, serve_environment
 from app.provider.engines.vllm.log_lines import LogLines
 from app.provider.errors import ModelNotLoadable
 from app.provider.runtime.descendants import inherited
-
-log = logging.getLogger(__name__)
 
 _NO_COMMAND = "It is served by vLLM: set VLLM_COMMAND, which starts vLLM."
 _POLL_SECONDS = 0.5
@@ -36,129 +32,126 @@ _MOST_SILENT = 12
 """Health checks in a row without an answer, after which the server counts as hung."""
 _LONGEST_SOCKET = 100
 """Bytes of a path; a unix socket's may have 104 on macOS and 108 on Linux."""
-
-
-class _UnixConnection(HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+_SOCKET = "vllm.sock"
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 class VllmServer:
     """The server of one model: its socket, the key that requests must name, and its processes."""
 
-    def __init__(self, spec: EngineSpec) -> None:
+    def __init__(self, process: Process, owner: socket.socket, unix_socket: Path, key: str) -> None:
+        self.unix_socket = unix_socket
+        self.key = key
+        self._guard = process
+        self._owner = owner
+        self._lines = LogLines()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, spec: EngineSpec) -> VllmServer:
         """Start it; raises ModelNotLoadable where there is no command, and OSError."""
         if not spec.limits.vllm.command:
             raise ModelNotLoadable(_NO_COMMAND, False)
         folder = _private_folder()
-        self.socket = folder / "vllm.sock"
-        self.key = secrets.token_urlsafe(32)
-        self._owner, theirs = socket.socketpair()
-        self._lines = LogLines()
-        with theirs:
-            self._guard = _start(spec, folder, self.socket, self.key, theirs.fileno())
-        self._reader = threading.Thread(target=self._read, name="vllm-log", daemon=True)
-        self._reader.start()
+        key = secrets.token_urlsafe(32)
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process = await _start_guard(spec, folder, key, theirs.fileno())
+        except BaseException:
+            ours.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return cls(process, ours, folder / _SOCKET, key)
 
-    def _read(self) -> None:
-        self._lines.read(self._guard.stdout or ())
+    async def _read(self) -> None:
+        """Read what it writes to the end; bars of progress come without an end of the line."""
+        if (output := self._guard.stdout) is None:
+            return
+        rest = ""
+        while block := await output.read(2**16):
+            *lines, rest = (rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
+            self._lines.read(lines)
+        self._lines.read([rest])
 
-    def wait_until_ready(self, progress: Callable[[int], None]) -> None:
+    async def wait_until_ready(self, progress: Callable[[int], None]) -> None:
         """Return when it answers; raises ModelNotLoadable if it ends before, saying why.
 
-        ``progress`` is called every few seconds; it raises where nobody waits any more. The host
-        ends this process where that takes too long.
+        ``progress`` is called every few seconds. The host ends this process where that takes too
+        long.
         """
         beat = 0.0
-        while self.health() != 200:
-            if (code := self._guard.poll()) is not None:
-                self._reader.join(_HEALTH_SECONDS)
-                raise self._lines.failure(code)
+        while await self.health() != 200:
+            if self._guard.returncode is not None:
+                await asyncio.wait([self._reading], timeout=_HEALTH_SECONDS)
+                raise self._lines.failure(self._guard.returncode)
             if time.monotonic() - beat >= _BEAT_SECONDS:
                 beat = time.monotonic()
                 progress(self._lines.percent)
-            time.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
 
-    def health(self) -> int | None:
+    async def health(self) -> int | None:
         """The status of GET /health: 200, or 503 where its engine has died; None: no answer."""
-        connection = _UnixConnection(self.socket, _HEALTH_SECONDS)
         try:
-            connection.request("GET", "/health")
-            return connection.getresponse().status
-        except (OSError, HTTPException):
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(str(self.unix_socket))
+                try:
+                    writer.write(_HEALTH)
+                    return int((await reader.readline()).split()[1])
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, ValueError, IndexError):
             return None
-        finally:
-            connection.close()
 
-    def end_process_with_it(self) -> None:
-        """End this process when the server has ended or does not work any more, in a thread."""
-        threading.Thread(target=self._watch, name="vllm-health", daemon=True).start()
-
-    def _watch(self) -> None:
+    async def wait_for_failure(self) -> str:
+        """Return when it has ended or does not work any more, saying why."""
         silent = 0
         while silent < _MOST_SILENT:
-            with suppress(subprocess.TimeoutExpired):
-                self._guard.wait(_HEALTH_SECONDS)
-                break
-            status = self.health()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEALTH_SECONDS):
+                    code = await self._guard.wait()
+                return f"vLLM ended with exit code {code}: {self._lines.reason()}"
+            status = await self.health()
             if status == 503:
-                break
+                return f"vLLM's engine has died: {self._lines.reason()}"
             silent = 0 if status else silent + 1
-        log.error("vLLM has ended or does not work any more: %s", self._lines.reason())
-        self.close()
-        os._exit(1)
+        return "vLLM does not answer any more."
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all its processes; returns when they have ended."""
         pid = self._pid()
         self._owner.close()
-        if self._guard.wait() < 0 and pid:  # killed, so it could not end the others
+        if await self._guard.wait() < 0 and pid:  # killed, so it could not end the others
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+            shutil.rmtree(self.unix_socket.parent, ignore_errors=True)
+        self._reading.cancel()
 
     def _pid(self) -> int:
         """The process id of the server, which leads its group; 0 where it was not started."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             self._owner.settimeout(0)
-            if found := self._owner.recv(32).strip():
-                return int(found)
+            return int(self._owner.recv(32))
         return 0
 
 
-def _start(
-    spec: EngineSpec, folder: Path, path: Path, key: str, owner: int
-) -> subprocess.Popen[str]:
-    guarded = [sys.executable, "-I", guard.__file__, str(owner), str(folder)]
-    try:
-        return subprocess.Popen(
-            [*guarded, *serve_command(spec, path)],
-            env=serve_environment(spec, folder, key),
-            pass_fds=(owner, *inherited()),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+async def _start_guard(spec: EngineSpec, folder: Path, key: str, owner: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *[sys.executable, "-I", guard.__file__, str(owner), str(folder)],
+        *serve_command(spec, folder / _SOCKET),
+        env=serve_environment(spec, folder, key),
+        pass_fds=(owner, *inherited()),
+        start_new_session=True,
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
 
 
 def _private_folder() -> Path:
     """A new folder that only this user may enter, with a path short enough for a socket's."""
     folder = tempfile.mkdtemp(prefix="sllm-")
-    if len(os.fsencode(folder)) > _LONGEST_SOCKET - len("/vllm.sock"):
+    if len(os.fsencode(folder)) > _LONGEST_SOCKET - len(f"/{_SOCKET}"):
         os.rmdir(folder)
         folder = tempfile.mkdtemp(prefix="sllm-", dir="/tmp")
     return Path(folder)
