@@ -59,8 +59,9 @@ PERSON = json.dumps(
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
-ENGINES = [matrix(name)[0] if name == "mlx" else name for name in ENGINES_OF_CONTRACT]
+RARE = {"mlx", "upstream-starter"}
 """MLX shares its scheduler with the others, and is the slowest of them here."""
+ENGINES = [matrix(name)[0] if name in RARE else name for name in ENGINES_OF_CONTRACT]
 MODELS = ENGINES[: ENGINES_OF_CONTRACT.index("echo")]
 """Those before it draw tokens. pytest groups tests by a parameter's place in its list: with equal
 places each process starts once."""
@@ -73,7 +74,7 @@ async def host(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[EngineHost]:
     """One process of each engine; leave it as it was."""
-    host = contract_host(request.param, tmp_path_factory.mktemp("contract"))
+    host = contract_host(request.param, tmp_path_factory.mktemp("contract"), request)
     yield host
     await host.stop()
 
@@ -128,7 +129,8 @@ async def test_log_probabilities_are_of_every_token_or_refused(host: EngineHost)
 async def test_an_answer_follows_its_schema_or_is_refused(host: EngineHost) -> None:
     """An answer without one, which runs beside these, stays as it is."""
     alone = await ask(host, QUESTION)
-    asked = [prompt(QUESTION, seed=5, **HOT | {"max_tokens": 24 + n}) for n in range(0, 200, 40)]
+    hot = HOT | {"temperature": 2.0, "seed": 5}  # as much as other servers take
+    asked = [prompt(QUESTION, **hot | {"max_tokens": 24 + n}) for n in range(0, 200, 40)]
     bound = [structs.replace(one, constraint=Constraint("json_schema", PERSON)) for one in asked]
     replies = await asyncio.gather(
         *(collect(host.stream(one)) for one in (*bound, prompt(QUESTION))), return_exceptions=True
@@ -210,7 +212,8 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(host: Engi
     with pytest.raises(ContextOverflow) as caught:
         await ask(host, "word " * 50_000)
     measured = await size(host, prompt("word " * 50_000))
-    assert (measured.tokens, measured.limit) == (caught.value.needed, caught.value.limit)
+    assert measured.limit == caught.value.limit
+    assert caught.value.needed - measured.tokens in {0, 1}  # with room for a token, or without
     assert caught.value.needed > caught.value.limit > 0
     assert (await ask(host, QUESTION)).text
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import httpx
 
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.remote import RemoteModel
@@ -87,15 +86,7 @@ def remote_host(
     return EngineHost(spec, policy or HostPolicy())
 
 
-def declaration(url: str, **more: Any) -> Mapping[str, Any]:
-    return {"base_url": f"{url}/v1", **more}
-
-
-def until_answers(client: httpx.Client, path: str = "/health") -> None:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        with contextlib.suppress(httpx.TransportError):
-            if client.get(path).status_code < 500:
-                return
-        time.sleep(0.05)
-    raise AssertionError("the server does not answer")
+def declare(folder: Path, name: str, url: str, **more: Any) -> None:
+    """Put a declaration into a folder of models."""
+    declared = {"base_url": f"{url}/v1", **more}
+    (folder / f"{name}.upstream.json").write_text(json.dumps(declared))

@@ -12,7 +12,6 @@ from typing import Any
 
 from app.provider.engines.upstream.refusals import unavailable
 from app.provider.engines.upstream.token_logprobs import tokens_of
-from app.provider.errors import ProviderError
 from app.provider.types import (
     Delta,
     End,
@@ -84,8 +83,7 @@ class AnswerReader:
         yield from self._start()
         reason = _REASONS.get(self._reason)
         if reason is None:
-            why = f"The server {self._server} stopped the answer: {self._reason[:100]!r}."
-            raise ProviderError(why)
+            raise unavailable(self._server, f"stopped the answer: {self._reason[:100]}")
         if self._calls and reason == "stop":
             reason = "tool_calls"
         yield End(reason, self._final_usage(), 0, self._stop_string)
