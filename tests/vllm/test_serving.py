@@ -38,7 +38,7 @@ def notes(client_and_notes: tuple[httpx.Client, Notes]) -> Notes:
 def test_it_answers(client: httpx.Client) -> None:
     answer = client.post("/api/v1/chat", json=QUESTION)
     assert answer.status_code == 200, answer.text
-    assert answer.json()["message"] == QUESTION["message"]
+    assert answer.json()["message"]["content"] == QUESTION["message"]
 
 
 def test_it_is_listed_as_a_model_like_any_other(client: httpx.Client) -> None:

@@ -35,11 +35,16 @@ def _process_control() -> Callable[[int, int], object] | None:
     return lambda option, value: control(option, value, 0, 0, 0)
 
 
-def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    """Start the program; on Linux it dies with this process, and its orphans come to this one."""
-    control = _process_control()
-    if control:
+def adopt_orphans() -> None:
+    """On Linux: become the parent of each descendant whose parent ends."""
+    if control := _process_control():
         control(_SET_CHILD_SUBREAPER, 1)
+
+
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start the program; on Linux it dies with this process."""
+    control = _process_control()
+    adopt_orphans()
 
     def die_with_parent() -> None:
         if control:
@@ -59,16 +64,18 @@ def _end_with_owner(owner: socket.socket, program: subprocess.Popen[bytes]) -> N
         owner.recv(1)  # nothing is ever sent
     program.terminate()
     time.sleep(GRACE_SECONDS)
-    _kill_group(program.pid)
+    kill_group(program.pid)
 
 
-def _kill_group(group: int) -> None:
+def kill_group(group: int) -> None:
+    """Kill the processes of a group, if it is one (0: it is none)."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, signal.SIGKILL)
+        if group:
+            os.killpg(group, signal.SIGKILL)
 
 
-def _kill_orphans() -> None:
-    """Kill what has left the program's group; each death may bring new orphans."""
+def kill_orphans() -> None:
+    """Kill all children of this process; each death may bring new ones."""
     while orphans := _children():
         for orphan in orphans:
             with suppress(ProcessLookupError):
@@ -108,8 +115,8 @@ def main() -> None:
         owner.sendall(f"{program.pid}\n".encode())
     threading.Thread(target=_end_with_owner, args=(owner, program), daemon=True).start()
     code = program.wait()
-    _kill_group(program.pid)
-    _kill_orphans()
+    kill_group(program.pid)
+    kill_orphans()
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(code if code >= 0 else 128 - code)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import secrets
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -25,6 +25,7 @@ from app.provider.runtime.descendants import inherited
 
 _NO_COMMAND = "It is served by vLLM: set VLLM_COMMAND, which starts vLLM."
 _POLL_SECONDS = 0.5
+_WATCH_SECONDS = 0.1
 _BEAT_SECONDS = 2.0
 """Between two signs of life while the model is loaded."""
 _HEALTH_SECONDS = 5.0
@@ -55,6 +56,7 @@ class VllmServer:
         folder = _private_folder()
         key = secrets.token_urlsafe(32)
         ours, theirs = socket.socketpair()
+        guard.adopt_orphans()  # those of a guard that was killed
         try:
             with theirs:
                 process = await _start_guard(spec, folder, key, theirs.fileno())
@@ -107,9 +109,8 @@ class VllmServer:
         """Return when it has ended or does not work any more, saying why."""
         silent = 0
         while silent < _MOST_SILENT:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_HEALTH_SECONDS):
-                    code = await self._guard.wait()
+            if await self._ended(_HEALTH_SECONDS):
+                code = self._guard.returncode
                 return f"vLLM ended with exit code {code}: {self._lines.reason()}"
             status = await self.health()
             if status == 503:
@@ -121,11 +122,22 @@ class VllmServer:
         """End all its processes; returns when they have ended."""
         pid = self._pid()
         self._owner.close()
-        if await self._guard.wait() < 0 and pid:  # killed, so it could not end the others
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(pid, signal.SIGKILL)
+        await self._ended(math.inf)
+        if (self._guard.returncode or 0) < 0:  # it was killed, so it could not end the others
+            guard.kill_group(pid)
+            guard.kill_orphans()
             shutil.rmtree(self.unix_socket.parent, ignore_errors=True)
         self._reading.cancel()
+
+    async def _ended(self, seconds: float) -> bool:
+        """Wait for the guard's end, but no longer than that; returns whether it has ended.
+
+        ``Process.wait`` also waits for whoever else holds its output.
+        """
+        end = time.monotonic() + seconds
+        while self._guard.returncode is None and time.monotonic() < end:  # noqa: ASYNC110
+            await asyncio.sleep(_WATCH_SECONDS)
+        return self._guard.returncode is not None
 
     def _pid(self) -> int:
         """The process id of the server, which leads its group; 0 where it was not started."""
