@@ -40,6 +40,8 @@ class DeclaredModel(Struct, frozen=True, forbid_unknown_fields=True):
     tasks: tuple[Task, ...] = ()
     context_length: Annotated[int, Meta(ge=0)] | None = None
     dimensions: Annotated[int, Meta(ge=0)] = 0
+    prompts: dict[str, str] = {}
+    default_prompt: str = ""
     features: dict[str, bool | str] = {}
 
 
@@ -54,7 +56,6 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
     models: dict[_Text, _Text | DeclaredModel] | list[_Text] | None = None
     tasks: tuple[Task, ...] = ("chat",)
     context_length: Annotated[int, Meta(ge=0)] = 0
-    dimensions: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=0, le=4096)] = 0
     features: dict[str, bool | str] = {}
     timeouts: Timeouts = Timeouts()
@@ -114,13 +115,20 @@ def _card(name: str, ours: str, model: DeclaredModel, server: Declaration, path:
         tasks=tasks,
         name=model.model,
         vision=Vision() if chats and "vision" in tasks else None,
-        encoder=None if chats else _encoder(tasks, model.dimensions or server.dimensions),
+        encoder=None if chats else _encoder(tasks, model),
         remote=_remote(name, model, server, length),
     )
 
 
-def _encoder(tasks: tuple[Task, ...], dimensions: int) -> EncoderFacts:
-    return EncoderFacts(dimensions=1 if "rerank" in tasks else dimensions)
+def _encoder(tasks: tuple[Task, ...], model: DeclaredModel) -> EncoderFacts:
+    """What an encoder makes; raises ValueError for a default prompt that is none of its prompts."""
+    if model.default_prompt and model.default_prompt not in model.prompts:
+        raise ValueError(f"{model.default_prompt!r} is no name of one of the prompts")
+    return EncoderFacts(
+        dimensions=1 if "rerank" in tasks else model.dimensions,
+        prompts=tuple(model.prompts.items()),
+        default_prompt=model.default_prompt,
+    )
 
 
 def _remote(name: str, model: DeclaredModel, server: Declaration, length: int) -> RemoteModel:

@@ -108,8 +108,8 @@ async def _details(client: Client, kind: ServerKind, model: str, entry: Fields) 
     """``context_length``, and where they are known ``vision`` and ``tools``."""
     match kind:
         case "sllm":
-            capable = _section(entry, "capabilities")
-            return {"context_length": entry.get("context_length"), **capable}
+            sees = _section(entry, "capabilities").get("vision")
+            return {"context_length": entry.get("context_length"), "vision": sees}
         case "llama.cpp":
             props = await _found(client, "/props")
             length = _section(props, "default_generation_settings").get("n_ctx")
