@@ -129,8 +129,8 @@ def refusal_of(server: str, status: int, body: bytes, retry_after: str = "") -> 
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
-        payload = {}
-    found = refusal_in(server, payload, status)
+        payload = None
+    found = refusal_in(server, payload, status) if payload else None
     text = body.decode("utf-8", "replace").strip()
     message = found.message if found else text[:300] or f"HTTP status {status}"
     return Refused(
