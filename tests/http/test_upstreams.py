@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from tests.conftest import serving
 from tests.http.encoding_wire import vectors
 from tests.http.vision import asked, picture, sent, shown
-from tests.provider.upstream.servers import Server, own_server
+from tests.provider.upstream.servers import Server, declare, own_server
 
 QUESTION = "One two three"
 AUTHORISED = {"Authorization": "Bearer other-secret"}
@@ -216,3 +217,33 @@ def test_a_setting_declares_them_too(other: Server, tmp_path: Path) -> None:
     problems = {one["id"]: one["problem"] for one in listed}
     assert problems["echo"] is None
     assert "http://host:8000/v1" in str(problems["bad"])
+
+
+def test_all_models_of_a_server_are_listed_without_naming_them(
+    other: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTHER_KEY", "other-secret")
+    declare(tmp_path, "box", other.url, key_env="OTHER_KEY", models="all")
+    aliases = ("gpt=echo",)
+    with serving(models_dir=tmp_path, enable_echo=False, model_aliases=aliases) as client:
+        while "echo" not in (listed := {one["id"]: one for one in models_of(client)}):
+            assert listed.keys() <= {"box"}
+        assert listed.keys() == {"echo", "echo-vision", "echo-embed", "echo-rerank", "echo-clip"}
+        assert listed["echo-vision"]["tasks"] == ["chat", "vision"]
+        assert (listed["echo"]["context_length"], listed["echo"]["aliases"]) == (4096, ["gpt"])
+        body = {"model": "gpt", "messages": [{"role": "user", "content": QUESTION}]}
+        answer = client.post("/v1/chat/completions", json=body).json()
+        assert answer["choices"][0]["message"]["content"] == QUESTION
+
+
+def test_a_server_that_lists_nothing_says_why(tmp_path: Path) -> None:
+    declare(tmp_path, "box", "http://127.0.0.1:9", models="all")
+    with serving(models_dir=tmp_path, enable_echo=False) as client:
+        while "ask again" in (problem := models_of(client)[0]["problem"]):
+            pass
+    assert problem.startswith("The server box cannot be reached")
+
+
+def models_of(client: httpx.Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.get("/api/v5/models").json()["models"]
+    return found

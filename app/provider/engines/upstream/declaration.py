@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from app.provider.card import EncoderFacts, ModelCard, Task, Vision
 from app.provider.engines.upstream.features import Features
-from app.provider.remote import RemoteModel, ServerKind
+from app.provider.remote import ALL_MODELS, RemoteModel, ServerKind
 
 OUR_SECRETS = frozenset(
     {"API_KEYS", "ADMIN_API_KEYS", "DATABASE_URL", "HF_TOKEN", "MODELSCOPE_API_TOKEN"}
@@ -46,14 +46,14 @@ class DeclaredModel(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
-    """A server and its models. ``models`` maps our ids to the server's names."""
+    """A server and its models: ``models`` maps our ids to the server's names, or is ``all``."""
 
     base_url: Annotated[str, Meta(max_length=2_000)] = ""
     unix_socket: Annotated[str, Meta(max_length=107)] = ""
     key_env: str = ""
     kind: ServerKind = "auto"
     model: str = ""
-    models: dict[_Text, _Text | DeclaredModel] | list[_Text] | None = None
+    models: dict[_Text, _Text | DeclaredModel] | list[_Text] | Literal["all"] | None = None
     tasks: tuple[Task, ...] = ("chat",)
     context_length: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=0, le=4096)] = 0
@@ -64,6 +64,8 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
         """Our id of each model, and what is said of it; without a list there is one, ``name``."""
         if self.models is None:
             yield name, DeclaredModel(self.model)
+        elif self.models == "all":
+            yield name, DeclaredModel(ALL_MODELS)
         elif isinstance(self.models, list):
             yield from ((model, DeclaredModel(model)) for model in self.models)
         else:

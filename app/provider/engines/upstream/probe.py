@@ -39,7 +39,7 @@ class Served:
 
 async def probe(client: Client, remote: RemoteModel) -> Served:
     """Ask the server; raises EngineUnavailable, and ModelNotLoadable for what it lacks."""
-    listed = await _listed(client)
+    listed = await listed_models(client)
     kind = remote.kind if remote.kind != "auto" else await _kind(client, listed)
     entry = _entry(remote, kind, listed)
     model = remote.model or str(entry.get("id", ""))
@@ -51,7 +51,7 @@ async def probe(client: Client, remote: RemoteModel) -> Served:
     return Served(kind, model, length, features)
 
 
-async def _listed(client: Client) -> list[Fields]:
+async def listed_models(client: Client) -> list[Fields]:
     """The models that the server lists; none where it has no list."""
     data = (await client.find("/v1/models")).get("data")
     return [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
