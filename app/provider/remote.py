@@ -10,6 +10,9 @@ ServerKind = Literal[
 ]
 """What kind of server it is. ``auto``: it is asked; ``generic``: OpenAI's API and no more."""
 
+ALL_MODELS = "*"
+"""In place of a model's name: every one that the server lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:

@@ -170,7 +170,7 @@ def client(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTHER_KEY", SECRET)
-        with serving(models_dir=folder, enable_echo=False) as client:
+        with serving(models_dir=folder, enable_echo=False, model_ttl_seconds=1) as client:
             yield client
 
 

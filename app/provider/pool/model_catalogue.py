@@ -15,6 +15,7 @@ from app.provider.catalogue.scan import scan
 from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
+from app.provider.pool.server_lists import ServerLists
 from app.provider.types import ModelRef
 
 _RESCAN_SECONDS = 1.0
@@ -40,6 +41,7 @@ class ModelCatalogue:
         self.cards: list[ModelCard] = []
         self._by_ref: dict[ModelRef, ModelCard] = {}
         self._states: FileStates = {}
+        self._lists = ServerLists()
         self._scanned_at = float("-inf")
         self._scanning: asyncio.Task[list[ModelCard]] | None = None
         self._scheduled: asyncio.TimerHandle | None = None
@@ -52,8 +54,9 @@ class ModelCatalogue:
             config.models_dir, config.named, config.untouched, config.aliases, config.engines
         )
         self._states = states
-        remote = models_of_settings(config.upstreams)
-        self.cards = [*found, *remote, *(ECHO_MODELS if config.echo else ())]
+        remote = self._lists.expanded([*found, *models_of_settings(config.upstreams)])
+        named = names.with_aliases(remote, config.aliases, {})
+        self.cards = [*named, *(ECHO_MODELS if config.echo else ())]
         self._by_ref = {card.ref: card for card in self.cards}
         self._scanned_at = time.monotonic()
         return self.cards

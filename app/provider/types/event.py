@@ -23,6 +23,14 @@ class Usage(Value, frozen=True):
     cached_tokens: Count
     cached_known: bool = True
 
+    def counts(self) -> dict[str, int]:
+        """The tokens by name."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+        }
+
 
 class Progress(Value, frozen=True):
     """What a request is waiting for.

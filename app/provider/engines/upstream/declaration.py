@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from app.provider.card import EncoderFacts, ModelCard, Task, Vision
 from app.provider.engines.upstream.features import Features
-from app.provider.remote import RemoteModel, ServerKind
+from app.provider.remote import ALL_MODELS, RemoteModel, ServerKind
 
 OUR_SECRETS = frozenset(
     {"API_KEYS", "ADMIN_API_KEYS", "DATABASE_URL", "HF_TOKEN", "MODELSCOPE_API_TOKEN"}
@@ -40,21 +40,22 @@ class DeclaredModel(Struct, frozen=True, forbid_unknown_fields=True):
     tasks: tuple[Task, ...] = ()
     context_length: Annotated[int, Meta(ge=0)] | None = None
     dimensions: Annotated[int, Meta(ge=0)] = 0
+    prompts: dict[str, str] = {}
+    default_prompt: str = ""
     features: dict[str, bool | str] = {}
 
 
 class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
-    """A server and its models. ``models`` maps our ids to the server's names."""
+    """A server and its models: ``models`` maps our ids to the server's names, or is ``all``."""
 
     base_url: Annotated[str, Meta(max_length=2_000)] = ""
     unix_socket: Annotated[str, Meta(max_length=107)] = ""
     key_env: str = ""
     kind: ServerKind = "auto"
     model: str = ""
-    models: dict[_Text, _Text | DeclaredModel] | list[_Text] | None = None
+    models: dict[_Text, _Text | DeclaredModel] | list[_Text] | Literal["all"] | None = None
     tasks: tuple[Task, ...] = ("chat",)
     context_length: Annotated[int, Meta(ge=0)] = 0
-    dimensions: Annotated[int, Meta(ge=0)] = 0
     slots: Annotated[int, Meta(ge=0, le=4096)] = 0
     features: dict[str, bool | str] = {}
     timeouts: Timeouts = Timeouts()
@@ -63,6 +64,8 @@ class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
         """Our id of each model, and what is said of it; without a list there is one, ``name``."""
         if self.models is None:
             yield name, DeclaredModel(self.model)
+        elif self.models == "all":
+            yield name, DeclaredModel(ALL_MODELS)
         elif isinstance(self.models, list):
             yield from ((model, DeclaredModel(model)) for model in self.models)
         else:
@@ -114,13 +117,20 @@ def _card(name: str, ours: str, model: DeclaredModel, server: Declaration, path:
         tasks=tasks,
         name=model.model,
         vision=Vision() if chats and "vision" in tasks else None,
-        encoder=None if chats else _encoder(tasks, model.dimensions or server.dimensions),
+        encoder=None if chats else _encoder(tasks, model),
         remote=_remote(name, model, server, length),
     )
 
 
-def _encoder(tasks: tuple[Task, ...], dimensions: int) -> EncoderFacts:
-    return EncoderFacts(dimensions=1 if "rerank" in tasks else dimensions)
+def _encoder(tasks: tuple[Task, ...], model: DeclaredModel) -> EncoderFacts:
+    """What an encoder makes; raises ValueError for a default prompt that is none of its prompts."""
+    if model.default_prompt and model.default_prompt not in model.prompts:
+        raise ValueError(f"{model.default_prompt!r} is no name of one of the prompts")
+    return EncoderFacts(
+        dimensions=1 if "rerank" in tasks else model.dimensions,
+        prompts=tuple(model.prompts.items()),
+        default_prompt=model.default_prompt,
+    )
 
 
 def _remote(name: str, model: DeclaredModel, server: Declaration, length: int) -> RemoteModel:

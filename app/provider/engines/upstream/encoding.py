@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-import re
 import struct
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from itertools import groupby
@@ -35,7 +34,6 @@ from app.provider.types import (
 MOST_NUMBERS = 2**16
 """Of one vector."""
 
-_TOO_LONG = re.compile(r"input at index (\d{1,9}) has (\d{1,9}) tokens .* at most (\d{1,9})")
 _SHARE = 16
 """Tokens of a text beside those of its letters, where the tokens of several are divided."""
 
@@ -60,8 +58,6 @@ class Encoding:
             raise UnsupportedInput(f"This model takes {wanted}.")
         try:
             made = await (self._scores(job) if scores else self._vectors(job))
-        except UnsupportedInput as error:
-            raise _too_long(str(error)) or error from None
         except ContextOverflow as error:
             raise self._overflow(error, len(job.items)) from None
         vectors, total = made
@@ -202,12 +198,6 @@ def _input(item: Item, prompt: str) -> str | list[int]:
     if isinstance(item, TokensPart):
         return list(item.tokens)
     return prompt + item.text if isinstance(item, TextPart) else ""
-
-
-def _too_long(message: str) -> InputTooLong | None:
-    """The error of an item that is too long, where the message names it as ours does."""
-    found = _TOO_LONG.search(message)
-    return InputTooLong(*map(int, found.groups())) if found else None
 
 
 def _prompt_tokens(answer: Any) -> int:

@@ -39,7 +39,7 @@ class Served:
 
 async def probe(client: Client, remote: RemoteModel) -> Served:
     """Ask the server; raises EngineUnavailable, and ModelNotLoadable for what it lacks."""
-    listed = await _listed(client)
+    listed = await listed_models(client)
     kind = remote.kind if remote.kind != "auto" else await _kind(client, listed)
     entry = _entry(remote, kind, listed)
     model = remote.model or str(entry.get("id", ""))
@@ -51,7 +51,7 @@ async def probe(client: Client, remote: RemoteModel) -> Served:
     return Served(kind, model, length, features)
 
 
-async def _listed(client: Client) -> list[Fields]:
+async def listed_models(client: Client) -> list[Fields]:
     """The models that the server lists; none where it has no list."""
     data = (await client.find("/v1/models")).get("data")
     return [one for one in data if isinstance(one, dict)] if isinstance(data, list) else []
@@ -108,8 +108,8 @@ async def _details(client: Client, kind: ServerKind, model: str, entry: Fields) 
     """``context_length``, and where they are known ``vision`` and ``tools``."""
     match kind:
         case "sllm":
-            capable = _section(entry, "capabilities")
-            return {"context_length": entry.get("context_length"), **capable}
+            sees = _section(entry, "capabilities").get("vision")
+            return {"context_length": entry.get("context_length"), "vision": sees}
         case "llama.cpp":
             props = await _found(client, "/props")
             length = _section(props, "default_generation_settings").get("n_ctx")

@@ -14,6 +14,7 @@ from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
     EngineUnavailable,
+    InputTooLong,
     ModelNotLoadable,
     ProviderError,
     UnsupportedConstraint,
@@ -44,6 +45,10 @@ _NUMBERS = [
 ]
 """How servers say how long a prompt is (n) and how long it may be (l)."""
 
+_INPUT_TOO_LONG = re.compile(
+    r"input at index (\d{1,9}) has (\d{1,9}) tokens .{0,100}at most (\d{1,9})"
+)
+"""How we say it ourselves."""
 _OVERFLOW = re.compile(
     r"context[ _](?:length|size|window)|maximum model length|prompt is too long", re.IGNORECASE
 )
@@ -94,9 +99,11 @@ class Refused:
         kind = UnsupportedConstraint if "constraint" in self.code else UnsupportedInput
         return kind(self._sentence(f"refused the request: {self.message}"))
 
-    def _overflow(self) -> ContextOverflow | None:
+    def _overflow(self) -> ContextOverflow | InputTooLong | None:
         """How much too long the prompt is; None where it is something else."""
         found = self.fields
+        if match := _INPUT_TOO_LONG.search(self.message):
+            return InputTooLong(*map(int, match.groups()))
         if found.get("type") == "exceed_context_size_error":
             needed, limit = found.get("n_prompt_tokens"), found.get("n_ctx")
             if isinstance(needed, int) and isinstance(limit, int):
@@ -122,8 +129,8 @@ def refusal_of(server: str, status: int, body: bytes, retry_after: str = "") -> 
     try:
         payload = json.loads(body)
     except (ValueError, RecursionError):
-        payload = {}
-    found = refusal_in(server, payload, status)
+        payload = None
+    found = refusal_in(server, payload, status) if payload else None
     text = body.decode("utf-8", "replace").strip()
     message = found.message if found else text[:300] or f"HTTP status {status}"
     return Refused(
