@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
 from app.config.values import Command, ModelEngines, pairs
 from app.provider.catalogue.engine_settings import EngineSettings
 from app.provider.engine import VllmOptions
+
+_OURS = ("--api-key", "--headless", "--host", "--port", "--served-model-name", "--uds")
+"""Options of vLLM that this server sets."""
+
+
+def _free_arguments(value: str) -> str:
+    for word in shlex.split(value):
+        name = word.partition("=")[0].replace("_", "-")
+        if name in _OURS:
+            raise ValueError(f"{name} is set by this server")
+    return value
 
 
 class VllmSettings(BaseSettings):
@@ -19,7 +30,7 @@ class VllmSettings(BaseSettings):
 
     model_engine: ModelEngines = ()
     vllm_command: Command = ""
-    llm_vllm_args: Command = ""
+    llm_vllm_args: Annotated[Command, AfterValidator(_free_arguments)] = ""
     llm_vllm_tensor_parallel_size: int = Field(1, ge=1, le=1024)
     llm_vllm_dtype: Literal["auto", "half", "float16", "bfloat16", "float", "float32"] = "auto"
     llm_vllm_max_model_len: int = Field(-1, ge=-1)

@@ -129,7 +129,7 @@ def test_a_template_that_is_too_long_is_told(tmp_path: Path) -> None:
 
 def test_packed_weights_are_refused_in_the_list(tmp_path: Path) -> None:
     write_hf(tmp_path / "m", quantization_config={"quant_method": "gptq", "bits": 4})
-    assert "packed (GPTQ 4-bit)" in problem(tmp_path)
+    assert "packed: take the original model" in problem(tmp_path)
 
 
 def test_code_of_an_mlx_model_is_refused_in_the_list(tmp_path: Path) -> None:

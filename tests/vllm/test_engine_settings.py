@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from app.config import Settings
 from app.provider.card import ModelCard
-from app.provider.catalogue.engine_settings import EngineSettings
+from app.provider.catalogue.engine_settings import EngineSettings, with_engines
 from app.provider.catalogue.scan import scan
 from tests.provider.model_files import CONFIG, write_gguf, write_hf, write_mlx
 
@@ -24,7 +24,7 @@ PACKED: dict[str, Any] = {
 
 def only(folder: Path, settings: EngineSettings) -> ModelCard:
     """The card of the one model beside which there is none."""
-    (card,) = scan(folder.parent, engines=settings)
+    (card,) = with_engines(scan(folder.parent), settings)
     return card
 
 
@@ -84,9 +84,8 @@ def test_an_engine_that_cannot_read_the_files_is_refused(tmp_path: Path) -> None
     write_mlx(tmp_path / "mlx-model")
     write_hf(tmp_path / "m")
     named = {"g": "vllm", "mlx-model": "vllm", "m": "gguf"}
-    problems = {
-        card.id: card.problem for card in scan(tmp_path, engines=EngineSettings(named, vllm=True))
-    }
+    cards = with_engines(scan(tmp_path), EngineSettings(named, vllm=True))
+    problems = {card.id: card.problem for card in cards}
     refused = "MODEL_ENGINE chooses {} for it, which cannot read its files: {} can."
     assert problems == {
         "g": refused.format("vllm", "gguf"),
@@ -133,6 +132,8 @@ def test_settings_name_engines(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("LLM_VLLM_ARGS", "--enforce-eager --served_model_name=x"),
+        ("LLM_VLLM_ARGS", "--uds /tmp/x"),
         ("LLM_VLLM_DTYPE", "int4"),
         ("LLM_VLLM_MAX_MODEL_LEN", "-2"),
         ("LLM_VLLM_TENSOR_PARALLEL_SIZE", "0"),

@@ -51,12 +51,11 @@ def scan(
     extra: Sequence[Path] = (),
     untouched: Collection[Path] = (),
     aliases: Mapping[str, str] = MappingProxyType({}),
-    engines: EngineSettings = NOTHING_CHOSEN,
 ) -> list[ModelCard]:
     """Every model below ``models_dir`` and at the paths ``extra``, sorted by id; ids may repeat.
 
     Files ``untouched`` (paths without links) are not opened. ``aliases`` maps further names to
-    ids, ``engines`` models to the engines that settings choose. Raises nothing.
+    ids. Raises nothing.
     """
     closed = {str(path) for path in untouched}
     found_paths = [found_path for path in extra for found_path in walk_path(path, closed)]
@@ -70,13 +69,12 @@ def scan(
     sources = {card.path: record for card in cards if (record := _source(card, records))}
     cards = [_with_source(card, sources.get(card.path)) for card in cards]
     named = with_aliases(cards, aliases, {path: found.repo for path, found in sources.items()})
-    cards = with_engines(named, engines)
-    return sorted(cards, key=lambda card: (card.id, str(card.path)))
+    return sorted(named, key=lambda card: (card.id, str(card.path)))
 
 
 def card_at(path: Path, engines: EngineSettings = NOTHING_CHOSEN) -> ModelCard | None:
-    """Describe the model in a file or folder; None when there is none."""
-    cards = scan(path.parent, engines=engines)
+    """Describe the model in a file or folder, in its engine; None when there is none."""
+    cards = with_engines(scan(path.parent), engines)
     return next((card for card in cards if card.path.is_relative_to(path)), None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,11 @@ def resident_bytes(pid: int, *, descendants: bool = False) -> int:
             with contextlib.suppress(psutil.Error):
                 held += int(child.memory_info().rss)
     return held
+
+
+def all_resident_bytes(processes: Iterable[tuple[int | None, bool]]) -> list[int]:
+    """``resident_bytes`` of each process (None: 0), with its descendants where that is asked."""
+    return [resident_bytes(pid, descendants=more) if pid else 0 for pid, more in processes]
 
 
 def physical_cores() -> int:

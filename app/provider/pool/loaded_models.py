@@ -20,7 +20,7 @@ from app.provider.card import ModelCard
 from app.provider.engine import ENGINES, EngineLimits, EngineSpec, starts_processes
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
-from app.provider.pool.hardware import resident_bytes
+from app.provider.pool.hardware import all_resident_bytes
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.remote_key import with_key
 from app.provider.pool.sizing import SizeEstimate, Sizing
@@ -59,16 +59,17 @@ class LoadedModel:
         """The id of its process, if it has one, and whether that starts others."""
         return self.host.status().pid, starts_processes(ENGINES[self.card.engine])
 
-
-def _resident_bytes(processes: Iterable[tuple[int | None, bool]]) -> list[int]:
-    return [resident_bytes(pid, descendants=more) if pid else 0 for pid, more in processes]
+    @property
+    def shares_threads(self) -> bool:
+        """Whether it is in use, and its own process computes."""
+        return bool(self.leases) and not self.card.remote and not self.processes[1]
 
 
 class LoadedModels:
     """Loads, lends and unloads models. Belongs to one event loop.
 
-    ``metrics`` keep counting after a model is unloaded. ``refusals`` are the models that were tried
-    and cannot be loaded.
+    ``metrics`` keep counting after a model is unloaded. ``refusals`` are models that cannot be
+    loaded.
     """
 
     def __init__(
@@ -147,9 +148,8 @@ class LoadedModels:
         """The loaded model, unless its files have changed or another request waits too long."""
         loaded = self._loaded.get(card.id)
         waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
-        if loaded is None or waited > PATIENCE or self._outdated(loaded, card):
-            return None
-        return loaded
+        late = loaded is None or waited > PATIENCE or self._outdated(loaded, card)
+        return None if late else loaded
 
     def _outdated(self, loaded: LoadedModel, card: ModelCard) -> bool:
         return loaded.card.stamp != card.stamp and not loaded.leases
@@ -172,7 +172,7 @@ class LoadedModels:
 
     def _share_threads(self) -> None:
         """Divide the cores among the models in use, so that they never run more threads."""
-        used = [one.host for one in self.all() if one.leases and not one.card.remote]
+        used = [one.host for one in self.all() if one.shares_threads]
         for host in used:
             host.set_threads(max(1, self._sizing.threads // len(used)))
 
@@ -245,7 +245,7 @@ class LoadedModels:
     async def measure(self) -> None:
         """Measure the memory of each engine process."""
         models = list(self.all())
-        held = await asyncio.to_thread(_resident_bytes, [one.processes for one in models])
+        held = await asyncio.to_thread(all_resident_bytes, [one.processes for one in models])
         for one, measured in zip(models, held, strict=True):
             one.entry = replace(one.entry, measured=measured)
 

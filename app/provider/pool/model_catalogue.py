@@ -11,6 +11,7 @@ from pathlib import Path
 from app.provider.card import ModelCard
 from app.provider.catalogue import names
 from app.provider.catalogue.declared import models_of_settings
+from app.provider.catalogue.engine_settings import with_engines
 from app.provider.catalogue.scan import scan
 from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
@@ -50,13 +51,12 @@ class ModelCatalogue:
         """Scan the disk and list every model. Blocks for some milliseconds."""
         config = self._config
         states = _file_states(self.cards)  # of before: what changes meanwhile shows as changed
-        found = scan(
-            config.models_dir, config.named, config.untouched, config.aliases, config.engines
-        )
+        found = scan(config.models_dir, config.named, config.untouched, config.aliases)
         self._states = states
         remote = self._lists.expanded([*found, *models_of_settings(config.upstreams)])
         named = names.with_aliases(remote, config.aliases, {})
-        self.cards = [*named, *(ECHO_MODELS if config.echo else ())]
+        cards = [*named, *(ECHO_MODELS if config.echo else ())]
+        self.cards = with_engines(cards, config.engines)
         self._by_ref = {card.ref: card for card in self.cards}
         self._scanned_at = time.monotonic()
         return self.cards
