@@ -93,7 +93,15 @@ async def no_utf8(it: Answering) -> None:
 
 async def odd_types(it: Answering) -> None:
     it.start()
-    for value in (None, 7, [], {"choices": 7}, {"choices": [None]}, {"choices": [{"delta": 7}]}):
+    values: list[Any] = [
+        None,
+        7,
+        [],
+        {"choices": 7},
+        {"choices": [None]},
+        {"choices": [{"delta": 7}]},
+    ]
+    for value in values:
         it.event(json.dumps(value))
     it.piece({"content": {"no": "text"}, "tool_calls": [7, {"function": 7}][:1]})
     it.piece({"content": "well"}, "stop", usage={"prompt_tokens": "many", "completion_tokens": -1})

@@ -92,7 +92,7 @@ async def test_a_killed_engine_hangs_up_there_and_comes_back() -> None:
         await host.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 async def test_a_server_that_is_silent_for_long_is_no_hang_of_the_engine() -> None:
     """The engine shows that it lives; its own bound ends the request."""
 

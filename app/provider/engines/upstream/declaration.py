@@ -91,16 +91,7 @@ def cards_of(name: str, declared: bytes | dict[str, Any], path: Path = Path()) -
 
 
 def _broken(name: str, path: Path, problem: str) -> ModelCard:
-    return ModelCard(
-        name,
-        "upstream",
-        "upstream",
-        path,
-        size_bytes=0,
-        context_length=0,
-        tasks=(),
-        problem=problem,
-    )
+    return ModelCard(name, "upstream", "upstream", path, 0, 0, (), problem=problem)
 
 
 def _card(name: str, ours: str, model: DeclaredModel, server: Declaration, path: Path) -> ModelCard:
@@ -159,7 +150,7 @@ def _base_url(server: Declaration) -> str:
     """The address without a slash at its end; raises ValueError."""
     given = server.base_url or ("http://localhost/v1" if server.unix_socket else "")
     url = urlsplit(given)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    if url.scheme not in {"http", "https"} or not url.hostname or url.port == 0:
         raise ValueError("base_url must be like http://host:8000/v1")
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("base_url has no user, password or query: name the key in key_env")

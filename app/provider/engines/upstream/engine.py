@@ -24,6 +24,8 @@ from app.provider.types import Encode, Event, Job, Prompt, Size, Tokens
 _CHAT = "/v1/chat/completions"
 _COMPLETIONS = "/v1/completions"
 
+Report = Callable[[int], None]
+
 PROBE_SECONDS = 30.0
 """A server that lists its models answers at once, or hangs."""
 
@@ -160,20 +162,17 @@ class UpstreamEngine:
                 yield event
 
 
-async def build(spec: EngineSpec, progress: Callable[[int], None]) -> UpstreamEngine:
+async def build(spec: EngineSpec, report: Report) -> UpstreamEngine:
     """Ask the server what it is; raises ModelNotLoadable, EngineUnavailable."""
     if spec.remote is None:
         raise ModelNotLoadable("No server is declared for this model.")
-    return await connect(spec.remote, spec.limits, progress)
+    return await connect(spec.remote, spec.limits, report)
 
 
-async def connect(
-    remote: RemoteModel, limits: EngineLimits, progress: Callable[[int], None]
-) -> UpstreamEngine:
+async def connect(remote: RemoteModel, limits: EngineLimits, report: Report) -> UpstreamEngine:
     """An engine over a server that is up; also for engines that start one of their own."""
-    served = await ask_server(remote)
-    progress(100)
-    return UpstreamEngine(remote, served, limits)
+    report(100)
+    return UpstreamEngine(remote, await ask_server(remote), limits)
 
 
 async def ask_server(remote: RemoteModel) -> Served:
