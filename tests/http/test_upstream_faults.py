@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import serving
@@ -91,7 +93,15 @@ async def no_utf8(it: Answering) -> None:
 
 async def odd_types(it: Answering) -> None:
     it.start()
-    for value in (None, 7, [], {"choices": 7}, {"choices": [None]}, {"choices": [{"delta": 7}]}):
+    values: list[Any] = [
+        None,
+        7,
+        [],
+        {"choices": 7},
+        {"choices": [None]},
+        {"choices": [{"delta": 7}]},
+    ]
+    for value in values:
         it.event(json.dumps(value))
     it.piece({"content": {"no": "text"}, "tool_calls": [7, {"function": 7}][:1]})
     it.piece({"content": "well"}, "stop", usage={"prompt_tokens": "many", "completion_tokens": -1})
@@ -293,8 +303,19 @@ def test_a_server_that_cannot_be_reached_comes_back_by_itself(tmp_path: Path) ->
 
 
 def test_a_key_that_is_not_set_is_named(stub: Stub, tmp_path: Path) -> None:
-    declare(tmp_path, "other", stub.url, models=["fine"], key_env="NO_SUCH_KEY_HERE")
+    declare(tmp_path, "other", stub.url, models=["fine"], key_env="NO_SUCH_SERVERS_KEY")
     with serving(models_dir=tmp_path, enable_echo=False) as client:
         answer = chat(client, "fine")
     assert answer.status_code == 409
-    assert "NO_SUCH_KEY_HERE is not set" in answer.json()["error"]["message"]
+    assert "NO_SUCH_SERVERS_KEY is not set" in answer.json()["error"]["message"]
+
+
+def test_no_process_and_no_command_line_has_the_key(client: httpx.Client) -> None:
+    assert chat(client, "fine").status_code == 200
+    seen = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            shown = [*process.cmdline(), *process.environ().values()]
+            assert SECRET not in " ".join(shown)
+            seen += any("async_worker" in part for part in shown)
+    assert seen

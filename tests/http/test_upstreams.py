@@ -95,16 +95,13 @@ SPELLED = '<tool_call>\n{"name": "f", "arguments": {"city": "Paris"}}\n</tool_ca
 
 
 def test_tool_calls_come_through_whole_and_in_pieces(client: httpx.Client) -> None:
-    body = {
-        "model": "repeat",
-        "messages": [{"role": "user", "content": SPELLED}],
-        "tools": [TOOL],
-    }
+    messages: list[dict[str, Any]] = [{"role": "user", "content": SPELLED}]
+    body = {"model": "repeat", "messages": messages, "tools": [TOOL]}
     choice = client.post("/v1/chat/completions", json=body).json()["choices"][0]
     (call,) = choice["message"]["tool_calls"]
     assert (choice["finish_reason"], call["function"]["name"]) == ("tool_calls", "f")
     assert json.loads(call["function"]["arguments"]) == {"city": "Paris"}
-    body["messages"] += [
+    messages += [
         choice["message"],
         {"role": "tool", "tool_call_id": call["id"], "content": "Sunny"},
         {"role": "user", "content": "Thank you"},

@@ -36,13 +36,13 @@ _BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA numbers GPUs as the driver does, whose memory is counted, and not the fastest first."""
 
 
-_SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABASE_URL)$")
+SECRET_NAME = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABASE_URL)$")
 """Names of variables that no engine needs: it reads files of strangers."""
 
 
 def _environment(spec: EngineSpec) -> dict[str, str]:
     """The environment variables of an engine's process; those of this process win."""
-    ours = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    ours = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
     variables = {**_SPIN, **environment(spec.package), **ours}
     if devices := spec.limits.gpu_devices:
         return {**_BY_BUS, **variables, "CUDA_VISIBLE_DEVICES": devices}

@@ -80,7 +80,8 @@ def test_the_stop_text_that_ended_it_is_known(field: str) -> None:
     end = read({"content": "x"}, **{field: "END"})[-1]
     assert isinstance(end, End)
     assert end.stop_string == "END"
-    other = read({"content": "x"}, **{field: 7})[-1]
+    last: dict[str, Any] = {field: 7}
+    other = read({"content": "x"}, **last)[-1]
     assert isinstance(other, End)
     assert other.stop_string == ""
 

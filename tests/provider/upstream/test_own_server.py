@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from app.provider.errors import EngineUnavailable
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, End
-from tests.provider.asking import ask, prompt, size, until_idle
+from tests.provider.asking import ask, prompt, signal_engine, size, until_idle
 from tests.provider.upstream.servers import Server, own_server, remote_host
+from tests.provider.upstream.stub import Answering, stub_server
 
 QUESTION = "How do I call API version one?"
 
@@ -67,3 +71,38 @@ async def test_a_server_that_dies_is_told_and_one_that_is_back_answers(tmp_path:
         assert (await ask(host, QUESTION)).text == QUESTION
     assert host.status().restarts == 0
     await host.stop()
+
+
+async def test_a_killed_engine_hangs_up_there_and_comes_back() -> None:
+    async def silent(it: Answering) -> None:
+        it.start()
+        it.piece({"content": "One "})
+        await it.hang()
+
+    with stub_server({"silent": silent}) as stub:
+        host = remote_host(stub.url, "silent")
+        with pytest.raises(EngineUnavailable, match="signal 9"):
+            async with aclosing(host.stream(prompt(QUESTION))) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        signal_engine(host, signal.SIGKILL)
+        (asked,) = stub.of("silent")
+        assert await asyncio.to_thread(asked.hung_up.wait, 60)
+        await until_idle(host)
+        await host.stop()
+
+
+@pytest.mark.matrix
+async def test_a_server_that_is_silent_for_long_is_no_hang_of_the_engine() -> None:
+    """The engine shows that it lives; its own bound ends the request."""
+
+    async def never(it: Answering) -> None:
+        await it.hang()
+
+    with stub_server({"never": never}) as stub:
+        policy = HostPolicy(stall_seconds=6.0)
+        host = remote_host(stub.url, "never", policy, first_seconds=9.0)
+        with pytest.raises(EngineUnavailable, match="did not answer within 9 s"):
+            await ask(host, QUESTION)
+        assert host.status().restarts == 0
+        await host.stop()

@@ -14,13 +14,14 @@ from msgspec import Meta, Struct
 from app.provider.card import EncoderFacts, ModelCard, Task, Vision
 from app.provider.engines.upstream.features import Features
 from app.provider.remote import ALL_MODELS, RemoteModel, ServerKind
+from app.provider.runtime.engine_process import SECRET_NAME
 
 OUR_SECRETS = frozenset(
     {"API_KEYS", "ADMIN_API_KEYS", "DATABASE_URL", "HF_TOKEN", "MODELSCOPE_API_TOKEN"}
 )
 """Settings that no other server is sent."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Text = Annotated[str, Meta(min_length=1, max_length=2_000)]
 
@@ -90,16 +91,7 @@ def cards_of(name: str, declared: bytes | dict[str, Any], path: Path = Path()) -
 
 
 def _broken(name: str, path: Path, problem: str) -> ModelCard:
-    return ModelCard(
-        name,
-        "upstream",
-        "upstream",
-        path,
-        size_bytes=0,
-        context_length=0,
-        tasks=(),
-        problem=problem,
-    )
+    return ModelCard(name, "upstream", "upstream", path, 0, 0, (), problem=problem)
 
 
 def _card(name: str, ours: str, model: DeclaredModel, server: Declaration, path: Path) -> ModelCard:
@@ -158,7 +150,7 @@ def _base_url(server: Declaration) -> str:
     """The address without a slash at its end; raises ValueError."""
     given = server.base_url or ("http://localhost/v1" if server.unix_socket else "")
     url = urlsplit(given)
-    if url.scheme not in {"http", "https"} or not url.hostname:
+    if url.scheme not in {"http", "https"} or not url.hostname or url.port == 0:
         raise ValueError("base_url must be like http://host:8000/v1")
     if url.username or url.password or url.query or url.fragment:
         raise ValueError("base_url has no user, password or query: name the key in key_env")
@@ -166,9 +158,14 @@ def _base_url(server: Declaration) -> str:
 
 
 def _key_variable(name: str) -> str:
-    """The variable; raises ValueError for one that is none, or holds a secret of this server."""
+    """The variable; raises ValueError for one that is none, or holds a secret of this server.
+
+    Its name must be one that no engine process inherits.
+    """
     if name and not _VARIABLE.fullmatch(name):
         raise ValueError("key_env is the name of an environment variable, not the key itself")
-    if name.upper() in OUR_SECRETS:
+    if name and not SECRET_NAME.search(name):
+        raise ValueError(f"key_env must end in _KEY or _TOKEN, as in {name}_KEY")
+    if name in OUR_SECRETS:
         raise ValueError(f"key_env cannot be {name}, which is a secret of this server")
     return name

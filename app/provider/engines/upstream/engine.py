@@ -16,13 +16,15 @@ from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.probe import Served, probe
 from app.provider.engines.upstream.tokens import TokenCounter, estimated_tokens, most_tokens
 from app.provider.engines.upstream.wire_messages import Fields
-from app.provider.errors import ContextOverflow, ModelNotLoadable
+from app.provider.errors import ContextOverflow, EngineUnavailable, ModelNotLoadable
 from app.provider.generation.prepared_prompt import require_room
 from app.provider.remote import RemoteModel
 from app.provider.types import Encode, Event, Job, Prompt, Size, Tokens
 
 _CHAT = "/v1/chat/completions"
 _COMPLETIONS = "/v1/completions"
+
+Report = Callable[[int], None]
 
 PROBE_SECONDS = 30.0
 """A server that lists its models answers at once, or hangs."""
@@ -31,15 +33,12 @@ PROBE_SECONDS = 30.0
 class UpstreamEngine:
     """Implements ``AsyncEngine`` with a model of another server."""
 
-    def __init__(
-        self, client: Client, remote: RemoteModel, served: Served, limits: EngineLimits
-    ) -> None:
-        self._client = client
+    def __init__(self, remote: RemoteModel, served: Served, limits: EngineLimits) -> None:
+        self._client = Client(remote)
         self._remote = remote
-        self._length = served.context_length
-        self._features = served.features
-        self._writer = BodyWriter(remote, served.model, served.features, limits.default_max_tokens)
-        self._counter = TokenCounter(client, self._writer)
+        self._max_tokens = limits.default_max_tokens
+        self._lost = False
+        self._take(served)
         chats = "chat" in remote.tasks
         self.info = EngineInfo(
             remote.slots or limits.slots,
@@ -49,9 +48,26 @@ class UpstreamEngine:
             constrains=True,  # as far as the server does: it or its features refuse
         )
 
-    def run(self, task: Job) -> AsyncGenerator[Event, None]:
-        """Do a job."""
-        return self._encode(task) if isinstance(task, Encode) else self._generate(task)
+    def _take(self, served: Served) -> None:
+        """Take what the server says of itself."""
+        self._length = served.context_length
+        self._features = served.features
+        self._writer = BodyWriter(self._remote, served.model, served.features, self._max_tokens)
+        self._counter = TokenCounter(self._client, self._writer)
+
+    async def run(self, task: Job) -> AsyncGenerator[Event, None]:
+        """Do a job; a server that failed may be another one now, and is asked again what it is."""
+        if self._lost:
+            self._take(await ask_server(self._remote))
+            self._lost = False
+        doing = self._encode(task) if isinstance(task, Encode) else self._generate(task)
+        try:
+            async with aclosing(doing) as events:
+                async for event in events:
+                    yield event
+        except EngineUnavailable:
+            self._lost = True
+            raise
 
     async def count(self, prompt: Prompt) -> Size:
         """Count the tokens of a prompt, or estimate them where the server does not count."""
@@ -146,21 +162,23 @@ class UpstreamEngine:
                 yield event
 
 
-async def build(spec: EngineSpec, progress: Callable[[int], None]) -> UpstreamEngine:
+async def build(spec: EngineSpec, report: Report) -> UpstreamEngine:
     """Ask the server what it is; raises ModelNotLoadable, EngineUnavailable."""
     if spec.remote is None:
         raise ModelNotLoadable("No server is declared for this model.")
-    return await connect(spec.remote, spec.limits, progress)
+    return await connect(spec.remote, spec.limits, report)
 
 
-async def connect(
-    remote: RemoteModel, limits: EngineLimits, progress: Callable[[int], None]
-) -> UpstreamEngine:
+async def connect(remote: RemoteModel, limits: EngineLimits, report: Report) -> UpstreamEngine:
     """An engine over a server that is up; also for engines that start one of their own."""
-    asking = Client(replace(remote, first_seconds=min(remote.first_seconds, PROBE_SECONDS)))
+    report(100)
+    return UpstreamEngine(remote, await ask_server(remote), limits)
+
+
+async def ask_server(remote: RemoteModel) -> Served:
+    """What the server says of itself and of the model; raises what ``probe`` raises."""
+    client = Client(replace(remote, first_seconds=min(remote.first_seconds, PROBE_SECONDS)))
     try:
-        served = await probe(asking, remote)
+        return await probe(client, remote)
     finally:
-        await asking.close()
-    progress(100)
-    return UpstreamEngine(Client(remote), remote, served, limits)
+        await client.close()

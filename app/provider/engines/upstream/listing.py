@@ -19,10 +19,7 @@ _TASKS = frozenset(get_args(Task))
 
 
 def list_cards(card: ModelCard, remote: RemoteModel) -> list[ModelCard]:
-    """A card for each model that the server lists, like ``card``; raises ProviderError.
-
-    Waits for the network. ``remote`` has the server's key, which no card gets.
-    """
+    """A card like ``card`` for each model that the server lists; raises ProviderError."""
     return asyncio.run(_list_cards(card, remote))
 
 
