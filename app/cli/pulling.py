@@ -103,14 +103,14 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
     from app.provider.hub.update import replace_model
     from app.provider.pool import smoke_test
 
-    limits, policy = settings.pool().limits, settings.pool().policy
+    pool = settings.pool()
     try:
         with ProgressBar(found.installed.name, (found.newer or found.installed).size) as bar:
             replace_model(
                 settings.hubs(),
                 settings.models_dir,
                 found,
-                lambda model: smoke_test.failure(model, limits, policy),
+                lambda model: smoke_test.failure(model, pool.limits, pool.policy, pool.engines),
                 bar,
             )
     except (ProviderError, OSError) as error:

@@ -12,6 +12,9 @@ from app.config import Settings
 from app.provider.card import ModelCard
 from app.provider.catalogue.engine_settings import EngineSettings, with_engines
 from app.provider.catalogue.scan import scan
+from app.provider.engine import EngineLimits
+from app.provider.pool.smoke_test import failure
+from app.provider.runtime.status import HostPolicy
 from tests.provider.model_files import CONFIG, write_gguf, write_hf, write_mlx
 
 PACKED: dict[str, Any] = {
@@ -146,3 +149,11 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: 
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError):
         Settings(_env_file=None)
+
+
+def test_the_files_of_a_newer_version_are_not_tried_in_vllm(tmp_path: Path) -> None:
+    folder = write_hf(tmp_path / "m")
+    chosen = settings(vllm=True, m="vllm")
+    assert failure(folder, EngineLimits(), HostPolicy(), chosen) == ""
+    (folder / "model.safetensors").unlink()
+    assert failure(folder, EngineLimits(), HostPolicy(), chosen)

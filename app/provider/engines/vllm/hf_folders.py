@@ -32,4 +32,6 @@ def vision(
     folder: Path, config: Mapping[str, Any], licence: str
 ) -> tuple[Vision | None, str | None]:
     """Images are taken by each model that has a part for them; what they cost is not known."""
-    return Vision() if section(config, "vision_config") else None, None
+    if section(config, "vision_config"):
+        return Vision(), None
+    return None, None

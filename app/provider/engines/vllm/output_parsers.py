@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from app.provider.errors import ModelNotLoadable
@@ -58,8 +59,7 @@ def parser_options(folder: Path, given: Sequence[str]) -> Iterator[str]:
 
 def _template(folder: Path) -> str:
     """All chat templates of a folder; empty where they cannot be read, of which vLLM will tell."""
-    try:
-        found = chat_templates(folder, optional_json(folder / "tokenizer_config.json"))
-    except (ModelNotLoadable, OSError, ValueError):
-        return ""
-    return "\n".join(found.values())
+    with suppress(ModelNotLoadable, OSError, ValueError):
+        settings = optional_json(folder / "tokenizer_config.json")
+        return "\n".join(chat_templates(folder, settings).values())
+    return ""

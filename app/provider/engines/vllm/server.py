@@ -14,6 +14,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.provider.engine import EngineSpec
@@ -37,16 +38,16 @@ _SOCKET = "vllm.sock"
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
+@dataclass(slots=True)
 class VllmServer:
     """The server of one model: its socket, the key that requests must name, and its processes."""
 
-    def __init__(self, process: Process, owner: socket.socket, unix_socket: Path, key: str) -> None:
-        self.unix_socket = unix_socket
-        self.key = key
-        self._guard = process
-        self._owner = owner
-        self._lines = LogLines()
-        self._reading = asyncio.create_task(self._read())
+    unix_socket: Path
+    key: str
+    _guard: Process
+    _owner: socket.socket
+    _lines: LogLines
+    _reading: asyncio.Task[None]
 
     @classmethod
     async def start(cls, spec: EngineSpec) -> VllmServer:
@@ -64,17 +65,9 @@ class VllmServer:
             ours.close()
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        return cls(process, ours, folder / _SOCKET, key)
-
-    async def _read(self) -> None:
-        """Read what it writes to the end; bars of progress come without an end of the line."""
-        if (output := self._guard.stdout) is None:
-            return
-        rest = ""
-        while block := await output.read(2**16):
-            *lines, rest = (rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
-            self._lines.read(lines)
-        self._lines.read([rest])
+        lines = LogLines()
+        reading = asyncio.create_task(_read(process, lines))
+        return cls(folder / _SOCKET, key, process, ours, lines, reading)
 
     async def wait_until_ready(self, progress: Callable[[int], None]) -> None:
         """Return when it answers; raises ModelNotLoadable if it ends before, saying why.
@@ -145,6 +138,18 @@ class VllmServer:
             self._owner.settimeout(0)
             return int(self._owner.recv(32))
         return 0
+
+
+async def _read(process: Process, target: LogLines) -> None:
+    """Read what it writes to the end; bars of progress come without an end of the line."""
+    if (output := process.stdout) is None:
+        return
+    rest = ""
+    while block := await output.read(2**16):
+        *lines, rest = (rest + block.decode(errors="replace")).replace("\r", "\n").split("\n")
+        target.read(lines)
+        rest = rest[-(2**16) :]
+    target.read([rest])
 
 
 async def _start_guard(spec: EngineSpec, folder: Path, key: str, owner: int) -> Process:
