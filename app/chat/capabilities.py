@@ -37,13 +37,14 @@ def capabilities(card: ModelCard) -> Capabilities:
     """Those of a model."""
     chats = "chat" in card.tasks
     drawn = chats and card.engine not in _UNCONSTRAINED
+    declared = dict(card.remote.features) if card.remote else {}
     template = _of_template(card.chat_template if chats else "")
     return Capabilities(
         vision=card.vision is not None,
-        tools=drawn,
+        tools=drawn and declared.get("tools", True) is not False,
         native_tools=template.tools,
         thinking=template.thinking,
-        structured_outputs=drawn,
+        structured_outputs=drawn and declared.get("json_schema", True) is not False,
         output_format=template.output_format,
     )
 

@@ -58,6 +58,7 @@ def total_usage(usages: Sequence[Usage], n: int) -> Usage:
         sum(usage.prompt_tokens for usage in first),
         sum(usage.completion_tokens for usage in usages),
         sum(usage.cached_tokens for usage in first),
+        all(usage.cached_known for usage in first),
     )
 
 

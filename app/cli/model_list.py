@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import typer
@@ -14,7 +15,11 @@ from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import notices, pending
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.pool import ModelPool
+from app.provider.pool.server_lists import NOT_LISTED_YET
 from app.provider.pool.sizing import Sizing
+
+_LIST_SECONDS = 15.0
+"""How long other servers may take to list their models."""
 
 
 def show(settings: Settings, model: str) -> None:
@@ -22,6 +27,10 @@ def show(settings: Settings, model: str) -> None:
     pool = ModelPool(settings.pool())
     cards = pool.cards()
     while pending(settings.models_dir):  # each scan reads at least one of them
+        cards = pool.cards()
+    end = time.monotonic() + _LIST_SECONDS
+    while any(card.problem == NOT_LISTED_YET for card in cards) and time.monotonic() < end:
+        time.sleep(0.05)
         cards = pool.cards()
     if model:
         _describe(model, cards, settings.pool())

@@ -15,6 +15,7 @@ from app.cli.output import fail, print_table, size_text
 
 if TYPE_CHECKING:
     from app.config import Settings
+    from app.provider.catalogue.engine_settings import EngineSettings
     from app.provider.hub.plan import Plan
     from app.provider.hub.update import UpdateStatus
 
@@ -30,14 +31,14 @@ def pull(settings: Settings, name: str) -> None:
         typer.echo(f"{plan.reference}, {size_text(plan.size)}, licence: {plan.licence}")
         with ProgressBar(plan.name, plan.size) as bar:
             path = fetch(hubs, plan, settings.models_dir, bar)
-    _announce(path, plan.id)
+    _announce(path, plan.id, settings.pool().engines)
 
 
-def _announce(path: Path, model: str) -> None:
+def _announce(path: Path, model: str, engines: EngineSettings) -> None:
     """Say how to use a model that has arrived, or why it cannot be used as it is."""
     from app.provider.catalogue.scan import card_at
 
-    card = card_at(path)
+    card = card_at(path, engines)
     if card and card.problem:
         typer.echo(f"{path} has arrived. {card.problem}")
         return
@@ -102,14 +103,14 @@ def _replace(settings: Settings, found: UpdateStatus) -> bool:
     from app.provider.hub.update import replace_model
     from app.provider.pool import smoke_test
 
-    limits, policy = settings.pool().limits, settings.pool().policy
+    pool = settings.pool()
     try:
         with ProgressBar(found.installed.name, (found.newer or found.installed).size) as bar:
             replace_model(
                 settings.hubs(),
                 settings.models_dir,
                 found,
-                lambda model: smoke_test.failure(model, limits, policy),
+                lambda model: smoke_test.failure(model, pool.limits, pool.policy, pool.engines),
                 bar,
             )
     except (ProviderError, OSError) as error:

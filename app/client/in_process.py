@@ -105,8 +105,8 @@ class InProcess(LoopBackend):
 
     async def _chat_chunks(self, content: bytes) -> AsyncGenerator[dict[str, Any], None]:
         body, chat = await self._asked(content)
-        usage, reader = bool(body.stream_options.include_usage), ChunkReader()
-        encoder = ChatEncoder(chat.head, usage=usage, logprobs=body.logprobs)
+        reader = ChunkReader()
+        encoder = ChatEncoder(chat.head, body.stream_options, logprobs=body.logprobs)
         async with aclosing(stream_choices(self.pool, chat.asked)) as events:
             async for event in events:
                 for line in encoder.event(event).splitlines():

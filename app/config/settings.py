@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.config.errors import InvalidSetting
 from app.config.other_names import OtherNamesSource, differences, find_other, given_values
 from app.config.runtime import Runtime, default_runtime, require_one_owner, share
-from app.config.values import Aliases, Names, Ports, Token, ToolFormats
+from app.config.values import Aliases, Names, Ports, Token, ToolFormats, Upstreams, pairs
+from app.config.vllm import VllmSettings
 from app.media.policy import MediaPolicy
 from app.provider.card import Kind
 from app.provider.catalogue.names import model_id
@@ -27,7 +28,7 @@ READ_AT_ONCE = 4
 """Largest bodies with pictures that are in memory at the same time."""
 
 
-class Settings(BaseSettings):
+class Settings(VllmSettings):
     """Each field is an environment variable of the same name in capitals; see .env.example."""
 
     model_config = SettingsConfigDict(
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     default_multimodal_model: str = ""
     enable_echo: bool = False
     model_aliases: Aliases = ()
+    upstreams: Upstreams = Field({}, repr=False)
     tool_formats: ToolFormats = ()
     hf_endpoint: str = "https://huggingface.co"
     model_hub: Literal["huggingface", "modelscope"] = "huggingface"
@@ -149,10 +151,10 @@ class Settings(BaseSettings):
             default_vision=self.vision_model_path,
             default_names=self._default_names(),
             echo=self.enable_echo,
+            upstreams=self.upstreams,
             aliases=dict(alias.split("=", 1) for alias in self.model_aliases),
-            tool_formats={
-                pair.rpartition("=")[0]: pair.rpartition("=")[2] for pair in self.tool_formats
-            },
+            tool_formats=pairs(self.tool_formats),
+            engines=self.engines(),
             max_loaded=self.llm_model_cache_size,
             auto_unload=self.llm_auto_unload_models,
             ttl=self.model_ttl_seconds,
@@ -249,6 +251,7 @@ class Settings(BaseSettings):
             onnx_providers=self.onnx_providers,
             torch_dtype=self.torch_dtype,
             gpu_devices=self.cuda_visible_devices,
+            vllm=self.vllm(self.load_timeout_seconds),
         )
 
 
@@ -283,3 +286,4 @@ def conflicts(settings: Settings) -> Iterator[str]:
             f"GPU_LAYERS={settings.gpu_layers} is used, which may split a model, "
             "not LLM_ENABLE_GPU_MEMORY_OFFLOAD=false."
         )
+    yield from settings.without_vllm()

@@ -210,7 +210,7 @@ class Turn:
                 self._record_context(Size(event.prompt_tokens, event.context_length))
             case End(reason=reason, usage=usage):
                 self._retracted = event.retracted
-                await self._end(TurnEnding("complete", self.text, reason, usage.as_dict()))
+                await self._end(TurnEnding("complete", self.text, reason, usage.counts()))
                 return TurnEnd(reason, usage, self._retracted, context=self.context)
         return event
 

@@ -65,10 +65,9 @@ def usage_metadata(usage: Object) -> UsageMetadata:
         input_tokens=usage["prompt_tokens"],
         output_tokens=usage["completion_tokens"],
         total_tokens=usage["total_tokens"],
-        input_token_details=InputTokenDetails(
-            cache_read=usage["prompt_tokens_details"]["cached_tokens"]
-        ),
     )
+    if cached := usage["prompt_tokens_details"]:
+        found["input_token_details"] = InputTokenDetails(cache_read=cached["cached_tokens"])
     if details := usage.get("completion_tokens_details"):
         reasoning = details["reasoning_tokens"]
         found["output_token_details"] = OutputTokenDetails(reasoning=reasoning)

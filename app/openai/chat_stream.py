@@ -10,17 +10,18 @@ from typing import Any
 
 from app.chat.choices import Choice
 from app.openai.chunks import ChunkWriter, Fields
-from app.openai.translate.answers import AnswerHead, usage_fields
+from app.openai.models.sampling import StreamOptions
+from app.openai.translate.answers import AnswerHead, end_fields, usage_fields
 from app.openai.translate.logprobs import chat_logprobs
-from app.provider.types import Delta, End, ThinkingDelta, ToolCallDelta
+from app.provider.types import Delta, End, Started, ThinkingDelta, ToolCallDelta
 from app.web.sse import Shown
 
 
 class ChatEncoder(ChunkWriter):
     """Writes one stream."""
 
-    def __init__(self, head: AnswerHead, *, usage: bool, logprobs: bool) -> None:
-        super().__init__(head, "chat.completion.chunk", usage=usage)
+    def __init__(self, head: AnswerHead, options: StreamOptions, *, logprobs: bool) -> None:
+        super().__init__(head, "chat.completion.chunk", options)
         self._logprobs = logprobs
         self._begun: set[int] = set()
         self._calls: set[tuple[int, int]] = set()
@@ -34,6 +35,8 @@ class ChatEncoder(ChunkWriter):
                 return self._begin(index, inner) + self._choice(index, inner)
             case End():
                 return self.last(usage_fields(event.usage, self._known_reasoning()))
+            case Started():
+                return self.begin(event)
             case _:
                 return ""
 
@@ -57,8 +60,8 @@ class ChatEncoder(ChunkWriter):
                 return self._piece(index, {"reasoning_content": text}) if text else ""
             case ToolCallDelta():
                 return self._call(index, event)
-            case End(reason=reason):
-                return self._piece(index, {}, reason=reason)
+            case End():
+                return self._piece(index, {}, end=event)
         return ""
 
     def _call(self, index: int, piece: ToolCallDelta) -> str:
@@ -76,13 +79,9 @@ class ChatEncoder(ChunkWriter):
         call = {"index": piece.index, "id": piece.id, "type": "function", "function": function}
         return self._piece(index, {"tool_calls": [call]})
 
-    def _piece(
-        self, index: int, delta: Fields, logprobs: Any = (), reason: str | None = None
-    ) -> str:
+    def _piece(self, index: int, delta: Fields, logprobs: Any = (), end: End | None = None) -> str:
         shown = chat_logprobs(logprobs) if self._logprobs and logprobs else None
-        return self.choice(
-            {"index": index, "delta": delta, "logprobs": shown, "finish_reason": reason}
-        )
+        return self.choice({"index": index, "delta": delta, "logprobs": shown} | end_fields(end))
 
     def _known_reasoning(self) -> int | None:
         """Tokens of thinking; None where there was some and its tokens did not come."""

@@ -7,7 +7,9 @@ from typing import Any
 from msgspec.json import encode
 
 from app.openai.errors import body_of
-from app.openai.translate.answers import AnswerHead
+from app.openai.models.sampling import StreamOptions
+from app.openai.translate.answers import AnswerHead, usage_fields
+from app.provider.types import Started, Usage
 from app.web.sse import frame
 
 DONE = frame("[DONE]")
@@ -16,11 +18,14 @@ Fields = dict[str, Any]
 
 
 class ChunkWriter:
-    """Writes the chunks of one stream. ``usage`` sends it in a last chunk, as the request asked."""
+    """Writes the chunks of one stream, with the usage where ``options`` ask for it."""
 
-    def __init__(self, head: AnswerHead, kind: str, *, usage: bool) -> None:
+    def __init__(self, head: AnswerHead, kind: str, options: StreamOptions) -> None:
         self._head = head.fields(kind)
-        self._usage = usage
+        self._usage = bool(options.include_usage)
+        self._continuous = self._usage and bool(options.continuous_usage_stats)
+        self._started = Started(0, 0)
+        self._pieces = 0
 
     def start(self) -> str:
         """Nothing: the first chunk of an answer depends on what the answer begins with."""
@@ -32,7 +37,20 @@ class ChunkWriter:
 
     def choice(self, fields: Fields) -> str:
         """A chunk with a piece of one answer."""
-        return self._chunk([fields], {"usage": None} if self._usage else {})
+        self._pieces += 1
+        return self._chunk([fields], {"usage": self._usage_so_far()} if self._usage else {})
+
+    def begin(self, started: Started) -> str:
+        """Nothing: the tokens of the prompt go into the usage of the chunks."""
+        self._started = started
+        return ""
+
+    def _usage_so_far(self) -> Fields | None:
+        """What is known, if the request asked for it: of the answer, at least a token a piece."""
+        if not self._continuous:
+            return None
+        started = self._started
+        return usage_fields(Usage(started.prompt_tokens, self._pieces, started.cached_tokens), None)
 
     def last(self, usage: Fields) -> str:
         """The end of the stream."""

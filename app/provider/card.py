@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from app.provider.remote import RemoteModel
 from app.provider.types import ModelRef
 
 Task = Literal["chat", "embedding", "rerank", "vision", "multimodal"]
@@ -86,8 +87,22 @@ class EncoderFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOption:
+    """An engine that serves a model's kind of files.
+
+    ``problem`` says why it cannot serve this model, ``vision`` what images it takes there.
+    ``last_resort``: it serves the model where no other engine reads such files.
+    """
+
+    engine: str
+    problem: str | None = None
+    vision: Vision | None = None
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model on disk.
+    """A model on disk, or ``remote`` on another server, which a file on disk declares.
 
     ``id`` is its name in requests, ``format`` the name that clients see of how it is stored,
     ``engine`` a name of ``ENGINES``, ``path`` a file or a folder.
@@ -95,7 +110,8 @@ class ModelCard:
     unknown. ``sha256`` is that of its only file, if the hub stated it. ``stamp`` changes whenever
     its files do. ``found_in`` is the models folder that was scanned. ``vision`` is set exactly
     where a chat model takes images, ``encoder`` exactly where a model makes vectors or scores.
-    ``problem`` says why it cannot be loaded; None when it can.
+    ``problem`` says why it cannot be loaded; None when it can. ``options`` are the engines to
+    choose from, empty where its files leave no choice.
     """
 
     id: str
@@ -120,6 +136,8 @@ class ModelCard:
     stamp: str = ""
     found_in: Path = Path()
     problem: str | None = None
+    options: tuple[EngineOption, ...] = ()
+    remote: RemoteModel | None = None
 
     @property
     def ref(self) -> ModelRef:

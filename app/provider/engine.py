@@ -14,8 +14,12 @@ It may have more, where that applies:
 ``inspection``  for an engine whose models have chat templates: ``open_vocabulary(path)`` opens the
                 tokenizer alone, in a process of its own (``generation.inspect``).
 ``tokenize``    a method of the engine that shows the tokens of a text (``TokenizingEngine``).
-``ENVIRONMENT`` and ``UNWANTED_LIBRARIES`` in its ``__init__``: environment variables of its
-                processes, and modules that its libraries must not import.
+``ENVIRONMENT``, ``UNWANTED_LIBRARIES`` and ``WORKER`` in its ``__init__``: environment variables of
+                its processes, modules that its libraries must not import, and the module that its
+                processes run, if it is not ``runtime.worker``.
+``FILLS_GPU``   in its ``__init__``: unless ``KV_CACHE_MB`` is set, it takes all GPU memory that it
+                may for keys and values.
+``STARTS_PROCESSES`` in its ``__init__``: its process starts others, which unloading waits for.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from msgspec import Meta
 from app.provider.card import ModelCard
 from app.provider.errors import ProviderError, UnsupportedInput
 from app.provider.memory import Need
+from app.provider.remote import RemoteModel
 from app.provider.types import Event, Prompt, Tokens
 
 ENGINES = {
@@ -40,8 +45,13 @@ ENGINES = {
     "onnx": "app.provider.engines.onnx",
     "mlx": "app.provider.engines.mlx",
     "pytorch": "app.provider.engines.pytorch",
+    "upstream": "app.provider.engines.upstream",
+    "vllm": "app.provider.engines.vllm",
 }
 """Engine name → its package."""
+
+_WORKER = "app.provider.runtime.worker"
+"""For engines that compute in steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,24 @@ class Library:
 
     name: str
     install: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VllmOptions:
+    """How ``vllm serve`` is started.
+
+    ``command`` is the program with its first arguments (empty: there is none), ``arguments``
+    further ones. A model's matrices are divided among ``tensor_parallel_size`` GPUs and computed
+    in the type ``dtype``. ``max_model_len`` tokens hold one prompt with its answer (-1: as many as
+    fit into the memory). It has to be ready after ``load_seconds``.
+    """
+
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    tensor_parallel_size: int = 1
+    dtype: str = "auto"
+    max_model_len: int = -1
+    load_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +94,9 @@ class EngineLimits:
     image features. ``onnx_providers`` are onnxruntime's execution providers, the first that works
     is taken. ``torch_dtype`` is the type that PyTorch computes in: float32, bfloat16, float16, or
     auto for that of the files. ``gpu_devices`` are the GPUs that its process sees, as in
-    CUDA_VISIBLE_DEVICES ("": all).
+    CUDA_VISIBLE_DEVICES ("": all). An engine that fills the GPUs takes ``gpu_share`` of their
+    memory (0: it takes what ``kv_cache_bytes`` say), and ``offload_bytes`` of its weights stay in
+    RAM. ``vllm`` is how that engine is started.
     """
 
     slots: int = 8
@@ -81,15 +111,22 @@ class EngineLimits:
     onnx_providers: tuple[str, ...] = ("cpu",)
     torch_dtype: str = "auto"
     gpu_devices: str = ""
+    gpu_share: float = 0.0
+    offload_bytes: int = 0
+    vllm: VllmOptions = VllmOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """How to build an engine in a child process: its package, a file or folder, the limits."""
+    """How to build an engine in a child process: its package, a file or folder, the limits.
+
+    ``remote`` is the server that does the work, where another one does.
+    """
 
     package: str
     path: str
     limits: EngineLimits
+    remote: RemoteModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +264,23 @@ def environment(package: str) -> Mapping[str, str]:
     return found
 
 
+def worker_module(package: str) -> str:
+    """The module that the processes of an engine run (``WORKER``)."""
+    found: str = getattr(importlib.import_module(package), "WORKER", _WORKER)
+    return found
+
+
 def unwanted_libraries(package: str) -> tuple[str, ...]:
     """Modules that must not be imported in an engine's process (``UNWANTED_LIBRARIES``)."""
     found: tuple[str, ...] = getattr(importlib.import_module(package), "UNWANTED_LIBRARIES", ())
     return found
+
+
+def fills_gpu(engine: str) -> bool:
+    """Whether an engine of ``ENGINES`` takes all GPU memory that it may (``FILLS_GPU``)."""
+    return bool(getattr(importlib.import_module(ENGINES[engine]), "FILLS_GPU", False))
+
+
+def starts_processes(package: str) -> bool:
+    """Whether the processes of an engine start others (``STARTS_PROCESSES``)."""
+    return bool(getattr(importlib.import_module(package), "STARTS_PROCESSES", False))

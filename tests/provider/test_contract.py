@@ -60,13 +60,14 @@ PERSON = json.dumps(
 HOT: dict[str, Any] = {"temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "max_tokens": 24}
 
 
+RARE = {"mlx", "upstream-starter"}
+"""MLX shares its scheduler with the others, and is the slowest of them here."""
 ENGINES = [
-    *(matrix(name)[0] if name == "mlx" else name for name in ENGINES_OF_CONTRACT),
+    *(matrix(name)[0] if name in RARE else name for name in ENGINES_OF_CONTRACT),
     "echo-shared",
     *matrix("gguf-shared"),
 ]
-"""MLX shares its scheduler with the others, and is the slowest of them here. Those that are shared
-are asked through a model server."""
+"""Those that are shared are asked through a model server."""
 MODELS = ENGINES[: ENGINES_OF_CONTRACT.index("echo")]
 """Those before it draw tokens. pytest groups tests by a parameter's place in its list: with equal
 places each process starts once."""
@@ -83,7 +84,7 @@ async def host(
     if shared == "shared":
         host = cast("EngineHost", SharedHost(engine, folder))
     else:
-        host = contract_host(request.param, folder)
+        host = contract_host(request.param, folder, request)
     yield host
     await host.stop()
 
@@ -138,7 +139,8 @@ async def test_log_probabilities_are_of_every_token_or_refused(host: EngineHost)
 async def test_an_answer_follows_its_schema_or_is_refused(host: EngineHost) -> None:
     """An answer without one, which runs beside these, stays as it is."""
     alone = await ask(host, QUESTION)
-    asked = [prompt(QUESTION, seed=5, **HOT | {"max_tokens": 24 + n}) for n in range(0, 200, 40)]
+    hot = HOT | {"temperature": 2.0, "seed": 5}  # as much as other servers take
+    asked = [prompt(QUESTION, **hot | {"max_tokens": 24 + n}) for n in range(0, 200, 40)]
     bound = [structs.replace(one, constraint=Constraint("json_schema", PERSON)) for one in asked]
     replies = await asyncio.gather(
         *(collect(host.stream(one)) for one in (*bound, prompt(QUESTION))), return_exceptions=True
@@ -220,7 +222,8 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(host: Engi
     with pytest.raises(ContextOverflow) as caught:
         await ask(host, "word " * 50_000)
     measured = await size(host, prompt("word " * 50_000))
-    assert (measured.tokens, measured.limit) == (caught.value.needed, caught.value.limit)
+    assert measured.limit == caught.value.limit
+    assert caught.value.needed - measured.tokens in {0, 1}  # with room for a token, or without
     assert caught.value.needed > caught.value.limit > 0
     assert (await ask(host, QUESTION)).text
 

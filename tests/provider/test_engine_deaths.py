@@ -34,13 +34,15 @@ from tests.selection import matrix
 @pytest.fixture(params=ENGINES_OF_CONTRACT)
 async def mortal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[EngineHost]:
     """A process of its own, which a test may end."""
-    host = contract_host(request.param, tmp_path)
+    host = contract_host(request.param, tmp_path, request)
     yield host
     await host.stop()
 
 
 on_two_engines_daily = pytest.mark.parametrize(
-    "mortal", ["echo", "gguf", *matrix("onnx", "onnx-paged", "mlx", "pytorch")], indirect=True
+    "mortal",
+    ["echo", "gguf", "upstream", *matrix("onnx", "onnx-paged", "mlx", "pytorch")],
+    indirect=True,
 )
 """What the host does whatever its engine; starting some of them takes seconds."""
 

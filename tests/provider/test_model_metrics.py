@@ -23,9 +23,11 @@ from tests.provider.test_contract import LONG, QUESTION
 from tests.selection import matrix
 
 
-@pytest.mark.parametrize("engine", ["echo", "gguf", "onnx", *matrix("mlx", "pytorch")])
-async def test_tokens_are_those_of_the_usage(engine: str, tmp_path: Path) -> None:
-    host = contract_host(engine, tmp_path)
+@pytest.mark.parametrize("engine", ["echo", "gguf", "onnx", "upstream", *matrix("mlx", "pytorch")])
+async def test_tokens_are_those_of_the_usage(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    host = contract_host(engine, tmp_path, request)
     replies = [await ask(host, QUESTION), await ask(host, LONG, max_tokens=7)]
     metrics = host.metrics
     usages = [reply.end.usage for reply in replies]

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 FinishReason = Literal["stop", "length", "tool_calls"]
 
+STOP_REASON = Field(None, description="The text of `stop` that ended it; left out otherwise.")
+
 
 class PromptDetails(BaseModel):
     """Of the prompt's tokens."""
@@ -27,7 +29,9 @@ class Usage(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    prompt_tokens_details: PromptDetails
+    prompt_tokens_details: PromptDetails | None = Field(
+        description="null where another server runs the model and does not say."
+    )
     completion_tokens_details: CompletionDetails | None = Field(
         None, description="Left out where it is not known how many tokens the thinking took."
     )
@@ -86,6 +90,7 @@ class ChatChoice(BaseModel):
     message: AnswerMessage
     logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason
+    stop_reason: str | None = STOP_REASON
 
 
 class ChatCompletion(BaseModel):
@@ -131,6 +136,7 @@ class ChunkChoice(BaseModel):
     delta: ChatDelta
     logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason | None
+    stop_reason: str | None = STOP_REASON
 
 
 class ChatCompletionChunk(BaseModel):

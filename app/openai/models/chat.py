@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from app.openai.models.constraints import ConstraintFields
 from app.openai.models.messages import ChatMessage
-from app.openai.models.sampling import AnswerLength, ModelName, SamplingFields
+from app.openai.models.sampling import MOST_TOKENS, AnswerLength, ModelName, SamplingFields
 from app.openai.models.tools import MOST_TOOLS, Tool, ToolChoice
 from app.web.schema import WHOLE, JsonObject
 
@@ -59,6 +59,9 @@ class ChatBody(SamplingFields, ConstraintFields):
     parallel_tool_calls: bool = Field(True, description="Allow more than one call in an answer.")
     reasoning_effort: Effort | None = Field(
         None, description="How long a model that thinks may do so before it answers."
+    )
+    thinking_token_budget: Annotated[int, Field(ge=0, le=MOST_TOKENS), WHOLE] | None = Field(
+        None, description="The same in tokens, which `reasoning_effort` only stands for."
     )
     chat_template_kwargs: JsonObject = Field(
         {}, description="Further variables of the model's chat template, like enable_thinking."

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.openai.models.answers import Usage
+from app.openai.models.answers import STOP_REASON, Usage
 from app.openai.models.chat import MOST_ALTERNATIVES
 from app.openai.models.constraints import ConstraintFields
 from app.openai.models.sampling import ModelName, SamplingFields
@@ -136,6 +136,7 @@ class CompletionChoice(BaseModel):
     finish_reason: Literal["stop", "length"] | None = Field(
         description="null in all pieces but the last."
     )
+    stop_reason: str | None = STOP_REASON
 
 
 class Completion(BaseModel):

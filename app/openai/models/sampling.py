@@ -56,6 +56,9 @@ class StreamOptions(Inner):
     include_usage: bool | None = Field(
         None, description="Send the usage in a last chunk, whose `choices` are empty."
     )
+    continuous_usage_stats: bool | None = Field(
+        None, description="And what is known of it in each chunk before."
+    )
 
 
 class SamplingFields(Body):
@@ -97,6 +100,11 @@ class SamplingFields(Body):
     )
     max_tokens: AnswerLength | None = Field(
         None, description="Longest answer; -1: as long as fits. Otherwise DEFAULT_MAX_TOKENS."
+    )
+    cache_salt: Annotated[Plain, Field(max_length=128)] | None = Field(
+        None,
+        description="Share computed prompts only with requests of the same salt (and API key): "
+        "for servers that pass on the requests of several users.",
     )
     stream: bool = Field(False, description="Answer with server-sent events.")
     stream_options: StreamOptions = StreamOptions()

@@ -52,9 +52,7 @@ async def chat_completions(
         chat = await (unless_disconnected(request.receive, asking) if decodes else asking)
     headers = skipped_tools_header(chat.skipped)
     if body.stream:
-        encoder = ChatEncoder(
-            chat.head, usage=bool(body.stream_options.include_usage), logprobs=body.logprobs
-        )
+        encoder = ChatEncoder(chat.head, body.stream_options, logprobs=body.logprobs)
         return respond.stream(services.pool, chat.asked, encoder, headers)
     fields = partial(chat_completion, chat.head, logprobs=body.logprobs)
     return await respond.whole(request, services.pool, chat.asked, fields, headers)

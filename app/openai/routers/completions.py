@@ -48,8 +48,7 @@ async def completions(
     head = new_head(card.id, "cmpl")
     echoed = await unless_disconnected(request.receive, _echoed(pool, card, body))
     if body.stream:
-        usage = bool(body.stream_options.include_usage)
-        encoder = CompletionEncoder(head, echoed, body.n, usage=usage)
+        encoder = CompletionEncoder(head, echoed, body.n, body.stream_options)
         return respond.stream(pool, asked, encoder)
     fields = partial(translate.completion, head, echoed=echoed, n=body.n)
     return await respond.whole(request, pool, asked, fields)

@@ -45,7 +45,7 @@ async def fim_completions(
     asked = Asked(card, (infill_prompt(body, owner),), body.n)
     head = new_head(card.id, "fim")
     if body.stream:
-        usage = bool(body.stream_options.include_usage)
-        return respond.stream(pool, asked, ChatEncoder(head, usage=usage, logprobs=False))
+        encoder = ChatEncoder(head, body.stream_options, logprobs=False)
+        return respond.stream(pool, asked, encoder)
     fields = partial(chat_completion, head, logprobs=False)
     return await respond.whole(request, pool, asked, fields)

@@ -11,7 +11,7 @@ from typing import Any
 from app.chat.choices import total_usage
 from app.chat.completion import Completion
 from app.openai.translate.logprobs import chat_logprobs
-from app.provider.types import ToolCallPart, Usage
+from app.provider.types import End, ToolCallPart, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def _chat_choice(index: int, completion: Completion, *, logprobs: bool) -> dict[
         "index": index,
         "message": _message(completion),
         "logprobs": chat_logprobs(completion.tokens) if logprobs else None,
-        "finish_reason": completion.end.reason,
+        **end_fields(completion.end),
     }
 
 
@@ -86,13 +86,21 @@ def _tool_call(call: ToolCallPart) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function}
 
 
+def end_fields(end: End | None) -> dict[str, Any]:
+    """Why an answer ended, None: it goes on; ``stop_reason`` is the stop text that ended it."""
+    fields: dict[str, Any] = {"finish_reason": end.reason if end else None}
+    return fields | ({"stop_reason": end.stop_string} if end and end.stop_string else {})
+
+
 def usage_fields(usage: Usage, reasoning: int | None) -> dict[str, Any]:
     """Tokens of a request; ``reasoning`` of the answer's are thinking, None: not known."""
     fields: dict[str, Any] = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens}
+        if usage.cached_known
+        else None,
     }
     if reasoning is not None:
         fields["completion_tokens_details"] = {"reasoning_tokens": reasoning}

@@ -14,7 +14,7 @@ from app.errors import InvalidRequest
 from app.openai.models.chat import ChatBody
 from app.openai.translate.constraints import constraint
 from app.openai.translate.messages import domain_messages
-from app.openai.translate.sampling import logit_bias, sampling_options
+from app.openai.translate.sampling import cache_owner, logit_bias, sampling_options
 from app.openai.translate.tools import ChosenTools
 from app.provider.types import ImagePart, Message, Prompt
 from app.templates.frame import frame
@@ -53,16 +53,19 @@ def _prompt(
     sampling: SamplingOptions,
 ) -> Prompt:
     effort = thinking_options(body.reasoning_effort) if body.reasoning_effort else None
+    budget = effort.budget if effort else None
     variables = {**(effort.variables if effort else {}), **body.chat_template_kwargs}
     return Prompt(
         stable_first(messages),
         structs.replace(sampling.to_sampling(), logit_bias=logit_bias(body)),
-        owner,
+        cache_owner(body, owner),
         tools=tools.tools,
         tool_choice=tools.choice,
         constraint=constraint(body),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         thinking=True,
-        thinking_budget=effort.budget if effort else None,
+        thinking_budget=budget
+        if body.thinking_token_budget is None
+        else body.thinking_token_budget,
         template_variables=json.dumps(variables, ensure_ascii=False) if variables else "",
     )

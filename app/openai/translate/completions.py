@@ -11,10 +11,10 @@ from app.chat import completion as domain
 from app.chat.choices import total_usage
 from app.openai.models.completions import CompletionBody, InfillBody
 from app.openai.models.sampling import SamplingFields
-from app.openai.translate.answers import AnswerHead, usage_fields
+from app.openai.translate.answers import AnswerHead, end_fields, usage_fields
 from app.openai.translate.constraints import constraint
 from app.openai.translate.logprobs import completion_logprobs
-from app.openai.translate.sampling import logit_bias, sampling_options
+from app.openai.translate.sampling import cache_owner, logit_bias, sampling_options
 from app.provider.types import Prompt, RawText, Sampling
 
 KIND = "text_completion"
@@ -24,13 +24,20 @@ Fields = dict[str, Any]
 
 def prompts(body: CompletionBody, owner: str) -> tuple[Prompt, ...]:
     """A prompt for each text of the body; raises InvalidParameter."""
-    shared = Prompt((), _sampling(body), owner, constraint=constraint(body), logprobs=body.logprobs)
+    shared = Prompt(
+        (),
+        _sampling(body),
+        cache_owner(body, owner),
+        constraint=constraint(body),
+        logprobs=body.logprobs,
+    )
     return tuple(structs.replace(shared, raw=_raw(each, body.suffix)) for each in body.prompt)
 
 
 def infill_prompt(body: InfillBody, owner: str) -> Prompt:
     """The prompt of a gap; without a suffix, of a text to continue."""
-    return Prompt((), _sampling(body), owner, raw=RawText(body.prompt, suffix=body.suffix or None))
+    raw = RawText(body.prompt, suffix=body.suffix or None)
+    return Prompt((), _sampling(body), cache_owner(body, owner), raw=raw)
 
 
 def _sampling(body: SamplingFields) -> Sampling:
@@ -59,5 +66,5 @@ def _choice(index: int, answer: domain.Completion, echoed: str) -> Fields:
         "index": index,
         "text": echoed + answer.text,
         "logprobs": completion_logprobs(answer.tokens, 0) if answer.tokens else None,
-        "finish_reason": answer.end.reason,
+        **end_fields(answer.end),
     }

@@ -23,6 +23,11 @@ def sampling_options(body: SamplingFields, max_tokens: int | None) -> SamplingOp
     )
 
 
+def cache_owner(body: SamplingFields, owner: str) -> str:
+    """Whose computed prompts the request may share: those of its salt, among its key's."""
+    return f"{owner}/{body.cache_salt}" if body.cache_salt else owner
+
+
 def logit_bias(body: SamplingFields) -> tuple[tuple[int, float], ...]:
     """What is added to the logits of tokens, by their ids."""
     return tuple((int(token), bias) for token, bias in body.logit_bias.items())

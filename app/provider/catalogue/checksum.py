@@ -34,7 +34,7 @@ def checksum(card: ModelCard) -> str:
     Computed checksums are kept in memory and in the models folder. Empty for a model without files.
     Raises OSError.
     """
-    if not card.stamp:
+    if not card.stamp or card.remote:
         return ""
     with _lock:
         stamp, found = _known.get(card.path, ("", ""))

@@ -11,6 +11,7 @@ def description(card: ModelCard) -> dict[str, str]:
     return {
         "Also called": ", ".join(card.aliases),
         "Path": str(card.path),
+        "Server": _server(card),
         "Format": f"{card.format}, run by the engine {card.engine}",
         "Context": f"{card.context_length:,} tokens",
         "Architecture": f"{card.architecture} {card.quantization}".strip(),
@@ -19,3 +20,12 @@ def description(card: ModelCard) -> dict[str, str]:
         "State": card.problem or "ok",
         "Chat template": template_report(card),
     }
+
+
+def _server(card: ModelCard) -> str:
+    """Where a model is that another server runs."""
+    if card.remote is None:
+        return ""
+    where = card.remote.unix_socket or card.remote.base_url
+    name = f", there called {card.remote.model}" if card.remote.model else ""
+    return f"{card.remote.server} at {where}{name}"

@@ -14,9 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
-from app.provider.card import Vision
+from app.provider.card import EngineOption, Task, Vision
 from app.provider.encoding.folders.settings import EncoderSettings
 from app.provider.engine import ENGINES
+from app.provider.headers.fields import text
 
 _ENCODERS = "pytorch"
 """The engine that serves encoders in safetensors."""
@@ -40,11 +41,13 @@ class Suitability(IntEnum):
     """How well an engine suits a model; the higher, the better."""
 
     NONE = 0
-    NOT_INSTALLED = 1
-    POSSIBLE = 2
-    GOOD = 3
-    BEST = 4
-    ONLY = 5
+    ON_REQUEST = 1
+    """It serves a model only where the settings say so."""
+    NOT_INSTALLED = 2
+    POSSIBLE = 3
+    GOOD = 4
+    BEST = 5
+    ONLY = 6
     """No other engine can serve it, whatever is installed."""
 
 
@@ -90,6 +93,36 @@ def engine_for(architecture: str, *, by_mlx: bool) -> Choice:
 def refusal(engine: str, architecture: str, config: Mapping[str, Any]) -> str | None:
     """Why the engine's library would not load a folder with this config.json; None if it might."""
     return folder_engines()[engine].refusal(architecture, config)
+
+
+def options(
+    folder: Path, config: Mapping[str, Any], licence: str, *, by_mlx: bool, tokenizer: str | None
+) -> tuple[EngineOption, ...]:
+    """The engines that the settings may choose for a folder of a sound chat model.
+
+    ``tokenizer`` says what is wrong with its tokenizer for the engines that run here.
+    """
+    architecture = text(config, "model_type")
+    found = []
+    for name, engine in folder_engines().items():
+        suited = engine.suitability(architecture, by_mlx=by_mlx)
+        if suited == Suitability.NONE:
+            continue
+        vision, problem = engine.vision(folder, config, licence)
+        if suited == Suitability.NOT_INSTALLED:
+            problem = problem or _none_installed([engine])
+        if suited != Suitability.ON_REQUEST:
+            problem = tokenizer or problem
+        problem = engine.refusal(architecture, config) or problem
+        packed = suited == Suitability.ON_REQUEST and bool(config.get("quantization_config"))
+        found.append(EngineOption(name, problem, vision, last_resort=packed))
+    return tuple(found)
+
+
+def tasks_with(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
+    """The tasks of the model in its engine, which may take text only."""
+    others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
+    return (*others, "vision") if vision and "chat" in others else others
 
 
 def encoder_engine(*, by_mlx: bool) -> Choice:

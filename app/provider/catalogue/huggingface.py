@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from app.provider.card import ModelCard, Task, Vision
+from app.provider.card import ModelCard, Task
 from app.provider.catalogue.encoder_facts import EncoderReading, read_encoder
 from app.provider.catalogue.engine_choice import (
     encoder_engine,
@@ -17,7 +17,9 @@ from app.provider.catalogue.engine_choice import (
     engine_for,
     folder_engines,
     no_engine,
+    options,
     refusal,
+    tasks_with,
 )
 from app.provider.catalogue.folder import chat_template, incomplete, licence, tokenizer_problem
 from app.provider.catalogue.parts import missing
@@ -114,10 +116,8 @@ def _transformer(path: Path) -> Path | None:
     return inner if inner.is_dir() else path
 
 
-def _problem(
-    folder: Folder, config: dict[str, Any], weights: Weights, encoder: EncoderReading | None
-) -> str | None:
-    """Why a folder with sound config and weights cannot be loaded."""
+def _fault(folder: Folder, config: dict[str, Any], encoder: EncoderReading | None) -> str | None:
+    """Why no engine can load a folder with sound config and weights."""
     try:
         name = _missing_file(folder)
     except ValueError:
@@ -126,10 +126,17 @@ def _problem(
         return incomplete(f"{name} {why_missing(folder.path / name)}")
     if not folder.weights:
         return "Its weights are pickled, which may hide programs: convert them to safetensors."
+    if not encoder and not _tasks(config):
+        return no_engine((*texts(config, "architectures"), text(config, "model_type"))[0])
+    return None
+
+
+def _misfit(
+    folder: Folder, config: dict[str, Any], weights: Weights, encoder: EncoderReading | None
+) -> str | None:
+    """Why the most suitable engine cannot load a sound folder."""
     if encoder:
         return encoder.problem or encoder_refusal(encoder.settings, config)
-    if not _tasks(config):
-        return no_engine((*texts(config, "architectures"), text(config, "model_type"))[0])
     return _refusal(config, weights) or tokenizer_problem(folder.path, folder.files)
 
 
@@ -181,9 +188,14 @@ def _card(path: Path, folder: Folder, config: dict[str, Any], problem: str | Non
     except IncompleteFileError as error:
         weights, problem = Weights(), incomplete(str(error))
     encoder = read_encoder(path, config)
-    problem = problem or _problem(folder, config, weights, encoder)
+    problem = problem or _fault(folder, config, encoder)
+    sound = problem is None
+    problem = problem or _misfit(folder, config, weights, encoder)
     card = _bare_card(path, folder, config, weights, problem)
-    return _encoder_card(card, folder, encoder) if encoder else _chat_card(card, folder, config)
+    if encoder:
+        return _encoder_card(card, folder, encoder)
+    card = _chat_card(card, folder, config)
+    return _with_options(card, folder, config) if sound else card
 
 
 def _bare_card(
@@ -212,7 +224,7 @@ def _bare_card(
 def _chat_card(card: ModelCard, folder: Folder, config: dict[str, Any]) -> ModelCard:
     engine, not_installed = engine_for(card.architecture, by_mlx=card.format == "mlx")
     vision, unclear = folder_engines()[engine].vision(folder.path, config, card.licence)
-    tasks = _with_vision(card.tasks, vision)
+    tasks = tasks_with(card.tasks, vision)
     return replace(
         card,
         engine=engine,
@@ -221,6 +233,14 @@ def _chat_card(card: ModelCard, folder: Folder, config: dict[str, Any]) -> Model
         chat_template=chat_template(folder.path),
         problem=card.problem or unclear or not_installed,
     )
+
+
+def _with_options(card: ModelCard, folder: Folder, config: dict[str, Any]) -> ModelCard:
+    """The card with the engines that settings may choose."""
+    tokenizer = tokenizer_problem(folder.path, folder.files)
+    by_mlx = card.format == "mlx"
+    found = options(folder.path, config, card.licence, by_mlx=by_mlx, tokenizer=tokenizer)
+    return replace(card, options=found)
 
 
 def _encoder_card(card: ModelCard, folder: Folder, encoder: EncoderReading) -> ModelCard:
@@ -246,12 +266,6 @@ def _number(folder: Folder, name: str) -> float | None:
         if found is not None:
             return found
     return None
-
-
-def _with_vision(tasks: tuple[Task, ...], vision: Vision | None) -> tuple[Task, ...]:
-    """The tasks of the model in its engine, which may take text only."""
-    others: tuple[Task, ...] = tuple(task for task in tasks if task != "vision")
-    return (*others, "vision") if vision and "chat" in others else others
 
 
 def _quantization(packing: dict[str, Any]) -> str:

@@ -59,11 +59,11 @@ def with_aliases(
     models = Counter(repositories.values())
     only = {path: [repo] for path, repo in repositories.items() if models[repo] == 1}
     known = [_with(card, only.get(card.path, [])) for card in cards]
-    further: dict[Path, list[str]] = {}
+    further: dict[tuple[Path, str], list[str]] = {}
     for name, target in aliases.items():
         for card in _called(known, target):
-            further.setdefault(card.path, []).append(name)
-    return [_with(card, further.get(card.path, [])) for card in known]
+            further.setdefault((card.path, card.id), []).append(name)
+    return [_with(card, further.get((card.path, card.id), [])) for card in known]
 
 
 def _with(card: ModelCard, names: list[str]) -> ModelCard:

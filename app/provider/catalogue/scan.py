@@ -18,6 +18,8 @@ from types import MappingProxyType
 from typing import Any
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.declared import declared_models
+from app.provider.catalogue.engine_settings import NOTHING_CHOSEN, EngineSettings, with_engines
 from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
 from app.provider.catalogue.pull_records import PullRecord, pull_records
 from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
@@ -39,7 +41,7 @@ _NOTHING_READ = 0.05
 class _FolderCache:
     """Cards of a models folder by path, and the notices of its last scan."""
 
-    known: dict[str, tuple[Stamp, ModelCard | None]] = field(default_factory=dict)
+    known: dict[str, tuple[Stamp, list[ModelCard]]] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     pending: bool = False
 
@@ -70,9 +72,10 @@ def scan(
     return sorted(named, key=lambda card: (card.id, str(card.path)))
 
 
-def card_at(path: Path) -> ModelCard | None:
-    """Describe the model in a file or folder; None when there is none."""
-    return next((card for card in scan(path.parent) if card.path.is_relative_to(path)), None)
+def card_at(path: Path, engines: EngineSettings = NOTHING_CHOSEN) -> ModelCard | None:
+    """Describe the model in a file or folder, in its engine; None when there is none."""
+    cards = with_engines(scan(path.parent), engines)
+    return next((card for card in cards if card.path.is_relative_to(path)), None)
 
 
 def notices(models_dir: Path) -> list[str]:
@@ -102,8 +105,8 @@ def _read_all(
     found_paths: Iterable[FoundPath], models_dir: Path, cache: _FolderCache
 ) -> list[tuple[str, ModelCard]]:
     """The models with their real paths; unchanged ones come from the cache."""
-    seen: dict[str, tuple[Stamp, ModelCard | None]] = {}
-    found: list[tuple[str, ModelCard | None]] = []
+    seen: dict[str, tuple[Stamp, list[ModelCard]]] = {}
+    found: list[tuple[str, list[ModelCard]]] = []
     started = time.thread_time()
     cache.pending = False
     for found_path in found_paths:
@@ -121,7 +124,7 @@ def _read_all(
         seen[found_path.path] = before
         found.append((found_path.real, before[1]))
     cache.known = seen
-    return [(real, card) for real, card in found if card]
+    return [(real, card) for real, cards in found for card in cards]
 
 
 @lru_cache(maxsize=8)
@@ -129,15 +132,21 @@ def _cache_of(_models_dir: Path) -> _FolderCache:
     return _FolderCache()
 
 
-def _read(found_path: FoundPath, models_dir: Path, spent: float) -> ModelCard | None:
-    """Describe a file or folder; raises TooExpensive where the next scan has to do that."""
+def _read(found_path: FoundPath, models_dir: Path, spent: float) -> list[ModelCard]:
+    """Describe a file or folder; raises TooExpensive where the next scan has to do that.
+
+    Only a declaration of another server describes several models, or none of its own.
+    """
     whole = spent < _NOTHING_READ
     if spent > READ_SECONDS / 2:
         raise TooExpensive("There is no time left.", final=False)
     with read_budget(READ_SECONDS if whole else READ_SECONDS - spent, whole=whole):
-        card = _described(Path(found_path.path))
+        path = Path(found_path.path)
+        declared = declared_models(path, models_dir)
+        card = None if declared else _described(path)
     stamp = hashlib.blake2b(repr(found_path.stamp).encode(), digest_size=12).hexdigest()
-    return card and _unicode_safe(replace(card, stamp=stamp, found_in=models_dir))
+    cards = [card] if card else declared
+    return [_unicode_safe(replace(one, stamp=stamp, found_in=models_dir)) for one in cards]
 
 
 def _described(path: Path) -> ModelCard | None:
@@ -191,14 +200,14 @@ def _empty(path: Path, engine: str, problem: str) -> ModelCard:
     )
 
 
-def _postponed(found_path: FoundPath, models_dir: Path) -> ModelCard | None:
+def _postponed(found_path: FoundPath, models_dir: Path) -> list[ModelCard]:
     """A card for a path that looks like a model and could not be read in this scan."""
     path = Path(found_path.path)
     if not _looks_like_model(path):
-        return None
+        return []
     engine = "pytorch" if path.is_dir() else "gguf"
     card = _empty(path, engine, NOT_READ_YET)
-    return _unicode_safe(replace(card, found_in=models_dir))
+    return [_unicode_safe(replace(card, found_in=models_dir))]
 
 
 def _looks_like_model(path: Path) -> bool:
@@ -228,11 +237,12 @@ def _unicode_name(name: str) -> str:
 
 def _merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
     """One card for each model; names of links to it become aliases."""
-    cards: dict[str, ModelCard] = {}
+    cards: dict[tuple[str, str], ModelCard] = {}
     for real, card in found:
-        first = cards.setdefault(real, card)
+        key = real, card.id if card.remote else ""
+        first = cards.setdefault(key, card)
         if card.id not in {first.id, *first.aliases}:
-            cards[real] = replace(first, aliases=(*first.aliases, card.id))
+            cards[key] = replace(first, aliases=(*first.aliases, card.id))
     return list(cards.values())
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from app.provider.card import Kind
+from app.provider.catalogue.engine_settings import EngineSettings
 from app.provider.catalogue.names import model_id
 from app.provider.engine import EngineLimits
 from app.provider.memory import GpuPolicy
@@ -20,11 +22,12 @@ class PoolConfig:
     ``default_model`` and ``default_vision`` are files or folders anywhere. ``default_names`` are
     the names of models by the kind that they are the default of. ``aliases`` maps a
     further name to an id, ``tool_formats`` an id to the format of ``provider.formats`` in which
-    that model calls tools. ``limits.threads`` 0 means all physical cores; models in use share
-    them. Files ``untouched`` are never opened. ``max_loaded`` models of one kind are loaded at
-    once, within ``memory_budget`` bytes of RAM (0: a share of the machine's). A model is unloaded
-    ``ttl`` seconds after its last request (0: never). Without ``auto_unload`` a model is unloaded
-    only on request.
+    that model calls tools; ``engines`` says which engines serve models. ``limits.threads`` 0
+    means all physical cores; models in use share them. Files ``untouched`` are never opened.
+    ``max_loaded`` models of one kind are loaded at once, within ``memory_budget`` bytes of RAM (0:
+    a share of the machine's). A model is unloaded ``ttl`` seconds after its last request (0:
+    never). Without ``auto_unload`` a model is unloaded only on request. ``upstreams`` maps names
+    of other servers to the declarations of their models.
     """
 
     models_dir: Path
@@ -33,6 +36,7 @@ class PoolConfig:
     default_names: Mapping[Kind, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     tool_formats: Mapping[str, str] = field(default_factory=dict)
+    engines: EngineSettings = field(default_factory=EngineSettings)
     echo: bool = False
     max_loaded: int = 2
     auto_unload: bool = True
@@ -41,6 +45,7 @@ class PoolConfig:
     gpu: GpuPolicy | None = None
     limits: EngineLimits = field(default_factory=EngineLimits)
     policy: HostPolicy = field(default_factory=HostPolicy)
+    upstreams: Mapping[str, Any] = field(default_factory=dict)
     untouched: frozenset[Path] = frozenset()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,13 +89,26 @@ def _handles(devices: str) -> Iterator[Any]:
             return
 
 
-def resident_bytes(pid: int) -> int:
-    """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended."""
+def resident_bytes(pid: int, *, descendants: bool = False) -> int:
+    """Bytes of RAM that a process holds, mapped weights included; 0 when it has ended.
+
+    With ``descendants``, those of the processes that it has started are added.
+    """
     import psutil  # noqa: PLC0415 — a start measures nothing
 
+    held = 0
     with contextlib.suppress(psutil.Error):
-        return int(psutil.Process(pid).memory_info().rss)
-    return 0
+        process = psutil.Process(pid)
+        held = int(process.memory_info().rss)
+        for child in process.children(recursive=True) if descendants else ():
+            with contextlib.suppress(psutil.Error):
+                held += int(child.memory_info().rss)
+    return held
+
+
+def all_resident_bytes(processes: Iterable[tuple[int | None, bool]]) -> list[int]:
+    """``resident_bytes`` of each process (None: 0), with its descendants where that is asked."""
+    return [resident_bytes(pid, descendants=more) if pid else 0 for pid, more in processes]
 
 
 def physical_cores() -> int:

@@ -17,11 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.provider.card import ModelCard
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, starts_processes
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
-from app.provider.pool.hardware import resident_bytes
+from app.provider.pool.hardware import all_resident_bytes
 from app.provider.pool.refusals import Refusals
+from app.provider.pool.remote_key import with_key
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
@@ -53,12 +54,22 @@ class LoadedModel:
         """Whether the model could not be loaded, so that it only occupies memory."""
         return self.host.status().state == "failed"
 
+    @property
+    def processes(self) -> tuple[int | None, bool]:
+        """The id of its process, if it has one, and whether that starts others."""
+        return self.host.status().pid, starts_processes(ENGINES[self.card.engine])
+
+    @property
+    def shares_threads(self) -> bool:
+        """Whether it is in use, and its own process computes."""
+        return bool(self.leases) and not self.card.remote and not self.processes[1]
+
 
 class LoadedModels:
     """Loads, lends and unloads models. Belongs to one event loop.
 
-    ``metrics`` keep counting after a model is unloaded. ``refusals`` are the models that were tried
-    and cannot be loaded.
+    ``metrics`` keep counting after a model is unloaded. ``refusals`` are models that cannot be
+    loaded.
     """
 
     def __init__(
@@ -69,7 +80,7 @@ class LoadedModels:
         self._auto_unload = auto_unload
         self._ttl = ttl
         self._loaded: dict[str, LoadedModel] = {}  # least recently used first
-        self._unloading: dict[asyncio.Task[None], MemoryClaim] = {}
+        self._unloading: dict[asyncio.Task[None], MemoryClaim | None] = {}
         self.metrics: defaultdict[str, ModelMetrics] = defaultdict(ModelMetrics)
         self.refusals = Refusals()
         self._admission = asyncio.Lock()
@@ -88,6 +99,8 @@ class LoadedModels:
 
     def decide(self, card: ModelCard, estimate: SizeEstimate) -> AdmissionDecision:
         """Decide whether ``card`` can be loaded now; its own loaded copy does not count."""
+        if card.remote:
+            return AdmissionDecision()
         wanted = MemoryClaim(card.id, card.kind, estimate.ram, estimate.gpu, idle=False)
         decision = admit(wanted, self.claims_beside(card), estimate.budget)
         waits_for_ever = decision.wait and not self._auto_unload and not self._unloading
@@ -96,11 +109,12 @@ class LoadedModels:
     def claims_beside(self, card: ModelCard) -> list[MemoryClaim]:
         """Claims of all other models, in the order of unloading: failed ones come first.
 
+        Those that other servers run claim nothing and take no place.
         Processes that have not ended yet still hold their bytes, even those of this model.
         """
-        others = [one for one in self.all() if one.card.id != card.id]
+        others = [one for one in self.all() if one.card.id != card.id and not one.card.remote]
         others.sort(key=lambda one: not one.failed)
-        return [*self._unloading.values(), *map(self._claim, others)]
+        return [*filter(None, self._unloading.values()), *map(self._claim, others)]
 
     def _claim(self, one: LoadedModel) -> MemoryClaim:
         """What the model claims, and whether it may be unloaded."""
@@ -134,9 +148,8 @@ class LoadedModels:
         """The loaded model, unless its files have changed or another request waits too long."""
         loaded = self._loaded.get(card.id)
         waited = 0.0 if self._waiting_since is None else time.monotonic() - self._waiting_since
-        if loaded is None or waited > PATIENCE or self._outdated(loaded, card):
-            return None
-        return loaded
+        late = loaded is None or waited > PATIENCE or self._outdated(loaded, card)
+        return None if late else loaded
 
     def _outdated(self, loaded: LoadedModel, card: ModelCard) -> bool:
         return loaded.card.stamp != card.stamp and not loaded.leases
@@ -159,7 +172,7 @@ class LoadedModels:
 
     def _share_threads(self) -> None:
         """Divide the cores among the models in use, so that they never run more threads."""
-        used = [one.host for one in self.all() if one.leases]
+        used = [one.host for one in self.all() if one.shares_threads]
         for host in used:
             host.set_threads(max(1, self._sizing.threads // len(used)))
 
@@ -185,7 +198,8 @@ class LoadedModels:
         from app.provider.runtime.host import EngineHost  # noqa: PLC0415 — a start loads no model
 
         estimate = await self._make_room(card)
-        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits)
+        remote = card.remote and with_key(card.remote)
+        spec = EngineSpec(ENGINES[card.engine], str(card.path), estimate.limits, remote)
         refused = partial(self.refusals.note, card.ref)
         host = EngineHost(spec, self._policy, self.metrics[card.id], refused)
         loaded = LoadedModel(card, host, LedgerEntry(estimate.need, estimate.placement))
@@ -230,11 +244,9 @@ class LoadedModels:
 
     async def measure(self) -> None:
         """Measure the memory of each engine process."""
-        pids = [(one, one.host.status().pid) for one in self.all()]
-        held = await asyncio.to_thread(
-            lambda: [resident_bytes(pid) if pid else 0 for _, pid in pids]
-        )
-        for (one, _), measured in zip(pids, held, strict=True):
+        models = list(self.all())
+        held = await asyncio.to_thread(all_resident_bytes, [one.processes for one in models])
+        for one, measured in zip(models, held, strict=True):
             one.entry = replace(one.entry, measured=measured)
 
     # ---------------------------------------------------------------- unloading
@@ -254,7 +266,8 @@ class LoadedModels:
         ending = []
         for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
             task = asyncio.create_task(loaded.host.stop())
-            self._unloading[task] = replace(self._claim(loaded), idle=False)
+            claim = None if loaded.card.remote else self._claim(loaded)
+            self._unloading[task] = claim and replace(claim, idle=False)
             task.add_done_callback(self._unloaded)
             ending.append(task)
         if ending:

@@ -10,10 +10,13 @@ from pathlib import Path
 
 from app.provider.card import ModelCard
 from app.provider.catalogue import names
+from app.provider.catalogue.declared import models_of_settings
+from app.provider.catalogue.engine_settings import with_engines
 from app.provider.catalogue.scan import scan
 from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
+from app.provider.pool.server_lists import ServerLists
 from app.provider.types import ModelRef
 
 _RESCAN_SECONDS = 1.0
@@ -39,6 +42,7 @@ class ModelCatalogue:
         self.cards: list[ModelCard] = []
         self._by_ref: dict[ModelRef, ModelCard] = {}
         self._states: FileStates = {}
+        self._lists = ServerLists()
         self._scanned_at = float("-inf")
         self._scanning: asyncio.Task[list[ModelCard]] | None = None
         self._scheduled: asyncio.TimerHandle | None = None
@@ -49,7 +53,10 @@ class ModelCatalogue:
         states = _file_states(self.cards)  # of before: what changes meanwhile shows as changed
         found = scan(config.models_dir, config.named, config.untouched, config.aliases)
         self._states = states
-        self.cards = [*found, *ECHO_MODELS] if config.echo else found
+        remote = self._lists.expanded([*found, *models_of_settings(config.upstreams)])
+        named = names.with_aliases(remote, config.aliases, {})
+        cards = [*named, *(ECHO_MODELS if config.echo else ())]
+        self.cards = with_engines(cards, config.engines)
         self._by_ref = {card.ref: card for card in self.cards}
         self._scanned_at = time.monotonic()
         return self.cards

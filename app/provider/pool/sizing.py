@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from app.provider.card import ModelCard
-from app.provider.engine import EngineLimits, format_of
+from app.provider.engine import EngineLimits, fills_gpu, format_of
 from app.provider.memory import GpuPolicy, Need, Placement, place
 from app.provider.pool import hardware
 from app.provider.pool.eviction import Budget, MemoryClaim
@@ -17,6 +17,9 @@ _SHARE = 0.8
 
 _KV_SHARE = 1 / 8
 """Share of that budget for the keys and values of a model, if the settings name no number."""
+
+MOST_GPU_SHARE = 0.92
+"""Of the GPU memory that an engine may fill: a driver and other programs need some."""
 
 LEAST_KV_BYTES, MOST_KV_BYTES = 2**29, 2**32
 """Bounds of that share. A model gets the least where more would take it from the GPU or the RAM."""
@@ -79,9 +82,10 @@ class Sizing:
         policy, gpu_budget = self._gpu_room(claims)
         limits, need = self._need(card, limits or self.limits, policy, gpu_budget)
         placement = place(need, policy)
-        layers = self._gpu_layers(placement)
+        layers, kept = self._gpu_layers(placement), _offloaded(need, placement)
         budget = Budget(self._ram, gpu_budget, self._per_kind)
-        return SizeEstimate(need, placement, replace(limits, gpu_layers=layers), budget)
+        limits = replace(limits, gpu_layers=layers, offload_bytes=kept)
+        return SizeEstimate(need, placement, limits, budget)
 
     def _need(
         self, card: ModelCard, limits: EngineLimits, policy: GpuPolicy | None, gpu: int | None
@@ -90,6 +94,8 @@ class Sizing:
         need = format_of(card.engine).need
         if limits.kv_cache_bytes:
             return limits, need(card, limits)
+        if policy and fills_gpu(card.engine) and (filled := _filling(card, limits, policy)):
+            return filled, need(card, filled)
         share = int(_KV_SHARE * min(self._ram, gpu or self._ram))
         more = replace(limits, kv_cache_bytes=min(max(share, LEAST_KV_BYTES), MOST_KV_BYTES))
         less = replace(limits, kv_cache_bytes=LEAST_KV_BYTES)
@@ -125,3 +131,27 @@ class Sizing:
             return self._gpu.layers
         whole = placement.gpu_layers == placement.layers
         return -1 if whole else placement.gpu_layers
+
+
+def _filling(card: ModelCard, limits: EngineLimits, policy: GpuPolicy) -> EngineLimits | None:
+    """Limits that take what is left of the GPUs for keys and values; None: nothing fits there."""
+    least = replace(limits, kv_cache_bytes=LEAST_KV_BYTES)
+    need = format_of(card.engine).need(card, least)
+    placed = place(need, policy)
+    if not placed.gpu_layers:
+        return None
+    memory = hardware.gpu_memory(policy.devices)
+    share = min(MOST_GPU_SHARE, policy.share)
+    if memory:
+        share = min(share, policy.available / memory.total)
+    room = int(share * memory.total) if memory else policy.available
+    rest = room - placed.gpu_bytes if placed.gpu_layers == placed.layers else 0
+    return replace(least, kv_cache_bytes=LEAST_KV_BYTES + max(0, rest), gpu_share=share)
+
+
+def _offloaded(need: Need, placement: Placement) -> int:
+    """Bytes of the weights that stay in RAM where a part of the layers is on the GPU."""
+    if not placement.gpu_layers or placement.gpu_layers == placement.layers:
+        return 0
+    on_gpu = placement.gpu_bytes - need.compute
+    return min(need.weights, need.weights + need.kv - on_gpu)

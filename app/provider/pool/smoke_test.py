@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.engine_settings import NOTHING_CHOSEN, EngineSettings
 from app.provider.catalogue.scan import card_at
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec, fills_gpu
 from app.provider.errors import ProviderError
 from app.provider.pool.hardware import physical_cores
 from app.provider.pool.sizing import LEAST_KV_BYTES
@@ -41,11 +42,21 @@ _GREY = base64.b64decode(
 GREY_PICTURE = ImagePart(_GREY, hashlib.sha256(_GREY).hexdigest(), 32, 32)
 
 
-def failure(path: Path, limits: EngineLimits, policy: HostPolicy) -> str:
-    """Load the model and greet it; returns why it does not work, or an empty text."""
-    card = card_at(path)
+def failure(
+    path: Path,
+    limits: EngineLimits,
+    policy: HostPolicy,
+    engines: EngineSettings = NOTHING_CHOSEN,
+) -> str:
+    """Load the model and greet it; returns why it does not work, or an empty text.
+
+    One whose engine fills the GPUs is not tried: models that are loaded may need them.
+    """
+    card = card_at(path, engines)
     if card is None or card.problem:
         return (card and card.problem) or "It is no model that this server knows."
+    if fills_gpu(card.engine):
+        return ""
     try:
         if card.encoder:
             encode(card, limits, policy)

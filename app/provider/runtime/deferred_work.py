@@ -27,13 +27,18 @@ def attempt(prepare: Callable[[], Any]) -> Any:
     """What ``prepare`` returns, or the error; a failure affects only this request."""
     try:
         return prepare()
-    except UnsupportedInput as error:  # the text comes from the model's template or a library
+    except BaseException as error:  # a panic of a library written in Rust is no Exception
+        return failed_request(error)
+
+
+def failed_request(error: BaseException) -> ProviderError:
+    """What a request fails with; an error that nobody expected is logged."""
+    if isinstance(error, UnsupportedInput):  # the text comes from a template, library or server
         return type(error)(sentence(str(error)))
-    except ProviderError as error:
+    if isinstance(error, ProviderError):
         return error
-    except BaseException:  # a panic of a library written in Rust is no Exception
-        log.exception("preparing a prompt failed")
-        return ProviderError("The engine could not prepare this prompt.")
+    log.error("preparing a prompt failed", exc_info=error)
+    return ProviderError("The engine could not prepare this prompt.")
 
 
 class DeferredWork:

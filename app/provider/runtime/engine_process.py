@@ -9,9 +9,10 @@ import os
 import re
 import subprocess
 
-from app.provider.engine import EngineSpec, environment
+from app.provider.engine import EngineSpec, environment, starts_processes, worker_module
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.runtime import child_process, messages
+from app.provider.runtime.descendants import Descendants
 from app.provider.runtime.frames import ProtocolViolation
 from app.provider.runtime.load_errors import crash
 
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 END_SECONDS = 2.0
 """How long a process that has closed its socket may take to end."""
+
+_DESCENDANTS_SECONDS = 30.0
+"""How long the processes that it has started may take to end after it."""
 
 _SPIN = {"GOMP_SPINCOUNT": "30000"}
 # OpenMP threads spin at every barrier, by default for milliseconds. When another program uses a
@@ -33,13 +37,13 @@ _BY_BUS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA numbers GPUs as the driver does, whose memory is counted, and not the fastest first."""
 
 
-_SECRET = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABASE_URL)$")
+SECRET_NAME = re.compile(r"(^|_)(KEYS?|TOKENS?|SECRETS?|PASSWORD|CREDENTIALS|DATABASE_URL)$")
 """Names of variables that no engine needs: it reads files of strangers."""
 
 
 def _environment(spec: EngineSpec) -> dict[str, str]:
     """The environment variables of an engine's process; those of this process win."""
-    ours = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    ours = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
     variables = {**_SPIN, **environment(spec.package), **ours}
     if devices := spec.limits.gpu_devices:
         return {**_BY_BUS, **variables, "CUDA_VISIBLE_DEVICES": devices}
@@ -56,17 +60,24 @@ class EngineProcess:
         popen: subprocess.Popen[bytes],
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
+        descendants: Descendants | None = None,
     ) -> None:
         self._popen = popen
         self._reader = reader
         self._writer = writer
+        self._descendants = descendants
         self.pid = popen.pid
 
     @classmethod
     async def start(cls, spec: EngineSpec) -> EngineProcess:
         """Start the process and send it the model to load."""
-        started = await child_process.start("app.provider.runtime.worker", _environment(spec))
-        process = cls(started.popen, started.reader, started.writer)
+        descendants = Descendants() if starts_processes(spec.package) else None
+        try:
+            started = await _start(spec, descendants)
+        finally:
+            if descendants:
+                descendants.started()
+        process = cls(started.popen, started.reader, started.writer, descendants)
         process.send(messages.Load(spec))
         return process
 
@@ -91,6 +102,17 @@ class EngineProcess:
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
 
+    async def _wait_for_descendants(self) -> None:
+        """Return when the processes that it has started have ended, so that their bytes are free.
+
+        They end by themselves; here is only waited for that.
+        """
+        if self._descendants is None:
+            return
+        if not await self._descendants.ended(_DESCENDANTS_SECONDS):
+            log.error("processes that engine process %d has started do not end", self.pid)
+        self._descendants.close()
+
     async def reap(self, grace: float = 0.0) -> int:
         """Close the socket, wait for the end of the process and return its exit code.
 
@@ -104,8 +126,21 @@ class EngineProcess:
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
         code = await asyncio.to_thread(self._popen.wait)
+        await self._wait_for_descendants()
         log.debug("engine process %d %s", self.pid, how_it_ended(code))
         return code
+
+
+async def _start(spec: EngineSpec, descendants: Descendants | None) -> child_process.Child:
+    module, variables = worker_module(spec.package), _environment(spec)
+    if descendants is None:
+        return await child_process.start(module, variables)
+    variables |= descendants.environment
+    try:
+        return await child_process.start(module, variables, inherited=(descendants.inherited,))
+    except BaseException:
+        descendants.close()
+        raise
 
 
 def how_it_ended(code: int) -> str:

@@ -47,8 +47,8 @@ def _exactly(sock: socket.socket, size: int) -> bytearray:
     return data
 
 
-async def read(reader: asyncio.StreamReader, longest: int) -> bytes:
-    """Read the body of the next frame, at most ``longest`` bytes.
+async def read(reader: asyncio.StreamReader, longest: int = 2**32) -> bytes:
+    """Read the body of the next frame, at most ``longest`` bytes (by default, of any length).
 
     Raises asyncio.IncompleteReadError at the end, and ProtocolViolation.
     """

@@ -12,7 +12,7 @@ import re
 import signal
 from collections.abc import Iterator
 
-from app.provider.errors import ModelNotLoadable, ProviderError
+from app.provider.errors import EngineUnavailable, ModelNotLoadable, ProviderError
 
 _LONGEST = 500
 """Characters of a sentence. Some libraries list thousands of tensors in one message."""
@@ -39,8 +39,10 @@ _PATH = re.compile(r"(?<![\w/.~-])/((?:[^\s/'\"<>|:;,()\[\]]+/)+)([^\s/'\"<>|:;,
 _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
-def refusal(error: BaseException, path: str) -> ModelNotLoadable:
-    """Make the error that says why the model at ``path`` cannot be loaded."""
+def refusal(error: BaseException, path: str) -> ModelNotLoadable | EngineUnavailable:
+    """Make the error that says why the model at ``path`` cannot be loaded, or not yet."""
+    if isinstance(error, EngineUnavailable):
+        return EngineUnavailable(sentence(error.reason, path), error.retry_after)
     return ModelNotLoadable(sentence(_reason(error), path), not _is_of_this_machine(error))
 
 

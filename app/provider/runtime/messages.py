@@ -159,3 +159,8 @@ def _received(message: FromEngine) -> Received:
 def receive(sock: socket.socket) -> ToEngine:
     """Read the next message on the engine's side; raises EOFError when the host has ended."""
     return _to_engine.decode(frames.receive(sock))
+
+
+async def read_request(reader: asyncio.StreamReader) -> ToEngine:
+    """Read the next message on the engine's side; raises asyncio.IncompleteReadError at the end."""
+    return _to_engine.decode(await frames.read(reader))

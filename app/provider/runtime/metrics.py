@@ -83,7 +83,8 @@ class ModelMetrics:
     """Counters of one model. They only grow, and outlive its engine process.
 
     ``requests`` are counted by how they ended and by the class of their error, if any.
-    ``prompt_tokens`` are also those of ``encoded_inputs``: texts, pairs and images.
+    ``prompt_tokens`` are also those of ``encoded_inputs``: texts, pairs and images. Of the
+    ``uncounted_tokens`` among them nobody says whether they came from a cache.
     ``decode_seconds`` sums the time between first text and end over all answers. ``loads`` took
     ``load_seconds`` together. ``restarts`` are those after a crash or a hang.
     """
@@ -93,6 +94,7 @@ class ModelMetrics:
         self.prompt_tokens = 0
         self.encoded_inputs = 0
         self.cached_tokens = 0
+        self.uncounted_tokens = 0
         self.completion_tokens = 0
         self.decode_seconds = 0.0
         self.first_token_seconds = Histogram(BOUNDS)
@@ -171,7 +173,8 @@ class ModelMetrics:
     @property
     def cache_hit_rate(self) -> float | None:
         """Share of all prompt tokens that came from a cache; None while there are none."""
-        return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else None
+        counted = self.prompt_tokens - self.uncounted_tokens
+        return self.cached_tokens / counted if counted > 0 else None
 
 
 def _is_seen(delta: AnyDelta) -> bool:
@@ -185,7 +188,7 @@ class RequestMetrics:
     An answer without an End counts as many tokens as pieces of text arrived: a lower bound.
     """
 
-    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_model", "_pieces")
+    __slots__ = ("_begun", "_end", "_ended_at", "_first_at", "_model", "_pieces", "_started")
 
     def __init__(self, metrics: ModelMetrics) -> None:
         self._model = metrics
@@ -193,6 +196,7 @@ class RequestMetrics:
         self._first_at = 0.0
         self._ended_at = 0.0
         self._pieces = 0
+        self._started: Started | None = None
         self._end: End | None = None
 
     def note(self, outcome: object) -> None:
@@ -203,11 +207,23 @@ class RequestMetrics:
                 self._model.first_text(self._first_at - self._begun)
             self._pieces += 1
         elif isinstance(outcome, Encoded):
+            self._started = None  # each input counts by itself
             self._model.encoded(outcome.tokens)
         elif isinstance(outcome, Started):
+            self._started = outcome
             self._model.started(outcome.prompt_tokens, outcome.cached_tokens)
         elif isinstance(outcome, End):
             self._end, self._ended_at = outcome, time.monotonic()
+            self._count_the_rest(outcome)
+
+    def _count_the_rest(self, end: End) -> None:
+        """Count tokens of the prompt that another server only tells of at the end."""
+        started, usage = self._started, end.usage
+        if started:
+            prompt = usage.prompt_tokens - started.prompt_tokens
+            cached = usage.cached_tokens - started.cached_tokens
+            self._model.started(max(0, prompt), max(0, cached))
+            self._model.uncounted_tokens += 0 if usage.cached_known else usage.prompt_tokens
 
     def __enter__(self) -> RequestMetrics:
         return self

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
@@ -22,22 +21,14 @@ from typing import Any
 from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
 from app.provider.runtime import messages
-from app.provider.runtime.constraint_support import refuse_constraints
 from app.provider.runtime.deferred_work import DeferredWork, attempt
+from app.provider.runtime.engine_main import run_engine_process
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.pulse import Pulse
-from app.provider.types import (
-    Encode,
-    End,
-    Job,
-    Loaded,
-    Progress,
-    Prompt,
-    Size,
-    Tokens,
-)
+from app.provider.runtime.supported_jobs import require_supported
+from app.provider.types import End, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -150,15 +141,6 @@ class IntakeLoop:
             return UnsupportedInput(f"The text has more than {_MOST_TOKENS} tokens.")
         return done
 
-    def _require(self, task: Job) -> None:
-        """Raise UnsupportedInput for a job of a kind that the engine does not do."""
-        if isinstance(task, Encode) and not self._engine.info.encodes:
-            raise UnsupportedInput("This model generates text: it does not encode.")
-        if isinstance(task, Prompt) and not self._engine.info.generates:
-            raise UnsupportedInput("This model encodes: it generates no text.")
-        if isinstance(task, Prompt) and not self._engine.info.constrains:
-            refuse_constraints(task)
-
     def _prepared(self, task: Job) -> Any:
         """Prepare a task, or return the error."""
         return self._done(task, lambda: self._engine.prepare(task))
@@ -167,7 +149,7 @@ class IntakeLoop:
         """Do something with a task, or return the error; a failure affects only this job."""
 
         def checked() -> Any:
-            self._require(task)
+            require_supported(self._engine.info, task)
             return work()
 
         return attempt(checked)
@@ -269,27 +251,5 @@ def serve(sock: socket.socket) -> None:
     DecodeLoop(engine, connection, work).run()
 
 
-def main() -> None:
-    """Serve the host at the other end of the socket, then end at once.
-
-    Nothing needs cleaning up, and waiting for a library's thread could take for ever.
-    """
-    # A terminal sends these to its whole group; the host decides when an engine ends.
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    logging.basicConfig(format="%(levelname)s engine %(process)d: %(message)s")
-    code = 0
-    try:
-        serve(socket.socket(fileno=int(sys.argv[1])))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the host has gone
-    except BaseException:
-        log.critical("the engine failed", exc_info=True)
-        code = 1
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 if __name__ == "__main__":
-    main()
+    run_engine_process(serve)

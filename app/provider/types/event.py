@@ -13,11 +13,23 @@ Phase = Literal["queued", "loading", "prefill"]
 
 
 class Usage(Value, frozen=True):
-    """Tokens of a prompt and its answer. ``cached_tokens`` of the prompt came from the cache."""
+    """Tokens of a prompt and its answer. ``cached_tokens`` of the prompt came from the cache.
+
+    They are 0 and not ``cached_known`` where another server made the answer and does not say.
+    """
 
     prompt_tokens: Count
     completion_tokens: Count
     cached_tokens: Count
+    cached_known: bool = True
+
+    def counts(self) -> dict[str, int]:
+        """The tokens by name."""
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": self.completion_tokens,
+            "cached_tokens": self.cached_tokens,
+        }
 
 
 class Progress(Value, frozen=True):

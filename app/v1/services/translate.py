@@ -44,7 +44,7 @@ def chat_answer(model: str, completion: Completion) -> ChatAnswer:
         message=AnswerMessage(content=completion.text),
         # Never "cancelled": engines do not cancel answers.
         finish_reason=cast("FinishReason", finish_reason(completion.end.reason)),
-        usage=Usage(**completion.end.usage.as_dict()),
+        usage=Usage(**completion.end.usage.counts()),
     )
 
 

@@ -31,7 +31,7 @@ Fields = Mapping[str, Any]
 
 def plain_done(end: End) -> Fields:
     """What the ``done`` event says where nothing is stored."""
-    return {"finish_reason": finish_reason(end.reason), "usage": end.usage.as_dict()}
+    return {"finish_reason": finish_reason(end.reason), "usage": end.usage.counts()}
 
 
 class EventEncoder:

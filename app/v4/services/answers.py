@@ -39,7 +39,7 @@ def done(turn: Turn, end: End) -> dict[str, Any]:
     """The fields of the ``done`` event; the usage of a stopped answer is not known."""
     return {
         "finish_reason": finish_reason(end.reason),
-        "usage": None if end.reason == "cancelled" else end.usage.as_dict(),
+        "usage": None if end.reason == "cancelled" else end.usage.counts(),
         "context": context(turn.context),
     }
 

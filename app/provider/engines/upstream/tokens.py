@@ -1,0 +1,155 @@
+"""Counts and shows tokens by the routes that each kind of server has for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.provider.engines.upstream.chat_body import BodyWriter
+from app.provider.engines.upstream.client import Client
+from app.provider.engines.upstream.refusals import unavailable
+from app.provider.engines.upstream.wire_messages import Fields
+from app.provider.errors import UnsupportedInput
+from app.provider.types import Message, Prompt, Tokens
+
+_BYTES_PER_TOKEN = 3
+"""Of most languages and tokenizers a little less than this is true."""
+_TOKENS_PER_MESSAGE = 8
+_TOKENS_PER_IMAGE = 1_000
+
+
+class TokenCounter:
+    """Counts for one model. ``kind`` is the feature ``tokenizer``."""
+
+    def __init__(self, client: Client, writer: BodyWriter) -> None:
+        self._client = client
+        self._writer = writer
+        self._kind = writer.features.tokenizer
+        self._server = writer.remote.server
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server counts; otherwise it is an estimate."""
+        return bool(self._kind)
+
+    async def count(self, prompt: Prompt) -> int:
+        """Tokens of a prompt, or an estimate where the server does not count them."""
+        if not self.counts:
+            return estimated_tokens(prompt)
+        if prompt.raw is not None:
+            return len((await self.tokenize(prompt, special=True)).tokens)
+        if any(message.images for message in prompt.messages):
+            return await self._by_asking(prompt)
+        if self._kind == "llama.cpp":
+            shown = await self._client.post("/apply-template", self._chat(prompt))
+            body = {"content": _field(shown, "prompt"), "add_special": True, "parse_special": True}
+            return len(self._list(await self._client.post("/tokenize", body), "tokens"))
+        answer = await self._client.post(self._path("tokenize"), self._chat(prompt))
+        return self._number(answer, "count")
+
+    async def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        """The tokens of a text, or the text of tokens; raises UnsupportedInput."""
+        raw = prompt.raw
+        if not self.counts or raw is None:
+            raise UnsupportedInput(f"The server {self._server} does not show the tokens of that.")
+        if raw.tokens is not None:
+            answer = await self._client.post(
+                self._path("detokenize"), {"model": self._writer.model, "tokens": list(raw.tokens)}
+            )
+            text = _field(answer, "prompt") or _field(answer, "content")
+            rest = [b""] * (len(raw.tokens) - 1)
+            return Tokens(raw.tokens, (text.encode("utf-8", "replace"), *rest)[: len(raw.tokens)])
+        if self._kind == "llama.cpp":
+            body = {"content": raw.text, "add_special": special, "with_pieces": True}
+            return self._with_pieces(await self._client.post("/tokenize", body))
+        return await self._shown(raw.text, special=special)
+
+    async def _shown(self, text: str, *, special: bool) -> Tokens:
+        body: Fields = {
+            "model": self._writer.model,
+            "prompt": text,
+            "add_special_tokens": special,
+            "return_token_strs": True,
+        }
+        answer = await self._client.post(self._path("tokenize"), body)
+        tokens = [one for one in self._list(answer, "tokens") if isinstance(one, int)]
+        texts = self._list(answer, "token_strs")
+        pieces = [str(one).encode("utf-8", "replace") for one in texts]
+        return Tokens(tuple(tokens), tuple(pieces[: len(tokens)]))
+
+    def _with_pieces(self, answer: Any) -> Tokens:
+        """llama.cpp's tokens, whose pieces are texts, or bytes where they are no whole text."""
+        found = [one for one in self._list(answer, "tokens") if isinstance(one, dict)]
+        pieces = [one.get("piece", "") for one in found]
+        return Tokens(
+            tuple(int(one.get("id", 0)) for one in found),
+            tuple(
+                bytes(piece) if isinstance(piece, list) else str(piece).encode("utf-8", "replace")
+                for piece in pieces
+            ),
+        )
+
+    async def _by_asking(self, prompt: Prompt) -> int:
+        """Tokens of a prompt with images: what an answer of one token is billed for."""
+        body = {**self._writer.chat(prompt), "max_tokens": 1}
+        usage = (await self._client.post("/v1/chat/completions", body)).get("usage")
+        return self._number(usage, "prompt_tokens")
+
+    def _chat(self, prompt: Prompt) -> Fields:
+        """The fields of a chat that decide how its messages become tokens."""
+        chat = self._writer.chat(prompt)
+        names = ("model", "messages", "tools", "chat_template_kwargs")
+        return {name: chat[name] for name in names if name in chat}
+
+    def _path(self, route: str) -> str:
+        return f"/v1/{route}" if self._kind == "sllm" else f"/{route}"
+
+    def _number(self, answer: Any, name: str) -> int:
+        value = answer.get(name) if isinstance(answer, dict) else None
+        if not isinstance(value, int) or value < 0:
+            raise unavailable(self._server, "did not say how many tokens that is")
+        return value
+
+    def _list(self, answer: Any, name: str) -> list[Any]:
+        value = answer.get(name) if isinstance(answer, dict) else None
+        if not isinstance(value, list):
+            raise unavailable(self._server, "did not say which tokens that is")
+        return value
+
+
+def _field(answer: Any, name: str) -> str:
+    value = answer.get(name) if isinstance(answer, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def most_tokens(prompt: Prompt) -> int:
+    """More tokens than the prompt can have without images: one for each byte, and for roles."""
+    return _bytes(prompt) + 64 * (len(prompt.messages) + 1)
+
+
+def estimated_tokens(prompt: Prompt) -> int:
+    """About as many tokens as the prompt has."""
+    images = sum(len(message.images) for message in prompt.messages)
+    roles = _TOKENS_PER_MESSAGE * len(prompt.messages)
+    return _bytes(prompt) // _BYTES_PER_TOKEN + roles + _TOKENS_PER_IMAGE * images + 1
+
+
+def _bytes(prompt: Prompt) -> int:
+    raw = prompt.raw
+    if raw is not None:
+        return len(raw.text.encode("utf-8", "replace")) + _BYTES_PER_TOKEN * len(raw.tokens or ())
+    tools = sum(len(tool.parameters) + len(tool.description) for tool in prompt.tools)
+    return tools + sum(map(_message_bytes, prompt.messages))
+
+
+def _message_bytes(message: Message) -> int:
+    """Bytes of all texts of a message, its calls and results included."""
+    texts = [message.text]
+    for part in message.parts:
+        texts += [str(getattr(part, "arguments", "")), str(getattr(part, "name", ""))]
+        result = getattr(part, "content", ())
+        texts += (
+            [one.text for one in result if hasattr(one, "text")]
+            if isinstance(result, tuple)
+            else []
+        )
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)

@@ -1,0 +1,321 @@
+"""What another server does wrong, and how clients are told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import serving
+from tests.provider.upstream.servers import declare
+from tests.provider.upstream.stub import PIECES, Answering, Behave, Stub, fine, stub_server
+
+TEXT = "".join(PIECES)
+SECRET = "key-of-the-other-server"
+
+TOO_LONG = (
+    "This model's maximum context length is 4096 tokens. However, you requested 100 output tokens "
+    "and your prompt contains 5000 input tokens, for a total of 5100 tokens. Please reduce the "
+    "length of the input prompt or the number of requested output tokens."
+)
+
+
+async def no_done(it: Answering) -> None:
+    it.pieces()
+
+
+async def no_reason(it: Answering) -> None:
+    it.pieces(reason=None)
+    it.done()
+
+
+async def no_usage(it: Answering) -> None:
+    it.pieces(usage=None)
+    it.done()
+
+
+async def cached(it: Answering) -> None:
+    usage = {
+        "prompt_tokens": 5,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": 4},
+    }
+    it.pieces(usage=usage)
+    it.done()
+
+
+async def error_in_stream(it: Answering) -> None:
+    it.pieces(usage=None, reason=None)
+    it.event({"error": {"message": "CUDA out of memory", "type": "server_error", "code": 500}})
+    it.done()
+
+
+async def overflow_in_stream(it: Answering) -> None:
+    it.start()
+    it.event({"error": {"message": TOO_LONG, "type": "BadRequestError", "code": 400}})
+    it.done()
+
+
+async def cut(it: Answering) -> None:
+    it.start(Content_Length="100000")
+    it.piece({"content": "One "})
+
+
+async def silent(it: Answering) -> None:
+    it.start()
+    it.piece({"content": "One "})
+    await it.hang()
+
+
+async def never(it: Answering) -> None:
+    await it.hang()
+
+
+async def no_http(it: Answering) -> None:
+    it.send(b"\x00\x01\x02 this is no HTTP\r\n\r\n")
+
+
+async def no_json(it: Answering) -> None:
+    it.start()
+    it.event("{this is no JSON")
+
+
+async def no_utf8(it: Answering) -> None:
+    it.start()
+    it.send(b'data: {"choices": [{"delta": {"content": "\xff\xfe"}}]}\n\n')
+
+
+async def odd_types(it: Answering) -> None:
+    it.start()
+    values: list[Any] = [
+        None,
+        7,
+        [],
+        {"choices": 7},
+        {"choices": [None]},
+        {"choices": [{"delta": 7}]},
+    ]
+    for value in values:
+        it.event(json.dumps(value))
+    it.piece({"content": {"no": "text"}, "tool_calls": [7, {"function": 7}][:1]})
+    it.piece({"content": "well"}, "stop", usage={"prompt_tokens": "many", "completion_tokens": -1})
+    it.done()
+
+
+async def huge_line(it: Answering) -> None:
+    it.start()
+    it.send(b"data: " + b"x" * (9 * 2**20))
+    await it.hang()
+
+
+async def compressed(it: Answering) -> None:
+    it.start(Content_Encoding="gzip")
+
+
+async def aborted(it: Answering) -> None:
+    it.pieces(reason="abort")
+    it.done()
+
+
+def refuses(status: str, message: str, **headers: str) -> Behave:
+    async def behave(it: Answering) -> None:
+        it.refuse(status, message, **headers)
+
+    return behave
+
+
+FAULTS: dict[str, tuple[Behave, int, str]] = {
+    "no-done": (no_done, 503, "broke off its answer"),
+    "no-reason": (no_reason, 503, "ended its answer without a reason"),
+    "error-in-stream": (error_in_stream, 503, "failed: CUDA out of memory"),
+    "overflow-in-stream": (overflow_in_stream, 400, "5000 tokens > 4096"),
+    "cut": (cut, 503, "broke off its answer"),
+    "silent": (silent, 503, "was silent for 1 s"),
+    "never": (never, 503, "did not answer within 2 s"),
+    "no-http": (no_http, 503, "broke off"),
+    "no-json": (no_json, 503, "sent an event that is no JSON"),
+    "no-utf8": (no_utf8, 503, "sent an event that is no JSON"),
+    "huge-line": (huge_line, 503, "sent a line of more than"),
+    "compressed": (compressed, 503, "compresses its answer"),
+    "aborted": (aborted, 503, "stopped the answer: abort"),
+    "busy": (refuses("429 Too Many", "Slow down", Retry_After="7"), 429, "is busy: Slow down"),
+    "loading": (refuses("503 No", "Loading model", Retry_After="3"), 503, "failed: Loading model"),
+    "broken": (refuses("500 No", "Boom"), 503, "failed: Boom"),
+    "locked": (refuses("401 No", "Bad key"), 409, "does not accept this server's key: Bad key"),
+    "gone": (refuses("404 No", "No such model"), 409, "does not have it: No such model"),
+    "refused": (refuses("400 No", "No tools\nhere"), 400, "refused the request: No tools here"),
+    "overflow": (refuses("400 No", TOO_LONG), 400, "5000 tokens > 4096"),
+}
+GOOD: dict[str, Behave] = {
+    "no-usage": no_usage,
+    "cached": cached,
+    "odd-types": odd_types,
+    "fine": fine,
+}
+
+
+@pytest.fixture(scope="module")
+def stub() -> Iterator[Stub]:
+    with stub_server({name: fault[0] for name, fault in FAULTS.items()} | GOOD) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def client(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("models")
+    declare(
+        folder,
+        "other",
+        stub.url,
+        kind="vllm",
+        key_env="OTHER_KEY",
+        models=[*FAULTS, *GOOD],
+        timeouts={"first_byte": 2, "silence": 1},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OTHER_KEY", SECRET)
+        with serving(models_dir=folder, enable_echo=False, model_ttl_seconds=1) as client:
+            yield client
+
+
+def chat(client: httpx.Client, model: str, **more: Any) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "Count"}], **more}
+    return client.post("/v1/chat/completions", json=body)
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_a_fault_is_an_error_and_never_an_answer(client: httpx.Client, fault: str) -> None:
+    _, status, words = FAULTS[fault]
+    answer = chat(client, fault)
+    assert (answer.status_code, answer.json()["error"]["message"].count(words)) == (status, 1)
+    assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("fault", ["cut", "error-in-stream", "no-done", "silent"])
+def test_in_a_stream_the_error_is_the_last_event(client: httpx.Client, fault: str) -> None:
+    _, _, words = FAULTS[fault]
+    events = [line for line in chat(client, fault, stream=True).text.split("\n") if line]
+    assert words in json.loads(events[-1].removeprefix("data: "))["error"]["message"]
+    assert "data: [DONE]" not in events
+    assert '"finish_reason":"stop"' not in events[-1]
+
+
+def test_a_busy_server_says_when_to_come_again(client: httpx.Client) -> None:
+    assert chat(client, "busy").headers["Retry-After"] == "7"
+    assert chat(client, "loading").headers["Retry-After"] == "3"
+
+
+def test_a_usage_that_nobody_counted_is_unknown(client: httpx.Client) -> None:
+    counted = chat(client, "cached").json()["usage"]
+    assert counted["prompt_tokens_details"] == {"cached_tokens": 4}
+    plain = chat(client, "fine").json()["usage"]
+    assert (plain["prompt_tokens"], plain["prompt_tokens_details"]) == (5, None)
+    none = chat(client, "no-usage").json()
+    assert none["choices"][0]["message"]["content"] == TEXT
+    assert none["usage"]["completion_tokens"] == len(PIECES)
+
+
+def test_what_is_of_another_type_is_left_out(client: httpx.Client) -> None:
+    answer = chat(client, "odd-types").json()
+    assert answer["choices"][0]["message"]["content"] == "well"
+
+
+def test_an_answer_that_does_not_fit_is_made_shorter(client: httpx.Client, stub: Stub) -> None:
+    """A request for more tokens than the context holds ends with the context, as it does here."""
+    words = TOO_LONG.replace("5000", "4000")
+    stub.behaviours["fine"] = answers_in_turn(refuses("400 No", words), fine)
+    try:
+        assert chat(client, "fine", max_tokens=9999).status_code == 200
+        assert [one.body["max_tokens"] for one in stub.of("fine")][-2:] == [9999, 96]
+    finally:
+        stub.behaviours["fine"] = fine
+
+
+def answers_in_turn(*behaviours: Behave) -> Behave:
+    left = list(behaviours)
+
+    async def behave(it: Answering) -> None:
+        await left.pop(0)(it)
+
+    return behave
+
+
+def test_hanging_up_is_seen_there(client: httpx.Client, stub: Stub) -> None:
+    body = {"model": "never", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    before = len(stub.of("never"))
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/v1/chat/completions", json=body, timeout=0.5)
+    (asked,) = stub.of("never")[before:]
+    assert asked.hung_up.wait(60)
+
+
+def test_the_key_goes_to_the_server_alone(client: httpx.Client, stub: Stub) -> None:
+    chat(client, "fine")
+    assert stub.of("fine")[-1].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_a_redirect_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTHER_KEY", SECRET)
+    with stub_server({}) as target:
+        away = refuses("307 Away", "", Location=f"{target.url}/v1/chat/completions")
+        with stub_server({"moved": away}) as stub:
+            declare(tmp_path, "other", stub.url, kind="vllm", models=["moved"], key_env="OTHER_KEY")
+            with serving(models_dir=tmp_path, enable_echo=False) as client:
+                answer = chat(client, "moved")
+        assert answer.status_code == 409
+        assert "which is not followed" in answer.json()["error"]["message"]
+        assert target.asked == []
+
+
+def test_each_owner_has_a_salt_of_his_own(stub: Stub, tmp_path: Path) -> None:
+    declare(tmp_path, "other", stub.url, kind="vllm", models=["fine"])
+    before = len(stub.of("fine"))
+    with serving(models_dir=tmp_path, enable_echo=False, api_keys=("one", "two")) as client:
+        for key in ("one", "two", "one"):
+            client.headers["Authorization"] = f"Bearer {key}"
+            assert chat(client, "fine").status_code == 200
+    first, second, third = [one.body["cache_salt"] for one in stub.of("fine")[before:]]
+    assert first == third != second
+    assert 0 < len(first) <= 128
+    assert first.isalnum()
+
+
+def test_a_server_that_cannot_be_reached_comes_back_by_itself(tmp_path: Path) -> None:
+    with stub_server({}) as stub:
+        url = stub.url
+    declare(tmp_path, "other", url, kind="vllm", models=["fine"])
+    with serving(models_dir=tmp_path, enable_echo=False) as client:
+        refused = chat(client, "fine")
+        assert refused.status_code == 503
+        assert "cannot be reached" in refused.json()["error"]["message"]
+        assert int(refused.headers["Retry-After"]) >= 1
+        with stub_server({}) as stub:
+            declare(tmp_path, "other", stub.url, kind="vllm", models=["fine"])
+            while (answer := chat(client, "fine")).status_code == 503:
+                pass
+        assert answer.json()["choices"][0]["message"]["content"] == TEXT
+
+
+def test_a_key_that_is_not_set_is_named(stub: Stub, tmp_path: Path) -> None:
+    declare(tmp_path, "other", stub.url, models=["fine"], key_env="NO_SUCH_SERVERS_KEY")
+    with serving(models_dir=tmp_path, enable_echo=False) as client:
+        answer = chat(client, "fine")
+    assert answer.status_code == 409
+    assert "NO_SUCH_SERVERS_KEY is not set" in answer.json()["error"]["message"]
+
+
+def test_no_process_and_no_command_line_has_the_key(client: httpx.Client) -> None:
+    assert chat(client, "fine").status_code == 200
+    seen = 0
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            shown = [*process.cmdline(), *process.environ().values()]
+            assert SECRET not in " ".join(shown)
+            seen += any("async_worker" in part for part in shown)
+    assert seen
