@@ -117,6 +117,7 @@ async def resolve_target(
         max_messages=services.max_messages,
         max_images=max_images(card, services.max_images),
         conversation_id=request.conversation_id or new_id(),
+        options=request.options,
     )
 
 
