@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.config import Settings
+from app.conversations.answering import Answering
 from app.conversations.services import ConversationServices
 from app.downloads.download import Downloads
 from app.media.intake import Intake
@@ -55,6 +56,11 @@ async def _services(request: Request) -> ConversationServices:
     return services
 
 
+async def _answering(request: Request) -> Answering:
+    answering: Answering = request.state.answering
+    return answering
+
+
 async def _checksums(request: Request) -> ChecksumService:
     checksums: ChecksumService = request.state.checksums
     return checksums
@@ -94,6 +100,7 @@ Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
 Services = Annotated[ConversationServices, Depends(_services)]
+Answers = Annotated[Answering, Depends(_answering)]
 Checksums = Annotated[ChecksumService, Depends(_checksums)]
 Pulls = Annotated[Downloads, Depends(_downloads)]
 Vision = Annotated[VisionServices, Depends(_vision)]

@@ -21,7 +21,7 @@ from starlette.types import Scope
 from app.reference.documents import Documents
 from app.web.lazy_router import LazyRouter
 
-NAMES = ("v1", "v2", "v3", "v4", "v5")
+NAMES = ("v1", "v2", "v3", "v4", "v5", "v6")
 """Of all versions, the oldest first; a test compares them with ``app.versions.RELEASES``."""
 
 

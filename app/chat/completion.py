@@ -7,12 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from app.chat.answer_content import AnswerContent
 from app.chat.request import ChatRequest
 from app.errors import InvalidRequest
 from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.pool.pool import ModelPool
 from app.provider.types import (
+    AnyDelta,
     Delta,
     End,
     Event,
@@ -21,7 +23,6 @@ from app.provider.types import (
     Started,
     ThinkingDelta,
     Token,
-    ToolCallDelta,
     ToolCallPart,
 )
 
@@ -102,47 +103,37 @@ class _Pieces:
     """The pieces of an answer that is being collected."""
 
     def __init__(self) -> None:
-        self._text: list[str] = []
-        self._thinking: list[str] = []
+        self._content = AnswerContent()
         self._tokens: list[Token] = []
         self._thinking_tokens: list[Token] = []
-        self._tool_calls: dict[int, ToolCallPart] = {}
         self._started: Started | None = None
         self._retracted = 0
 
     def add(self, event: Event) -> None:
         """Add what the event carries."""
+        if isinstance(event, Started):
+            self._started = event
+        elif isinstance(event, AnyDelta):
+            self._add_tokens(event)
+            self._content.add(event)
+
+    def _add_tokens(self, event: AnyDelta) -> None:
         if isinstance(event, Delta):
             self._retract(event.retracted)
-            self._text.append(event.text)
-            self._tokens += event.tokens
-        elif isinstance(event, ThinkingDelta):
-            self._thinking.append(event.text)
-            self._thinking_tokens += event.tokens
-        elif isinstance(event, ToolCallDelta):
-            self._add_to_call(event)
-        elif isinstance(event, Started):
-            self._started = event
-
-    def _add_to_call(self, piece: ToolCallDelta) -> None:
-        """Add a piece of a tool call: its id and name come whole, its arguments in pieces."""
-        call = self._tool_calls.get(piece.index, ToolCallPart("", "", ""))
-        self._tool_calls[piece.index] = ToolCallPart(
-            call.id or piece.id, call.name or piece.name, call.arguments + piece.arguments
-        )
-        self._tokens += piece.tokens
+        tokens = self._thinking_tokens if isinstance(event, ThinkingDelta) else self._tokens
+        tokens += event.tokens
 
     def completion(self, end: End) -> Completion:
         """The whole answer."""
         self._retract(end.retracted)
-        text = "".join(self._text)
+        self._content.retracted = end.retracted
         return Completion(
-            text[end.retracted :],
+            self._content.text,
             end,
-            text[: end.retracted] + "".join(self._thinking),
+            self._content.thinking,
             tuple(self._tokens),
             tuple(self._thinking_tokens),
-            tuple(self._tool_calls[index] for index in sorted(self._tool_calls)),
+            self._content.tool_calls,
             self._started,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Final, Literal
 
-from app.provider.types import Message, Sampling
+from app.provider.types import Constraint, Message, Sampling, Tool, ToolChoice
 
 Value = str | int | float | bool
 """A value of a variable in a prompt template."""
@@ -81,6 +81,18 @@ Overflow = Literal["error", "drop_oldest", "summarise"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerOptions:
+    """What an answer may consist of beside free text; the fields are those of ``Prompt``."""
+
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    constraint: Constraint | None = None
+    thinking: bool = False
+    thinking_budget: int | None = None
+    template_variables: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest(ChatRequest):
     """A question in a stored conversation.
 
@@ -93,3 +105,4 @@ class TurnRequest(ChatRequest):
     parent_id: str | Unset | None = UNSET
     overflow: Overflow = "drop_oldest"
     wait_when_busy: bool = False
+    options: AnswerOptions = AnswerOptions()

@@ -94,6 +94,7 @@ class Settings(VllmSettings):
     pull: str = ""
 
     max_history_length: int = Field(100, ge=0)
+    max_background_answers: int = Field(2000, ge=0)
     page_size: int = Field(20, ge=1, le=1000)
     max_request_bytes: int = Field(2**20, ge=1024)
 

@@ -76,8 +76,19 @@ def build_prompt(
     system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
     messages += [_message(each) for each in history[start.index :]]
+    options = target.options
     return Prompt(
-        tuple(messages), target.sampling, target.owner, answer_room, affinity=target.affinity
+        tuple(messages),
+        target.sampling,
+        target.owner,
+        answer_room,
+        options.tools,
+        options.tool_choice,
+        options.constraint,
+        thinking=options.thinking,
+        thinking_budget=options.thinking_budget,
+        template_variables=options.template_variables,
+        affinity=target.affinity,
     )
 
 

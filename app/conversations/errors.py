@@ -32,6 +32,23 @@ class ConversationBusy(AppError):
         return "Another answer of this conversation is being made."
 
 
+class AnswerFailed(AppError):
+    """A stored answer failed, for the reason that is stored with it."""
+
+
+class TooManyBackgroundAnswers(AppError):
+    """As many answers are waiting or being made in the background as may."""
+
+    retry_after = 5.0
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} answers are being made in the background already "
+            "(the setting MAX_BACKGROUND_ANSWERS): try again later."
+        )
+        self.most = most
+
+
 class HistoryTooLong(AppError):
     """The branch has more messages than one request may carry."""
 

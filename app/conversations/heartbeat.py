@@ -15,6 +15,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from app.conversations.live_answer import LiveAnswer
 from app.conversations.store import progress
 from app.conversations.store.progress import AnswerProgress
 from app.storage.database import Database
@@ -66,6 +67,7 @@ class RunningAnswer:
     """An answer that this process makes; ``text`` returns the answer so far.
 
     ``stop`` is set when the answer is to end; ``deleted`` says that its conversation is gone.
+    ``live`` is for those who read along.
     """
 
     conversation_id: str
@@ -74,6 +76,7 @@ class RunningAnswer:
     stop: StopSignal = field(default_factory=StopSignal)
     deleted: bool = False
     saved: str = ""
+    live: LiveAnswer = field(default_factory=LiveAnswer)
 
 
 Piece = list[tuple[RunningAnswer, str]]
@@ -106,6 +109,10 @@ class Heartbeat:
             yield
         finally:
             del self._running[answer.answer_id]
+
+    def find(self, answer_id: str) -> RunningAnswer | None:
+        """The answer, if this process makes it."""
+        return self._running.get(answer_id)
 
     @property
     def answers(self) -> list[RunningAnswer]:

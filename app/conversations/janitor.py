@@ -7,7 +7,7 @@ import logging
 from functools import partial
 
 from app.conversations.background_work import BackgroundWork
-from app.conversations.store import turns
+from app.conversations.store import endings
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.process_lock import ProcessLock
@@ -35,7 +35,7 @@ class AbandonedTurnJanitor:
 
     def _fail_all_running(self) -> None:
         ended = self._database.transact(
-            partial(turns.fail_abandoned, all_running=True), writes=True
+            partial(endings.fail_abandoned, all_running=True), writes=True
         )
         if ended:
             log.warning("%d answers were left unfinished and are kept as failed", ended)
@@ -45,8 +45,8 @@ class AbandonedTurnJanitor:
             await asyncio.to_thread(self._process_lock.reacquire)
             await self._database.maintain()
             try:
-                if await self._database.read(turns.any_abandoned):
-                    await self._database.write(turns.fail_abandoned, all_running=False)
+                if await self._database.read(endings.any_abandoned):
+                    await self._database.write(endings.fail_abandoned, all_running=False)
             except StorageUnavailable as error:
                 log.warning("unfinished answers could not be looked for: %s", error)
             await asyncio.sleep(ROUND_SECONDS)

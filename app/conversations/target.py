@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.chat.request import AnswerOptions
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Sampling
@@ -35,6 +36,7 @@ class GenerationTarget:
     max_messages: int
     max_images: int
     conversation_id: str
+    options: AnswerOptions = field(default_factory=AnswerOptions)
     question_id: str = field(default_factory=new_id)
     answer_id: str = field(default_factory=new_id)
 

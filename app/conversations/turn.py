@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 from sqlalchemy.orm import Session
 
 from app.chat.answer import stream_answer
+from app.chat.answer_content import AnswerContent
 from app.chat.request import Overflow
+from app.conversations.background_queue import BackgroundQueue
 from app.conversations.context_window import (
     build_prompt,
     prompt_size,
@@ -27,16 +29,27 @@ from app.conversations.context_window import (
 )
 from app.conversations.errors import ConversationBusy, ConversationNotFound, TurnFailed
 from app.conversations.heartbeat import RunningAnswer, until_stopped
+from app.conversations.live_answer import LiveAnswer
 from app.conversations.services import ConversationServices
-from app.conversations.store import tree, truncation, turns
+from app.conversations.store import endings, tree, truncation
+from app.conversations.store.endings import TurnEnding
 from app.conversations.store.images import Attachment
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.truncation import TruncationKind, WindowStart
-from app.conversations.store.turns import TurnEnding
 from app.conversations.target import GenerationTarget
+from app.conversations.turn_end import Context, TurnEnd, beside_text
 from app.errors import AppError
 from app.provider.errors import ContextOverflow, EngineUnavailable, ProviderError
-from app.provider.types import Delta, End, Event, Progress, Prompt, SeenImage, Size, Started, Usage
+from app.provider.types import (
+    End,
+    Event,
+    Progress,
+    Prompt,
+    SeenImage,
+    Size,
+    Started,
+    Usage,
+)
 from app.storage.errors import StorageUnavailable
 
 T = TypeVar("T")
@@ -56,69 +69,66 @@ Begin = Callable[[Session], list[HistoryMessage]]
 """The first transaction of a turn: stores its rows, returns the branch, the question last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Size of the prompt in tokens, and the ids of messages that were left out of it."""
-
-    prompt_tokens: int
-    limit: int
-    dropped: tuple[str, ...] = ()
-    summarised: tuple[str, ...] = ()
-
-
-class TurnEnd(End, frozen=True, kw_only=True):
-    """The end of a stored answer. The usage of a cancelled one is incomplete."""
-
-    context: Context
-
-
 @dataclass
 class Turn:
-    """One turn in progress."""
+    """One turn in progress.
+
+    With a ``queue`` the answer waits there until it may be made. ``interrupted`` says that the
+    server is about to cancel it, so the answer is stored as failed and not as stopped.
+    """
 
     services: ConversationServices
     target: GenerationTarget
     overflow: Overflow
     wait_when_busy: bool
     begin: Begin
+    queue: BackgroundQueue | None = None
+    interrupted: bool = False
+    live: LiveAnswer = field(init=False)
     _history: list[HistoryMessage] = field(default_factory=list)
     _start: WindowStart = field(default_factory=WindowStart)
-    _text: list[str] = field(default_factory=list)
-    _retracted: int = 0
     _context: Context | None = None
-    _started: Started | None = None
     _begun: bool = False
     _ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.live = LiveAnswer(AnswerContent(keeps_thinking=self.target.options.thinking))
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The answer; raises the error itself before the turn is stored, TurnFailed afterwards."""
         ids = (self.target.conversation_id, self.target.answer_id)
-        running = RunningAnswer(*ids, lambda: self.text)
+        running = RunningAnswer(*ids, lambda: self.text, live=self.live)
         try:
             async with aclosing(self._begin()) as waiting:
                 async for progress in waiting:
-                    yield progress
+                    yield self.live.add(progress)
             with self.services.heartbeat.running(running):
-                async with aclosing(until_stopped(self._answer(), running.stop)) as events:
+                async with aclosing(until_stopped(self._made(), running.stop)) as events:
                     async for event in events:
                         yield await self._record(event)
             if not self._ended:
                 yield await self._end_stopped(running.deleted)
         except (asyncio.CancelledError, GeneratorExit):
             with suppress(StorageUnavailable):  # the client is gone
-                await self._end(TurnEnding("stopped", self.text))
+                await self._end(self._cancelled())
             raise
         except Exception as error:
             if not self._begun:
                 raise
             await self._end_failed(error)
-            raise TurnFailed(error, self.target.conversation_id, self.target.answer_id) from error
+            raise TurnFailed(error, *ids) from error
+        finally:
+            self.live.end()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the question is stored, and the answer is being made."""
+        return self._begun
 
     @property
     def text(self) -> str:
         """The answer so far, without text that turned out to be thinking."""
-        self._text = ["".join(self._text)]  # so that the next heartbeat joins only what is new
-        return self._text[0][self._retracted :]
+        return self.live.content.text
 
     # ---------------------------------------------------------------- beginning
 
@@ -130,6 +140,7 @@ class Turn:
                 self._history, self._start = await self._write(self._open)
                 self._begun = True
                 self.begin = _already_begun  # frees the images, which are stored now
+                self.live.changed.notify()
             except ConversationBusy:
                 if not self.wait_when_busy or time.monotonic() > deadline:
                     raise
@@ -149,6 +160,9 @@ class Turn:
         return [*left_out, *shown], start
 
     # ---------------------------------------------------------------- the answer
+
+    def _made(self) -> AsyncGenerator[Event, None]:
+        return self.queue.wait_for(self._answer) if self.queue else self._answer()
 
     async def _answer(self) -> AsyncGenerator[Event, None]:
         """Submit the whole prompt; if it does not fit, look for a window and submit that."""
@@ -200,24 +214,19 @@ class Turn:
         self._context = Context(size.tokens, size.limit, **({kind: listed} if kind else {}))
 
     async def _record(self, event: Event) -> Event:
+        event = self.live.add(event)
         match event:
-            case Delta():
-                event = Delta(event.text.replace("\0", "\ufffd"), event.retracted, event.tokens)
-                self._text.append(event.text)  # without NUL, which PostgreSQL refuses
-                self._retracted = event.retracted
             case Started():
-                self._started = event
                 self._record_context(Size(event.prompt_tokens, event.context_length))
             case End(reason=reason, usage=usage):
-                self._retracted = event.retracted
                 await self._end(TurnEnding("complete", self.text, reason, usage.counts()))
-                return TurnEnd(reason, usage, self._retracted, context=self.context)
+                return TurnEnd(reason, usage, event.retracted, context=self.context)
         return event
 
     @property
     def seen(self) -> tuple[SeenImage, ...]:
         """The images of the prompt as the model saw them; empty before it has read them."""
-        return self._started.images if self._started else ()
+        return self.live.started.images if self.live.started else ()
 
     @property
     def images(self) -> tuple[Attachment, ...]:
@@ -235,9 +244,15 @@ class Turn:
         if deleted:
             raise ConversationNotFound(self.target.conversation_id)
         await self._end(TurnEnding("stopped", self.text, "cancelled"))
-        begun = self._started or Started(self.context.prompt_tokens, 0)
+        begun = self.live.started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)
-        return TurnEnd("cancelled", usage, self._retracted, context=self.context)
+        retracted = self.live.content.retracted
+        return TurnEnd("cancelled", usage, retracted, context=self.context)
+
+    def _cancelled(self) -> TurnEnding:
+        if self.interrupted:
+            return TurnEnding("failed", self.text, error=endings.ABANDONED)
+        return TurnEnding("stopped", self.text)
 
     async def _end_failed(self, error: Exception) -> None:
         known = isinstance(error, (AppError, ProviderError))
@@ -250,11 +265,14 @@ class Turn:
         if self._ended:
             return
         self._ended = True
-        ending = replace(ending, seen=self.seen)
+        # Half a call is none, and whoever offered no tools has no place for one.
+        with_calls = ending.status == "complete" and bool(self.target.options.tools)
+        beside = beside_text(self.live.content, with_calls=with_calls)
+        ending = replace(ending, seen=self.seen, beside=beside)
         context = asdict(self._context) if self._context else None
         ids = (self.target.conversation_id, self.target.answer_id)
         try:
-            stored = await self._write(turns.end, *ids, ending, context)
+            stored = await self._write(endings.end, *ids, ending, context)
         except StorageUnavailable:
             self._ended = False  # storing it as failed may still work
             raise

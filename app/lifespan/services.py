@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from app.config import Settings
+from app.conversations.answering import Answering
 from app.conversations.heartbeat import Heartbeat
 from app.conversations.janitor import AbandonedTurnJanitor
 from app.conversations.services import ConversationServices
@@ -33,6 +34,7 @@ class Services(TypedDict):
 
     templates: TemplateLibrary
     services: ConversationServices
+    answering: Answering
     checksums: Checksums
     downloads: Downloads
     vision: VisionServices
@@ -58,6 +60,7 @@ async def start(
     return {
         "templates": core.templates,
         "services": services,
+        "answering": _answering(core.settings, services, stack),
         "checksums": checksums,
         "downloads": await _start_downloads(core.settings, pool, stack, shared),
         "vision": VisionServices(services, _intake(core, stack)),
@@ -91,6 +94,16 @@ def _conversation_services(
         answer_tokens=core.settings.default_max_tokens,
         max_images=core.settings.max_images,
     )
+
+
+def _answering(
+    settings: Settings, services: ConversationServices, stack: AsyncExitStack
+) -> Answering:
+    """Half of an engine's slots are left to those who wait for their answers."""
+    at_once = max(1, settings.engine_slots // 2)
+    answering = Answering(services, at_once, settings.max_background_answers)
+    stack.push_async_callback(answering.close)
+    return answering
 
 
 async def _start_downloads(

@@ -8,6 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.conversations.errors import (
+    AnswerFailed,
     ConversationBusy,
     ConversationNotFound,
     HistoryTooLong,
@@ -15,6 +16,7 @@ from app.conversations.errors import (
     MessageNotFound,
     ModelCannotSee,
     NoVisionModel,
+    TooManyBackgroundAnswers,
 )
 from app.downloads.errors import PullNotAllowed, PullNotFound, TooManyPulls
 from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
@@ -133,12 +135,14 @@ TABLE: dict[type[Exception], Kind] = {
     EngineBusy: Kind(429, "engine-busy"),
     ImagesBusy: Kind(429, "images-busy", since=5),
     UploadsBusy: Kind(429, "uploads-busy", since=5),
+    TooManyBackgroundAnswers: Kind(429, "too-many-background-answers", since=6),
     TooManyPulls: Kind(429, "too-many-pulls", since=5),
     ClientGone: Kind(499, "client-gone"),
     ImageUnreachable: Kind(502, "image-unreachable", since=5),
     Damaged: Kind(502, "download-damaged", since=5),
     HubError: Kind(502, "pull-failed", since=5),
     HubUnreachable: Kind(502, "hub-unreachable", since=5),
+    AnswerFailed: Kind(503, "answer-failed", since=6),
     EngineUnavailable: Kind(503, "engine-unavailable"),
     ServerFull: Kind(503, "server-full", since=6),
     StorageUnavailable: Kind(503, "storage-unavailable", since=4),

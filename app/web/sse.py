@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.chat.choices import Choice
 from app.conversations.errors import cause_of
+from app.conversations.read_position import Reset
 from app.errors import AppError
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import AnyDelta, Encoded, End, Event, Loaded, Progress, Started
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 KEEP_ALIVE = 10.0
 """Seconds of silence after which a comment tells proxies that we are alive."""
 
-StreamEvent = Event | Loaded | Choice
-Shown = Progress | Started | AnyDelta | Encoded | End | Loaded | Choice
+StreamEvent = Event | Loaded | Choice | Reset
+Shown = Progress | Started | AnyDelta | Encoded | End | Loaded | Choice | Reset
 """What a dialect may show of a stream."""
 
 
@@ -54,11 +55,21 @@ class Encoder(Protocol):
         """How a stream ends that has failed after it began."""
 
 
-def frame(data: str, *, event: str | None = None, event_id: int | None = None) -> str:
+def frame(data: str, *, event: str | None = None, event_id: int | str | None = None) -> str:
     """One event of one line of data, as the standard of server-sent events writes it."""
     named = "" if event is None else f"event: {event}\n"
     numbered = "" if event_id is None else f"id: {event_id}\n"
     return f"{named}{numbered}data: {data}\n\n"
+
+
+class Source(Protocol):
+    """Where the events of a stream come from."""
+
+    async def batch(self, seconds: float) -> Sequence[StreamEvent | Exception]:
+        """Everything that is ready; waits so long for the first, then returns nothing."""
+
+    async def aclose(self) -> None:
+        """Stop reading."""
 
 
 class Feed:
@@ -97,17 +108,27 @@ class Feed:
 
 
 class EventStream(Response):
-    """The answer of a streaming route: ``events`` as ``encoder`` writes them."""
+    """The answer of a streaming route: ``events`` as ``encoder`` writes them.
+
+    ``at_once``: the status is 200 whatever comes, because the engine has accepted the prompt.
+    """
 
     media_type = "text/event-stream"
     keep_alive = ": keep-alive\n\n"
     """What is sent in silences: a comment, which tells proxies that we are alive."""
 
-    def __init__(self, encoder: Encoder, events: AsyncGenerator[StreamEvent, None]) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        events: AsyncGenerator[StreamEvent, None] | Source,
+        *,
+        at_once: bool = False,
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._encoder = encoder
         self._events = events
+        self._at_once = at_once
         self._started = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,11 +140,18 @@ class EventStream(Response):
                 raise
 
     async def _run(self, send: Send, state: Mapping[str, Any]) -> None:
-        async with aclosing(Feed(self._events)) as feed:
-            batch = await _until_started(feed, state["settings"].stream_patience_seconds)
+        async with aclosing(self._source()) as feed:
+            patience = 0.0 if self._at_once else state["settings"].stream_patience_seconds
+            batch = await _until_started(feed, patience)
             await self._start(send)
+            if self._at_once:
+                batch = await feed.batch(KEEP_ALIVE)
             while not await self._send(send, batch, state["request_id"]):
                 batch = await feed.batch(KEEP_ALIVE)
+
+    def _source(self) -> Source:
+        events = self._events
+        return Feed(events) if isinstance(events, AsyncGenerator) else events
 
     async def _start(self, send: Send) -> None:
         self._started = True
@@ -150,7 +178,7 @@ class EventStream(Response):
         return self._encoder.error(event, request_id)
 
 
-async def _until_started(feed: Feed, patience: float) -> list[StreamEvent | Exception]:
+async def _until_started(feed: Source, patience: float) -> Sequence[StreamEvent | Exception]:
     """What came until the engine accepted the prompt or patience ran out; raises its refusal."""
     seen: list[StreamEvent | Exception] = []
     deadline = time.monotonic() + patience

@@ -23,7 +23,7 @@ from sqlalchemy import Connection, insert
 from app.conversations.store.conversations import title_from_question
 from app.conversations.store.index_dialects import SQLITE
 from app.conversations.store.ngrams import conversation_tag, owner_tag, text_grams
-from app.conversations.turn import Context
+from app.conversations.turn_end import Context
 from app.provider.types import Usage
 from app.storage import migrate
 from app.storage.database import open_engine, parse_url

@@ -22,8 +22,8 @@ from typing import ParamSpec
 from urllib.parse import urlencode
 
 from app.chat.request import TurnRequest
-from app.conversations.store import conversations, listing, turns
-from app.conversations.store.turns import TurnEnding
+from app.conversations.store import conversations, endings, listing, turns
+from app.conversations.store.endings import TurnEnding
 from app.conversations.target import GenerationTarget
 from app.provider.engines.echo.format import ECHO
 from app.provider.pool.pool import ModelPool, PoolConfig
@@ -229,7 +229,7 @@ async def _turn(
     asked = await waited(database.write(turns.begin, request, target))
     ids = (conversation_id, target.answer_id)
     ending = TurnEnding("complete", answer, "stop", USAGE)
-    return asked, await waited(database.write(turns.end, *ids, ending, CONTEXT))
+    return asked, await waited(database.write(endings.end, *ids, ending, CONTEXT))
 
 
 # ---------------------------------------------------------------- over HTTP

@@ -42,6 +42,8 @@ SAMPLES: list[Exception] = [
     conversations.ConversationNotFound("c1"),
     conversations.MessageNotFound("m1"),
     conversations.ConversationBusy(),
+    conversations.AnswerFailed("The engine ended."),
+    conversations.TooManyBackgroundAnswers(2000),
     conversations.HistoryTooLong(200, 100),
     storage.StorageUnavailable("The disk is full."),
     templates.TemplateExists("mine"),

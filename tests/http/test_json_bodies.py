@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-ROUTES = [f"/api/{name}/chat" for name in ("v1", "v2", "v3", "v4", "v5")]
+ROUTES = [f"/api/{name}/chat" for name in ("v1", "v2", "v3", "v4", "v5", "v6")]
 TEXT = "héllo ☃ 안녕 😀"
 BODY = json.dumps({"message": TEXT}, ensure_ascii=False)
 JSON = "application/json"
@@ -115,9 +115,10 @@ def test_every_version_reads_every_encoding(echo: httpx.Client, route: str, body
 
 @pytest.mark.parametrize("body", FAULTY.values(), ids=FAULTY)
 def test_every_version_refuses_alike(echo: httpx.Client, body: bytes) -> None:
-    """Only what cannot be read at all has a status of its own in v5, which it was released with."""
-    first, *others, newest = [refused(ask(echo, route, body)) for route in ROUTES]
+    """Only what cannot be read at all has another status from v5 on, which was released with it."""
+    first, *others, v5, newest = [refused(ask(echo, route, body)) for route in ROUTES]
     assert all(other == first for other in others)
+    assert newest == v5
     if first["status"] == 400:
         assert (first["code"], newest["code"]) == ("malformed-body", "invalid-request")
     else:
@@ -152,7 +153,7 @@ def test_a_conversation_is_imported_from_every_encoding(
     assert opened["messages"][0]["content"] == TEXT
 
 
-@pytest.mark.parametrize("route", ["/api/v5/tokens", "/api/v5/vision/chat", "/api/v5/chat/stream"])
+@pytest.mark.parametrize("route", ["/api/v6/tokens", "/api/v5/vision/chat", "/api/v6/chat/stream"])
 def test_routes_that_read_bodies_themselves_do_so_too(echo: httpx.Client, route: str) -> None:
     bodies = READ.values()
     assert {ask(echo, route, body).status_code for body in bodies} == {200}

@@ -49,6 +49,11 @@ def v5(pytestconfig: pytest.Config) -> BaseSchema:
 
 
 @pytest.fixture
+def v6(pytestconfig: pytest.Config) -> BaseSchema:
+    return documented("v6", pytestconfig)
+
+
+@pytest.fixture
 def openai(pytestconfig: pytest.Config) -> BaseSchema:
     return documented("openai", pytestconfig)
 
@@ -116,6 +121,12 @@ import_of_v5 = schemathesis.pytest.from_fixture("v5").include(path_regex="/conve
 @new_in_v5.parametrize()
 @settings(made_up, max_examples=min(12, made_up.max_examples))
 def test_v5_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None:
+    keeps_its_word(case, without_a_hub)
+
+
+@schemathesis.pytest.from_fixture("v6").include(path_regex="/(chat|messages|tokens)").parametrize()
+@settings(made_up, max_examples=min(12, made_up.max_examples))
+def test_v6_keeps_its_word(case: Case[Any], without_a_hub: httpx.Client) -> None:
     keeps_its_word(case, without_a_hub)
 
 

@@ -34,6 +34,7 @@ PUBLIC = {
     "/api/v3/openapi.json",
     "/api/v4/openapi.json",
     "/api/v5/openapi.json",
+    "/api/v6/openapi.json",
     "/api/anthropic/openapi.json",
     "/api/openai/openapi.json",
     "/api/tool/openapi.json",

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.conversations.store.turns import ABANDONED
+from app.conversations.store.endings import ABANDONED
 from tests.http.chatting import CHAT, LONG, STREAM, chat, wait_for
 from tests.http.events import parsed
 from tests.http.vision import CHAT as VISION

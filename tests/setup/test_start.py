@@ -50,6 +50,7 @@ LATER = {
     "app.templates.language",
     "app.v1",
     "app.v5",
+    "app.v6",
     "app.versions",
     "httpx",
     "httpx2",

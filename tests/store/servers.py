@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -75,9 +76,16 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut does."""
+        self._end(signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it as a supervisor does, and wait until it has ended."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
         self._open.clear()
         if self._process:
-            self._process.kill()
+            self._process.send_signal(number)
             self._process.wait()
             if self._process.stdout:
                 self._process.stdout.close()

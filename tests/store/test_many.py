@@ -14,7 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from app.conversations.store.turns import ABANDONED
+from app.conversations.store.endings import ABANDONED
 from app.storage.database import Table
 from tests.conftest import serving
 from tests.http.chatting import CHAT, LONG, STREAM, chat, shown_tokens, streamed, wait_for

@@ -19,7 +19,8 @@ from app.conversations.store import conversations, messages, removal, tree
 from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.store.truncation import WindowStart
 from app.conversations.token_count import count_tokens
-from app.conversations.turn import Turn, TurnEnd
+from app.conversations.turn import Turn
+from app.conversations.turn_end import TurnEnd
 from app.provider.pool.pool import ModelPool
 from app.provider.types import Message, Prompt, TextPart, ThinkingPart
 from app.storage.database import Database

@@ -11,9 +11,9 @@ import pytest
 
 from app.conversations.errors import ConversationNotFound, TurnFailed
 from app.conversations.services import ConversationServices
-from app.conversations.store import conversations, turns
+from app.conversations.store import conversations, endings
 from app.conversations.store.rows import ConversationRow
-from app.conversations.turn import TurnEnd
+from app.conversations.turn_end import TurnEnd
 from app.provider.card import ModelCard
 from app.provider.errors import EngineUnavailable
 from app.provider.pool.pool import ModelPool
@@ -193,7 +193,7 @@ async def test_given_up_by_another_server_and_still_completed(
     turn = await asked(services, "one two three")
     events = turn.events()
     await until_text(events)
-    await services.database.write(turns.fail_abandoned, all_running=True)
+    await services.database.write(endings.fail_abandoned, all_running=True)
     assert only_answer(store_url).status == "failed"
     await read(events)
     answer = only_answer(store_url)

@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.conversations.errors import TurnFailed
 from app.conversations.services import ConversationServices
-from app.conversations.store import progress, turns
+from app.conversations.store import endings, progress
+from app.conversations.store.endings import TurnEnding
 from app.conversations.store.progress import AnswerProgress
-from app.conversations.store.turns import TurnEnding
 from app.conversations.turn import Turn
 from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
@@ -160,7 +160,7 @@ async def test_a_sign_of_life_never_overwrites_the_end(
 
     def end() -> None:
         services.database.transact(
-            lambda session: turns.end(session, *ids(turn), ending, None), True
+            lambda session: endings.end(session, *ids(turn), ending, None), True
         )
 
     other = threading.Thread(target=end)
@@ -194,10 +194,10 @@ async def test_a_question_that_came_second_follows_the_answer_to_the_first(
         first.begin(session)
         other.start()
         other.join(0.3)
-        turns.end(session, *ids(first), ending, None)
+        endings.end(session, *ids(first), ending, None)
         session.flush()
     other.join()
-    await services.database.write(turns.fail_abandoned, all_running=True)
+    await services.database.write(endings.fail_abandoned, all_running=True)
     audit.require_straight(store_url, name)
 
 
@@ -246,7 +246,7 @@ async def test_an_end_that_cannot_be_stored_is_told_and_left_for_repair(
         await read(events)
     assert isinstance(caught.value.cause, StorageUnavailable)
     assert [row.status for row in audit.answers(store_url)] == ["generating"]
-    assert await services.database.write(turns.fail_abandoned, all_running=True) == 1
+    assert await services.database.write(endings.fail_abandoned, all_running=True) == 1
     assert [row.status for row in audit.answers(store_url)] == ["failed"]
     audit.require_sound(store_url)
 

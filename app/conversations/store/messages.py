@@ -98,6 +98,19 @@ def new_extra(
     )
 
 
+def store_parts(
+    session: Session, conversation_id: str, message_id: str, message: types.Message
+) -> bool:
+    """Store what a stored message has beside its text; whether it is listed."""
+    ids = {"conversation_id": conversation_id, "message_id": message_id}
+    known = session.get(MessageExtra, ids)
+    extra = new_extra(conversation_id, message_id, message, known.previous_id if known else None)
+    if extra is not None:
+        session.merge(extra)
+        session.flush()
+    return extra is None or extra.listed
+
+
 def _attach_images(
     session: Session, stored: Sequence[Message], messages: Sequence[types.Message]
 ) -> None:

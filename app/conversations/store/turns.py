@@ -1,14 +1,12 @@
-"""One turn in the database: begun, saved while it runs, ended exactly once.
+"""One turn in the database: how it begins, and who is to stop it.
 
-The row of a running answer has the status ``generating`` and holds a lease. ``end`` stores how the
-answer ended; ``fail_abandoned`` ends the answers of servers that died.
+The row of a running answer has the status ``generating`` and holds a lease. ``store/progress.py``
+saves it while it runs, and ``store/endings.py`` stores how it ended.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.exc import IntegrityError
@@ -16,27 +14,20 @@ from sqlalchemy.orm import Session
 
 from app.chat.request import TurnRequest, Unset
 from app.conversations.errors import ConversationBusy
-from app.conversations.store import conversations, images, messages, rows, search, tree
+from app.conversations.store import conversations, endings, images, messages, rows, search, tree
 from app.conversations.store.images import Attachment
 from app.conversations.store.messages import Added, new_extra
-from app.conversations.store.rows import (
-    ConversationRow,
-    IndexedConversation,
-    IndexedMessage,
-    MessageRow,
-)
+from app.conversations.store.rows import ConversationRow, IndexedMessage, MessageRow
 from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
 from app.provider.types import Message as MessageValue
-from app.provider.types import SeenImage
+from app.provider.types import ToolResultPart
 from app.storage.ids import now
-from app.storage.tables import Conversation, Message, Status
+from app.storage.tables import Message
 
 LEASE_MILLISECONDS = 15_000
 """An answer whose lease was not renewed for this time counts as abandoned."""
-
-ABANDONED = "The server ended before the answer was complete."
 
 # Statements of every turn are built once: building them takes longer than running them.
 _OF_CONVERSATION = select(Message).where(Message.conversation_id == bindparam("conversation"))
@@ -82,6 +73,21 @@ def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessa
     found = _lock_for_turn(session, target)
     _add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
+
+
+def begin_after_results(
+    session: Session,
+    calls_id: str,
+    results: Sequence[ToolResultPart],
+    target: GenerationTarget,
+) -> list[HistoryMessage]:
+    """Store the results of tool calls and an empty answer behind them; otherwise like ``begin``."""
+    found = _lock_for_turn(session, target)
+    position = tree.position_behind(session, found.id, calls_id)
+    stored = [MessageValue("tool", tuple(results))]
+    position = messages.add_messages(session, found.id, position, stored).position
+    _add_answer(session, target, position.previous_id)
+    return tree.history(session, found.id, position.last_id)
 
 
 def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
@@ -160,7 +166,7 @@ def _add_question(
     return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, target: GenerationTarget) -> None:
+def _add_answer(session: Session, target: GenerationTarget, previous_id: str | None = None) -> None:
     moment = now()
     try:
         rows.insert_message(
@@ -177,7 +183,9 @@ def _add_answer(session: Session, target: GenerationTarget) -> None:
         )
     except IntegrityError as error:
         raise ConversationBusy from error  # the index one_turn: another server was faster
-    leaf = target.answer_id
+    leaf, answer = target.answer_id, MessageValue.of("assistant", "")
+    if (extra := new_extra(target.conversation_id, leaf, answer, previous_id)) is not None:
+        session.add(extra)
     rows.update_conversation(
         session, target.conversation_id, active_leaf_id=leaf, updated_at=moment
     )
@@ -191,7 +199,7 @@ def _require_idle(session: Session, found: ConversationRow) -> None:
         return
     if (row.lease_until or 0) > now():
         raise ConversationBusy
-    _fail_abandoned(session, found, row)
+    endings.fail(session, found, row)
 
 
 # ---------------------------------------------------------------- while it runs
@@ -213,83 +221,3 @@ def answer_status(session: Session, conversation_id: str, answer_id: str) -> str
     """The status of the answer; None if it is gone."""
     row = session.scalar(_ANSWER, {"conversation": conversation_id, "id": answer_id})
     return row.status if row else None
-
-
-# ---------------------------------------------------------------- its end
-
-
-@dataclass(frozen=True, slots=True)
-class TurnEnding:
-    """How an answer ended."""
-
-    status: Status
-    text: str
-    finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
-    error: str | None = None
-    seen: tuple[SeenImage, ...] = ()
-
-
-def end(
-    session: Session,
-    conversation_id: str,
-    answer_id: str,
-    ending: TurnEnding,
-    context: dict[str, Any] | None,
-) -> bool:
-    """Store how an answer ended; False if the conversation has been deleted meanwhile."""
-    found = conversations.lock_conversation(session, conversation_id)
-    row = rows.lock_message(session, conversation_id, answer_id)
-    if found is None or row is None:
-        return False
-    if row.status != "generating":  # it counted as abandoned and is indexed already
-        search.unindex_messages(session, found, [row])
-    if ending.seen:
-        images.record_seen_images(session, conversation_id, answer_id, ending.seen)
-    _finish(
-        session,
-        found,
-        row._replace(content=ending.text),
-        status=ending.status,
-        content=ending.text,
-        finish_reason=ending.finish_reason,
-        usage=ending.usage,
-        context=context,
-        error=ending.error,
-    )
-    return True
-
-
-def _finish(
-    session: Session, found: IndexedConversation, row: IndexedMessage, **values: Any
-) -> None:
-    moment = now()
-    ended = {"finished_at": moment, "lease_until": None, "stopping": False}
-    rows.update_message(session, row.seq, **values, **ended)
-    rows.update_conversation(session, found.id, updated_at=moment)
-    search.index_messages(session, found, [row])
-
-
-def _fail_abandoned(session: Session, found: IndexedConversation, row: IndexedMessage) -> None:
-    _finish(session, found, row, status="failed", error=ABANDONED)
-
-
-def fail_abandoned(session: Session, *, all_running: bool) -> int:
-    """Store abandoned answers as failed; with ``all_running``, every running answer."""
-    running = select(Conversation, Message).join(
-        Message, Message.conversation_id == Conversation.id
-    )
-    dead = running.where(Message.status == "generating")
-    if not all_running:
-        dead = dead.where(Message.lease_until < now())
-    # A locked answer is being ended by another transaction already.
-    found = session.execute(dead.with_for_update(key_share=True, skip_locked=True)).all()
-    for conversation, row in found:
-        _fail_abandoned(session, conversation, row)
-    return len(found)
-
-
-def any_abandoned(session: Session) -> bool:
-    """Whether there are abandoned answers."""
-    expired = select(Message.seq).where(Message.status == "generating", Message.lease_until < now())
-    return session.scalar(expired.limit(1)) is not None

@@ -68,7 +68,10 @@ class EventEncoder:
 
     def _frame(self, name: str, fields: Fields) -> str:
         data = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        return frame(data, event=name, event_id=next(self._ids))
+        return frame(data, event=name, event_id=self._next_id())
+
+    def _next_id(self) -> int | str:
+        return next(self._ids)
 
 
 def _progress(event: Progress) -> Fields:

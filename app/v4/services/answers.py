@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.chat.completion import Completion, collect
-from app.conversations.turn import Context, Turn
+from app.conversations.turn import Turn
+from app.conversations.turn_end import Context
 from app.provider.types import End
 from app.v1.services.translate import finish_reason
 from app.v4.models.chat import ChatAnswer

@@ -28,19 +28,24 @@ FORM_FIELDS = (
     "max_tokens",
     "overflow",
     "when_busy",
+    "on_disconnect",
+    "background",
+    "thinking",
 )
 """What the documentation of the form names, in this order."""
 
 
-def json_or_form_schema(examples: Mapping[str, Any]) -> dict[str, Any]:
+def json_or_form_schema(
+    examples: Mapping[str, Any], body: type[ChatRequest] = ChatRequest
+) -> dict[str, Any]:
     """The same, or a form with files; it comes first, so that Swagger UI shows its file button."""
-    json_content = json_schema(ChatRequest, examples)["requestBody"]["content"]
-    content = {FORM: {"schema": _form_schema()}, **json_content}
+    json_content = json_schema(body, examples)["requestBody"]["content"]
+    content = {FORM: {"schema": _form_schema(body)}, **json_content}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form_schema() -> dict[str, Any]:
-    known = ChatRequest.model_json_schema()["properties"]
+def _form_schema(body: type[ChatRequest]) -> dict[str, Any]:
+    known = body.model_json_schema()["properties"]
     files = {
         "type": "array",
         "items": {"type": "string", "format": "binary", "example": ""},
@@ -63,7 +68,11 @@ def _form_schema() -> dict[str, Any]:
     # Without examples Swagger UI makes up a value for every field, and sends them all.
     texts = {name: _plain(known[name]) | {"example": ""} for name in FORM_FIELDS if name in known}
     texts["message"]["example"] = "What is in the picture?"
-    fields = {name: special.get(name) or texts[name] for name in FORM_FIELDS}
+    fields = {
+        name: special.get(name) or texts[name]
+        for name in FORM_FIELDS
+        if name in special or name in texts
+    }
     return {
         "type": "object",
         "title": "ChatForm",

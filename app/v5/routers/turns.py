@@ -84,7 +84,8 @@ async def tokens(request: Request, vision: Vision, owner: Owner) -> wire.TokenCo
     The body is that of `/chat`: its system text, template, history and pictures count, and with a
     `conversation_id` the stored messages of the branch with theirs.
     """
-    async with question(request, vision.intake.policy, forms=False) as asked:
+    policy = vision.intake.policy
+    async with question(request, policy, forms=False, kind=Question) as asked:
         return token_count(
             await unless_disconnected(request.receive, _counted(vision, owner, asked))
         )

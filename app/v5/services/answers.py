@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from app.chat.completion import collect
+from app.conversations.store.images import Attachment
 from app.conversations.turn import Turn
 from app.provider.types import End, SeenImage
 from app.v4.services import answers as v4
@@ -22,15 +24,17 @@ def done(turn: Turn, end: End) -> dict[str, Any]:
     """The fields of the ``done`` event."""
     fields = v4.done(turn, end)
     context = fields["context"] | {"images": [image.as_dict() for image in turn.seen]}
-    return fields | {"context": context, "images": _question_images(turn)}
+    return fields | {"context": context, "images": question_images(turn.images, turn.seen)}
 
 
-def _question_images(turn: Turn) -> list[dict[str, Any]]:
+def question_images(
+    images: Sequence[Attachment], seen: Sequence[SeenImage]
+) -> list[dict[str, Any]]:
     """The images of the question, with their sizes in the prompt, which ends with them."""
-    shown = turn.seen[len(turn.seen) - len(turn.images) :]
+    shown = seen[len(seen) - len(images) :]
     return [
         stored_image(image) | {"seen": _size(shown[at]) if shown else None}
-        for at, image in enumerate(turn.images)
+        for at, image in enumerate(images)
     ]
 
 

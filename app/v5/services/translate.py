@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 from app.chat.request import TurnRequest
 from app.conversations.ask_with_images import DecodeImages
@@ -18,6 +19,8 @@ from app.v5.services.images import decode_images
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question as the client sent it: a JSON body, or a form with files of that ``detail``."""
+
+    body_type: ClassVar[type[ChatRequest]] = ChatRequest
 
     body: ChatRequest
     uploads: tuple[Upload, ...] = field(default=(), repr=False)

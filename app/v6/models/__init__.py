@@ -1,0 +1,1 @@
+"""Wire models that v6 adds."""

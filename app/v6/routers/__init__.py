@@ -1,0 +1,1 @@
+"""Routes that v6 adds."""

@@ -1,0 +1,1 @@
+"""What v6 does, free of HTTP."""

@@ -1,0 +1,223 @@
+"""Streams that go on at another server, and after a kill -9."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.conversations.store.endings import ABANDONED
+from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
+from tests.selection import matrix, on_sqlite_daily
+from tests.store import audit
+from tests.store.asking import LONG
+from tests.store.resumers import require_same, resumers
+from tests.store.servers import Server, server
+from tests.store.test_kills import restart
+
+pytestmark = pytest.mark.slow
+
+CLIENTS = 6
+
+KILLS = [("sqlite", 3), *matrix(("postgresql", 3), ("sqlite", 100))]
+
+
+def client_of(one: Server) -> httpx.Client:
+    return httpx.Client(base_url=one.address(), timeout=120)
+
+
+@pytest.fixture
+def two(database_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    """Servers on one database."""
+    with ExitStack() as stack:
+        servers = []
+        for name in ("one", "other"):
+            (tmp_path / name).mkdir()
+            servers.append(stack.enter_context(server(database_url, tmp_path / name)))
+        yield servers[0], servers[1]
+
+
+def suspended(one: Server, copy: Copy, url: str) -> str:
+    """Let its engine stand still in mid-answer; what is stored then, a second later."""
+    for engine in one.engines():
+        engine.suspend()
+    stored, before = "", None
+    while stored != before:
+        before = stored
+        time.sleep(1.5)  # more than a heartbeat
+        stored = audit.messages(url, copy.head["conversation_id"])[-1].content
+    assert stored
+    return stored
+
+
+def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database_url: str) -> None:
+    one, other = two
+    with client_of(one) as here, client_of(other) as there:
+        copy = asked(here, LONG, most=3, on_disconnect="continue")
+        stored = suspended(one, copy, database_url)
+        with there.stream("GET", path_of(copy.head), headers={"Last-Event-ID": copy.last_id}) as it:
+            for event in (mine := events(it)):
+                copy.take(event)
+                if copy.text == stored:
+                    break  # all that is stored is there while the engine stands still
+            for engine in one.engines():
+                engine.resume()
+            for event in mine:
+                copy.take(event)
+    assert (copy.text, copy.resets) == (LONG, 0)
+    assert copy.end
+    assert copy.end.name == "done"
+
+
+def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Server]) -> None:
+    one, other = two
+    with client_of(one) as here, client_of(other) as there:
+        copy = asked(here, LONG, most=3, on_disconnect="continue")
+        for engine in one.engines():
+            engine.suspend()
+        with there.stream("GET", path_of(copy.head)) as it:
+            again, mine = Copy(), events(it)
+            again.take(next(mine))
+            there.post(f"/api/v6/conversations/{copy.head['conversation_id']}/stop")
+            for event in mine:
+                again.take(event)
+        for engine in one.engines():
+            engine.resume()
+    assert again.end
+    assert (again.end.name, again.end.data["finish_reason"]) == ("done", "cancelled")
+
+
+@on_sqlite_daily
+def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path: Path) -> None:
+    with server(database_url, tmp_path) as one:
+        with client_of(one) as client:
+            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            first = copy.text
+        one.kill()
+        stored = audit.messages(database_url, copy.head["conversation_id"])[-1]
+        assert len(stored.content) < len(first)
+        restart(one, database_url)
+        with client_of(one) as client:
+            copy.resume(client)
+            assert (copy.text, copy.resets) == (stored.content, 1)
+            assert copy.end
+            assert copy.end.name == "error"
+            assert copy.end.data["code"] == "answer-failed"
+            assert copy.end.data["detail"] == ABANDONED
+            again = Copy(head=copy.head)
+            again.resume(client)
+            assert (again.text, again.resets) == (stored.content, 0)
+
+
+def test_an_engine_that_is_killed_ends_all_streams_with_an_error(
+    two: tuple[Server, Server],
+) -> None:
+    one, other = two
+    with client_of(one) as here, client_of(other) as there:
+        asker, joined, remote = Copy(), Copy(), Copy()
+        body = {"message": LONG, "on_disconnect": "continue"}
+        with here.stream("POST", STREAM, json=body) as answer:
+            mine = events(answer)
+            asker.take(next(mine))
+            with (
+                here.stream("GET", path_of(asker.head)) as near,
+                there.stream("GET", path_of(asker.head)) as far,
+            ):
+                for engine in one.engines():
+                    engine.kill()
+                for event in mine:
+                    asker.take(event)
+                joined.read(near)
+                remote.read(far)
+    assert asker.end
+    assert (asker.end.name, asker.end.data["code"]) == ("error", "engine-unavailable")
+    for copy in (joined, remote):
+        assert copy.end
+        assert (copy.end.name, copy.end.data["code"]) == ("error", "answer-failed")
+        assert copy.text == asker.text
+        assert copy.end.data["message_id"] == asker.head["message_id"]
+
+
+@on_sqlite_daily
+def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Path) -> None:
+    with server(database_url, tmp_path) as one:
+        with client_of(one) as client:
+            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            stored = suspended(one, copy, database_url)
+        engines = one.engines()
+        one.kill()
+        for engine in engines:  # one that stands still does not hear that its server has gone
+            engine.kill()
+        restart(one, database_url)
+        with client_of(one) as client:
+            copy.resume(client)
+    assert (copy.text, copy.resets) == (stored, 0)
+    assert copy.end
+    assert copy.end.name == "error"
+
+
+def test_an_answer_that_is_finished_survives_a_restart(database_url: str, tmp_path: Path) -> None:
+    with server(database_url, tmp_path) as one:
+        with client_of(one) as client:
+            copy = asked(client, "one two three")
+        one.kill()
+        restart(one, database_url)
+        with client_of(one) as client:
+            again = Copy(head=copy.head)
+            again.resume(client)
+    assert again.text == "one two three"
+
+
+@on_sqlite_daily
+def test_a_server_that_ends_finishes_its_answers(database_url: str, tmp_path: Path) -> None:
+    with server(database_url, tmp_path) as one:
+        with client_of(one) as client:
+            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            made = client.post(CHAT, json={"message": "one two", "background": True}).json()
+        one.end()
+        rows = {row.id: row for row in audit.answers(database_url)}
+        for ids, text in ((copy.head, LONG), (made, "one two")):
+            row = rows[ids["message_id"]]
+            assert (row.status, row.content) == ("complete", text)
+
+
+@pytest.mark.matrix
+def test_what_a_server_cannot_finish_has_failed(database_url: str, tmp_path: Path) -> None:
+    with server(database_url, tmp_path, ENGINE_STALL_SECONDS="600") as one:
+        with client_of(one) as client:
+            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            stored = suspended(one, copy, database_url)
+        one.end()
+        row = audit.messages(database_url, copy.head["conversation_id"])[-1]
+        assert (row.status, row.content, row.error) == ("failed", stored, ABANDONED)
+        restart(one, database_url)
+        with client_of(one) as client:
+            copy.resume(client)
+    assert (copy.text, copy.resets) == (stored, 0)
+
+
+@pytest.mark.parametrize(("database_url", "kills"), KILLS, indirect=["database_url"])
+def test_nothing_is_lost_or_doubled_in_silence(
+    database_url: str, kills: int, tmp_path: Path
+) -> None:
+    seed = int(os.environ.get("SEED") or random.randrange(10**6))
+    moments = random.Random(seed)
+    with server(database_url, tmp_path) as one:
+        with resumers(CLIENTS, one.address, seed) as ledger:
+            for _ in range(kills):
+                time.sleep(moments.uniform(0.1, 1.5))
+                while not audit.answers(database_url, "generating"):
+                    time.sleep(0.01)
+                one.kill()
+                restart(one, database_url)
+        require_same(database_url, ledger)
+    resets = sum(outcome.copy.resets for outcome in ledger.outcomes)
+    summary = f"{len(ledger.outcomes)} answers, {ledger.reconnects} reconnects, {resets} resets"
+    print(f"SEED={seed}: {kills} kills, {summary}, {ledger.unknown} without an id")  # noqa: T201
+    assert ledger.reconnects > 0
