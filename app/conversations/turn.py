@@ -35,6 +35,7 @@ from app.conversations.store.truncation import TruncationKind, WindowStart
 from app.conversations.store.turns import TurnEnding
 from app.conversations.target import GenerationTarget
 from app.errors import AppError
+from app.idempotency.outcome import discard_outcome
 from app.provider.errors import ContextOverflow, EngineUnavailable, ProviderError
 from app.provider.types import Delta, End, Event, Progress, Prompt, SeenImage, Size, Started, Usage
 from app.storage.errors import StorageUnavailable
@@ -234,6 +235,7 @@ class Turn:
     async def _end_stopped(self, deleted: bool) -> End:
         if deleted:
             raise ConversationNotFound(self.target.conversation_id)
+        discard_outcome()
         await self._end(TurnEnding("stopped", self.text, "cancelled"))
         begun = self._started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)

@@ -12,6 +12,7 @@ from app.conversations.services import ConversationServices
 from app.dependencies import VisionServices
 from app.dialects.documents import documents
 from app.downloads.jobs import DownloadJobs
+from app.idempotency.keys import IdempotencyKeys
 from app.lifespan.core import Core
 from app.mcp.endpoint import McpEndpoint
 from app.media.intake import Intake
@@ -33,6 +34,7 @@ class Services(TypedDict):
     downloads: DownloadJobs
     vision: VisionServices
     mcp: McpEndpoint
+    idempotency: IdempotencyKeys
 
 
 async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExitStack) -> Services:
@@ -49,6 +51,7 @@ async def start(core: Core, database: Database, pool: ModelPool, stack: AsyncExi
         "downloads": await _start_downloads(core.settings, pool, stack),
         "vision": VisionServices(services, _intake(core.settings, stack)),
         "mcp": _mcp_endpoint(stack),
+        "idempotency": _start_idempotency(core.settings, database, stack),
     }
 
 
@@ -99,6 +102,15 @@ def _mcp_endpoint(stack: AsyncExitStack) -> McpEndpoint:
     endpoint = McpEndpoint(_make_mcp_server)
     stack.push_async_callback(endpoint.close)
     return endpoint
+
+
+def _start_idempotency(
+    settings: Settings, database: Database, stack: AsyncExitStack
+) -> IdempotencyKeys:
+    keys = IdempotencyKeys(database, settings.idempotency_mb * 2**20)
+    keys.start()
+    stack.push_async_callback(keys.close)
+    return keys
 
 
 def _make_mcp_server() -> Server[Any]:
