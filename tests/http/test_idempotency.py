@@ -311,6 +311,13 @@ def test_pages_of_other_origins_may_send_it_and_see_the_answer(
     assert "Idempotent-Replayed" in answer.headers["access-control-expose-headers"]
 
 
+def test_the_header_can_be_switched_off(empty_models: Path, key: dict[str, str]) -> None:
+    with serving(models_dir=empty_models, idempotency_mb=0) as server:
+        for message in ("one", "two"):
+            answer = server.post("/api/v1/chat", json={"message": message}, headers=key)
+            assert answer.json()["message"]["content"] == message
+
+
 # ---------------------------------------------------------------- while the first one runs
 
 
