@@ -26,6 +26,7 @@ from app.web.auth import Guard
 from app.web.body_limit import BodyLimit
 from app.web.bounds import BodyBounds
 from app.web.error_rendering import HANDLED, ErrorRenderer, ErrorRenderers
+from app.web.idempotency import IdempotentRequests
 from app.web.lazy_router import LazyRouter
 from app.web.lingering_close import LingeringClose
 
@@ -46,6 +47,7 @@ EXPOSED_HEADERS = (
     "X-Should-Retry",
     "X-Skipped-Tools",
     "Request-ID",
+    "Idempotent-Replayed",
     "Mcp-Session-Id",
 )
 """Headers of answers that pages of other origins may read."""
@@ -115,6 +117,8 @@ def _add_routes(app: FastAPI, routers: Sequence[LazyRouter]) -> None:
 def _add_middleware(app: FastAPI, core: Core) -> None:
     """The last one added is the first to see a request."""
     settings = core.settings
+    if settings.idempotency_mb:
+        app.add_middleware(IdempotentRequests, errors=core.errors, takes_keys=dialects.takes_keys)
     app.add_middleware(BodyLimit, bounds=_body_bounds(settings), errors=core.errors)
     app.add_middleware(
         Guard,

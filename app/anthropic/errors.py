@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.conversations.errors import cause_of
 from app.errors import AppError, InvalidRequest
+from app.idempotency.errors import IdempotencyKeyReused
 from app.provider.errors import ContextOverflow, ModelNotFound, ProviderError
 from app.web.error_codes import kind_of_error
 from app.web.error_text import error_sentence, sdk_headers
@@ -50,8 +51,10 @@ def body_of(error: Exception, request_id: str) -> dict[str, Any]:
 
 
 def status_of(error: Exception) -> int:
-    """The status of an error."""
+    """The status of an error; 422 where the draft of the header Idempotency-Key asks for it."""
     status = kind_of_error(error).status
+    if isinstance(error, IdempotencyKeyReused):
+        return status
     return STATUSES.get(status, status)
 
 

@@ -71,6 +71,7 @@ class Settings(VllmSettings):
     max_connections: int = Field(0, ge=0)
 
     database_url: str = Field("sqlite:///sllm.db", repr=False)
+    idempotency_mb: int = Field(256, ge=0)
 
     models_dir: Path = Path("models")
     prompts_dir: Path = Path("prompts")

@@ -8,6 +8,7 @@ from functools import partial
 
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store import endings
+from app.idempotency import store as idempotency
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.process_lock import ProcessLock
@@ -28,7 +29,7 @@ class AbandonedTurnJanitor:
         self._rounds: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start; if no other server is running, every unfinished answer is abandoned."""
+        """Start; if no other server is running, all that is unfinished is abandoned."""
         await asyncio.to_thread(self._process_lock.acquire, self._fail_all_running)
         self._rounds = asyncio.create_task(self._run_rounds())
         self._work.start()
@@ -39,6 +40,7 @@ class AbandonedTurnJanitor:
         )
         if ended:
             log.warning("%d answers were left unfinished and are kept as failed", ended)
+        self._database.transact(idempotency.release_all, writes=True)
 
     async def _run_rounds(self) -> None:
         while True:

@@ -39,6 +39,7 @@ from app.conversations.store.truncation import TruncationKind, WindowStart
 from app.conversations.target import GenerationTarget
 from app.conversations.turn_end import Context, TurnEnd, beside_text
 from app.errors import AppError
+from app.idempotency.outcome import discard_outcome
 from app.provider.errors import ContextOverflow, EngineUnavailable, ProviderError
 from app.provider.types import (
     End,
@@ -243,6 +244,7 @@ class Turn:
     async def _end_stopped(self, deleted: bool) -> End:
         if deleted:
             raise ConversationNotFound(self.target.conversation_id)
+        discard_outcome()
         await self._end(TurnEnding("stopped", self.text, "cancelled"))
         begun = self.live.started or Started(self.context.prompt_tokens, 0)
         usage = Usage(begun.prompt_tokens, 0, begun.cached_tokens)

@@ -28,7 +28,8 @@ class DialectEntry:
     """A dialect by its ``name``, which owns ``prefix``, ``others`` and all paths below them.
 
     Of two that own a path it belongs to the one with the longer prefix. Paths in ``public`` need no
-    API key. A protocol that OpenAPI cannot describe is not ``documented`` by it.
+    API key. A protocol that OpenAPI cannot describe is not ``documented`` by it. One whose requests
+    have ids of their own takes no idempotency ``keys``.
     """
 
     name: str
@@ -37,6 +38,7 @@ class DialectEntry:
     public: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     documented: bool = True
+    keys: bool = True
 
     @property
     def prefixes(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ DIALECTS = (
     DialectEntry("openai", "/v1", _openai, public=("/v1/health",), others=("/v2",)),
     DialectEntry("anthropic", "/v1/messages", _anthropic),
     DialectEntry("tool", "/tool", _tool),
-    DialectEntry("mcp", "/mcp", _mcp, documented=False),
+    DialectEntry("mcp", "/mcp", _mcp, documented=False, keys=False),
 )
 """All of them."""
 
@@ -95,6 +97,12 @@ def owner_of_request(scope: Scope) -> DialectEntry | None:
     """The same for a request, whose path may begin with the prefix of a proxy."""
     path: str = scope["path"]
     return owner(path.removeprefix(scope.get("root_path", "")))
+
+
+def takes_keys(scope: Scope) -> bool:
+    """Whether a request to this path, of a dialect or a version, may have an idempotency key."""
+    entry = owner_of_request(scope)
+    return entry.keys if entry else "/api/" in scope["path"]
 
 
 def takes_large_body(path: str) -> bool:

@@ -15,6 +15,7 @@ from app.dependencies import VisionServices
 from app.dialects.documents import documents
 from app.downloads.download import Downloads
 from app.downloads.jobs import DownloadJobs
+from app.idempotency.keys import IdempotencyKeys
 from app.lifespan.core import Core
 from app.mcp.endpoint import McpEndpoint
 from app.media.intake import Intake
@@ -39,6 +40,7 @@ class Services(TypedDict):
     downloads: Downloads
     vision: VisionServices
     mcp: McpEndpoint
+    idempotency: IdempotencyKeys
 
 
 async def start(
@@ -65,6 +67,7 @@ async def start(
         "downloads": await _start_downloads(core.settings, pool, stack, shared),
         "vision": VisionServices(services, _intake(core, stack)),
         "mcp": _mcp_endpoint(stack, shared),
+        "idempotency": _start_idempotency(core.settings, database, stack),
     }
 
 
@@ -128,6 +131,15 @@ def _mcp_endpoint(stack: AsyncExitStack, shared: SharedRuntime | None) -> McpEnd
     endpoint = McpEndpoint(partial(_make_mcp_server, shared))
     stack.push_async_callback(endpoint.close)
     return endpoint
+
+
+def _start_idempotency(
+    settings: Settings, database: Database, stack: AsyncExitStack
+) -> IdempotencyKeys:
+    keys = IdempotencyKeys(database, settings.idempotency_mb * 2**20)
+    keys.start()
+    stack.push_async_callback(keys.close)
+    return keys
 
 
 def _make_mcp_server(shared: SharedRuntime | None) -> Server[Any]:

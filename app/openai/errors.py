@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from app.conversations.errors import cause_of
 from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import AppError, FieldError, InvalidRequest, written
+from app.idempotency.errors import IdempotencyKeyReused
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -89,9 +90,12 @@ def body_of(error: Exception, request_id: str) -> dict[str, Any]:
 
 
 def status_of(error: Exception) -> int:
-    """OpenAI answers 400 where ``/api`` answers 422, and clients tell the two apart."""
+    """OpenAI answers 400 where ``/api`` answers 422, and clients tell the two apart.
+
+    Clients that send idempotency keys look for 422, which the draft of that header asks for.
+    """
     status = kind_of_error(error).status
-    return 400 if status == 422 else status
+    return 400 if status == 422 and not isinstance(error, IdempotencyKeyReused) else status
 
 
 def describe(error: Exception, request_id: str) -> ErrorBody:

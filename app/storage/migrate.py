@@ -23,7 +23,7 @@ from app.storage.schema import COLUMNS, FIRST_TABLES, SEARCH_INDEX
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest revision in ``migrations/versions``; a start need not load them."""
 
 ADVISORY_LOCK_KEY = 0x534C4C4D

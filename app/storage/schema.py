@@ -44,6 +44,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "removals": ("conversation_id", "owner", "after"),
     "cuts": ("seq", "conversation_id", "message_id", "kind", "summary", "created_at"),
+    "idempotency_keys": (
+        "owner",
+        "key",
+        "claim",
+        "target",
+        "body",
+        "lease_until",
+        "head",
+        "content",
+        "size",
+        "expires_at",
+    ),
     "index_backlog": ("seq", "indexed", "title"),
     "message_extras": ("conversation_id", "message_id", "listed", "previous_id", "parts"),
     "message_images": (

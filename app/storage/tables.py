@@ -245,3 +245,26 @@ class SeenImage(Table):
     width: Mapped[int] = mapped_column(Integer)
     height: Mapped[int] = mapped_column(Integer)
     tokens: Mapped[int] = mapped_column(Integer)
+
+
+class IdempotencyKey(Table):
+    """The key of a request, for each owner of an API key: the outcome it had, or who makes it.
+
+    ``target`` is the digest of the request without its body, ``body`` that of its body. A running
+    attempt has a lease, and no outcome yet; ``claim`` tells attempts apart. An outcome is a
+    ``head`` and the compressed ``content``. ``size`` is what the row takes, in bytes.
+    """
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index(None, "expires_at", "size"),)
+
+    owner: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    claim: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    body: Mapped[str | None] = mapped_column(Text)
+    lease_until: Mapped[int | None] = mapped_column(BigInteger)
+    head: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    content: Mapped[bytes | None] = mapped_column(LargeBinary)
+    size: Mapped[int] = mapped_column(Integer)
+    expires_at: Mapped[int] = mapped_column(BigInteger)

@@ -21,6 +21,11 @@ from app.conversations.errors import (
 from app.downloads.errors import PullNotAllowed, PullNotFound, TooManyPulls
 from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import InvalidRequest
+from app.idempotency.errors import (
+    IdempotencyKeyInUse,
+    IdempotencyKeyReused,
+    InvalidIdempotencyKey,
+)
 from app.media.errors import (
     ImagesBusy,
     ImageTooLarge,
@@ -87,12 +92,14 @@ class Kind(NamedTuple):
 TABLE: dict[type[Exception], Kind] = {
     RequestValidationError: Kind(422, "invalid-request"),
     InvalidRequest: Kind(422, "invalid-request"),
+    IdempotencyKeyReused: Kind(422, "idempotency-key-reused", since=6),
     RenderFailed: Kind(422, "template-failed", since=3),
     ImageUnreadable: Kind(422, "image-unreadable", since=5),
     ImageUrlRefused: Kind(422, "image-url-refused", since=5),
     ModelCannotSee: Kind(422, "model-cannot-see", since=5),
     TooManyDimensions: Kind(400, "too-many-dimensions", since=6),
     UnknownPrompt: Kind(400, "unknown-prompt", since=6),
+    InvalidIdempotencyKey: Kind(400, "invalid-idempotency-key", since=6),
     MalformedRequest: Kind(400, "malformed-request", since=6),
     HistoryTooLong: Kind(400, "history-too-long", since=4),
     ContextOverflow: Kind(400, "context-length-exceeded"),
@@ -117,6 +124,7 @@ TABLE: dict[type[Exception], Kind] = {
     PullNotFound: Kind(404, "pull-not-found", since=5),
     TemplateNotFound: Kind(404, "template-not-found", since=3),
     TemplateVersionNotFound: Kind(404, "template-version-not-found", since=4),
+    IdempotencyKeyInUse: Kind(409, "idempotency-key-in-use", since=6),
     ConversationBusy: Kind(409, "conversation-busy", since=4),
     ModelConflict: Kind(409, "model-conflict"),
     ModelInUse: Kind(409, "model-in-use", since=5),

@@ -24,7 +24,7 @@ LONGEST_WAIT = 120
 """Seconds: OpenAI's SDKs do not try again at all where Retry-After is longer."""
 
 FAILS_AGAIN = frozenset({409, 500, 501, 505})
-"""Statuses that the SDKs would send again, in vain."""
+"""Statuses that the SDKs would send again, in vain unless the answer says when to."""
 
 
 def sdk_headers(error: Exception, status: int) -> dict[str, str]:
@@ -32,7 +32,7 @@ def sdk_headers(error: Exception, status: int) -> dict[str, str]:
     headers = headers_of(error)
     if "Retry-After" in headers:
         headers["Retry-After"] = str(min(int(headers["Retry-After"]), LONGEST_WAIT))
-    if status in FAILS_AGAIN:
+    if status in FAILS_AGAIN and "Retry-After" not in headers:
         headers["x-should-retry"] = "false"
     return headers
 

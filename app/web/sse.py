@@ -24,6 +24,7 @@ from app.chat.choices import Choice
 from app.conversations.errors import cause_of
 from app.conversations.read_position import Reset
 from app.errors import AppError
+from app.idempotency.outcome import discard_outcome
 from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.types import AnyDelta, Encoded, End, Event, Loaded, Progress, Started
 from app.web.disconnect import unless_disconnected
@@ -173,6 +174,7 @@ class EventStream(Response):
     def _encoded(self, event: StreamEvent | Exception, request_id: str) -> str:
         if not isinstance(event, Exception):
             return self._encoder.event(event)
+        discard_outcome()
         if not isinstance(cause_of(event), (AppError, ProviderError)):
             log.error("a stream failed", exc_info=event)
         return self._encoder.error(event, request_id)

@@ -11,6 +11,7 @@ import pytest
 
 from app.anthropic.errors import body_of, render
 from app.anthropic.models.errors import ERRORS
+from app.idempotency.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from app.provider.errors import (
     EngineBusy,
     EngineUnavailable,
@@ -121,6 +122,8 @@ def test_too_many_pictures(client: httpx.Client) -> None:
         (ModelNotLoadable("bad"), 409, "conflict_error", "false", None),
         (EngineBusy("full", 1.5), 529, "overloaded_error", None, "2"),
         (EngineUnavailable("gone", 1000.0), 529, "overloaded_error", None, "120"),
+        (IdempotencyKeyInUse(), 409, "conflict_error", None, "1"),
+        (IdempotencyKeyReused(), 422, INVALID, None, None),
         (ValueError("secret"), 500, "api_error", "false", None),
     ],
 )
@@ -142,6 +145,6 @@ def test_every_error_has_a_form(error: Exception) -> None:
     found = json.loads(bytes(answer.body))
     assert found == body_of(error, "r1")  # in the middle of a stream as well
     documented = answer.status_code in ERRORS or answer.status_code >= 500
-    assert documented or answer.status_code in {408, 412, 431}
+    assert documented or answer.status_code in {408, 412, 422, 431}  # of middleware and the server
     assert (found["error"]["type"] == "api_error") == (answer.status_code in range(500, 529))
     assert found["error"]["message"]

@@ -15,6 +15,7 @@ from app import errors
 from app.conversations import errors as conversations
 from app.downloads import errors as downloads
 from app.encoding import errors as encoding
+from app.idempotency import errors as idempotency
 from app.media import errors as media
 from app.provider import errors as provider
 from app.provider.hub import errors as hub
@@ -87,6 +88,9 @@ SAMPLES: list[Exception] = [
     encoding.TooManyDimensions("starter-embed", 300, 192),
     encoding.UnknownPrompt("poem", "starter-embed", ("query",)),
     encoding.QueryTooLong(600, 512),
+    idempotency.InvalidIdempotencyKey(255),
+    idempotency.IdempotencyKeyReused(),
+    idempotency.IdempotencyKeyInUse(),
     ValueError("a secret"),
 ]
 

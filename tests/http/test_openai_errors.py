@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from app.dialects import table
+from app.idempotency.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from app.openai.errors import body_of, render
 from app.provider.errors import (
     ContextOverflow,
@@ -66,6 +67,8 @@ def test_pages_may_read_the_headers_that_say_what_to_do(client: httpx.Client) ->
         (ModelNotLoadable("bad"), 409, INVALID, "model_not_loadable", "false"),
         (EngineBusy("full", 1.5), 429, "rate_limit_error", "rate_limit_exceeded", None),
         (EngineUnavailable("gone", 1000.0), 503, "server_error", None, None),
+        (IdempotencyKeyInUse(), 409, INVALID, "idempotency_key_in_use", None),
+        (IdempotencyKeyReused(), 422, INVALID, "idempotency_key_reused", None),
         (ValueError("secret"), 500, "server_error", None, "false"),
     ],
 )

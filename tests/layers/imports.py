@@ -32,6 +32,7 @@ LAYERS = {
     "app.encoding": DOMAIN,
     "app.templates": DOMAIN,
     "app.conversations": DOMAIN,
+    "app.idempotency": DOMAIN,
     "app.media": DOMAIN,
     "app.downloads": DOMAIN,
     "app.storage": DOMAIN,

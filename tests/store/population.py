@@ -72,4 +72,12 @@ ROWS = {
         ('c1', 'm2', true, NULL, '[{"type": "thinking", "text": "A dog."}, {"type": "text"}]')
         """,
     ),
+    "0007": (
+        """
+        INSERT INTO idempotency_keys
+        (owner, key, claim, target, body, lease_until, head, content, size, expires_at) VALUES
+        ('key-1', 'once', 'a1', '7a', '0b', NULL, '{"status": 200}', 'x', 513, 9000),
+        ('key-1', 'now', 'a2', '7a', NULL, 9000, NULL, NULL, 512, 9000)
+        """,
+    ),
 }

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import APIRouter
 
 from app.conversations import janitor
+from app.provider.types import Delta, End, Event, Started, Usage
+from app.v2.services.events import EventEncoder
+from app.web.sse import EventStream
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.stored import MOMENT, being_answered
@@ -230,3 +236,53 @@ def test_a_file_that_comes_back_is_used_again(database_url: str, empty_models: P
         assert client.post(CHAT, json={"message": "go on", "conversation_id": stored}).is_success
     audit.require_sound(database_url)
     assert len(audit.messages(database_url)) == 4
+
+
+# ---------------------------------------------------------------- idempotency keys
+
+
+KEY = {"Idempotency-Key": "once"}
+ECHO, SLOW = "/api/v1/chat", "/api/v1/slow"
+FINISH = threading.Event()
+
+router = APIRouter()
+
+
+@router.post(SLOW)
+async def slow() -> EventStream:
+    """An answer that ends when the test lets it."""
+    return EventStream(EventEncoder({}), until_told())
+
+
+async def until_told() -> AsyncGenerator[Event, None]:
+    yield Started(1, 0)
+    yield Delta(os.urandom(3 * MIB).hex())  # more than the log has room for
+    while not FINISH.is_set():
+        await asyncio.sleep(0.01)
+    yield End("stop", Usage(1, 1, 0))
+
+
+def test_an_answer_that_cannot_be_recorded_is_sent(
+    small_disk: Path, empty_models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    FINISH.clear()
+    url = f"sqlite:///{small_disk}/sllm.db"
+    with serving(database_url=url, models_dir=empty_models, routers=[router]) as client:
+        until((small_disk / "sllm.db-reserve").exists)
+        with client.stream("POST", SLOW, headers=KEY) as answer:
+            pieces = answer.iter_text()
+            text = next(pieces)
+            fill(client)
+            occupy(small_disk)
+            FINISH.set()
+            text += "".join(pieces)
+        assert "event: done" in text
+        assert "is not kept: The disk of the database is full" in caplog.text
+        refused = client.post(ECHO, json={"message": "hi"}, headers={"Idempotency-Key": "new"})
+        require_unavailable(refused, "disk of the database is full")
+        assert client.post(ECHO, json={"message": "hi"}).status_code == 200
+        (small_disk / "other").unlink()
+        until(lambda: client.post(SLOW, headers=KEY).status_code == 200)
+        again = client.post(SLOW, headers=KEY)
+    assert "event: done" in again.text
+    assert again.headers["idempotent-replayed"] == "true"

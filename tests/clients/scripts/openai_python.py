@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+import uuid
+from functools import partial
 from typing import Any, Literal
 
 import openai
@@ -422,6 +424,20 @@ def refusal(kind: Any, **options: Any) -> Any:
         assert error.response.headers.get("x-should-retry") != "true"
         return error
     raise AssertionError("it was not refused")
+
+
+@check
+def a_request_that_is_sent_again_has_the_same_answer() -> None:
+    key = {"Idempotency-Key": f"openai-python-{uuid.uuid4()}"}
+    asking = partial(client.chat.completions.create, model=MODEL, extra_headers=key)
+    one, two = (asking(messages=HELLO, max_tokens=8, temperature=1.5) for _ in range(2))
+    assert (one.id, one.choices) == (two.id, two.choices)
+    try:
+        asking(messages=HELLO, max_tokens=9)
+    except openai.UnprocessableEntityError as error:
+        assert error.code == "idempotency_key_reused"
+    else:
+        raise AssertionError("another request had the same key")
 
 
 @check
