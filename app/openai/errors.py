@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.conversations.errors import cause_of
+from app.conversations.errors import MessageNotFound, cause_of
 from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import AppError, FieldError, InvalidRequest, written
 from app.provider.errors import (
@@ -163,6 +163,13 @@ def param(steps: Iterable[object]) -> str | None:
         else:
             place += f".{written(step)}" if place else written(step)
     return place or None
+
+
+class ResponseNotFound(MessageNotFound):
+    """No stored response of this owner has that id."""
+
+    def __str__(self) -> str:
+        return f"Response with id {self.message_id[:100]!r} not found."
 
 
 class InvalidParameter(InvalidRequest):

@@ -57,11 +57,11 @@ def begin(
         position, earlier = added.position, added.listed
         history = tree.history(session, found.id, position.last_id) if position.last_id else []
     else:
-        found = _lock_for_turn(session, target)
+        found = lock_for_turn(session, target)
         parent_id = _parent_id(session, found, request)
         history, position = tree.history_before(session, found.id, parent_id)
     question = _add_question(session, position, request, target)
-    _add_answer(session, target)
+    add_answer(session, target)
     images.attach_images(session, found.id, target.question_id, attachments)
     search.index_messages(session, found, [*earlier, question])
     return [*history, HistoryMessage(target.question_id, "user", target.question)]
@@ -69,8 +69,8 @@ def begin(
 
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
     """Store another answer to the target's question; otherwise like ``begin``."""
-    found = _lock_for_turn(session, target)
-    _add_answer(session, target)
+    found = lock_for_turn(session, target)
+    add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
 
 
@@ -92,7 +92,8 @@ def _create(
     return made, messages.add_messages(session, made.id, Position(), request.history)
 
 
-def _lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
+def lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
+    """Lock the conversation and store the defaults that change; raises ConversationBusy."""
     found = conversations.read_row(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
     if target.changed_defaults:
@@ -150,7 +151,8 @@ def _add_question(
     return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, target: GenerationTarget) -> None:
+def add_answer(session: Session, target: GenerationTarget, previous_id: str | None = None) -> None:
+    """Store an empty answer below the question, and behind an unlisted message if there is one."""
     moment = now()
     try:
         rows.insert_message(
@@ -167,7 +169,9 @@ def _add_answer(session: Session, target: GenerationTarget) -> None:
         )
     except IntegrityError as error:
         raise ConversationBusy from error  # the index one_turn: another server was faster
-    leaf = target.answer_id
+    leaf, answer = target.answer_id, MessageValue.of("assistant", "")
+    if (extra := new_extra(target.conversation_id, leaf, answer, previous_id)) is not None:
+        session.add(extra)
     rows.update_conversation(
         session, target.conversation_id, active_leaf_id=leaf, updated_at=moment
     )
