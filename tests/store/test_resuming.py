@@ -121,7 +121,10 @@ def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Pa
         with client_of(one) as client:
             copy = asked(client, LONG, most=3, on_disconnect="continue")
             stored = suspended(one, copy, database_url)
+        engines = one.engines()
         one.kill()
+        for engine in engines:  # one that stands still does not hear that its server has gone
+            engine.kill()
         restart(one, database_url)
         with client_of(one) as client:
             copy.resume(client)

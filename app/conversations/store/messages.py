@@ -123,8 +123,7 @@ def store_request(
     if extra is None:
         extra = MessageExtra(**ids, listed=True, previous_id=None, parts=None)
         session.add(extra)
-    others = [value for value in extra.parts or () if value["type"] != parts.REQUEST]
-    extra.parts = [*others, parts.request_value(fields)]
+    extra.parts = [*parts.without_request(extra.parts), parts.request_value(fields)]
     session.flush()
 
 

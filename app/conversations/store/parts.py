@@ -118,6 +118,11 @@ def request_values(values: Values | None) -> Values:
     return [value for value in values or () if value["type"] == REQUEST]
 
 
+def without_request(values: Values | None) -> Values:
+    """The parts among the values."""
+    return [value for value in values or () if value["type"] != REQUEST]
+
+
 # ---------------------------------------------------------------- from JSON
 
 IMAGE = ImagePart(b"", "", 0, 0)
@@ -126,7 +131,7 @@ IMAGE = ImagePart(b"", "", 0, 0)
 
 def from_values(values: Values, text: str) -> tuple[Part, ...]:
     """The parts of a message with this text; ``IMAGE`` where images belong."""
-    return tuple(_part(value, text) for value in values if value["type"] != REQUEST)
+    return tuple(_part(value, text) for value in without_request(values))
 
 
 def _part(value: dict[str, Any], text: str) -> Part:

@@ -22,6 +22,7 @@ from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
 from app.provider.types import Message as MessageValue
+from app.provider.types import ToolResultPart
 from app.storage.ids import now
 from app.storage.tables import Message
 
@@ -72,6 +73,21 @@ def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessa
     found = lock_for_turn(session, target)
     add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
+
+
+def begin_after_results(
+    session: Session,
+    calls_id: str,
+    results: Sequence[ToolResultPart],
+    target: GenerationTarget,
+) -> list[HistoryMessage]:
+    """Store the results of tool calls and an empty answer behind them; otherwise like ``begin``."""
+    found = lock_for_turn(session, target)
+    position = tree.position_behind(session, found.id, calls_id)
+    stored = [MessageValue("tool", tuple(results))]
+    position = messages.add_messages(session, found.id, position, stored).position
+    add_answer(session, target, position.previous_id)
+    return tree.history(session, found.id, position.last_id)
 
 
 def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
