@@ -22,7 +22,7 @@ from app.openai.translate.responses import (
     head_of_stored,
     item_status,
 )
-from app.provider.types import End, TextPart, ThinkingPart
+from app.provider.types import End, Part, TextPart, ThinkingPart
 from app.web.disconnect import unless_disconnected
 from app.web.skipped_tools import skipped_tools_header
 from app.web.sse import EventStream
@@ -44,7 +44,8 @@ async def whole(request: Request, answering: Answering, asked: AskedResponse) ->
 
 def _whole_fields(asked: AskedResponse, end: End) -> dict[str, Any]:
     content, answer_id = asked.turn.live.content, asked.head.answer_id
-    parts = (ThinkingPart(content.thinking), TextPart(content.text), *content.tool_calls)
+    said = (ThinkingPart(content.thinking), TextPart(content.text))
+    parts: tuple[Part, ...] = (*said, *content.tool_calls)
     output = answer_items(answer_id, parts, item_status(end), _logprobs(asked))
     return asked.head.fields(**end_fields(end, parts, output, int(time.time())))
 

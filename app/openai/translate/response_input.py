@@ -96,7 +96,7 @@ def _belongs(last: Message, role: Role, parts: Sequence[Part]) -> bool:
 
 
 def _place(part: Part) -> int:
-    return _ORDER.get(type(part), 1)  # type: ignore[call-overload, no-any-return]
+    return _ORDER.get(type(part), 1)
 
 
 def _says_something(message: Message) -> bool:

@@ -45,18 +45,35 @@ UNKNOWN: Fields = {
 """What is said of the request of an answer that another dialect asked for."""
 
 
+SAID = (
+    "background",
+    "frequency_penalty",
+    "instructions",
+    "max_output_tokens",
+    "metadata",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "previous_response_id",
+    "prompt_cache_key",
+    "safety_identifier",
+    "store",
+    "temperature",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+)
+"""Fields of a request that the response has as they are."""
+
+
 def request_fields(body: ResponseBody, conversation_id: str | None) -> Fields:
     """What the request said, as the response shows it again.
 
     ``conversation_id`` is that of the conversation that the request named.
     """
-    plain = ("background", "frequency_penalty", "instructions", "max_output_tokens", "metadata")
-    plain = (*plain, "parallel_tool_calls", "presence_penalty", "previous_response_id", "store")
-    plain = (*plain, "prompt_cache_key", "safety_identifier", "temperature", "top_logprobs")
     named = ids.conversation_name(conversation_id) if conversation_id else None
     choice = body.tool_choice
     return UNKNOWN | {
-        **{name: getattr(body, name) for name in (*plain, "top_p", "truncation")},
+        **{name: getattr(body, name) for name in SAID},
         "conversation": {"id": named} if named else None,
         "reasoning": body.reasoning.model_dump(),
         "text": {"format": _format(body.text.format)},
