@@ -1,4 +1,4 @@
-"""Reads stored messages with all of their parts, images included."""
+"""Reads stored messages with all of their parts; images only of those that are shown."""
 
 from __future__ import annotations
 
@@ -23,10 +23,19 @@ ALL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """A stored message that is complete, as a value."""
+    """A stored message that is complete, without its images before ``fill_images``."""
 
-    id: str
-    value: types.Message
+    stored: HistoryMessage
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.stored.id
+
+    @property
+    def value(self) -> types.Message:
+        """The message with its parts."""
+        return message_value(self.stored)
 
 
 def read_branch(
@@ -37,15 +46,15 @@ def read_branch(
     Answers that are being made are left out. Raises ConversationNotFound.
     """
     _, found = whole.branch(session, owner, conversation_id, ALL, leaf_id)
-    return _values(session, conversation_id, found)
+    return _values(found)
 
 
 def read_message(
     session: Session, owner: str, conversation_id: str, message_id: str
 ) -> ReadMessage | None:
-    """One message; None if there is none. Raises ConversationNotFound."""
+    """One message with its images; None if there is none. Raises ConversationNotFound."""
     _, found = whole.branch(session, owner, conversation_id, 1, message_id)
-    return next(iter(_values(session, conversation_id, found)), None)
+    return next(iter(fill_images(session, conversation_id, _values(found))), None)
 
 
 def read_input(session: Session, owner: str, answer: StoredAnswer) -> list[ReadMessage]:
@@ -59,7 +68,7 @@ def read_input(session: Session, owner: str, answer: StoredAnswer) -> list[ReadM
         start = ids.index(behind) + 1 if behind in ids else 0
     else:
         start = ids.index(row.parent_id) if row.parent_id in ids else 0
-    return _values(session, row.conversation_id, before[start:])
+    return _values(before[start:])
 
 
 def stands_alone(session: Session, owner: str, answer: StoredAnswer) -> bool:
@@ -71,13 +80,21 @@ def stands_alone(session: Session, owner: str, answer: StoredAnswer) -> bool:
     return answer.request.get("behind", "") is None and count == len(path)
 
 
-def _values(
-    session: Session, conversation_id: str, found: Sequence[WholeMessage]
+def fill_images(
+    session: Session, conversation_id: str, messages: Sequence[ReadMessage]
 ) -> list[ReadMessage]:
-    stored = [
-        HistoryMessage(one.row.id, cast("types.Role", one.row.role), one.row.content, (), one.parts)
+    """The same messages with their images."""
+    stored = [message.stored for message in messages]
+    return [*map(ReadMessage, tree.with_images(session, conversation_id, stored, ALL))]
+
+
+def _values(found: Sequence[WholeMessage]) -> list[ReadMessage]:
+    return [
+        ReadMessage(
+            HistoryMessage(
+                one.row.id, cast("types.Role", one.row.role), one.row.content, (), one.parts
+            )
+        )
         for one in found
         if one.row.status != "generating"
     ]
-    shown = tree.with_images(session, conversation_id, stored, ALL)
-    return [ReadMessage(message.id, message_value(message)) for message in shown]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from app.chat.completion import find_chat_model
 from app.chat.images import decode_images
 from app.conversations import read_messages
+from app.conversations.defaults import METADATA
 from app.conversations.errors import ConversationNotFound, MessageNotFound
 from app.conversations.read_messages import ReadMessage
 from app.conversations.store import conversations, input_turns
+from app.conversations.store.answers import StoredAnswer
 from app.openai.models.response_input import InputItem
 from app.openai.response_service import ResponseServices
 from app.openai.translate import response_ids as ids
-from app.openai.translate.item_list import Fields, items_of
+from app.openai.translate.item_list import Fields, Order, items_of, page
 from app.openai.translate.response_input import image_sources, input_messages
+from app.openai.translate.response_items import message_items
 from app.provider.types import Message
 from app.storage.tables import Conversation
 
@@ -34,7 +39,7 @@ def conversation_fields(found: Conversation) -> Fields:
         "id": ids.conversation_name(found.id),
         "object": "conversation",
         "created_at": found.created_at // 1000,
-        "metadata": found.setup.get("metadata", {}),
+        "metadata": found.setup.get(METADATA, {}),
     }
 
 
@@ -44,7 +49,7 @@ async def create(
     """Make a conversation, which may begin with some items."""
     messages = await _messages(services, items)
     database, owner = services.conversations.database, services.owner
-    setup: dict[str, Any] = {"metadata": dict(metadata)} if metadata else {}
+    setup: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
     made = await database.write(input_turns.create, owner, setup, messages)
     return await read(services, made)
 
@@ -62,11 +67,8 @@ async def set_metadata(
     """Replace the metadata; raises ConversationNotFound."""
     database = services.conversations.database
 
-    def change(session: Any) -> Conversation:
-        given = {"metadata": dict(metadata)}
-        return conversations.change_setup(session, services.owner, conversation_id, **given)
-
-    return conversation_fields(await database.write(change))
+    change = partial(conversations.change_setup, **{METADATA: dict(metadata)})
+    return conversation_fields(await database.write(change, services.owner, conversation_id))
 
 
 async def add_items(
@@ -78,7 +80,48 @@ async def add_items(
     database, owner = services.conversations.database, services.owner
     stored = await database.write(input_turns.append, owner, conversation_id, messages)
     added = zip(stored, messages, strict=True)
-    return items_of([ReadMessage(name, message) for name, message in added])
+    return [
+        item for name, message in added for item in message_items(name, message.role, message.parts)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which of the items are wanted."""
+
+    limit: int
+    after: str | None
+    order: Order
+
+
+async def list_items(services: ResponseServices, conversation_id: str, query: PageQuery) -> Fields:
+    """A page of the items of the active branch; raises ConversationNotFound, InvalidParameter."""
+    database, owner = services.conversations.database, services.owner
+    found = await database.read(read_messages.read_branch, owner, conversation_id)
+    return await item_page(services, conversation_id, found, query)
+
+
+async def list_input(services: ResponseServices, answer: StoredAnswer, query: PageQuery) -> Fields:
+    """A page of what an answer was asked with; raises InvalidParameter."""
+    database, owner = services.conversations.database, services.owner
+    found = await database.read(read_messages.read_input, owner, answer)
+    return await item_page(services, answer.row.conversation_id, found, query)
+
+
+async def item_page(
+    services: ResponseServices,
+    conversation_id: str,
+    messages: Sequence[ReadMessage],
+    query: PageQuery,
+) -> Fields:
+    """A page of items; images are read for these alone."""
+    wanted = page(items_of(messages), query.limit, query.after, query.order)
+    shown = {ids.message_of_item(item["id"]) for item in wanted["data"]}
+    some = [message for message in messages if message.id in shown]
+    database = services.conversations.database
+    filled = await database.read(read_messages.fill_images, conversation_id, some)
+    by_id = {item["id"]: item for item in items_of(filled)}
+    return wanted | {"data": [by_id[item["id"]] for item in wanted["data"]]}
 
 
 async def read_item(services: ResponseServices, conversation_id: str, item: str) -> Fields:

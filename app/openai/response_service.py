@@ -133,7 +133,10 @@ async def find_base(services: ResponseServices, body: ResponseFields) -> Base | 
     conversation_id = ids.conversation_of(body.conversation)
     if conversation_id is None:
         raise ConversationNotFound(body.conversation)
-    await read_defaults(services.conversations, services.owner, conversation_id)
+    try:
+        await read_defaults(services.conversations, services.owner, conversation_id)
+    except ConversationNotFound:
+        raise ConversationNotFound(body.conversation) from None
     return Base(conversation_id)
 
 

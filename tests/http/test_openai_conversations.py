@@ -44,6 +44,14 @@ def test_one_is_made_read_changed_and_deleted(me: httpx.Client) -> None:
     assert listed(me) == []
 
 
+def test_metadata_is_not_exported(me: httpx.Client) -> None:
+    new = made(me, metadata={"topic": "demo"}, items=[HELLO])
+    path = f"/api/v5/conversations/{row_ids(new['id'])[0]}/export"
+    answer = me.get(path, params={"format": "json"})
+    assert answer.status_code == 200, answer.text
+    assert "metadata" not in answer.json()["conversation"]["setup"]
+
+
 def test_no_body_makes_an_empty_one(me: httpx.Client) -> None:
     answer = me.post(CONVERSATIONS)
     new = checked(ConversationObject, answer.json())

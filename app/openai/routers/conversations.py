@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
 
-from app.conversations import read_messages
 from app.conversations.store import conversations as store
 from app.dependencies import JSON_ONLY, JSON_OR_NOTHING, Owner, Vision
 from app.openai import conversation_service as service
@@ -21,7 +20,7 @@ from app.openai.models.conversations import (
 )
 from app.openai.models.errors import COMMON_ERRORS, errors
 from app.openai.routers.models_of import response_services
-from app.openai.translate.item_list import Order, item_list, items_of, page
+from app.openai.translate.item_list import Order, item_list
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
@@ -90,9 +89,8 @@ async def list_items(
 ) -> Fields:
     """The items of the active branch, the newest first unless `order` is `asc`."""
     name = service.conversation_id_of(conversation_id)
-    database = vision.conversations.database
-    found = await database.read(read_messages.read_branch, owner, name)
-    return page(items_of(found), limit, after, order)
+    query = service.PageQuery(limit, after, order)
+    return await service.list_items(response_services(vision, owner), name, query)
 
 
 @router.post(

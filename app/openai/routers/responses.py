@@ -6,10 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.conversations import read_messages
 from app.conversations.answer_input import count_input
 from app.dependencies import Answers, Owner, Vision
-from app.openai import response_answers, response_service
+from app.openai import conversation_service, response_answers, response_service
 from app.openai.models.conversations import ItemList
 from app.openai.models.errors import COMMON_ERRORS, GENERATION_ERRORS, errors
 from app.openai.models.response_objects import (
@@ -23,7 +22,7 @@ from app.openai.models.response_objects import (
 from app.openai.models.responses import InputTokensBody, ResponseBody
 from app.openai.routers.conversations import After, Limit
 from app.openai.routers.models_of import response_services
-from app.openai.translate.item_list import Order, items_of, page
+from app.openai.translate.item_list import Order
 from app.openai.translate.response_input import image_sources
 from app.openai.translate.responses import stored_response
 from app.web.disconnect import unless_disconnected
@@ -156,6 +155,5 @@ async def list_input_items(
     """The items of the response's own input, the newest first unless `order` is `asc`."""
     services = response_services(vision, owner)
     found = await response_service.read_response(services, response_id)
-    database = vision.conversations.database
-    items = items_of(await database.read(read_messages.read_input, owner, found))
-    return page(items, limit, after, order)
+    query = conversation_service.PageQuery(limit, after, order)
+    return await conversation_service.list_input(services, found, query)
