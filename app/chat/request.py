@@ -87,6 +87,7 @@ class AnswerOptions:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
     constraint: Constraint | None = None
+    logprobs: int | None = None
     thinking: bool = False
     thinking_budget: int | None = None
     template_variables: str = ""

@@ -75,7 +75,7 @@ def build_prompt(
     texts = [target.system or "", _summary_text(start)]
     system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
-    messages += [_message(each) for each in history[start.index :]]
+    messages += [message_value(each) for each in history[start.index :]]
     options = target.options
     return Prompt(
         tuple(messages),
@@ -85,6 +85,7 @@ def build_prompt(
         options.tools,
         options.tool_choice,
         options.constraint,
+        options.logprobs,
         thinking=options.thinking,
         thinking_budget=options.thinking_budget,
         template_variables=options.template_variables,
@@ -92,7 +93,7 @@ def build_prompt(
     )
 
 
-def _message(message: HistoryMessage) -> Message:
+def message_value(message: HistoryMessage) -> Message:
     """A message with its parts, or its images before its text; images need their content."""
     images = [_image_part(image) if image.content else None for image in message.images]
     ordinary: tuple[Part, ...] = (*(parts.IMAGE for _ in images), TextPart(message.text))
@@ -191,8 +192,11 @@ async def _with_summary(
 async def _find_start(
     target: GenerationTarget, history: Sequence[HistoryMessage], shown: WindowStart, goal: int
 ) -> int:
-    """The index of the first exchange from which the window takes at most ``goal`` tokens."""
-    starts = _exchange_starts(history, shown.index + 1)
+    """The index of the first exchange from which the window takes at most ``goal`` tokens.
+
+    It is that of ``shown`` if this begins with the last one.
+    """
+    starts = _exchange_starts(history, shown.index + 1) or [shown.index]
     most = target.max_messages * 3 // 4
     images = max(target.max_images * 3 // 4, len(history[-1].images))
     low, high = 0, len(starts) - 1

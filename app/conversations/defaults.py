@@ -21,6 +21,15 @@ Defaults = Mapping[str, Any]
 """``model``, ``template`` (its body), ``variables``, ``system``; empty for a new conversation."""
 
 
+METADATA = "metadata"
+"""Texts of clients about a conversation, stored beside its defaults; no turn reads them."""
+
+
+def without_metadata(setup: Defaults) -> dict[str, Any]:
+    """The defaults alone."""
+    return {name: value for name, value in setup.items() if name != METADATA}
+
+
 async def read_defaults(
     services: ConversationServices, owner: str, conversation_id: str | None
 ) -> Defaults:

@@ -6,7 +6,16 @@ import asyncio
 from dataclasses import dataclass, field
 
 from app.chat.answer_content import AnswerContent
-from app.provider.types import AnyDelta, Delta, End, Event, Progress, Started
+from app.provider.types import (
+    AnyDelta,
+    Delta,
+    End,
+    Event,
+    Progress,
+    Started,
+    ThinkingDelta,
+    Token,
+)
 
 
 class ChangeSignal:
@@ -32,6 +41,7 @@ class ChangeSignal:
 class LiveAnswer:
     """What has come of an answer so far; ``changed`` wakes its readers.
 
+    ``tokens`` are those of the answer without its thinking, if the prompt asked for them.
     ``ended``: nothing more comes, and how it ended has been stored, if the database took it.
     """
 
@@ -39,6 +49,7 @@ class LiveAnswer:
     changed: ChangeSignal = field(default_factory=ChangeSignal)
     progress: Progress | None = None
     started: Started | None = None
+    tokens: list[Token] = field(default_factory=list)
     ended: bool = False
 
     def add(self, event: Event) -> Event:
@@ -46,7 +57,7 @@ class LiveAnswer:
         if isinstance(event, Delta):  # PostgreSQL refuses NUL
             event = Delta(event.text.replace("\0", "\ufffd"), event.retracted, event.tokens)
         if isinstance(event, AnyDelta):
-            self.content.add(event)
+            self._add(event)
         elif isinstance(event, Progress):
             self.progress = event
         elif isinstance(event, Started):
@@ -55,6 +66,14 @@ class LiveAnswer:
             self.content.retracted = event.retracted
         self.changed.notify()
         return event
+
+    def _add(self, event: AnyDelta) -> None:
+        retracted = self.content.retracted
+        self.content.add(event)
+        if self.content.retracted > retracted:  # what came before was thinking
+            self.tokens.clear()
+        if not isinstance(event, ThinkingDelta):
+            self.tokens += event.tokens
 
     def end(self) -> None:
         """Say that nothing more comes."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -103,7 +103,7 @@ class Turn:
             async with aclosing(self._begin()) as waiting:
                 async for progress in waiting:
                     yield self.live.add(progress)
-            with self.services.heartbeat.running(running):
+            with self._kept_alive(running):
                 async with aclosing(until_stopped(self._made(), running.stop)) as events:
                     async for event in events:
                         yield await self._record(event)
@@ -138,7 +138,7 @@ class Turn:
         announced = False
         while not self._begun:
             try:
-                self._history, self._start = await self._write(self._open)
+                self._history, self._start = await self._store_beginning()
                 self._begun = True
                 self.begin = _already_begun  # frees the images, which are stored now
                 self.live.changed.notify()
@@ -159,6 +159,12 @@ class Turn:
         shown = tree.with_images(session, target.conversation_id, shown, target.max_images)
         require_vision(target, shown)  # if it raises, the transaction stores nothing
         return [*left_out, *shown], start
+
+    async def _store_beginning(self) -> tuple[list[HistoryMessage], WindowStart]:
+        return await self._write(self._open)
+
+    def _kept_alive(self, running: RunningAnswer) -> AbstractContextManager[None]:
+        return self.services.heartbeat.running(running)
 
     # ---------------------------------------------------------------- the answer
 
@@ -201,12 +207,16 @@ class Turn:
         """The prompt of a shorter window; stores for later turns where the window begins."""
         given = (self.target, self._history, self.overflow, self._start, size)
         window = await shorten_window(*given)
-        self._start = window.start
+        moved, self._start = window.start != self._start, window.start
         self._record_context(window.size)
-        last = self._history[window.start.index - 1].id
-        cut = (TRUNCATION_KINDS[self.overflow], last, window.start.summary)
-        await self._write(truncation.add_truncation, self.target.conversation_id, *cut)
+        if moved:
+            await self._store_truncation(window.start)
         return window.prompt
+
+    async def _store_truncation(self, start: WindowStart) -> None:
+        last = self._history[start.index - 1].id
+        cut = (TRUNCATION_KINDS[self.overflow], last, start.summary)
+        await self._write(truncation.add_truncation, self.target.conversation_id, *cut)
 
     def _record_context(self, size: Size) -> None:
         kind = TRUNCATION_KINDS.get(self.overflow)
@@ -270,16 +280,18 @@ class Turn:
         # Half a call is none, and whoever offered no tools has no place for one.
         with_calls = ending.status == "complete" and bool(self.target.options.tools)
         beside = beside_text(self.live.content, with_calls=with_calls)
-        ending = replace(ending, seen=self.seen, beside=beside)
-        context = asdict(self._context) if self._context else None
-        ids = (self.target.conversation_id, self.target.answer_id)
         try:
-            stored = await self._write(endings.end, *ids, ending, context)
+            stored = await self._store_end(replace(ending, seen=self.seen, beside=beside))
         except StorageUnavailable:
             self._ended = False  # storing it as failed may still work
             raise
         if not stored and ending.status == "complete":
             raise ConversationNotFound(self.target.conversation_id)
+
+    async def _store_end(self, ending: TurnEnding) -> bool:
+        context = asdict(self._context) if self._context else None
+        ids = (self.target.conversation_id, self.target.answer_id)
+        return await self._write(endings.end, *ids, ending, context)
 
     async def _write(self, work: Callable[..., T], *args: Any) -> T:
         return await self.services.database.write(work, *args)

@@ -10,10 +10,13 @@ from app.openai.models.embeddings import EmbeddingsBody
 from app.openai.models.errors import ErrorAnswer, PlainError
 from app.openai.models.multimodal import MatchBody, MultimodalBody
 from app.openai.models.rerank import RerankBody
+from app.openai.models.response_objects import ResponseEvent
+from app.openai.models.responses import InputTokensBody, ResponseBody
 from app.openai.models.vision import ImagesBody, SimilarityBody
 from app.openai.routers import (
     chat,
     completions,
+    conversations,
     embed,
     embeddings,
     health,
@@ -21,6 +24,7 @@ from app.openai.routers import (
     models,
     multimodal,
     rerank,
+    responses,
     tokens,
     vision,
 )
@@ -46,6 +50,8 @@ DIALECT = Dialect(
         tokens.router,
         embeddings.router,
         rerank.router,
+        responses.router,
+        conversations.router,
         embed.router,
         vision.router,
         multimodal.router,
@@ -54,11 +60,13 @@ DIALECT = Dialect(
     ),
     errors.render,
     openapi.Style(DESCRIPTION, ErrorAnswer),
-    schemas=(ChatCompletionChunk, PlainError),
+    schemas=(ChatCompletionChunk, PlainError, ResponseEvent),
     bodies=(
         ChatBody,
         EmbeddingsBody,
         RerankBody,
+        ResponseBody,
+        InputTokensBody,
         EmbedBody,
         ImagesBody,
         SimilarityBody,
@@ -70,6 +78,8 @@ DIALECT = Dialect(
             "/v1/chat/completions",
             "/v1/embeddings",
             "/v1/rerank",
+            "/v1/responses",
+            "/v1/responses/input_tokens",
             "/v2/rerank",
             "/v1/embed",
             "/v2/embed",

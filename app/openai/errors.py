@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from app.conversations.errors import cause_of
+from app.conversations.errors import HistoryTooLong, MessageNotFound, cause_of
 from app.encoding.errors import NoEncoder, QueryTooLong, TooManyDimensions, UnknownPrompt
 from app.errors import AppError, FieldError, InvalidRequest, written
 from app.idempotency.errors import IdempotencyKeyReused
@@ -119,6 +119,11 @@ def _message(error: Exception) -> str:
     if isinstance(error, ContextOverflow):
         # LangChain looks for the first words, and finds no code.
         return f"The prompt is too long: {error.needed} tokens > {error.limit} maximum."
+    if isinstance(error, HistoryTooLong):
+        return (
+            f"The input has {error.length} messages before the last one; this server takes "
+            f"{error.longest} (the setting MAX_HISTORY_LENGTH). Let truncation be auto."
+        )
     if isinstance(error, (AppError, ProviderError)):
         return str(error)
     return "The request failed."
@@ -167,6 +172,13 @@ def param(steps: Iterable[object]) -> str | None:
         else:
             place += f".{written(step)}" if place else written(step)
     return place or None
+
+
+class ResponseNotFound(MessageNotFound):
+    """No stored response of this owner has that id."""
+
+    def __str__(self) -> str:
+        return f"Response with id {self.message_id[:100]!r} not found."
 
 
 class InvalidParameter(InvalidRequest):

@@ -10,6 +10,8 @@ from tests.clients.reports import PASSED, checks_of, made_once
 PYTHON = {
     "openai_python.py": "sdks",
     "anthropic_python.py": "sdks",
+    "openai_responses.py": "sdks",
+    "open_responses.py": "sdks",
     "openai_embeddings.py": "sdks",
     "sdk_types.py": "sdks",
     "langchain_chat.py": "langchain",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from app.conversations.store import conversations, images, parts
 from app.conversations.store.extras import EXTRA_OF_MESSAGE
 from app.conversations.store.images import Attachment
 from app.errors import InvalidRequest
-from app.provider.types import Part, SeenImage, ThinkingPart, ToolCallPart
+from app.provider.types import Part, SeenImage, TextPart, ThinkingPart, ToolCallPart
 from app.storage.tables import Message, MessageExtra
 
 _WITH_PARTS = (
@@ -34,18 +34,25 @@ _TEXTS = select(Message.id, Message.content).where(
 class StoredAnswer:
     """An answer as it is stored, which may still be being made.
 
-    ``images`` are those of its question, ``seen`` those that the model saw.
+    ``images`` are those of its question, ``seen`` those that the model saw. ``request`` is what
+    its request said, where that is kept.
     """
 
     row: Message
     parts: tuple[Part, ...] = ()
     images: tuple[Attachment, ...] = ()
     seen: tuple[SeenImage, ...] = ()
+    request: dict[str, Any] = field(default_factory=dict)
 
     @property
     def thinking(self) -> str:
         """Its thinking."""
         return "".join(part.text for part in self.parts if isinstance(part, ThinkingPart))
+
+    @property
+    def whole_parts(self) -> tuple[Part, ...]:
+        """Its parts, also where they are one text alone."""
+        return self.parts or (TextPart(self.row.content),)
 
     @property
     def tool_calls(self) -> tuple[ToolCallPart, ...]:
@@ -70,7 +77,7 @@ def read_answer(
         return found
     mine = tuple(use.image for use in uses if use.message_id == found.row.parent_id)
     seen = images.read_seen_images(session, conversation_id).get(message_id, ())
-    return StoredAnswer(found.row, found.parts, mine, seen)
+    return replace(found, images=mine, seen=seen)
 
 
 def _read(session: Session, conversation_id: str, message_id: str) -> StoredAnswer:
@@ -80,7 +87,9 @@ def _read(session: Session, conversation_id: str, message_id: str) -> StoredAnsw
     if found is None:
         raise MessageNotFound(message_id)
     row, stored = found
-    return StoredAnswer(row, parts.from_values(stored, row.content) if stored else ())
+    asked = [value["fields"] for value in parts.request_values(stored)]
+    shown = parts.from_values(stored, row.content) if stored else ()
+    return StoredAnswer(row, shown, request=asked[0] if asked else {})
 
 
 class AnswerKey(NamedTuple):

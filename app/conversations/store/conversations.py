@@ -112,6 +112,13 @@ def change(
     return found
 
 
+def change_setup(session: Session, owner: str, conversation_id: str, **values: Any) -> Conversation:
+    """Change these values of its setup; raises ConversationNotFound."""
+    found = find_owned(session, owner, conversation_id, lock=True)
+    found.setup = {**found.setup, **values}
+    return found
+
+
 def _require_idle(session: Session, found: Conversation) -> None:
     running = select(Message.seq).where(
         Message.conversation_id == found.id,

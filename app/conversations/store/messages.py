@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -106,9 +107,24 @@ def store_parts(
     known = session.get(MessageExtra, ids)
     extra = new_extra(conversation_id, message_id, message, known.previous_id if known else None)
     if extra is not None:
+        request = parts.request_values(known.parts if known else None)
+        extra.parts = [*(extra.parts or ()), *request] or None
         session.merge(extra)
         session.flush()
     return extra is None or extra.listed
+
+
+def store_request(
+    session: Session, conversation_id: str, message_id: str, fields: dict[str, Any]
+) -> None:
+    """Store, beside an answer, what its request said; replaces what was stored of it."""
+    ids = {"conversation_id": conversation_id, "message_id": message_id}
+    extra = session.get(MessageExtra, ids)
+    if extra is None:
+        extra = MessageExtra(**ids, listed=True, previous_id=None, parts=None)
+        session.add(extra)
+    extra.parts = [*parts.without_request(extra.parts), parts.request_value(fields)]
+    session.flush()
 
 
 def _attach_images(

@@ -3,6 +3,9 @@
 A message that is one text, after images or without, has no such values: its row says it all. Images
 lie in the table of images, so ``{"type": "image"}`` stands for the next image of the message, and
 ``{"type": "text"}`` for its whole text if it has one text part only.
+
+The values of an answer may also hold one that is no part: ``{"type": "request"}`` with what its
+request said beside the messages, for dialects that show it again.
 """
 
 from __future__ import annotations
@@ -101,6 +104,25 @@ def _value(part: Part) -> dict[str, Any]:
             return {"type": "tool_result"} | part.as_dict() | {"content": content}
 
 
+REQUEST = "request"
+"""The type of the value that says what the request said."""
+
+
+def request_value(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the request said, as a value beside the parts."""
+    return {"type": REQUEST, "fields": fields}
+
+
+def request_values(values: Values | None) -> Values:
+    """Those of the values that say what the request said: one, or none."""
+    return [value for value in values or () if value["type"] == REQUEST]
+
+
+def without_request(values: Values | None) -> Values:
+    """The parts among the values."""
+    return [value for value in values or () if value["type"] != REQUEST]
+
+
 # ---------------------------------------------------------------- from JSON
 
 IMAGE = ImagePart(b"", "", 0, 0)
@@ -109,7 +131,7 @@ IMAGE = ImagePart(b"", "", 0, 0)
 
 def from_values(values: Values, text: str) -> tuple[Part, ...]:
     """The parts of a message with this text; ``IMAGE`` where images belong."""
-    return tuple(_part(value, text) for value in values)
+    return tuple(_part(value, text) for value in without_request(values))
 
 
 def _part(value: dict[str, Any], text: str) -> Part:

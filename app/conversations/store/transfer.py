@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.conversations.store import conversations, search
+from app.conversations.store import conversations, parts, search
 from app.storage.tables import Conversation, Message, MessageExtra
 
 
@@ -21,15 +21,23 @@ def read_conversation(
 
 
 def has_extras(session: Session, conversation_id: str) -> bool:
-    """Whether a conversation holds more than questions and answers that are images and text."""
-    mine = select(MessageExtra.message_id).where(MessageExtra.conversation_id == conversation_id)
-    return session.scalar(mine.limit(1)) is not None
+    """Whether a conversation holds more than questions and answers that are images and text.
+
+    What the request of an answer said is no part of the conversation.
+    """
+    mine = select(MessageExtra).where(MessageExtra.conversation_id == conversation_id)
+    return any(_holds_more(extra) for extra in session.scalars(mine))
+
+
+def _holds_more(extra: MessageExtra) -> bool:
+    beside = bool(parts.without_request(extra.parts))
+    return beside or not extra.listed or extra.previous_id is not None
 
 
 def read_extras(session: Session, conversation_id: str) -> dict[str, MessageExtra]:
     """What messages of a conversation have beside their texts, by message id."""
     mine = select(MessageExtra).where(MessageExtra.conversation_id == conversation_id)
-    return {extra.message_id: extra for extra in session.scalars(mine)}
+    return {extra.message_id: extra for extra in session.scalars(mine) if _holds_more(extra)}
 
 
 def add_messages(session: Session, made: Conversation, messages: Sequence[Message]) -> None:

@@ -58,11 +58,11 @@ def begin(
         position, earlier = added.position, added.listed
         history = tree.history(session, found.id, position.last_id) if position.last_id else []
     else:
-        found = _lock_for_turn(session, target)
+        found = lock_for_turn(session, target)
         parent_id = _parent_id(session, found, request)
         history, position = tree.history_before(session, found.id, parent_id)
     question = _add_question(session, position, request, target)
-    _add_answer(session, target)
+    add_answer(session, target)
     images.attach_images(session, found.id, target.question_id, attachments)
     search.index_messages(session, found, [*earlier, question])
     return [*history, HistoryMessage(target.question_id, "user", target.question)]
@@ -70,8 +70,8 @@ def begin(
 
 def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessage]:
     """Store another answer to the target's question; otherwise like ``begin``."""
-    found = _lock_for_turn(session, target)
-    _add_answer(session, target)
+    found = lock_for_turn(session, target)
+    add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
 
 
@@ -82,11 +82,11 @@ def begin_after_results(
     target: GenerationTarget,
 ) -> list[HistoryMessage]:
     """Store the results of tool calls and an empty answer behind them; otherwise like ``begin``."""
-    found = _lock_for_turn(session, target)
+    found = lock_for_turn(session, target)
     position = tree.position_behind(session, found.id, calls_id)
     stored = [MessageValue("tool", tuple(results))]
     position = messages.add_messages(session, found.id, position, stored).position
-    _add_answer(session, target, position.previous_id)
+    add_answer(session, target, position.previous_id)
     return tree.history(session, found.id, position.last_id)
 
 
@@ -108,7 +108,8 @@ def _create(
     return made, messages.add_messages(session, made.id, Position(), request.history)
 
 
-def _lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
+def lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
+    """Lock the conversation and store the defaults that change; raises ConversationBusy."""
     found = conversations.read_row(session, target.owner, target.conversation_id, lock=True)
     _require_idle(session, found)
     if target.changed_defaults:
@@ -166,7 +167,8 @@ def _add_question(
     return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, target: GenerationTarget, previous_id: str | None = None) -> None:
+def add_answer(session: Session, target: GenerationTarget, previous_id: str | None = None) -> None:
+    """Store an empty answer below the question, and behind an unlisted message if there is one."""
     moment = now()
     try:
         rows.insert_message(

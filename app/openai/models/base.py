@@ -31,14 +31,14 @@ HARMLESS = frozenset(
 _ABOUT = ("title", "description", "default")
 
 
-def _describe_lenience(schema: dict[str, Any]) -> None:
+def _describe_lenience(schema: dict[str, Any], body: type[Body]) -> None:
     """Say in a schema that fields may be null, and which are ignored."""
     required = schema.get("required", ())
     for name, field in schema["properties"].items():
         if name not in required and {"type": "null"} not in field.get("anyOf", ()):
             about = {key: field.pop(key) for key in _ABOUT if key in field}
             schema["properties"][name] = {"anyOf": [field, {"type": "null"}], **about}
-    for name in sorted(HARMLESS):
+    for name in sorted(body.harmless()):
         schema["properties"][name] = {"description": "Taken and ignored."}
 
 
@@ -71,8 +71,13 @@ class Body(BaseModel):
         return {
             name: value
             for name, value in sent.items()
-            if name not in HARMLESS and name not in cls.unsupported()
+            if name not in cls.harmless() and name not in cls.unsupported()
         }
+
+    @classmethod
+    def harmless(cls) -> frozenset[str]:
+        """Fields that are taken and ignored."""
+        return HARMLESS
 
     @classmethod
     def unsupported(cls) -> Mapping[str, str]:

@@ -61,12 +61,9 @@ class StreamOptions(Inner):
     )
 
 
-class SamplingFields(Body):
-    """How the answer is drawn; every field may be left out or null."""
+class DrawingFields(Body):
+    """How the next token is drawn; every field may be left out or null."""
 
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), WHOLE] = Field(
-        1, description="Answers to the same question. With a `seed`, each counts it up by one."
-    )
     temperature: float = Field(
         DEFAULT.temperature, ge=0, le=2, description="0 always takes the likeliest token."
     )
@@ -95,6 +92,18 @@ class SamplingFields(Body):
         None, description="The same seed draws the same answer."
     )
     stop: Stops = Field([], description="End the answer before any of these texts.")
+
+    def given(self, name: str) -> Any:
+        """The value of a field that the client sent; None for one that it left out."""
+        return getattr(self, name) if name in self.model_fields_set else None
+
+
+class SamplingFields(DrawingFields):
+    """How the answer is drawn; every field may be left out or null."""
+
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), WHOLE] = Field(
+        1, description="Answers to the same question. With a `seed`, each counts it up by one."
+    )
     logit_bias: Annotated[dict[TokenId, Bias], Field(max_length=MOST_BIASES)] = Field(
         {}, description="Added to the logits of tokens, by their ids in the model's vocabulary."
     )
@@ -108,7 +117,3 @@ class SamplingFields(Body):
     )
     stream: bool = Field(False, description="Answer with server-sent events.")
     stream_options: StreamOptions = StreamOptions()
-
-    def given(self, name: str) -> Any:
-        """The value of a field that the client sent; None for one that it left out."""
-        return getattr(self, name) if name in self.model_fields_set else None

@@ -10,7 +10,8 @@ from app.openai.errors import InvalidParameter
 from app.openai.models.constraints import ConstraintFields, ResponseFormat, StructuredOutputs
 from app.provider.types import Constraint
 
-_ANY_OBJECT = {"type": "object"}
+ANY_OBJECT = {"type": "object"}
+"""A schema of any JSON object."""
 
 
 def constraint(body: ConstraintFields) -> Constraint | None:
@@ -43,7 +44,7 @@ def _of_format(wanted: ResponseFormat) -> Constraint | None:
         return None
     if wanted.type == "json_schema" and wanted.json_schema:
         return json_schema(wanted.json_schema.json_schema)
-    return json_schema(_ANY_OBJECT if wanted.object_schema is None else wanted.object_schema)
+    return json_schema(ANY_OBJECT if wanted.object_schema is None else wanted.object_schema)
 
 
 def _of_outputs(wanted: StructuredOutputs) -> Constraint:
@@ -53,7 +54,7 @@ def _of_outputs(wanted: StructuredOutputs) -> Constraint:
         return Constraint("lark", wanted.grammar)
     if wanted.choice is not None:
         return one_of(wanted.choice)
-    return json_schema(_ANY_OBJECT if wanted.json_schema is None else wanted.json_schema)
+    return json_schema(ANY_OBJECT if wanted.json_schema is None else wanted.json_schema)
 
 
 def json_schema(schema: dict[str, Any]) -> Constraint:

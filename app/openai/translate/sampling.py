@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from app.chat.request import SMALLEST_TOP_P, SamplingOptions
-from app.openai.models.sampling import MOST_TOKENS, SamplingFields
+from app.openai.models.sampling import MOST_TOKENS, DrawingFields, SamplingFields
 
 _SAME = ("temperature", "min_p", "presence_penalty", "frequency_penalty")
 
 
-def sampling_options(body: SamplingFields, max_tokens: int | None) -> SamplingOptions:
+def sampling_options(body: DrawingFields, max_tokens: int | None) -> SamplingOptions:
     """The options that the body sets."""
     top_k, top_p, seed = body.given("top_k"), body.given("top_p"), body.seed
     penalty = body.repetition_penalty if body.repeat_penalty is None else body.repeat_penalty

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from app.openai.errors import InvalidParameter
 from app.openai.models import tools as wire
-from app.openai.models.chat import ChatBody
 from app.provider.types import Tool, ToolChoice
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
@@ -23,15 +22,17 @@ class ChosenTools:
     skipped: tuple[str, ...]
 
 
-def chosen_tools(body: ChatBody) -> ChosenTools:
-    """The tools of a body; raises InvalidParameter."""
-    tools = function_tools(body.tools)
-    skipped = tuple(tool.type for tool in body.tools if tool.type != "function")
-    mode, names = _mode_and_names(body, {tool.name for tool in tools})
+def chosen_tools(
+    sent: Sequence[wire.Tool], wanted: wire.ToolChoice | None, *, parallel: bool
+) -> ChosenTools:
+    """The tools of a body, and the choice of them; raises InvalidParameter."""
+    tools = function_tools(sent)
+    skipped = tuple(tool.type for tool in sent if tool.type != "function")
+    mode, names = _mode_and_names(wanted, {tool.name for tool in tools})
     if mode == "required" and not tools:
         raise InvalidParameter("/tool_choice", "There is no tool that could be called.")
     one = names[0] if names and mode == "required" and len(names) == 1 else ""
-    choice = ToolChoice(mode, one, body.parallel_tool_calls)
+    choice = ToolChoice(mode, one, parallel)
     allowed = tools if names is None else [tool for tool in tools if tool.name in names]
     return ChosenTools(tuple(allowed), choice, skipped)
 
@@ -62,9 +63,10 @@ def _require_distinct(tools: Sequence[Tool]) -> None:
             raise InvalidParameter("/tools", f"Two tools are called {name}.", "invalid_value")
 
 
-def _mode_and_names(body: ChatBody, known: set[str]) -> tuple[wire.Mode, list[str] | None]:
+def _mode_and_names(
+    choice: wire.ToolChoice | None, known: set[str]
+) -> tuple[wire.Mode, list[str] | None]:
     """How tools are called, and which alone may be; None: any. Raises InvalidParameter."""
-    choice = body.tool_choice
     if choice is None:
         return "auto", None
     if isinstance(choice, str):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from app.conversations import markdown
+from app.conversations.defaults import without_metadata
 from app.conversations.imports import ImportedConversation, store_import
 from app.conversations.store import conversations, transfer
 from app.errors import MAX_FIELD_ERRORS, FieldError, InvalidRequest
@@ -104,7 +105,7 @@ def file_fields(found: Conversation, rows: Sequence[Message]) -> dict[str, Any]:
             "created_at": isoformat(found.created_at),
             "updated_at": isoformat(found.updated_at),
             "active_leaf_id": found.active_leaf_id,
-            "setup": found.setup,
+            "setup": without_metadata(found.setup),
             "messages": [_message(row) for row in rows],
         },
     }

@@ -73,8 +73,8 @@ def _json(whole: ExportedConversation, extras: Extras) -> str:
 
 def _extra_fields(extra: MessageExtra, row: Message, *, with_images: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {"previous_id": extra.previous_id} if extra.previous_id else {}
-    if extra.parts:
-        fields["parts"] = list(_parts(extra.parts, row.content, with_images=with_images))
+    if shown := parts.without_request(extra.parts):
+        fields["parts"] = list(_parts(shown, row.content, with_images=with_images))
     return fields
 
 

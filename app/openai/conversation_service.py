@@ -1,0 +1,145 @@
+"""What the routes for conversations do, without HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from app.chat.completion import find_chat_model
+from app.chat.images import decode_images
+from app.conversations import read_messages
+from app.conversations.defaults import METADATA
+from app.conversations.errors import ConversationNotFound, MessageNotFound
+from app.conversations.read_messages import ReadMessage
+from app.conversations.store import conversations, input_turns
+from app.conversations.store.answers import StoredAnswer
+from app.openai.models.response_input import InputItem
+from app.openai.response_service import ResponseServices
+from app.openai.translate import response_ids as ids
+from app.openai.translate.item_list import Fields, Order, items_of, page
+from app.openai.translate.response_input import image_sources, input_messages
+from app.openai.translate.response_items import message_items
+from app.provider.types import Message
+from app.storage.tables import Conversation
+
+
+def conversation_id_of(name: str) -> str:
+    """The conversation of that id; raises ConversationNotFound."""
+    found = ids.conversation_of(name)
+    if found is None:
+        raise ConversationNotFound(name)
+    return found
+
+
+def conversation_fields(found: Conversation) -> Fields:
+    """A conversation as the wire has it."""
+    return {
+        "id": ids.conversation_name(found.id),
+        "object": "conversation",
+        "created_at": found.created_at // 1000,
+        "metadata": found.setup.get(METADATA, {}),
+    }
+
+
+async def create(
+    services: ResponseServices, items: Sequence[InputItem], metadata: Mapping[str, str]
+) -> Fields:
+    """Make a conversation, which may begin with some items."""
+    messages = await _messages(services, items)
+    database, owner = services.conversations.database, services.owner
+    setup: dict[str, Any] = {METADATA: dict(metadata)} if metadata else {}
+    made = await database.write(input_turns.create, owner, setup, messages)
+    return await read(services, made)
+
+
+async def read(services: ResponseServices, conversation_id: str) -> Fields:
+    """A conversation; raises ConversationNotFound."""
+    database = services.conversations.database
+    found = await database.read(conversations.find_owned, services.owner, conversation_id)
+    return conversation_fields(found)
+
+
+async def set_metadata(
+    services: ResponseServices, conversation_id: str, metadata: Mapping[str, str]
+) -> Fields:
+    """Replace the metadata; raises ConversationNotFound."""
+    database = services.conversations.database
+
+    change = partial(conversations.change_setup, **{METADATA: dict(metadata)})
+    return conversation_fields(await database.write(change, services.owner, conversation_id))
+
+
+async def add_items(
+    services: ResponseServices, conversation_id: str, items: Sequence[InputItem]
+) -> list[Fields]:
+    """Store items at the end of the active branch; raises ConversationNotFound."""
+    await read(services, conversation_id)
+    messages = await _messages(services, items)
+    database, owner = services.conversations.database, services.owner
+    stored = await database.write(input_turns.append, owner, conversation_id, messages)
+    added = zip(stored, messages, strict=True)
+    return [
+        item for name, message in added for item in message_items(name, message.role, message.parts)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which of the items are wanted."""
+
+    limit: int
+    after: str | None
+    order: Order
+
+
+async def list_items(services: ResponseServices, conversation_id: str, query: PageQuery) -> Fields:
+    """A page of the items of the active branch; raises ConversationNotFound, InvalidParameter."""
+    database, owner = services.conversations.database, services.owner
+    found = await database.read(read_messages.read_branch, owner, conversation_id)
+    return await item_page(services, conversation_id, found, query)
+
+
+async def list_input(services: ResponseServices, answer: StoredAnswer, query: PageQuery) -> Fields:
+    """A page of what an answer was asked with; raises InvalidParameter."""
+    database, owner = services.conversations.database, services.owner
+    found = await database.read(read_messages.read_input, owner, answer)
+    return await item_page(services, answer.row.conversation_id, found, query)
+
+
+async def item_page(
+    services: ResponseServices,
+    conversation_id: str,
+    messages: Sequence[ReadMessage],
+    query: PageQuery,
+) -> Fields:
+    """A page of items; images are read for these alone."""
+    wanted = page(items_of(messages), query.limit, query.after, query.order)
+    shown = {ids.message_of_item(item["id"]) for item in wanted["data"]}
+    some = [message for message in messages if message.id in shown]
+    database = services.conversations.database
+    filled = await database.read(read_messages.fill_images, conversation_id, some)
+    by_id = {item["id"]: item for item in items_of(filled)}
+    return wanted | {"data": [by_id[item["id"]] for item in wanted["data"]]}
+
+
+async def read_item(services: ResponseServices, conversation_id: str, item: str) -> Fields:
+    """One item; raises ConversationNotFound, MessageNotFound."""
+    message_id = ids.message_of_item(item)
+    if message_id is None:
+        raise MessageNotFound(item)
+    database, owner = services.conversations.database, services.owner
+    found = await database.read(read_messages.read_message, owner, conversation_id, message_id)
+    for one in items_of([found] if found else []):
+        if one["id"] == item:
+            return one
+    raise MessageNotFound(item)
+
+
+async def _messages(services: ResponseServices, items: Sequence[InputItem]) -> tuple[Message, ...]:
+    sources = image_sources(items)
+    if not sources:
+        return input_messages(items, ())
+    model = await find_chat_model(services.conversations.pool, None)
+    return input_messages(items, await decode_images(services.intake, model, sources))

@@ -1,0 +1,210 @@
+"""What the routes for responses do, without HTTP."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+
+from msgspec import structs
+
+from app.chat.images import decode_images
+from app.chat.model_choice import choose_model
+from app.chat.request import AnswerOptions
+from app.chat.thinking import thinking_options
+from app.conversations import read_messages
+from app.conversations.answer_input import InputRequest, stored_turn, unstored_turn
+from app.conversations.defaults import read_defaults
+from app.conversations.errors import ConversationNotFound, MessageNotFound
+from app.conversations.services import ConversationServices
+from app.conversations.stop import stop
+from app.conversations.store import answers, conversations, messages
+from app.conversations.store.answers import StoredAnswer
+from app.conversations.store.input_turns import Base
+from app.conversations.turn import Turn
+from app.errors import InvalidRequest
+from app.media.intake import Intake
+from app.openai.errors import InvalidParameter, ResponseNotFound
+from app.openai.models.responses import ResponseBody, ResponseFields, TextFormat
+from app.openai.translate import response_ids as ids
+from app.openai.translate.constraints import ANY_OBJECT, json_schema
+from app.openai.translate.response_input import image_sources, input_messages
+from app.openai.translate.response_tools import response_tools
+from app.openai.translate.responses import ResponseHead, head_of_turn, request_fields
+from app.openai.translate.sampling import sampling_options
+from app.openai.translate.tools import ChosenTools
+from app.provider.card import ModelCard
+from app.provider.types import Constraint
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseServices:
+    """The models, conversations and images as ``owner`` has them."""
+
+    conversations: ConversationServices
+    intake: Intake
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskedResponse:
+    """A turn that is ready to be answered, and what the response begins with.
+
+    ``skipped`` are the types of the tools that are not run here.
+    """
+
+    turn: Turn
+    head: ResponseHead
+    skipped: tuple[str, ...]
+
+
+async def ask_response(services: ResponseServices, body: ResponseBody) -> AskedResponse:
+    """The turn that a body asks for; nothing is stored before it is read."""
+    asked, tools = await resolve_input(services, body)
+    named = asked.base.conversation_id if asked.base and body.conversation else None
+    request = request_fields(body, named)
+    asked = replace(
+        asked,
+        options=replace(asked.options, logprobs=body.logprobs),
+        sampling=structs.replace(asked.sampling, max_tokens=body.max_output_tokens),
+        request=request,
+    )
+    make = stored_turn if body.store else unstored_turn
+    turn = make(services.conversations, asked)
+    return AskedResponse(turn, head_of_turn(turn, request), tools.skipped)
+
+
+async def resolve_input(
+    services: ResponseServices, body: ResponseFields
+) -> tuple[InputRequest, ChosenTools]:
+    """Find what the input follows, choose the model, then decode the images.
+
+    A request that is refused costs no decoding.
+    """
+    base = await find_base(services, body)
+    tools = response_tools(body)
+    if tools.skipped:
+        log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))
+    model = await _find_model(services, body, base)
+    images = await decode_images(services.intake, model, image_sources(body.input))
+    given = input_messages(body.input, images)
+    if not given:
+        raise InvalidParameter("/input", "There is no message to answer.", "invalid_value")
+    asked = InputRequest(
+        owner=services.owner,
+        model=model,
+        messages=given,
+        base=base,
+        system=body.instructions,
+        sampling=sampling_options(body, None).to_sampling(),
+        options=_options(body, tools),
+        overflow="drop_oldest" if body.truncation == "auto" else "error",
+        defaults={"model": model.id} if body.model else {},
+    )
+    return asked, tools
+
+
+async def _find_model(
+    services: ResponseServices, body: ResponseFields, base: Base | None
+) -> ModelCard:
+    """The model of the request, else that of the conversation, else the default one."""
+    stored, owner = services.conversations, services.owner
+    name = body.model
+    if name is None and base:
+        name = (await read_defaults(stored, owner, base.conversation_id)).get("model")
+    find_template = partial(stored.find_template, owner)
+    images = bool(image_sources(body.input))
+    chosen = await choose_model(stored.pool, name, find_template, images=images)
+    if chosen.template is not None:
+        detail = "Responses take no prompt template: name a model alone, and give instructions."
+        raise InvalidParameter("/model", detail)
+    return chosen.card
+
+
+async def find_base(services: ResponseServices, body: ResponseFields) -> Base | None:
+    """What the input follows; raises InvalidParameter, ConversationNotFound."""
+    if body.previous_response_id:
+        return await _behind(services, body.previous_response_id)
+    if body.conversation is None:
+        return None
+    conversation_id = ids.conversation_of(body.conversation)
+    if conversation_id is None:
+        raise ConversationNotFound(body.conversation)
+    try:
+        await read_defaults(services.conversations, services.owner, conversation_id)
+    except ConversationNotFound:
+        raise ConversationNotFound(body.conversation) from None
+    return Base(conversation_id)
+
+
+async def _behind(services: ResponseServices, name: str) -> Base:
+    try:
+        found = await read_response(services, name)
+    except ResponseNotFound:
+        detail = f"Previous response with id {name[:100]!r} not found."
+        code = "previous_response_not_found"
+        raise InvalidParameter("/previous_response_id", detail, code) from None
+    return Base(found.row.conversation_id, found.row.id)
+
+
+async def read_response(services: ResponseServices, name: str) -> StoredAnswer:
+    """The stored answer that a response is; raises ResponseNotFound."""
+    key = ids.answer_key(name)
+    if key is None:
+        raise ResponseNotFound(name)
+    database = services.conversations.database
+    try:
+        found = await database.read(answers.read_answer, services.owner, *key)
+    except (ConversationNotFound, MessageNotFound, InvalidRequest):
+        raise ResponseNotFound(name) from None
+    if found.request.get("deleted"):
+        raise ResponseNotFound(name)
+    return found
+
+
+async def cancel(services: ResponseServices, name: str) -> StoredAnswer:
+    """Stop a response that is being made, and read it; raises ResponseNotFound."""
+    found = await read_response(services, name)
+    if found.row.status != "generating":
+        return found
+    await stop(services.conversations, services.owner, found.row.conversation_id)
+    return await read_response(services, name)
+
+
+async def remove(services: ResponseServices, name: str) -> None:
+    """Delete a response; raises ResponseNotFound.
+
+    With its input it may be all that there is of a conversation, which is deleted then. Otherwise
+    both remain in the conversation, because others follow them or the client named it.
+    """
+    found = await cancel(services, name)
+    database, owner = services.conversations.database, services.owner
+    named = found.request.get("shown", {}).get("conversation")
+    key = (found.row.conversation_id, found.row.id)
+    if not named and await database.read(read_messages.stands_alone, owner, found):
+        await database.delete(conversations.remove, owner, key[0])
+    else:
+        request = {"deleted": True, "behind": found.request.get("behind")}
+        await database.write(messages.store_request, *key, request)
+
+
+def _options(body: ResponseFields, tools: ChosenTools) -> AnswerOptions:
+    effort = thinking_options(body.reasoning.effort) if body.reasoning.effort else None
+    return AnswerOptions(
+        tools=tools.tools,
+        tool_choice=tools.choice,
+        constraint=_constraint(body.text.format),
+        thinking=True,
+        thinking_budget=effort.budget if effort else None,
+        template_variables=json.dumps(effort.variables) if effort else "",
+    )
+
+
+def _constraint(wanted: TextFormat) -> Constraint | None:
+    if wanted.type == "text":
+        return None
+    schema = wanted.json_schema if wanted.type == "json_schema" else None
+    return json_schema(ANY_OBJECT if schema is None else schema)
