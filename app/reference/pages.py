@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
+from app.page import routes as talking_page
 from app.reference.documents import Documents
 
 STATIC = Path(__file__).parent / "static"
@@ -47,6 +48,7 @@ def make_router(documents: Documents) -> APIRouter:
     router, pages = APIRouter(include_in_schema=False), Pages(tuple(documents))
     for path, page in (("/", pages.home), ("/docs", pages.swagger), ("/redoc", pages.redoc)):
         router.add_api_route(path, page, methods=["GET", "HEAD"])
+    router.include_router(talking_page.make_router())
     for name, package in ASSETS.items():
         router.add_api_route(f"/assets/{name}", _asset(name, package))
     for name, document in documents.items():
@@ -61,9 +63,9 @@ class Pages:
     versions: tuple[str, ...]
 
     async def home(self, request: Request) -> Response:
-        """Introduce the server: a page for browsers, JSON for programs."""
+        """The page to talk on for browsers, and JSON for programs."""
         if "text/html" in request.headers.get("accept", ""):
-            return self._page("home.html", request)
+            return talking_page.page(request, self.versions[-1])
         about = "Small language models on your own machine."
         return JSONResponse({"name": "FastAPI SLLM API", "about": about, "links": self._links()})
 
@@ -82,7 +84,7 @@ class Pages:
     def _page(self, name: str, request: Request) -> Response:
         options = "".join(f"<option>{escape(each)}</option>" for each in self.versions)
         page = Template((STATIC / name).read_text(encoding="utf-8")).substitute(
-            versions=options, newest=self.versions[-1], base=escape(str(request.base_url))
+            versions=options, newest=self.versions[-1]
         )
         return HTMLResponse(page, headers={"Content-Security-Policy": POLICY})
 

@@ -1,0 +1,150 @@
+/**
+ * Markdown → blocks, each with the line at which it starts:
+ *   {type: "p", text}  {type: "heading", level, text}  {type: "hr"}  {type: "quote", blocks}
+ *   {type: "code", language, fence, text, isClosed}
+ *   {type: "list", first (null: bullets), items: [{checked (or null), blocks}]}
+ *   {type: "table", aligns, rows}, the first row being the head
+ */
+
+const DEEPEST = 8;
+const FENCE = /^ {0,3}(`{3,}|~{3,})/;
+const HEADING = /^ {0,3}(#{1,6})(?=[ \t]|$)/;
+const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
+const QUOTE = /^ {0,3}> ?/;
+const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:( {1,4})(?=\S)|[ \t]|$)/;
+const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+
+/** The blocks of a text, or of its lines. */
+export function parseBlocks(text, depth = 0) {
+	const lines = Array.isArray(text) ? text : text.split("\n");
+	const blocks = [];
+	for (let start = nextFilled(lines, 0); start < lines.length; ) {
+		const block = { ...blockAt(lines, start, depth), start };
+		blocks.push(block);
+		start = nextFilled(lines, block.end);
+	}
+	return blocks;
+}
+
+function nextFilled(lines, at) {
+	while (at < lines.length && !lines[at].trim()) at += 1;
+	return at;
+}
+
+function blockAt(lines, at, depth) {
+	const line = lines[at];
+	const fence = fenceOf(line);
+	if (fence) return codeAt(lines, at, fence);
+	if (HEADING.test(line)) return headingOf(line, at + 1);
+	if (RULE.test(line)) return { type: "hr", end: at + 1 };
+	if (depth < DEEPEST && QUOTE.test(line)) return quoteAt(lines, at, depth);
+	if (depth < DEEPEST && ITEM.test(line)) return listAt(lines, at, depth);
+	return isTable(lines, at) ? tableAt(lines, at) : paragraphAt(lines, at);
+}
+
+function fenceOf(line) {
+	const found = FENCE.exec(line);
+	const info = found && line.slice(found[0].length).trim();
+	if (!found || (found[1][0] === "`" && info.includes("`"))) return null;
+	return { fence: found[1], language: info.split(/\s/)[0], indent: indentOf(line) };
+}
+
+/** Whether the line ends the code that began with this fence. */
+export function closesFence(line, fence) {
+	const ticks = line.trim();
+	return ticks.length >= fence.length && ticks === fence[0].repeat(ticks.length);
+}
+
+function codeAt(lines, at, { indent, ...more }) {
+	let end = at + 1;
+	while (end < lines.length && !closesFence(lines[end], more.fence)) end += 1;
+	const text = lines.slice(at + 1, end).map((line) => dedent(line, indent)).join("\n");
+	return { type: "code", ...more, text, isClosed: end < lines.length, end: end + 1 };
+}
+
+function headingOf(line, end) {
+	const [whole, marks] = HEADING.exec(line);
+	const words = line.slice(whole.length).trim().split(" ");
+	if (closesFence(words.at(-1), "#")) words.pop();
+	return { type: "heading", level: marks.length, text: words.join(" ").trim(), end };
+}
+
+/** Columns before the first character; a tab takes four. */
+function indentOf(line) {
+	return /^[ \t]*/.exec(line)[0].replaceAll("\t", "    ").length;
+}
+
+/** The line with so many columns less before it, if it has them. */
+function dedent(line, most) {
+	let at = 0;
+	for (let columns = 0; columns < most && /[ \t]/.test(line[at] ?? ""); at += 1) {
+		columns += line[at] === "\t" ? 4 : 1;
+	}
+	return line.slice(at);
+}
+
+function quoteAt(lines, at, depth) {
+	let end = at;
+	while (QUOTE.test(lines[end] ?? "")) end += 1;
+	const inside = lines.slice(at, end).map((line) => line.replace(QUOTE, ""));
+	return { type: "quote", blocks: parseBlocks(inside, depth + 1), end };
+}
+
+function listAt(lines, at, depth) {
+	const marker = ITEM.exec(lines[at])[2];
+	const items = [];
+	let end = at;
+	for (let next = at; next < lines.length; next = nextFilled(lines, end)) {
+		const item = ITEM.exec(lines[next]);
+		if (item?.[2].at(-1) !== marker.at(-1) || RULE.test(lines[next])) break;
+		end = itemAt(lines, next, item, depth, items);
+	}
+	return { type: "list", first: /\d/.test(marker) ? parseInt(marker, 10) : null, items, end };
+}
+
+function itemAt(lines, at, [whole, lead, marker, gap], depth, items) {
+	const indent = lead.length + marker.length + (gap?.length ?? 1);
+	const inside = [lines[at].slice(whole.length)];
+	let end = at + 1;
+	for (let next; (next = nextFilled(lines, end)) < lines.length; end = next + 1) {
+		const isIndented = indentOf(lines[next]) >= Math.min(indent, lead.length + 2);
+		if (!isIndented && (next > end || interrupts(lines[next]))) break;
+		inside.push(...lines.slice(end, next).slice(0, 1), dedent(lines[next], indent));
+	}
+	const task = /^\[([ xX])\][ \t]+/.exec(inside[0]);
+	if (task) inside[0] = inside[0].slice(task[0].length);
+	items.push({ checked: task && task[1] !== " ", blocks: parseBlocks(inside, depth + 1) });
+	return end;
+}
+
+/** Whether a line cannot go on with the paragraph before it. */
+function interrupts(line) {
+	return [HEADING, RULE, QUOTE, ITEM].some((pattern) => pattern.test(line)) || fenceOf(line);
+}
+
+function paragraphAt(lines, at) {
+	let end = at + 1;
+	while (lines[end]?.trim() && !interrupts(lines[end]) && !isTable(lines, end)) end += 1;
+	return { type: "p", text: lines.slice(at, end).map((line) => line.trim()).join("\n"), end };
+}
+
+function isTable(lines, at) {
+	const delimiters = lines[at + 1] ?? "";
+	if (!lines[at].includes("|") || !DELIMITERS.test(delimiters)) return false;
+	return cells(lines[at]).length === cells(delimiters).length;
+}
+
+function tableAt(lines, at) {
+	let end = at + 2;
+	while (lines[end]?.includes("|")) end += 1;
+	const [head, delimiters, ...rows] = lines.slice(at, end).map(cells);
+	const aligns = delimiters.map((one) => (!one.endsWith(":") ? "" : one[0] === ":" ? "center" : "end"));
+	const filled = rows.map((row) => head.map((_, column) => row[column] ?? ""));
+	return { type: "table", aligns, rows: [head, ...filled], end };
+}
+
+/** The cells of a row; ``\|`` does not end one. */
+function cells(line) {
+	const row = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
+	return row.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
+}

@@ -1,0 +1,145 @@
+/**
+ * Markdown within a line → nodes: strings, and {tag, children, href}. What it does not know stays
+ * text. It takes time in proportion to the text, whatever that is.
+ */
+
+const DEEPEST = 16;
+const SPECIAL = /[\\`*_~[\]!<\nh]/g;
+const TARGET = /\]\( ?(?:<([^<>\n]*)>|([^\s<>()]*(?:\([^\s()]*\)[^\s()]*)*))(?: "[^"\n]*")? ?\)/y;
+const BARE = /https?:\/\/[\x21\x23-\x26\x28-\x3b\x3d\x3f-\x5f\x61-\x7e]{1,2000}/y;
+const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
+
+/** The address if it is harmless to follow, otherwise null. */
+export function safeAddress(text) {
+	const address = URL.canParse(text) ? new URL(text) : { protocol: "" };
+	return ["http:", "https:", "mailto:"].includes(address.protocol) ? address.href : null;
+}
+
+/** The nodes of a text. */
+export function parseInline(text) {
+	const stack = [{ marker: "", children: [] }]; // The root and the elements that are open.
+	const unclosed = new Set(); // Numbers of backticks that close nothing any more.
+	let at = 0;
+
+	/** Add to the innermost open element, and go on after so many characters. */
+	function add(node, length = 0) {
+		const { children } = stack.at(-1);
+		const joins = typeof node === "string" && typeof children.at(-1) === "string";
+		if (joins) children[children.length - 1] += node;
+		else if (node) children.push(node);
+		at += length;
+	}
+
+	const literal = (length) => add(text.substr(at, length), length);
+	const depthOf = (marker) => stack.findLastIndex((open) => open.marker === marker);
+
+	function open(marker, written = marker) {
+		if (stack.length > DEEPEST) return literal(written.length);
+		stack.push({ marker, written, children: [] });
+		at += written.length;
+	}
+
+	/** Make text of the markers of everything deeper. */
+	function flatten(depth) {
+		for (const { written, children } of stack.splice(depth + 1)) {
+			add(written);
+			children.forEach((child) => add(child));
+		}
+	}
+
+	function close(depth, tag, length, href) {
+		flatten(depth);
+		const { children } = stack.pop();
+		add({ tag, href, children: children.length ? children : [href] }, length);
+	}
+
+	function match(pattern, from = at) {
+		pattern.lastIndex = from;
+		return pattern.exec(text);
+	}
+
+	function runLength(character) {
+		let end = at;
+		while (text[end] === character) end += 1;
+		return end - at;
+	}
+
+	function code() {
+		const length = runLength("`");
+		const ticks = "`".repeat(length);
+		let end = unclosed.has(length) ? -1 : text.indexOf(ticks, at + length);
+		while (end >= 0 && (text[end + length] === "`" || text[end - 1] === "`")) {
+			while (text[end] === "`") end += 1;
+			end = text.indexOf(ticks, end);
+		}
+		if (end < 0) {
+			unclosed.add(length);
+			return literal(length);
+		}
+		const inside = text.slice(at + length, end).replace(/^ (?=`)|(?<=`) $/g, "");
+		add({ tag: "code", children: [inside] }, end + length - at);
+	}
+
+	function address(pattern) {
+		const found = match(pattern);
+		const shown = found && (found[1] ?? withoutEnd(found[0]));
+		const href = shown && depthOf("[") < 0 ? safeAddress(shown) : null;
+		if (!href) return literal(1);
+		add({ tag: "a", href, children: [shown] }, found[1] ? found[0].length : shown.length);
+	}
+
+	function closeLink() {
+		const depth = depthOf("[");
+		const found = depth > 0 && match(TARGET);
+		const href = found && safeAddress(found[1] ?? found[2]);
+		if (href) return close(depth, "a", found[0].length, href);
+		if (depth > 0) flatten(depth - 1);
+		literal(1);
+	}
+
+	function emphasis(character) {
+		const before = text[at - 1] ?? " ";
+		let left = runLength(character);
+		const after = text[at + left] ?? " ";
+		const isWithin = character === "_" && /[\p{L}\p{N}]{2}/u.test(before + after);
+		if (isWithin || (character === "~" && left !== 2)) return literal(left);
+		for (let closed; left && /\S/.test(before) && (closed = closeEmphasis(character, left)); ) left -= closed;
+		if (/\s/.test(after)) return literal(left);
+		for (; left > 0; left -= 2) open(character.repeat(Math.min(left, 2)));
+	}
+
+	/** Close the innermost element of that character; returns the length of its marker, or 0. */
+	function closeEmphasis(character, most) {
+		const depth = Math.max(depthOf(character), depthOf(character + character));
+		const { marker, children } = stack[Math.max(depth, 0)];
+		const isEmpty = !children.length && depth === stack.length - 1;
+		if (depth < 1 || marker.length > most || isEmpty) return 0;
+		close(depth, character === "~" ? "del" : marker[1] ? "strong" : "em", marker.length);
+		return marker.length;
+	}
+
+	const special = {
+		"\\": () => (/[!-/:-@[-`{-~]/.test(text[at + 1] ?? "") ? add(text[at + 1], 2) : literal(1)),
+		"`": code,
+		"\n": () => add({ tag: "br", children: [] }, 1),
+		"[": () => open("["),
+		"!": () => (text[at + 1] === "[" ? open("[", "![") : literal(1)), // No picture is loaded.
+		"]": closeLink,
+		"<": () => address(ANGLE),
+		h: () => address(BARE),
+	};
+	while (at < text.length) {
+		const found = match(SPECIAL);
+		literal((found?.index ?? text.length) - at);
+		if (found) (special[found[0]] ?? emphasis)(found[0]);
+	}
+	flatten(0);
+	return stack[0].children;
+}
+
+/** An address without the marks of the sentence around it. */
+function withoutEnd(address) {
+	let end = address.length;
+	while (".,:;!?)]*_~".includes(address[end - 1])) end -= 1;
+	return address.slice(0, end);
+}
