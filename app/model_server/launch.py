@@ -11,8 +11,8 @@ from app.model_server.config import ServerConfig, encode
 from app.provider.model_server.endpoint import Endpoint
 from app.provider.runtime import child_process, frames
 
-START_SECONDS = 120.0
-"""How long a model server may take to listen."""
+START_SECONDS = 60.0
+"""How long a model server may take to listen, and one before it to end."""
 
 
 class NotStarted(OSError):
@@ -26,7 +26,11 @@ async def dial(config: ServerConfig) -> socket.socket:
     async def start(lock: int) -> None:
         await _start(config, lock)
 
-    return await endpoint.connect_or_start(start)
+    try:
+        async with asyncio.timeout(2 * START_SECONDS):
+            return await endpoint.connect_or_start(start)
+    except TimeoutError:
+        raise NotStarted("Another process has its lock and does not listen.") from None
 
 
 async def _start(config: ServerConfig, lock: int) -> None:

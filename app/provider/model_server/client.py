@@ -69,7 +69,6 @@ class ModelServerClient:
         self._back_off = BackOff()
         self._problem: str | None = None
         self._closing = False
-        self._news: dict[str, Any] = {}
         self._subscribers: dict[str, tuple[Any, Callable[[Any], None]]] = {}
         self._listeners: dict[str, Callable[[str], None]] = {}
         self._ended: Mapping[str, float] = {}
@@ -80,7 +79,7 @@ class ModelServerClient:
     def start(self) -> None:
         """Begin to connect, and to connect again whenever the connection ends."""
         if self._keeping is None:
-            self._attempt = asyncio.get_running_loop().create_future()
+            self._begin_attempt()
             self._keeping = asyncio.create_task(self._keep_connected())
 
     async def connected(self) -> Link:
@@ -119,8 +118,13 @@ class ModelServerClient:
                 delay = 0.0 if loop.time() - began > _SHORT_SECONDS else _SHORT_SECONDS
             else:
                 delay = self._back_off.failed()
-            self._attempt = loop.create_future()
+            self._begin_attempt()
             await asyncio.sleep(delay)
+
+    def _begin_attempt(self) -> None:
+        """Let requests from now on wait for the next attempt to connect."""
+        if self._attempt is None or self._attempt.done():
+            self._attempt = asyncio.get_running_loop().create_future()
 
     async def _open(self) -> Link | EngineUnavailable:
         """Connect once; a problem is noted until it works again."""
@@ -164,6 +168,7 @@ class ModelServerClient:
             return
         self._problem = "The model server has ended and is being restarted."
         log.error("the model server has ended")
+        self._begin_attempt()
         for forget in self._on_loss:
             forget()
 

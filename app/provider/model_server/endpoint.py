@@ -53,7 +53,6 @@ class Endpoint:
 
     def lock(self) -> int | None:
         """Take the lock; its descriptor, or None where another process has it. Raises OSError."""
-        make_private(self._folder)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -81,6 +80,7 @@ class Endpoint:
         ``start`` gets the descriptor of the lock, and returns when the server listens. Raises
         OSError and what ``start`` raises.
         """
+        make_private(self._folder)
         while True:
             if sock := self.connect():
                 return sock

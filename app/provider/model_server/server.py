@@ -92,7 +92,7 @@ class ModelServer:
             session_factory(self), sock=listener
         )
         publishing = asyncio.create_task(self._publish_models())
-        self._end_after(self._linger)
+        self._end_after(max(self._linger, LINGER_SECONDS))
         try:
             await self._ended.wait()
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Protocol
 
 from app.provider.errors import EngineBusy, EngineUnavailable, ProviderError
@@ -152,7 +153,12 @@ class ClientSession:
     def _begin(self, request: Request) -> None:
         work = self._call(request) if isinstance(request, Call) else self._stream(request)
         task = self._jobs[request.job] = asyncio.create_task(self._run(request, work))
-        task.add_done_callback(lambda _: self._jobs.pop(request.job, None))
+        task.add_done_callback(partial(self._ended, request.job))
+
+    def _ended(self, job: int, task: asyncio.Task[None]) -> None:
+        self._jobs.pop(job, None)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._outgoing.add(job, self._failure(error))  # a bug must not leave clients waiting
 
     # ---------------------------------------------------------------- one job
 

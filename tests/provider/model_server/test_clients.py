@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from app.provider.model_server.protocol import (
     PROTOCOL,
     Call,
     Hello,
+    Measure,
     Rejected,
     Report,
     Submit,
@@ -25,8 +28,10 @@ from app.provider.model_server.protocol import (
     answer_decoder,
     packed,
 )
+from app.provider.model_server.session import MOST_JOBS
 from app.provider.runtime import frames
 from app.provider.runtime.failures import Failure
+from app.provider.runtime.status import HostPolicy
 from app.provider.types import Delta, End, Progress, Prompt, RawText, Usage
 from tests.provider.asking import collect, prompt
 from tests.provider.model_server.processes import (
@@ -34,6 +39,7 @@ from tests.provider.model_server.processes import (
     GUARD_SECONDS,
     RawClient,
     connected,
+    signal_engine,
     the_server,
     until_requests,
 )
@@ -100,6 +106,28 @@ async def test_a_number_that_is_used_twice_ends_the_client(config: ServerConfig)
         for _ in range(2):
             client.send(Submit(1, ECHO, prompt("word " * 1000)))
         assert await client.is_cut_off()
+        client.close()
+        await until_requests(runtime, 0)
+
+
+async def test_the_requests_of_one_client_are_bounded(config: ServerConfig) -> None:
+    pool = replace(config.pool, policy=HostPolicy(max_waiting=2 * MOST_JOBS))
+    config = replace(config, pool=pool)
+    async with connected(config) as runtime:
+        await collect(runtime.host.stream(ECHO, prompt("hello")))
+        await signal_engine(runtime, signal.SIGSTOP)
+        client = await RawClient.open(config)
+        assert isinstance(await client.read(), Welcome)
+        for job in range(MOST_JOBS + 1):
+            client.send(Measure(job, ECHO, prompt("hello")))
+        answer = await client.read()
+        assert isinstance(answer, Report)
+        (refused,) = answer.outcomes
+        assert refused[0] == MOST_JOBS
+        assert isinstance(refused[1], Failure)
+        assert refused[1].kind == "EngineBusy"
+        await signal_engine(runtime, signal.SIGCONT)
+        assert (await collect(runtime.host.stream(ECHO, prompt("hello")))).text == "hello"
         client.close()
         await until_requests(runtime, 0)
 

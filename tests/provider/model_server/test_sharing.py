@@ -211,18 +211,24 @@ async def test_a_server_that_is_killed_fails_all_requests_and_comes_back(
         await until(lambda: not engine.is_running())
 
 
-async def test_what_is_known_without_the_server_is_told_at_once(config: ServerConfig) -> None:
-    """While nobody can start it again, requests fail, and health says why."""
+async def test_a_server_that_stands_still_is_given_up(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """First health says so, then requests fail, then another server takes its place."""
+    monkeypatch.setattr("app.provider.model_server.link.SILENCE_SECONDS", 3.0)
+    monkeypatch.setattr("app.provider.model_server.client._WATCH_SECONDS", 0.2)
     async with connected(config) as runtime:
         await collect(runtime.host.stream(ECHO, prompt("hello")))
         the_server().suspend()
         asked = asyncio.create_task(collect(runtime.host.stream(ECHO, prompt("hello"))))
-        snapshot = await runtime.host.measured()
-        assert snapshot.statuses["echo"].state == "ready"
-        the_server().kill()
+        assert (await runtime.host.measured()).statuses["echo"].state == "ready"
+        assert "has not answered" in (runtime.host.problem() or "")
         with pytest.raises(EngineUnavailable):
             await asked
         assert "echo" not in runtime.host.snapshot().statuses
+        the_server().kill()
+        assert (await collect(runtime.host.stream(ECHO, prompt("again")))).text == "again"
+        assert runtime.host.problem() is None
 
 
 async def test_requests_are_cancelled_while_there_is_no_connection(config: ServerConfig) -> None:
