@@ -34,7 +34,6 @@ LATER = {
     "app.media.exchange",
     "app.media.fetch",
     "app.media.intake",
-    "app.model_server",
     "app.monitoring.group_figures",
     "app.monitoring.prometheus",
     "app.openai",

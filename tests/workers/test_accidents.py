@@ -142,6 +142,20 @@ def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -
         assert len(log.splitlines()) == 1, log
 
 
+@pytest.mark.matrix
+def test_a_model_server_that_cannot_start_ends_all_with_a_sentence(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "sllm"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    with serving(tmp_path, XDG_RUNTIME_DIR=str(tmp_path)) as served:
+        assert served.process.wait(LIMIT) == 1
+        served.family.require_gone()
+        last = served.log().splitlines()[-1]
+        assert last.startswith("The model server cannot be asked: ")
+        assert last.endswith("belongs to others too: delete it, or forbid it to them.")
+        assert "Traceback" not in served.log()
+
+
 def test_local_models_in_several_processes_are_refused(tmp_path: Path) -> None:
     with serving(tmp_path, ENGINE_RUNTIME="local") as served:
         assert served.process.wait(LIMIT) == 1

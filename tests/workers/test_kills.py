@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
-from tests.selection import matrix
+from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
 from tests.workers.serving import Served, serving, wait_until
@@ -64,3 +66,31 @@ def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Pat
     summary = f"{len(ledger.sent)} asked, {len(ledger.done())} done, {len(ledger.failed())} failed"
     refused = f"{len(ledger.refused)} refused, {ledger.cut_off} cut off"
     print(f"SEED={seed}: {kills} kills, {summary}, {refused}")  # noqa: T201
+
+
+@on_sqlite_daily
+def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
+    database_url: str, tmp_path: Path
+) -> None:
+    """By the first worker, which is alone; the others do not take the answers for abandoned."""
+    with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
+        served.wait_until_ready()
+        (engine,) = served.engines()
+        engine.suspend()
+        with ThreadPoolExecutor(1) as thread:
+            asked = thread.submit(ask, served.address)
+            wait_until(lambda: audit.answers(database_url, "generating"))
+            served.family.kill()
+            assert isinstance(asked.exception(), httpx.TransportError)
+    assert len(audit.answers(database_url, "generating")) == 1
+    with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
+        served.wait_until_ready()
+        assert httpx.get(f"{served.address}/api/v1/models", timeout=60).is_success
+        assert len(audit.answers(database_url, "failed")) == 1
+        assert ask(served.address).is_success
+    audit.require_sound(database_url)
+
+
+def ask(address: str) -> httpx.Response:
+    question = {"message": "hi", "model": "echo"}
+    return httpx.post(f"{address}/api/v4/chat", json=question, timeout=60)

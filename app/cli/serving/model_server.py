@@ -56,7 +56,10 @@ class OwnedModelServer:
             time.sleep(PAUSE)
 
     def _has_ended(self) -> bool:
-        descriptor = Endpoint(self._config.name).lock()
+        try:
+            descriptor = Endpoint(self._config.name).lock()
+        except OSError:  # it could not be started at all
+            return True
         if descriptor is None:
             return False
         os.close(descriptor)

@@ -71,19 +71,23 @@ class Supervisor:
         keeping = [
             asyncio.create_task(self._keep(number)) for number in range(self._settings.workers)
         ]
-        owning = asyncio.create_task(self._own_models())
-        tasks = [owning, *keeping]
+        starting = asyncio.create_task(self._model_server.start())
+        starting.add_done_callback(self._stop_if_failed)
+        stopping = asyncio.create_task(self._stopping.wait())
         with self._signals():
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            await self._end(tasks)
-        for task in tasks:
-            task.result()
+            await asyncio.wait([stopping, *keeping], return_when=asyncio.FIRST_COMPLETED)
+            await self._end(keeping)
+            starting.cancel()
+            await asyncio.wait([starting])
+            await self._model_server.close()
+        for task in (starting, *keeping):
+            if not task.cancelled():
+                task.result()
         return self._signal
 
-    async def _own_models(self) -> None:
-        """Keep the model server until all is to end; raises ServingFailed."""
-        await self._model_server.start()
-        await self._stopping.wait()
+    def _stop_if_failed(self, starting: asyncio.Task[None]) -> None:
+        if not starting.cancelled() and starting.exception():
+            self._stopping.set()
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -160,18 +164,14 @@ class Supervisor:
 
     # ---------------------------------------------------------------- the end
 
-    async def _end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
-        """Take no more connections, let the workers finish, and kill those that do not.
-
-        Their models are unloaded afterwards.
-        """
+    async def _end(self, keeping: Sequence[asyncio.Task[None]]) -> None:
+        """Take no more connections, let the workers finish, and kill those that do not."""
         self._stopping.set()
         self._listener.close()
         self._send(signal.SIGTERM)
-        await asyncio.wait(tasks, timeout=LONGEST_STOP)
+        await asyncio.wait(keeping, timeout=LONGEST_STOP)
         self._send(signal.SIGKILL)
-        await asyncio.wait(tasks)
-        await self._model_server.close()
+        await asyncio.wait(keeping)
 
     def _send(self, number: signal.Signals) -> None:
         for worker in self._workers.values():

@@ -6,6 +6,7 @@ It prints "asked" when it is connected and has asked, and waits for the answers.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from app.model_server.config import ServerConfig, decode, encode
 from tests.provider.asking import collect, prompt
 from tests.provider.model_server.processes import ECHO, connected
+
+NUMBERS = itertools.count()
 
 
 async def ask(config: ServerConfig, count: int) -> None:
@@ -28,7 +31,7 @@ async def ask(config: ServerConfig, count: int) -> None:
 
 def start(config: ServerConfig, folder: Path, count: int) -> subprocess.Popen[bytes]:
     """Start such a client and wait until it has asked."""
-    file = folder / "config"
+    file = folder / f"config-{next(NUMBERS)}"
     file.write_bytes(encode(config))
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, str(file), str(count)], stdout=subprocess.PIPE

@@ -20,6 +20,7 @@ from app.model_server.launch import NotStarted, dial
 from app.provider.errors import EngineUnavailable
 from app.provider.model_server.endpoint import Endpoint, NotPrivate
 from tests.provider.asking import collect, prompt
+from tests.provider.model_server import client_process
 from tests.provider.model_server.processes import (
     ECHO,
     connected,
@@ -41,6 +42,17 @@ async def test_two_that_start_at_once_start_one(config: ServerConfig) -> None:
         assert len(servers()) == 1
         for sock in socks:
             sock.close()
+
+
+async def test_processes_that_start_at_once_start_one(config: ServerConfig, tmp_path: Path) -> None:
+    """The server outlives the process that has started it."""
+    started = [asyncio.to_thread(client_process.start, config, tmp_path, 1) for _ in range(4)]
+    clients = await asyncio.gather(*started)
+    assert [await asyncio.to_thread(client.wait) for client in clients] == [0] * 4
+    server = the_server()
+    async with connected(config) as runtime:
+        assert (await runtime.host.measured()).metrics["echo"].requests == {("stop", ""): 4}
+        assert the_server() == server
 
 
 async def test_the_socket_of_a_killed_server_is_replaced(config: ServerConfig) -> None:
