@@ -15,7 +15,18 @@ import pytest
 from msgspec import structs
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.types import Constraint, Delta, Progress, Prompt, RawText, Started, Token
+from app.provider.types import (
+    Constraint,
+    Delta,
+    Progress,
+    Prompt,
+    RawText,
+    Started,
+    Token,
+    Tool,
+    ToolCallDelta,
+    ToolChoice,
+)
 from tests.provider.asking import STARTER, ask, collect, prompt, size, tokens_of, until_idle
 from tests.provider.upstream.servers import PATIENCE, remote_host
 
@@ -112,4 +123,25 @@ async def test_what_its_table_says(url: str) -> None:
     with pytest.raises(ContextOverflow) as caught:
         await ask(host, "word " * 20_000)
     assert caught.value.needed > caught.value.limit > 0
+    await host.stop()
+
+
+async def test_the_one_tool_that_must_be_called_is_called(url: str) -> None:
+    """Its server takes the name of a tool for "auto", so that tool is sent alone."""
+    host = remote_host(url, "")
+    parameters = json.dumps(
+        {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    )
+    asked = structs.replace(
+        prompt(QUESTION, max_tokens=200),
+        tools=(Tool("other"), Tool("count", "Counts", parameters)),
+        tool_choice=ToolChoice("required", "count", parallel=False),
+    )
+    reply = await collect(host.stream(asked))
+    pieces = [one for one in reply.events if isinstance(one, ToolCallDelta)]
+    assert pieces[0].name == "count"
+    assert all(not one.name for one in pieces[1:])
+    if reply.end.reason == "tool_calls":
+        arguments = json.loads("".join(one.arguments for one in pieces))
+        assert isinstance(arguments["n"], int)
     await host.stop()
