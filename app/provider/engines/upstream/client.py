@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 
 from app.provider.engines.upstream.event_stream import EventLines
-from app.provider.engines.upstream.refusals import refusal_of, unavailable
+from app.provider.engines.upstream.refusals import refusal_in, refusal_of, unavailable
 from app.provider.remote import RemoteModel
 
 LONGEST_BODY = 256 * 2**20
@@ -99,9 +99,12 @@ class Client:
         if len(content) > LONGEST_BODY:
             raise unavailable(self._name, "gave an answer without an end")
         try:
-            return json.loads(content)
+            value = json.loads(content)
         except (ValueError, RecursionError):
             raise unavailable(self._name, "answered with what is no JSON") from None
+        if refused := refusal_in(self._name, value):
+            raise refused.error()  # some say 200 all the same
+        return value
 
     @asynccontextmanager
     async def _response(
