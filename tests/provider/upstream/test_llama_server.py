@@ -24,10 +24,9 @@ from app.provider.types import (
     Started,
     Token,
     Tool,
-    ToolCallDelta,
-    ToolChoice,
 )
 from tests.provider.asking import STARTER, ask, collect, prompt, size, tokens_of, until_idle
+from tests.provider.pictures import noise, shown
 from tests.provider.upstream.servers import PATIENCE, remote_host
 
 PROGRAM = os.environ.get("LLAMA_SERVER", "")
@@ -126,22 +125,12 @@ async def test_what_its_table_says(url: str) -> None:
     await host.stop()
 
 
-async def test_the_one_tool_that_must_be_called_is_called(url: str) -> None:
-    """Its server takes the name of a tool for "auto", so that tool is sent alone."""
+async def test_tools_that_its_template_does_not_show_are_refused(url: str) -> None:
+    """Its server would leave them out without a word, though a call is required."""
     host = remote_host(url, "")
-    parameters = json.dumps(
-        {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
-    )
-    asked = structs.replace(
-        prompt(QUESTION, max_tokens=200),
-        tools=(Tool("other"), Tool("count", "Counts", parameters)),
-        tool_choice=ToolChoice("required", "count", parallel=False),
-    )
-    reply = await collect(host.stream(asked))
-    pieces = [one for one in reply.events if isinstance(one, ToolCallDelta)]
-    assert pieces[0].name == "count"
-    assert all(not one.name for one in pieces[1:])
-    if reply.end.reason == "tool_calls":
-        arguments = json.loads("".join(one.arguments for one in pieces))
-        assert isinstance(arguments["n"], int)
+    asked = structs.replace(prompt(QUESTION), tools=(Tool("count", "Counts"),))
+    with pytest.raises(UnsupportedInput, match="The server other takes no tools"):
+        await collect(host.stream(asked))
+    with pytest.raises(UnsupportedInput, match="The server other takes no pictures"):
+        await collect(host.stream(shown((noise(8, 8), "What is it?"))))
     await host.stop()
