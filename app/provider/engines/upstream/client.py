@@ -1,4 +1,4 @@
-"""HTTP to another server: bounded, without redirects, proxies or decompression.
+"""HTTP to another server: bounded, without redirects, proxies, cookies or decompression.
 
 Every answer that is not a success becomes a ProviderError here, and so does everything that goes
 wrong on the way. Closing a stream closes its connection, by which servers notice a hang-up.
@@ -11,6 +11,7 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx2
@@ -52,6 +53,7 @@ class Client:
             timeout=None,
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     async def close(self) -> None:
