@@ -88,7 +88,7 @@ def _shown(value: object) -> str:
         ",".join(map(str, value))
         if isinstance(value, tuple)
         else ""
-        if value is None
+        if value is None or value == {}
         else str(value)
     )
 

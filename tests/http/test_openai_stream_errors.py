@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from app.chat.choices import Choice
 from app.openai.chat_stream import ChatEncoder
 from app.openai.completion_stream import CompletionEncoder
+from app.openai.models.sampling import StreamOptions
 from app.openai.translate.answers import AnswerHead
 from app.provider.errors import EngineUnavailable
 from app.provider.types import Delta, Event, Started
@@ -21,8 +22,8 @@ from tests.http.openai_wire import error_of
 
 HEAD = AnswerHead("m", "x-1", 1)
 ENCODERS: dict[str, Callable[[], Encoder]] = {
-    "chat": lambda: ChatEncoder(HEAD, usage=False, logprobs=False),
-    "completion": lambda: CompletionEncoder(HEAD, [""], 1, usage=False),
+    "chat": lambda: ChatEncoder(HEAD, StreamOptions(), logprobs=False),
+    "completion": lambda: CompletionEncoder(HEAD, [""], 1, StreamOptions()),
 }
 ERRORS: dict[str, Exception] = {
     "gone": EngineUnavailable("The engine died.", 1.0),

@@ -14,6 +14,7 @@ from app.chat.completion import Completion
 from app.openai.chat_stream import ChatEncoder
 from app.openai.models.answers import ChatCompletion, ChatCompletionChunk
 from app.openai.models.chat import ChatBody
+from app.openai.models.sampling import StreamOptions
 from app.openai.translate.answers import AnswerHead, chat_completion
 from app.openai.translate.tools import chosen_tools
 from app.provider.types import (
@@ -122,7 +123,7 @@ def test_at_most_one_call() -> None:
 
 
 def encoded(*events: Delta | ThinkingDelta | ToolCallDelta | End) -> list[dict[str, Any]]:
-    encoder = ChatEncoder(HEAD, usage=True, logprobs=True)
+    encoder = ChatEncoder(HEAD, StreamOptions(include_usage=True), logprobs=True)
     text = encoder.start() + "".join(encoder.event(Choice(0, event)) for event in events)
     chunks = chunks_of(text + encoder.event(ENDED))
     return [checked(ChatCompletionChunk, chunk) for chunk in chunks]

@@ -123,6 +123,11 @@ async def aborted(it: Answering) -> None:
     it.done()
 
 
+async def cookies(it: Answering) -> None:
+    it.pieces(Set_Cookie="who=you")
+    it.done()
+
+
 def refuses(status: str, message: str, **headers: str) -> Behave:
     async def behave(it: Answering) -> None:
         it.refuse(status, message, **headers)
@@ -155,6 +160,7 @@ FAULTS: dict[str, tuple[Behave, int, str]] = {
 GOOD: dict[str, Behave] = {
     "no-usage": no_usage,
     "cached": cached,
+    "cookies": cookies,
     "odd-types": odd_types,
     "fine": fine,
 }
@@ -258,6 +264,13 @@ def test_hanging_up_is_seen_there(client: httpx.Client, stub: Stub) -> None:
 def test_the_key_goes_to_the_server_alone(client: httpx.Client, stub: Stub) -> None:
     chat(client, "fine")
     assert stub.of("fine")[-1].headers["authorization"] == f"Bearer {SECRET}"
+
+
+def test_cookies_are_not_kept(client: httpx.Client, stub: Stub) -> None:
+    assert chat(client, "cookies").json()["choices"][0]["message"]["content"] == TEXT
+    chat(client, "cookies")
+    assert len(stub.of("cookies")) == 2
+    assert all("cookie" not in one.headers for one in stub.of("cookies"))
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

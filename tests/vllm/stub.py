@@ -13,6 +13,7 @@ its requests (``requests.jsonl``) and the answers that clients have hung up on (
 ``slow``          it is not ready before the file is gone
 ``stubborn``      it ignores SIGTERM
 ``dead``          its health is 503, and so is what it answers
+``deaf``          it does not listen any more, and does not end
 ``cut``           it ends in the middle of the next answer
 ``holds``         answers stop after two words, until the file is gone
 
@@ -143,7 +144,11 @@ class Stub:
         while self.fault() == "slow":
             await asyncio.sleep(0.05)
         server = await asyncio.start_unix_server(self.connection, self.options["--uds"])
-        await server.serve_forever()
+        while self.fault() != "deaf":
+            await asyncio.sleep(0.05)
+        server.close()
+        while True:
+            await asyncio.sleep(60)
 
     def die(self, message: str) -> None:
         """End as vLLM does: the cause is not in the last line."""

@@ -146,14 +146,15 @@ def test_one_that_is_killed_comes_back(
     came_back(client, notes)
 
 
-def test_one_whose_engine_is_dead_is_started_again(
-    client_and_notes: tuple[httpx.Client, Notes],
+@pytest.mark.parametrize("fault", ["dead", "deaf"])
+def test_one_that_does_not_work_any_more_is_started_again(
+    client_and_notes: tuple[httpx.Client, Notes], fault: str
 ) -> None:
     client, notes = client_and_notes
     ask(client)
-    notes.fail("dead")
-    refused = ask(client)
-    assert (refused.status_code, refused.json()["code"]) == (503, "engine-unavailable")
+    notes.fail(fault)
+    wait_for(lambda: ask(client).status_code == 503)
+    assert ask(client).json()["code"] == "engine-unavailable"
     wait_for(has_ended(notes, 0))
     notes.fail("")
     came_back(client, notes)

@@ -36,6 +36,7 @@ def reason(*lines: str) -> str:
         (("usage: vllm serve", "vllm serve: error: unrecognized arguments: --nonsense"),
          "unrecognized arguments: --nonsense"),
         (("(APIServer pid=1) INFO 11-30 01:02:03 [api_server.py:1] starting", "Killed"), "Killed"),
+        (("Killed", "(APIServer pid=1) INFO:     Application startup complete."), "Killed"),
         ((), ""),
     ],
 )  # fmt: skip

@@ -36,7 +36,7 @@ def test_it_takes_what_is_left_of_the_gpu() -> None:
     assert found.gpu == 24 * GB
     assert found.limits.gpu_share == pytest.approx(0.92)
     assert (found.limits.gpu_layers, found.limits.offload_bytes) == (-1, 0)
-    assert found.ram == 4 * GB
+    assert found.ram == 4.25 * GB
 
 
 def test_a_share_of_the_gpu_is_passed_on() -> None:
@@ -57,7 +57,7 @@ def test_weights_that_do_not_fit_stay_in_ram() -> None:
     assert limits.kv_cache_bytes == LEAST_KV_BYTES
     on_gpu = 8 * GB - limits.offload_bytes + LEAST_KV_BYTES + ACTIVATIONS
     assert on_gpu == pytest.approx(found.gpu, abs=GB // 100)
-    assert found.ram == pytest.approx(4 * GB + limits.offload_bytes, abs=GB // 100)
+    assert found.ram == pytest.approx(4.25 * GB + limits.offload_bytes, abs=GB // 100)
 
 
 def test_a_threshold_splits_it() -> None:
@@ -80,4 +80,4 @@ def test_each_gpu_has_a_process() -> None:
     two = EngineLimits(kv_cache_bytes=GB, threads=1, vllm=VllmOptions(tensor_parallel_size=2))
     found = estimate(GpuPolicy(available=48 * GB), two)
     assert found.gpu == 8 * GB + GB + 2 * ACTIVATIONS
-    assert found.ram == 7 * GB
+    assert found.ram == 7.25 * GB

@@ -24,7 +24,7 @@ from app.provider.runtime.engine_main import run_engine_process
 from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
-from app.provider.runtime.supported_jobs import require_supported
+from app.provider.runtime.supported_jobs import bounded, require_supported
 from app.provider.types import Event, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
@@ -131,8 +131,7 @@ class AsyncJobs:
             case messages.Count(job=job, prompt=prompt):
                 self._start(job, self._answer(job, self._count(prompt)))
             case messages.Tokenize(job=job, prompt=prompt, special=special):
-                asked = self._engine.tokenize(prompt, special=special)
-                self._start(job, self._answer(job, asked))
+                self._start(job, self._answer(job, self._tokenize(prompt, special=special)))
             case messages.Ping(job=job):
                 self._connection.report([(job, Loaded())])
             case messages.Cancel(job=job) if running := self._tasks.get(job):
@@ -180,6 +179,9 @@ class AsyncJobs:
             return await self._engine.count(prompt)
         except ContextOverflow as error:
             return Size(error.needed, error.limit)
+
+    async def _tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
+        return bounded(await self._engine.tokenize(prompt, special=special))
 
     def _report_queue(self, waiting: list[int]) -> None:
         self._connection.report(

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from app.provider.engine import EngineInfo
 from app.provider.errors import UnsupportedConstraint, UnsupportedInput
-from app.provider.types import Encode, Job, Prompt
+from app.provider.types import Encode, Job, Prompt, Tokens
 
 _ENGINE = "The engine of this model"
+
+MOST_TOKENS = 500_000
+"""Of a text that is tokenised for a client; a report of them stays within its bound."""
+
+
+def bounded(tokens: Tokens) -> Tokens:
+    """The tokens of a text; raises UnsupportedInput for too many."""
+    if len(tokens.tokens) > MOST_TOKENS:
+        raise UnsupportedInput(f"The text has more than {MOST_TOKENS} tokens.")
+    return tokens
 
 
 def require_supported(info: EngineInfo, task: Job) -> None:

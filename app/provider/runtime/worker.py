@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
-from app.provider.errors import ContextOverflow, ProviderError, UnsupportedInput
+from app.provider.errors import ContextOverflow, ProviderError
 from app.provider.runtime import messages
 from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.engine_main import run_engine_process
@@ -27,14 +27,10 @@ from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import refusal
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.pulse import Pulse
-from app.provider.runtime.supported_jobs import require_supported
+from app.provider.runtime.supported_jobs import bounded, require_supported
 from app.provider.types import End, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
-
-
-_MOST_TOKENS = 500_000
-"""Of a text that is tokenised for a client; a report of them stays within its bound."""
 
 
 class Connection:
@@ -135,10 +131,8 @@ class IntakeLoop:
     def _tokenize(self, message: messages.Tokenize) -> Tokens | ProviderError:
         prompt, special = message.prompt, message.special
         done: Tokens | ProviderError = self._done(
-            prompt, lambda: tokenizing(self._engine).tokenize(prompt, special=special)
+            prompt, lambda: bounded(tokenizing(self._engine).tokenize(prompt, special=special))
         )
-        if isinstance(done, Tokens) and len(done.tokens) > _MOST_TOKENS:
-            return UnsupportedInput(f"The text has more than {_MOST_TOKENS} tokens.")
         return done
 
     def _prepared(self, task: Job) -> Any:

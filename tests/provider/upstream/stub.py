@@ -56,9 +56,11 @@ class Answering:
     def piece(self, delta: Json, reason: str | None = None, **more: Any) -> None:
         self.event({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more})
 
-    def pieces(self, usage: Json | None = USAGE, reason: str | None = "stop") -> None:
+    def pieces(
+        self, usage: Json | None = USAGE, reason: str | None = "stop", **headers: str
+    ) -> None:
         """A whole answer but for its end."""
-        self.start()
+        self.start(**headers)
         self.piece({"role": "assistant", "content": ""})
         for piece in PIECES:
             self.piece({"content": piece})

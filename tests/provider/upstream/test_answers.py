@@ -62,6 +62,13 @@ def test_pieces_of_calls_belong_together_without_an_index_too() -> None:
         assert events[-1].reason == "tool_calls"
 
 
+def test_several_calls_with_one_index_are_told_apart_by_their_ids() -> None:
+    events = read(call("f", "{}", index=0, id="a"), call("g", "{}", index=0, id="b"))
+    assert calls(events) == [(0, "a", "f", "{}"), (1, "b", "g", "{}")]
+    ((_, made, _, _),) = calls(read(call("f", "{}")))
+    assert made.startswith("call_")
+
+
 def test_arguments_that_are_an_object_become_its_text() -> None:
     ((_, _, _, arguments),) = calls(
         read({"tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.chat.thinking import thinking_options
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.features import FEATURES, Features
 from app.provider.errors import UnsupportedConstraint, UnsupportedInput
@@ -173,3 +174,25 @@ def test_the_salt_of_an_owner_depends_on_the_servers_key() -> None:
         for key in ("one", "two", "one")
     ]
     assert salts[0] == salts[2] != salts[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_effort_of_thinking_is_said_in_the_servers_way(kind: ServerKind) -> None:
+    known = FEATURES[kind]
+    asked = Prompt(ASKED, template_variables=json.dumps(variables("low")), thinking_budget=512)
+    if not (known.template_variables or known.reasoning_effort):
+        with pytest.raises(UnsupportedInput, match="takes no variables"):
+            written(kind, asked)
+        return
+    body = written(kind, asked)
+    assert body.get("chat_template_kwargs", variables("low")) == variables("low")
+    assert body.get("reasoning_effort", "low") == "low"
+    sends_budget = bool(known.thinking_budget) and known.effort_and_budget
+    assert (body.get(known.thinking_budget) == 512) == sends_budget
+    if known.reasoning_effort:
+        none = Prompt(ASKED, template_variables=json.dumps(variables("none")), thinking_budget=0)
+        assert written(kind, none)["reasoning_effort"] == "none"
+
+
+def variables(effort: str) -> dict[str, Any]:
+    return thinking_options(effort).variables

@@ -15,8 +15,18 @@ import pytest
 from msgspec import structs
 
 from app.provider.errors import ContextOverflow, UnsupportedInput
-from app.provider.types import Constraint, Delta, Progress, Prompt, RawText, Started, Token
+from app.provider.types import (
+    Constraint,
+    Delta,
+    Progress,
+    Prompt,
+    RawText,
+    Started,
+    Token,
+    Tool,
+)
 from tests.provider.asking import STARTER, ask, collect, prompt, size, tokens_of, until_idle
+from tests.provider.pictures import noise, shown
 from tests.provider.upstream.servers import PATIENCE, remote_host
 
 PROGRAM = os.environ.get("LLAMA_SERVER", "")
@@ -112,4 +122,15 @@ async def test_what_its_table_says(url: str) -> None:
     with pytest.raises(ContextOverflow) as caught:
         await ask(host, "word " * 20_000)
     assert caught.value.needed > caught.value.limit > 0
+    await host.stop()
+
+
+async def test_tools_that_its_template_does_not_show_are_refused(url: str) -> None:
+    """Its server would leave them out without a word, though a call is required."""
+    host = remote_host(url, "")
+    asked = structs.replace(prompt(QUESTION), tools=(Tool("count", "Counts"),))
+    with pytest.raises(UnsupportedInput, match="The server other takes no tools"):
+        await collect(host.stream(asked))
+    with pytest.raises(UnsupportedInput, match="The server other takes no pictures"):
+        await collect(host.stream(shown((noise(8, 8), "What is it?"))))
     await host.stop()

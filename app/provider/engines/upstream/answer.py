@@ -7,6 +7,7 @@ answer would be another one without it.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,7 +135,7 @@ class AnswerReader:
             index = self._call_index(call.get("index"), call_id, name)
             first = index == len(self._calls)
             if first:
-                self._calls.append(call_id or f"call_{index}")
+                self._calls.append(call_id or f"call_{secrets.token_hex(12)}")
             arguments = function.get("arguments")
             yield ToolCallDelta(
                 index,
@@ -144,7 +145,12 @@ class AnswerReader:
             )
 
     def _call_index(self, sent: Any, call_id: str, name: str) -> int:
-        """The place of a call; the one after the last for a call that begins."""
+        """The place of a call; the one after the last for a call that begins.
+
+        Some servers give several whole calls the index 0, with ids of their own.
+        """
+        if name and call_id and call_id not in self._calls:
+            return len(self._calls)
         if isinstance(sent, int) and 0 <= sent < len(self._calls):
             return sent
         if isinstance(sent, int):

@@ -17,6 +17,9 @@ from app.provider.errors import UnsupportedConstraint, UnsupportedInput
 from app.provider.remote import RemoteModel
 from app.provider.types import Constraint, Prompt, RawText, Sampling, Tool
 
+EFFORT = frozenset({"enable_thinking", "thinking", "reasoning_effort"})
+"""The variables that stand for an effort of thinking."""
+
 _DEFAULT = Sampling()
 _SALT_BYTES = 24
 
@@ -146,16 +149,26 @@ class BodyWriter:
         return {field: {key: constraint.source} if key else constraint.source}
 
     def _thinking(self, prompt: Prompt) -> Fields:
-        fields: Fields = {}
-        if prompt.template_variables:
-            known = self.features.template_variables
-            self._require(known, "takes no variables of a chat template, such as enable_thinking")
-            fields["chat_template_kwargs"] = json.loads(prompt.template_variables)
+        """How long it may think; an effort is variables of the template, and a budget."""
+        variables: Fields = json.loads(prompt.template_variables or "{}")
+        effort = variables.get("reasoning_effort")
+        fields = self._variables(variables)
         if prompt.thinking_budget is not None:
-            budget = self.features.thinking_budget
-            self._require(bool(budget), "cannot bound how long a model thinks")
-            fields[budget] = prompt.thinking_budget
+            field = self.features.thinking_budget
+            if field and (self.features.effort_and_budget or not effort):
+                fields[field] = prompt.thinking_budget
+            self._require(bool(field or effort), "cannot bound how long a model thinks")
         return fields
+
+    def _variables(self, variables: Fields) -> Fields:
+        if not variables:
+            return {}
+        if self.features.template_variables:
+            return {"chat_template_kwargs": variables}
+        effort = self.features.reasoning_effort and variables.keys() == EFFORT
+        self._require(effort, "takes no variables of a chat template, such as enable_thinking")
+        thinks = variables["enable_thinking"]
+        return {"reasoning_effort": variables["reasoning_effort"] if thinks else "none"}
 
     def _logprobs(self, prompt: Prompt) -> Fields:
         if prompt.logprobs is None:

@@ -1,4 +1,4 @@
-"""HTTP to another server: bounded, without redirects, proxies or decompression.
+"""HTTP to another server: bounded, without redirects, proxies, cookies or decompression.
 
 Every answer that is not a success becomes a ProviderError here, and so does everything that goes
 wrong on the way. Closing a stream closes its connection, by which servers notice a hang-up.
@@ -11,17 +11,20 @@ import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx2
 
 from app.provider.engines.upstream.event_stream import EventLines
-from app.provider.engines.upstream.refusals import refusal_of, unavailable
+from app.provider.engines.upstream.refusals import refusal_in, refusal_of, unavailable
 from app.provider.remote import RemoteModel
 
 LONGEST_BODY = 256 * 2**20
 """Bytes of an answer that is one JSON value: many vectors."""
 NO_SUCH_PATH = frozenset({404, 405, 501})
+LONGEST_ANSWER = 8 * 2**20
+"""Bytes of a chat's answer that comes at once: it goes on in one message."""
 _LONGEST_REFUSAL = 2**16
 _REUSE_SECONDS = 3.0
 """A connection that was idle for longer is not used again: servers close it after 5 s."""
@@ -50,6 +53,7 @@ class Client:
             timeout=None,
             follow_redirects=False,
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     async def close(self) -> None:
@@ -58,19 +62,21 @@ class Client:
 
     async def get(self, path: str) -> Any:
         """The JSON value at a path; raises ProviderError."""
-        return await self._json("GET", path, None)
+        async with self._response("GET", path, None) as response:
+            return await self._value(response, LONGEST_BODY)
 
     async def find(self, path: str) -> dict[str, Any]:
         """The JSON object at a path; empty where the server has no such path."""
         async with self._response("GET", path, None, optional=True) as response:
             if response.status_code in NO_SUCH_PATH:
                 return {}
-            found = await self._value(response)
+            found = await self._value(response, LONGEST_BODY)
         return found if isinstance(found, dict) else {}
 
-    async def post(self, path: str, body: dict[str, Any]) -> Any:
-        """The JSON value that a body is answered with; raises ProviderError."""
-        return await self._json("POST", path, body)
+    async def post(self, path: str, body: dict[str, Any], most: int = LONGEST_BODY) -> Any:
+        """The JSON value of ``most`` bytes that a body is answered with; raises ProviderError."""
+        async with self._response("POST", path, body) as response:
+            return await self._value(response, most)
 
     async def events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Any, None]:
         """The JSON values of a stream of server-sent events, until its ``[DONE]``.
@@ -90,18 +96,17 @@ class Client:
                     return
         raise unavailable(self._name, "broke off its answer")
 
-    async def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        async with self._response(method, path, body) as response:
-            return await self._value(response)
-
-    async def _value(self, response: httpx2.Response) -> Any:
-        content = await self._content(response, LONGEST_BODY)
-        if len(content) > LONGEST_BODY:
+    async def _value(self, response: httpx2.Response, most: int) -> Any:
+        content = await self._content(response, most)
+        if len(content) > most:
             raise unavailable(self._name, "gave an answer without an end")
         try:
-            return json.loads(content)
+            value = json.loads(content)
         except (ValueError, RecursionError):
             raise unavailable(self._name, "answered with what is no JSON") from None
+        if refused := refusal_in(self._name, value):
+            raise refused.error()  # some say 200 all the same
+        return value
 
     @asynccontextmanager
     async def _response(

@@ -12,7 +12,7 @@ from msgspec import structs
 from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
 from app.provider.engines.upstream.answer import AnswerReader
 from app.provider.engines.upstream.chat_body import BodyWriter
-from app.provider.engines.upstream.client import Client
+from app.provider.engines.upstream.client import LONGEST_ANSWER, Client
 from app.provider.engines.upstream.probe import Served, probe
 from app.provider.engines.upstream.tokens import TokenCounter, estimated_tokens, most_tokens
 from app.provider.engines.upstream.wire_messages import Fields
@@ -136,7 +136,7 @@ class UpstreamEngine:
                     for event in reader.chunk(chunk):
                         yield event
         else:
-            for event in reader.whole(await self._client.post(path, body)):
+            for event in reader.whole(await self._client.post(path, body, LONGEST_ANSWER)):
                 yield event
         for event in reader.end():
             yield event

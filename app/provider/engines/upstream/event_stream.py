@@ -8,7 +8,7 @@ from typing import Any
 
 from app.provider.engines.upstream.refusals import refusal_in, unavailable
 
-LONGEST_LINE = 8 * 2**20
+LONGEST_LINE = 2 * 2**20
 """Bytes; the longest are the arguments of a call, or a token with many alternatives."""
 
 MOST_BYTES = 256 * 2**20

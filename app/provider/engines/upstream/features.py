@@ -14,7 +14,9 @@ class Features:
 
     ``stream_tools``: calls of tools come in a stream; otherwise such answers are asked for whole.
     ``named_tool``: ``tool_choice`` may be an object; otherwise the one tool is sent alone, as
-    required. ``regex``, ``lark``: where such a constraint goes, as ``field`` or ``field.key``.
+    required. ``effort_and_budget``: a budget of thinking may come beside an effort; otherwise the
+    effort alone is sent. ``reasoning_effort`` is the field for it, where there are no variables of
+    a template. ``regex``, ``lark``: where such a constraint goes, as ``field`` or ``field.key``.
     ``repeat_penalty``, ``thinking_budget``, ``thinking`` (of earlier answers): names of fields.
     ``continuous_usage``: the first piece has the tokens of the prompt. ``cached_when_absent``: a
     usage without ``cached_tokens`` means none were, and not that nobody counted. ``truncate``: the
@@ -42,6 +44,8 @@ class Features:
     template_variables: bool = False
     thinking: str = ""
     thinking_budget: str = ""
+    effort_and_budget: bool = True
+    reasoning_effort: bool = False
     raw: bool = True
     raw_tokens: bool = False
     suffix: bool = False
@@ -73,7 +77,7 @@ class Features:
 _SAMPLING = Features(logprobs=True, logit_bias=True, top_k=True, min_p=True)
 
 FEATURES: dict[ServerKind, Features] = {
-    "generic": Features(stream_tools=True),
+    "generic": Features(reasoning_effort=True),
     "sllm": replace(
         _SAMPLING,
         tool_images=True,
@@ -100,6 +104,7 @@ FEATURES: dict[ServerKind, Features] = {
         template_variables=True,
         thinking="reasoning",
         thinking_budget="thinking_token_budget",
+        effort_and_budget=False,  # it refuses budgets unless it was started for them
         raw_tokens=True,
         rerank=True,
         truncate="truncate_prompt_tokens",
@@ -142,6 +147,7 @@ FEATURES: dict[ServerKind, Features] = {
         required_tool=False,
         named_tool=False,
         parallel_tools=False,
+        reasoning_effort=True,
         thinking="reasoning",
         suffix=True,
     ),

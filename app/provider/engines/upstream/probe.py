@@ -113,7 +113,9 @@ async def _details(client: Client, kind: ServerKind, model: str, entry: Fields) 
         case "llama.cpp":
             props = await _found(client, "/props")
             length = _section(props, "default_generation_settings").get("n_ctx")
-            return {"context_length": length, **_section(props, "modalities")}
+            calls = _section(props, "chat_template_caps").get("supports_tool_calls")
+            sees = _section(props, "modalities").get("vision")
+            return {"context_length": length, "vision": sees, "tools": calls}
         case "ollama":
             return await _ollama_details(client, model)
         case "lm-studio":

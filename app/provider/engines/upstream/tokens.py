@@ -9,7 +9,15 @@ from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.refusals import unavailable
 from app.provider.engines.upstream.wire_messages import Fields
 from app.provider.errors import UnsupportedInput
-from app.provider.types import Message, Prompt, Tokens
+from app.provider.types import (
+    Part,
+    Prompt,
+    TextPart,
+    ThinkingPart,
+    Tokens,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 _BYTES_PER_TOKEN = 3
 """Of most languages and tokenizers a little less than this is true."""
@@ -136,20 +144,26 @@ def estimated_tokens(prompt: Prompt) -> int:
 def _bytes(prompt: Prompt) -> int:
     raw = prompt.raw
     if raw is not None:
-        return len(raw.text.encode("utf-8", "replace")) + _BYTES_PER_TOKEN * len(raw.tokens or ())
-    tools = sum(len(tool.parameters) + len(tool.description) for tool in prompt.tools)
-    return tools + sum(map(_message_bytes, prompt.messages))
+        return _length(raw.text) + _BYTES_PER_TOKEN * len(raw.tokens or ())
+    tools = sum(_length(tool.parameters) + _length(tool.description) for tool in prompt.tools)
+    return tools + sum(map(_part_bytes, _parts(prompt)))
 
 
-def _message_bytes(message: Message) -> int:
-    """Bytes of all texts of a message, its calls and results included."""
-    texts = [message.text]
-    for part in message.parts:
-        texts += [str(getattr(part, "arguments", "")), str(getattr(part, "name", ""))]
-        result = getattr(part, "content", ())
-        texts += (
-            [one.text for one in result if hasattr(one, "text")]
-            if isinstance(result, tuple)
-            else []
-        )
-    return sum(len(text.encode("utf-8", "replace")) for text in texts)
+def _parts(prompt: Prompt) -> list[Part]:
+    return [part for message in prompt.messages for part in message.parts]
+
+
+def _part_bytes(part: Part) -> int:
+    """Bytes of the text of a part; an image counts otherwise."""
+    match part:
+        case TextPart(text=text) | ThinkingPart(text=text):
+            return _length(text)
+        case ToolCallPart(name=name, arguments=arguments):
+            return _length(name) + _length(arguments)
+        case ToolResultPart():
+            return _length(part.text)
+    return 0
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))

@@ -16,10 +16,10 @@ _LONGEST = 2000
 
 _PREFIX = re.compile(
     r"\s*(?:\(\w+[^)]* pid=\d+\)\s*)?"
-    r"(?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? "
-    r"\[[^\]]*\]\s?)?"
+    r"(?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)"
+    r"(?: \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? \[[^\]]*\]\s?|: {2,}))?"
 )
-"""``(EngineCore pid=7) ERROR 11-30 01:02:03 [core.py:700]`` before a line."""
+"""``(EngineCore pid=7) ERROR 11-30 01:02:03 [core.py:700]`` or ``INFO:     `` before a line."""
 
 _REASON = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt): (?P<error>.+)"

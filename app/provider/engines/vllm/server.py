@@ -29,7 +29,9 @@ _POLL_SECONDS = 0.5
 _WATCH_SECONDS = 0.1
 _BEAT_SECONDS = 2.0
 """Between two signs of life while the model is loaded."""
-_HEALTH_SECONDS = 5.0
+_HEALTH_SECONDS = 2.0
+"""Between two health checks."""
+_ANSWER_SECONDS = 5.0
 _MOST_SILENT = 12
 """Health checks in a row without an answer, after which the server counts as hung."""
 _LONGEST_SOCKET = 100
@@ -78,7 +80,7 @@ class VllmServer:
         beat = 0.0
         while await self.health() != 200:
             if self._guard.returncode is not None:
-                await asyncio.wait([self._reading], timeout=_HEALTH_SECONDS)
+                await asyncio.wait([self._reading], timeout=_ANSWER_SECONDS)
                 raise self._lines.failure(self._guard.returncode)
             if time.monotonic() - beat >= _BEAT_SECONDS:
                 beat = time.monotonic()
@@ -86,15 +88,20 @@ class VllmServer:
             await asyncio.sleep(_POLL_SECONDS)
 
     async def health(self) -> int | None:
-        """The status of GET /health: 200, or 503 where its engine has died; None: no answer."""
+        """The status of GET /health: 200, or 503 where its engine has died.
+
+        0: nobody listens; None: there is no answer.
+        """
         try:
-            async with asyncio.timeout(_HEALTH_SECONDS):
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(str(self.unix_socket))
                 try:
                     writer.write(_HEALTH)
                     return int((await reader.readline()).split()[1])
                 finally:
                     writer.close()
+        except (ConnectionRefusedError, FileNotFoundError):
+            return 0
         except (OSError, TimeoutError, ValueError, IndexError):
             return None
 
@@ -106,8 +113,8 @@ class VllmServer:
                 code = self._guard.returncode
                 return f"vLLM ended with exit code {code}: {self._lines.reason()}"
             status = await self.health()
-            if status == 503:
-                return f"vLLM's engine has died: {self._lines.reason()}"
+            if status in {0, 503}:
+                return f"vLLM does not work any more: {self._lines.reason()}"
             silent = 0 if status else silent + 1
         return "vLLM does not answer any more."
 
