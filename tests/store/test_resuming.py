@@ -82,6 +82,7 @@ def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database
     assert (copy.end.name, kept.status) == ("done", "stopped")
 
 
+@on_sqlite_daily
 def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Server]) -> None:
     one, other = two
     with client_of(one) as here, client_of(other) as there:
@@ -122,6 +123,7 @@ def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path:
             assert (again.text, again.resets) == (stored.content, 0)
 
 
+@on_sqlite_daily
 def test_an_engine_that_is_killed_ends_all_streams_with_an_error(
     two: tuple[Server, Server],
 ) -> None:
@@ -169,6 +171,7 @@ def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Pa
     assert copy.end.name == "error"
 
 
+@on_sqlite_daily
 def test_an_answer_that_is_finished_survives_a_restart(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
