@@ -22,12 +22,12 @@ from app.v2.services.events import EventEncoder
 from app.web import recorded_response
 from app.web.sse import EventStream
 from tests.conftest import serving
-from tests.http.chatting import LONG
 from tests.http.editing import MINE, PATH
 from tests.http.events import parsed
 from tests.http.owners import KEYS, client
 from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
+from tests.store import audit
 
 HEADER = "Idempotency-Key"
 NEW = itertools.count()
@@ -82,23 +82,14 @@ async def slowly() -> AsyncGenerator[Event, None]:
 
 
 @pytest.fixture(scope="module")
-def others() -> set[int]:
-    """Processes that are no engines of the server."""
-    return {child.pid for child in psutil.Process().children()}
-
-
-@pytest.fixture(scope="module")
-def server(
-    others: set[int], empty_models: Path, shared_database_url: str
-) -> Iterator[httpx.Client]:
+def server(empty_models: Path, shared_database_url: str) -> Iterator[httpx.Client]:
     with serving(
         models_dir=empty_models,
         routers=[router],
         database_url=shared_database_url,
         api_keys=KEYS[:2],
         cors_origins=["https://pages.example"],
-        context_length=10**7,
-        default_max_tokens=10**7,
+        stream_patience_seconds=0,  # a stream says 200 before the engine does
     ) as server:
         yield server
 
@@ -147,24 +138,53 @@ def code(answer: httpx.Response) -> str:
     return str(found).replace("_", "-")
 
 
+def engines() -> list[psutil.Process]:
+    """The engine processes of the server."""
+    every = psutil.Process().children()
+    return [one for one in every if "app.provider.runtime.worker" in one.cmdline()]
+
+
 @contextmanager
-def being_answered(me: httpx.Client, path: str, key: dict[str, str]) -> Iterator[Iterator[str]]:
-    """While a stream is sent that takes its time; gives what comes of it."""
-    with me.stream("POST", path, json={"message": LONG}, headers=key) as answer:
-        pieces = answer.iter_text()
-        text = next(pieces)
-        while "event: delta" not in text:
-            text += next(pieces)
-        yield pieces
+def paused(me: httpx.Client) -> Iterator[None]:
+    """While the engine stands still: no answer comes to its end."""
+    me.post("/api/v1/chat", json={"message": "hi"})  # which loads the model
+    stopped = engines()
+    assert stopped
+    for engine in stopped:
+        engine.suspend()
+    try:
+        yield
+    finally:
+        for engine in stopped:
+            if engine.is_running():
+                engine.resume()
 
 
-def until(answer: Callable[[], httpx.Response], status: int) -> httpx.Response:
-    """Ask until the answer has this status."""
+@contextmanager
+def being_answered(
+    me: httpx.Client, path: str, body: dict[str, Any], key: dict[str, str]
+) -> Iterator[Iterator[str]]:
+    """While a stream has begun that does not end; gives what comes of it."""
+    with paused(me), me.stream("POST", path, json=body, headers=key) as answer:
+        assert answer.status_code == 200
+        yield answer.iter_text()
+
+
+def until(answer: Callable[[], httpx.Response], text: str) -> httpx.Response:
+    """Ask until the answer succeeds and has this text."""
     deadline = time.monotonic() + 60
-    while (found := answer()).status_code != status:
+    while not (found := answer()).is_success or text not in found.text:
         assert time.monotonic() < deadline, found.text
         time.sleep(0.02)
     return found
+
+
+def until_released(url: str, key: dict[str, str]) -> None:
+    """Until the server has noticed that nobody waits for the answer."""
+    deadline = time.monotonic() + 60
+    while key[HEADER] in {row["key"] for row in audit.table(url, "idempotency_keys")}:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 # ---------------------------------------------------------------- the same answer
@@ -321,24 +341,16 @@ def test_the_header_can_be_switched_off(empty_models: Path, key: dict[str, str])
 # ---------------------------------------------------------------- while the first one runs
 
 
-@pytest.mark.parametrize("path", ["/api/v2/chat/stream", "/api/v5/chat/stream"])
+@pytest.mark.parametrize("name", ["openai-stream", "v2-stream", "v5-stream"])
 def test_while_the_first_one_runs_the_second_one_is_told_to_wait(
-    me: httpx.Client, key: dict[str, str], path: str
+    me: httpx.Client, key: dict[str, str], name: str
 ) -> None:
-    with being_answered(me, path, key):
-        answer = me.post(path, json={"message": LONG}, headers=key)
+    path, body = GENERATING[name]
+    with being_answered(me, path, body, key):
+        answer = me.post(path, json=body, headers=key)
         assert (answer.status_code, code(answer)) == (409, "idempotency-key-in-use")
         assert answer.headers["retry-after"] == "1"
-
-
-def test_an_sdk_that_is_told_to_wait_tries_again(me: httpx.Client, key: dict[str, str]) -> None:
-    long = {"model": "echo", "messages": [{"role": "user", "content": LONG}], "stream": True}
-    with me.stream("POST", "/v1/chat/completions", json=long, headers=key) as first:
-        next(first.iter_bytes())
-        answer = me.post("/v1/chat/completions", json=long, headers=key)
-    assert (answer.status_code, code(answer)) == (409, "idempotency-key-in-use")
-    assert answer.headers["retry-after"] == "1"
-    assert "x-should-retry" not in answer.headers
+        assert "x-should-retry" not in answer.headers  # so SDKs try again
 
 
 def test_fifty_at_once_are_one_run(me: httpx.Client, key: dict[str, str]) -> None:
@@ -346,7 +358,7 @@ def test_fifty_at_once_are_one_run(me: httpx.Client, key: dict[str, str]) -> Non
     body = {"message": "one two three " * 200}
 
     def ask() -> httpx.Response:
-        return until(lambda: me.post("/api/v4/chat", json=body, headers=key), 200)
+        return until(lambda: me.post("/api/v4/chat", json=body, headers=key), "three")
 
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda _: ask(), range(50)))
@@ -368,14 +380,16 @@ def test_an_error_is_not_kept(me: httpx.Client, key: dict[str, str]) -> None:
     require_same(first, me.post("/api/v1/chat", json={"message": "hi"}, headers=key))
 
 
-@pytest.mark.parametrize("path", ["/api/v2/chat/stream", "/api/v4/chat/stream"])
+@pytest.mark.parametrize("name", ["v2-stream", "v4-stream"])
 def test_what_a_client_stopped_by_hanging_up_runs_again(
-    me: httpx.Client, key: dict[str, str], path: str
+    me: httpx.Client, shared_database_url: str, key: dict[str, str], name: str
 ) -> None:
-    with being_answered(me, path, key):
-        pass
-    short = {"message": "short"}
-    answer = until(lambda: me.post(path, json=short, headers=key), 200)
+    path, body = GENERATING[name]
+    with paused(me):
+        with me.stream("POST", path, json=body, headers=key) as first:
+            assert first.status_code == 200
+        until_released(shared_database_url, key)
+    answer = me.post(path, json=body, headers=key)
     assert not replayed(answer)
     assert parsed(answer.text)[-1].name == "done"
 
@@ -385,7 +399,7 @@ def test_an_answer_that_goes_on_without_its_client_is_for_the_next_one(
 ) -> None:
     with me.stream("POST", "/api/v1/outlive", headers=key) as answer:
         first = next(answer.iter_text())
-    again = until(lambda: me.post("/api/v1/outlive", headers=key), 200)
+    again = until(lambda: me.post("/api/v1/outlive", headers=key), "done")
     assert replayed(again)
     assert again.text.startswith(first)
     events = parsed(again.text)
@@ -410,33 +424,29 @@ def test_an_answer_that_was_stopped_runs_again(
     me: httpx.Client, key: dict[str, str], path: str
 ) -> None:
     conversation = me.post("/api/v4/chat", json={"message": "hi"}).json()["conversation_id"]
-    body = {"message": LONG, "conversation_id": conversation}
-    with ThreadPoolExecutor(1) as pool:
+    body = {"message": "one two three", "conversation_id": conversation}
+    with paused(me), ThreadPoolExecutor(1) as pool:
         asking = pool.submit(me.post, path, json=body, headers=key)
-        stop = f"/api/v4/conversations/{conversation}/stop"
         while not asking.done():
-            me.post(stop)
+            me.post(f"/api/v4/conversations/{conversation}/stop")
             time.sleep(0.02)
         stopped = asking.result()
     assert stopped.status_code == 200
     assert '"cancelled"' in stopped.text
-    short = {"message": "short", "conversation_id": conversation}
-    answer = me.post(path, json=short, headers=key)
+    answer = me.post(path, json=body, headers=key)
     assert answer.status_code == 200, answer.text
     assert not replayed(answer)
+    assert '"cancelled"' not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/api/v2/chat/stream", "/api/v4/chat/stream"])
+@pytest.mark.parametrize("name", ["anthropic-stream", "openai-stream", "v2-stream", "v4-stream"])
 def test_a_stream_that_broke_off_runs_again(
-    me: httpx.Client, others: set[int], key: dict[str, str], path: str
+    me: httpx.Client, key: dict[str, str], name: str
 ) -> None:
-    with being_answered(me, path, key) as pieces:
-        for child in psutil.Process().children():
-            if child.pid not in others:
-                child.kill()
-        rest = "".join(pieces)
-    assert "event: error" in rest
-    short = {"message": "short"}
-    again = until(lambda: me.post(path, json=short, headers=key), 200)
+    path, body = GENERATING[name]
+    with being_answered(me, path, body, key) as pieces:
+        for engine in engines():
+            engine.kill()
+        assert "error" in "".join(pieces)
+    again = until(lambda: me.post(path, json=body, headers=key), "three")
     assert not replayed(again)
-    assert parsed(again.text)[-1].name == "done"

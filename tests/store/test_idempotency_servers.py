@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.chatting import LONG
 from tests.selection import on_sqlite_daily
 from tests.store import audit
 from tests.store.databases import execute
@@ -18,55 +17,69 @@ from tests.store.servers import Server, server
 
 pytestmark = [pytest.mark.slow, on_sqlite_daily]
 
-KEY = {"Idempotency-Key": "once"}
 STREAM = "/api/v4/chat/stream"
+BODIES: dict[str, dict[str, Any]] = {
+    "/api/v1/chat": {"message": "one two three"},
+    "/v1/chat/completions": {
+        "model": "echo",
+        "messages": [{"role": "user", "content": "one two three"}],
+        "stream": True,
+    },
+    STREAM: {"message": "one two three"},
+}
+AT_ONCE = {"STREAM_PATIENCE_SECONDS": "0"}
+"""A stream says 200 before the engine does."""
 
 
-def sent(one: Server, path: str = STREAM, message: str = "one two three") -> httpx.Response:
-    address = f"{one.address()}{path}"
-    return httpx.post(address, json={"message": message}, headers=KEY, timeout=60)
+def posted(one: Server, path: str) -> httpx.Response:
+    key = {"Idempotency-Key": f"once-{path}"}
+    return httpx.post(f"{one.address()}{path}", json=BODIES[path], headers=key, timeout=60)
+
+
+def sent(one: Server) -> httpx.Response:
+    """The answer to the one request of a test."""
+    return posted(one, STREAM)
 
 
 def replayed(answer: httpx.Response) -> bool:
     return "idempotent-replayed" in answer.headers
 
 
-def begin(one: Server) -> None:
-    """Read the beginning of a long answer, and kill the server in its middle."""
-    address = f"{one.address()}{STREAM}"
-    with httpx.stream("POST", address, json={"message": LONG}, headers=KEY, timeout=60) as answer:
-        pieces = answer.iter_text()
-        text = next(pieces)
-        while "event: delta" not in text:
-            text += next(pieces)
+def die_in_mid_answer(one: Server) -> None:
+    """Kill it when an answer has begun that cannot end, because its engine stands still."""
+    warm = httpx.post(f"{one.address()}/api/v1/chat", json={"message": "hi"}, timeout=60)
+    assert warm.status_code == 200
+    engines = one.engines()
+    for engine in engines:
+        engine.suspend()
+    address, key = f"{one.address()}{STREAM}", {"Idempotency-Key": f"once-{STREAM}"}
+    with httpx.stream("POST", address, json=BODIES[STREAM], headers=key, timeout=60) as answer:
+        assert answer.status_code == 200
         one.kill()
+    for engine in engines:
+        engine.kill()
 
 
-@pytest.mark.parametrize("path", ["/api/v1/chat", "/v1/chat/completions", STREAM])
-def test_an_outcome_outlives_its_server(database_url: str, tmp_path: Path, path: str) -> None:
-    body: dict[str, Any] = {"message": "one two three"}
-    if path.startswith("/v1"):
-        body = {"model": "echo", "messages": [{"role": "user", "content": "one"}], "stream": True}
+def test_outcomes_outlive_their_server(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
-        answers = []
-        for _ in range(2):
-            answers.append(httpx.post(f"{one.address()}{path}", json=body, headers=KEY))
-            one.kill()
-            one.start()
-            one.open()
-        first, second = answers
-    assert first.status_code == 200, first.text
-    assert second.content == first.content
-    assert second.headers["content-type"] == first.headers["content-type"]
-    assert (replayed(first), replayed(second)) == (False, True)
-    assert len(audit.answers(database_url)) == (path == STREAM)
+        before = {path: posted(one, path) for path in BODIES}
+        one.kill()
+        one.start()
+        one.open()
+        after = {path: posted(one, path) for path in BODIES}
+    for path, first in before.items():
+        assert first.status_code == 200, first.text
+        assert after[path].content == first.content
+        assert after[path].headers["content-type"] == first.headers["content-type"]
+        assert (replayed(first), replayed(after[path])) == (False, True)
+    assert len(audit.answers(database_url)) == 1
 
 
 def test_after_a_kill_in_mid_answer_the_request_runs_again_at_once(
     database_url: str, tmp_path: Path
 ) -> None:
-    with server(database_url, tmp_path) as one:
-        begin(one)
+    with server(database_url, tmp_path, **AT_ONCE) as one:
+        die_in_mid_answer(one)
         one.start()
         one.open()
         answer = sent(one)
@@ -77,10 +90,13 @@ def test_after_a_kill_in_mid_answer_the_request_runs_again_at_once(
 def test_what_a_killed_server_ran_blocks_another_one_only_until_its_lease_ends(
     database_url: str, tmp_path: Path
 ) -> None:
-    with server(database_url, tmp_path) as one, server(database_url, tmp_path) as other:
+    with (
+        server(database_url, tmp_path, **AT_ONCE) as one,
+        server(database_url, tmp_path) as other,
+    ):
         assert other.asked("/api/v1/models").status_code == 200  # it knows that it is not alone
-        begin(one)
-        waiting = sent(other, message=LONG)
+        die_in_mid_answer(one)
+        waiting = sent(other)
         assert waiting.status_code == 409, waiting.text[:200]
         assert waiting.headers["retry-after"] == "1"
         execute(database_url, "UPDATE idempotency_keys SET lease_until = 1")
