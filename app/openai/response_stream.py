@@ -98,6 +98,8 @@ class ResponseEncoder:
         described = {"code": found.code or "server_error", "message": found.message}
         output = [*self._output, *([self._open.item("incomplete")] if self._open else [])]
         failed = self._head.fields(status="failed", error=described, output=output)
+        # A server that was killed has stored less than the client may have: the end comes anyway.
+        self._sequence = max(self._sequence, self._sent + 1)
         return self._event("response.failed", response=failed)
 
     # ---------------------------------------------------------------- pieces
