@@ -281,7 +281,7 @@ def test_everything_that_is_stored_is_shown(me: httpx.Client, url: str) -> None:
     assert [one["is_error"] for one in shown[4]["tool_results"]] == [False, True]
     assert len(shown[4]["images"]) == 1
     assert [one["listed"] for one in shown] == [True, True, True, False, False, True, False]
-    pages = []
+    pages: list[dict[str, Any]] = []
     query: dict[str, Any] = {"limit": 2}
     while True:
         page = found(me.get(place(head), params=query))

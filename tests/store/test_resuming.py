@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.conversations.store.endings import ABANDONED
-from tests.http.resuming import CHAT, Copy, asked, events, path_of
+from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.asking import LONG
@@ -113,6 +113,35 @@ def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path:
             again = Copy(head=copy.head)
             again.resume(client)
             assert (again.text, again.resets) == (stored.content, 0)
+
+
+def test_an_engine_that_is_killed_ends_all_streams_with_an_error(
+    two: tuple[Server, Server],
+) -> None:
+    one, other = two
+    with client_of(one) as here, client_of(other) as there:
+        asker, joined, remote = Copy(), Copy(), Copy()
+        body = {"message": LONG, "on_disconnect": "continue"}
+        with here.stream("POST", STREAM, json=body) as answer:
+            mine = events(answer)
+            asker.take(next(mine))
+            with (
+                here.stream("GET", path_of(asker.head)) as near,
+                there.stream("GET", path_of(asker.head)) as far,
+            ):
+                for engine in one.engines():
+                    engine.kill()
+                for event in mine:
+                    asker.take(event)
+                joined.read(near)
+                remote.read(far)
+    assert asker.end
+    assert (asker.end.name, asker.end.data["code"]) == ("error", "engine-unavailable")
+    for copy in (joined, remote):
+        assert copy.end
+        assert (copy.end.name, copy.end.data["code"]) == ("error", "answer-failed")
+        assert copy.text == asker.text
+        assert copy.end.data["message_id"] == asker.head["message_id"]
 
 
 @on_sqlite_daily
