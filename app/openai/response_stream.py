@@ -65,7 +65,7 @@ class ResponseEncoder:
         self._sequence = 0
         self._thinking = ""
         self._text = ""
-        self._calls: list[ToolCallPart] = []
+        self._calls: dict[int, ToolCallPart] = {}
         self._output: list[Fields] = []
         self._open: OpenItem | None = None
 
@@ -86,8 +86,8 @@ class ResponseEncoder:
             case Reset(text=text, thinking=thinking):
                 self._clear()
                 return self.start() + self._think(thinking) + self._say(text)
-            case ToolCallDelta():
-                self._calls.append(ToolCallPart(event.id, event.name, event.arguments))
+            case ToolCallDelta(index=index):
+                self._calls[index] = ToolCallPart(event.id, event.name, event.arguments)
             case End():
                 return self._finish(event)
         return ""
@@ -170,7 +170,7 @@ class ResponseEncoder:
             self._open = OpenText(self._head.answer_id, self._logprobs)
             events += self._begin(self._open)
         events += self._close(status)
-        for at, call in enumerate(self._calls):
+        for at, call in self._calls.items():
             events += self._call(items.call_item(self._head.answer_id, at, call, status))
         fields = end_fields(end, self._parts(), self._output, _ended_at(end))
         kind = "completed" if fields["status"] == "completed" else "incomplete"
@@ -189,7 +189,7 @@ class ResponseEncoder:
         )
 
     def _parts(self) -> Sequence[Part]:
-        return (ThinkingPart(self._thinking), TextPart(self._text), *self._calls)
+        return (ThinkingPart(self._thinking), TextPart(self._text), *self._calls.values())
 
     # ---------------------------------------------------------------- events
 

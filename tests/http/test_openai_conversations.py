@@ -27,7 +27,7 @@ def items(client: httpx.Client, name: str, **query: Any) -> Object:
     return checked(ItemList, answer.json())
 
 
-def said(page: Object) -> list[str]:
+def item_texts(page: Object) -> list[str]:
     return [item["content"][0]["text"] for item in page["data"]]
 
 
@@ -62,8 +62,8 @@ def test_no_body_makes_an_empty_one(me: httpx.Client) -> None:
 def test_responses_go_on_with_its_items(me: httpx.Client) -> None:
     new = made(me, items=[HELLO, {"role": "assistant", "content": "Hi."}])
     respond(me, "a b", conversation=new["id"])
-    assert said(items(me, new["id"], order="asc")) == ["Hello!", "Hi.", "a b", "a b"]
-    assert said(items(me, new["id"], limit=1)) == ["a b"]
+    assert item_texts(items(me, new["id"], order="asc")) == ["Hello!", "Hi.", "a b", "a b"]
+    assert item_texts(items(me, new["id"], limit=1)) == ["a b"]
     page = opened(me, row_ids(new["id"])[0])
     assert [message["content"] for message in page["messages"]] == ["Hello!", "Hi.", "a b", "a b"]
     assert page["title"] == "Hello!"
@@ -91,9 +91,9 @@ def test_pages_follow_each_other(me: httpx.Client) -> None:
     words = [{"role": "user", "content": str(at)} for at in range(5)]
     new = made(me, items=words)
     first = items(me, new["id"], limit=3)
-    assert (said(first), first["has_more"]) == (["4", "3", "2"], True)
+    assert (item_texts(first), first["has_more"]) == (["4", "3", "2"], True)
     second = items(me, new["id"], limit=3, after=first["last_id"])
-    assert (said(second), second["has_more"]) == (["1", "0"], False)
+    assert (item_texts(second), second["has_more"]) == (["1", "0"], False)
     answer = me.get(f"{CONVERSATIONS}/{new['id']}/items", params={"after": "msg_1"})
     assert error_of(answer)[0] == 400
 
@@ -101,7 +101,7 @@ def test_pages_follow_each_other(me: httpx.Client) -> None:
 def test_one_of_another_dialect_has_items(me: httpx.Client) -> None:
     asked = chat(me, "a")
     name = f"conv_{asked['conversation_id'].replace('-', '')}"
-    assert said(items(me, name, order="asc")) == ["a", "a"]
+    assert item_texts(items(me, name, order="asc")) == ["a", "a"]
 
 
 def test_a_response_with_tools_has_all_of_its_items(me: httpx.Client) -> None:

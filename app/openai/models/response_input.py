@@ -61,7 +61,7 @@ class InputPart(Inner):
         return "image_url" if self.type == "input_image" else "refusal"
 
     @property
-    def said(self) -> str:
+    def text_or_refusal(self) -> str:
         """Its text, or what was refused."""
         return self.text or self.refusal or ""
 

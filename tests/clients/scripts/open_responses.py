@@ -317,7 +317,7 @@ def image_input() -> None:
 @check
 def multi_turn() -> None:
     turns = [("user", "My name is Alice."), ("assistant", "Hello Alice!"), ("user", "My name?")]
-    made = response([{"type": "message", "role": who, "content": said} for who, said in turns])
+    made = response([{"type": "message", "role": who, "content": words} for who, words in turns])
     assert made.output
     assert made.status == "completed"
 
