@@ -162,8 +162,11 @@ def a_stream_in_the_background_is_resumed() -> None:
 
 @check
 def the_stream_helper_resumes() -> None:
-    made = asked(background=True, stream=True)
+    made = client.responses.create(
+        model=MODEL, input=HELLO, max_output_tokens=400, background=True, stream=True
+    )
     name = next(iter(made)).response.id
+    made.close()
     with client.responses.stream(response_id=name) as stream:
         final = stream.get_final_response()
     assert final.id == name
