@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from app.chat.completion import find_chat_model
@@ -67,8 +66,9 @@ async def set_metadata(
     """Replace the metadata; raises ConversationNotFound."""
     database = services.conversations.database
 
-    change = partial(conversations.change_setup, **{METADATA: dict(metadata)})
-    return conversation_fields(await database.write(change, services.owner, conversation_id))
+    values = {METADATA: dict(metadata)}
+    key = (services.owner, conversation_id)
+    return conversation_fields(await database.write(conversations.change_setup, *key, values))
 
 
 async def add_items(

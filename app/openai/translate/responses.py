@@ -45,7 +45,7 @@ UNKNOWN: Fields = {
 """What is said of the request of an answer that another dialect asked for."""
 
 
-SAID = (
+SHOWN_AGAIN = (
     "background",
     "frequency_penalty",
     "instructions",
@@ -73,7 +73,7 @@ def request_fields(body: ResponseBody, conversation_id: str | None) -> Fields:
     named = ids.conversation_name(conversation_id) if conversation_id else None
     choice = body.tool_choice
     return UNKNOWN | {
-        **{name: getattr(body, name) for name in SAID},
+        **{name: getattr(body, name) for name in SHOWN_AGAIN},
         "conversation": {"id": named} if named else None,
         "reasoning": body.reasoning.model_dump(),
         "text": {"format": _format(body.text.format)},

@@ -234,7 +234,7 @@ WEATHER: Any = {
     "description": "Get the current weather for a location",
     "parameters": {
         "type": "object",
-        "properties": {"city": {"type": "string", "description": "The city, e.g. Seoul"}},
+        "properties": {"city": {"type": "string", "enum": ["Seoul"]}},
         "required": ["city"],
     },
 }
