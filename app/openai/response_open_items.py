@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from app.chat.answer_content import GrowingText
+from app.conversations.store.answers import AnswerKey
 from app.openai.translate import response_items as items
 
 Fields = dict[str, Any]
@@ -16,8 +17,8 @@ class OpenItem:
 
     kind: str
 
-    def __init__(self, answer_id: str, text: GrowingText) -> None:
-        self.answer_id = answer_id
+    def __init__(self, key: AnswerKey, text: GrowingText) -> None:
+        self.key = key
         self.text = text
         self.shown = 0
         self.id: str = self.item("", None)["id"]
@@ -47,7 +48,7 @@ class OpenThinking(OpenItem):
 
     def item(self, status: str, text: str | None = "") -> Fields:
         """The item with its thinking so far; None: without any."""
-        return items.reasoning_item(self.answer_id, "" if text is None else self.text.whole)
+        return items.reasoning_item(self.key, "" if text is None else self.text.whole)
 
     def part(self, text: str) -> Fields:
         """Its only part."""
@@ -60,9 +61,9 @@ class OpenText(OpenItem):
     kind = "output_text"
 
     def __init__(
-        self, answer_id: str, text: GrowingText, logprobs: Callable[[], list[Fields]]
+        self, key: AnswerKey, text: GrowingText, logprobs: Callable[[], list[Fields]]
     ) -> None:
-        super().__init__(answer_id, text)
+        super().__init__(key, text)
         self._of_text = logprobs
 
     @property
@@ -73,8 +74,8 @@ class OpenText(OpenItem):
     def item(self, status: str, text: str | None = "") -> Fields:
         """The item with its text so far; None: without any."""
         if text is None:
-            return items.text_item(self.answer_id, None, status)
-        return items.text_item(self.answer_id, self.text.whole, status, self.logprobs)
+            return items.text_item(self.key, None, status)
+        return items.text_item(self.key, self.text.whole, status, self.logprobs)
 
     def part(self, text: str) -> Fields:
         """Its only part."""

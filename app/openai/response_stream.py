@@ -112,7 +112,7 @@ class ResponseEncoder:
         self._thinking.add(text)
         begin = ""
         if self._open is None:
-            self._open = OpenThinking(self._head.answer_id, self._thinking)
+            self._open = OpenThinking(self._head.key, self._thinking)
             begin = self._begin(self._open)
         return begin + self._pieces(self._open)
 
@@ -127,7 +127,7 @@ class ResponseEncoder:
 
     def _begin_text(self) -> str:
         end = self._close("completed")
-        self._open = OpenText(self._head.answer_id, self._text, self._logprobs)
+        self._open = OpenText(self._head.key, self._text, self._logprobs)
         return end + self._begin(self._open)
 
     def _begin(self, item: OpenItem) -> str:
@@ -175,7 +175,7 @@ class ResponseEncoder:
             events += self._begin_text()
         events += self._close(status)
         for at, call in self._calls.items():
-            events += self._call(items.call_item(self._head.answer_id, at, call, status))
+            events += self._call(items.call_item(self._head.key, at, call, status))
         fields = end_fields(end, self._parts(), self._output, _ended_at(end))
         kind = "completed" if fields["status"] == "completed" else "incomplete"
         return events + self._event(f"response.{kind}", response=self._head.fields(**fields))

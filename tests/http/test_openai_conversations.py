@@ -83,7 +83,7 @@ def test_items_are_added_and_read_one_by_one(me: httpx.Client) -> None:
     assert items(me, new["id"], order="asc")["data"] == added["data"]
     for item in added["data"]:
         assert me.get(f"{path}/{item['id']}").json() == item
-    assert error_of(me.get(f"{path}/msg_{'0' * 32}"))[0] == 404
+    assert error_of(me.get(f"{path}/msg_{'0' * 64}"))[0] == 404
     assert error_of(me.get(f"{path}/x"))[0] == 404
 
 

@@ -189,6 +189,18 @@ def test_what_the_input_was(me: httpx.Client) -> None:
     assert (rest["data"], rest["has_more"]) == ([every["data"][0]], False)
 
 
+def test_stored_items_may_be_named(me: httpx.Client, owner: Any) -> None:
+    first = respond(me, "a b")
+    named = {"type": "item_reference", "id": first["output"][0]["id"]}
+    made = respond(
+        me, [{"role": "user", "content": "a b"}, named, {"role": "user", "content": "c"}]
+    )
+    assert (text_of(made), made["usage"]["input_tokens"]) == ("c", 5)
+    refused(owner(), "input[0].id", "invalid_value", input=[named])
+    missing = named | {"id": "msg_1"}
+    refused(me, "input[0].id", "invalid_value", input=[missing])
+
+
 def test_tokens_are_counted_without_an_answer(me: httpx.Client) -> None:
     first = respond(me, "a b")
     body = {"model": "echo", "input": "c", "previous_response_id": first["id"]}
