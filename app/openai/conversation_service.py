@@ -75,14 +75,19 @@ async def set_metadata(
 async def add_items(
     services: ResponseServices, conversation_id: str, items: Sequence[InputItem]
 ) -> list[Fields]:
-    """Store items at the end of the active branch; raises ConversationNotFound."""
+    """Store items at the end of the active branch.
+
+    Raises ConversationNotFound, ConversationBusy.
+    """
     await read(services, conversation_id)
     messages = await _messages(services, items)
     database, owner = services.conversations.database, services.owner
     stored = await database.write(input_turns.append, owner, conversation_id, messages)
     added = zip(stored, messages, strict=True)
     return [
-        item for name, message in added for item in message_items(name, message.role, message.parts)
+        item
+        for name, message in added
+        for item in message_items(AnswerKey(conversation_id, name), message)
     ]
 
 

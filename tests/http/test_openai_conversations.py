@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from app.openai.models.conversations import ConversationObject, ItemList
-from tests.http.chatting import chat
+from tests.http.chatting import LONG, chat
 from tests.http.openai_wire import Object, checked, error_of
 from tests.http.responses_wire import CALL, CONVERSATIONS, TOOL, respond, row_ids
 from tests.http.stored import listed, opened
@@ -129,6 +129,15 @@ def test_others_see_nothing_of_it(me: httpx.Client, owner: Any) -> None:
     ):
         assert error_of(answer)[0] == 404, answer.request.url
     assert me.get(path).json() == new
+
+
+def test_items_wait_for_the_end_of_an_answer(me: httpx.Client) -> None:
+    new = made(me)
+    asked = respond(me, LONG, conversation=new["id"], background=True)
+    answer = me.post(f"{CONVERSATIONS}/{new['id']}/items", json={"items": [HELLO]})
+    assert error_of(answer)[0] == 409
+    me.post(f"/v1/responses/{asked['id']}/cancel")
+    assert me.post(answer.request.url, json={"items": [HELLO]}).status_code == 200
 
 
 def test_too_many_items_at_once(me: httpx.Client) -> None:
