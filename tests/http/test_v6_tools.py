@@ -19,7 +19,7 @@ from tests.http.resuming import CHAT, Copy, asked, events, path_of
 from tests.http.stored import found, refused
 from tests.http.test_tool_calls import CALL, CHANNELS, END, PARAMETERS, TEMPLATE
 from tests.http.test_unlisted_messages import owner_of
-from tests.provider.scripted import make
+from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.scripted_answer import script_of
 from tests.store import audit
 from tests.store.tools import DEVELOPER, TURN, append
@@ -47,6 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             normal=script.normal,
             eos=END,
         )
+    lone = ["p", "l", "</think>", "y", "e", "s", "<|im_end|>"]
+    file, user = folder / "lone.gguf", ("<think>", "</think>")
+    make(file, CHATML, lone, CONTROL, user, eos="<|im_end|>", ctx=2**12)
     return folder
 
 
@@ -129,6 +132,16 @@ def test_v5_sees_the_answer_without_the_thinking(client: httpx.Client) -> None:
     assert "greet" not in opened.text
 
 
+def test_text_that_turns_out_to_be_thinking_becomes_that(client: httpx.Client) -> None:
+    copy = asked(client, "hi", model="lone", **DRAWN)
+    assert (copy.text, copy.thinking) == ("yes", "pl")
+    again = Copy(head=copy.head)
+    again.resume(client)
+    assert (again.text, again.thinking, again.resets) == ("yes", "pl", 0)
+    answer = messages(client, copy.head)[-1]
+    assert (answer["content"], answer["thinking"]) == ("yes", "pl")
+
+
 # ---------------------------------------------------------------- tools
 
 
@@ -176,6 +189,13 @@ def test_a_call_waits_for_its_result(client: httpx.Client) -> None:
         assert result == {"call_id": call["id"], "content": "Showers.", "is_error": False}
     v5 = found(client.get(place(head).replace("v6", "v5")))
     assert [one["content"] for one in v5["messages"]] == ["Rain?", '{"a": 1}']
+
+
+def test_half_a_call_is_none(client: httpx.Client) -> None:
+    body = {"message": "Rain?", "model": "caller", "tools": [TOOL], "temperature": 0}
+    answer = found(client.post(CHAT, json=body | {"max_tokens": 25}))
+    assert (answer["finish_reason"], answer["message"]["tool_calls"]) == ("length", [])
+    assert messages(client, answer)[-1]["listed"]
 
 
 def test_a_call_is_shown_again_to_whoever_joins(client: httpx.Client) -> None:
