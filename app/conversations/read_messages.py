@@ -15,6 +15,7 @@ from app.conversations.store.answers import StoredAnswer
 from app.conversations.store.tree import HistoryMessage
 from app.conversations.store.whole import WholeMessage
 from app.provider import types
+from app.provider.types import TextPart
 from app.storage.tables import Message
 
 ALL = 2**31 - 1
@@ -23,9 +24,10 @@ ALL = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """A stored message that is complete, without its images before ``fill_images``."""
+    """A stored message that is complete; ``filled``: with its images, else with their places."""
 
     stored: HistoryMessage
+    filled: bool = False
 
     @property
     def id(self) -> str:
@@ -35,7 +37,9 @@ class ReadMessage:
     @property
     def value(self) -> types.Message:
         """The message with its parts."""
-        return message_value(self.stored)
+        if self.filled:
+            return message_value(self.stored)
+        return types.Message(self.stored.role, self.stored.parts or (TextPart(self.stored.text),))
 
 
 def read_branch(
@@ -85,7 +89,8 @@ def fill_images(
 ) -> list[ReadMessage]:
     """The same messages with their images."""
     stored = [message.stored for message in messages]
-    return [*map(ReadMessage, tree.with_images(session, conversation_id, stored, ALL))]
+    filled = tree.with_images(session, conversation_id, stored, ALL)
+    return [ReadMessage(message, filled=True) for message in filled]
 
 
 def _values(found: Sequence[WholeMessage]) -> list[ReadMessage]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from app.chat.completion import find_chat_model
@@ -14,7 +13,8 @@ from app.conversations.defaults import METADATA
 from app.conversations.errors import ConversationNotFound, MessageNotFound
 from app.conversations.read_messages import ReadMessage
 from app.conversations.store import conversations, input_turns
-from app.conversations.store.answers import StoredAnswer
+from app.conversations.store.answers import AnswerKey, StoredAnswer
+from app.openai.item_references import find_item, with_references
 from app.openai.models.response_input import InputItem
 from app.openai.response_service import ResponseServices
 from app.openai.translate import response_ids as ids
@@ -67,21 +67,27 @@ async def set_metadata(
     """Replace the metadata; raises ConversationNotFound."""
     database = services.conversations.database
 
-    change = partial(conversations.change_setup, **{METADATA: dict(metadata)})
-    return conversation_fields(await database.write(change, services.owner, conversation_id))
+    values = {METADATA: dict(metadata)}
+    key = (services.owner, conversation_id)
+    return conversation_fields(await database.write(conversations.change_setup, *key, values))
 
 
 async def add_items(
     services: ResponseServices, conversation_id: str, items: Sequence[InputItem]
 ) -> list[Fields]:
-    """Store items at the end of the active branch; raises ConversationNotFound."""
+    """Store items at the end of the active branch.
+
+    Raises ConversationNotFound, ConversationBusy.
+    """
     await read(services, conversation_id)
     messages = await _messages(services, items)
     database, owner = services.conversations.database, services.owner
     stored = await database.write(input_turns.append, owner, conversation_id, messages)
     added = zip(stored, messages, strict=True)
     return [
-        item for name, message in added for item in message_items(name, message.role, message.parts)
+        item
+        for name, message in added
+        for item in message_items(AnswerKey(conversation_id, name), message)
     ]
 
 
@@ -115,29 +121,26 @@ async def item_page(
     query: PageQuery,
 ) -> Fields:
     """A page of items; images are read for these alone."""
-    wanted = page(items_of(messages), query.limit, query.after, query.order)
-    shown = {ids.message_of_item(item["id"]) for item in wanted["data"]}
-    some = [message for message in messages if message.id in shown]
+    wanted = page(items_of(conversation_id, messages), query.limit, query.after, query.order)
+    shown = {ids.key_of_item(item["id"]) for item in wanted["data"]}
+    some = [one for one in messages if AnswerKey(conversation_id, one.id) in shown]
     database = services.conversations.database
     filled = await database.read(read_messages.fill_images, conversation_id, some)
-    by_id = {item["id"]: item for item in items_of(filled)}
+    by_id = {item["id"]: item for item in items_of(conversation_id, filled)}
     return wanted | {"data": [by_id[item["id"]] for item in wanted["data"]]}
 
 
 async def read_item(services: ResponseServices, conversation_id: str, item: str) -> Fields:
     """One item; raises ConversationNotFound, MessageNotFound."""
-    message_id = ids.message_of_item(item)
-    if message_id is None:
+    await read(services, conversation_id)
+    key = ids.key_of_item(item)
+    if key is None or key.conversation_id != conversation_id:
         raise MessageNotFound(item)
-    database, owner = services.conversations.database, services.owner
-    found = await database.read(read_messages.read_message, owner, conversation_id, message_id)
-    for one in items_of([found] if found else []):
-        if one["id"] == item:
-            return one
-    raise MessageNotFound(item)
+    return await find_item(services.conversations.database, services.owner, item)
 
 
 async def _messages(services: ResponseServices, items: Sequence[InputItem]) -> tuple[Message, ...]:
+    items = await with_references(services.conversations.database, services.owner, items)
     sources = image_sources(items)
     if not sources:
         return input_messages(items, ())

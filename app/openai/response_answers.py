@@ -43,10 +43,10 @@ async def whole(request: Request, answering: Answering, asked: AskedResponse) ->
 
 
 def _whole_fields(asked: AskedResponse, end: End) -> dict[str, Any]:
-    content, answer_id = asked.turn.live.content, asked.head.answer_id
-    said = (ThinkingPart(content.thinking), TextPart(content.text))
-    parts: tuple[Part, ...] = (*said, *content.tool_calls)
-    output = answer_items(answer_id, parts, item_status(end), _logprobs(asked))
+    content = asked.turn.live.content
+    message = (ThinkingPart(content.thinking), TextPart(content.text))
+    parts: tuple[Part, ...] = (*message, *content.tool_calls)
+    output = answer_items(asked.head.key, parts, item_status(end), _logprobs(asked))
     return asked.head.fields(**end_fields(end, parts, output, int(time.time())))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from app.chat.answer_content import GrowingText
+from app.conversations.store.answers import AnswerKey
 from app.openai.translate import response_items as items
 
 Fields = dict[str, Any]
@@ -15,9 +17,9 @@ class OpenItem:
 
     kind: str
 
-    def __init__(self, answer_id: str) -> None:
-        self.answer_id = answer_id
-        self.text = ""
+    def __init__(self, key: AnswerKey, text: GrowingText) -> None:
+        self.key = key
+        self.text = text
         self.shown = 0
         self.id: str = self.item("", None)["id"]
 
@@ -46,7 +48,7 @@ class OpenThinking(OpenItem):
 
     def item(self, status: str, text: str | None = "") -> Fields:
         """The item with its thinking so far; None: without any."""
-        return items.reasoning_item(self.answer_id, "" if text is None else self.text)
+        return items.reasoning_item(self.key, "" if text is None else self.text.whole)
 
     def part(self, text: str) -> Fields:
         """Its only part."""
@@ -58,8 +60,10 @@ class OpenText(OpenItem):
 
     kind = "output_text"
 
-    def __init__(self, answer_id: str, logprobs: Callable[[], list[Fields]]) -> None:
-        super().__init__(answer_id)
+    def __init__(
+        self, key: AnswerKey, text: GrowingText, logprobs: Callable[[], list[Fields]]
+    ) -> None:
+        super().__init__(key, text)
         self._of_text = logprobs
 
     @property
@@ -70,8 +74,8 @@ class OpenText(OpenItem):
     def item(self, status: str, text: str | None = "") -> Fields:
         """The item with its text so far; None: without any."""
         if text is None:
-            return items.text_item(self.answer_id, None, status)
-        return items.text_item(self.answer_id, self.text, status, self.logprobs)
+            return items.text_item(self.key, None, status)
+        return items.text_item(self.key, self.text.whole, status, self.logprobs)
 
     def part(self, text: str) -> Fields:
         """Its only part."""

@@ -26,6 +26,7 @@ from app.conversations.turn import Turn
 from app.errors import InvalidRequest
 from app.media.intake import Intake
 from app.openai.errors import InvalidParameter, ResponseNotFound
+from app.openai.item_references import with_references
 from app.openai.models.responses import ResponseBody, ResponseFields, TextFormat
 from app.openai.translate import response_ids as ids
 from app.openai.translate.constraints import ANY_OBJECT, json_schema
@@ -85,12 +86,13 @@ async def resolve_input(
     A request that is refused costs no decoding.
     """
     base = await find_base(services, body)
+    items = await with_references(services.conversations.database, services.owner, body.input)
     tools = response_tools(body)
     if tools.skipped:
         log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))
-    model = await _find_model(services, body, base)
-    images = await decode_images(services.intake, model, image_sources(body.input))
-    given = input_messages(body.input, images)
+    sources = image_sources(items)
+    model = await _find_model(services, body.model, base, images=bool(sources))
+    given = input_messages(items, await decode_images(services.intake, model, sources))
     if not given:
         raise InvalidParameter("/input", "There is no message to answer.", "invalid_value")
     asked = InputRequest(
@@ -108,15 +110,13 @@ async def resolve_input(
 
 
 async def _find_model(
-    services: ResponseServices, body: ResponseFields, base: Base | None
+    services: ResponseServices, name: str | None, base: Base | None, *, images: bool
 ) -> ModelCard:
     """The model of the request, else that of the conversation, else the default one."""
     stored, owner = services.conversations, services.owner
-    name = body.model
     if name is None and base:
         name = (await read_defaults(stored, owner, base.conversation_id)).get("model")
     find_template = partial(stored.find_template, owner)
-    images = bool(image_sources(body.input))
     chosen = await choose_model(stored.pool, name, find_template, images=images)
     if chosen.template is not None:
         detail = "Responses take no prompt template: name a model alone, and give instructions."

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec.json import encode
 
+from app.chat.answer_content import GrowingText
 from app.conversations.answer_readers import StoredEnd
 from app.conversations.errors import cause_of
 from app.conversations.read_position import Reset
@@ -63,9 +64,10 @@ class ResponseEncoder:
     def _clear(self) -> None:
         """Nothing has been written of the answer."""
         self._sequence = 0
-        self._thinking = ""
-        self._text = ""
-        self._calls: list[ToolCallPart] = []
+        self._thinking = GrowingText()
+        self._text = GrowingText()
+        self._says_something = False
+        self._calls: dict[int, ToolCallPart] = {}
         self._output: list[Fields] = []
         self._open: OpenItem | None = None
 
@@ -86,8 +88,8 @@ class ResponseEncoder:
             case Reset(text=text, thinking=thinking):
                 self._clear()
                 return self.start() + self._think(thinking) + self._say(text)
-            case ToolCallDelta():
-                self._calls.append(ToolCallPart(event.id, event.name, event.arguments))
+            case ToolCallDelta(index=index):
+                self._calls[index] = ToolCallPart(event.id, event.name, event.arguments)
             case End():
                 return self._finish(event)
         return ""
@@ -98,31 +100,35 @@ class ResponseEncoder:
         described = {"code": found.code or "server_error", "message": found.message}
         output = [*self._output, *([self._open.item("incomplete")] if self._open else [])]
         failed = self._head.fields(status="failed", error=described, output=output)
+        # A server that was killed has stored less than the client may have: the end comes anyway.
+        self._sequence = max(self._sequence, self._sent + 1)
         return self._event("response.failed", response=failed)
 
     # ---------------------------------------------------------------- pieces
 
     def _think(self, text: str) -> str:
-        if self._text.strip() or not text:
+        if self._says_something or not text:
             return ""  # it comes too late to be shown before the text
-        self._thinking += text
+        self._thinking.add(text)
         begin = ""
         if self._open is None:
-            self._open = OpenThinking(self._head.answer_id)
+            self._open = OpenThinking(self._head.key, self._thinking)
             begin = self._begin(self._open)
-        return begin + self._pieces(self._open, self._thinking)
+        return begin + self._pieces(self._open)
 
     def _say(self, text: str) -> str:
         """White space before the text waits for it: beside calls it is none."""
-        self._text += text
-        if not self._text.strip():
+        self._text.add(text)
+        self._says_something = self._says_something or bool(text.strip())
+        if not self._says_something:
             return ""
-        begin = ""
-        if not isinstance(self._open, OpenText):
-            begin = self._close("completed")
-            self._open = OpenText(self._head.answer_id, self._logprobs)
-            begin += self._begin(self._open)
-        return begin + self._pieces(self._open, self._text)
+        begin = "" if isinstance(self._open, OpenText) else self._begin_text()
+        return begin + self._pieces(self._open)
+
+    def _begin_text(self) -> str:
+        end = self._close("completed")
+        self._open = OpenText(self._head.key, self._text, self._logprobs)
+        return end + self._begin(self._open)
 
     def _begin(self, item: OpenItem) -> str:
         added = self._event(
@@ -130,23 +136,25 @@ class ResponseEncoder:
         )
         return added + self._of_part("response.content_part.added", item, part=item.part(""))
 
-    def _pieces(self, item: OpenItem, whole: str, *, last: bool = False) -> str:
-        """The pieces of the text that are complete, or all that is left."""
-        events = ""
-        while len(whole) - item.shown >= PIECE or (last and item.shown < len(whole)):
-            delta = whole[item.shown : item.shown + PIECE]
-            item.shown += len(delta)
-            more = item.more([])
-            events += self._of_part(f"response.{item.kind}.delta", item, delta=delta, **more)
-        item.text = whole
-        return events
+    def _pieces(self, item: OpenItem | None, *, last: bool = False) -> str:
+        """The pieces of its text that are complete, or all that is left."""
+        if item is None:
+            return ""
+        left = item.text.since(item.shown)
+        end = len(left) if last else len(left) - len(left) % PIECE
+        item.shown += end
+        more = item.more([])
+        return "".join(
+            self._of_part(f"response.{item.kind}.delta", item, delta=left[at : at + PIECE], **more)
+            for at in range(0, end, PIECE)
+        )
 
     def _close(self, status: str) -> str:
         """End the item that is open, if one is."""
         if (item := self._open) is None:
             return ""
-        text = self._text if isinstance(item, OpenText) else self._thinking
-        events = self._pieces(item, text, last=True)
+        events = self._pieces(item, last=True)
+        text = item.text.whole
         done = {"text": text, **item.more(item.logprobs)}
         events += self._of_part(f"response.{item.kind}.done", item, **done)
         events += self._of_part("response.content_part.done", item, part=item.part(text))
@@ -164,12 +172,10 @@ class ResponseEncoder:
         status = item_status(end)
         events = ""
         if not isinstance(self._open, OpenText) and not self._calls:
-            events += self._close("completed")
-            self._open = OpenText(self._head.answer_id, self._logprobs)
-            events += self._begin(self._open)
+            events += self._begin_text()
         events += self._close(status)
-        for at, call in enumerate(self._calls):
-            events += self._call(items.call_item(self._head.answer_id, at, call, status))
+        for at, call in self._calls.items():
+            events += self._call(items.call_item(self._head.key, at, call, status))
         fields = end_fields(end, self._parts(), self._output, _ended_at(end))
         kind = "completed" if fields["status"] == "completed" else "incomplete"
         return events + self._event(f"response.{kind}", response=self._head.fields(**fields))
@@ -187,7 +193,8 @@ class ResponseEncoder:
         )
 
     def _parts(self) -> Sequence[Part]:
-        return (ThinkingPart(self._thinking), TextPart(self._text), *self._calls)
+        text = (ThinkingPart(self._thinking.whole), TextPart(self._text.whole))
+        return (*text, *self._calls.values())
 
     # ---------------------------------------------------------------- events
 

@@ -48,7 +48,7 @@ class AskedChat:
 
 async def ask_chat(body: ChatBody, services: ModelServices) -> AskedChat:
     """Choose the model, then decode the images: a refused model costs no decoding."""
-    tools = chosen_tools(body.tools, body.tool_choice, parallel=body.parallel_tool_calls)
+    tools = chosen_tools(body)
     sources = image_sources(body.messages)
     find = services.find_template
     model = await choose_model(services.pool, body.model, find, images=bool(sources))

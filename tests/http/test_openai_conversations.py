@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from app.openai.models.conversations import ConversationObject, ItemList
-from tests.http.chatting import chat
+from tests.http.chatting import LONG, chat
 from tests.http.openai_wire import Object, checked, error_of
 from tests.http.responses_wire import CALL, CONVERSATIONS, TOOL, respond, row_ids
 from tests.http.stored import listed, opened
@@ -27,7 +27,7 @@ def items(client: httpx.Client, name: str, **query: Any) -> Object:
     return checked(ItemList, answer.json())
 
 
-def said(page: Object) -> list[str]:
+def item_texts(page: Object) -> list[str]:
     return [item["content"][0]["text"] for item in page["data"]]
 
 
@@ -62,8 +62,8 @@ def test_no_body_makes_an_empty_one(me: httpx.Client) -> None:
 def test_responses_go_on_with_its_items(me: httpx.Client) -> None:
     new = made(me, items=[HELLO, {"role": "assistant", "content": "Hi."}])
     respond(me, "a b", conversation=new["id"])
-    assert said(items(me, new["id"], order="asc")) == ["Hello!", "Hi.", "a b", "a b"]
-    assert said(items(me, new["id"], limit=1)) == ["a b"]
+    assert item_texts(items(me, new["id"], order="asc")) == ["Hello!", "Hi.", "a b", "a b"]
+    assert item_texts(items(me, new["id"], limit=1)) == ["a b"]
     page = opened(me, row_ids(new["id"])[0])
     assert [message["content"] for message in page["messages"]] == ["Hello!", "Hi.", "a b", "a b"]
     assert page["title"] == "Hello!"
@@ -83,7 +83,7 @@ def test_items_are_added_and_read_one_by_one(me: httpx.Client) -> None:
     assert items(me, new["id"], order="asc")["data"] == added["data"]
     for item in added["data"]:
         assert me.get(f"{path}/{item['id']}").json() == item
-    assert error_of(me.get(f"{path}/msg_{'0' * 32}"))[0] == 404
+    assert error_of(me.get(f"{path}/msg_{'0' * 64}"))[0] == 404
     assert error_of(me.get(f"{path}/x"))[0] == 404
 
 
@@ -91,9 +91,9 @@ def test_pages_follow_each_other(me: httpx.Client) -> None:
     words = [{"role": "user", "content": str(at)} for at in range(5)]
     new = made(me, items=words)
     first = items(me, new["id"], limit=3)
-    assert (said(first), first["has_more"]) == (["4", "3", "2"], True)
+    assert (item_texts(first), first["has_more"]) == (["4", "3", "2"], True)
     second = items(me, new["id"], limit=3, after=first["last_id"])
-    assert (said(second), second["has_more"]) == (["1", "0"], False)
+    assert (item_texts(second), second["has_more"]) == (["1", "0"], False)
     answer = me.get(f"{CONVERSATIONS}/{new['id']}/items", params={"after": "msg_1"})
     assert error_of(answer)[0] == 400
 
@@ -101,7 +101,7 @@ def test_pages_follow_each_other(me: httpx.Client) -> None:
 def test_one_of_another_dialect_has_items(me: httpx.Client) -> None:
     asked = chat(me, "a")
     name = f"conv_{asked['conversation_id'].replace('-', '')}"
-    assert said(items(me, name, order="asc")) == ["a", "a"]
+    assert item_texts(items(me, name, order="asc")) == ["a", "a"]
 
 
 def test_a_response_with_tools_has_all_of_its_items(me: httpx.Client) -> None:
@@ -129,6 +129,15 @@ def test_others_see_nothing_of_it(me: httpx.Client, owner: Any) -> None:
     ):
         assert error_of(answer)[0] == 404, answer.request.url
     assert me.get(path).json() == new
+
+
+def test_items_wait_for_the_end_of_an_answer(me: httpx.Client) -> None:
+    new = made(me)
+    asked = respond(me, LONG, conversation=new["id"], background=True)
+    answer = me.post(f"{CONVERSATIONS}/{new['id']}/items", json={"items": [HELLO]})
+    assert error_of(answer)[0] == 409
+    me.post(f"/v1/responses/{asked['id']}/cancel")
+    assert me.post(answer.request.url, json={"items": [HELLO]}).status_code == 200
 
 
 def test_too_many_items_at_once(me: httpx.Client) -> None:

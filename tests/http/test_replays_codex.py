@@ -50,10 +50,13 @@ def test_the_tools_that_are_run_here_are_called(server: httpx.Client) -> None:
     skipped = "custom, namespace, web_search, image_generation"
     assert response.headers["x-skipped-tools"] == skipped
     items = read(events_of(response))
-    assert [item["type"] for item in items] == ["reasoning", "message", "function_call"]
-    assert items[2]["name"] == "get_weather"
-    assert json.loads(items[2]["arguments"]) == {"city": "Seoul"}
-    assert items[2]["call_id"]
+    assert [item["type"] for item in items[:2]] == ["reasoning", "message"]
+    calls = items[2:]
+    assert calls
+    for call in calls:  # the model may call in parallel
+        assert (call["type"], call["name"]) == ("function_call", "get_weather")
+        assert json.loads(call["arguments"]) == {"city": "Seoul"}
+    assert len({call["call_id"] for call in calls}) == len(calls)
 
 
 def test_the_whole_history_comes_again(server: httpx.Client) -> None:

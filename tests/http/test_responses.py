@@ -41,7 +41,7 @@ def test_a_stream_says_the_same(me: httpx.Client) -> None:
 
 
 def test_what_the_request_said_is_shown_again(me: httpx.Client) -> None:
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "instructions": "Be brief.",
         "metadata": {"topic": "numbers"},
         "max_output_tokens": 50,
@@ -57,9 +57,9 @@ def test_what_the_request_said_is_shown_again(me: httpx.Client) -> None:
         "user": "somebody",
         "service_tier": "auto",
     }
-    made = respond(me, **said)
-    shown = {name: made[name] for name in said if name not in {"user", "service_tier"}}
-    assert shown == {name: said[name] for name in shown}
+    made = respond(me, **fields)
+    shown = {name: made[name] for name in fields if name not in {"user", "service_tier"}}
+    assert shown == {name: fields[name] for name in shown}
     assert retrieved(me, made) == made
 
 
@@ -89,7 +89,7 @@ def test_system_and_developer_messages_count(me: httpx.Client) -> None:
 
 
 def test_earlier_turns_may_come_with_the_input(me: httpx.Client) -> None:
-    said = [
+    turns = [
         {"role": "user", "content": "My name is Alice."},
         {
             "type": "message",
@@ -98,7 +98,7 @@ def test_earlier_turns_may_come_with_the_input(me: httpx.Client) -> None:
         },
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And?"}]},
     ]
-    made = respond(me, said)
+    made = respond(me, turns)
     assert (text_of(made), made["usage"]["input_tokens"]) == ("And?", 7)
 
 
@@ -175,8 +175,8 @@ def test_probabilities_of_tokens(me: httpx.Client) -> None:
 
 def test_what_the_input_was(me: httpx.Client) -> None:
     first = respond(me, "a")
-    said = [{"role": "developer", "content": "x"}, {"role": "user", "content": "b"}]
-    second = respond(me, said, previous_response_id=first["id"])
+    messages = [{"role": "developer", "content": "x"}, {"role": "user", "content": "b"}]
+    second = respond(me, messages, previous_response_id=first["id"])
     path = f"{RESPONSES}/{second['id']}/input_items"
     every = checked(ItemList, me.get(path, params={"order": "asc"}).json())
     assert [(item["role"], item["content"][0]["text"]) for item in every["data"]] == [
@@ -187,6 +187,18 @@ def test_what_the_input_was(me: httpx.Client) -> None:
     assert (page["data"], page["has_more"]) == ([every["data"][1]], True)
     rest = me.get(path, params={"after": page["last_id"]}).json()
     assert (rest["data"], rest["has_more"]) == ([every["data"][0]], False)
+
+
+def test_stored_items_may_be_named(me: httpx.Client, owner: Any) -> None:
+    first = respond(me, "a b")
+    named = {"type": "item_reference", "id": first["output"][0]["id"]}
+    made = respond(
+        me, [{"role": "user", "content": "a b"}, named, {"role": "user", "content": "c"}]
+    )
+    assert (text_of(made), made["usage"]["input_tokens"]) == ("c", 5)
+    refused(owner(), "input[0].id", "invalid_value", input=[named])
+    missing = named | {"id": "msg_1"}
+    refused(me, "input[0].id", "invalid_value", input=[missing])
 
 
 def test_tokens_are_counted_without_an_answer(me: httpx.Client) -> None:

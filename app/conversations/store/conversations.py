@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select
@@ -112,7 +112,9 @@ def change(
     return found
 
 
-def change_setup(session: Session, owner: str, conversation_id: str, **values: Any) -> Conversation:
+def change_setup(
+    session: Session, owner: str, conversation_id: str, values: Mapping[str, Any]
+) -> Conversation:
     """Change these values of its setup; raises ConversationNotFound."""
     found = find_owned(session, owner, conversation_id, lock=True)
     found.setup = {**found.setup, **values}

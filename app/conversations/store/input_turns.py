@@ -110,9 +110,10 @@ def append(
 ) -> list[str]:
     """Store complete messages at the end of the active branch; return their ids.
 
-    Raises ConversationNotFound.
+    Raises ConversationNotFound, and ConversationBusy while an answer is being made.
     """
     found = conversations.read_row(session, owner, conversation_id, lock=True)
+    turns.require_idle(session, found)  # nothing may follow an answer that may call tools
     position = _position(session, found, None)
     added = messages.append(session, found, position, given)
     return [row.id for row in added.rows]

@@ -111,7 +111,7 @@ def _create(
 def lock_for_turn(session: Session, target: GenerationTarget) -> ConversationRow:
     """Lock the conversation and store the defaults that change; raises ConversationBusy."""
     found = conversations.read_row(session, target.owner, target.conversation_id, lock=True)
-    _require_idle(session, found)
+    require_idle(session, found)
     if target.changed_defaults:
         setup = {**found.setup, **target.changed_defaults}
         rows.update_conversation(session, found.id, setup=setup)
@@ -193,7 +193,8 @@ def add_answer(session: Session, target: GenerationTarget, previous_id: str | No
     )
 
 
-def _require_idle(session: Session, found: ConversationRow) -> None:
+def require_idle(session: Session, found: ConversationRow) -> None:
+    """Raise ConversationBusy while an answer is being made; store an abandoned one as failed."""
     here = {"conversation": found.id}
     if session.connection().execute(_ANY_RUNNING, here).first() is None:
         return

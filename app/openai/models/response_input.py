@@ -22,7 +22,9 @@ MOST_ITEMS = 4096
 
 Name = Annotated[Plain, Field(max_length=256)]
 
-ItemType = Literal["message", "function_call", "function_call_output", "reasoning"]
+ItemType = Literal[
+    "message", "function_call", "function_call_output", "reasoning", "item_reference"
+]
 
 TEXT_PARTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 """Types of parts whose ``text`` is what they say."""
@@ -61,7 +63,7 @@ class InputPart(Inner):
         return "image_url" if self.type == "input_image" else "refusal"
 
     @property
-    def said(self) -> str:
+    def text_or_refusal(self) -> str:
         """Its text, or what was refused."""
         return self.text or self.refusal or ""
 
@@ -86,11 +88,15 @@ Parts = Annotated[
 
 
 class InputItem(Inner):
-    """A message, a call of a function, what a function returned, or what the model thought."""
+    """A message, a call of a function, what it returned, what the model thought, or a stored item.
+
+    `item_reference` names a stored item by its `id`, which is ignored elsewhere.
+    """
 
     type: ItemType = "message"
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: Parts = Field([], description="A text, or parts.")
+    id: Name | None = None
     call_id: Name | None = Field(None, description="Names a call, and what it returned.")
     name: Annotated[Plain, Field(min_length=1, max_length=256)] | None = None
     arguments: LongText | None = Field(None, description="A JSON object, as the model wrote it.")
@@ -115,6 +121,7 @@ _NEEDED: dict[ItemType, tuple[str, ...]] = {
     "function_call": ("call_id", "name", "arguments"),
     "function_call_output": ("call_id",),
     "reasoning": (),
+    "item_reference": ("id",),
 }
 
 _ITEMS: TypeAdapter[list[InputItem]] = TypeAdapter(

@@ -24,7 +24,7 @@ from app.openai.translate.item_list import Order, item_list
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 
-PROBLEMS = errors(400, *COMMON_ERRORS, 404, 413, 415, 429, 503)
+PROBLEMS = errors(400, *COMMON_ERRORS, 404, 409, 413, 415, 429, 503)
 
 ConversationId = Annotated[str, Path(max_length=200)]
 ItemId = Annotated[str, Path(max_length=200)]

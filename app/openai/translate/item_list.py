@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from app.conversations.read_messages import ReadMessage
+from app.conversations.store.answers import AnswerKey
 from app.openai.errors import InvalidParameter
 from app.openai.translate.response_items import message_items
 
@@ -14,12 +15,12 @@ Order = Literal["asc", "desc"]
 Fields = dict[str, Any]
 
 
-def items_of(messages: Sequence[ReadMessage]) -> list[Fields]:
+def items_of(conversation_id: str, messages: Sequence[ReadMessage]) -> list[Fields]:
     """The items of messages, in their order."""
     return [
         item
         for message in messages
-        for item in message_items(message.id, message.value.role, message.value.parts)
+        for item in message_items(AnswerKey(conversation_id, message.id), message.value)
     ]
 
 

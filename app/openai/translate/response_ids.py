@@ -1,7 +1,7 @@
 """Ids of responses, conversations and items, made of the ids of rows and told back into them.
 
 A response is an answer, so its id holds those of the conversation and of the answer. An item is a
-piece of a message, and always named together with its conversation.
+piece of a message, and its id holds those of the conversation and of the message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from app.conversations.store.answers import AnswerKey
 _ONE = "([0-9a-f]{32})"
 _RESPONSE = re.compile(f"resp_{_ONE}{_ONE}")
 _CONVERSATION = re.compile(f"conv_{_ONE}")
-_ITEM = re.compile(f"(?:msg|rs|fc|fco)_{_ONE}(?:[0-9]{{1,4}})?")
+_ITEM = re.compile(f"(?:msg|rs|fc|fco)_{_ONE}{_ONE}(?:[0-9]{{1,4}})?")
 
 CALL, RESULT, MESSAGE, REASONING = "fc", "fco", "msg", "rs"
 """What the ids of items begin with."""
@@ -30,9 +30,9 @@ def conversation_name(conversation_id: str) -> str:
     return f"conv_{_short(conversation_id)}"
 
 
-def item_id(kind: str, message_id: str, place: int | None = None) -> str:
+def item_id(kind: str, key: AnswerKey, place: int | None = None) -> str:
     """The id of an item: of a message, or of what has that place among its calls or results."""
-    return f"{kind}_{_short(message_id)}{'' if place is None else place}"
+    return f"{kind}_{_short(key[0])}{_short(key[1])}{'' if place is None else place}"
 
 
 def answer_key(response: str) -> AnswerKey | None:
@@ -47,10 +47,10 @@ def conversation_of(name: str) -> str | None:
     return _long(found[1]) if found else None
 
 
-def message_of_item(item: str) -> str | None:
+def key_of_item(item: str) -> AnswerKey | None:
     """The message that an item is a piece of; None for what is no id of an item."""
     found = _ITEM.fullmatch(item)
-    return _long(found[1]) if found else None
+    return AnswerKey(_long(found[1]), _long(found[2])) if found else None
 
 
 def made_at(row_id: str) -> int:

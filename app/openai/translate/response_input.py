@@ -73,7 +73,7 @@ def _parts(item: InputItem, images: Iterator[ImagePart]) -> tuple[Part, ...]:
         case "function_call_output":
             return (ToolResultPart(item.call_id or "", _content(item.output, images)),)
         case "reasoning":
-            text = "".join(part.said for part in item.content or item.summary)
+            text = "".join(part.text_or_refusal for part in item.content or item.summary)
             return (ThinkingPart(text),) if text else ()
         case _:
             return _content(item.content, images)
@@ -82,7 +82,9 @@ def _parts(item: InputItem, images: Iterator[ImagePart]) -> tuple[Part, ...]:
 def _content(
     sent: Sequence[InputPart], images: Iterator[ImagePart]
 ) -> tuple[TextPart | ImagePart, ...]:
-    made = [next(images) if one.type == "input_image" else TextPart(one.said) for one in sent]
+    made = [
+        next(images) if one.type == "input_image" else TextPart(one.text_or_refusal) for one in sent
+    ]
     return tuple(part for part in made if not isinstance(part, TextPart) or part.text)
 
 

@@ -6,9 +6,11 @@ import base64
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from app.conversations.store.answers import AnswerKey
 from app.openai.translate import response_ids as ids
 from app.provider.types import (
     ImagePart,
+    Message,
     Part,
     TextPart,
     ThinkingPart,
@@ -20,7 +22,7 @@ Fields = dict[str, Any]
 
 
 def answer_items(
-    message_id: str, parts: Sequence[Part], status: str, logprobs: Sequence[Fields] = ()
+    key: AnswerKey, parts: Sequence[Part], status: str, logprobs: Sequence[Fields] = ()
 ) -> list[Fields]:
     """The items of an answer: its thinking, its text, its calls.
 
@@ -29,16 +31,16 @@ def answer_items(
     thinking = "".join(part.text for part in parts if isinstance(part, ThinkingPart))
     text = "".join(part.text for part in parts if isinstance(part, TextPart))
     calls = [part for part in parts if isinstance(part, ToolCallPart)]
-    items = [reasoning_item(message_id, thinking)] if thinking else []
+    items = [reasoning_item(key, thinking)] if thinking else []
     if text.strip() or not calls:
-        items.append(text_item(message_id, text, status, logprobs))
-    return items + [call_item(message_id, at, call, status) for at, call in enumerate(calls)]
+        items.append(text_item(key, text, status, logprobs))
+    return items + [call_item(key, at, call, status) for at, call in enumerate(calls)]
 
 
-def reasoning_item(message_id: str, thinking: str) -> Fields:
+def reasoning_item(key: AnswerKey, thinking: str) -> Fields:
     """What the model thought."""
     content = [reasoning_part(thinking)] if thinking else []
-    name = ids.item_id(ids.REASONING, message_id)
+    name = ids.item_id(ids.REASONING, key)
     return {"type": "reasoning", "id": name, "summary": [], "content": content}
 
 
@@ -48,12 +50,12 @@ def reasoning_part(thinking: str) -> Fields:
 
 
 def text_item(
-    message_id: str, text: str | None, status: str, logprobs: Sequence[Fields] = ()
+    key: AnswerKey, text: str | None, status: str, logprobs: Sequence[Fields] = ()
 ) -> Fields:
     """What the model said; None: nothing yet."""
     return {
         "type": "message",
-        "id": ids.item_id(ids.MESSAGE, message_id),
+        "id": ids.item_id(ids.MESSAGE, key),
         "status": status,
         "role": "assistant",
         "content": [] if text is None else [text_part(text, logprobs)],
@@ -65,11 +67,11 @@ def text_part(text: str, logprobs: Sequence[Fields] = ()) -> Fields:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": list(logprobs)}
 
 
-def call_item(message_id: str, at: int, call: ToolCallPart, status: str) -> Fields:
+def call_item(key: AnswerKey, at: int, call: ToolCallPart, status: str) -> Fields:
     """A call of a function."""
     return {
         "type": "function_call",
-        "id": ids.item_id(ids.CALL, message_id, at),
+        "id": ids.item_id(ids.CALL, key, at),
         "call_id": call.id,
         "name": call.name,
         "arguments": call.arguments,
@@ -77,30 +79,30 @@ def call_item(message_id: str, at: int, call: ToolCallPart, status: str) -> Fiel
     }
 
 
-def message_items(message_id: str, role: str, parts: Sequence[Part]) -> list[Fields]:
+def message_items(key: AnswerKey, message: Message) -> list[Fields]:
     """The items of a complete message."""
-    if role == "assistant":
-        return answer_items(message_id, parts, "completed")
-    if role == "tool":
-        return list(_results(message_id, parts))
+    if message.role == "assistant":
+        return answer_items(key, message.parts, "completed")
+    if message.role == "tool":
+        return list(_results(key, message.parts))
     return [
         {
             "type": "message",
-            "id": ids.item_id(ids.MESSAGE, message_id),
+            "id": ids.item_id(ids.MESSAGE, key),
             "status": "completed",
-            "role": role,
-            "content": [_input_part(part) for part in parts],
+            "role": message.role,
+            "content": [_input_part(part) for part in message.parts],
         }
     ]
 
 
-def _results(message_id: str, parts: Sequence[Part]) -> Iterator[Fields]:
+def _results(key: AnswerKey, parts: Sequence[Part]) -> Iterator[Fields]:
     results = [part for part in parts if isinstance(part, ToolResultPart)]
     for at, result in enumerate(results):
         has_images = any(isinstance(one, ImagePart) for one in result.content)
         yield {
             "type": "function_call_output",
-            "id": ids.item_id(ids.RESULT, message_id, at),
+            "id": ids.item_id(ids.RESULT, key, at),
             "call_id": result.call_id,
             "output": [*map(_input_part, result.content)] if has_images else result.text,
             "status": "completed",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from app.openai.models import responses as flat
 from app.openai.models import tools as wire
-from app.openai.translate.tools import ChosenTools, chosen_tools
+from app.openai.translate.tools import ChosenTools, choose_tools
 
 
 def response_tools(body: flat.ResponseFields) -> ChosenTools:
     """The tools that the model may call; raises InvalidParameter."""
     tools = [_tool(tool) for tool in body.tools]
-    return chosen_tools(tools, _choice(body.tool_choice), parallel=body.parallel_tool_calls)
+    return choose_tools(tools, _choice(body.tool_choice), parallel=body.parallel_tool_calls)
 
 
 def _tool(sent: flat.FunctionTool) -> wire.Tool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.conversations.store.answers import StoredAnswer
+from app.conversations.store.answers import AnswerKey, StoredAnswer
 from app.conversations.turn import Turn
 from app.openai.models.responses import ResponseBody, TextFormat
 from app.openai.translate import response_ids as ids
@@ -45,7 +45,7 @@ UNKNOWN: Fields = {
 """What is said of the request of an answer that another dialect asked for."""
 
 
-SAID = (
+SHOWN_AGAIN = (
     "background",
     "frequency_penalty",
     "instructions",
@@ -73,7 +73,7 @@ def request_fields(body: ResponseBody, conversation_id: str | None) -> Fields:
     named = ids.conversation_name(conversation_id) if conversation_id else None
     choice = body.tool_choice
     return UNKNOWN | {
-        **{name: getattr(body, name) for name in SAID},
+        **{name: getattr(body, name) for name in SHOWN_AGAIN},
         "conversation": {"id": named} if named else None,
         "reasoning": body.reasoning.model_dump(),
         "text": {"format": _format(body.text.format)},
@@ -102,6 +102,11 @@ class ResponseHead:
     model: str
     created: int
     request: Fields
+
+    @property
+    def key(self) -> AnswerKey:
+        """The answer that the response is."""
+        return AnswerKey(self.conversation_id, self.answer_id)
 
     @property
     def id(self) -> str:
@@ -189,9 +194,9 @@ def stored_response(answer: StoredAnswer) -> Fields:
     parts = answer.whole_parts
     if row.status == "failed":
         error = {"code": "server_error", "message": row.error or "The answer failed."}
-        output = answer_items(row.id, parts, "incomplete") if row.content else []
+        output = answer_items(head.key, parts, "incomplete") if row.content else []
         return head.fields(status="failed", error=error, output=output)
     stored: Any = row.finish_reason if row.status == "complete" else "cancelled"
     end = End(stored or "stop", Usage(**row.usage) if row.usage else Usage(0, 0, 0))
-    output = answer_items(row.id, parts, item_status(end))
+    output = answer_items(head.key, parts, item_status(end))
     return head.fields(**end_fields(end, parts, output, (row.finished_at or 0) // 1000))

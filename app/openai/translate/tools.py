@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from app.openai.errors import InvalidParameter
 from app.openai.models import tools as wire
+from app.openai.models.chat import ChatBody
 from app.provider.types import Tool, ToolChoice
 
 _NO_ARGUMENTS = {"type": "object", "properties": {}}
@@ -22,10 +23,15 @@ class ChosenTools:
     skipped: tuple[str, ...]
 
 
-def chosen_tools(
+def chosen_tools(body: ChatBody) -> ChosenTools:
+    """The tools of a body; raises InvalidParameter."""
+    return choose_tools(body.tools, body.tool_choice, parallel=body.parallel_tool_calls)
+
+
+def choose_tools(
     sent: Sequence[wire.Tool], wanted: wire.ToolChoice | None, *, parallel: bool
 ) -> ChosenTools:
-    """The tools of a body, and the choice of them; raises InvalidParameter."""
+    """Those of the tools that may be called; raises InvalidParameter."""
     tools = function_tools(sent)
     skipped = tuple(tool.type for tool in sent if tool.type != "function")
     mode, names = _mode_and_names(wanted, {tool.name for tool in tools})

@@ -234,7 +234,7 @@ WEATHER: Any = {
     "description": "Get the current weather for a location",
     "parameters": {
         "type": "object",
-        "properties": {"city": {"type": "string", "description": "The city, e.g. Seoul"}},
+        "properties": {"city": {"type": "string", "enum": ["Seoul"]}},
         "required": ["city"],
     },
 }
@@ -317,7 +317,7 @@ def image_input() -> None:
 @check
 def multi_turn() -> None:
     turns = [("user", "My name is Alice."), ("assistant", "Hello Alice!"), ("user", "My name?")]
-    made = response([{"type": "message", "role": who, "content": said} for who, said in turns])
+    made = response([{"type": "message", "role": who, "content": words} for who, words in turns])
     assert made.output
     assert made.status == "completed"
 

@@ -162,8 +162,11 @@ def a_stream_in_the_background_is_resumed() -> None:
 
 @check
 def the_stream_helper_resumes() -> None:
-    made = asked(background=True, stream=True)
+    made = client.responses.create(
+        model=MODEL, input=HELLO, max_output_tokens=400, background=True, stream=True
+    )
     name = next(iter(made)).response.id
+    made.close()
     with client.responses.stream(response_id=name) as stream:
         final = stream.get_final_response()
     assert final.id == name
@@ -206,7 +209,7 @@ def thinking_and_a_call_are_streamed_as_items() -> None:
     with client.responses.stream(model="caller", input=HELLO, tools=[tool]) as stream:
         kinds = [event.type for event in stream]
         final = stream.get_final_response()
-    assert [item.type for item in final.output] == ["reasoning", "message", "function_call"]
+    assert [item.type for item in final.output][:3] == ["reasoning", "message", "function_call"]
     assert "response.reasoning_text.delta" in kinds
     assert "response.function_call_arguments.done" in kinds
     kept = client.responses.retrieve(final.id).output
