@@ -42,7 +42,11 @@ from app.v5.routers import turns as v5_turns
 from app.v5.routers import vision as v5_vision
 from app.v6.models.chat import ChatRequest as V6ChatRequest
 from app.v6.models.events import EVENTS as V6_EVENTS
+from app.v6.models.transfer import Transfer as V6Transfer
 from app.v6.routers import chat as v6_chat
+from app.v6.routers import conversations as v6_conversations
+from app.v6.routers import tools as v6_tools
+from app.v6.routers import transfer as v6_transfer
 from app.v6.routers import turns as v6_turns
 from app.version_router import VersionRouter
 from app.web import openapi
@@ -97,7 +101,17 @@ RELEASES = (
             "/vision/chat/stream",
         ),
     ),
-    Release((v6_chat.router, v6_turns.router), tuple(V6_EVENTS.values()), bodies=(V6ChatRequest,)),
+    Release(
+        (
+            v6_chat.router,
+            v6_turns.router,
+            v6_tools.router,
+            v6_conversations.router,
+            v6_transfer.router,
+        ),
+        tuple(V6_EVENTS.values()),
+        bodies=(V6ChatRequest, V6Transfer),
+    ),
 )
 """v1, v2, … in this order."""
 

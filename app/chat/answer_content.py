@@ -70,6 +70,10 @@ class AnswerContent:
             call.id or piece.id, call.name or piece.name, call.arguments + piece.arguments
         )
 
+    def drop_calls(self) -> None:
+        """Forget the tool calls of an answer that broke off: half a call is none."""
+        self._calls.clear()
+
     @property
     def text(self) -> str:
         """The answer so far, without text that turned out to be thinking."""

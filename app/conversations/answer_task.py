@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
 
-from app.conversations.errors import AnswerFailed
+from app.conversations.errors import AnswerFailed, cause_of
 from app.conversations.store.endings import ABANDONED
 from app.conversations.turn import Turn
+from app.errors import AppError
+from app.provider.errors import ProviderError
 from app.provider.types import End
+
+log = logging.getLogger(__name__)
 
 
 class AnswerTask:
@@ -27,8 +32,10 @@ class AnswerTask:
                 async for event in events:
                     if isinstance(event, End):
                         self.end = event
-        except Exception as error:  # whoever reads the answer reports it
+        except Exception as error:  # whoever reads the answer reports it, but perhaps nobody does
             self.error = error
+            if not isinstance(cause_of(error), (AppError, ProviderError)):
+                log.exception("an answer failed")
         except asyncio.CancelledError:
             self.error = AnswerFailed(ABANDONED)
             raise

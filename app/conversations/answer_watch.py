@@ -16,7 +16,7 @@ from app.storage.errors import StorageUnavailable
 
 log = logging.getLogger(__name__)
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.2
 """Seconds between two looks; texts of running answers are stored once a second."""
 
 

@@ -53,6 +53,8 @@ class LiveAnswer:
             self.started = event
         elif isinstance(event, End):
             self.content.retracted = event.retracted
+            if event.reason != "tool_calls":
+                self.content.drop_calls()
         self.changed.notify()
         return event
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,12 +19,13 @@ from app.conversations.defaults import (
     read_defaults,
 )
 from app.conversations.services import ConversationServices
-from app.conversations.store import conversations, tree, turns
+from app.conversations.store import answers, conversations, tree, turns
 from app.conversations.store.images import Attachment
 from app.conversations.target import GenerationTarget
 from app.conversations.turn import Turn
 from app.errors import InvalidRequest
 from app.provider.card import ModelCard
+from app.provider.types import ToolCallPart, ToolResultPart
 from app.storage.ids import new_id
 from app.templates.apply import apply
 
@@ -40,6 +42,14 @@ class ResolvedRequest:
     defaults: Defaults
     card: ModelCard | None = None
     images: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResults:
+    """The results of the tool calls of the message ``calls_id``."""
+
+    calls_id: str
+    results: tuple[ToolResultPart, ...]
 
 
 async def ask(services: ConversationServices, owner: str, request: TurnRequest) -> Turn:
@@ -91,6 +101,35 @@ async def ask_again(
     target = replace(target, question_id=question_id)
     begin = partial(turns.begin_again, target=target)
     return Turn(services, target, request.overflow, request.wait_when_busy, begin)
+
+
+async def answer_results(
+    services: ConversationServices,
+    owner: str,
+    conversation_id: str,
+    given: ToolResults,
+    options: TurnRequest,
+) -> Turn:
+    """A turn that goes on with the results of the tool calls of a stored message.
+
+    Otherwise like ``ask_again``. Raises InvalidRequest unless there is one result for each call.
+    """
+    ids = (owner, conversation_id, given.calls_id)
+    calls = await services.database.read(answers.read_answer, *ids)
+    _require_results(calls.tool_calls, given.results)
+    turn = await ask_again(services, owner, conversation_id, calls.row.parent_id or "", options)
+    begin = partial(turns.begin_after_results, calls_id=given.calls_id, results=given.results)
+    turn.begin = partial(begin, target=turn.target)
+    return turn
+
+
+def _require_results(calls: Sequence[ToolCallPart], results: Sequence[ToolResultPart]) -> None:
+    if not calls:
+        raise InvalidRequest("/path/message_id", "This message calls no tools.")
+    wanted, given = [call.id for call in calls], [result.call_id for result in results]
+    if sorted(wanted) != sorted(given):
+        names = ", ".join(wanted)
+        raise InvalidRequest("/results", f"Give one result for each of the calls: {names}.")
 
 
 async def resolve_target(

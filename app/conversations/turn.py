@@ -265,8 +265,9 @@ class Turn:
         if self._ended:
             return
         self._ended = True
-        # Half a call is none, and whoever offered no tools has no place for one.
-        with_calls = ending.status == "complete" and bool(self.target.options.tools)
+        # Whoever offered no tools has no place for a call.
+        called = ending.finish_reason == "tool_calls"
+        with_calls = called and bool(self.target.options.tools)
         beside = beside_text(self.live.content, with_calls=with_calls)
         ending = replace(ending, seen=self.seen, beside=beside)
         context = asdict(self._context) if self._context else None

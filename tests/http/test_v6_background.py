@@ -57,9 +57,11 @@ def test_one_that_waits_for_its_turn_can_be_stopped(me: httpx.Client, url: str) 
         assert number or kept.content == ""
 
 
-def test_others_do_not_wait_for_them(me: httpx.Client) -> None:
+def test_others_do_not_wait_for_them(me: httpx.Client, url: str) -> None:
+    before = len(audit.answers(url, "generating"))
     running = [begun(me, LONG) for _ in range(SLOTS)]
     assert found(me.post(CHAT, json={"message": "hi"}))["message"]["content"] == "hi"
+    assert len(audit.answers(url, "generating")) == before + SLOTS, "one of them had to end first"
     for made in running:
         me.post(f"/api/v6/conversations/{made['conversation_id']}/stop")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.http import wire
 from tests.http.chatting import LONG, chat, wait_for
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of, stream_path
 from tests.http.stored import GONE, found, opened, refused
@@ -109,6 +112,22 @@ def test_all_who_read_get_all_of_it(me: httpx.Client) -> None:
         copies = list(threads.map(read, range(8)))
     assert {copy.text for copy in copies} == {WORDS * 4}
     assert {copy.end.name for copy in copies if copy.end} == {"done"}
+
+
+def test_a_reader_that_is_slow_delays_nobody_and_misses_nothing(me: httpx.Client, url: str) -> None:
+    first = asked(me, WORDS * 8, most=2, on_disconnect="continue")
+    key = f"X-API-Key: {me.headers['X-API-Key']}\r\nConnection: close\r\n".encode()
+    with wire.connected(me, reads=4096) as raw:
+        raw.sendall(wire.request("GET", path_of(first.head), headers=key))
+        wait_for(url, first.head["conversation_id"], "complete")
+        quick = Copy(head=first.head)
+        quick.resume(me)
+        data = b""
+        while more := wire.received(raw):
+            data += more
+    body = b"".join(re.split(rb"\r\n[0-9a-f]+\r\n|\r\n0\r\n\r\n", data.partition(b"\r\n\r\n")[2]))
+    deltas = [json.loads(line[6:]) for line in body.decode().splitlines() if '{"text"' in line]
+    assert "".join(one["text"] for one in deltas) == quick.text == WORDS * 8
 
 
 def test_an_answer_goes_on_when_nobody_reads_it(me: httpx.Client, url: str) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.conversations.store.endings import ABANDONED
-from tests.http.resuming import CHAT, Copy, asked, events, path_of
+from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.asking import LONG
@@ -24,6 +24,9 @@ from tests.store.test_kills import restart
 pytestmark = pytest.mark.slow
 
 CLIENTS = 6
+
+ENDLESS = "a " * 490_000
+"""The most words that a message may have, so that an answer can be interrupted on any machine."""
 
 KILLS = [("sqlite", 3), *matrix(("postgresql", 3), ("sqlite", 100))]
 
@@ -59,7 +62,7 @@ def suspended(one: Server, copy: Copy, url: str) -> str:
 def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database_url: str) -> None:
     one, other = two
     with client_of(one) as here, client_of(other) as there:
-        copy = asked(here, LONG, most=3, on_disconnect="continue")
+        copy = asked(here, ENDLESS, most=3, on_disconnect="continue")
         stored = suspended(one, copy, database_url)
         with there.stream("GET", path_of(copy.head), headers={"Last-Event-ID": copy.last_id}) as it:
             for event in (mine := events(it)):
@@ -68,17 +71,22 @@ def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database
                     break  # all that is stored is there while the engine stands still
             for engine in one.engines():
                 engine.resume()
+            while copy.text == stored:
+                copy.take(next(mine))
+            here.post(f"/api/v6/conversations/{copy.head['conversation_id']}/stop")
             for event in mine:
                 copy.take(event)
-    assert (copy.text, copy.resets) == (LONG, 0)
+    kept = audit.messages(database_url, copy.head["conversation_id"])[-1]
+    assert (copy.text, copy.resets) == (kept.content, 0)
     assert copy.end
-    assert copy.end.name == "done"
+    assert (copy.end.name, kept.status) == ("done", "stopped")
 
 
+@on_sqlite_daily
 def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Server]) -> None:
     one, other = two
     with client_of(one) as here, client_of(other) as there:
-        copy = asked(here, LONG, most=3, on_disconnect="continue")
+        copy = asked(here, ENDLESS, most=3, on_disconnect="continue")
         for engine in one.engines():
             engine.suspend()
         with there.stream("GET", path_of(copy.head)) as it:
@@ -97,7 +105,7 @@ def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Serve
 def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
-            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            copy = asked(client, ENDLESS, most=3, on_disconnect="continue")
             first = copy.text
         one.kill()
         stored = audit.messages(database_url, copy.head["conversation_id"])[-1]
@@ -116,12 +124,45 @@ def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path:
 
 
 @on_sqlite_daily
+def test_an_engine_that_is_killed_ends_all_streams_with_an_error(
+    two: tuple[Server, Server],
+) -> None:
+    one, other = two
+    with client_of(one) as here, client_of(other) as there:
+        asker, joined, remote = Copy(), Copy(), Copy()
+        body = {"message": ENDLESS, "on_disconnect": "continue"}
+        with here.stream("POST", STREAM, json=body) as answer:
+            mine = events(answer)
+            asker.take(next(mine))
+            with (
+                here.stream("GET", path_of(asker.head)) as near,
+                there.stream("GET", path_of(asker.head)) as far,
+            ):
+                for engine in one.engines():
+                    engine.kill()
+                for event in mine:
+                    asker.take(event)
+                joined.read(near)
+                remote.read(far)
+    assert asker.end
+    assert (asker.end.name, asker.end.data["code"]) == ("error", "engine-unavailable")
+    for copy in (joined, remote):
+        assert copy.end
+        assert (copy.end.name, copy.end.data["code"]) == ("error", "answer-failed")
+        assert copy.text == asker.text
+        assert copy.end.data["message_id"] == asker.head["message_id"]
+
+
+@on_sqlite_daily
 def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
-            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            copy = asked(client, ENDLESS, most=3, on_disconnect="continue")
             stored = suspended(one, copy, database_url)
+        engines = one.engines()
         one.kill()
+        for engine in engines:  # one that stands still does not hear that its server has gone
+            engine.kill()
         restart(one, database_url)
         with client_of(one) as client:
             copy.resume(client)
@@ -130,6 +171,7 @@ def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Pa
     assert copy.end.name == "error"
 
 
+@on_sqlite_daily
 def test_an_answer_that_is_finished_survives_a_restart(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
@@ -159,7 +201,7 @@ def test_a_server_that_ends_finishes_its_answers(database_url: str, tmp_path: Pa
 def test_what_a_server_cannot_finish_has_failed(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path, ENGINE_STALL_SECONDS="600") as one:
         with client_of(one) as client:
-            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            copy = asked(client, ENDLESS, most=3, on_disconnect="continue")
             stored = suspended(one, copy, database_url)
         one.end()
         row = audit.messages(database_url, copy.head["conversation_id"])[-1]

@@ -26,8 +26,27 @@ def has_extras(session: Session, conversation_id: str) -> bool:
     return session.scalar(mine.limit(1)) is not None
 
 
+def read_extras(session: Session, conversation_id: str) -> dict[str, MessageExtra]:
+    """What messages of a conversation have beside their texts, by message id."""
+    mine = select(MessageExtra).where(MessageExtra.conversation_id == conversation_id)
+    return {extra.message_id: extra for extra in session.scalars(mine)}
+
+
 def add_messages(session: Session, made: Conversation, messages: Sequence[Message]) -> None:
     """Store messages of a new conversation."""
+    add_with_extras(session, made, messages, ())
+
+
+def add_with_extras(
+    session: Session,
+    made: Conversation,
+    messages: Sequence[Message],
+    extras: Sequence[MessageExtra],
+) -> None:
+    """Store messages of a new conversation, with what they have beside their texts."""
     session.add_all(messages)
     session.flush()
-    search.index_messages(session, made, messages)
+    session.add_all(extras)
+    unlisted = {extra.message_id for extra in extras if not extra.listed}
+    listed = [message for message in messages if message.id not in unlisted]
+    search.index_messages(session, made, listed)

@@ -227,7 +227,7 @@ _BRANCH = (
 
 def _history(leaf: ColumnElement[Any]) -> Select[Any]:
     """Selects what the model reads: all messages up to ``leaf``, the unlisted ones too."""
-    path = _whole_path(leaf)
+    path = whole_path(leaf)
     text = func.coalesce(Message.prompt, Message.content)
     return (
         select(Message.id, Message.role, text, MessageExtra.parts)
@@ -237,7 +237,8 @@ def _history(leaf: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-def _whole_path(leaf: ColumnElement[Any]) -> CTE:
+def whole_path(leaf: ColumnElement[Any]) -> CTE:
+    """``seq`` of all messages from ``leaf`` upwards, unlisted ones too, with their distance."""
     previous = func.coalesce(MessageExtra.previous_id, Message.parent_id)
     steps = select(Message.seq, previous.label("previous"))
     here = Message.conversation_id == _CONVERSATION

@@ -22,6 +22,7 @@ from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
 from app.provider.types import Message as MessageValue
+from app.provider.types import ToolResultPart
 from app.storage.ids import now
 from app.storage.tables import Message
 
@@ -72,6 +73,21 @@ def begin_again(session: Session, target: GenerationTarget) -> list[HistoryMessa
     found = _lock_for_turn(session, target)
     _add_answer(session, target)
     return tree.history(session, found.id, target.question_id)
+
+
+def begin_after_results(
+    session: Session,
+    calls_id: str,
+    results: Sequence[ToolResultPart],
+    target: GenerationTarget,
+) -> list[HistoryMessage]:
+    """Store the results of tool calls and an empty answer behind them; otherwise like ``begin``."""
+    found = _lock_for_turn(session, target)
+    position = tree.position_behind(session, found.id, calls_id)
+    stored = [MessageValue("tool", tuple(results))]
+    position = messages.add_messages(session, found.id, position, stored).position
+    _add_answer(session, target, position.previous_id)
+    return tree.history(session, found.id, position.last_id)
 
 
 def history_before(session: Session, owner: str, request: TurnRequest) -> list[HistoryMessage]:
@@ -150,7 +166,7 @@ def _add_question(
     return MessageRow(seq, position.parent_id, request.message, "complete")
 
 
-def _add_answer(session: Session, target: GenerationTarget) -> None:
+def _add_answer(session: Session, target: GenerationTarget, previous_id: str | None = None) -> None:
     moment = now()
     try:
         rows.insert_message(
@@ -167,7 +183,9 @@ def _add_answer(session: Session, target: GenerationTarget) -> None:
         )
     except IntegrityError as error:
         raise ConversationBusy from error  # the index one_turn: another server was faster
-    leaf = target.answer_id
+    leaf, answer = target.answer_id, MessageValue.of("assistant", "")
+    if (extra := new_extra(target.conversation_id, leaf, answer, previous_id)) is not None:
+        session.add(extra)
     rows.update_conversation(
         session, target.conversation_id, active_leaf_id=leaf, updated_at=moment
     )

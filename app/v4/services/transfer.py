@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
@@ -35,6 +35,9 @@ from app.v4.models.transfer import (
 from app.v4.services.conversations import detail
 
 Format = Literal["json", "markdown"]
+
+CheckRole = Callable[[Any, str], Iterator[FieldError]]
+"""Finds mistakes in a message at a JSON pointer."""
 
 MAX_NAME_BYTES = 150
 """Bytes of a file name without its ending; most systems allow 255 in all."""
@@ -135,13 +138,21 @@ async def import_file(database: Database, owner: str, file: Transfer) -> Convers
     return detail(made.conversation)
 
 
-async def prepare_import(owner: str, file: Transfer) -> ImportedConversation:
-    """Check the file and make its rows; raises InvalidRequest with every mistake."""
-    return await asyncio.to_thread(_prepare_import, owner, file.conversation)
+async def prepare_import(
+    owner: str, file: Transfer, check_role: CheckRole | None = None
+) -> ImportedConversation:
+    """Check the file and make its rows; raises InvalidRequest with every mistake.
+
+    ``check_role`` finds mistakes in fields that only some roles have; those of a later version.
+    """
+    check = check_role or role_errors
+    return await asyncio.to_thread(_prepare_import, owner, file.conversation, check)
 
 
-def _prepare_import(owner: str, source: TransferredConversation) -> ImportedConversation:
-    if mistakes := list(islice(_field_errors(source), MAX_FIELD_ERRORS)):
+def _prepare_import(
+    owner: str, source: TransferredConversation, check_role: CheckRole
+) -> ImportedConversation:
+    if mistakes := list(islice(_field_errors(source, check_role), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
     if source.setup.template:
         _check_template(source.setup.template)
@@ -151,7 +162,7 @@ def _prepare_import(owner: str, source: TransferredConversation) -> ImportedConv
     return ImportedConversation(made, rows, names)
 
 
-def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
+def _field_errors(source: TransferredConversation, check_role: CheckRole) -> Iterator[FieldError]:
     before: set[str] = set()
     every = {message.id for message in source.messages}
     for at, message in enumerate(source.messages):
@@ -161,7 +172,7 @@ def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
         if message.parent_id is not None and message.parent_id not in before:
             missing = "no message before this one has this id"
             yield FieldError(pointer=f"{where}/parent_id", detail=missing)
-        yield from _role_errors(message, where)
+        yield from check_role(message, where)
         yield from _unknown_ids(message.context, every, where)
         before.add(message.id)
     if source.active_leaf_id not in every and (every or source.active_leaf_id):
@@ -169,7 +180,7 @@ def _field_errors(source: TransferredConversation) -> Iterator[FieldError]:
         yield FieldError(pointer="/conversation/active_leaf_id", detail=missing)
 
 
-def _role_errors(message: TransferredMessage, where: str) -> Iterator[FieldError]:
+def role_errors(message: TransferredMessage, where: str) -> Iterator[FieldError]:
     """Mistakes in fields that only questions or only answers have."""
     if message.role == "assistant":
         if message.prompt is not None:

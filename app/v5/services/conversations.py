@@ -25,17 +25,18 @@ async def open_conversation(
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
     page = await v4.messages_page(database, owner, conversation_id, query)
     # Read after the messages: a message is stored together with its images.
-    images, seen = await database.read(_images, conversation_id)
-    messages = [_message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]
+    images, seen = await database.read(read_images, conversation_id)
+    messages = [message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]
     return ConversationMessages.model_validate(
         v4.detail_fields(page.conversation)
         | {"messages": messages, "next_cursor": page.next_cursor}
     )
 
 
-def _message_fields(
+def message_fields(
     row: Message, images: Sequence[Attachment], seen: Sequence[SeenImage]
 ) -> dict[str, Any]:
+    """A stored message with its images as fields of the wire model."""
     fields = v4.message_fields(row)
     fields["images"] = [stored_image(image) for image in images]
     if row.context:
@@ -43,7 +44,7 @@ def _message_fields(
     return fields
 
 
-def _images(
+def read_images(
     session: Session, conversation_id: str
 ) -> tuple[dict[str, list[Attachment]], dict[str, tuple[SeenImage, ...]]]:
     """Images of questions, and images that models saw for answers, by message id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import islice
@@ -74,6 +74,14 @@ def _read_conversation(
     session: Session, owner: str, conversation_id: str, most: int
 ) -> ExportedConversation:
     found, rows = v4.read_conversation(session, owner, conversation_id)
+    return with_images(session, found, rows, most)
+
+
+def with_images(
+    session: Session, found: Conversation, rows: Sequence[Message], most: int
+) -> ExportedConversation:
+    """A conversation with its images, of ``most`` bytes; raises InvalidRequest for more."""
+    conversation_id = found.id
     uses = images.list_uses(session, conversation_id)
     sizes = {use.image.sha256: use.image.size for use in uses}
     if sum(sizes.values()) * 4 // 3 > most or len(sizes) > MOST_IMAGES:
@@ -90,6 +98,11 @@ def _read_conversation(
 
 
 def _json(whole: ExportedConversation) -> str:
+    return v4.to_json(Transfer.model_validate(file_fields(whole)))
+
+
+def file_fields(whole: ExportedConversation) -> dict[str, Any]:
+    """A conversation with its images as fields of the file."""
     file = v4.file_fields(whole.conversation, whole.messages)
     if whole.uses:
         file["version"] = 2
@@ -101,7 +114,7 @@ def _json(whole: ExportedConversation) -> str:
             {"sha256": name, "base64": base64.b64encode(content).decode()}
             for name, content in whole.contents.items()
         ]
-    return v4.to_json(Transfer.model_validate(file))
+    return file
 
 
 def _image_fields(whole: ExportedConversation, message_id: str) -> dict[str, Any]:
@@ -122,20 +135,20 @@ async def import_file(
     Raises InvalidRequest with every mistake, and what ``Intake.take`` raises.
     """
     made = await v4.prepare_import(owner, file)
-    if mistakes := list(islice(_field_errors(file), MAX_FIELD_ERRORS)):
+    if mistakes := list(islice(field_errors(file), MAX_FIELD_ERRORS)):
         raise InvalidRequest.of(mistakes)
-    decoded = await _decode_images(intake, file)
+    decoded = await decode_images(intake, file)
     sources = {made.new_ids[one.id]: one for one in file.conversation.messages}
     add = partial(_add_messages, sources=sources, decoded=decoded)
 
     def size(row: Message) -> int:
-        return len(row.content) + _image_bytes(sources[row.id], decoded)
+        return len(row.content) + image_bytes(sources[row.id], decoded)
 
     await store_import(database, made, add, size)
     return detail(made.conversation)
 
 
-async def _decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment]:
+async def decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment]:
     """The images of a file by the hashes that it names."""
     decoded: dict[str, Attachment] = {}
     for image in file.conversation.images:
@@ -144,7 +157,8 @@ async def _decode_images(intake: Intake, file: Transfer) -> dict[str, Attachment
     return decoded
 
 
-def _field_errors(file: Transfer) -> Iterator[FieldError]:
+def field_errors(file: Transfer, image_roles: Sequence[str] = ("user",)) -> Iterator[FieldError]:
+    """Mistakes in what the file says of images; messages of ``image_roles`` may have some."""
     conversation = file.conversation
     known = {image.sha256 for image in conversation.images}
     if len(known) < len(conversation.images):
@@ -153,9 +167,9 @@ def _field_errors(file: Transfer) -> Iterator[FieldError]:
         yield FieldError(pointer="/version", detail="a file with pictures is version 2")
     for at, message in enumerate(conversation.messages):
         where = f"/conversation/messages/{at}"
-        if message.images and message.role != "user":
+        if message.images and message.role not in image_roles:
             yield FieldError(pointer=f"{where}/images", detail="only questions have images")
-        if message.seen and message.role == "user":
+        if message.seen and message.role != "assistant":
             yield FieldError(pointer=f"{where}/seen", detail="only answers have seen images")
         for field in ("images", "seen"):
             yield from _unknown_hashes(getattr(message, field), known, f"{where}/{field}")
@@ -168,7 +182,7 @@ def _unknown_hashes(named: Sequence[Any], known: set[str], where: str) -> Iterat
             yield FieldError(pointer=f"{where}/{at}/sha256", detail=missing)
 
 
-def _image_bytes(message: TransferredMessage, decoded: dict[str, Attachment]) -> int:
+def image_bytes(message: TransferredMessage, decoded: dict[str, Attachment]) -> int:
     """The bytes of a message's images."""
     return sum(decoded[one.sha256].size for one in message.images)
 
@@ -183,6 +197,18 @@ def _add_messages(
 ) -> None:
     """Store messages with their images."""
     transfer.add_messages(session, found, rows)
+    add_images(session, found, rows, sources=sources, decoded=decoded)
+
+
+def add_images(
+    session: Session,
+    found: Conversation,
+    rows: Sequence[Message],
+    *,
+    sources: Mapping[str, TransferredMessage],
+    decoded: dict[str, Attachment],
+) -> None:
+    """Store the images of stored messages."""
     used = {one.sha256 for row in rows for one in sources[row.id].images}
     images.store_contents(session, [decoded[name] for name in used])
     for row in rows:

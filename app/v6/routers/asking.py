@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,6 +26,9 @@ from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
 
 PROBLEMS = problems(*CHAT_ERRORS, 502, version=6)
+
+_VERSION = re.compile(r"(?<=/api/v[0-9]/).*")
+"""What follows the version in a path."""
 
 IN_BACKGROUND: dict[int | str, dict[str, Any]] = {
     202: {
@@ -79,11 +83,11 @@ async def answer_whole(request: Request, answering: Answering, asked: AskedTurn)
 
 
 def _accepted(request: Request, turn: Turn) -> Response:
-    # What comes before the API in the address may be that of a proxy.
-    base, version, _ = request.url.path.partition("/api/v6/")
+    # Later versions have this route too, and before the API the address may be that of a proxy.
+    base = _VERSION.sub("", request.url.path)
     target = turn.target
     place = f"conversations/{target.conversation_id}/messages/{target.answer_id}/stream"
-    answer = background_answer(turn, f"{base}{version}{place}")
+    answer = background_answer(turn, base + place)
     headers = {"Location": answer.stream}
     return Response(answer.model_dump_json(), 202, headers, "application/json")
 

@@ -10,11 +10,19 @@ from typing import Any, ClassVar
 from app.chat.request import AnswerOptions, TurnRequest
 from app.chat.thinking import thinking_options
 from app.errors import InvalidRequest
-from app.provider.types import Constraint, Tool, ToolCallPart, ToolChoice
+from app.provider.types import (
+    Constraint,
+    TextPart,
+    Tool,
+    ToolCallPart,
+    ToolChoice,
+    ToolResultPart,
+)
 from app.v4.services import translate as v4
 from app.v5.services import translate as v5
 from app.v6.models import options as wire
 from app.v6.models.chat import ChatRequest, RegenerateRequest
+from app.v6.models.conversations import ToolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,13 @@ def _constraint(sent: wire.Constraint) -> Constraint:
     if sent.regex is not None:
         return Constraint("regex", sent.regex)
     return Constraint("lark", sent.lark or "")
+
+
+def tool_results(results: Sequence[ToolResult]) -> tuple[ToolResultPart, ...]:
+    """Results of tool calls of a body."""
+    return tuple(
+        ToolResultPart(one.call_id, (TextPart(one.content),), one.is_error) for one in results
+    )
 
 
 def tool_calls(calls: Sequence[ToolCallPart]) -> list[dict[str, Any]]:
