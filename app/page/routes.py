@@ -42,12 +42,10 @@ TYPES = {
 }
 
 
-def make_router() -> APIRouter:
-    """The files that the page loads."""
-    router = APIRouter(include_in_schema=False)
+def add_routes(router: APIRouter) -> None:
+    """Add a route for each file that the page loads."""
     for name in _names():
         router.add_api_route(f"{PREFIX}/{name}", _route(name), methods=["GET", "HEAD"])
-    return router
 
 
 def page(request: Request, newest: str) -> Response:

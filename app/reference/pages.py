@@ -48,7 +48,7 @@ def make_router(documents: Documents) -> APIRouter:
     router, pages = APIRouter(include_in_schema=False), Pages(tuple(documents))
     for path, page in (("/", pages.home), ("/docs", pages.swagger), ("/redoc", pages.redoc)):
         router.add_api_route(path, page, methods=["GET", "HEAD"])
-    router.include_router(talking_page.make_router())
+    talking_page.add_routes(router)
     for name, package in ASSETS.items():
         router.add_api_route(f"/assets/{name}", _asset(name, package))
     for name, document in documents.items():

@@ -20,6 +20,7 @@ LAYERS = {
     "app.dependencies": EDGE,
     "app.config": EDGE,
     "app.web": EDGE,
+    "app.page": EDGE,
     "app.reference": EDGE,
     "app.monitoring": EDGE,
     "app.cli": ROOT,  # entry points, like app.main

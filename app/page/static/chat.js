@@ -101,7 +101,7 @@ export class Chat {
 		}
 		const { message_id: id, parent_id, model } = ids;
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
-		if (isNew) conversation.detail.title = question.message.content.slice(0, 60) || "…";
+		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
 		if (isNew) this.hooks.opened(conversation);
 		this.hooks.stored(conversation.id);
 	}

@@ -69,6 +69,7 @@ function showTexts() {
 		make("button", { type: "button", onclick: () => send({ text, images: [] }) }, text)));
 	options.loadModels().catch(showError);
 	options.showKept();
+	byId("title").textContent = t("new");
 	refreshSoon(showError, 0);
 }
 

@@ -23,7 +23,7 @@ export function startOptions(onError) {
 /** Read the models that can be chosen. */
 export async function loadModels() {
 	const { models } = await requestJson("GET", "models");
-	const listed = models.filter(({ tasks }) => tasks.includes("chat") || tasks.includes("vision"));
+	const listed = models.filter(({ tasks }) => tasks.includes("chat"));
 	model.replaceChildren(make("option", { value: "" }, t("default-model")), ...listed.map(modelOption));
 	chooseModel(localStorage.getItem("model"));
 }

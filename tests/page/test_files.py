@@ -1,0 +1,76 @@
+"""The files of the page: how they are served, what they load, and that languages are complete."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.page.routes import PREFIX, STATIC
+
+BROWSER = {"Accept": "text/html"}
+FILES = sorted(path for path in STATIC.rglob("*") if path.is_file())
+MODULES = [path for path in FILES if path.suffix == ".js"]
+MOST_BYTES = 84_000
+"""Of all files together; a browser loads one of the languages."""
+
+
+def names(text: str) -> set[str]:
+    """The names of texts that a file asks for."""
+    in_code = re.findall(r'\bt\("([\w-]+)"|\bt\(\w+ \? "([\w-]+)" : "([\w-]+)"\)', text)
+    in_page = re.findall(r'data-(?:t|label)="([\w-]+)"', text)
+    return {name for found in in_code for name in found if name} | set(in_page)
+
+
+def texts(language: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((STATIC / "i18n" / f"{language}.json").read_text("utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("language", ["ko", "zh"])
+def test_a_language_has_all_texts(language: str) -> None:
+    english, other = texts("en"), texts(language)
+    assert list(english) == list(other)
+    for name, text in english.items():
+        placeholders = sorted(re.findall(r"\{\w+\}", text))
+        assert sorted(re.findall(r"\{\w+\}", other[name])) == placeholders, name
+
+
+def test_every_text_that_is_asked_for_is_there() -> None:
+    asked = {name for path in FILES if path.suffix in {".js", ".html"} for name in names(path.read_text())}
+    assert len(asked) > 60
+    assert asked <= set(texts("en"))
+
+
+def test_the_files_stay_small() -> None:
+    assert sum(path.stat().st_size for path in FILES) <= MOST_BYTES
+    assert not [path for path in MODULES if len(path.read_text().splitlines()) >= 300]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=[path.name for path in MODULES])
+def test_no_html_is_made_from_text(path: Path) -> None:
+    forbidden = r"innerHTML|outerHTML|insertAdjacent|document\.write|DOMParser|\beval\b|Function\("
+    assert not re.findall(forbidden, path.read_text())
+
+
+def test_only_what_has_changed_is_sent_again(echo: httpx.Client) -> None:
+    for path in FILES:
+        name = path.relative_to(STATIC).as_posix()
+        address = "/" if name == "index.html" else f"{PREFIX}/{name}"
+        first = echo.get(address, headers=BROWSER)
+        assert first.status_code == 200
+        assert first.headers["cache-control"] == "no-cache"
+        again = echo.get(address, headers={**BROWSER, "If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_policy_allows_nothing_inline(echo: httpx.Client) -> None:
+    page = echo.get("/", headers=BROWSER)
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert not re.findall(r"<style|\bstyle=|\bon\w+=|<script(?![^>]*src=)", page.text)
+    assert page.headers["x-content-type-options"] == "nosniff"

@@ -1,0 +1,130 @@
+"""What the page makes of Markdown: values first, then elements, and nothing that runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.page.conftest import OpenPage
+from tests.page.page import Page
+
+HOSTILE = (
+    "<script>window.hacked = 1</script>\n\n<img src=x onerror='window.hacked = 1'>\n\n"
+    "[a](javascript:window.hacked=1) [b](data:text/html,x) [c](JaVaScRiPt:1) <javascript:x>\n\n"
+    '![d](https://example.org/x.png "t") `<b>` **<i>** | <u> |\n\n'
+    "# <iframe src=x>\n\n| <a> |\n|-|\n| <img src=x onerror='window.hacked=1'> |\n"
+)
+SLOW = ("*", "**a ", "_a ", "[", "](", "](http://a", "`", "<http://a", "~~a ", "![", "> ", "- ", "# ")
+
+
+def plain(nodes: list[Any]) -> list[Any]:
+    """Nodes as strings and pairs."""
+    return [
+        node if isinstance(node, str) else (node["tag"], *plain(node["children"])) for node in nodes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "nodes"),
+    [
+        ("a **b *c* d** e", ["a ", ("strong", "b ", ("em", "c"), " d"), " e"]),
+        ("***x***", [("strong", ("em", "x"))]),
+        ("snake_case_name 2 * 3 * 4", ["snake_case_name 2 * 3 * 4"]),
+        ('**"말"**은', [("strong", '"말"'), "은"]),
+        ("`a``b` ``c`d``", [("code", "a``b"), " ", ("code", "c`d")]),
+        ("~~x~~ ~y~", [("del", "x"), " ~y~"]),
+        ("\\*no\\* a\\b", ["*no* a\\b"]),
+        ("[**b**](http://x.y)", [("a", ("strong", "b"))]),
+        ("[x](javascript:1)", ["[x](javascript:1)"]),
+        ("see https://x.com/a_b.", ["see ", ("a", "https://x.com/a_b"), "."]),
+        ("https://x.com/가", [("a", "https://x.com/"), "가"]),
+        ("a\nb", ["a", ("br",), "b"]),
+        ("**open [a", ["**open [a"]),
+        ("<b>", ["<b>"]),
+    ],
+)
+def test_within_a_line(page: Page, text: str, nodes: list[Any]) -> None:
+    assert plain(page.module("inline.js", "m.parseInline(arguments[0])", text)) == nodes
+
+
+def shape(blocks: list[Any]) -> list[Any]:
+    """Blocks as their types, with what is in them."""
+    inside = {
+        "list": lambda one: [shape(item["blocks"]) for item in one["items"]],
+        "quote": lambda one: shape(one["blocks"]),
+        "table": lambda one: one["rows"],
+    }
+    return [
+        (one["type"], inside.get(one["type"], lambda one: one.get("text"))(one)) for one in blocks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "blocks"),
+    [
+        ("# H #\ntext\nmore", [("heading", "H"), ("p", "text\nmore")]),
+        ("- a\n  - b\n\n- c\n\nd", [("list", [[("p", "a"), ("list", [[("p", "b")]])], [("p", "c")]]), ("p", "d")]),
+        ("- a\n\t- b", [("list", [[("p", "a"), ("list", [[("p", "b")]])]])]),
+        ("> q\n> - z\n\n---", [("quote", [("p", "q"), ("list", [[("p", "z")]])]), ("hr", None)]),
+        ("```py\nx\ty\n\n```\nz", [("code", "x\ty\n"), ("p", "z")]),
+        ("```\nopen", [("code", "open")]),
+        ("|a|b|\n|-|:-:|\n|1|2\\|3|\n|4|", [("table", [["a", "b"], ["1", "2|3"], ["4", ""]])]),
+        ("a | b\nno table", [("p", "a | b\nno table")]),
+        ("<div>\n\n</div>", [("p", "<div>"), ("p", "</div>")]),
+    ],
+)
+def test_blocks(page: Page, text: str, blocks: list[Any]) -> None:
+    assert shape(page.module("blocks.js", "m.parseBlocks(arguments[0])", text)) == blocks
+
+
+@pytest.mark.parametrize("piece", SLOW)
+def test_time_grows_with_the_text_only(page: Page, piece: str) -> None:
+    # The square of 100,000 would take minutes, and the script be ended.
+    script = "m.parseBlocks(arguments[0].repeat(100000)).map((b) => b.text ?? '').length"
+    assert page.module("blocks.js", script, piece) > 0
+    assert page.module("inline.js", "m.parseInline(arguments[0].repeat(100000)).length", piece) > 0
+
+
+def test_nothing_in_an_answer_runs_or_loads(page: Page, server: httpx.Client) -> None:
+    page.ask(HOSTILE)
+    inside = ".assistant > .markdown :is(script, img, iframe, b, i, u)"
+    assert page.browser.run("return document.querySelectorAll(arguments[0]).length", inside) == 0
+    links = "return [...document.querySelectorAll('.markdown a')].map((link) => link.href)"
+    assert page.browser.run(links) == ["https://example.org/x.png"]
+    assert page.browser.run("return window.hacked") is None
+    title = "<img src=x onerror='window.hacked = 1'>"
+    server.patch(f"/api/v6/conversations/{page.id}", json={"title": title})
+    page.browser.call("refresh")
+    page.browser.wait("document.getElementById('title').textContent === arguments[0]", title)
+    page.browser.wait("document.querySelector('#conversations span')?.textContent === arguments[0]", title)
+    assert page.browser.run("return window.hacked") is None
+
+
+def test_text_in_pieces_looks_like_text_as_a_whole(page: Page) -> None:
+    text = "# A\n\n- a\n- **b\nc**\n\n```py\nx = `1`\n``\n```\n\n|a|\n|-|\n|b|\n\nend ~~x~~ `y"
+    script = (
+        "const shown = (pieces) => { const box = document.createElement('div');"
+        "const live = new m.LiveMarkdown(box, () => {});"
+        "for (const piece of pieces) { live.append(piece); live.flush(); }"
+        "return box.isEqualNode(arguments[1]) || box.textContent; };"
+        "const whole = shown([arguments[0]]); const pieces = shown([...arguments[0]]);"
+        "return whole === pieces ? true : [whole, pieces]"
+    )
+    script = f"const m = await import('/assets/page/markdown.js'); {script}"
+    # Arrow functions see the arguments of the script.
+    assert page.browser.run(script, text) is True
+
+
+def test_code_says_its_language_and_is_copied(page_of: OpenPage, server: httpx.Client) -> None:
+    page = page_of(server)
+    page.browser.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    page.browser.wait("document.querySelector('#model [value=echo]')")
+    page.browser.run(
+        "const m = document.getElementById('model'); m.value = 'echo'; m.dispatchEvent(new Event('input'))"
+    )
+    page.ask("```py\nprint(1)\n```")
+    assert page.browser.text(".code > div") == "py"
+    page.browser.click(".code button")
+    page.browser.wait("window.copied === 'print(1)'")
