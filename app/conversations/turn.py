@@ -41,16 +41,7 @@ from app.conversations.turn_end import Context, TurnEnd, beside_text
 from app.errors import AppError
 from app.idempotency.outcome import discard_outcome
 from app.provider.errors import ContextOverflow, EngineUnavailable, ProviderError
-from app.provider.types import (
-    End,
-    Event,
-    Progress,
-    Prompt,
-    SeenImage,
-    Size,
-    Started,
-    Usage,
-)
+from app.provider.types import End, Event, Progress, Prompt, SeenImage, Size, Started, Usage
 from app.storage.errors import StorageUnavailable
 
 T = TypeVar("T")
