@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,8 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from fastapi import APIRouter
 
-from app.idempotency.outcome import outlive_client
-from app.provider.types import Delta, End, Event, Started, Usage
-from app.v2.services.events import EventEncoder
 from app.web import recorded_response
-from app.web.sse import EventStream
 from tests.conftest import serving
 from tests.http.editing import MINE, PATH
 from tests.http.events import parsed
@@ -45,9 +39,13 @@ GENERATING: dict[str, tuple[str, dict[str, Any]]] = {
     "v5": ("/api/v5/chat", {"message": "one two three"}),
     "v5-stream": ("/api/v5/chat/stream", {"message": "one two three"}),
     "v5-vision": ("/api/v5/vision/chat", {"message": "what?", "images": [sent(picture())]}),
+    "v6": ("/api/v6/chat", {"message": "one two three"}),
+    "v6-stream": ("/api/v6/chat/stream", {"message": "one two three"}),
+    "v6-background": ("/api/v6/chat", {"message": "one two three", "background": True}),
     "openai": ("/v1/chat/completions", OPENAI),
     "openai-stream": ("/v1/chat/completions", OPENAI | {"stream": True}),
     "openai-text": ("/v1/completions", {"model": "echo", "prompt": "one two three"}),
+    "openai-response": ("/v1/responses", {"model": "echo", "input": "one two three"}),
     "anthropic": ("/v1/messages", ANTHROPIC),
     "anthropic-stream": ("/v1/messages", ANTHROPIC | {"stream": True}),
     "tool": ("/tool/generate_hyperclovax_vision", {"prompt": "one two three"}),
@@ -63,29 +61,10 @@ DIALECTS = {
 }
 
 
-router = APIRouter()
-
-
-@router.post("/api/v1/outlive")
-async def outlive() -> EventStream:
-    """An answer that goes on when its client hangs up, as routes of later versions may."""
-    outlive_client()
-    return EventStream(EventEncoder({}), slowly())
-
-
-async def slowly() -> AsyncGenerator[Event, None]:
-    yield Started(1, 10)
-    for number in range(20):
-        yield Delta(f"{number} ")
-        await asyncio.sleep(0.05)
-    yield End("stop", Usage(1, 20, 0))
-
-
 @pytest.fixture(scope="module")
 def server(empty_models: Path, shared_database_url: str) -> Iterator[httpx.Client]:
     with serving(
         models_dir=empty_models,
-        routers=[router],
         database_url=shared_database_url,
         api_keys=KEYS[:2],
         cors_origins=["https://pages.example"],
@@ -397,16 +376,17 @@ def test_what_a_client_stopped_by_hanging_up_runs_again(
 def test_an_answer_that_goes_on_without_its_client_is_for_the_next_one(
     me: httpx.Client, key: dict[str, str]
 ) -> None:
-    with me.stream("POST", "/api/v1/outlive", headers=key) as answer:
-        first = next(answer.iter_text())
-    again = until(lambda: me.post("/api/v1/outlive", headers=key), "done")
+    path = "/api/v6/chat/stream"
+    body = {"message": "one two three " * 300, "max_tokens": 900, "on_disconnect": "continue"}
+    with paused(me), me.stream("POST", path, json=body, headers=key) as answer:
+        assert answer.status_code == 200
+    again = until(lambda: me.post(path, json=body, headers=key), "done")
     assert replayed(again)
-    assert again.text.startswith(first)
     events = parsed(again.text)
-    assert "".join(event.data["text"] for event in events if event.name == "delta") == "".join(
-        f"{number} " for number in range(20)
-    )
-    assert events[-1].name == "done"
+    text = "".join(event.data["text"] for event in events if event.name == "delta")
+    assert text.split() == ["one", "two", "three"] * 300
+    conversation = me.get(f"/api/v6/conversations/{events[0].data['conversation_id']}").json()
+    assert len(conversation["messages"]) == 2
 
 
 def test_an_outcome_that_is_too_large_is_not_kept(

@@ -14,6 +14,7 @@ from app.conversations.ask_with_images import ask_with_images
 from app.conversations.turn import Turn
 from app.dependencies import VisionServices
 from app.errors import InvalidRequest
+from app.idempotency.outcome import outlive_client
 from app.v4.services.answers import head
 from app.v5.routers.bodies import question
 from app.v6.models.chat import BackgroundAnswer
@@ -56,6 +57,11 @@ class AskedTurn:
         """Whether the answer stops when the client that asked hangs up."""
         return self.reading.on_disconnect == "stop"
 
+    def note_reader(self) -> None:
+        """Let the outcome of a request with an idempotency key be whole though its client goes."""
+        if not self.stops:
+            outlive_client()
+
 
 async def asked_turn(
     request: Request, vision: VisionServices, owner: str, *, vision_only: bool = False
@@ -76,6 +82,7 @@ async def answer_whole(request: Request, answering: Answering, asked: AskedTurn)
     if asked.reading.background:
         await answering.start_in_background(turn)
         return _accepted(request, turn)
+    asked.note_reader()
     making = answering.finish(turn, stops=asked.stops)
     end = await unless_disconnected(request.receive, making)
     answer = whole_answer(turn, end)
@@ -97,6 +104,7 @@ def answer_stream(answering: Answering, asked: AskedTurn) -> EventStream:
     if asked.reading.background:
         detail = "An answer in the background is asked for without /stream, and read at its own."
         raise InvalidRequest("/background", detail)
+    asked.note_reader()
     turn = asked.turn
     encoder = EventEncoder(head(turn), partial(done, turn))
     return EventStream(encoder, answering.read(turn, stops=asked.stops))
