@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from app.config import Settings
+from app.config.runtime import share
 from app.conversations.answering import Answering
 from app.conversations.heartbeat import Heartbeat
 from app.conversations.janitor import AbandonedTurnJanitor
@@ -62,7 +63,7 @@ async def start(
     return {
         "templates": core.templates,
         "services": services,
-        "answering": _answering(core.settings, services, stack),
+        "answering": _answering(core, services, stack),
         "checksums": checksums,
         "downloads": await _start_downloads(core.settings, pool, stack, shared),
         "vision": VisionServices(services, _intake(core, stack)),
@@ -99,12 +100,11 @@ def _conversation_services(
     )
 
 
-def _answering(
-    settings: Settings, services: ConversationServices, stack: AsyncExitStack
-) -> Answering:
+def _answering(core: Core, services: ConversationServices, stack: AsyncExitStack) -> Answering:
     """Half of an engine's slots are left to those who wait for their answers."""
-    at_once = max(1, settings.engine_slots // 2)
-    answering = Answering(services, at_once, settings.max_background_answers)
+    settings, processes = core.settings, core.workers.size
+    at_once = share(settings.engine_slots // 2, processes)
+    answering = Answering(services, at_once, share(settings.max_background_answers, processes))
     stack.push_async_callback(answering.close)
     return answering
 
