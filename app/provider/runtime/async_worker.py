@@ -22,7 +22,7 @@ from app.provider.runtime.async_turns import Turns
 from app.provider.runtime.deferred_work import failed_request
 from app.provider.runtime.engine_main import run_engine_process
 from app.provider.runtime.failures import describe
-from app.provider.runtime.load_errors import refusal
+from app.provider.runtime.load_errors import load_failure
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.supported_jobs import bounded, require_supported
 from app.provider.types import Event, Job, Loaded, Progress, Prompt, Size, Tokens
@@ -219,7 +219,7 @@ async def _build(spec: EngineSpec, connection: AsyncConnection) -> AsyncEngine |
     except Exception as error:
         surprise = error.__cause__ or not isinstance(error, ProviderError)
         log.error("the model cannot be loaded: %s", error, exc_info=bool(surprise))
-        connection.send(messages.Refused(describe(refusal(error, spec.path))))
+        connection.send(messages.Refused(describe(load_failure(error, spec.path))))
         return None
 
 

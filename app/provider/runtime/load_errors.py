@@ -39,10 +39,15 @@ _PATH = re.compile(r"(?<![\w/.~-])/((?:[^\s/'\"<>|:;,()\[\]]+/)+)([^\s/'\"<>|:;,
 _KILLED_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
-def refusal(error: BaseException, path: str) -> ModelNotLoadable | EngineUnavailable:
+def load_failure(error: BaseException, path: str) -> ModelNotLoadable | EngineUnavailable:
     """Make the error that says why the model at ``path`` cannot be loaded, or not yet."""
     if isinstance(error, EngineUnavailable):
         return EngineUnavailable(sentence(error.reason, path), error.retry_after)
+    return refusal(error, path)
+
+
+def refusal(error: BaseException, path: str) -> ModelNotLoadable:
+    """Make the error that says why the model at ``path`` cannot be loaded."""
     return ModelNotLoadable(sentence(_reason(error), path), not _is_of_this_machine(error))
 
 

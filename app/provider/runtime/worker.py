@@ -24,7 +24,7 @@ from app.provider.runtime import messages
 from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.engine_main import run_engine_process
 from app.provider.runtime.failures import describe
-from app.provider.runtime.load_errors import refusal
+from app.provider.runtime.load_errors import load_failure
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.pulse import Pulse
 from app.provider.runtime.supported_jobs import bounded, require_supported
@@ -236,7 +236,7 @@ def serve(sock: socket.socket) -> None:
     except BaseException as error:  # a panic of a library written in Rust is no Exception
         surprise = error.__cause__ or not isinstance(error, ProviderError)
         log.error("the model cannot be loaded: %s", error, exc_info=surprise)
-        connection.send(messages.Refused(describe(refusal(error, spec.path))))
+        connection.send(messages.Refused(describe(load_failure(error, spec.path))))
         return
     work: SimpleQueue[Work] = SimpleQueue()
     intake = IntakeLoop(engine, connection, work)

@@ -10,7 +10,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
@@ -26,6 +26,8 @@ NO_SUCH_PATH = frozenset({404, 405, 501})
 LONGEST_ANSWER = 8 * 2**20
 """Bytes of a chat's answer that comes at once: it goes on in one message."""
 _LONGEST_REFUSAL = 2**16
+_REST_SECONDS = 0.25
+"""How long an answer that is whole may take to end, so that its connection can be used again."""
 _REUSE_SECONDS = 3.0
 """A connection that was idle for longer is not used again: servers close it after 5 s."""
 
@@ -93,6 +95,7 @@ class Client:
                     wait = self._remote.silence_seconds
                     yield value
                 if lines.done:
+                    await _read_the_rest(blocks)
                     return
         raise unavailable(self._name, "broke off its answer")
 
@@ -174,3 +177,10 @@ class Client:
             raise unavailable(self._name, f"was silent for {seconds:g} s") from None
         except httpx2.HTTPError as error:
             raise unavailable(self._name, f"broke off its answer: {error}") from None
+
+
+async def _read_the_rest(blocks: AsyncIterator[bytes]) -> None:
+    """Read what follows ``[DONE]``: the end of the response."""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(_REST_SECONDS):
+            await anext(blocks, b"")
