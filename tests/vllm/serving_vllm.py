@@ -23,6 +23,14 @@ PACKED = {"quant_method": "awq", "bits": 4}
 GUARD_SECONDS = 90.0
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that only waits for its parent does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Notes:
     """The folder of a stand-in."""
@@ -65,7 +73,7 @@ class Notes:
         for pid in self.starts[start]["pids"]:
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
+                if is_alive(process):
                     found.append(process)
         return found
 
