@@ -12,7 +12,7 @@ from app.conversations import read_messages
 from app.conversations.defaults import METADATA
 from app.conversations.errors import ConversationNotFound, MessageNotFound
 from app.conversations.read_messages import ReadMessage
-from app.conversations.store import conversations, input_turns
+from app.conversations.store import conversations, input_turns, last_messages
 from app.conversations.store.answers import AnswerKey, StoredAnswer
 from app.openai.item_references import find_item, with_references
 from app.openai.models.response_input import InputItem
@@ -137,6 +137,18 @@ async def read_item(services: ResponseServices, conversation_id: str, item: str)
     if key is None or key.conversation_id != conversation_id:
         raise MessageNotFound(item)
     return await find_item(services.conversations.database, services.owner, item)
+
+
+async def remove_item(services: ResponseServices, conversation_id: str, item: str) -> Fields:
+    """Delete the message of an item; the conversation that is left.
+
+    Raises ConversationNotFound, MessageNotFound, ConversationBusy, InvalidRequest.
+    """
+    key = ids.key_of_item((await read_item(services, conversation_id, item))["id"])
+    if key is not None:
+        database, owner = services.conversations.database, services.owner
+        await database.delete(last_messages.remove_last, owner, *key)
+    return await read(services, conversation_id)
 
 
 async def _messages(services: ResponseServices, items: Sequence[InputItem]) -> tuple[Message, ...]:

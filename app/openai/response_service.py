@@ -19,7 +19,7 @@ from app.conversations.defaults import read_defaults
 from app.conversations.errors import ConversationNotFound, MessageNotFound
 from app.conversations.services import ConversationServices
 from app.conversations.stop import stop
-from app.conversations.store import answers, conversations, messages
+from app.conversations.store import answers, conversations, last_messages, messages
 from app.conversations.store.answers import StoredAnswer
 from app.conversations.store.input_turns import Base
 from app.conversations.turn import Turn
@@ -178,7 +178,8 @@ async def remove(services: ResponseServices, name: str) -> None:
     """Delete a response; raises ResponseNotFound.
 
     With its input it may be all that there is of a conversation, which is deleted then. Otherwise
-    both remain in the conversation, because others follow them or the client named it.
+    both are deleted as far as no others follow them. In a conversation that the client named they
+    remain.
     """
     found = await cancel(services, name)
     database, owner = services.conversations.database, services.owner
@@ -186,9 +187,11 @@ async def remove(services: ResponseServices, name: str) -> None:
     key = (found.row.conversation_id, found.row.id)
     if not named and await database.read(read_messages.stands_alone, owner, found):
         await database.delete(conversations.remove, owner, key[0])
-    else:
-        request = {"deleted": True, "behind": found.request.get("behind")}
-        await database.write(messages.store_request, *key, request)
+        return
+    behind = found.request.get("behind")
+    await database.write(messages.store_request, *key, {"deleted": True, "behind": behind})
+    if not named and "behind" in found.request:
+        await database.delete(last_messages.remove_branch_end, owner, *key, behind)
 
 
 def _options(body: ResponseFields, tools: ChosenTools) -> AnswerOptions:

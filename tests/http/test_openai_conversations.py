@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import httpx
@@ -11,7 +12,10 @@ from tests.http.chatting import LONG, chat
 from tests.http.openai_wire import Object, checked, error_of
 from tests.http.responses_wire import CALL, CONVERSATIONS, TOOL, respond, row_ids
 from tests.http.stored import listed, opened
+from tests.http.vision import picture
+from tests.store import audit
 
+PICTURE = base64.b64encode(picture()).decode()
 HELLO = {"type": "message", "role": "user", "content": "Hello!"}
 
 
@@ -114,6 +118,20 @@ def test_a_response_with_tools_has_all_of_its_items(me: httpx.Client) -> None:
     assert kinds == ["message", "function_call", "function_call_output", "message"]
 
 
+def test_the_last_item_can_be_deleted(me: httpx.Client, url: str) -> None:
+    image = {"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}"}
+    new = made(me, items=[HELLO, {"role": "user", "content": [image]}])
+    first, last = items(me, new["id"], order="asc")["data"]
+    path = f"{CONVERSATIONS}/{new['id']}/items"
+    assert error_of(me.delete(f"{path}/{first['id']}"))[0] == 400
+    assert me.delete(f"{path}/{last['id']}").json() == new
+    assert error_of(me.get(f"{path}/{last['id']}"))[0] == 404
+    assert item_texts(items(me, new["id"])) == ["Hello!"]
+    assert me.delete(f"{path}/{first['id']}").json() == new
+    assert items(me, new["id"])["data"] == []
+    assert list(audit.table(url, "message_images")) == list(audit.table(url, "images")) == []
+
+
 def test_others_see_nothing_of_it(me: httpx.Client, owner: Any) -> None:
     new, other = made(me, items=[HELLO]), owner()
     path = f"{CONVERSATIONS}/{new['id']}"
@@ -125,6 +143,7 @@ def test_others_see_nothing_of_it(me: httpx.Client, owner: Any) -> None:
         other.get(f"{path}/items"),
         other.post(f"{path}/items", json={"items": [HELLO]}),
         other.get(f"{path}/items/{item}"),
+        other.delete(f"{path}/items/{item}"),
         other.post("/v1/responses", json={"input": "hi", "conversation": new["id"]}),
     ):
         assert error_of(answer)[0] == 404, answer.request.url

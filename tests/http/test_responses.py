@@ -16,11 +16,13 @@ from tests.http.responses_wire import (
     respond,
     resumed,
     retrieved,
+    row_ids,
     streamed,
     text_of,
 )
-from tests.http.stored import listed
+from tests.http.stored import listed, opened
 from tests.http.vision import picture
+from tests.store import audit
 
 
 def test_a_text_is_answered_and_kept(me: httpx.Client) -> None:
@@ -226,6 +228,20 @@ def test_one_that_stands_alone_is_deleted_with_its_conversation(me: httpx.Client
     assert answer.json() == {"id": made["id"], "object": "response", "deleted": True}
     assert error_of(me.get(f"{RESPONSES}/{made['id']}"))[0] == 404
     assert listed(me) == []
+
+
+def test_the_last_one_is_deleted_with_its_input(me: httpx.Client, url: str) -> None:
+    first = respond(me, "apples")
+    turns = [{"role": "developer", "content": "x"}, {"role": "user", "content": "pears"}]
+    second = respond(me, turns, previous_response_id=first["id"])
+    assert listed(me, query="pears")
+    assert me.delete(f"{RESPONSES}/{second['id']}").status_code == 200
+    assert not listed(me, query="pears")
+    name, answer = row_ids(first["id"])
+    assert [row.content for row in audit.messages(url, name)] == ["apples", "apples"]
+    assert opened(me, name)["active_leaf_id"] == answer
+    third = respond(me, "c", previous_response_id=first["id"])
+    assert third["usage"]["input_tokens"] == 3
 
 
 def test_one_that_others_follow_is_deleted_alone(me: httpx.Client) -> None:

@@ -153,6 +153,15 @@ def delete_uses(session: Session, conversation_id: str) -> None:
     _delete_unused(session, set(used))
 
 
+def delete_uses_of(session: Session, conversation_id: str, message_id: str) -> None:
+    """Like ``delete_uses`` for those of one message."""
+    ids = {"conversation_id": conversation_id, "message_id": message_id}
+    session.execute(delete(Seen).filter_by(**ids))
+    uses = delete(MessageImage).filter_by(**ids)
+    used = session.scalars(uses.returning(MessageImage.sha256)).all()
+    _delete_unused(session, set(used))
+
+
 def delete_some_uses(session: Session, conversation_id: str, most: int) -> bool:
     """Like ``delete_uses`` for up to ``most`` uses; whether there were any."""
     columns = (MessageImage.message_id, MessageImage.position, MessageImage.sha256)

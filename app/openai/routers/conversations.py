@@ -114,3 +114,15 @@ async def get_item(
     """One item."""
     name = service.conversation_id_of(conversation_id)
     return await service.read_item(response_services(vision, owner), name, item_id)
+
+
+@router.delete(
+    "/{conversation_id}/items/{item_id}", response_model=ConversationObject, responses=PROBLEMS
+)
+async def delete_item(
+    conversation_id: ConversationId, item_id: ItemId, vision: Vision, owner: Owner
+) -> Fields:
+    """Delete the message of an item, with all of its items. No other one may follow it."""
+    services = response_services(vision, owner)
+    name = service.conversation_id_of(conversation_id)
+    return await service.remove_item(services, name, item_id)

@@ -118,9 +118,9 @@ async def get_response(
     summary="Delete a response",
 )
 async def delete_response(response_id: ResponseId, vision: Vision, owner: Owner) -> dict[str, Any]:
-    """Delete a response, and its conversation if it consists of nothing else.
+    """Delete a response with its input, and its conversation if it consists of nothing else.
 
-    Otherwise its items remain in the conversation until that is deleted.
+    What others follow, and what is in a conversation that the request named, remains there.
     """
     await response_service.remove(response_services(vision, owner), response_id)
     return {"id": response_id, "object": "response", "deleted": True}
