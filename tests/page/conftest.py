@@ -69,8 +69,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(models: Path) -> Iterator[httpx.Client]:
     """A server for all tests that need no other; they see each other's conversations."""
-    settings = {"context_length": 10**7, "default_max_tokens": 32768}
-    with serving(models_dir=models, prompts_dir=PROMPTS, **settings) as client:
+    with serving(
+        models_dir=models,
+        prompts_dir=PROMPTS,
+        context_length=10**7,
+        default_max_tokens=10**5,
+    ) as client:
         yield client
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.page.conftest import OpenPage
 from tests.page.page import Page
@@ -16,7 +15,21 @@ HOSTILE = (
     '![d](https://example.org/x.png "t") `<b>` **<i>** | <u> |\n\n'
     "# <iframe src=x>\n\n| <a> |\n|-|\n| <img src=x onerror='window.hacked=1'> |\n"
 )
-SLOW = ("*", "**a ", "_a ", "[", "](", "](http://a", "`", "<http://a", "~~a ", "![", "> ", "- ", "# ")
+SLOW = (
+    "*",
+    "**a ",
+    "_a ",
+    "[",
+    "](",
+    "](http://a",
+    "`",
+    "<http://a",
+    "~~a ",
+    "![",
+    "> ",
+    "- ",
+    "# ",
+)
 
 
 def plain(nodes: list[Any]) -> list[Any]:
@@ -26,65 +39,75 @@ def plain(nodes: list[Any]) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "nodes"),
-    [
-        ("a **b *c* d** e", ["a ", ("strong", "b ", ("em", "c"), " d"), " e"]),
-        ("***x***", [("strong", ("em", "x"))]),
-        ("snake_case_name 2 * 3 * 4", ["snake_case_name 2 * 3 * 4"]),
-        ('**"말"**은', [("strong", '"말"'), "은"]),
-        ("`a``b` ``c`d``", [("code", "a``b"), " ", ("code", "c`d")]),
-        ("~~x~~ ~y~", [("del", "x"), " ~y~"]),
-        ("\\*no\\* a\\b", ["*no* a\\b"]),
-        ("[**b**](http://x.y)", [("a", ("strong", "b"))]),
-        ("[x](javascript:1)", ["[x](javascript:1)"]),
-        ("see https://x.com/a_b.", ["see ", ("a", "https://x.com/a_b"), "."]),
-        ("https://x.com/가", [("a", "https://x.com/"), "가"]),
-        ("a\nb", ["a", ("br",), "b"]),
-        ("**open [a", ["**open [a"]),
-        ("<b>", ["<b>"]),
-    ],
-)
-def test_within_a_line(page: Page, text: str, nodes: list[Any]) -> None:
-    assert plain(page.module("inline.js", "m.parseInline(arguments[0])", text)) == nodes
+INLINE: list[tuple[str, list[Any]]] = [
+    ("a **b *c* d** e", ["a ", ("strong", "b ", ("em", "c"), " d"), " e"]),
+    ("***x***", [("strong", ("em", "x"))]),
+    ("snake_case_name 2 * 3 * 4", ["snake_case_name 2 * 3 * 4"]),
+    ('**"말"**은', [("strong", '"말"'), "은"]),
+    ("`a``b` ``c`d``", [("code", "a``b"), " ", ("code", "c`d")]),
+    ("~~x~~ ~y~", [("del", "x"), " ~y~"]),
+    ("\\*no\\* a\\b", ["*no* a\\b"]),
+    ("[**b**](http://x.y)", [("a", ("strong", "b"))]),
+    ("[x](javascript:1)", ["[x](javascript:1)"]),
+    ("see https://x.com/a_b.", ["see ", ("a", "https://x.com/a_b"), "."]),
+    ("https://x.com/가", [("a", "https://x.com/"), "가"]),
+    ("a\nb", ["a", ("br",), "b"]),
+    ("**open [a", ["**open [a"]),
+    ("<b>", ["<b>"]),
+]
+
+BLOCKS: list[tuple[str, list[Any]]] = [
+    ("# H #\ntext\nmore", [("heading", "H"), ("p", "text\nmore")]),
+    (
+        "- a\n  - b\n\n- c\n\nd",
+        [("list", [[("p", "a"), ("list", [[("p", "b")]])], [("p", "c")]]), ("p", "d")],
+    ),
+    ("- a\n\t- b", [("list", [[("p", "a"), ("list", [[("p", "b")]])]])]),
+    ("> q\n> - z\n\n---", [("quote", [("p", "q"), ("list", [[("p", "z")]])]), ("hr", None)]),
+    ("```py\nx\ty\n\n```\nz", [("code", "x\ty\n"), ("p", "z")]),
+    ("```\nopen", [("code", "open")]),
+    ("|a|b|\n|-|:-:|\n|1|2\\|3|\n|4|", [("table", [["a", "b"], ["1", "2|3"], ["4", ""]])]),
+    ("a | b\nno table", [("p", "a | b\nno table")]),
+    ("<div>\n\n</div>", [("p", "<div>"), ("p", "</div>")]),
+]
+
+
+def test_within_a_line(page: Page) -> None:
+    texts = [text for text, _ in INLINE]
+    found = page.module("inline.js", "arguments[0].map((text) => m.parseInline(text))", texts)
+    assert [(text, plain(nodes)) for text, nodes in zip(texts, found, strict=True)] == INLINE
 
 
 def shape(blocks: list[Any]) -> list[Any]:
     """Blocks as their types, with what is in them."""
-    inside = {
-        "list": lambda one: [shape(item["blocks"]) for item in one["items"]],
-        "quote": lambda one: shape(one["blocks"]),
-        "table": lambda one: one["rows"],
-    }
-    return [
-        (one["type"], inside.get(one["type"], lambda one: one.get("text"))(one)) for one in blocks
-    ]
+    return [(one["type"], _inside(one)) for one in blocks]
 
 
-@pytest.mark.parametrize(
-    ("text", "blocks"),
-    [
-        ("# H #\ntext\nmore", [("heading", "H"), ("p", "text\nmore")]),
-        ("- a\n  - b\n\n- c\n\nd", [("list", [[("p", "a"), ("list", [[("p", "b")]])], [("p", "c")]]), ("p", "d")]),
-        ("- a\n\t- b", [("list", [[("p", "a"), ("list", [[("p", "b")]])]])]),
-        ("> q\n> - z\n\n---", [("quote", [("p", "q"), ("list", [[("p", "z")]])]), ("hr", None)]),
-        ("```py\nx\ty\n\n```\nz", [("code", "x\ty\n"), ("p", "z")]),
-        ("```\nopen", [("code", "open")]),
-        ("|a|b|\n|-|:-:|\n|1|2\\|3|\n|4|", [("table", [["a", "b"], ["1", "2|3"], ["4", ""]])]),
-        ("a | b\nno table", [("p", "a | b\nno table")]),
-        ("<div>\n\n</div>", [("p", "<div>"), ("p", "</div>")]),
-    ],
-)
-def test_blocks(page: Page, text: str, blocks: list[Any]) -> None:
-    assert shape(page.module("blocks.js", "m.parseBlocks(arguments[0])", text)) == blocks
+def _inside(block: dict[str, Any]) -> Any:
+    match block["type"]:
+        case "list":
+            return [shape(item["blocks"]) for item in block["items"]]
+        case "quote":
+            return shape(block["blocks"])
+        case "table":
+            return block["rows"]
+        case _:
+            return block.get("text")
 
 
-@pytest.mark.parametrize("piece", SLOW)
-def test_time_grows_with_the_text_only(page: Page, piece: str) -> None:
-    # The square of 100,000 would take minutes, and the script be ended.
-    script = "m.parseBlocks(arguments[0].repeat(100000)).map((b) => b.text ?? '').length"
-    assert page.module("blocks.js", script, piece) > 0
-    assert page.module("inline.js", "m.parseInline(arguments[0].repeat(100000)).length", piece) > 0
+def test_blocks(page: Page) -> None:
+    texts = [text for text, _ in BLOCKS]
+    found = page.module("blocks.js", "arguments[0].map((text) => m.parseBlocks(text))", texts)
+    assert [(text, shape(blocks)) for text, blocks in zip(texts, found, strict=True)] == BLOCKS
+
+
+def test_time_grows_with_the_text_only(page: Page) -> None:
+    # The square of 100,000 would take minutes, and the driver give up.
+    for piece in SLOW:
+        whole = "m.parseBlocks(arguments[0].repeat(100000)).length"
+        assert page.module("blocks.js", whole, piece) > 0, piece
+        whole = "m.parseInline(arguments[0].repeat(100000)).length"
+        assert page.module("inline.js", whole, piece) > 0, piece
 
 
 def test_nothing_in_an_answer_runs_or_loads(page: Page, server: httpx.Client) -> None:
@@ -98,7 +121,9 @@ def test_nothing_in_an_answer_runs_or_loads(page: Page, server: httpx.Client) ->
     server.patch(f"/api/v6/conversations/{page.id}", json={"title": title})
     page.browser.call("refresh")
     page.browser.wait("document.getElementById('title').textContent === arguments[0]", title)
-    page.browser.wait("document.querySelector('#conversations span')?.textContent === arguments[0]", title)
+    page.browser.wait(
+        "document.querySelector('#conversations span')?.textContent === arguments[0]", title
+    )
     assert page.browser.run("return window.hacked") is None
 
 
@@ -122,7 +147,8 @@ def test_code_says_its_language_and_is_copied(page_of: OpenPage, server: httpx.C
     page.browser.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
     page.browser.wait("document.querySelector('#model [value=echo]')")
     page.browser.run(
-        "const m = document.getElementById('model'); m.value = 'echo'; m.dispatchEvent(new Event('input'))"
+        "const m = document.getElementById('model'); m.value = 'echo';"
+        "m.dispatchEvent(new Event('input'))"
     )
     page.ask("```py\nprint(1)\n```")
     assert page.browser.text(".code > div") == "py"

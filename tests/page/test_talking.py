@@ -156,6 +156,11 @@ def test_a_picture_is_shown_to_a_model_that_sees(page: Page, server: httpx.Clien
     assert page.ask("what is it").startswith("[image 40x30 ")
     page.browser.call("refresh")
     page.browser.wait("document.querySelector('.user img')?.naturalWidth === 40")
+    page.browser.click('.user [aria-label="Change the question"]')
+    page.browser.wait("document.querySelector('#pictures img')?.naturalWidth === 40")
+    page.browser.type("#message", f" again{ENTER}")
+    page.browser.wait("document.querySelector('.user footer')?.innerText.includes('2 / 2')")
+    assert page.answer().startswith("[image 40x30 ")
 
 
 def test_dropped_files_that_are_no_pictures_are_refused(page: Page) -> None:
@@ -191,7 +196,9 @@ def test_a_template_is_chosen(page: Page, server: httpx.Client) -> None:
     assert (stored["template"], stored["variables"]["language"]) == ("code_assistant", "Go")
 
 
-@pytest.mark.parametrize(("language", "placeholder"), [("ko", "메시지를 입력하세요"), ("zh", "输入消息")])
+@pytest.mark.parametrize(
+    ("language", "placeholder"), [("ko", "메시지를 입력하세요"), ("zh", "输入消息")]
+)
 def test_the_language_is_chosen(page: Page, language: str, placeholder: str) -> None:
     page.browser.click("#open-settings")
     page.browser.run(
@@ -199,9 +206,13 @@ def test_the_language_is_chosen(page: Page, language: str, placeholder: str) -> 
         "l.dispatchEvent(new Event('change'))",
         language,
     )
-    page.browser.wait("document.getElementById('message').placeholder === arguments[0]", placeholder)
+    page.browser.wait(
+        "document.getElementById('message').placeholder === arguments[0]", placeholder
+    )
     page.browser.call("refresh")
-    page.browser.wait("document.getElementById('message').placeholder === arguments[0]", placeholder)
+    page.browser.wait(
+        "document.getElementById('message').placeholder === arguments[0]", placeholder
+    )
     assert page.browser.run("return document.documentElement.lang") == language
 
 

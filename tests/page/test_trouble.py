@@ -1,11 +1,13 @@
-"""The page while things go wrong: a busy server, a killed one, another tab; and very much of all."""
+"""The page with a busy server, a killed one, another tab, and very many conversations."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from app.storage.database import Database
 from app.storage.ids import new_id, now
@@ -23,12 +25,19 @@ MANY = 10_000
 
 
 def test_a_busy_server_is_asked_again(page_of: OpenPage, empty_models: Path) -> None:
-    sizes = {"context_length": 10**7, "default_max_tokens": 10**7}
-    with serving(models_dir=empty_models, engine_slots=1, max_waiting=0, **sizes) as client:
+    with serving(
+        models_dir=empty_models,
+        engine_slots=1,
+        max_waiting=0,
+        context_length=10**7,
+        default_max_tokens=10**7,
+    ) as client:
         page = page_of(client)
         with client.stream("POST", "/api/v2/chat/stream", json={"message": LONG}):
             page.begin("is there room")
-            page.browser.wait("document.querySelector('.waiting')?.innerText.includes('Trying again')")
+            page.browser.wait(
+                "document.querySelector('.waiting')?.innerText.includes('Trying again')"
+            )
         page.browser.wait("document.querySelector('.assistant > .markdown')?.innerText")
         assert page.answer() == "is there room"
 
@@ -55,7 +64,8 @@ def test_an_answer_of_a_killed_server_can_be_made_again(browser: Browser, tmp_pa
 
 def test_another_tab_sees_what_happens(page: Page, page_of: OpenPage, server: httpx.Client) -> None:
     page.ask("from the first tab")
-    other = page_of(server).open(f"#{page.id}")
+    name = page.id
+    other = page_of(server).open(f"#{name}")
     other.browser.wait("document.querySelectorAll('.message').length === 2")
     other.browser.switch(page.tab)
     page.ask("and once more")
@@ -65,7 +75,7 @@ def test_another_tab_sees_what_happens(page: Page, page_of: OpenPage, server: ht
 
 
 @pytest.fixture
-def crowded(tmp_path: Path, empty_models: Path) -> httpx.Client:
+def crowded(tmp_path: Path, empty_models: Path) -> Iterator[httpx.Client]:
     """A server with very many conversations."""
     url = f"sqlite:///{tmp_path}/sllm.db"
     with serving(database_url=url, models_dir=empty_models) as client:
@@ -73,7 +83,7 @@ def crowded(tmp_path: Path, empty_models: Path) -> httpx.Client:
         moment = now()
         with database.engine.begin() as connection:
             rows = [row(number, moment) for number in range(MANY)]
-            connection.execute(Conversation.__table__.insert(), rows)
+            connection.execute(insert(Conversation), rows)
         database.close()
         yield client
 

@@ -129,6 +129,6 @@ export class Composer {
 		const reader = new FileReader();
 		reader.readAsDataURL(file);
 		await new Promise((resolve) => { reader.onloadend = resolve; });
-		return { base64: reader.result, mime: file.type, src: URL.createObjectURL(file) };
+		return { base64: reader.result, mime: file.type, file, src: URL.createObjectURL(file) };
 	}
 }

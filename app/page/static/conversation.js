@@ -62,10 +62,9 @@ export class Conversation {
 		this.leaf = message.id;
 	}
 
-	/** The address of a picture, for this page only. */
+	/** The file of a picture. */
 	async picture(sha256) {
-		const response = await this.request("GET", `/images/${sha256}`);
-		return URL.createObjectURL(await response.blob());
+		return (await this.request("GET", `/images/${sha256}`)).blob();
 	}
 }
 

@@ -37,10 +37,7 @@ function send(asked) {
 }
 
 async function edit({ content, images, parent_id: parent }) {
-	const files = images.map(async ({ src, sha256 }) => {
-		const blob = await (await fetch(src ?? (await chat.conversation.picture(sha256)))).blob();
-		return new File([blob], "", { type: blob.type });
-	});
+	const files = images.map(({ file, sha256 }) => file ?? chat.conversation.picture(sha256));
 	composer.edit(content, await Promise.all(files), parent);
 }
 

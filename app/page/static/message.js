@@ -5,7 +5,7 @@ import { LiveMarkdown } from "./markdown.js";
 
 /**
  * Shows ``message``, as the API stores it. The reader may do what ``actions`` has: edit(message),
- * again(message), branch(message, step); picture(sha256) gives an address, and rendered() is called.
+ * again(message), branch(message, step); picture(sha256) gives a file, and rendered() is called.
  */
 export class MessageView {
 	note = make("p", { class: "note", hidden: true });
@@ -29,7 +29,7 @@ export class MessageView {
 
 	picture({ src, sha256, width, height }, number) {
 		const shown = make("img", { alt: t("picture", { number }), src, width, height });
-		if (!src) this.actions.picture(sha256).then((found) => { shown.src = found; }, () => {});
+		if (!src) this.actions.picture(sha256).then((file) => { shown.src = URL.createObjectURL(file); }, () => {});
 		return shown;
 	}
 

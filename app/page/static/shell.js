@@ -18,7 +18,7 @@ export function showError(error) {
 async function watch() {
 	isWatching = true;
 	for (let response; !response?.ok; response = await fetch("health").catch(() => null)) {
-		const health = await response?.json();
+		const health = await response?.json().catch(() => null);
 		if (health?.pull && health.status === "pulling") banner.textContent = t("pulling", health.pull);
 		await new Promise((resolve) => { setTimeout(resolve, 2000); });
 	}
@@ -33,8 +33,9 @@ export function showPanel(isOpen) {
 	if (isOpen !== wasOpen) byId(isOpen ? "close-panel" : "open-panel").focus();
 }
 
-/** Let panel, menu and keys work. */
+/** Let panel, menu and keys work, and see whether the server is ready. */
 export function startShell(chat) {
+	fetch("health").then((health) => health.ok || showError({ isAway: true })).catch(() => {});
 	byId("open-panel").addEventListener("click", () => showPanel(true));
 	for (const id of ["close-panel", "shade", "new"]) byId(id).addEventListener("click", () => showPanel(false));
 	document.addEventListener("click", ({ target }) => { menu.open &&= menu.contains(target); });
