@@ -42,6 +42,7 @@ def models_dir(other: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "prompts": {"query": "query: ", "document": "passage: "},
             },
             "rank": {"model": "echo-rerank", "tasks": ["rerank"]},
+            "clip": {"model": "echo-clip", "tasks": ["multimodal", "vision"]},
         },
         "context_length": 4096,
     }
@@ -62,7 +63,7 @@ def client(models_dir: Path) -> Iterator[httpx.Client]:
 
 
 def test_they_are_listed_in_every_dialect(client: httpx.Client) -> None:
-    declared = {"repeat", "repeat-vision", "embed", "rank"}
+    declared = {"repeat", "repeat-vision", "embed", "rank", "clip"}
     listed = {one["id"]: one for one in client.get("/api/v5/models").json()["models"]}
     assert declared | {"broken"} == listed.keys()
     assert listed["repeat"]["format"] == "upstream"
@@ -177,6 +178,17 @@ def test_vectors_and_ranks_are_those_of_the_other_server(
     assert ours == theirs
     usage = client.post("/v1/embeddings", json={"model": "embed", "input": texts}).json()["usage"]
     assert usage["prompt_tokens"] == 10
+
+
+def test_vectors_of_pictures_are_those_of_the_other_server(
+    client: httpx.Client, other: Server
+) -> None:
+    body = {"images": [sent(picture(8, 8))["base64"]], "texts": ["a red square"]}
+    ours = client.post("/v1/multimodal/encode", json={"model": "clip", **body}).json()
+    with httpx.Client(base_url=other.url, headers=AUTHORISED, timeout=60) as direct:
+        theirs = direct.post("/v1/multimodal/encode", json={"model": "echo-clip", **body}).json()
+    for name in ("image_embeddings", "text_embeddings"):
+        assert np.abs(np.subtract(ours[name], theirs[name])).max() < 1e-6
 
 
 def test_an_input_that_is_too_long_is_named(client: httpx.Client) -> None:
