@@ -26,7 +26,7 @@ GUARD_SECONDS = 90.0
 def is_alive(process: psutil.Process) -> bool:
     """Whether a process runs; one that only waits for its parent does not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

@@ -13,7 +13,7 @@ its requests (``requests.jsonl``) and the answers that clients have hung up on (
 ``slow``          it is not ready before the file is gone
 ``stubborn``      it ignores SIGTERM
 ``dead``          its health is 503, and so is what it answers
-``deaf``          it does not listen any more, and does not end
+``deaf``          it does not listen any more, and does not end; one that starts later does listen
 ``cut``           it ends in the middle of the next answer
 ``holds``         answers stop after two words, until the file is gone
 
@@ -118,6 +118,7 @@ class Stub:
         self.notes = notes
         self.options = options
         self.model = options["--served-model-name"]
+        self.started_deaf = self.fault() == "deaf"
 
     def fault(self) -> str:
         """What goes wrong now."""
@@ -144,7 +145,7 @@ class Stub:
         while self.fault() == "slow":
             await asyncio.sleep(0.05)
         server = await asyncio.start_unix_server(self.connection, self.options["--uds"])
-        while self.fault() != "deaf":
+        while self.fault() != "deaf" or self.started_deaf:
             await asyncio.sleep(0.05)
         server.close()
         while True:
