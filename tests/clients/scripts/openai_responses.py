@@ -264,7 +264,22 @@ def a_conversation_and_its_items() -> None:
     assert [item.role for item in items] == ["user", "user", "assistant", "user"]
     one = client.conversations.items.retrieve(items[0].id, conversation_id=made.id)
     assert one.content[0].text == "My name is Alice."
+    client.conversations.items.delete(items[-1].id, conversation_id=made.id)
+    assert len(list(client.conversations.items.list(made.id))) == len(items) - 1
     assert client.conversations.delete(made.id).deleted
+
+
+@check
+def a_stored_item_is_named_in_place_of_being_sent_again() -> None:
+    first = asked()
+    turns: Any = [
+        {"role": "user", "content": HELLO},
+        {"type": "item_reference", "id": first.output[0].id},
+        {"role": "user", "content": "And what else?"},
+    ]
+    made = asked(turns)
+    again = asked("And what else?", previous_response_id=first.id)
+    assert made.usage.input_tokens == again.usage.input_tokens
 
 
 @check
