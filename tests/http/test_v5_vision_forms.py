@@ -13,6 +13,7 @@ import pytest
 from app import versions
 from app.v5.models.bodies import FORM_FIELDS
 from app.v5.models.chat import ChatRequest
+from app.v6.models.options import FORM_FIELDS as NEW_FORM_FIELDS
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.http.vision import CHAT, PLAIN, STREAM, URL, asked, picture, problem, shown
@@ -57,14 +58,20 @@ def test_files_are_the_pictures_of_the_question(client: httpx.Client) -> None:
     assert shown(form(client, picture(), field="files").json()) == ["40x30"]
 
 
-def test_a_form_that_is_sent_as_swagger_fills_it_in_is_answered(client: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    ("version", "names"), [("v5", FORM_FIELDS), ("v6", (*FORM_FIELDS, *NEW_FORM_FIELDS))]
+)
+def test_a_form_that_is_sent_as_swagger_fills_it_in_is_answered(
+    client: httpx.Client, version: str, names: tuple[str, ...]
+) -> None:
     """It fills in the examples, and sends what is empty, too: fields, and a file not chosen."""
-    body = versions.document("v5")["paths"][CHAT]["post"]["requestBody"]
+    path = CHAT.replace("v5", version)
+    body = versions.document(version)["paths"][path]["post"]["requestBody"]
     fields = body["content"]["multipart/form-data"]["schema"]["properties"]
     filled = {name: field["example"] for name, field in fields.items() if name != "images"}
-    assert set(filled) == {*FORM_FIELDS} - {"images"}
+    assert set(filled) == {*names} - {"images"}
     filled["images"] = fields["images"]["items"]["example"]
-    answer = client.post(CHAT, data=filled, files=[("images", ("a.png", picture()))])
+    answer = client.post(path, data=filled, files=[("images", ("a.png", picture()))])
     assert (answer.status_code, shown(answer.json())) == (200, ["40x30"])
 
 

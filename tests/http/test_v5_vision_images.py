@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -132,8 +133,10 @@ def test_every_new_route_with_a_conversation_asks_whose_it_is(owner: Owner) -> N
     for route in versions.compose(versions.RELEASES):
         if "{conversation_id}" in route.path:
             (method,) = route.methods or set[str]()
-            place = f"/api/v5{route.path.format(**names)}"
-            body = {"title": "mine now"} if method == "PATCH" else None
+            place = f"/api/{versions.NAMES[-1]}{route.path.format(**names)}"
+            body: Any = {"title": "mine now"} if method == "PATCH" else None
+            if "tool_results" in place:
+                body = {"results": [{"call_id": "c", "content": "x"}]}
             refused = yours.request(method, place, json=body)
             assert problem(refused) == (404, "conversation-not-found"), place
     assert asked(mine, "and", conversation_id=names["conversation_id"])

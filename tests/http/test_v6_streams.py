@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.http import wire
 from tests.http.chatting import LONG, chat, wait_for
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of, stream_path
 from tests.http.stored import GONE, found, opened, refused
+from tests.store import audit
 
 WORDS = "하나 two 😀 drei " * 1_500
 """Takes the echo engine a part of a second, and has characters of every width."""
@@ -34,6 +36,11 @@ def joined(client: httpx.Client, head: dict[str, Any], **query: Any) -> Copy:
                 copy.head = event.data
             copy.last_id, copy.end = event.id, event
     return copy
+
+
+def key_of(client: httpx.Client) -> bytes:
+    """Its key, as a line of the head of a request."""
+    return f"X-API-Key: {client.headers['X-API-Key']}\r\n".encode()
 
 
 def test_ids_count_the_characters_of_the_answer(me: httpx.Client) -> None:
@@ -116,7 +123,7 @@ def test_all_who_read_get_all_of_it(me: httpx.Client) -> None:
 
 def test_a_reader_that_is_slow_delays_nobody_and_misses_nothing(me: httpx.Client, url: str) -> None:
     first = asked(me, WORDS * 8, most=2, on_disconnect="continue")
-    key = f"X-API-Key: {me.headers['X-API-Key']}\r\nConnection: close\r\n".encode()
+    key = key_of(me) + b"Connection: close\r\n"
     with wire.connected(me, reads=4096) as raw:
         raw.sendall(wire.request("GET", path_of(first.head), headers=key))
         wait_for(url, first.head["conversation_id"], "complete")
@@ -161,10 +168,16 @@ def test_a_reader_that_hangs_up_stops_nothing(me: httpx.Client, url: str) -> Non
 
 def test_a_whole_answer_goes_on_too(me: httpx.Client, url: str) -> None:
     conversation = chat(me)["conversation_id"]
-    body = {"message": WORDS * 4, "conversation_id": conversation, "on_disconnect": "continue"}
-    with pytest.raises(httpx.ReadTimeout):
-        me.post(CHAT, json=body, timeout=httpx.Timeout(60, read=0.05))
-    assert wait_for(url, conversation, "complete").content == WORDS * 4
+    body = {"message": LONG, "conversation_id": conversation, "on_disconnect": "continue"}
+    with wire.connected(me) as raw:
+        raw.sendall(wire.request("POST", CHAT, json.dumps(body).encode(), key_of(me)))
+        while len(audit.messages(url, conversation)) < 4:  # it has begun
+            time.sleep(0.02)
+    deadline = time.monotonic() + 60
+    while (answer := audit.messages(url, conversation)[-1]).status == "generating":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert (answer.status, answer.content) == ("complete", LONG)
 
 
 def test_stopping_ends_the_streams_of_all(me: httpx.Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from app.media.image_source import Detail
@@ -28,23 +28,22 @@ FORM_FIELDS = (
     "max_tokens",
     "overflow",
     "when_busy",
-    "on_disconnect",
-    "background",
-    "thinking",
 )
 """What the documentation of the form names, in this order."""
 
 
 def json_or_form_schema(
-    examples: Mapping[str, Any], body: type[ChatRequest] = ChatRequest
+    examples: Mapping[str, Any],
+    body: type[ChatRequest] = ChatRequest,
+    fields: Sequence[str] = FORM_FIELDS,
 ) -> dict[str, Any]:
     """The same, or a form with files; it comes first, so that Swagger UI shows its file button."""
     json_content = json_schema(body, examples)["requestBody"]["content"]
-    content = {FORM: {"schema": _form_schema(body)}, **json_content}
+    content = {FORM: {"schema": _form_schema(body, fields)}, **json_content}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _form_schema(body: type[ChatRequest]) -> dict[str, Any]:
+def _form_schema(body: type[ChatRequest], names: Sequence[str]) -> dict[str, Any]:
     known = body.model_json_schema()["properties"]
     files = {
         "type": "array",
@@ -66,13 +65,9 @@ def _form_schema(body: type[ChatRequest]) -> dict[str, Any]:
         },
     }
     # Without examples Swagger UI makes up a value for every field, and sends them all.
-    texts = {name: _plain(known[name]) | {"example": ""} for name in FORM_FIELDS if name in known}
+    texts = {name: _plain(known[name]) | {"example": ""} for name in names if name in known}
     texts["message"]["example"] = "What is in the picture?"
-    fields = {
-        name: special.get(name) or texts[name]
-        for name in FORM_FIELDS
-        if name in special or name in texts
-    }
+    fields = {name: special.get(name) or texts[name] for name in names}
     return {
         "type": "object",
         "title": "ChatForm",

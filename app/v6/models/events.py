@@ -5,9 +5,24 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 from app.v2.models import events as v2
+from app.v4.models import events as v4
 from app.v5.models import events as v5
 from app.v6.models.chat import FinishReason, ToolCall
 from app.web.schema import WireModel
+
+
+class StoredMessageEvent(v4.StoredMessageEvent):
+    """``message``: always first."""
+
+    parent_id: str | None = Field(  # type: ignore[assignment]  # wider
+        description="Of the question; null: an imported answer without one."
+    )
+    model: str | None = Field(  # type: ignore[assignment]  # wider
+        description="Null: an imported answer that does not say."
+    )
+    template: str | None = Field(
+        description="The prompt template that is used; null: none, or a stream that was joined."
+    )
 
 
 class ThinkingEvent(WireModel):
@@ -37,6 +52,7 @@ class StoredDoneEvent(v5.StoredDoneEvent):
 
 EVENTS: dict[str, type[BaseModel]] = {
     **v5.EVENTS,
+    "message": StoredMessageEvent,
     "thinking": ThinkingEvent,
     "tool_call": ToolCallEvent,
     "reset": ResetEvent,

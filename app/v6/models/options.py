@@ -84,6 +84,9 @@ class OptionFields(ReadingFields):
     )
 
 
+FORM_FIELDS = ("on_disconnect", "background", "thinking")
+"""What the documentation of a form with files names of these."""
+
 OPTION_EXAMPLES: dict[str, Any] = {
     "background": {
         "summary": "Answer in the background",

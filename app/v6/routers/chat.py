@@ -5,9 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from app.dependencies import Answers, Owner, Vision
-from app.v5.models.bodies import json_or_form_schema
+from app.v5.models.bodies import FORM_FIELDS, json_or_form_schema
 from app.v6.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v6.models.events import STREAM_DOCUMENTATION
+from app.v6.models.options import FORM_FIELDS as NEW_FORM_FIELDS
 from app.v6.routers.asking import (
     IN_BACKGROUND,
     PROBLEMS,
@@ -21,7 +22,7 @@ from app.web.sse import EventStream
 router = APIRouter()
 
 BODY = json_schema(ChatRequest, EXAMPLES)
-FORM_BODY = json_or_form_schema(EXAMPLES, ChatRequest)
+FORM_BODY = json_or_form_schema(EXAMPLES, ChatRequest, (*FORM_FIELDS, *NEW_FORM_FIELDS))
 
 
 @router.post(

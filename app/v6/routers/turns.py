@@ -40,7 +40,10 @@ After = Annotated[
     Query(description="The id of the last event that came, or how many characters of the text."),
 ]
 LastEventId = Annotated[
-    str | None, Header(description="The same, as browsers send it; it wins over `after`.")
+    str | None,
+    Header(
+        alias="Last-Event-ID", description="The same, as browsers send it; it wins over `after`."
+    ),
 ]
 
 

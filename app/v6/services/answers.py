@@ -44,7 +44,7 @@ def stored_head(answer: StoredAnswer) -> dict[str, Any]:
         "conversation_id": row.conversation_id,
         "message_id": row.id,
         "parent_id": row.parent_id,
-        "model": row.model or "",
+        "model": row.model,
         "template": None,
     }
 
