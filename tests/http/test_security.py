@@ -14,6 +14,7 @@ from fastapi.routing import iter_route_contexts
 from app import versions
 from app.config import Settings
 from app.main import create_app
+from app.page.routes import STATIC
 from app.web import auth
 from app.web.errors import OpenBindRefused
 from app.web.lazy_router import LazyRouter
@@ -23,6 +24,11 @@ from tests.http import wire
 KEY = "a-long-secret"
 ASK = {"message": "hi"}
 
+PAGE_FILES = {
+    f"/assets/page/{path.relative_to(STATIC).as_posix()}"
+    for path in STATIC.rglob("*.*")
+    if path.name != "index.html"
+}
 PUBLIC = {
     "/",
     "/docs",
@@ -45,6 +51,7 @@ PUBLIC = {
     "/assets/docs.js",
     "/assets/pages.css",
     "/assets/icon.svg",
+    *PAGE_FILES,
 }
 
 

@@ -74,6 +74,19 @@ def test_another_tab_sees_what_happens(page: Page, page_of: OpenPage, server: ht
     assert other.answers()[-1] == "and once more"
 
 
+def test_what_was_refused_can_be_tried_again(page: Page, server: httpx.Client) -> None:
+    page.ask("first")
+    server.delete(f"/api/v6/conversations/{page.id}")
+    page.begin("into nothing")
+    page.browser.wait("document.querySelector('.message:last-child .note button')")
+    page.browser.click(".message:last-child .note button")
+    page.browser.wait("document.querySelector('.message:last-child .note button')")
+    assert page.questions() == ["first", "into nothing"]
+    page.begin("once more")
+    page.browser.wait("document.querySelector('.message:last-child .note button')")
+    assert page.questions() == ["first", "once more"]
+
+
 @pytest.fixture
 def crowded(tmp_path: Path, empty_models: Path) -> Iterator[httpx.Client]:
     """A server with very many conversations."""

@@ -51,6 +51,7 @@ export class Chat {
 
 	/** Ask; ``parent`` is the id of the message that the question follows, undefined: of the last. */
 	async ask({ text, images, parent }) {
+		this.transcript.cutUnsent();
 		if (parent !== undefined) this.transcript.cutAfter(parent);
 		const question = this.transcript.add({ role: "user", content: text, images });
 		const run = new Run(this, this.addAnswer(), { question, parent });

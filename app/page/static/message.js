@@ -121,8 +121,8 @@ export class MessageView {
 	/** Show which of its siblings it is, with the way to the others. */
 	showBranches(at, count) {
 		const step = (name, by) => {
-			const isEnd = !(at + by in Array(count).fill(0));
-			return iconButton(name, t(name), () => this.actions.branch(this.message, by), { disabled: isEnd });
+			const disabled = at + by < 0 || at + by === count;
+			return iconButton(name, t(name), () => this.actions.branch(this.message, by), { disabled });
 		};
 		const shown = count > 1 ? [step("previous", -1), `${at + 1} / ${count}`, step("next", 1)] : [];
 		this.branches.replaceChildren(...shown);

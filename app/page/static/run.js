@@ -26,6 +26,7 @@ export class Run {
 	/** Read what ``ask(signal)`` gives, or join what is being made (null), to its end. */
 	async follow(ask) {
 		const { chat, view, aborting: { signal } } = this;
+		view.showNote("");
 		view.showWaiting(t("sending"));
 		if (!ask) view.setText({ text: "" }); // All of it comes again.
 		try {

@@ -35,7 +35,9 @@ export function showPanel(isOpen) {
 
 /** Let panel, menu and keys work, and see whether the server is ready. */
 export function startShell(chat) {
-	fetch("health").then((health) => health.ok || showError({ isAway: true })).catch(() => {});
+	fetch("health").then((answer) => answer.json()).then(({ status }) => {
+		if (status === "pulling") showError({ isAway: true });
+	}, () => {});
 	byId("open-panel").addEventListener("click", () => showPanel(true));
 	for (const id of ["close-panel", "shade", "new"]) byId(id).addEventListener("click", () => showPanel(false));
 	document.addEventListener("click", ({ target }) => { menu.open &&= menu.contains(target); });

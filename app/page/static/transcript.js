@@ -49,8 +49,17 @@ export class Transcript {
 
 	/** Take away what follows the message with this id; null: everything. */
 	cutAfter(id) {
-		const at = this.views.findIndex((view) => view.message.id === id);
-		for (const view of this.views.splice(at + 1)) view.element.remove();
+		this.cutAt(this.views.findIndex((view) => view.message.id === id) + 1);
+	}
+
+	/** Take away what was never stored, because it was refused. */
+	cutUnsent() {
+		const at = this.views.findIndex((view) => !view.message.id);
+		if (at >= 0) this.cutAt(at);
+	}
+
+	cutAt(at) {
+		for (const view of this.views.splice(at)) view.element.remove();
 	}
 
 	showBranches() {
