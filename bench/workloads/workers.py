@@ -33,7 +33,7 @@ def run(plan: Plan) -> Iterator[Sample]:
     for number in range(plan.scale.rounds):
         yield from _echo(plan, number)
         for model in plan.chat_models()[-1:]:
-            for name, server in _servers(plan):
+            for name, server in _servers(plan, turned=bool(number % 2)):
                 for value in _real(server, model, plan):
                     yield Sample("workers.model", name, number, value)
 
@@ -71,9 +71,10 @@ def relayed(processes: int) -> Iterator[int]:
         yield port
 
 
-def _servers(plan: Plan) -> Iterator[tuple[str, Server]]:
+def _servers(plan: Plan, *, turned: bool) -> Iterator[tuple[str, Server]]:
+    """One process and several; every second round the other way round."""
     server = plan.servers[OURS]
-    for name, processes in ((ONE_PROCESS, 1), (OURS, PROCESSES)):
+    for name, processes in ((ONE_PROCESS, 1), (OURS, PROCESSES))[:: -1 if turned else 1]:
         workers = {"WORKERS": str(processes)}
         yield name, replace(server, env=lambda *asked, more=workers: server.env(*asked) | more)
 
