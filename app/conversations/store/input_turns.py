@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.conversations.store import conversations, messages, search, tree, turns
-from app.conversations.store.extras import IS_UNLISTED
+from app.conversations.store import conversations, messages, search, tree, turns, whole
 from app.conversations.store.rows import ConversationRow
 from app.conversations.store.tree import HistoryMessage, Position
 from app.conversations.target import GenerationTarget
 from app.errors import InvalidRequest
 from app.provider.types import Message as MessageValue
 from app.storage.ids import new_id
-from app.storage.tables import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +72,8 @@ def title_of(given: Sequence[MessageValue]) -> str:
 
 
 def _position(session: Session, found: ConversationRow, message_id: str | None) -> Position:
-    last_id = message_id or end_of_branch(session, found)
+    last_id = message_id or whole.end_of_branch(session, found)
     return tree.position_behind(session, found.id, last_id) if last_id else Position()
-
-
-def end_of_branch(session: Session, found: ConversationRow) -> str | None:
-    """The last message of the active branch, listed or not; None while there is none."""
-    leaf_id = found.active_leaf_id
-    below = Message.parent_id == leaf_id if leaf_id else Message.parent_id.is_(None)
-    newest = select(Message.id, IS_UNLISTED).where(Message.conversation_id == found.id, below)
-    row = session.execute(newest.order_by(Message.seq.desc()).limit(1)).first()
-    return row[0] if row and row[1] else leaf_id
 
 
 def history_of(session: Session, owner: str, base: Base) -> list[HistoryMessage]:

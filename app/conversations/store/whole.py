@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from app.conversations.store import conversations, parts, tree
 from app.conversations.store.extras import EXTRA_OF_MESSAGE, IS_UNLISTED
+from app.conversations.store.rows import ConversationRow
 from app.provider.types import Part
 from app.storage.tables import Conversation, Message, MessageExtra
 
@@ -50,12 +51,12 @@ def branch(
     Oldest first. Raises ConversationNotFound.
     """
     found = conversations.find_owned(session, owner, conversation_id)
-    leaf_id = leaf_id or _end_of_branch(session, found)
+    leaf_id = leaf_id or end_of_branch(session, found)
     values = {"conversation": found.id, "leaf": leaf_id, "limit": limit}
     return found, [_whole(row) for row in session.execute(_BRANCH, values)][::-1]
 
 
-def _end_of_branch(session: Session, found: Conversation) -> str | None:
+def end_of_branch(session: Session, found: Conversation | ConversationRow) -> str | None:
     """The unlisted message that is the newest one behind the active leaf, else the leaf itself."""
     leaf_id = found.active_leaf_id
     below = Message.parent_id == leaf_id if leaf_id else Message.parent_id.is_(None)
