@@ -179,6 +179,9 @@ def test_thinking_is_folded(page: Page) -> None:
     state = "document.querySelector('.assistant details')"
     assert page.browser.run(f"return {state}.open") is False
     assert page.browser.run(f"return {state}.textContent") == "ThinkingThey greet."
+    page.browser.call("refresh")
+    page.browser.wait(ENDED)
+    assert page.browser.run(f"return {state}.textContent") == "ThinkingThey greet."
 
 
 def test_a_template_is_chosen(page: Page, server: httpx.Client) -> None:
