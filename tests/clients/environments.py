@@ -126,15 +126,24 @@ def run(python: Path, script: str, *arguments: str) -> str:
 
 
 def run_node(environment: tuple[Path, Path], script: str, *arguments: str) -> str:
-    """What a module of checks prints in Node.
+    """What a module of checks prints in Node. The lines that run them are the same for all."""
+    parts = [(SCRIPTS / file).read_text("utf-8") for file in (script, "report.mjs")]
+    return run_module(environment, "".join(parts), *arguments)
+
+
+def run_module(environment: tuple[Path, Path], module: str, *arguments: str) -> str:
+    """What a module prints in Node, whatever its name.
 
     Node reads it from the standard input, so that it looks for its imports in the folder of the
-    packages. The lines that run the checks are the same for all.
+    packages.
     """
     node, folder = environment
-    command: list[str | Path] = [node, "--input-type=module", "-", *arguments]
-    parts = [(SCRIPTS / file).read_text("utf-8") for file in (script, "report.mjs")]
-    return _printed(command, folder, "".join(parts))
+    return _printed([node, "--input-type=module", "-", *arguments], folder, module)
+
+
+def run_program(python: Path, program: str) -> str:
+    """What a Python program prints that lies in no file; it fails the test when it fails."""
+    return _printed([python, "-c", program])
 
 
 def _printed(

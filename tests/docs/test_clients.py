@@ -1,16 +1,34 @@
-"""The page on clients names the versions that the tests are pinned to."""
+"""The pages on clients name the versions that the tests are pinned to; what they show is whole."""
 
 from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+import tomllib
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.docs.pages import ROOT, blocks, text_of
+
 CLIENTS = ROOT / "tests" / "clients"
-PAGE = (ROOT / "docs" / "clients.md").read_text("utf-8")
+PAGES = ("docs/clients.md", "docs/clients.ko.md")
+GUIDES = {
+    "Open WebUI",
+    "Caret",
+    "Cline",
+    "Continue",
+    "Zed",
+    "Claude Code",
+    "Codex",
+    "aider",
+    "curl",
+    "LangChain",
+    "LlamaIndex",
+    "Vercel AI SDK",
+}
+"""Clients that have a section of their own, or share one."""
+OUTCOMES = ("Run ", "Replayed", "Not run here", "실행", "재생")
+"""What a section says of its client; one of them at the least."""
 PYTHON = {
     "sdks": ("openai", "anthropic"),
     "langchain": ("langchain-openai", "langchain-tests"),
@@ -40,18 +58,43 @@ def pinned(environment: str) -> dict[str, str]:
     return dict(line.split("==") for line in lines)
 
 
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("environment", PYTHON)
-def test_versions_of_python_packages(environment: str) -> None:
-    versions = pinned(environment)
-    missing = [name for name in PYTHON[environment] if versions[name] not in PAGE]
-    assert not missing
+def test_versions_of_python_packages(environment: str, page: str) -> None:
+    versions, text = pinned(environment), text_of(page)
+    assert [name for name in PYTHON[environment] if versions[name] not in text] == []
 
 
-def test_versions_of_node_packages() -> None:
-    assert not [name for name, version in NODE.items() if name != "zod" and version not in PAGE]
+@pytest.mark.parametrize("page", PAGES)
+def test_versions_of_node_packages(page: str) -> None:
+    text = text_of(page)
+    assert [name for name, version in NODE.items() if name != "zod" and version not in text] == []
 
 
-def test_the_version_of_the_sources_of_llama_cpp() -> None:
-    text = (CLIENTS / "test_llama_cpp.py").read_text("utf-8")
-    (version,) = re.findall(r'^VERSION = "(.+)"$', text, re.MULTILINE)
-    assert f"llama-cpp-python {version}" in PAGE
+@pytest.mark.parametrize("page", PAGES)
+def test_the_version_of_the_sources_of_llama_cpp(page: str) -> None:
+    module = (CLIENTS / "test_llama_cpp.py").read_text("utf-8")
+    (version,) = re.findall(r'^VERSION = "(.+)"$', module, re.MULTILINE)
+    assert f"llama-cpp-python {version}" in text_of(page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_guide_says_what_was_seen(page: str) -> None:
+    sections = dict(
+        re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text_of(page), re.DOTALL | re.MULTILINE)
+    )
+    titles = {name: title for name in GUIDES for title in sections if name in title}
+    assert titles.keys() == GUIDES
+    silent = [
+        title for title in titles.values() if not any(one in sections[title] for one in OUTCOMES)
+    ]
+    assert silent == []
+
+
+def test_files_for_clients_can_be_read() -> None:
+    """TOML and JSON, with this server's address."""
+    (codex,), (zed,) = blocks(PAGES[0], "toml"), blocks(PAGES[0], "json")
+    provider = tomllib.loads(codex)["model_providers"]["sllm"]
+    assert provider["base_url"] == "http://127.0.0.1:8000/v1"
+    (editor,) = json.loads(zed)["language_models"]["openai_compatible"].values()
+    assert editor["api_url"] == provider["base_url"]

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import ROOT, blocks
 from tests.docs.test_readme import run
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = ("python.md", "python.ko.md")
+PAGES = ("docs/python.md", "docs/python.ko.md")
 WANTED = {
     'ChatSLLM(model="starter", temperature=0)\n': "'total_tokens'",
     ".stream(": "a",
@@ -32,11 +29,6 @@ SLOW = {"HuggingFaceLLM", "progressbar", ".stream("}
 """What is left out of the daily run: other tests show the same in less time."""
 
 
-def programs(page: str) -> list[str]:
-    found: list[str] = PROGRAM.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
-    return found
-
-
 @pytest.mark.parametrize(
     ("mark", "wanted"),
     [
@@ -45,7 +37,7 @@ def programs(page: str) -> list[str]:
     ],
 )
 def test_a_program(mark: str, wanted: str) -> None:
-    (program,) = (each for each in programs(PAGES[0]) if mark in each)
+    (program,) = (each for each in blocks(PAGES[0], "python") if mark in each)
     if "transformers" in program and find_spec("transformers") is None:
         pytest.skip("the extra pytorch is not installed")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "ENGINE_THREADS": "1"}
@@ -53,6 +45,6 @@ def test_a_program(mark: str, wanted: str) -> None:
 
 
 def test_every_program_is_run_and_in_both_languages() -> None:
-    english, korean = map(programs, PAGES)
+    english, korean = (blocks(page, "python") for page in PAGES)
     assert len(english) == len(WANTED)
     assert korean == english

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,15 +16,13 @@ from app.config.other_names import OTHER_NAMES
 from app.provider.formats.output_formats import OUTPUT_FORMATS
 from app.provider.hub.recommended import RECOMMENDED
 from tests.conftest import serving
+from tests.docs.pages import READMES, ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
-READMES = ("README.md", "README.ko.md")
-SHOWN = (*READMES, "docs/vision.md")
-
-
-def blocks(language: str) -> list[str]:
-    pattern = re.compile(rf"^```{language}\n(.*?)^```", re.DOTALL | re.MULTILINE)
-    return [block for name in SHOWN for block in pattern.findall((ROOT / name).read_text())]
+SHOWN = ("README.md", "README.ko.md", "docs/vision.md")
+"""What is run; the commands of the Chinese page are those of the English one."""
+SHELL, PYTHON = (
+    [one for page in SHOWN for one in blocks(page, kind)] for kind in ("bash", "python")
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,20 +40,23 @@ def run(command: list[str], timeout: float = 60, **options: Any) -> str:
     return output
 
 
-@pytest.mark.parametrize("block", blocks("bash"))
+@pytest.mark.parametrize("block", SHELL)
 def test_curl_examples(block: str, server: httpx.Client) -> None:
     output = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
     assert '"finish_reason":"stop"' in output.replace('": "', '":"')
 
 
-def test_the_example_of_a_ranking(server: httpx.Client) -> None:
-    page = (ROOT / "docs/encoders.md").read_text()
-    (block,) = re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+@pytest.mark.parametrize(
+    ("page", "wanted"),
+    [("docs/clients.md", '"finish_reason":"stop"'), ("docs/encoders.md", '"relevance_score":')],
+)
+def test_the_only_example_of_a_page(page: str, wanted: str, server: httpx.Client) -> None:
+    (block,) = blocks(page, "bash")
     output = run(["bash", "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))])
-    assert '"relevance_score":' in output
+    assert wanted in output
 
 
-@pytest.mark.parametrize("block", blocks("python"))
+@pytest.mark.parametrize("block", PYTHON)
 def test_python_examples(block: str, server: httpx.Client) -> None:
     output = run(
         [sys.executable, "-c", block.replace("http://127.0.0.1:8000", str(server.base_url))]
@@ -65,8 +65,8 @@ def test_python_examples(block: str, server: httpx.Client) -> None:
 
 
 def test_there_are_examples_in_both_languages() -> None:
-    assert len(blocks("bash")) == 10
-    assert len(blocks("python")) == 5
+    assert len(SHELL) == 10
+    assert len(PYTHON) == 5
 
 
 def test_the_table_of_settings_is_complete_and_its_defaults_are_true() -> None:
@@ -108,6 +108,8 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
         *READMES,
         "docs/anthropic.md",
         "docs/architecture.md",
+        "docs/clients.md",
+        "docs/clients.ko.md",
         "docs/conversations.md",
         "docs/encoders.md",
         "docs/vision.md",
