@@ -141,7 +141,7 @@ def test_a_conversation_is_exported(page: Page) -> None:
     assert saved_file["conversation"]["messages"][0]["content"] == "take this with you"
 
 
-def test_a_picture_is_shown_to_a_model_that_sees(page: Page, server: httpx.Client) -> None:
+def paste_picture(page: Page) -> None:
     file = base64.b64encode(saved(drawing(), "PNG")).decode()
     script = (
         "const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
@@ -150,9 +150,21 @@ def test_a_picture_is_shown_to_a_model_that_sees(page: Page, server: httpx.Clien
         "const field = document.getElementById('message');"
         "field.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true}))"
     )
-    choose(page, "echo-vision")
     page.browser.run(script, file)
     page.browser.wait("document.querySelectorAll('#pictures img').length === 1")
+
+
+def test_pictures_go_to_a_model_that_sees_and_stay_with_it(page: Page) -> None:
+    paste_picture(page)
+    page.ask("what is it")
+    assert page.browser.run("return document.getElementById('model').value") == "starter-vision"
+    page.ask("and what else")
+    assert page.browser.text(".assistant footer").count("starter-vision") == 2
+
+
+def test_a_picture_is_stored_and_sent_again(page: Page) -> None:
+    choose(page, "echo-vision")
+    paste_picture(page)
     assert page.ask("what is it").startswith("[image 40x30 ")
     page.browser.call("refresh")
     page.browser.wait("document.querySelector('.user img')?.naturalWidth === 40")

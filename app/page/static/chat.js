@@ -7,7 +7,7 @@ import { Transcript } from "./transcript.js";
 
 /**
  * Holds the open conversation. ``hooks``: model(pictures) and options(isNew) give fields of requests;
- * error(error), edit(message), opened(conversation), stored(), running(isRunning) and say(text) are told.
+ * error(error), edit(message), opened(conversation), stored(id), sees(model) after pictures, running(isRunning) and say(text) are told.
  */
 export class Chat {
 	conversation = null;
@@ -104,6 +104,7 @@ export class Chat {
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
 		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
 		if (isNew) this.hooks.opened(conversation);
+		if (question?.message.images.length) this.hooks.sees(model);
 		this.hooks.stored(conversation.id);
 	}
 

@@ -25,6 +25,7 @@ const chat = new Chat({
 		otherTabs.postMessage(id);
 		refreshSoon(showError);
 	},
+	sees: options.chooseModel, // The pictures stay in the conversation, and so does the model.
 	running: (isRunning) => composer.setRunning(isRunning),
 	say,
 });
