@@ -60,6 +60,16 @@ def test_a_result_is_answered(me: httpx.Client) -> None:
     assert text_of(respond(me, whole, store=False)) == text_of(made)
 
 
+def test_what_nothing_has_called_is_read_as_a_text(me: httpx.Client) -> None:
+    goal = {"type": "function_call_output", "name": "goal_objective", "output": "Tidy up."}
+    (message,) = input_messages([InputItem(**goal)], ())
+    assert (message.role, message.text) == ("developer", "goal_objective: Tidy up.")
+    asked = [{"role": "user", "content": "one"}, goal, {"role": "user", "content": "two three"}]
+    for store in (True, False):
+        assert respond(me, asked, store=store)["status"] == "completed"
+    refused(me, "input[0]", "invalid_value", input=[goal | {"name": None}])
+
+
 def test_tools_of_other_types_are_skipped_and_named(me: httpx.Client) -> None:
     tools = [NAMESPACE, {"type": "web_search"}, TOOL, {"type": "custom", "name": "apply patch"}]
     for more in ({}, {"stream": True}, {"background": True}):

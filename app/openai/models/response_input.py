@@ -106,9 +106,14 @@ class InputItem(Inner):
     @model_validator(mode="after")
     def _has_its_fields(self) -> Self:
         for name in _NEEDED[self.type]:
-            if getattr(self, name) is None:
+            if getattr(self, name) is None and not (name == "call_id" and self.is_note):
                 raise ValueError(f"an item of the type {self.type} needs {name}")
         return self
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is what a client says of itself, as Codex says its goal: nothing called it."""
+        return self.type == "function_call_output" and self.name is not None and not self.call_id
 
     @property
     def parts(self) -> Sequence[InputPart]:

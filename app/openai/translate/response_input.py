@@ -61,6 +61,8 @@ def input_messages(items: Sequence[InputItem], images: Sequence[ImagePart]) -> t
 
 
 def _role(item: InputItem) -> Role:
+    if item.is_note:
+        return "developer"
     if item.type == "function_call_output":
         return "tool"
     return _ROLES.get(item.role or "", "assistant")
@@ -68,6 +70,8 @@ def _role(item: InputItem) -> Role:
 
 def _parts(item: InputItem, images: Iterator[ImagePart]) -> tuple[Part, ...]:
     match item.type:
+        case _ if item.is_note:
+            return (TextPart(f"{item.name}: "), *_content(item.output, images))
         case "function_call":
             return (ToolCallPart(item.call_id or "", item.name or "", item.arguments or ""),)
         case "function_call_output":
