@@ -62,7 +62,7 @@ def test_a_result_is_answered(me: httpx.Client) -> None:
 
 def test_what_nothing_has_called_is_read_as_a_text(me: httpx.Client) -> None:
     goal = {"type": "function_call_output", "name": "goal_objective", "output": "Tidy up."}
-    (message,) = input_messages([InputItem(**goal)], ())
+    (message,) = input_messages([InputItem.model_validate(goal)], ())
     assert (message.role, message.text) == ("developer", "goal_objective: Tidy up.")
     asked = [{"role": "user", "content": "one"}, goal, {"role": "user", "content": "two three"}]
     for store in (True, False):
