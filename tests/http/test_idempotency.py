@@ -389,6 +389,18 @@ def test_an_answer_that_goes_on_without_its_client_is_for_the_next_one(
     assert len(conversation["messages"]) == 2
 
 
+def test_a_response_in_the_background_that_nobody_follows_is_for_the_next_one(
+    me: httpx.Client, key: dict[str, str]
+) -> None:
+    path = "/v1/responses"
+    words = "one two three " * 300
+    body = {"model": "echo", "input": words, "background": True, "stream": True}
+    with paused(me), me.stream("POST", path, json=body, headers=key) as answer:
+        assert answer.status_code == 200
+    again = until(lambda: me.post(path, json=body, headers=key), "response.completed")
+    assert replayed(again)
+
+
 def test_an_outcome_that_is_too_large_is_not_kept(
     me: httpx.Client, key: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
