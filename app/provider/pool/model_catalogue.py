@@ -100,10 +100,13 @@ class ModelCatalogue:
     async def resolve(self, model: ModelRef) -> ModelCard:
         """The model with its files as they are; raises ModelNotFound.
 
-        Scans for a state of its files that the last scan has not found.
+        Scans for a state of its files that the last scan has not found. Waits for the lists of
+        other servers where the model may be one of theirs.
         """
         if not self.has(model):
             await self.refresh(known=bool(self._of_id(model.id)), urgent=True)
+        if not self._of_id(model.id) and await self._lists.wait():
+            await asyncio.to_thread(self.scan)
         if exact := self._by_ref.get(model):
             return exact
         same = self._of_id(model.id)

@@ -5,6 +5,7 @@ Scans wait for no network: a list is asked for in a thread of its own, and the n
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import threading
@@ -22,6 +23,10 @@ log = logging.getLogger(__name__)
 FRESH_SECONDS = 60.0
 RETRY_SECONDS = 5.0
 """After so long a list is asked for again, where the last one has come, or has not."""
+
+WAIT_SECONDS = 15.0
+LOOK_SECONDS = 0.02
+"""How long somebody waits for lists that have been asked for; seconds between two looks."""
 
 NOT_LISTED_YET = "Its server is asked which models it has: ask again in a second."
 _LISTING = "app.provider.engines.upstream.listing"
@@ -50,6 +55,16 @@ class ServerLists:
             stands_for_all = card.remote is not None and card.remote.model == ALL_MODELS
             found += self._listed(card) if stands_for_all else [card]
         return found
+
+    async def wait(self) -> bool:
+        """Wait for the lists that have been asked for; False where no server is asked for one."""
+        end = time.monotonic() + WAIT_SECONDS
+        while self._asking() and time.monotonic() < end:  # noqa: ASYNC110 — threads set no event
+            await asyncio.sleep(LOOK_SECONDS)
+        return bool(self._lists)
+
+    def _asking(self) -> bool:
+        return any(one.thread for one in list(self._lists.values()))
 
     def _listed(self, card: ModelCard) -> list[ModelCard]:
         known = self._lists.setdefault(card, _ServerList())
