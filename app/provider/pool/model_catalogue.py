@@ -101,7 +101,8 @@ class ModelCatalogue:
         """The model with its files as they are; raises ModelNotFound.
 
         Scans for a state of its files that the last scan has not found. Waits for the lists of
-        other servers where the model may be one of theirs.
+        other servers where the model may be one of theirs; raises EngineUnavailable where one of
+        these cannot be had.
         """
         if not self.has(model):
             await self.refresh(known=bool(self._of_id(model.id)), urgent=True)
@@ -110,6 +111,8 @@ class ModelCatalogue:
         if exact := self._by_ref.get(model):
             return exact
         same = self._of_id(model.id)
+        if not same:
+            self._lists.require_all()
         if len(same) != 1:
             raise ModelNotFound(model.id)
         return same[0]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from app.provider.card import ModelCard
-from app.provider.errors import ProviderError
+from app.provider.errors import EngineUnavailable, ProviderError
 from app.provider.pool.remote_key import with_key
 from app.provider.remote import ALL_MODELS
 
@@ -29,6 +29,7 @@ LOOK_SECONDS = 0.02
 """How long somebody waits for lists that have been asked for; seconds between two looks."""
 
 NOT_LISTED_YET = "Its server is asked which models it has: ask again in a second."
+NOTHING_LISTED = "Its server lists no models."
 _LISTING = "app.provider.engines.upstream.listing"
 
 
@@ -50,10 +51,16 @@ class ServerLists:
 
     def expanded(self, cards: Iterable[ModelCard]) -> list[ModelCard]:
         """The cards, with the models of servers in place of those that stand for all of them."""
-        found: list[ModelCard] = []
+        found, asked = list[ModelCard](), set[ModelCard]()
         for card in cards:
-            stands_for_all = card.remote is not None and card.remote.model == ALL_MODELS
-            found += self._listed(card) if stands_for_all else [card]
+            if card.remote is not None and card.remote.model == ALL_MODELS:
+                asked.add(card)
+                found += self._listed(card)
+            else:
+                found.append(card)
+        for known in list(self._lists):
+            if known not in asked:  # it is declared no more
+                self._lists.pop(known, None)
         return found
 
     async def wait(self) -> bool:
@@ -62,6 +69,12 @@ class ServerLists:
         while self._asking() and time.monotonic() < end:  # noqa: ASYNC110 — threads set no event
             await asyncio.sleep(LOOK_SECONDS)
         return bool(self._lists)
+
+    def require_all(self) -> None:
+        """Raise EngineUnavailable where a list has never come: it may have any model."""
+        for known in list(self._lists.values()):
+            if not known.cards and known.problem != NOTHING_LISTED:
+                raise EngineUnavailable(known.problem, RETRY_SECONDS)
 
     def _asking(self) -> bool:
         return any(one.thread for one in list(self._lists.values()))
@@ -83,7 +96,7 @@ def _ask(card: ModelCard, known: _ServerList) -> None:
         assert card.remote  # noqa: S101 — only such cards are listed
         list_cards = importlib.import_module(_LISTING).list_cards
         known.cards = list_cards(card, with_key(card.remote))
-        known.problem = "Its server lists no models."
+        known.problem = NOTHING_LISTED
         pause = FRESH_SECONDS
     except ProviderError as error:
         known.problem = str(error)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from app.model_server.config import ServerConfig
+from app.provider.errors import EngineUnavailable, ModelNotFound
 from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.types import ModelRef
 from tests.provider.asking import collect, prompt
-from tests.provider.model_server.processes import connected, server_config
+from tests.provider.model_server.processes import ECHO, connected, server_config
 from tests.provider.upstream.servers import declare, own_server
 
 
@@ -25,6 +28,33 @@ async def test_a_server_that_has_just_been_started_waits_for_the_list(tmp_path: 
         async with connected(config) as runtime:
             reply = await collect(runtime.host.stream(model, prompt("a b c")))
     assert reply.text == "a b c"
+
+
+async def test_a_list_that_cannot_be_had_is_no_reason_to_say_that_there_is_no_model(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "models"
+    for folder in (models, tmp_path / "other"):
+        folder.mkdir()
+    config = server_config(models, echo=False)
+    with own_server(tmp_path / "other") as other:
+        declare(models, "box", other.url, models="all")
+        model = await listed(config, "echo")
+    async with connected(config) as runtime:
+        with pytest.raises(EngineUnavailable, match="The server box cannot be reached"):
+            await collect(runtime.host.stream(model, prompt("a b c")))
+
+
+async def test_a_list_that_is_declared_no_more_is_in_nobodys_way(tmp_path: Path) -> None:
+    declare(tmp_path, "box", "http://127.0.0.1:9", models="all")
+    catalogue = ModelCatalogue(server_config(tmp_path, echo=False).pool)
+    catalogue.scan()
+    with pytest.raises(EngineUnavailable):
+        await catalogue.resolve(ECHO)
+    (tmp_path / "box.upstream.json").unlink()
+    catalogue.scan()
+    with pytest.raises(ModelNotFound):
+        await catalogue.resolve(ECHO)
 
 
 async def listed(config: ServerConfig, name: str) -> ModelRef:
