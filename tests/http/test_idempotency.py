@@ -86,9 +86,13 @@ def key() -> dict[str, str]:
 
 
 def runs(me: httpx.Client) -> float:
-    """How many requests the engines have answered."""
-    found = scraped(me)
-    return sum(value for (name, _), value in found.items() if name == "sllm_requests_total")
+    """How many requests the engines have answered; those that an earlier test left do not count."""
+    found = scraped(me).items()
+    return sum(
+        value
+        for (name, labels), value in found
+        if name == "sllm_requests_total" and ("outcome", "stop") in labels
+    )
 
 
 def replayed(answer: httpx.Response) -> bool:
