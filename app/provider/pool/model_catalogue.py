@@ -106,8 +106,8 @@ class ModelCatalogue:
         """
         if not self.has(model):
             await self.refresh(known=bool(self._of_id(model.id)), urgent=True)
-        if not self._of_id(model.id) and await self._lists.wait():
-            await asyncio.to_thread(self.scan)
+        if not self._of_id(model.id):
+            await self._wait_for_lists()
         if exact := self._by_ref.get(model):
             return exact
         same = self._of_id(model.id)
@@ -116,6 +116,13 @@ class ModelCatalogue:
         if len(same) != 1:
             raise ModelNotFound(model.id)
         return same[0]
+
+    async def _wait_for_lists(self) -> None:
+        """Have what other servers list now."""
+        if self._lists.expect_more():
+            await asyncio.to_thread(self.scan)  # it asks the servers
+            await self._lists.wait()
+            await asyncio.to_thread(self.scan)
 
     def _of_id(self, model: str) -> list[ModelCard]:
         return [card for card in self.cards if card.id == model]

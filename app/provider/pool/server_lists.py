@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 60.0
 RETRY_SECONDS = 5.0
-"""After so long a list is asked for again, where the last one has come, or has not."""
+"""After so long a list is asked for again, where the last one has come, or has not; after the
+shorter time too where it lacks a model that somebody names."""
 
 WAIT_SECONDS = 15.0
 LOOK_SECONDS = 0.02
@@ -39,6 +40,7 @@ class _ServerList:
 
     cards: list[ModelCard] = field(default_factory=list)
     problem: str = NOT_LISTED_YET
+    asked_at: float = 0.0
     due_at: float = 0.0
     thread: threading.Thread | None = None
 
@@ -63,12 +65,17 @@ class ServerLists:
                 self._lists.pop(known, None)
         return found
 
-    async def wait(self) -> bool:
-        """Wait for the lists that have been asked for; False where no server is asked for one."""
+    def expect_more(self) -> bool:
+        """Let the next scan ask for lists older than RETRY_SECONDS; False where there are none."""
+        for known in list(self._lists.values()):
+            known.due_at = min(known.due_at, known.asked_at + RETRY_SECONDS)
+        return bool(self._lists)
+
+    async def wait(self) -> None:
+        """Wait for the lists that have been asked for."""
         end = time.monotonic() + WAIT_SECONDS
         while self._asking() and time.monotonic() < end:  # noqa: ASYNC110 — threads set no event
             await asyncio.sleep(LOOK_SECONDS)
-        return bool(self._lists)
 
     def require_all(self) -> None:
         """Raise EngineUnavailable where a list has never come: it may have any model."""
@@ -104,5 +111,6 @@ def _ask(card: ModelCard, known: _ServerList) -> None:
         log.exception("a server's list cannot be read")
         known.problem = "Its server's list cannot be read."
     finally:
-        known.due_at = time.monotonic() + pause
+        known.asked_at = time.monotonic()
+        known.due_at = known.asked_at + pause
         known.thread = None
