@@ -103,8 +103,8 @@ def _conversation_services(
 def _answering(core: Core, services: ConversationServices, stack: AsyncExitStack) -> Answering:
     """Half of an engine's slots are left to those who wait for their answers."""
     settings, processes = core.settings, core.workers.size
-    at_once = share(settings.engine_slots // 2, processes)
-    answering = Answering(services, at_once, share(settings.max_background_answers, processes))
+    at_once, most = share(settings.engine_slots // 2, processes), settings.max_background_answers
+    answering = Answering(services, at_once, share(most, processes) if most else 0)
     stack.push_async_callback(answering.close)
     return answering
 

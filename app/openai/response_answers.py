@@ -12,6 +12,7 @@ from msgspec.json import encode
 from app.conversations.answering import Answering
 from app.conversations.read_position import ReadPosition
 from app.conversations.store.answers import StoredAnswer
+from app.idempotency.outcome import outlive_client
 from app.openai.response_service import AskedResponse
 from app.openai.response_stream import ResponseEncoder
 from app.openai.translate.logprobs import chat_logprobs
@@ -68,6 +69,7 @@ async def in_background(
 ) -> Response:
     """The response as it begins, or its events; hanging up changes nothing."""
     await answering.start_in_background(asked.turn)
+    outlive_client()
     headers = skipped_tools_header(asked.skipped)
     if not stream:
         return as_json(asked.head.fields(status="queued"), headers)

@@ -100,6 +100,12 @@ def test_so_many_are_taken_and_no_more(empty_models: Any) -> None:
             client.post(f"/api/v6/conversations/{one['conversation_id']}/stop")
 
 
+def test_none_are_taken_where_the_setting_is_zero(empty_models: Any) -> None:
+    with serving(models_dir=empty_models, max_background_answers=0) as client:
+        answer = client.post(CHAT, json={"message": "hi", "background": True})
+        refused(answer, 429, "too-many-background-answers")
+
+
 @pytest.mark.matrix
 def test_a_thousand_answers(empty_models: Any, database_url: str) -> None:
     with serving(models_dir=empty_models, database_url=database_url) as client:

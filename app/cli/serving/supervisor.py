@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-LONGEST_STOP = FINISH_SECONDS + 8.0
-"""Seconds that workers may take to end before they are killed."""
+LONGEST_STOP = 2 * FINISH_SECONDS + 5.0
+"""Seconds that workers may take to end before they are killed: connections have FINISH_SECONDS,
+then answers without a reader have as many."""
 
 
 def supervise(settings: Settings, listener: socket.socket) -> None:

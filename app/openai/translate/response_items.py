@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -111,7 +110,10 @@ def _results(key: AnswerKey, parts: Sequence[Part]) -> Iterator[Fields]:
 
 def _input_part(part: Part) -> Fields:
     if isinstance(part, ImagePart):
-        content = base64.b64encode(part.content).decode()
-        url = f"data:image/png;base64,{content}"
-        return {"type": "input_image", "image_url": url, "detail": "auto", "file_id": None}
+        return {
+            "type": "input_image",
+            "image_url": part.data_url,
+            "detail": "auto",
+            "file_id": None,
+        }
     return {"type": "input_text", "text": part.text if isinstance(part, TextPart) else ""}

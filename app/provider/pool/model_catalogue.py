@@ -100,16 +100,29 @@ class ModelCatalogue:
     async def resolve(self, model: ModelRef) -> ModelCard:
         """The model with its files as they are; raises ModelNotFound.
 
-        Scans for a state of its files that the last scan has not found.
+        Scans for a state of its files that the last scan has not found. Waits for the lists of
+        other servers where the model may be one of theirs; raises EngineUnavailable where one of
+        these cannot be had.
         """
         if not self.has(model):
             await self.refresh(known=bool(self._of_id(model.id)), urgent=True)
+        if not self._of_id(model.id):
+            await self._wait_for_lists()
         if exact := self._by_ref.get(model):
             return exact
         same = self._of_id(model.id)
+        if not same:
+            self._lists.require_all()
         if len(same) != 1:
             raise ModelNotFound(model.id)
         return same[0]
+
+    async def _wait_for_lists(self) -> None:
+        """Have what other servers list now."""
+        if self._lists.expect_more():
+            await asyncio.to_thread(self.scan)  # it asks the servers
+            await self._lists.wait()
+            await asyncio.to_thread(self.scan)
 
     def _of_id(self, model: str) -> list[ModelCard]:
         return [card for card in self.cards if card.id == model]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Literal
 
 from app.provider.types.value import Value
@@ -40,6 +41,11 @@ class ImagePart(Value, frozen=True):
     height: int
     mime: str = "image/png"
     notes: ImageNotes = ImageNotes()
+
+    @property
+    def data_url(self) -> str:
+        """The image as a ``data:`` URL."""
+        return f"data:image/png;base64,{base64.b64encode(self.content).decode()}"
 
     def __repr__(self) -> str:
         return f"ImagePart({self.sha256[:8]}, {self.width}x{self.height})"  # no bytes in logs

@@ -34,9 +34,10 @@ GUARD_SECONDS = 60.0
 
 
 def server_config(models: Path, **changes: Any) -> ServerConfig:
-    """A model server with the echo models, which takes many requests."""
+    """A model server with the echo models, unless ``echo`` is false, which takes many requests."""
     limits = EngineLimits(threads=1, slots=changes.pop("slots", 8))
-    pool = PoolConfig(models, echo=True, limits=limits, policy=HostPolicy(max_waiting=3000))
+    echo = changes.pop("echo", True)
+    pool = PoolConfig(models, echo=echo, limits=limits, policy=HostPolicy(max_waiting=3000))
     given: dict[str, Any] = {"log_level": "WARNING", "linger": GUARD_SECONDS} | changes
     return ServerConfig(pool, Hubs("huggingface", {}), **given)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.refusals import unavailable
-from app.provider.engines.upstream.wire_messages import Fields, data_url
+from app.provider.engines.upstream.wire_messages import Fields
 from app.provider.errors import ContextOverflow, InputTooLong, UnsupportedInput
 from app.provider.types import (
     Encode,
@@ -98,7 +98,7 @@ class Encoding:
             return [_input(item, job.prompt) for item in job.items]
         self._require(self._writer.features.image_embeddings, "makes no vectors of pictures")
         return [
-            {"image": data_url(item)}
+            {"image": item.data_url}
             if isinstance(item, ImagePart)
             else {"text": _input(item, job.prompt)}
             for item in job.items

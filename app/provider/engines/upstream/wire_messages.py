@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -81,9 +80,4 @@ def _call(part: ToolCallPart) -> Fields:
 def _part(part: TextPart | ImagePart) -> Fields:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": data_url(part)}}
-
-
-def data_url(image: ImagePart) -> str:
-    """The image as a data: URL; its content is a PNG, whatever it was made from."""
-    return f"data:image/png;base64,{base64.b64encode(image.content).decode()}"
+    return {"type": "image_url", "image_url": {"url": part.data_url}}
