@@ -125,7 +125,7 @@ def test_a_conversation_is_renamed_searched_and_deleted(page: Page, server: http
     page.browser.click("#open-options")
     page.browser.click("[value=delete]")
     page.browser.accept()
-    page.browser.wait("document.getElementById('empty').innerText === 'Nothing found.'")
+    page.browser.wait("document.getElementById('empty').innerText === 'No conversations.'")
     assert server.get(f"/api/v6/conversations/{name}").status_code == 404
 
 

@@ -6,7 +6,7 @@ const KEPT = "api-key"; // In the storage of the tab, which ends with the tab.
 const currentKey = () => sessionStorage.getItem(KEPT);
 let asking = null;
 
-/** An error of a request: the problem that the API tells; status 0: there was no answer. */
+/** The problem that the API tells; status 0: there was no answer. */
 export class ApiError extends Error {
 	constructor(status, problem = {}, retryAfter = 0) {
 		super(status ? (problem.detail ?? `HTTP ${status}`) : t("away"));

@@ -61,13 +61,10 @@ function indentOf(line) {
 	return /^[ \t]*/.exec(line)[0].replaceAll("\t", "    ").length;
 }
 
-/** The line with so many columns less before it, if it has them. */
+/** The line without so many columns. */
 function dedent(line, most) {
-	let at = 0;
-	for (let columns = 0; columns < most && /[ \t]/.test(line[at] ?? ""); at += 1) {
-		columns += line[at] === "\t" ? 4 : 1;
-	}
-	return line.slice(at);
+	const columns = Math.min(most, indentOf(line));
+	return columns ? line.replace(/^[ \t]+/, (lead) => lead.replaceAll("\t", "    ").slice(columns)) : line;
 }
 
 function quoteAt(lines, at, depth) {

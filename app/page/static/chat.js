@@ -1,4 +1,4 @@
-/** What the reader does with a conversation: ask, stop, answer again, change the branch. */
+/** What the reader does with a conversation. */
 import { request } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { say } from "./dom.js";
@@ -22,7 +22,7 @@ export class Chat {
 		});
 	}
 
-	/** Open a conversation, and follow its answer if one is being made; no id: a new one. */
+	/** Open a conversation and follow what is being made; without an id: a new one. */
 	async open(id) {
 		this.leave();
 		const { signal } = (this.opening = new AbortController());
@@ -48,7 +48,7 @@ export class Chat {
 		this.hooks.running(false);
 	}
 
-	/** Ask; ``parent`` is the id of the message that the question follows, undefined: of the last. */
+	/** Ask; ``parent`` is the id of the message before, undefined: the last. */
 	async ask({ text, images, parent }) {
 		this.transcript.cutUnsent();
 		if (parent !== undefined) this.transcript.cutAfter(parent);
@@ -67,7 +67,7 @@ export class Chat {
 		await this.start(new Run(this, this.addAnswer(), send, { question, parent }));
 	}
 
-	/** Answer the question of an answer once more; ``refused``: how often, and how long to wait. */
+	/** Answer a question once more; ``refused``: tries and pause of a Run. */
 	async askAgain({ parent_id: parent }, refused) {
 		if (this.run || !parent) return;
 		const { conversation } = this;
@@ -97,14 +97,13 @@ export class Chat {
 		const conversation = (this.conversation ??= new Conversation(conversation_id));
 		this.transcript.conversation = conversation;
 		if (question) {
-			const follows = parent === undefined ? (conversation.leaf ?? null) : parent;
-			conversation.add(Object.assign(question.message, { id: parent_id, parent_id: follows }));
+			const before = parent === undefined ? (conversation.leaf ?? null) : parent;
+			conversation.add(Object.assign(question.message, { id: parent_id, parent_id: before }));
 		}
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
-		if (isNew) conversation.detail.title = question.message.content.slice(0, 60) || "…";
+		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
 		if (isNew) this.hooks.opened(conversation);
-		// The pictures stay in the conversation, and so does the model that sees them.
-		if (question?.message.images.length) chooseModel(model);
+		if (question?.message.images.length) chooseModel(model); // Its pictures stay, and so does the model.
 		this.hooks.stored(conversation.id);
 	}
 

@@ -5,7 +5,7 @@ import { showError } from "./shell.js";
 
 const field = byId("message");
 
-/** ``onSend({text, images, parent})`` gets what was written. */
+/** Gives what is written to ``onSend({text, images, parent})``. */
 export class Composer {
 	images = [];
 	isRunning = false;
@@ -39,12 +39,6 @@ export class Composer {
 		this.send();
 	}
 
-	/** Write this in place of what there is. */
-	write(text) {
-		field.value = text;
-		this.show();
-	}
-
 	show() {
 		sessionStorage.setItem("draft", field.value);
 		field.style.height = "auto";
@@ -62,14 +56,13 @@ export class Composer {
 		return make("li", {}, make("img", { src: image.src, alt: t("picture") }), iconButton("✕", "delete", remove));
 	}
 
-	/** While an answer is being made, there is a button that stops it. */
+	/** Show the button that stops, or the one that sends. */
 	setRunning(isRunning) {
-		const [send, stop] = [byId("send"), byId("stop")];
-		const hadFocus = [send, stop].includes(document.activeElement);
+		const hadFocus = document.activeElement.matches(".round");
 		this.isRunning = isRunning;
-		send.hidden = isRunning;
-		stop.hidden = !isRunning;
-		if (hadFocus) (isRunning ? stop : field).focus();
+		byId("send").hidden = isRunning;
+		byId("stop").hidden = !isRunning;
+		if (hadFocus) byId(isRunning ? "stop" : "message").focus();
 	}
 
 	send() {
@@ -81,16 +74,14 @@ export class Composer {
 	}
 
 	clear() {
-		Object.assign(this, { images: [], parent: undefined });
 		this.write("");
 	}
 
-	/** Have a stored question changed, which begins a branch after ``parent``. */
-	edit(text, files, parent) {
+	/** Show a text; ``parent`` is what it follows if it changes a stored question. */
+	write(text, files = [], parent = undefined) {
 		Object.assign(this, { images: [], parent });
-		this.write(text);
+		field.value = text;
 		this.add(files);
-		field.focus();
 	}
 
 	async add(files) {

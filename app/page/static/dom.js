@@ -18,7 +18,7 @@ export function make(tag, properties, ...children) {
 	return element;
 }
 
-/** A button that shows a character; its name is shown when it is pointed at. */
+/** A button that shows a character. */
 export function iconButton(character, name, onclick, disabled = false) {
 	const label = t(name);
 	return make("button", { className: "quiet", title: label, ariaLabel: label, onclick, disabled }, character);
@@ -45,7 +45,7 @@ async function copy(text) {
 	return field.remove();
 }
 
-/** Ask the reader for a text; gives an empty one if there is none. */
+/** Ask the reader for a text; may give an empty one. */
 export function ask(text, value = "", type = "text") {
 	const dialog = byId("question");
 	const field = Object.assign(byId("reply"), { type, value });

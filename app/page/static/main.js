@@ -27,7 +27,8 @@ const composer = new Composer((asked) => {
 
 async function edit({ content, images, parent_id: parent }) {
 	const files = images.map(({ file, sha256 }) => file ?? chat.conversation.picture(sha256));
-	composer.edit(content, await Promise.all(files), parent);
+	composer.write(content, await Promise.all(files), parent);
+	byId("message").focus();
 }
 
 function opened(conversation) {

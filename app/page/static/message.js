@@ -1,12 +1,9 @@
-/** One message on the page: what it says, how far it is, and what can be done with it. */
+/** One message on the page. */
 import { copyButton, iconButton, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { LiveMarkdown } from "./markdown.js";
 
-/**
- * Shows ``message``, as the API stores it. ``actions``: edit(message), again(message) and branch(message)
- * do what the reader wants; picture(sha256) gives a file; rendered() is told.
- */
+/** Shows a message of the API. ``actions``: edit, again, branch(message); picture(sha256); rendered(). */
 export class MessageView {
 	note = make("p", { className: "note", hidden: true });
 	foot = make("footer");
@@ -61,7 +58,7 @@ export class MessageView {
 		this.waiting.hidden = true;
 	}
 
-	/** Say what is waited for; ``share`` (0 to 1) is how far that is, if it is known. */
+	/** Say what is waited for; ``share`` (0 to 1) is how far that is. */
 	showWaiting(text, share) {
 		this.phase.textContent = text;
 		this.progress.hidden = share === undefined;
@@ -79,7 +76,7 @@ export class MessageView {
 		this.actions.rendered();
 	}
 
-	/** Show how it ended and what can be done; nothing of this while it is being made. */
+	/** Show how it ended and what can be done. */
 	showEnd() {
 		const { message, actions, isAnswer, foot } = this;
 		foot.replaceChildren();
@@ -101,7 +98,7 @@ export class MessageView {
 		return make("small", {}, facts.filter(Boolean).join(" · "));
 	}
 
-	/** Show which of its siblings it is, with the way to the others. */
+	/** Show which branch it is, with the way to the others. */
 	showBranches(siblings) {
 		const at = siblings.indexOf(this.message);
 		const step = (character, name, to) =>

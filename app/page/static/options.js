@@ -1,4 +1,4 @@
-/** The options of a conversation: model, template with its variables, system text. */
+/** The options of a conversation. */
 import { requestJson } from "./api.js";
 import { byId, make, on } from "./dom.js";
 import { language, t } from "./i18n.js";
@@ -75,7 +75,7 @@ function inLanguage(text) {
 	return text?.[language] ?? text?.en ?? text ?? "";
 }
 
-/** The fields of a request that a conversation keeps to, if they are new or have changed. */
+/** The fields of a request, if the options are new or have changed. */
 export function optionFields(isNew) {
 	if (!isNew && !hasChanged) return {};
 	const fields = system.value ? { system: system.value } : {};

@@ -5,9 +5,8 @@ import { readAnswer, sleep } from "./stream.js";
 const MOST_TRIES = 6;
 
 /**
- * Follows the answer that ``view`` shows. ``ask(signal)`` asks for it; without, one that is being made is
- * joined. ``question`` is the view of its question if that is not stored yet, ``parent`` what that follows.
- * It waits ``pause`` seconds first, because the server refused ``tries`` times.
+ * Follows the answer that ``view`` shows: ``ask(signal)`` asks for it, or it is being made. ``question`` is
+ * the view of a question that is not stored yet, ``parent`` what it follows. After ``tries``: a ``pause``.
  */
 export class Run {
 	aborting = new AbortController();
@@ -17,7 +16,7 @@ export class Run {
 		Object.assign(this, { chat, view, ask, question, parent, tries, pause });
 	}
 
-	/** Stop the answer, as soon as it is known which one that is. */
+	/** Stop the answer, or as soon as it has begun. */
 	async stop() {
 		this.isStopping = true;
 		if (this.view.message.id) await this.chat.conversation.request("POST", "/stop").catch(() => {});
@@ -60,8 +59,8 @@ export class Run {
 			delta: () => view.add("content", data.text),
 			reset: () => view.setText(data),
 			tool_call: () => view.add("content", `\n\n\`${data.name}(${data.arguments})\`\n`),
-			done: () => this.finish({ ...data, status: data.finish_reason === "cancelled" ? "stopped" : "complete" }),
-			error: () => this.finish({ status: "failed", error: data.detail }, data.status),
+			done: () => this.finish(data.finish_reason === "cancelled" ? "stopped" : "complete", data),
+			error: () => this.finish("failed", { error: data.detail }),
 		};
 		view.showNote("");
 		events[name]?.();
@@ -73,25 +72,19 @@ export class Run {
 		if (this.isStopping) this.stop();
 	}
 
-	finish(end, status) {
-		Object.assign(this.view.message, end);
+	finish(status, end) {
+		Object.assign(this.view.message, end, { status });
 		this.chat.ended(this);
-		if (status === 429) this.tryLater();
 	}
 
-	/** What was asked for, or going on with it, was refused. */
-	async failed(error) {
-		const { chat, view, ask, question, parent } = this;
-		const { conversation_id: stored } = error.problem ?? {};
-		if (stored) await chat.open(stored); // It is stored, as failed.
-		else view.showNote(error.message, () => chat.start(new Run(chat, view, ask, { question, parent })));
-		if (stored && error.status === 429) this.tryLater(error.retryAfter);
-	}
-
-	tryLater(seconds) {
-		const { chat, tries } = this;
-		chat.leave();
-		if (tries === MOST_TRIES || this.isStopping) return;
-		chat.askAgain(chat.transcript.views.at(-1).message, { tries: tries + 1, pause: seconds || 2 ** tries });
+	/** It was refused; with a ``conversation_id`` it is stored, as failed. */
+	async failed({ message, status, retryAfter, problem: { conversation_id: stored } = {} }) {
+		const { chat, view, ask, question, parent, tries } = this;
+		const again = () => chat.start(new Run(chat, view, ask, { question, parent }));
+		if (!stored) return view.showNote(message, again);
+		await chat.open(stored);
+		if (status !== 429 || tries === MOST_TRIES || this.isStopping) return null;
+		const refused = { tries: tries + 1, pause: retryAfter || 2 ** tries };
+		return chat.askAgain(chat.transcript.views.at(-1).message, refused);
 	}
 }

@@ -5,9 +5,8 @@ const SILENCE = 35_000; // The server says something every ten seconds.
 const LONGEST_PAUSE = 8000;
 
 /**
- * Read an answer to its end: ``response``, and then what ``resume(id)`` gives, which follows the event with
- * that id. Calls onEvent(name, data), and onLost() between connections. Throws ApiError when it is refused
- * to go on, and anything once it is aborted.
+ * Read an answer to its end: ``response``, then what ``resume(id)`` gives after the event with that id.
+ * Calls onEvent(name, data), and onLost() between connections. Throws ApiError when it is refused.
  */
 export async function readAnswer({ response, resume, onEvent, onLost, signal }) {
 	const reading = { id: "", isEnded: false, onEvent };
@@ -49,15 +48,8 @@ function take(block, reading) {
 	reading.onEvent(event, JSON.parse(data));
 }
 
-let quiet;
-
-/** Fails when nothing has come for too long; there is one stream at a time. */
 async function silence(signal) {
-	clearTimeout(quiet);
-	await new Promise((resolve) => {
-		quiet = setTimeout(resolve, SILENCE);
-		signal.addEventListener("abort", resolve, { once: true });
-	});
+	await sleep(SILENCE, signal);
 	throw new ApiError(0);
 }
 

@@ -26,7 +26,7 @@ export const texts = {
 	new: ["New conversation", "새 대화", "新对话"],
 	next: ["Next branch", "다음 갈래", "下一个分支"],
 	"no-picture": ["{name} is no picture.", "{name}: 그림이 아닙니다.", "{name} 不是图片。"],
-	nothing: ["Nothing found.", "찾은 것이 없습니다.", "没有找到。"],
+	nothing: ["No conversations.", "대화가 없습니다.", "没有对话。"],
 	ok: ["OK", "확인", "确定"],
 	options: ["Options of this conversation", "이 대화의 설정", "此对话的选项"],
 	picture: ["Picture", "그림", "图片"],

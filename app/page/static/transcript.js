@@ -1,8 +1,8 @@
-/** The messages of the open conversation, as they stand on the page. */
+/** The messages of the open conversation. */
 import { byId, on } from "./dom.js";
 import { MessageView } from "./message.js";
 
-const SHOWN = 40; // Messages at first, and more with every "show more".
+const SHOWN = 40; // At first, and more with every "show more".
 const main = byId("main");
 
 /** Shows the active branch of ``conversation``. */
@@ -46,12 +46,12 @@ export class Transcript {
 		return view;
 	}
 
-	/** Take away what follows the message with this id; null: everything. */
+	/** Take away what follows this message; null: everything. */
 	cutAfter(id) {
 		this.cutAt(this.views.findIndex((view) => view.message.id === id) + 1);
 	}
 
-	/** Take away what was never stored, because it was refused. */
+	/** Take away what was refused. */
 	cutUnsent() {
 		const at = this.views.findIndex((view) => !view.message.id);
 		if (at >= 0) this.cutAt(at);
