@@ -116,6 +116,14 @@ class Browser:
         """Type into an element."""
         self.call(f"element/{self.find(selector)}/value", {"text": text})
 
+    def accept(self) -> None:
+        """Say yes to the question of the browser, as soon as it is asked."""
+        deadline = time.monotonic() + 60
+        path = f"{self._session}/alert/accept"
+        while self._client.post(path, json={}).status_code == 404:
+            assert time.monotonic() < deadline, "nothing was asked"
+            time.sleep(0.02)
+
     def text(self, selector: str = "body") -> str:
         """What people read in all such elements."""
         script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)"

@@ -151,6 +151,6 @@ def test_code_says_its_language_and_is_copied(page_of: OpenPage, server: httpx.C
         "m.dispatchEvent(new Event('input'))"
     )
     page.ask("```py\nprint(1)\n```")
-    assert page.browser.text(".code > div") == "py"
+    assert page.browser.text(".code > div").startswith("py")
     page.browser.click(".code button")
     page.browser.wait("window.copied === 'print(1)'")

@@ -112,8 +112,9 @@ def test_a_question_is_answered_again(page: Page) -> None:
 def test_a_conversation_is_renamed_searched_and_deleted(page: Page, server: httpx.Client) -> None:
     page.ask("zebra crossing")
     name = page.id
-    page.browser.click("#menu summary")
-    page.browser.click("[data-action=rename]")
+    page.browser.click("#open-options")
+    page.browser.click("[value=rename]")
+    page.browser.find("#reply")
     page.browser.run("document.getElementById('reply').value = ''")
     page.browser.type("#reply", f"Stripes{ENTER}")
     page.browser.wait("document.getElementById('title').innerText === 'Stripes'")
@@ -121,10 +122,10 @@ def test_a_conversation_is_renamed_searched_and_deleted(page: Page, server: http
     page.browser.type("#search", "zebra")
     page.browser.wait("document.querySelectorAll('#conversations a').length === 1")
     assert page.browser.text("#conversations") == "Stripes\nzebra crossing"
-    page.browser.click("#menu summary")
-    page.browser.click("[data-action=delete]")
-    page.browser.click("#ok")
-    page.browser.wait("document.getElementById('empty').innerText === 'Nothing found.'")
+    page.browser.click("#open-options")
+    page.browser.click("[value=delete]")
+    page.browser.accept()
+    page.browser.wait("document.getElementById('empty').innerText === 'No conversations.'")
     assert server.get(f"/api/v6/conversations/{name}").status_code == 404
 
 
@@ -135,8 +136,8 @@ def test_a_conversation_is_exported(page: Page) -> None:
         "{ blob.text().then((text) => { window.saved = text; }); return kept(blob); }"
     )
     page.browser.run(script)
-    page.browser.click("#menu summary")
-    page.browser.click("[data-action=json]")
+    page.browser.click("#open-options")
+    page.browser.click("[value=json]")
     saved_file = json.loads(page.browser.wait("window.saved"))
     assert saved_file["conversation"]["messages"][0]["content"] == "take this with you"
 
@@ -215,7 +216,7 @@ def test_a_template_is_chosen(page: Page, server: httpx.Client) -> None:
     ("language", "placeholder"), [("ko", "메시지를 입력하세요"), ("zh", "输入消息")]
 )
 def test_the_language_is_chosen(page: Page, language: str, placeholder: str) -> None:
-    page.browser.click("#open-settings")
+    page.browser.find("#language")
     page.browser.run(
         "const l = document.getElementById('language'); l.value = arguments[0];"
         "l.dispatchEvent(new Event('change'))",
@@ -236,7 +237,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser: Browser, empty_models:
         page = Page(browser, str(client.base_url))
         browser.call("url", {"url": f"{page.address}/"})
         browser.type("#reply", f"wrong{ENTER}")
-        browser.wait("document.getElementById('question-note').innerText.includes('not know')")
+        browser.wait("document.getElementById('question-text').innerText.includes('not know')")
         browser.type("#reply", f"right{ENTER}")
         browser.wait("document.getElementById('empty').innerText !== ''")
         assert page.ask("with a key") == "with a key"

@@ -1,32 +1,19 @@
 /** Requests to version 6 of the API. */
+import { ask } from "./dom.js";
+import { t } from "./i18n.js";
 
 const KEPT = "api-key"; // In the storage of the tab, which ends with the tab.
-
-let askForKey;
+const currentKey = () => sessionStorage.getItem(KEPT);
 let asking = null;
 
-/** An error of a request: the problem that the API tells; status 0: there was no answer. */
+/** The problem that the API tells; status 0: there was no answer. */
 export class ApiError extends Error {
-	constructor(status, problem, retryAfter) {
-		super(problem.detail ?? `HTTP ${status}`);
+	constructor(status, problem = {}, retryAfter = 0) {
+		super(status ? (problem.detail ?? `HTTP ${status}`) : t("away"));
 		Object.assign(this, { status, problem, retryAfter });
-		this.isAway = status === 0 || (status >= 502 && status <= 504);
+		this.isAway = [0, 502, 503, 504].includes(status);
 	}
 }
-
-/** ``ask(wasWrong)`` asks the reader for a key. */
-export function onKeyNeeded(ask) {
-	askForKey = ask;
-}
-
-/** Use this key in this tab. */
-export function useKey(key) {
-	if (key) sessionStorage.setItem(KEPT, key);
-	else sessionStorage.removeItem(KEPT);
-}
-
-/** The key of this tab, or null. */
-export const currentKey = () => sessionStorage.getItem(KEPT);
 
 /** Send a request; throws ApiError unless it succeeds. ``json`` is its body. */
 export async function request(method, path, options = {}) {
@@ -35,25 +22,29 @@ export async function request(method, path, options = {}) {
 		const response = await attempt(method, path, key, options);
 		if (response.ok) return response;
 		if (response.status !== 401) throw await errorOf(response);
-		if (key !== currentKey()) continue;
 		// Everything that lacks a key waits for the same question.
-		asking ??= askForKey(key !== null).then(useKey).finally(() => { asking = null; });
-		await asking;
+		if (key === currentKey()) await (asking ??= askForKey(key));
 	}
 }
 
 /** The same, for the JSON of the answer. */
 export const requestJson = async (...asked) => (await request(...asked)).json();
 
+async function askForKey(wrong) {
+	let key;
+	while (!key) key = await ask(t(wrong ? "key-unknown" : "key-needed"), "", "password");
+	sessionStorage.setItem(KEPT, key);
+	asking = null;
+}
+
 async function attempt(method, path, key, { json, headers = {}, ...more }) {
 	if (key) headers.Authorization = `Bearer ${key}`;
+	if (json) Object.assign(more, { body: JSON.stringify(json) });
 	if (json) headers["Content-Type"] = "application/json";
 	try {
-		const body = json && JSON.stringify(json);
-		return await fetch(`api/v6/${path}`, { method, headers, body, ...more });
+		return await fetch(`api/v6/${path}`, { method, headers, ...more });
 	} catch (error) {
-		if (more.signal?.aborted) throw error;
-		throw new ApiError(0, error);
+		throw more.signal?.aborted ? error : new ApiError(0);
 	}
 }
 

@@ -1,13 +1,12 @@
 /**
  * Markdown → blocks, each with the line at which it starts:
  *   {type: "p", text}  {type: "heading", level, text}  {type: "hr"}  {type: "quote", blocks}
- *   {type: "code", language, fence, text, isClosed}
- *   {type: "list", first (null: bullets), items: [{checked (or null), blocks}]}
+ *   {type: "code", language, text}  {type: "list", first (null: bullets), items: [{blocks}]}
  *   {type: "table", aligns, rows}, the first row being the head
  */
 
 const DEEPEST = 8;
-const FENCE = /^ {0,3}(`{3,}|~{3,})/;
+const FENCE = /^ {0,3}(`{3,}(?=[^`]*$)|~{3,})[ \t]*(\S*)/;
 const HEADING = /^ {0,3}(#{1,6})(?=[ \t]|$)/;
 const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
@@ -33,8 +32,7 @@ function nextFilled(lines, at) {
 
 function blockAt(lines, at, depth) {
 	const line = lines[at];
-	const fence = fenceOf(line);
-	if (fence) return codeAt(lines, at, fence);
+	if (FENCE.test(line)) return codeAt(lines, at);
 	if (HEADING.test(line)) return headingOf(line, at + 1);
 	if (RULE.test(line)) return { type: "hr", end: at + 1 };
 	if (depth < DEEPEST && QUOTE.test(line)) return quoteAt(lines, at, depth);
@@ -42,31 +40,20 @@ function blockAt(lines, at, depth) {
 	return isTable(lines, at) ? tableAt(lines, at) : paragraphAt(lines, at);
 }
 
-function fenceOf(line) {
-	const found = FENCE.exec(line);
-	const info = found && line.slice(found[0].length).trim();
-	if (!found || (found[1][0] === "`" && info.includes("`"))) return null;
-	return { fence: found[1], language: info.split(/\s/)[0], indent: indentOf(line) };
-}
-
-/** Whether the line ends the code that began with this fence. */
-export function closesFence(line, fence) {
-	const ticks = line.trim();
-	return ticks.length >= fence.length && ticks === fence[0].repeat(ticks.length);
-}
-
-function codeAt(lines, at, { indent, ...more }) {
+function codeAt(lines, at) {
+	const [, fence, language] = FENCE.exec(lines[at]);
+	const closes = (line) => line.startsWith(fence) && line === fence[0].repeat(line.length);
 	let end = at + 1;
-	while (end < lines.length && !closesFence(lines[end], more.fence)) end += 1;
+	while (end < lines.length && !closes(lines[end].trim())) end += 1;
+	const indent = indentOf(lines[at]);
 	const text = lines.slice(at + 1, end).map((line) => dedent(line, indent)).join("\n");
-	return { type: "code", ...more, text, isClosed: end < lines.length, end: end + 1 };
+	return { type: "code", language, text, end: end + 1 };
 }
 
 function headingOf(line, end) {
 	const [whole, marks] = HEADING.exec(line);
-	const words = line.slice(whole.length).trim().split(" ");
-	if (closesFence(words.at(-1), "#")) words.pop();
-	return { type: "heading", level: marks.length, text: words.join(" ").trim(), end };
+	const text = line.slice(whole.length).trim().replace(/[ \t]#+$/, "").trim();
+	return { type: "heading", level: marks.length, text, end };
 }
 
 /** Columns before the first character; a tab takes four. */
@@ -74,13 +61,10 @@ function indentOf(line) {
 	return /^[ \t]*/.exec(line)[0].replaceAll("\t", "    ").length;
 }
 
-/** The line with so many columns less before it, if it has them. */
+/** The line without so many columns. */
 function dedent(line, most) {
-	let at = 0;
-	for (let columns = 0; columns < most && /[ \t]/.test(line[at] ?? ""); at += 1) {
-		columns += line[at] === "\t" ? 4 : 1;
-	}
-	return line.slice(at);
+	const columns = Math.min(most, indentOf(line));
+	return columns ? line.replace(/^[ \t]+/, (lead) => lead.replaceAll("\t", "    ").slice(columns)) : line;
 }
 
 function quoteAt(lines, at, depth) {
@@ -102,24 +86,23 @@ function listAt(lines, at, depth) {
 	return { type: "list", first: /\d/.test(marker) ? parseInt(marker, 10) : null, items, end };
 }
 
-function itemAt(lines, at, [whole, lead, marker, gap], depth, items) {
-	const indent = lead.length + marker.length + (gap?.length ?? 1);
-	const inside = [lines[at].slice(whole.length)];
+function itemAt(lines, at, [whole, lead, marker, gap = " "], depth, items) {
+	const indent = (lead + marker + gap).length;
+	const first = lines[at].slice(whole.length).replace(/^\[ \] /, "☐ ").replace(/^\[[xX]\] /, "☑ ");
+	const inside = [first];
 	let end = at + 1;
 	for (let next; (next = nextFilled(lines, end)) < lines.length; end = next + 1) {
 		const isIndented = indentOf(lines[next]) >= Math.min(indent, lead.length + 2);
 		if (!isIndented && (next > end || interrupts(lines[next]))) break;
 		inside.push(...lines.slice(end, next).slice(0, 1), dedent(lines[next], indent));
 	}
-	const task = /^\[([ xX])\][ \t]+/.exec(inside[0]);
-	if (task) inside[0] = inside[0].slice(task[0].length);
-	items.push({ checked: task && task[1] !== " ", blocks: parseBlocks(inside, depth + 1) });
+	items.push({ blocks: parseBlocks(inside, depth + 1) });
 	return end;
 }
 
 /** Whether a line cannot go on with the paragraph before it. */
 function interrupts(line) {
-	return [HEADING, RULE, QUOTE, ITEM].some((pattern) => pattern.test(line)) || fenceOf(line);
+	return [FENCE, HEADING, RULE, QUOTE, ITEM].some((pattern) => pattern.test(line));
 }
 
 function paragraphAt(lines, at) {

@@ -1,14 +1,13 @@
-/** What the reader does with a conversation: ask, stop, answer again, change the branch. */
+/** What the reader does with a conversation. */
 import { request } from "./api.js";
 import { Conversation } from "./conversation.js";
-import { t } from "./i18n.js";
+import { say } from "./dom.js";
+import { chooseModel, modelField, optionFields } from "./options.js";
 import { Run } from "./run.js";
+import { showError } from "./shell.js";
 import { Transcript } from "./transcript.js";
 
-/**
- * Holds the open conversation. ``hooks``: model(pictures) and options(isNew) give fields of requests;
- * error(error), edit(message), opened(conversation), stored(id), sees(model) after pictures, running(isRunning) and say(text) are told.
- */
+/** The open conversation. ``hooks``: edit(message), opened(conversation), stored(id), running(isRunning). */
 export class Chat {
 	conversation = null;
 	run = null;
@@ -17,28 +16,28 @@ export class Chat {
 		this.hooks = hooks;
 		this.transcript = new Transcript({
 			edit: hooks.edit,
-			again: (message) => this.askAgain(message),
-			branch: (message, step) => this.goTo(message, step).catch(hooks.error),
+			again: (message) => this.askAgain(message).catch(showError),
+			branch: (message) => this.goTo(message).catch(showError),
 			picture: (sha256) => this.conversation.picture(sha256),
 		});
 	}
 
-	/** Open a conversation, and follow its answer if one is being made; null: a new one. */
+	/** Open a conversation and follow what is being made; without an id: a new one. */
 	async open(id) {
 		this.leave();
 		const { signal } = (this.opening = new AbortController());
 		let opened = null;
 		try {
-			opened = id && (await Conversation.open(id, signal));
+			if (id) opened = await Conversation.open(id, signal);
 		} catch (error) {
-			if (!signal.aborted) this.hooks.error(error);
+			if (!signal.aborted) showError(error);
 		}
 		if (signal.aborted) return;
 		this.conversation = opened;
 		this.transcript.show(opened);
 		this.hooks.opened(opened);
 		const last = this.transcript.views.at(-1);
-		if (last?.message.status === "generating") this.start(new Run(this, last), null);
+		if (last?.message.status === "generating") this.start(new Run(this, last));
 	}
 
 	/** Read no further; the answer goes on. */
@@ -49,76 +48,75 @@ export class Chat {
 		this.hooks.running(false);
 	}
 
-	/** Ask; ``parent`` is the id of the message that the question follows, undefined: of the last. */
+	/** Ask; ``parent`` is the id of the message before, undefined: the last. */
 	async ask({ text, images, parent }) {
 		this.transcript.cutUnsent();
 		if (parent !== undefined) this.transcript.cutAfter(parent);
 		const question = this.transcript.add({ role: "user", content: text, images });
-		const run = new Run(this, this.addAnswer(), { question, parent });
 		const json = {
 			message: text,
 			images: images.map(({ base64, mime }) => ({ base64, mime })),
 			conversation_id: this.conversation?.id,
 			parent_id: parent,
 			on_disconnect: "continue",
-			...(await this.hooks.model(images.length)),
-			...this.hooks.options(this.conversation === null),
+			...modelField(images.length),
+			...optionFields(!this.conversation),
 		};
 		const path = images.length ? "vision/chat/stream" : "chat/stream";
-		await this.start(run, (signal) => request("POST", path, { json, signal }));
+		const send = (signal) => request("POST", path, { json, signal });
+		await this.start(new Run(this, this.addAnswer(), send, { question, parent }));
 	}
 
-	/** Answer the question of an answer once more; ``refused``: how often and how long to wait. */
+	/** Answer a question once more; ``refused``: tries and pause of a Run. */
 	async askAgain({ parent_id: parent }, refused) {
 		if (this.run || !parent) return;
 		const { conversation } = this;
-		const json = { on_disconnect: "continue", ...(await this.hooks.model(0)) };
+		const json = { on_disconnect: "continue", ...modelField() };
 		this.transcript.cutAfter(parent);
-		const run = new Run(this, this.addAnswer(parent), refused);
-		const below = `/messages/${parent}/regenerate/stream`;
-		await this.start(run, (signal) => conversation.request("POST", below, { json, signal }));
+		const send = (signal) =>
+			conversation.request("POST", `/messages/${parent}/regenerate/stream`, { json, signal });
+		await this.start(new Run(this, this.addAnswer(parent), send, refused));
 	}
 
 	addAnswer(parent) {
-		return this.transcript.add({ role: "assistant", status: "generating", content: "", parent_id: parent });
+		return this.transcript.add({ role: "assistant", status: "generating", parent_id: parent });
 	}
 
-	async start(run, ask) {
+	/** Follow an answer, and no other. */
+	async start(run) {
 		this.leave();
 		this.run = run;
 		this.hooks.running(true);
-		await run.follow(ask);
+		await run.follow();
 		if (this.run === run) this.leave();
 	}
 
 	/** The answer of ``run`` is stored: note where. */
-	stored({ view, question, parent }, ids) {
+	stored({ view, question, parent }, { conversation_id, message_id: id, parent_id, model }) {
 		const isNew = !this.conversation;
-		const conversation = (this.conversation ??= new Conversation(ids.conversation_id));
+		const conversation = (this.conversation ??= new Conversation(conversation_id));
 		this.transcript.conversation = conversation;
 		if (question) {
-			const follows = parent === undefined ? (conversation.leaf ?? null) : parent;
-			conversation.add(Object.assign(question.message, { id: ids.parent_id, parent_id: follows }));
+			const before = parent === undefined ? (conversation.leaf ?? null) : parent;
+			conversation.add(Object.assign(question.message, { id: parent_id, parent_id: before }));
 		}
-		const { message_id: id, parent_id, model } = ids;
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
 		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
 		if (isNew) this.hooks.opened(conversation);
-		if (question?.message.images.length) this.hooks.sees(model);
+		if (question?.message.images.length) chooseModel(model); // Its pictures stay, and so does the model.
 		this.hooks.stored(conversation.id);
 	}
 
 	/** The answer has ended. */
-	ended(view) {
+	ended({ view }) {
 		view.showEnd();
 		this.transcript.showBranches();
 		this.hooks.stored(this.conversation.id);
-		if (view.message.status !== "failed") this.hooks.say(`${t("done")} ${view.message.content.slice(0, 500)}`);
+		say(view.message.content.slice(0, 500));
 	}
 
-	async goTo(message, step) {
-		const siblings = this.conversation.siblings(message);
-		if (!this.run) await this.conversation.activate(siblings[siblings.indexOf(message) + step]);
+	async goTo(message) {
+		if (!this.run) await this.conversation.activate(message);
 		this.transcript.render();
 	}
 }

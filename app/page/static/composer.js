@@ -1,48 +1,33 @@
 /** Where the reader writes: text, and pictures by button, paste and drop. */
-import { byId, iconButton, make } from "./dom.js";
+import { byId, iconButton, make, on } from "./dom.js";
 import { t } from "./i18n.js";
+import { showError } from "./shell.js";
 
 const field = byId("message");
 
-/**
- * ``send({text, images, parent})`` gets what was written, ``rules()`` promises what the server says of
- * pictures, ``error(error)`` is told what is wrong with one.
- */
+/** Gives what is written to ``onSend({text, images, parent})``. */
 export class Composer {
 	images = [];
 	isRunning = false;
 
-	constructor(hooks) {
-		this.hooks = hooks;
-		byId("composer").addEventListener("submit", (event) => {
-			event.preventDefault();
-			this.send();
-		});
-		field.addEventListener("keydown", (event) => this.press(event));
-		field.addEventListener("input", () => this.show());
-		byId("cancel").addEventListener("click", () => this.clear());
-		byId("attach").addEventListener("click", () => byId("file").click());
-		byId("file").addEventListener("change", () => this.add(byId("file").files));
-		field.addEventListener("paste", (event) => {
+	constructor(onSend) {
+		this.onSend = onSend;
+		on("send", "click", () => this.send());
+		on("cancel", "click", () => this.clear());
+		on("message", "keydown", (event) => this.press(event));
+		on("message", "input", () => this.show());
+		on("message", "paste", (event) => {
 			if (event.clipboardData.files.length) event.preventDefault();
 			this.add(event.clipboardData.files);
 		});
-		this.listenForDrops();
-		this.write(sessionStorage.getItem("draft") ?? "");
-	}
-
-	listenForDrops() {
-		const drop = byId("drop");
-		document.addEventListener("dragover", (event) => {
-			event.preventDefault();
-			drop.hidden = !event.dataTransfer.types.includes("Files");
-		});
-		document.addEventListener("dragleave", (event) => { drop.hidden ||= !event.relatedTarget; });
+		on("attach", "click", () => byId("file").click());
+		on("file", "change", () => this.add(byId("file").files));
+		document.addEventListener("dragover", (event) => event.preventDefault());
 		document.addEventListener("drop", (event) => {
 			event.preventDefault();
-			drop.hidden = true;
 			this.add(event.dataTransfer.files);
 		});
+		this.write(sessionStorage.getItem("draft") ?? "");
 	}
 
 	/** Enter sends, unless it ends a syllable of an input method, or the keys are on the screen. */
@@ -54,39 +39,30 @@ export class Composer {
 		this.send();
 	}
 
-	/** Write this in place of what there is. */
-	write(text) {
-		field.value = text;
-		this.show();
-	}
-
 	show() {
 		sessionStorage.setItem("draft", field.value);
 		field.style.height = "auto";
 		field.style.height = `${field.scrollHeight}px`;
 		byId("send").disabled = !(field.value.trim() || this.images.length);
-		byId("editing").hidden = this.parent === undefined;
-		byId("pictures").replaceChildren(...this.images.map((image, at) => this.picture(image, at)));
+		byId("cancel").hidden = this.parent === undefined;
+		byId("pictures").replaceChildren(...this.images.map((image) => this.picture(image)));
 	}
 
-	picture({ src }, at) {
-		const number = at + 1;
+	picture(image) {
 		const remove = () => {
-			this.images.splice(at, 1);
+			this.images = this.images.filter((other) => other !== image);
 			this.show();
 		};
-		const button = iconButton("close", t("remove-picture", { number }), remove);
-		return make("li", {}, make("img", { src, alt: t("picture", { number }) }), button);
+		return make("li", {}, make("img", { src: image.src, alt: t("picture") }), iconButton("✕", "delete", remove));
 	}
 
-	/** While an answer is being made, there is a button that stops it. */
+	/** Show the button that stops, or the one that sends. */
 	setRunning(isRunning) {
-		const [send, stop] = [byId("send"), byId("stop")];
-		const hadFocus = [send, stop].includes(document.activeElement);
+		const hadFocus = document.activeElement.matches(".round");
 		this.isRunning = isRunning;
-		send.hidden = isRunning;
-		stop.hidden = !isRunning;
-		if (hadFocus) (isRunning ? stop : field).focus();
+		byId("send").hidden = isRunning;
+		byId("stop").hidden = !isRunning;
+		if (hadFocus) byId(isRunning ? "stop" : "message").focus();
 	}
 
 	send() {
@@ -94,41 +70,33 @@ export class Composer {
 		const text = field.value.trim();
 		if (this.isRunning || !(text || images.length)) return;
 		this.clear();
-		this.hooks.send({ text, images, parent });
+		this.onSend({ text, images, parent });
 	}
 
 	clear() {
-		Object.assign(this, { images: [], parent: undefined });
 		this.write("");
 	}
 
-	/** Have a stored question changed, which begins a branch after ``parent``. */
-	edit(text, files, parent) {
+	/** Show a text; ``parent`` is what it follows if it changes a stored question. */
+	write(text, files = [], parent = undefined) {
 		Object.assign(this, { images: [], parent });
-		this.write(text);
+		field.value = text;
 		this.add(files);
-		field.focus();
 	}
 
 	async add(files) {
 		for (const file of [...files]) {
-			await this.read(file).then((image) => this.images.push(image)).catch(this.hooks.error);
+			if (file.type.startsWith("image/")) this.images.push(await read(file));
+			else showError(new Error(t("no-picture", file)));
 		}
 		byId("file").value = "";
 		this.show();
 	}
+}
 
-	/** The picture in a file; throws an error if the server would refuse it. */
-	async read(file) {
-		const { default_model: model, images: rules } = await this.hooks.rules();
-		const { max_images: count, max_bytes: most } = rules;
-		if (!model) throw new Error(t("no-pictures"));
-		if (this.images.length === count) throw new Error(t("too-many", { count }));
-		if (!rules.mime_types.includes(file.type)) throw new Error(t("no-picture", file));
-		if (file.size > most) throw new Error(t("too-large", { name: file.name, size: most >> 20 }));
-		const reader = new FileReader();
-		reader.readAsDataURL(file);
-		await new Promise((resolve) => { reader.onloadend = resolve; });
-		return { base64: reader.result, mime: file.type, file, src: URL.createObjectURL(file) };
-	}
+async function read(file) {
+	const reader = new FileReader();
+	reader.readAsDataURL(file);
+	await new Promise((resolve) => { reader.onloadend = resolve; });
+	return { base64: reader.result, mime: file.type, file, src: URL.createObjectURL(file) };
 }

@@ -1,7 +1,7 @@
-/** One stored conversation: a tree of messages, as far as it has been read. */
+/** Stored conversations. */
 import { query, request, requestJson } from "./api.js";
 
-/** Reads and changes the conversation with this id. */
+/** One conversation: a tree of messages, as far as it has been read. */
 export class Conversation {
 	messages = new Map();
 	detail = {};
@@ -10,7 +10,7 @@ export class Conversation {
 		this.id = id;
 	}
 
-	/** Read the newest messages, at least as many that the active branch's end is among them. */
+	/** Read the newest messages, as far as the end of the active branch. */
 	static async open(id, signal) {
 		const opened = new Conversation(id);
 		do await opened.read(signal);
@@ -18,12 +18,12 @@ export class Conversation {
 		return opened;
 	}
 
-	/** Send a request to what lies below the address of the conversation. */
+	/** Send a request to an address below that of the conversation. */
 	request(method, below = "", options = {}) {
 		return request(method, `conversations/${encodeURIComponent(this.id)}${below}`, options);
 	}
 
-	/** Read a page of messages, older than those that are known. */
+	/** Read older messages. */
 	async read(signal) {
 		const wanted = query({ branch: "all", limit: 200, cursor: this.cursor });
 		const { messages, ...detail } = await (await this.request("GET", wanted, { signal })).json();
@@ -39,12 +39,12 @@ export class Conversation {
 		return path.reverse();
 	}
 
-	/** The messages that stand in place of this one, itself included. */
+	/** The messages with the same parent. */
 	siblings({ parent_id: parent }) {
 		return [...this.messages.values()].filter((message) => message.parent_id === parent);
 	}
 
-	/** Go on with the newest end of the branch that begins with this message. */
+	/** Change to the newest branch that begins with this message. */
 	async activate({ id }) {
 		for (const message of this.messages.values()) if (message.parent_id === id) id = message.id;
 		await this.change({ active_leaf_id: id });
@@ -56,7 +56,7 @@ export class Conversation {
 		this.detail = await (await this.request("PATCH", "", { json })).json();
 	}
 
-	/** Note a message that has just been stored at the end of the branch. */
+	/** Note a new message at the end of the branch. */
 	add(message) {
 		this.messages.set(message.id, message);
 		this.leaf = message.id;

@@ -4,56 +4,55 @@ import { t } from "./i18n.js";
 /** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element: "on…" are listeners, false leaves out; children are nodes, texts, lists, null. */
-export function make(tag, attributes, ...children) {
-	const element = document.createElement(tag);
-	for (const [name, value] of Object.entries(attributes ?? {})) {
-		if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-		else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : value);
-	}
-	return addAll(element, children.flat());
-}
+/** Listen to an event of the element with this id. */
+export const on = (id, event, listener) => byId(id).addEventListener(event, listener);
 
-/** Append any number of children; one call cannot take so many arguments. */
-export function addAll(element, children) {
-	for (const child of children) if (child != null) element.append(child);
+/** Tell readers of the screen. */
+export const say = (text) => { byId("status").textContent = text; };
+
+/** Make an element with these properties; children are nodes, texts, lists, or nothing. */
+export function make(tag, properties, ...children) {
+	const element = Object.assign(document.createElement(tag), properties);
+	// One call of append cannot take very many.
+	for (const child of children.flat()) if (child) element.append(child);
 	return element;
 }
 
-/** A picture of the sprite in index.html. */
-export function icon(name) {
-	const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
-	use.setAttribute("href", `#i-${name}`);
-	svg.setAttribute("aria-hidden", "true");
-	svg.append(use);
-	return svg;
-}
-
-/** A button with an icon; its name is shown when it is pointed at. */
-export function iconButton(name, label, onclick, more) {
-	const attributes = { type: "button", class: "quiet", title: label, "aria-label": label, onclick };
-	return make("button", { ...attributes, ...more }, icon(name));
+/** A button that shows a character. */
+export function iconButton(character, name, onclick, disabled = false) {
+	const label = t(name);
+	return make("button", { className: "quiet", title: label, ariaLabel: label, onclick, disabled }, character);
 }
 
 /** A button that copies what ``text()`` gives. */
-export function copyButton(label, text) {
-	const button = iconButton("copy", label, async () => {
-		const isCopied = await copy(text());
-		button.replaceChildren(icon(isCopied ? "check" : "close"));
-		byId("status").textContent = isCopied ? t("copied") : "";
-		setTimeout(() => button.replaceChildren(icon("copy")), 1200);
+export function copyButton(text) {
+	const button = iconButton("⧉", "copy", async () => {
+		await copy(text());
+		button.textContent = "✓";
+		say(t("copied"));
+		setTimeout(() => { button.textContent = "⧉"; }, 1200);
 	});
 	return button;
 }
 
 async function copy(text) {
-	if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+	if (navigator.clipboard) return navigator.clipboard.writeText(text);
 	// Without TLS browsers have no clipboard.
-	const field = make("textarea", { class: "unseen" });
-	field.value = text;
+	const field = make("textarea", { className: "unseen", value: text });
 	document.body.append(field);
 	field.select();
-	const isCopied = document.execCommand("copy");
-	field.remove();
-	return isCopied;
+	document.execCommand("copy");
+	return field.remove();
+}
+
+/** Ask the reader for a text; may give an empty one. */
+export function ask(text, value = "", type = "text") {
+	const dialog = byId("question");
+	const field = Object.assign(byId("reply"), { type, value });
+	byId("question-text").textContent = text;
+	dialog.returnValue = "";
+	dialog.showModal();
+	return new Promise((resolve) => {
+		dialog.onclose = () => resolve(dialog.returnValue && field.value.trim());
+	});
 }

@@ -1,32 +1,29 @@
 /** The texts of the page in the language of the reader. */
+import { texts } from "./texts.js";
 
-/** Codes of languages → their names. */
+/** Codes of languages → their names, in the order of the texts. */
 export const languages = { en: "English", ko: "한국어", zh: "中文" };
 
-let texts = {};
+const wanted = [localStorage.getItem("language"), ...navigator.languages];
 
 /** The chosen language, else the browser's first that there is. */
-export function language() {
-	const wanted = [localStorage.getItem("language"), ...navigator.languages];
-	return wanted.map((code) => code?.slice(0, 2)).find((code) => code in languages) ?? "en";
-}
+export const language = wanted.map((code) => code?.slice(0, 2)).find((code) => code in languages) ?? "en";
 
-/** Read the texts and put them where the page names them. */
-export async function loadTexts() {
-	document.documentElement.lang = language();
-	texts = await (await fetch(new URL(`./i18n/${language()}.json`, import.meta.url))).json();
-	for (const element of document.querySelectorAll("[data-t]")) {
-		element.textContent = t(element.dataset.t);
-	}
-	for (const element of document.querySelectorAll("[data-label]")) {
-		const label = t(element.dataset.label);
-		element.setAttribute("aria-label", label);
-		if (element.matches("button, summary")) element.title = label;
-		if ("placeholder" in element) element.placeholder = label;
-	}
-}
+const column = Object.keys(languages).indexOf(language);
 
 /** The text of a name; ``{a}`` in it stands for ``values.a``. */
 export function t(name, values = {}) {
-	return (texts[name] ?? name).replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+	return texts[name][column].replace(/\{(\w+)\}/g, (_, key) => values[key]);
+}
+
+/** Put the texts where the page names them. */
+export function showTexts() {
+	document.documentElement.lang = language;
+	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+	for (const element of document.querySelectorAll("[data-label]")) {
+		const label = t(element.dataset.label);
+		element.ariaLabel = label;
+		if (element.matches("button")) element.title = label;
+		if ("placeholder" in element) element.placeholder = label;
+	}
 }

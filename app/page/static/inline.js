@@ -1,16 +1,13 @@
-/**
- * Markdown within a line → nodes: strings, and {tag, children, href}. What it does not know stays
- * text. It takes time in proportion to the text, whatever that is.
- */
+/** Markdown within a line → nodes: strings, and {tag, children, href}; the time is linear. */
 
 const DEEPEST = 16;
 const SPECIAL = /[\\`*_~[\]!<\nh]/g;
 const TARGET = /\]\( ?(?:<([^<>\n]*)>|([^\s<>()]*(?:\([^\s()]*\)[^\s()]*)*))(?: "[^"\n]*")? ?\)/y;
-const BARE = /https?:\/\/[\x21\x23-\x26\x28-\x3b\x3d\x3f-\x5f\x61-\x7e]{1,2000}/y;
+const BARE = /https?:\/\/[!#-&(-;=?-_a-~]{1,2000}/y;
 const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
 
-/** The address if it is harmless to follow, otherwise null. */
-export function safeAddress(text) {
+/** The address if it is harmless, else null. */
+function safeAddress(text) {
 	const address = URL.canParse(text) ? new URL(text) : { protocol: "" };
 	return ["http:", "https:", "mailto:"].includes(address.protocol) ? address.href : null;
 }
@@ -21,7 +18,7 @@ export function parseInline(text) {
 	const unclosed = new Set(); // Numbers of backticks that close nothing any more.
 	let at = 0;
 
-	/** Add to the innermost open element, and go on after so many characters. */
+	/** Add to the innermost element; ``length`` characters are done. */
 	function add(node, length = 0) {
 		const { children } = stack.at(-1);
 		const joins = typeof node === "string" && typeof children.at(-1) === "string";
@@ -39,7 +36,7 @@ export function parseInline(text) {
 		at += written.length;
 	}
 
-	/** Make text of the markers of everything deeper. */
+	/** Make text of deeper markers. */
 	function flatten(depth) {
 		for (const { written, children } of stack.splice(depth + 1)) {
 			add(written);
@@ -108,7 +105,7 @@ export function parseInline(text) {
 		for (; left > 0; left -= 2) open(character.repeat(Math.min(left, 2)));
 	}
 
-	/** Close the innermost element of that character; returns the length of its marker, or 0. */
+	/** Close the innermost such element; gives the length of its marker, or 0. */
 	function closeEmphasis(character, most) {
 		const depth = Math.max(depthOf(character), depthOf(character + character));
 		const { marker, children } = stack[Math.max(depth, 0)];
@@ -137,7 +134,7 @@ export function parseInline(text) {
 	return stack[0].children;
 }
 
-/** An address without the marks of the sentence around it. */
+/** An address without the marks of the sentence. */
 function withoutEnd(address) {
 	let end = address.length;
 	while (".,:;!?)]*_~".includes(address[end - 1])) end -= 1;

@@ -1,7 +1,6 @@
 /** Shows Markdown: makes elements and text, never HTML from text. */
-import { closesFence, parseBlocks } from "./blocks.js";
-import { addAll, copyButton, make } from "./dom.js";
-import { t } from "./i18n.js";
+import { parseBlocks } from "./blocks.js";
+import { copyButton, make } from "./dom.js";
 import { parseInline } from "./inline.js";
 
 const PAUSE = 33;
@@ -12,8 +11,7 @@ const inline = (text) => parseInline(text).map(node);
 function node(parsed) {
 	if (typeof parsed === "string") return parsed;
 	const { tag, href, children } = parsed;
-	const link = href && { href, target: "_blank", rel: "noopener noreferrer nofollow" };
-	return make(tag, link, children.map(node));
+	return make(tag, href && { href, target: "_blank", rel: "noopener nofollow" }, children.map(node));
 }
 
 const elements = {
@@ -24,43 +22,37 @@ const elements = {
 	quote: ({ blocks }) => make("blockquote", {}, blocks.map(element)),
 	code({ language, text }) {
 		const code = make("code", {}, text);
-		const button = copyButton(t("copy-code"), () => code.textContent);
-		return make("div", { class: "code" }, make("div", {}, language, button), scrolling("pre", "code", code));
+		const row = make("div", { className: "row" }, language, copyButton(() => code.textContent));
+		return make("div", { className: "code" }, row, wide("pre", code));
 	},
-	list({ first, items }) {
-		const start = first === 1 ? null : first;
-		return make(first === null ? "ul" : "ol", { start }, items.map(item));
-	},
+	list: ({ first, items }) => make(first === null ? "ul" : "ol", first && { start: first }, items.map(item)),
 	table({ aligns, rows }) {
-		const cell = (tag) => (text, at) => make(tag, { class: aligns[at] }, inline(text));
+		const cell = (tag) => (text, at) => make(tag, { className: aligns[at] }, inline(text));
 		const [head, ...body] = rows.map((row, at) => make("tr", {}, row.map(cell(at ? "td" : "th"))));
-		return scrolling("div", "table", make("table", {}, make("thead", {}, head), make("tbody", {}, body)));
+		return wide("div", make("table", {}, make("thead", {}, head), make("tbody", {}, body)));
 	},
 };
 
 const element = (block) => elements[block.type](block);
 
 /** A part that is scrolled sideways, by keys too. */
-function scrolling(tag, name, child) {
-	return make(tag, { class: "wide", tabindex: 0, role: "region", "aria-label": t(name) }, child);
-}
+const wide = (tag, child) => make(tag, { className: "wide", tabIndex: 0 }, child);
 
-function item({ checked, blocks: [first, ...rest] }) {
-	const box = make("input", { type: "checkbox", disabled: true, checked, "aria-label": t("task") });
+function item({ blocks: [first, ...rest] }) {
 	const start = first?.type === "p" ? inline(first.text) : first && [element(first)];
-	return make("li", {}, checked === null ? null : box, start ?? [], rest.map(element));
+	return make("li", {}, start ?? [], rest.map(element));
 }
 
 /** Shows text in ``container`` while it comes; what is finished is never rendered again. */
 export class LiveMarkdown {
 	constructor(container, onRender) {
-		Object.assign(this, { container, onRender, pause: PAUSE });
+		Object.assign(this, { container, onRender });
 		this.reset("");
 	}
 
 	/** Show another text. */
 	reset(text) {
-		Object.assign(this, { tail: "", fresh: text, code: null, last: null });
+		Object.assign(this, { tail: "", fresh: text, last: null, pause: PAUSE });
 		this.container.replaceChildren();
 		this.flush();
 	}
@@ -75,36 +67,21 @@ export class LiveMarkdown {
 	flush() {
 		clearTimeout(this.timer);
 		this.timer = null;
-		const { fresh } = this;
-		if (!fresh) return;
+		if (!this.fresh) return;
 		const began = performance.now();
+		this.tail += this.fresh;
 		this.fresh = "";
-		this.tail += fresh;
-		if (!this.extendsCode(fresh)) this.render();
+		this.render();
 		this.pause = Math.max(PAUSE, REST * (performance.now() - began));
 		this.onRender();
-	}
-
-	/** Add to code that is still open, unless it may have ended. */
-	extendsCode(fresh) {
-		if (!this.code) return false;
-		const lines = (this.code.line + fresh).split("\n");
-		if (lines.some((line) => closesFence(line, this.code.fence))) return false;
-		this.code.line = lines.at(-1);
-		this.code.text.appendData(fresh);
-		return true;
 	}
 
 	/** Render what is not finished; all blocks but the last are finished then. */
 	render() {
 		const blocks = parseBlocks(this.tail);
-		const last = blocks.at(-1);
 		this.last?.remove();
-		addAll(this.container, blocks.map(element));
-		this.last = last ? this.container.lastElementChild : null;
-		if (blocks.length > 1) this.tail = this.tail.split("\n").slice(last.start).join("\n");
-		const isOpen = last?.text && last.isClosed === false && this.tail.startsWith(last.fence);
-		const text = isOpen && this.last.querySelector("code").firstChild;
-		this.code = isOpen ? { fence: last.fence, line: last.text.split("\n").at(-1), text } : null;
+		for (const block of blocks) this.container.append(element(block));
+		this.last = blocks.length ? this.container.lastElementChild : null;
+		if (blocks.length > 1) this.tail = this.tail.split("\n").slice(blocks.at(-1).start).join("\n");
 	}
 }

@@ -1,78 +1,67 @@
-/** One message on the page: what it says, how far it is, and what can be done with it. */
+/** One message on the page. */
 import { copyButton, iconButton, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { LiveMarkdown } from "./markdown.js";
 
-/**
- * Shows ``message``, as the API stores it. The reader may do what ``actions`` has: edit(message),
- * again(message), branch(message, step); picture(sha256) gives a file, and rendered() is called.
- */
+/** Shows a message of the API. ``actions``: edit, again, branch(message); picture(sha256); rendered(). */
 export class MessageView {
-	note = make("p", { class: "note", hidden: true });
+	note = make("p", { className: "note", hidden: true });
 	foot = make("footer");
 	branches = make("span");
 
 	constructor(message, actions) {
-		Object.assign(this, { message, actions });
-		const isAnswer = message.role !== "user";
-		const parts = isAnswer ? this.answer() : this.question();
-		const label = { class: `message ${message.role}`, "aria-label": t(isAnswer ? "answer" : "you") };
+		Object.assign(this, { message, actions, isAnswer: message.role !== "user" });
+		const label = { className: `message ${message.role}`, ariaLabel: t(this.isAnswer ? "answer" : "you") };
+		const parts = this.isAnswer ? this.answer() : this.question();
 		this.element = make("article", label, parts, this.note, this.foot);
 		this.showEnd();
 	}
 
 	question() {
 		const { content, images = [] } = this.message;
-		const row = make("div", { class: "pictures" }, images.map((image, at) => this.picture(image, at + 1)));
-		return [images.length ? row : null, content && make("div", { class: "bubble" }, content)];
+		const pictures = images.map((image) => this.picture(image));
+		return [make("div", { className: "pictures" }, pictures), content && make("div", { className: "bubble" }, content)];
 	}
 
-	picture({ src, sha256, width, height }, number) {
-		const shown = make("img", { alt: t("picture", { number }), src, width, height });
-		if (!src) this.actions.picture(sha256).then((file) => { shown.src = URL.createObjectURL(file); }, () => {});
+	picture({ src, sha256 }) {
+		const shown = make("img", { alt: t("picture") });
+		if (src) shown.src = src;
+		else this.actions.picture(sha256).then((file) => { shown.src = URL.createObjectURL(file); }, () => {});
 		return shown;
 	}
 
 	answer() {
-		const [text, thinking] = [0, 1].map(() => make("div", { class: "markdown" }));
-		this.summary = make("summary", {}, t("thinking"));
-		this.thought = make("details", {}, this.summary, thinking);
-		this.phase = make("span");
-		this.progress = make("progress", { "aria-label": t("progress") });
-		this.waiting = make("p", { class: "waiting", hidden: true }, this.phase, this.progress);
-		this.text = new LiveMarkdown(text, this.actions.rendered);
+		const [text, thinking] = [0, 1].map(() => make("div", { className: "markdown" }));
+		this.content = new LiveMarkdown(text, this.actions.rendered);
 		this.thinking = new LiveMarkdown(thinking, this.actions.rendered);
+		this.thought = make("details", {}, make("summary", {}, t("thinking")), thinking);
+		this.phase = make("span");
+		this.progress = make("progress");
+		this.waiting = make("label", { className: "waiting", hidden: true }, this.phase, this.progress);
 		this.setText(this.message);
 		return [this.thought, this.waiting, text];
 	}
 
 	/** Show this in place of what there is. */
-	setText({ text, content = text, thinking = "" }) {
+	setText({ text = "", content = text, thinking = "" }) {
 		Object.assign(this.message, { content, thinking });
-		this.text.reset(content);
+		this.content.reset(content);
 		this.thinking.reset(thinking);
 		this.thought.hidden = !thinking;
 	}
 
-	addText(piece) {
-		this.message.content += piece;
-		this.text.append(piece);
-		this.summary.textContent = t("thinking");
+	/** Add to the "content" or to the "thinking". */
+	add(part, piece) {
+		this.message[part] += piece;
+		this[part].append(piece);
+		this.thought.hidden = !this.message.thinking;
 		this.waiting.hidden = true;
 	}
 
-	addThinking(piece) {
-		this.message.thinking += piece;
-		this.thinking.append(piece);
-		this.summary.textContent = t("thinking-now");
-		this.thought.hidden = false;
-		this.waiting.hidden = true;
-	}
-
-	/** Say what is waited for; ``share`` (0 to 1) is how far that is, if it is known. */
-	showWaiting(text, share = null) {
+	/** Say what is waited for; ``share`` (0 to 1) is how far that is. */
+	showWaiting(text, share) {
 		this.phase.textContent = text;
-		this.progress.hidden = share === null;
+		this.progress.hidden = share === undefined;
 		this.progress.value = share ?? 0;
 		this.waiting.hidden = false;
 		this.actions.rendered();
@@ -80,51 +69,41 @@ export class MessageView {
 
 	/** Say something below; ``again`` is what the button does. */
 	showNote(text, again) {
-		const button = again && make("button", { type: "button", class: "text", onclick: again }, t("try-again"));
+		const button = again && make("button", { className: "text", onclick: again }, t("again"));
 		this.note.replaceChildren(text, button ?? "");
 		this.note.hidden = !text;
 		if (again) this.waiting.hidden = true;
 		this.actions.rendered();
 	}
 
-	/** Show how it ended and what can be done; nothing of this while it is being made. */
+	/** Show how it ended and what can be done. */
 	showEnd() {
-		const { message, actions, foot } = this;
-		const { role, status, error } = message;
+		const { message, actions, isAnswer, foot } = this;
 		foot.replaceChildren();
-		if (status === "generating") return;
+		if (message.status === "generating") return;
 		const again = () => actions.again(message);
-		const edit = iconButton("edit", t("edit"), () => actions.edit(message));
-		const buttons = role === "user" ? edit : iconButton("again", t("again"), again);
-		foot.append(copyButton(t("copy"), () => message.content), buttons, this.branches, this.facts());
-		if (role === "user") return;
-		this.text.flush();
+		const button = isAnswer ? iconButton("↻", "again", again) : iconButton("✎", "edit", () => actions.edit(message));
+		foot.append(copyButton(() => message.content), button, this.branches, this.facts());
+		if (!isAnswer) return;
+		this.content.flush();
 		this.thinking.flush();
 		this.waiting.hidden = true;
-		this.summary.textContent = t("thinking");
-		if (status === "failed") this.showNote(t("failed", { detail: error }), again);
+		if (message.status === "failed") this.showNote(message.error, again);
 		else this.showNote("");
 	}
 
 	facts() {
-		const { model, usage, status, finish_reason: reason, context } = this.message;
-		const facts = [
-			model,
-			usage?.completion_tokens && t("tokens", { count: usage.completion_tokens }),
-			status === "stopped" && t("stopped"),
-			reason === "length" && t("cut-off"),
-			context?.dropped?.length && t("dropped", { count: context.dropped.length }),
-		];
+		const { model, status, finish_reason: reason } = this.message;
+		const facts = [model, status === "stopped" && t("stopped"), reason === "length" && t("cut-off")];
 		return make("small", {}, facts.filter(Boolean).join(" · "));
 	}
 
-	/** Show which of its siblings it is, with the way to the others. */
-	showBranches(at, count) {
-		const step = (name, by) => {
-			const disabled = at + by < 0 || at + by === count;
-			return iconButton(name, t(name), () => this.actions.branch(this.message, by), { disabled });
-		};
-		const shown = count > 1 ? [step("previous", -1), `${at + 1} / ${count}`, step("next", 1)] : [];
-		this.branches.replaceChildren(...shown);
+	/** Show which branch it is, with the way to the others. */
+	showBranches(siblings) {
+		const at = siblings.indexOf(this.message);
+		const step = (character, name, to) =>
+			iconButton(character, name, () => this.actions.branch(siblings[to]), !siblings[to]);
+		const shown = [step("‹", "previous", at - 1), `${at + 1} / ${siblings.length}`, step("›", "next", at + 1)];
+		this.branches.replaceChildren(...(siblings.length > 1 ? shown : []));
 	}
 }

@@ -1,54 +1,36 @@
-/** What surrounds the conversation: the banner, the panel on narrow screens, the menu, keys. */
-import { ask } from "./dialogs.js";
-import { byId, make } from "./dom.js";
-import { t } from "./i18n.js";
+/** What surrounds the conversation: the banner, the panel on narrow screens, keys, actions. */
+import { ask, byId, make, on } from "./dom.js";
+import { language, languages, t } from "./i18n.js";
 
-const banner = byId("banner");
-const menu = byId("menu");
 const panel = document.body.classList;
-let isWatching = false;
+const root = document.documentElement;
 
-/** Say what does not work; null: nothing. While the server is away, it is asked until it is back. */
+/** Say what does not work; nothing: all is well. */
 export function showError(error) {
-	banner.textContent = error ? (error.isAway ? t("away") : error.message) : "";
-	banner.hidden = !error;
-	if (error?.isAway && !isWatching) watch();
-}
-
-async function watch() {
-	isWatching = true;
-	for (let response; !response?.ok; response = await fetch("health").catch(() => null)) {
-		const health = await response?.json().catch(() => null);
-		if (health?.pull && health.status === "pulling") banner.textContent = t("pulling", health.pull);
-		await new Promise((resolve) => { setTimeout(resolve, 2000); });
-	}
-	location.reload();
+	byId("banner").textContent = error?.message ?? "";
+	byId("banner").hidden = !error;
 }
 
 /** Open or close the panel with the conversations. */
 export function showPanel(isOpen) {
 	const wasOpen = panel.contains("panel");
 	panel.toggle("panel", isOpen);
-	byId("open-panel").setAttribute("aria-expanded", isOpen);
+	byId("open-panel").ariaExpanded = isOpen;
 	if (isOpen !== wasOpen) byId(isOpen ? "close-panel" : "open-panel").focus();
 }
 
-/** Let panel, menu and keys work, and see whether the server is ready. */
+/** Let panel, settings, keys and actions work. */
 export function startShell(chat) {
-	fetch("health").then((answer) => answer.json()).then(({ status }) => {
-		if (status === "pulling") showError({ isAway: true });
-	}, () => {});
-	byId("open-panel").addEventListener("click", () => showPanel(true));
-	for (const id of ["close-panel", "shade", "new"]) byId(id).addEventListener("click", () => showPanel(false));
-	document.addEventListener("click", ({ target }) => { menu.open &&= menu.contains(target); });
-	menu.addEventListener("click", ({ target }) => {
-		const act = actions[target.dataset.action];
-		if (!act) return;
-		menu.open = false;
-		act(chat.conversation, chat).catch(showError);
-	});
+	on("open-panel", "click", () => showPanel(true));
+	for (const id of ["close-panel", "shade", "new"]) on(id, "click", () => showPanel(false));
+	on("options", "close", () => actions[byId("options").returnValue]?.(chat).catch(showError));
+	startSettings();
 	document.addEventListener("keydown", (event) => {
-		if (event.key === "Escape" && !event.isComposing) escape(chat);
+		const isFree = !event.isComposing && !document.querySelector("dialog[open]");
+		if (event.key === "Escape" && isFree) {
+			if (panel.contains("panel")) showPanel(false);
+			else chat.run?.stop();
+		}
 		if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
 		event.preventDefault();
 		showPanel(true);
@@ -56,25 +38,34 @@ export function startShell(chat) {
 	});
 }
 
-function escape(chat) {
-	if (document.querySelector("dialog[open]")) return;
-	if (menu.open) menu.open = false;
-	else if (panel.contains("panel")) showPanel(false);
-	else chat.run?.stop();
+function startSettings() {
+	const choice = byId("language");
+	choice.append(...Object.entries(languages).map(([value, name]) => make("option", { value, lang: value }, name)));
+	choice.value = language;
+	on("language", "change", () => {
+		localStorage.setItem("language", choice.value);
+		location.reload();
+	});
+	on("theme", "click", () => {
+		const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
+		const now = root.dataset.theme || (isDark ? "dark" : "light");
+		root.dataset.theme = now === "dark" ? "light" : "dark";
+		localStorage.setItem("theme", root.dataset.theme);
+	});
 }
 
 const actions = {
-	async rename(conversation, { hooks }) {
+	async rename({ conversation, hooks }) {
 		const title = await ask(t("rename"), conversation.detail.title);
-		if (!title?.trim()) return;
+		if (!title) return;
 		await conversation.change({ title });
 		hooks.opened(conversation);
 		hooks.stored(conversation.id);
 	},
-	markdown: (conversation) => save(conversation, "markdown", "md"),
-	json: (conversation) => save(conversation, "json", "json"),
-	async delete(conversation, { hooks }) {
-		if ((await ask(t("delete-sure", conversation.detail), null, t("delete"))) === null) return;
+	markdown: ({ conversation }) => save(conversation, "markdown", "md"),
+	json: ({ conversation }) => save(conversation, "json", "json"),
+	async delete({ conversation, hooks }) {
+		if (!confirm(`${t("delete")}: ${conversation.detail.title}`)) return;
 		await conversation.request("DELETE");
 		hooks.stored(conversation.id);
 		location.hash = "";
@@ -83,8 +74,6 @@ const actions = {
 
 async function save(conversation, format, ending) {
 	const response = await conversation.request("GET", `/export?format=${format}`);
-	const name = conversation.detail.title.replace(/[\\/:*?"<>|\p{Cc}]/gu, " ").trim();
 	const href = URL.createObjectURL(await response.blob());
-	make("a", { href, download: `${name || "…"}.${ending}` }).click();
-	setTimeout(() => URL.revokeObjectURL(href), 60_000);
+	make("a", { href, download: `${conversation.detail.title}.${ending}` }).click();
 }

@@ -1,7 +1,8 @@
 /** The list of conversations: read in pages, and searched. */
 import { listConversations } from "./conversation.js";
-import { byId, make } from "./dom.js";
+import { byId, make, on } from "./dom.js";
 import { language, t } from "./i18n.js";
+import { showError } from "./shell.js";
 
 const list = byId("conversations");
 const more = byId("more");
@@ -11,28 +12,25 @@ let current;
 let reading = new AbortController();
 let soon;
 
-/** Let the list work; ``onError(error)`` is told what fails. */
-export function startSidebar(onError) {
-	const next = () => cursor && read(cursor).catch(onError);
-	search.addEventListener("input", () => refreshSoon(onError));
-	more.addEventListener("click", next);
+/** Let the list work. */
+export function startSidebar() {
+	const next = () => cursor && read(cursor);
+	on("search", "input", () => refreshSoon());
+	on("more", "click", next);
 	new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && next()).observe(more);
-	refreshSoon(onError, 0);
+	refreshSoon(0);
 }
 
 /** Read the first page again, once for several changes. */
-export function refreshSoon(onError, milliseconds = 250) {
+export function refreshSoon(milliseconds = 250) {
 	clearTimeout(soon);
-	soon = setTimeout(() => read(null).catch(onError), milliseconds);
+	soon = setTimeout(read, milliseconds);
 }
 
 /** Mark the conversation that is open. */
 export function markCurrent(id) {
 	current = id;
-	for (const link of list.querySelectorAll("a")) {
-		if (link.hash === `#${id}`) link.setAttribute("aria-current", "page");
-		else link.removeAttribute("aria-current");
-	}
+	for (const link of list.querySelectorAll("a")) link.ariaCurrent = link.hash === `#${id}` ? "page" : null;
 }
 
 async function read(from) {
@@ -41,24 +39,18 @@ async function read(from) {
 	cursor = null;
 	try {
 		const page = await listConversations(search.value.trim(), from, signal);
-		const items = page.conversations.map(item);
-		if (from) list.append(...items);
-		else list.replaceChildren(...items);
+		if (!from) list.replaceChildren();
+		list.append(...page.conversations.map(item));
 		cursor = page.next_cursor;
 		more.hidden = !cursor;
-		byId("empty").textContent = list.firstChild ? "" : t(search.value ? "nothing" : "none-yet");
+		byId("empty").textContent = list.firstChild ? "" : t("nothing");
 		markCurrent(current);
 	} catch (error) {
-		if (!signal.aborted) throw error;
+		if (!signal.aborted) showError(error);
 	}
 }
 
 function item({ id, title, updated_at: moment, match }) {
-	const below = make("small", {}, match?.snippet ?? shortMoment(new Date(moment)));
-	return make("li", {}, make("a", { href: `#${id}` }, make("span", {}, title), below));
-}
-
-function shortMoment(moment) {
-	const isToday = moment.toDateString() === new Date().toDateString();
-	return moment.toLocaleString(language(), isToday ? { timeStyle: "short" } : { dateStyle: "medium" });
+	const below = match?.snippet ?? new Date(moment).toLocaleDateString(language, { dateStyle: "medium" });
+	return make("li", {}, make("a", { href: `#${id}` }, make("span", {}, title), make("small", {}, below)));
 }

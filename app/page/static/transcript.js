@@ -1,8 +1,8 @@
-/** The messages of the open conversation, as they stand on the page. */
-import { byId } from "./dom.js";
+/** The messages of the open conversation. */
+import { byId, on } from "./dom.js";
 import { MessageView } from "./message.js";
 
-const SHOWN = 40; // Messages at first, and more with every "earlier".
+const SHOWN = 40; // At first, and more with every "show more".
 const main = byId("main");
 
 /** Shows the active branch of ``conversation``. */
@@ -12,10 +12,10 @@ export class Transcript {
 
 	constructor(actions) {
 		this.actions = { ...actions, rendered: () => this.keepToEnd() };
-		main.addEventListener("scroll", () => {
+		on("main", "scroll", () => {
 			this.isAtEnd = main.scrollHeight - main.scrollTop - main.clientHeight < 80;
 		});
-		byId("earlier").addEventListener("click", () => this.showEarlier());
+		on("earlier", "click", () => this.showEarlier());
 		new ResizeObserver(() => this.keepToEnd()).observe(main);
 	}
 
@@ -30,10 +30,9 @@ export class Transcript {
 		const path = this.conversation?.path() ?? [];
 		this.views = [];
 		byId("messages").replaceChildren();
+		byId("welcome").hidden = false;
 		path.slice(-this.most).forEach((message) => this.add(message));
-		const isCut = this.conversation?.cursor && path[0]?.parent_id;
-		byId("earlier").hidden = path.length <= this.most && !isCut;
-		byId("welcome").hidden = path.length > 0;
+		byId("earlier").hidden = path.length <= this.most && !(this.conversation?.cursor && path[0]?.parent_id);
 		this.showBranches();
 	}
 
@@ -47,12 +46,12 @@ export class Transcript {
 		return view;
 	}
 
-	/** Take away what follows the message with this id; null: everything. */
+	/** Take away what follows this message; null: everything. */
 	cutAfter(id) {
 		this.cutAt(this.views.findIndex((view) => view.message.id === id) + 1);
 	}
 
-	/** Take away what was never stored, because it was refused. */
+	/** Take away what was refused. */
 	cutUnsent() {
 		const at = this.views.findIndex((view) => !view.message.id);
 		if (at >= 0) this.cutAt(at);
@@ -63,10 +62,7 @@ export class Transcript {
 	}
 
 	showBranches() {
-		for (const view of this.views) {
-			const siblings = this.conversation.siblings(view.message);
-			view.showBranches(siblings.indexOf(view.message), siblings.length);
-		}
+		for (const view of this.views) view.showBranches(this.conversation.siblings(view.message));
 	}
 
 	/** Scroll to the end, if the reader is there. */
@@ -75,9 +71,9 @@ export class Transcript {
 	}
 
 	async showEarlier() {
+		const { conversation } = this;
 		const below = main.scrollHeight - main.scrollTop;
 		this.most += SHOWN;
-		const { conversation } = this;
 		if (conversation.cursor && conversation.path().length < this.most) await conversation.read();
 		this.render();
 		main.scrollTop = main.scrollHeight - below;
