@@ -253,7 +253,8 @@ def test_a_shortened_conversation_keeps_its_system_text(models_dir: Path, overfl
 
 def _sizes(client: httpx.Client, overflow: str, **chosen: str) -> list[int]:
     """Tokens of the prompts of some turns."""
-    sizes, here = [], {}
+    sizes: list[int] = []
+    here: dict[str, str] = {}
     for turn in range(5):
         found = posted(
             client, "/api/v6/chat", message=f"turn {turn}", overflow=overflow, **chosen, **here

@@ -104,8 +104,7 @@ def test_no_preset_is_the_default_model(tmp_path: Path) -> None:
 
 def test_a_setting_may_make_one_the_default_model(tmp_path: Path) -> None:
     (tmp_path / "aaa.preset.json").write_text('{"model": "echo", "system": "Be kind."}')
-    names = {"chat": "aaa"}
-    pool = ModelPool(PoolConfig(models_dir=tmp_path, echo=True, default_names=names))
+    pool = ModelPool(PoolConfig(models_dir=tmp_path, echo=True, default_names={"chat": "aaa"}))
     assert pool.card(None).id == "aaa"
     assert pool.is_healthy()
 
