@@ -23,6 +23,8 @@ UNSET: Final = Unset.UNSET
 """The request does not have the field. None means that the client sent null."""
 
 
+_DEFAULT = Sampling()
+
 SMALLEST_TOP_P = 1e-6
 """What clients of other APIs mean by 0: the likeliest token alone."""
 
@@ -48,7 +50,11 @@ class SamplingOptions:
 
     def to_sampling(self) -> Sampling:
         """The options for an engine; unset ones get the server's defaults."""
-        return Sampling(**self._set_values())
+        values = self._set_values()
+        explicit = tuple(
+            name for name, value in sorted(values.items()) if value == getattr(_DEFAULT, name)
+        )
+        return Sampling(**values, explicit=explicit)
 
     def _set_values(self) -> dict[str, Any]:
         values = ((name, getattr(self, name)) for name in SAMPLING_FIELDS)

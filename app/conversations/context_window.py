@@ -72,7 +72,7 @@ def build_prompt(
     answer_room: int = 0,
 ) -> Prompt:
     """The prompt of the messages from ``start`` on, after the system text and the summary."""
-    texts = [target.system or "", _summary_text(start)]
+    texts = [_system_text(target, start), _summary_text(start)]
     system = "\n\n".join(text for text in texts if text)
     messages = [Message.of("system", system)] if system else []
     messages += [message_value(each) for each in history[start.index :]]
@@ -91,6 +91,12 @@ def build_prompt(
         template_variables=options.template_variables,
         affinity=target.affinity,
     )
+
+
+def _system_text(target: GenerationTarget, start: WindowStart) -> str:
+    """The system text; a preset's only where a summary makes a system message without it."""
+    preset = target.model.preset if start.summary else None
+    return target.system or (preset.system if preset else "")
 
 
 def message_value(message: HistoryMessage) -> Message:

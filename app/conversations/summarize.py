@@ -40,7 +40,7 @@ async def summarize(
 
 
 async def _fits(target: GenerationTarget, prompt: Prompt, goal: Size) -> bool:
-    size = await target.pool.size(target.model, prompt)
+    size = await target.pool.size(target.model.without_preset(), prompt)
     return size.tokens <= goal.limit - goal.tokens
 
 
@@ -51,7 +51,8 @@ def _build_prompt(target: GenerationTarget, summary: str, piece: str, sampling: 
 
 
 async def _generate(target: GenerationTarget, prompt: Prompt) -> str:
-    text = (await collect(stream_answer(target.pool, target.model, prompt))).text.strip()
+    model = target.model.without_preset()
+    text = (await collect(stream_answer(target.pool, model, prompt))).text.strip()
     if not text:  # a model that thinks for all of its tokens, for example
         raise UnsupportedInput(
             "The model wrote no summary of the earlier messages: use the overflow drop_oldest, "

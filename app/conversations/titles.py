@@ -29,7 +29,7 @@ async def find_title(services: ConversationServices, owner: str, conversation_id
     Raises ConversationNotFound, and the errors of a chat request.
     """
     model, title, text = await services.database.read(first_messages, owner, conversation_id)
-    card = await find_chat_model(services.pool, model)
+    card = (await find_chat_model(services.pool, model)).without_preset()
     messages = (Message.of("system", TASK), Message.of("user", text))
     prompt = Prompt(messages, Sampling(temperature=0.0, max_tokens=32), owner)
     completion = await collect(stream_answer(services.pool, card, prompt))

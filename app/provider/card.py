@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from app.provider.preset import Preset
 from app.provider.remote import RemoteModel
 from app.provider.types import ModelRef
 
@@ -111,7 +112,8 @@ class ModelCard:
     its files do. ``found_in`` is the models folder that was scanned. ``vision`` is set exactly
     where a chat model takes images, ``encoder`` exactly where a model makes vectors or scores.
     ``problem`` says why it cannot be loaded; None when it can. ``options`` are the engines to
-    choose from, empty where its files leave no choice.
+    choose from, empty where its files leave no choice. With a ``preset`` it is another name of the
+    model whose files the other fields describe.
     """
 
     id: str
@@ -138,11 +140,24 @@ class ModelCard:
     problem: str | None = None
     options: tuple[EngineOption, ...] = ()
     remote: RemoteModel | None = None
+    preset: Preset | None = None
 
     @property
     def ref(self) -> ModelRef:
-        """What names this model, in this state of its files, to the owner of loaded models."""
-        return ModelRef(self.id, self.stamp)
+        """What names this model, in this state of its files, to the owner of loaded models.
+
+        A preset has that of its model, and so shares the loaded engine.
+        """
+        return ModelRef(self.preset.model if self.preset else self.id, self.stamp)
+
+    @property
+    def declared_in(self) -> Path:
+        """The file or folder that gives it its name."""
+        return self.preset.path if self.preset else self.path
+
+    def without_preset(self) -> ModelCard:
+        """The model itself, for work that is not the user's, such as titles and summaries."""
+        return replace(self, id=self.preset.model, preset=None) if self.preset else self
 
     @property
     def kind(self) -> Kind:

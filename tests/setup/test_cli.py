@@ -39,6 +39,22 @@ def test_a_model_is_described_with_what_its_template_needs(
     assert runner.invoke(app, ["models", "nobody"]).exit_code == 1
 
 
+def test_a_preset_is_listed_and_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    declared = '{"model": "echo", "system": "Be kind.", "description": "Is kind."}'
+    (tmp_path / "kind.preset.json").write_text(declared)
+    (tmp_path / "lost.preset.json").write_text('{"model": "nothing"}')
+    monkeypatch.setenv("MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("ENABLE_ECHO", "true")
+    *_, kind, lost = runner.invoke(app, ["models"]).output.splitlines()
+    assert kind.split() == ["kind", "echo", "0", "MB", "4,096", "ok"]
+    assert lost.endswith("Its model 'nothing' is not here.")
+    described = runner.invoke(app, ["models", "kind"]).output
+    assert re.search(r"^Preset of +echo$", described, re.M)
+    assert re.search(r"^Purpose +Is kind\.$", described, re.M)
+    assert re.search(r"^Path +.*kind\.preset\.json$", described, re.M)
+    assert "not here" in runner.invoke(app, ["models", "lost"]).output
+
+
 def test_no_models_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     assert f"No model in {tmp_path}" in runner.invoke(app, ["models"]).output

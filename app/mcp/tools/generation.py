@@ -41,9 +41,14 @@ class Sampled(Arguments):
         0.7, ge=0, le=2, description="0: always the likeliest word; 2: the most surprising ones."
     )
 
-    def sampling(self) -> SamplingOptions:
-        """The same for the domain."""
-        return SamplingOptions(temperature=self.temperature, max_tokens=self.max_tokens)
+    def sampling(self, card: ModelCard) -> SamplingOptions:
+        """The same for the domain; what the call leaves out may be set by a preset."""
+        given = self.model_fields_set
+        bounded = card.preset is None or not card.preset.sets("max_tokens")
+        return SamplingOptions(
+            temperature=self.temperature if "temperature" in given else None,
+            max_tokens=self.max_tokens if bounded or "max_tokens" in given else None,
+        )
 
 
 class ChatArguments(Sampled):
@@ -86,7 +91,7 @@ async def chat(call: Call, asked: ChatArguments) -> ToolAnswer:
     """Answer a message; nothing is stored."""
     chosen = await choose_model(call.pool, asked.model or None, call.find_template)
     request = ChatRequest(
-        message=asked.message, system=asked.system or UNSET, sampling=asked.sampling()
+        message=asked.message, system=asked.system or UNSET, sampling=asked.sampling(chosen.card)
     )
     prompt = build_prompt(await apply(request, chosen.template), call.owner, longest_history=0)
     return await _generated(call, chosen.card, prompt)
@@ -97,7 +102,7 @@ async def describe_image(call: Call, asked: DescribeImageArguments) -> ToolAnswe
     chosen = await choose_model(call.pool, asked.model or None, call.find_template, images=True)
     images = await decode_images(call.intake, chosen.card, [image_source(asked.image)])
     message = Message("user", (*images, TextPart(asked.question)))
-    prompt = Prompt((message,), asked.sampling().to_sampling(), call.owner)
+    prompt = Prompt((message,), asked.sampling(chosen.card).to_sampling(), call.owner)
     return await _generated(call, chosen.card, prompt)
 
 

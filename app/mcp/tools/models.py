@@ -39,6 +39,8 @@ def model_facts(pool: ModelPool, card: ModelCard) -> dict[str, Any]:
         "context_length": card.context_length,
         "state": pool.state(card.id),
     }
+    if card.preset:
+        facts |= {"preset_of": card.preset.model, "description": card.preset.description}
     return facts | ({"problem": card.problem} if card.problem else {})
 
 

@@ -10,7 +10,9 @@ def description(card: ModelCard) -> dict[str, str]:
     """Texts of a card by label; empty where the card has no value."""
     return {
         "Also called": ", ".join(card.aliases),
-        "Path": str(card.path),
+        "Preset of": card.preset.model if card.preset else "",
+        "Purpose": card.preset.description if card.preset else "",
+        "Path": str(card.declared_in),
         "Server": _server(card),
         "Format": f"{card.format}, run by the engine {card.engine}",
         "Context": f"{card.context_length:,} tokens",

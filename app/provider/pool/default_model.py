@@ -20,7 +20,7 @@ def default_chat(cards: Sequence[ModelCard]) -> str:
 
     Where none can be used it is a broken one, so that the error says what is wrong with it.
     """
-    chat = [card for card in cards if "chat" in card.tasks]
+    chat = [card for card in cards if "chat" in card.tasks and not card.preset]
     usable = [card for card in chat if not card.problem]
     ids = [card.id for card in usable or chat or cards]
     return STARTER if STARTER in ids or not ids else ids[0]
@@ -39,8 +39,8 @@ def default_vision(cards: Sequence[ModelCard], architecture: str = "") -> str | 
 
 
 def vision_models(cards: Sequence[ModelCard]) -> list[str]:
-    """Ids of the models that take pictures and can be used."""
-    return [card.id for card in cards if card.vision and not card.problem]
+    """Ids of the models that take pictures and can be used, without presets."""
+    return [card.id for card in cards if card.vision and not (card.problem or card.preset)]
 
 
 def default_encoder(kind: Kind, cards: Sequence[ModelCard]) -> str | None:

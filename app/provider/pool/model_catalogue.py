@@ -12,6 +12,7 @@ from app.provider.card import ModelCard
 from app.provider.catalogue import names
 from app.provider.catalogue.declared import models_of_settings
 from app.provider.catalogue.engine_settings import with_engines
+from app.provider.catalogue.presets import preset_cards
 from app.provider.catalogue.scan import scan
 from app.provider.engines.echo.format import ALL as ECHO_MODELS
 from app.provider.errors import ModelConflict, ModelNotFound
@@ -56,8 +57,10 @@ class ModelCatalogue:
         remote = self._lists.expanded([*found, *models_of_settings(config.upstreams)])
         named = names.with_aliases(remote, config.aliases, {})
         cards = [*named, *(ECHO_MODELS if config.echo else ())]
-        self.cards = with_engines(cards, config.engines)
-        self._by_ref = {card.ref: card for card in self.cards}
+        models = with_engines(cards, config.engines)
+        presets = preset_cards(config.models_dir, models)
+        self.cards = [*models, *names.with_aliases(presets, config.aliases, {})]
+        self._by_ref = {card.ref: card for card in self.cards if card.preset is None}
         self._scanned_at = time.monotonic()
         return self.cards
 
@@ -89,7 +92,7 @@ class ModelCatalogue:
         if not found:
             raise ModelNotFound(name)
         if len(found) > 1:
-            places = " and ".join(self._shown_path(card.path) for card in found)
+            places = " and ".join(self._shown_path(card.declared_in) for card in found)
             raise ModelConflict(f"Two models are called {name!r}: {places}. Rename one.")
         return found[0]
 
@@ -125,7 +128,7 @@ class ModelCatalogue:
             await asyncio.to_thread(self.scan)
 
     def _of_id(self, model: str) -> list[ModelCard]:
-        return [card for card in self.cards if card.id == model]
+        return [card for card in self.cards if card.id == model and card.preset is None]
 
     def _shown_path(self, path: Path) -> str:
         """A path as clients may see it: below the models folder, or only its name."""
@@ -172,20 +175,27 @@ class ModelCatalogue:
 
         What is rewritten inside a model's folder only shows in the next scan.
         """
-        if not card.stamp:
-            return True  # it has no files
+        watched = _watched(card)
+        if not watched:
+            return True
         try:
             async with asyncio.timeout(_SCAN_WAIT_SECONDS):
                 states = await asyncio.to_thread(_file_states, [card])
         except TimeoutError:  # no scan would end earlier
             return True
-        return len(states) == 2 and states.items() <= self._states.items()
+        return len(states) == len(watched) and states.items() <= self._states.items()
 
 
 def _file_states(cards: Iterable[ModelCard]) -> FileStates:
-    """The states of the models' files or folders, and of the folders that these lie in."""
-    paths = {path for card in cards for path in (card.path, card.path.parent)}
+    """The states of the models' files or folders, of their folders, and of presets' files."""
+    paths = {path for card in cards for path in _watched(card)}
     return {path: state for path in paths if (state := _state(path))}
+
+
+def _watched(card: ModelCard) -> set[Path]:
+    """Paths whose changes may change the model; none for one that has no files."""
+    files = {card.path, card.path.parent} if card.stamp else set()
+    return files | ({card.preset.path} if card.preset else set())
 
 
 def _state(path: Path) -> tuple[int, ...] | None:

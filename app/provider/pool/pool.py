@@ -10,8 +10,6 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
-from msgspec import structs
-
 from app.provider.card import Kind, ModelCard
 from app.provider.catalogue.names import model_id
 from app.provider.catalogue.scan import NOT_READ_YET
@@ -29,6 +27,7 @@ from app.provider.pool.eviction import AdmissionDecision
 from app.provider.pool.local_host import LocalModelHost
 from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.pool.model_host import HostSnapshot, ModelHost
+from app.provider.pool.prompt_defaults import with_defaults
 from app.provider.pool.sizing import SizeEstimate
 from app.provider.runtime.status import HostStatus, State, failed_status
 from app.provider.types import Encode, Event, Loaded, Progress, Prompt, RawText, Size, Tokens
@@ -91,7 +90,7 @@ class ModelPool:
         found = cards and self._catalogue.named(self._default_id() if model is None else model)
         if not found or len(found) > 1:
             return False
-        status = self._host.snapshot().statuses.get(found[0].id)
+        status = self._host.snapshot().statuses.get(found[0].ref.id)
         ready = status is not None and status.healthy and status.state == "ready"
         return ready and await self._catalogue.is_unchanged(found[0])
 
@@ -161,10 +160,11 @@ class ModelPool:
         return self._host.snapshot().statuses
 
     def state(self, model: str) -> State:
-        """Say what the model's engine is doing."""
-        if status := self.health().get(model):
+        """Say what the model's engine is doing; a preset has that of its model."""
+        named = self._catalogue.named(model)
+        if status := self.health().get(named[0].ref.id if len(named) == 1 else model):
             return status.state
-        refused = any(self._host.refusal(card.ref) for card in self._catalogue.named(model))
+        refused = any(self._host.refusal(card.ref) for card in named)
         return "failed" if refused else "unloaded"
 
     def broken_defaults(self) -> dict[str, HostStatus]:
@@ -209,7 +209,7 @@ class ModelPool:
         ModelNotFound and ModelConflict.
         """
         card = await self._current(model)
-        async with aclosing(self._host.stream(card.ref, self._in_format(card, prompt))) as events:
+        async with aclosing(self._host.stream(card.ref, self._completed(card, prompt))) as events:
             async for event in events:
                 yield event
 
@@ -225,14 +225,12 @@ class ModelPool:
     ) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt``; gives the progress of loading, then the size."""
         card = await self._current(model)
-        async with aclosing(self._host.measure(card.ref, self._in_format(card, prompt))) as events:
+        async with aclosing(self._host.measure(card.ref, self._completed(card, prompt))) as events:
             async for event in events:
                 yield event
 
-    def _in_format(self, card: ModelCard, prompt: Prompt) -> Prompt:
-        """The prompt with the format of tool calls that a setting names for the model."""
-        name = self._config.tool_formats.get(card.id)
-        return structs.replace(prompt, output_format=name) if name else prompt
+    def _completed(self, card: ModelCard, prompt: Prompt) -> Prompt:
+        return with_defaults(prompt, card, self._config.tool_formats)
 
     async def size(self, model: str | ModelCard, prompt: Prompt) -> Size:
         """Count the tokens of ``prompt``."""
@@ -251,6 +249,7 @@ class ModelPool:
         """
         asked = Prompt((), raw=RawText(prompt)) if isinstance(prompt, str) else prompt
         card = await self._current(model)
+        asked = self._completed(card, asked)
         async with aclosing(self._host.tokenize(card.ref, asked, special=add_special)) as events:
             async for event in events:
                 if isinstance(event, Tokens):
@@ -287,7 +286,7 @@ class ModelPool:
         A loaded model is found by its id even when its files are gone.
         """
         if not await self._host.unload(model):
-            await self._host.unload((await self.find(model)).id)
+            await self._host.unload((await self.find(model)).ref.id)
 
     async def plan(
         self, model: str, limits: EngineLimits

@@ -15,7 +15,8 @@ class Sampling(Value, frozen=True):
     switch that filter off; so do ``repeat_penalty`` 1 and the other penalties at 0. Without a
     ``seed`` every call draws anew. ``max_tokens`` is exact; None means the engine's own limit.
     ``stop`` strings end the answer and are not part of it. ``logit_bias`` is added to the logits
-    of tokens, by their ids, before anything else.
+    of tokens, by their ids, before anything else. ``explicit`` names options that the request set
+    to just these defaults, which a preset therefore leaves alone; engines never look at it.
     """
 
     temperature: float = 0.7
@@ -29,6 +30,7 @@ class Sampling(Value, frozen=True):
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     logit_bias: tuple[tuple[int, float], ...] = ()
+    explicit: tuple[str, ...] = ()
 
 
 class Tool(Value, frozen=True):

@@ -52,7 +52,7 @@ async def plan(pool: ModelPool, model: str, request: PlanRequest) -> ModelPlan:
     card = await pool.find(model)
     estimate, decision = await pool.plan(card.id, limits)
     reason = card.problem or decision.impossible or decision.refused
-    others = [entry for one, entry in pool.snapshot().ledger.items() if one != card.id]
+    others = [entry for one, entry in pool.snapshot().ledger.items() if one != card.ref.id]
     return ModelPlan(
         model=card.id,
         fits=reason is None,
