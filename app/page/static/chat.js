@@ -6,7 +6,7 @@ import { Run } from "./run.js";
 import { showError } from "./shell.js";
 import { Transcript } from "./transcript.js";
 
-/** What the reader does with the open conversation. ``hooks``: edit(message), opened(conversation), stored(id), running(isRunning). */
+/** The open conversation. ``hooks``: edit(message), opened(conversation), stored(id), running(isRunning). */
 export class Chat {
 	conversation = null;
 	run = null;
