@@ -232,6 +232,32 @@ def test_the_language_is_chosen(page: Page, language: str, placeholder: str) -> 
     assert page.browser.run("return document.documentElement.lang") == language
 
 
+def test_light_or_dark_is_kept(page: Page) -> None:
+    back = "getComputedStyle(document.body).backgroundColor"
+    before = page.browser.run(f"return {back}")
+    page.browser.click("#theme")
+    after = page.browser.run(f"return {back}")
+    assert after != before
+    page.browser.call("refresh")
+    page.browser.find("#theme")
+    assert page.browser.run(f"return {back}") == after
+
+
+def test_on_a_phone_a_button_opens_the_list(page: Page) -> None:
+    page.ask("on a phone")
+    browser = page.browser
+    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.command("Emulation.setDeviceMetricsOverride", **metrics)
+    try:
+        browser.wait("!document.querySelector('#panel').checkVisibility()")
+        browser.click("[popovertarget]")
+        browser.click("#new")
+        browser.wait("document.querySelector('#welcome').checkVisibility()")
+        browser.wait("!document.querySelector('#panel').checkVisibility()")
+    finally:
+        browser.command("Emulation.clearDeviceMetricsOverride")
+
+
 def test_a_key_is_asked_for_and_kept_for_the_tab(browser: Browser, empty_models: Path) -> None:
     with serving(api_keys=("right",), models_dir=empty_models) as client:
         page = Page(browser, str(client.base_url))

@@ -39,10 +39,9 @@ async function askForKey(wrong) {
 
 async function attempt(method, path, key, { json, headers = {}, ...more }) {
 	if (key) headers.Authorization = `Bearer ${key}`;
-	if (json) Object.assign(more, { body: JSON.stringify(json) });
 	if (json) headers["Content-Type"] = "application/json";
 	try {
-		return await fetch(`api/v6/${path}`, { method, headers, ...more });
+		return await fetch(`api/v6/${path}`, { method, headers, body: json && JSON.stringify(json), ...more });
 	} catch (error) {
 		throw more.signal?.aborted ? error : new ApiError(0);
 	}

@@ -1,8 +1,6 @@
 /**
- * Markdown → blocks, each with the line at which it starts:
- *   {type: "p", text}  {type: "heading", level, text}  {type: "hr"}  {type: "quote", blocks}
- *   {type: "code", language, text}  {type: "list", first (null: bullets), items: [{blocks}]}
- *   {type: "table", aligns, rows}, the first row being the head
+ * Markdown → blocks {type, start, …}: p {text}, heading {level, text}, hr, quote {blocks}, code {language,
+ * text}, list {first (null: bullets), items: [{blocks}]}, table {aligns, rows}, the first row being the head.
  */
 
 const DEEPEST = 8;
@@ -88,8 +86,7 @@ function listAt(lines, at, depth) {
 
 function itemAt(lines, at, [whole, lead, marker, gap = " "], depth, items) {
 	const indent = (lead + marker + gap).length;
-	const first = lines[at].slice(whole.length).replace(/^\[ \] /, "☐ ").replace(/^\[[xX]\] /, "☑ ");
-	const inside = [first];
+	const inside = [lines[at].slice(whole.length).replace(/^\[ \] /, "☐ ").replace(/^\[x\] /i, "☑ ")];
 	let end = at + 1;
 	for (let next; (next = nextFilled(lines, end)) < lines.length; end = next + 1) {
 		const isIndented = indentOf(lines[next]) >= Math.min(indent, lead.length + 2);

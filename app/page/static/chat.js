@@ -1,4 +1,3 @@
-/** What the reader does with a conversation. */
 import { request } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { say } from "./dom.js";
@@ -50,8 +49,7 @@ export class Chat {
 
 	/** Ask; ``parent`` is the id of the message before, undefined: the last. */
 	async ask({ text, images, parent }) {
-		this.transcript.cutUnsent();
-		if (parent !== undefined) this.transcript.cutAfter(parent);
+		this.transcript.cutAfter(parent);
 		const question = this.transcript.add({ role: "user", content: text, images });
 		const json = {
 			message: text,
@@ -107,7 +105,6 @@ export class Chat {
 		this.hooks.stored(conversation.id);
 	}
 
-	/** The answer has ended. */
 	ended({ view }) {
 		view.showEnd();
 		this.transcript.showBranches();

@@ -8,7 +8,6 @@ const field = byId("message");
 /** Gives what is written to ``onSend({text, images, parent})``. */
 export class Composer {
 	images = [];
-	isRunning = false;
 
 	constructor(onSend) {
 		this.onSend = onSend;

@@ -1,5 +1,4 @@
-/** Stored conversations. */
-import { query, request, requestJson } from "./api.js";
+import { query, request } from "./api.js";
 
 /** One conversation: a tree of messages, as far as it has been read. */
 export class Conversation {
@@ -51,7 +50,6 @@ export class Conversation {
 		this.leaf = id;
 	}
 
-	/** Change the title or the active branch. */
 	async change(json) {
 		this.detail = await (await this.request("PATCH", "", { json })).json();
 	}
@@ -62,13 +60,7 @@ export class Conversation {
 		this.leaf = message.id;
 	}
 
-	/** The file of a picture. */
 	async picture(sha256) {
 		return (await this.request("GET", `/images/${sha256}`)).blob();
 	}
-}
-
-/** A page of the list of conversations. */
-export function listConversations(words, cursor, signal) {
-	return requestJson("GET", `conversations${query({ limit: 40, query: words, cursor })}`, { signal });
 }

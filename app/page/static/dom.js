@@ -1,10 +1,8 @@
 /** Elements of the page. Text becomes nodes of text and nothing else. */
 import { t } from "./i18n.js";
 
-/** The element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Listen to an event of the element with this id. */
 export const on = (id, event, listener) => byId(id).addEventListener(event, listener);
 
 /** Tell readers of the screen. */
@@ -18,7 +16,6 @@ export function make(tag, properties, ...children) {
 	return element;
 }
 
-/** A button that shows a character. */
 export function iconButton(character, name, onclick, disabled = false) {
 	const label = t(name);
 	return make("button", { className: "quiet", title: label, ariaLabel: label, onclick, disabled }, character);

@@ -22,8 +22,7 @@ export function showTexts() {
 	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
 	for (const element of document.querySelectorAll("[data-label]")) {
 		const label = t(element.dataset.label);
-		element.ariaLabel = label;
+		Object.assign(element, { ariaLabel: label, placeholder: label });
 		if (element.matches("button")) element.title = label;
-		if ("placeholder" in element) element.placeholder = label;
 	}
 }

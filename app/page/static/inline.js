@@ -8,8 +8,8 @@ const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
 
 /** The address if it is harmless, else null. */
 function safeAddress(text) {
-	const address = URL.canParse(text) ? new URL(text) : { protocol: "" };
-	return ["http:", "https:", "mailto:"].includes(address.protocol) ? address.href : null;
+	const { href } = URL.canParse(text) ? new URL(text) : {};
+	return /^(https?|mailto):/.test(href) ? href : null;
 }
 
 /** The nodes of a text. */
@@ -79,7 +79,7 @@ export function parseInline(text) {
 
 	function address(pattern) {
 		const found = match(pattern);
-		const shown = found && (found[1] ?? withoutEnd(found[0]));
+		const shown = found && (found[1] ?? found[0].replace(/[.,:;!?)\]*_~]+$/, ""));
 		const href = shown && depthOf("[") < 0 ? safeAddress(shown) : null;
 		if (!href) return literal(1);
 		add({ tag: "a", href, children: [shown] }, found[1] ? found[0].length : shown.length);
@@ -132,11 +132,4 @@ export function parseInline(text) {
 	}
 	flatten(0);
 	return stack[0].children;
-}
-
-/** An address without the marks of the sentence. */
-function withoutEnd(address) {
-	let end = address.length;
-	while (".,:;!?)]*_~".includes(address[end - 1])) end -= 1;
-	return address.slice(0, end);
 }

@@ -4,7 +4,7 @@ import { Composer } from "./composer.js";
 import { byId, on } from "./dom.js";
 import { showTexts, t } from "./i18n.js";
 import * as options from "./options.js";
-import { showError, showPanel, startShell } from "./shell.js";
+import { showError, startShell } from "./shell.js";
 import { markCurrent, refreshSoon, startSidebar } from "./sidebar.js";
 
 const otherTabs = new BroadcastChannel("sllm");
@@ -42,18 +42,22 @@ function opened(conversation) {
 	markCurrent(conversation?.id);
 }
 
-async function openRoute() {
-	showPanel(false);
-	showError();
-	composer.clear();
-	await chat.open(route());
+function beginWriting() {
+	byId("panel").hidePopover();
 	byId("message").focus();
+}
+
+async function openRoute() {
+	composer.clear();
+	showError();
+	beginWriting();
+	await chat.open(route());
 }
 
 startShell(chat);
 startSidebar();
 on("stop", "click", () => chat.run?.stop());
-on("new", "click", () => byId("message").focus());
+on("new", "click", beginWriting);
 window.addEventListener("popstate", openRoute);
 otherTabs.addEventListener("message", ({ data }) => {
 	refreshSoon();

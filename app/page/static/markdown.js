@@ -50,7 +50,6 @@ export class LiveMarkdown {
 		this.reset("");
 	}
 
-	/** Show another text. */
 	reset(text) {
 		Object.assign(this, { tail: "", fresh: text, last: null, pause: PAUSE });
 		this.container.replaceChildren();
@@ -63,7 +62,6 @@ export class LiveMarkdown {
 		this.timer ??= setTimeout(() => this.flush(), this.pause);
 	}
 
-	/** Show now what has come. */
 	flush() {
 		clearTimeout(this.timer);
 		this.timer = null;

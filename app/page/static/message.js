@@ -1,4 +1,3 @@
-/** One message on the page. */
 import { copyButton, iconButton, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { LiveMarkdown } from "./markdown.js";

@@ -1,4 +1,3 @@
-/** The options of a conversation. */
 import { requestJson } from "./api.js";
 import { byId, make, on } from "./dom.js";
 import { language, t } from "./i18n.js";
@@ -10,7 +9,6 @@ let models = [];
 let templates = new Map();
 let hasChanged = false;
 
-/** Read what can be chosen, and let it be chosen. */
 export async function startOptions() {
 	on("open-options", "click", () => byId("options").showModal());
 	on("options", "input", () => { hasChanged = true; });
@@ -47,7 +45,6 @@ export function modelField(hasPictures) {
 	return chosen && (!hasPictures || seesPictures(chosen)) ? { model: chosen.id } : {};
 }
 
-/** Show what a conversation keeps to. */
 export function showKept({ template: name, variables, system: text } = {}) {
 	template.value = name ?? "";
 	system.value = text ?? "";
@@ -83,7 +80,7 @@ export function optionFields(isNew) {
 }
 
 function variables() {
-	const given = [...byId("variables").querySelectorAll("input")].filter(({ type, value }) => type === "checkbox" || value);
-	const valueOf = { checkbox: (field) => field.checked, number: (field) => field.valueAsNumber };
-	return Object.fromEntries(given.map((field) => [field.name, valueOf[field.type]?.(field) ?? field.value]));
+	const given = [...byId("variables").querySelectorAll("input")].filter(({ value }) => value);
+	const values = { checkbox: "checked", number: "valueAsNumber", text: "value" };
+	return Object.fromEntries(given.map((field) => [field.name, field[values[field.type]]]));
 }

@@ -1,4 +1,3 @@
-/** One answer while it is made: asked for, followed, stopped. */
 import { t } from "./i18n.js";
 import { readAnswer, sleep } from "./stream.js";
 
@@ -9,7 +8,6 @@ const MOST_TRIES = 6;
  * the view of a question that is not stored yet, ``parent`` what it follows. After ``tries``: a ``pause``.
  */
 export class Run {
-	aborting = new AbortController();
 	isStopping = false;
 
 	constructor(chat, view, ask, { question, parent, tries = 0, pause = 0 } = {}) {
@@ -24,7 +22,8 @@ export class Run {
 
 	/** Read the answer to its end. */
 	async follow() {
-		const { chat, view, ask, aborting: { signal } } = this;
+		const { chat, view, ask } = this;
+		const { signal } = (this.aborting = new AbortController());
 		view.showNote("");
 		view.showWaiting(t(this.tries ? "busy" : "waiting"));
 		if (!ask) view.setText({ text: "" }); // All of it comes again.
@@ -79,11 +78,11 @@ export class Run {
 
 	/** It was refused; with a ``conversation_id`` it is stored, as failed. */
 	async failed({ message, status, retryAfter, problem: { conversation_id: stored } = {} }) {
-		const { chat, view, ask, question, parent, tries } = this;
-		const again = () => chat.start(new Run(chat, view, ask, { question, parent }));
-		if (!stored) return view.showNote(message, again);
+		const { chat, view, tries, isStopping } = this;
+		Object.assign(this, { pause: 0, isStopping: false });
+		if (!stored) return view.showNote(message, () => chat.start(this));
 		await chat.open(stored);
-		if (status !== 429 || tries === MOST_TRIES || this.isStopping) return null;
+		if (status !== 429 || tries === MOST_TRIES || isStopping) return null;
 		const refused = { tries: tries + 1, pause: retryAfter || 2 ** tries };
 		return chat.askAgain(chat.transcript.views.at(-1).message, refused);
 	}

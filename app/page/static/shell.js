@@ -1,8 +1,7 @@
-/** What surrounds the conversation: the banner, the panel on narrow screens, keys, actions. */
+/** What surrounds the conversation: the banner, settings, keys, actions. */
 import { ask, byId, make, on } from "./dom.js";
 import { language, languages, t } from "./i18n.js";
 
-const panel = document.body.classList;
 const root = document.documentElement;
 
 /** Say what does not work; nothing: all is well. */
@@ -11,30 +10,14 @@ export function showError(error) {
 	byId("banner").hidden = !error;
 }
 
-/** Open or close the panel with the conversations. */
-export function showPanel(isOpen) {
-	const wasOpen = panel.contains("panel");
-	panel.toggle("panel", isOpen);
-	byId("open-panel").ariaExpanded = isOpen;
-	if (isOpen !== wasOpen) byId(isOpen ? "close-panel" : "open-panel").focus();
-}
-
-/** Let panel, settings, keys and actions work. */
+/** Let settings, keys and actions work. */
 export function startShell(chat) {
-	on("open-panel", "click", () => showPanel(true));
-	for (const id of ["close-panel", "shade", "new"]) on(id, "click", () => showPanel(false));
+	byId("actions").append(...Object.keys(actions).map((value) => make("button", { className: "text", value }, t(value))));
 	on("options", "close", () => actions[byId("options").returnValue]?.(chat).catch(showError));
 	startSettings();
 	document.addEventListener("keydown", (event) => {
-		const isFree = !event.isComposing && !document.querySelector("dialog[open]");
-		if (event.key === "Escape" && isFree) {
-			if (panel.contains("panel")) showPanel(false);
-			else chat.run?.stop();
-		}
-		if (event.key !== "k" || !(event.ctrlKey || event.metaKey)) return;
-		event.preventDefault();
-		showPanel(true);
-		byId("search").select();
+		const isOther = event.isComposing || document.querySelector("dialog[open], :popover-open");
+		if (event.key === "Escape" && !isOther) chat.run?.stop();
 	});
 }
 

@@ -1,5 +1,5 @@
 /** The list of conversations: read in pages, and searched. */
-import { listConversations } from "./conversation.js";
+import { query, requestJson } from "./api.js";
 import { byId, make, on } from "./dom.js";
 import { language, t } from "./i18n.js";
 import { showError } from "./shell.js";
@@ -12,7 +12,6 @@ let current;
 let reading = new AbortController();
 let soon;
 
-/** Let the list work. */
 export function startSidebar() {
 	const next = () => cursor && read(cursor);
 	on("search", "input", () => refreshSoon());
@@ -38,7 +37,8 @@ async function read(from) {
 	const { signal } = (reading = new AbortController());
 	cursor = null;
 	try {
-		const page = await listConversations(search.value.trim(), from, signal);
+		const wanted = query({ limit: 40, query: search.value.trim(), cursor: from });
+		const page = await requestJson("GET", `conversations${wanted}`, { signal });
 		if (!from) list.replaceChildren();
 		list.append(...page.conversations.map(item));
 		cursor = page.next_cursor;

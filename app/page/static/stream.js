@@ -2,7 +2,6 @@
 import { ApiError } from "./api.js";
 
 const SILENCE = 35_000; // The server says something every ten seconds.
-const LONGEST_PAUSE = 8000;
 
 /**
  * Read an answer to its end: ``response``, then what ``resume(id)`` gives after the event with that id.
@@ -10,7 +9,7 @@ const LONGEST_PAUSE = 8000;
  */
 export async function readAnswer({ response, resume, onEvent, onLost, signal }) {
 	const reading = { id: "", isEnded: false, onEvent };
-	for (let pause = 500; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+	for (let pause = 500; ; pause = Math.min(2 * pause, 8000)) {
 		try {
 			await readEvents(response ?? (await resume(reading.id)), reading, signal);
 		} catch (error) {

@@ -6,7 +6,6 @@ export const texts = {
 	away: ["The server does not answer.", "서버가 응답하지 않습니다.", "服务器没有响应。"],
 	busy: ["The server is busy. Trying again.", "서버가 바빠서 다시 시도합니다.", "服务器正忙，正在重试。"],
 	cancel: ["Cancel", "취소", "取消"],
-	close: ["Close", "닫기", "关闭"],
 	conversations: ["Conversations", "대화", "对话"],
 	copied: ["Copied", "복사했습니다", "已复制"],
 	copy: ["Copy", "복사", "复制"],

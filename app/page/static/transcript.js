@@ -1,4 +1,3 @@
-/** The messages of the open conversation. */
 import { byId, on } from "./dom.js";
 import { MessageView } from "./message.js";
 
@@ -25,7 +24,6 @@ export class Transcript {
 		this.render();
 	}
 
-	/** Show its branch as it is now. */
 	render() {
 		const path = this.conversation?.path() ?? [];
 		this.views = [];
@@ -36,7 +34,6 @@ export class Transcript {
 		this.showBranches();
 	}
 
-	/** Add a message at the end. */
 	add(message) {
 		const view = new MessageView(message, this.actions);
 		this.views.push(view);
@@ -46,19 +43,10 @@ export class Transcript {
 		return view;
 	}
 
-	/** Take away what follows this message; null: everything. */
+	/** Take away what follows this message; undefined: the last that is stored, null: everything. */
 	cutAfter(id) {
-		this.cutAt(this.views.findIndex((view) => view.message.id === id) + 1);
-	}
-
-	/** Take away what was refused. */
-	cutUnsent() {
-		const at = this.views.findIndex((view) => !view.message.id);
-		if (at >= 0) this.cutAt(at);
-	}
-
-	cutAt(at) {
-		for (const view of this.views.splice(at)) view.element.remove();
+		const isKept = ({ message }) => (id === undefined ? message.id : message.id === id);
+		for (const view of this.views.splice(this.views.findLastIndex(isKept) + 1)) view.element.remove();
 	}
 
 	showBranches() {
