@@ -9,6 +9,7 @@ import pytest
 
 from app.config import Settings
 from app.config.other_names import OTHER_NAMES
+from tests.clients.open_webui import settings
 from tests.docs.pages import (
     READMES,
     ROOT,
@@ -22,6 +23,7 @@ from tests.docs.pages import (
 )
 
 CLIENTS = ("docs/clients.md", "docs/clients.ko.md")
+OPEN_WEBUI = ("docs/open-webui.md", "docs/open-webui.ko.md")
 NOT_OURS = {
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -32,10 +34,11 @@ NOT_OURS = {
     "OPENAI_API_BASE",
     "OPENAI_API_BASE_URL",
     "OPENAI_API_KEY",
+    "OPEN_WEBUI",
     "PIP_INDEX_URL",
     "SLLM_API_KEY",
 }
-"""Variables of ``run.sh``, of pip and of clients."""
+"""Variables of ``run.sh``, of pip, of clients and of their tests."""
 BASES = {"/", "/v1", "/v2", "/api/v4", "/mcp", "/docs"}
 """Addresses that no contract lists: bases of routes, a protocol, a page."""
 NOT_SERVED = {"/v1/audio"}
@@ -74,9 +77,20 @@ def test_every_readme_links_to_the_other_languages_at_its_top(page: str) -> None
     assert set(re.findall(r"\]\((README[\w.]*)\)", top)) == set(READMES) - {page}
 
 
-def test_the_guides_to_clients_show_the_same_in_both_languages() -> None:
-    english, korean = map(commands, CLIENTS)
+@pytest.mark.parametrize("pages", [CLIENTS, OPEN_WEBUI])
+def test_guides_show_the_same_in_both_languages(pages: tuple[str, str]) -> None:
+    english, korean = map(commands, pages)
     assert korean == english
+
+
+@pytest.mark.parametrize("page", OPEN_WEBUI)
+def test_what_the_guide_to_open_webui_sets_is_what_its_test_sets(page: str) -> None:
+    assigned = re.compile(r"(?:export |\s)([A-Z_]+)=('[^']*'|\S+)")
+    tested = settings("http://127.0.0.1:8000", "none", Path())
+    shown = dict(assigned.findall("".join(text for _, text in commands(page) if "export" in text)))
+    shown = {name: value.strip("'") for name, value in shown.items()}
+    assert len(shown) > 8
+    assert shown == {name: tested[name] for name in shown}
 
 
 @pytest.mark.parametrize("page", [*READMES, *CLIENTS])
@@ -87,7 +101,7 @@ def test_settings_that_a_page_names_exist(page: str) -> None:
     assert named - known == set()
 
 
-@pytest.mark.parametrize("page", [*READMES, *CLIENTS])
+@pytest.mark.parametrize("page", [*READMES, *CLIENTS, *OPEN_WEBUI])
 def test_routes_that_a_page_names_exist(page: str) -> None:
     named = named_routes(page)
     assert len(named) > 2
@@ -99,7 +113,7 @@ def test_what_pages_say_is_not_served_is_not(path: str) -> None:
     assert [route for route in routes() if route.startswith(path)] == []
 
 
-@pytest.mark.parametrize("page", [*READMES, *CLIENTS])
+@pytest.mark.parametrize("page", [*READMES, *CLIENTS, *OPEN_WEBUI])
 def test_links_with_an_anchor_lead_to_a_heading(page: str) -> None:
     for link in links(page):
         target, _, anchor = link.partition("#")

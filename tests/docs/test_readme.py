@@ -111,6 +111,8 @@ def test_the_list_of_models_is_that_of_pull(name: str) -> None:
         "docs/clients.md",
         "docs/clients.ko.md",
         "docs/conversations.md",
+        "docs/open-webui.md",
+        "docs/open-webui.ko.md",
         "docs/encoders.md",
         "docs/vision.md",
         "docs/hyperclovax.md",

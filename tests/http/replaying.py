@@ -1,8 +1,8 @@
 """Sends what a client sent, from ``replays``, and reads the answer as such a client does.
 
-The files have a client's requests by name: method, path, headers and body. We wrote them from what
-is known of the client. ``{picture}`` stands for a picture as a data URL, ``{long}`` for a long
-text.
+The files have a client's requests by name: method, path, headers and body. Most of Open WebUI's
+were recorded (``tests/clients/test_open_webui.py``); the others we wrote from what is known of
+the client. ``{picture}`` stands for a picture as a data URL, ``{long}`` for a long text.
 """
 
 from __future__ import annotations

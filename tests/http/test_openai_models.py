@@ -11,7 +11,7 @@ import pytest
 
 from app.openai.models.health import Health
 from app.openai.models.models import Model, ModelList
-from app.openai.translate.models import model
+from app.openai.translate.models import model, model_list
 from app.provider.card import ModelCard
 from tests.conftest import serving
 from tests.http.openai_wire import Object, checked
@@ -29,6 +29,16 @@ def test_the_list_names_every_model(echo: httpx.Client) -> None:
     assert found["echo"]["tasks"] == ["chat"]
     assert not found["echo"]["capabilities"]["vision"]
     assert found["echo-vision"]["capabilities"]["vision"]
+
+
+def test_names_that_several_models_have_are_told_apart() -> None:
+    """Open WebUI shows names only; two quantisations of a model have the same one."""
+    cards = [
+        ModelCard(name, "gguf", "gguf", Path("none"), 1, 1, name=title)
+        for name, title in (("a-q4", "A"), ("a-q8", "A"), ("b", "B"))
+    ]
+    found = {each["id"]: each["name"] for each in model_list(cards, [])["data"]}
+    assert found == {"a-q4": "A (a-q4)", "a-q8": "A (a-q8)", "b": "B"}
 
 
 def test_models_are_listed_with_templates_that_need_nothing(

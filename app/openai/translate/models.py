@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ Fields = dict[str, Any]
 def model_list(cards: Sequence[ModelCard], templates: Sequence[str]) -> Fields:
     """Every model that can be loaded, then each that chats with each prompt template."""
     usable = [(card, model(card)) for card in cards if not card.problem]
+    _tell_apart([fields for _, fields in usable])
     templated = [
         with_template(fields, template)
         for card, fields in usable
@@ -27,6 +29,14 @@ def model_list(cards: Sequence[ModelCard], templates: Sequence[str]) -> Fields:
         for template in templates
     ]
     return {"object": "list", "data": [*(fields for _, fields in usable), *templated]}
+
+
+def _tell_apart(models: Sequence[Fields]) -> None:
+    """Add the id to a name that several models have: clients show names, people choose by them."""
+    times = Counter(fields["name"] for fields in models)
+    for fields in models:
+        if times[fields["name"]] > 1:
+            fields["name"] = f"{fields['name']} ({fields['id']})"
 
 
 def model(card: ModelCard) -> Fields:
