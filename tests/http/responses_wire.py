@@ -35,6 +35,14 @@ def retrieved(client: httpx.Client, response: Object | str) -> Object:
     return checked(ResponseObject, answer.json())
 
 
+def require_stored(client: httpx.Client, made: Object) -> None:
+    """What is stored is what was sent; its end is timed where it is stored, a moment earlier."""
+    stored = retrieved(client, made)
+    assert stored == made | {"completed_at": stored["completed_at"]}
+    if made["completed_at"] is not None:
+        assert stored["completed_at"] <= made["completed_at"]
+
+
 def text_of(response: Object) -> str:
     return "".join(
         part["text"]

@@ -29,8 +29,8 @@ from tests.http.responses_wire import (
     events_of,
     refused,
     require_grammar,
+    require_stored,
     respond,
-    retrieved,
     streamed,
     text_of,
 )
@@ -45,7 +45,7 @@ def test_a_call_is_an_item(me: httpx.Client) -> None:
     (call,) = made["output"]
     assert (call["type"], call["name"], call["status"]) == ("function_call", "f", "completed")
     assert call["arguments"] == '{"city": "Paris"}'
-    assert retrieved(me, made) == made
+    require_stored(me, made)
     events = streamed(me, CALL, tools=[TOOL], store=False)
     assert [item["type"] for item in events[-1]["response"]["output"]] == ["function_call"]
 

@@ -201,7 +201,9 @@ NEEDS_WHAT_NOBODY_HAS = replace(
     "pyproject.toml", "dependencies = [", 'dependencies = [\n    "a-package-that-nobody-has>=1",'
 )
 NEVER_ENDS_ITS_START = replace(
-    "app/cli/serve.py", "def main() -> None:", "def main() -> None:\n    time.sleep(600)"
+    "app/cli/serve.py",
+    "def main() -> None:",
+    "def main() -> None:\n    import time\n    time.sleep(600)",
 )
 NEVER_ENDS_ITS_INSTALLATION = replace(
     "run.sh", "\ninstall() {", "\ninstall() {\n    touch .venv/began\n    sleep 600\n"

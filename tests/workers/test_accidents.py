@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -142,12 +143,21 @@ def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -
         assert len(log.splitlines()) == 1, log
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """The path of a socket is short."""
+    with tempfile.TemporaryDirectory(prefix="ms-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.matrix
-def test_a_model_server_that_cannot_start_ends_all_with_a_sentence(tmp_path: Path) -> None:
-    open_to_all = tmp_path / "sllm"
+def test_a_model_server_that_cannot_start_ends_all_with_a_sentence(
+    tmp_path: Path, short_folder: Path
+) -> None:
+    open_to_all = short_folder / "sllm"
     open_to_all.mkdir()
     open_to_all.chmod(0o777)
-    with serving(tmp_path, XDG_RUNTIME_DIR=str(tmp_path)) as served:
+    with serving(tmp_path, XDG_RUNTIME_DIR=str(short_folder)) as served:
         assert served.process.wait(LIMIT) == 1
         served.family.require_gone()
         last = served.log().splitlines()[-1]

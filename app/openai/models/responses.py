@@ -51,8 +51,9 @@ class FunctionTool(Inner):
 
 def _tool(value: object, handler: ValidatorFunctionWrapHandler) -> FunctionTool:
     """Of a tool that is skipped, the type is all that counts."""
-    if isinstance(value, Mapping) and value.get("type") not in {"function", None}:
-        return FunctionTool.model_validate({"type": value["type"]})
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if isinstance(kind, str) and kind != "function":
+        return FunctionTool.model_validate({"type": kind})
     tool: FunctionTool = handler(value)
     if tool.name is None:
         raise ValueError("a function needs a name")

@@ -95,14 +95,16 @@ class Stub:
         return [one for one in self.asked if one.body.get("model") == model]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            asked = await _read(reader)
-            self.asked.append(asked)
-            watching = asyncio.create_task(_watch(reader, asked))
-            await self._answer(Answering(asked, writer))
-            await writer.drain()
-            watching.cancel()
-        writer.close()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                asked = await _read(reader)
+                self.asked.append(asked)
+                watching = asyncio.create_task(_watch(reader, asked))
+                await self._answer(Answering(asked, writer))
+                await writer.drain()
+                watching.cancel()
+        finally:
+            writer.close()
 
     async def _answer(self, answering: Answering) -> None:
         if answering.asked.path == "/v1/models":
@@ -157,6 +159,7 @@ def stub_server(behaviours: dict[str, Behave], owned_by: str = "vllm") -> Iterat
         for task in others:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*others, return_exceptions=True))
+        loop.run_until_complete(asyncio.sleep(0))  # so that the closed connections are gone
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
