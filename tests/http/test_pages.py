@@ -7,7 +7,6 @@ import pytest
 
 from app import version_router
 from app.dialects.documents import documents
-from app.provider.hub.recommended import RECOMMENDED
 from app.reference.html import address
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -44,11 +43,6 @@ def test_home_is_json_for_programs(echo: httpx.Client) -> None:
     home = echo.get("/").json()
     flat = [home["links"]["docs"], home["links"]["redoc"], *home["links"]["openapi"].values()]
     assert all(echo.get(link).status_code == 200 for link in flat)
-
-
-def test_home_names_the_command_that_brings_a_real_model(echo: httpx.Client) -> None:
-    commands = re.findall(r"\./run\.sh pull.*", echo.get("/", headers=BROWSER).text)
-    assert commands[0].startswith(f"./run.sh pull {RECOMMENDED[0].name}")
 
 
 def test_every_documented_example_runs(echo: httpx.Client) -> None:
