@@ -61,7 +61,11 @@ async def export_conversation(
     the active branch, to be read: each message stands in a quote, or in a code block where it
     holds HTML, so that none can pass itself off as another.
     """
-    file = await service.export(database, owner, conversation_id, query.format)
+    return download(await service.export(database, owner, conversation_id, query.format))
+
+
+def download(file: service.Download) -> Response:
+    """The answer that a browser saves as a file."""
     headers = {"Content-Disposition": attachment(file.name)}
     return Response(file.text, headers=headers, media_type=file.media_type)
 
@@ -94,5 +98,10 @@ async def import_conversation(
     file may be as large as any body: MAX_REQUEST_BYTES.
     """
     made = await service.import_file(database, owner, body)
+    return located(made, request, response)
+
+
+def located(made: ConversationDetail, request: Request, response: Response) -> ConversationDetail:
+    """The conversation that an import has made; the answer says where it is."""
     response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
     return made

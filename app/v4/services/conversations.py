@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.conversations.store import conversations as store
@@ -25,6 +23,7 @@ from app.v4.models.conversations import (
     Match,
     MessagesQuery,
 )
+from app.v4.services.message_pages import MessageList
 
 
 async def list_conversations(
@@ -81,7 +80,7 @@ async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
-    page = await messages_page(database, owner, conversation_id, query)
+    page = await LISTED.page(database, owner, conversation_id, query)
     return ConversationMessages.model_validate(
         detail_fields(page.conversation)
         | {"messages": [message_fields(row) for row in page.messages]}
@@ -89,48 +88,10 @@ async def open_conversation(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class MessagesPage:
-    """A conversation, some of its messages, and the cursor of the page before them."""
-
-    conversation: Conversation
-    messages: Sequence[Message]
-    next_cursor: str | None
-
-
-async def messages_page(
-    database: Database, owner: str, conversation_id: str, query: MessagesQuery
-) -> MessagesPage:
-    """Read a page of messages; raises ConversationNotFound, InvalidRequest."""
-    scope = ("messages", owner, conversation_id, query.branch)
-    before = cursors.decode(query.cursor, *scope)
-    read = _branch if query.branch == "active" else _tree
-    found, messages, older = await read(database, owner, conversation_id, query.limit, before)
-    if before and not messages:
-        raise cursors.invalid_cursor()
-    return MessagesPage(found, messages, cursors.encode(older, *scope) if older else None)
-
-
-_Page = tuple[Conversation, Sequence[Message], CursorKey | None]
-"""A conversation, some of its messages, and the key of the page before them."""
-
-
-async def _branch(
-    database: Database, owner: str, conversation_id: str, limit: int, before: CursorKey | None
-) -> _Page:
-    leaf_id = before.id if before else None
-    found, messages = await database.read(store.branch, owner, conversation_id, limit, leaf_id)
-    parent_id = messages[0].parent_id if messages else None
-    return found, messages, CursorKey(0, parent_id) if parent_id else None
-
-
-async def _tree(
-    database: Database, owner: str, conversation_id: str, limit: int, before: CursorKey | None
-) -> _Page:
-    seq = before.at if before else None
-    found, messages = await database.read(store.messages, owner, conversation_id, limit + 1, seq)
-    page = messages[-limit:]
-    return found, page, CursorKey(page[0].seq, "") if len(messages) > limit else None
+LISTED: MessageList[Message] = MessageList(
+    "messages", store.branch, store.messages, lambda row: row.parent_id, lambda row: row.seq
+)
+"""Questions and the texts of answers."""
 
 
 def detail(found: Conversation) -> ConversationDetail:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.dependencies import AppSettings, Owner, Store, Vision
 from app.v4.models.conversations import ConversationDetail
-from app.v4.routers.transfer import FILE, MADE, attachment
+from app.v4.routers.transfer import FILE, MADE, download, located
 from app.v5.models.transfer import EXAMPLES, ExportQuery, Transfer
 from app.v5.services import transfer as service
 from app.web.disconnect import unless_disconnected
@@ -38,9 +38,7 @@ async def export_conversation(
     without pictures, to be read.
     """
     largest = settings.largest_request()
-    file = await service.export(database, owner, conversation_id, query, largest)
-    headers = {"Content-Disposition": attachment(file.name)}
-    return Response(file.text, headers=headers, media_type=file.media_type)
+    return download(await service.export(database, owner, conversation_id, query, largest))
 
 
 @router.post(
@@ -63,5 +61,4 @@ async def import_conversation(
     async with json_body(request, Transfer) as file:
         storing = service.import_file(database, vision.intake, owner, file)
         made = await unless_disconnected(request.receive, storing)
-    response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
-    return made
+    return located(made, request, response)

@@ -23,7 +23,7 @@ async def open_conversation(
     database: Database, owner: str, conversation_id: str, query: MessagesQuery
 ) -> ConversationMessages:
     """A conversation with a page of messages; raises ConversationNotFound, InvalidRequest."""
-    page = await v4.messages_page(database, owner, conversation_id, query)
+    page = await v4.LISTED.page(database, owner, conversation_id, query)
     # Read after the messages: a message is stored together with its images.
     images, seen = await database.read(read_images, conversation_id)
     messages = [message_fields(row, images[row.id], seen.get(row.id, ())) for row in page.messages]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from app.dependencies import AppSettings, Owner, Store, Vision
 from app.v4.models.conversations import ConversationDetail
-from app.v4.routers.transfer import FILE, MADE, attachment
+from app.v4.routers.transfer import FILE, MADE, download, located
 from app.v5.models.transfer import ExportQuery
 from app.v6.models.transfer import EXAMPLES, Transfer
 from app.v6.services import transfer as service
@@ -39,9 +39,7 @@ async def export_conversation(
     is the active branch without all that, to be read.
     """
     largest = settings.largest_request()
-    file = await service.export(database, owner, conversation_id, query, largest)
-    headers = {"Content-Disposition": attachment(file.name)}
-    return Response(file.text, headers=headers, media_type=file.media_type)
+    return download(await service.export(database, owner, conversation_id, query, largest))
 
 
 @router.post(
@@ -64,5 +62,4 @@ async def import_conversation(
     async with json_body(request, Transfer) as file:
         storing = service.import_file(database, vision.intake, owner, file)
         made = await unless_disconnected(request.receive, storing)
-    response.headers["Location"] = f"{request.url.path.removesuffix('import')}{made.id}"
-    return made
+    return located(made, request, response)

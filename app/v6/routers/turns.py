@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from app.conversations.ask_with_images import resolve_with_images
+from app.conversations.services import ConversationServices
 from app.conversations.start import ask_again
 from app.conversations.token_count import TokenCount, count_tokens
 from app.dependencies import JSON_OR_NOTHING, Answers, Owner, Services, Vision, VisionServices
@@ -69,9 +70,8 @@ async def regenerate(
     The model sees the question's pictures again. The body may be left out; what it sets holds for
     this answer, `model` also for later ones.
     """
-    body = body or RegenerateRequest()
-    turn = await ask_again(services, owner, conversation_id, message_id, regenerate_request(body))
-    return await answer_whole(request, answering, AskedTurn(turn, body))
+    asked = await _asked_again(services, owner, conversation_id, message_id, body)
+    return await answer_whole(request, answering, asked)
 
 
 @router.post(
@@ -90,9 +90,20 @@ async def regenerate_stream(
     body: Again = None,
 ) -> EventStream:
     """The same as server-sent events, in the order that `/chat/stream` has."""
+    asked = await _asked_again(services, owner, conversation_id, message_id, body)
+    return answer_stream(answering, asked)
+
+
+async def _asked_again(
+    services: ConversationServices,
+    owner: str,
+    conversation_id: str,
+    message_id: str,
+    body: RegenerateRequest | None,
+) -> AskedTurn:
     body = body or RegenerateRequest()
     turn = await ask_again(services, owner, conversation_id, message_id, regenerate_request(body))
-    return answer_stream(answering, AskedTurn(turn, body))
+    return AskedTurn(turn, body)
 
 
 @router.get(
