@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from app.provider.card import ModelCard
+from app.provider.encoding.item_length import Item, item_length
 from app.provider.errors import EngineBusy, EngineUnavailable, InputTooLong
 from app.provider.pool.pool import ModelPool
 from app.provider.types import (
@@ -17,13 +18,7 @@ from app.provider.types import (
     Encoded,
     End,
     Event,
-    ImagePart,
-    PairPart,
-    TextPart,
-    TokensPart,
 )
-
-Item = TextPart | TokensPart | PairPart | ImagePart
 
 MOST_ITEMS = 256
 """Of one job."""
@@ -72,24 +67,11 @@ def _starts(items: Sequence[Item]) -> Iterator[int]:
     """Where each job begins."""
     began, held = 0, 0
     for at, item in enumerate(items):
-        size = _bytes(item)
+        size = item_length(item)
         if at == 0 or at - began == MOST_ITEMS or held + size > MOST_BYTES:
             yield at
             began, held = at, 0
         held += size
-
-
-def _bytes(item: Item) -> int:
-    """About as many as the item has in a message."""
-    match item:
-        case TextPart(text=text):
-            return len(text)
-        case TokensPart(tokens=tokens):
-            return 4 * len(tokens)
-        case PairPart(query=query, document=document):
-            return len(query) + len(document)
-        case ImagePart(content=content):
-            return len(content)
 
 
 async def _patiently(

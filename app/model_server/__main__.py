@@ -1,6 +1,6 @@
 """The process: ``python -m app.model_server FD LOCK``, started by ``launch.start``.
 
-At FD it is told its configuration, and answers when it listens, or why it cannot; LOCK is the
+At FD it gets its configuration, and answers when it listens, or why it cannot; LOCK is the
 descriptor of the lock that says that it runs. It ends when nobody needs it any more, or by SIGTERM;
 the engine processes end with it, however it ends, because their sockets close.
 """

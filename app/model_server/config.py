@@ -1,4 +1,4 @@
-"""What a model server is told by whoever starts it: only the settings that it needs."""
+"""The configuration of a model server, from whoever starts it: only the settings it needs."""
 
 from __future__ import annotations
 

@@ -73,10 +73,7 @@ def recorded(server: httpx.Client) -> Iterator[tuple[str, Requests]]:
 def program(
     recorded: tuple[str, Requests], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpenWebUI]:
-    try:
-        chromium.programs()
-    except chromium.NotInstalled as error:
-        pytest.skip(str(error))
+    chromium.require()
     data = tmp_path_factory.mktemp("open_webui")
     settings = open_webui.settings(recorded[0], KEY, data)
     with (

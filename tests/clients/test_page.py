@@ -25,10 +25,7 @@ def axe() -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    try:
-        chromium.programs()
-    except chromium.NotInstalled as error:
-        pytest.skip(str(error))
+    chromium.require()
     with chromium.running() as browser:
         yield browser
 

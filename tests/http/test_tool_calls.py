@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -42,13 +43,8 @@ TOOL = {
 }
 
 
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    folder = tmp_path_factory.mktemp("models")
-    models = {
-        "channels": (CHANNELS, sorted(HARMONY.markers), "<|channel|> <|message|>"),
-        "caller": (CALL, [], "<tool_call> arguments"),
-    }
+def write_models(folder: Path, models: Mapping[str, tuple[str, Sequence[str], str]]) -> None:
+    """Models that say a text: name → the text, its control tokens, what the template mentions."""
     for name, (text, control, marks) in models.items():
         script = script_of(text, control)
         make(
@@ -59,6 +55,16 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
             normal=script.normal,
             eos=END,
         )
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("models")
+    models = {
+        "channels": (CHANNELS, sorted(HARMONY.markers), "<|channel|> <|message|>"),
+        "caller": (CALL, [], "<tool_call> arguments"),
+    }
+    write_models(folder, models)
     with serving(models_dir=folder, enable_echo=False, kv_cache_mb=64) as client:
         yield client
 

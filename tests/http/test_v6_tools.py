@@ -17,10 +17,9 @@ from tests.conftest import serving
 from tests.http.frozen import require_valid
 from tests.http.resuming import CHAT, Copy, asked, events, path_of
 from tests.http.stored import found, refused
-from tests.http.test_tool_calls import CALL, CHANNELS, END, PARAMETERS, TEMPLATE
+from tests.http.test_tool_calls import CALL, CHANNELS, PARAMETERS, write_models
 from tests.http.test_unlisted_messages import owner_of
 from tests.provider.scripted import CHATML, CONTROL, make
-from tests.provider.scripted_answer import script_of
 from tests.store import audit
 from tests.store.tools import DEVELOPER, TURN, append
 
@@ -37,16 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "caller": (CALL, [], "<tool_call> arguments"),
         "talker": ('{"a": 1}', [], ""),
     }
-    for name, (text, control, marks) in models.items():
-        script = script_of(text, control)
-        make(
-            folder / f"{name}.gguf",
-            TEMPLATE.replace("MARKS", marks),
-            [*script.tokens, END],
-            control=("<|im_start|>", "<|im_end|>", END, *control),
-            normal=script.normal,
-            eos=END,
-        )
+    write_models(folder, models)
     lone = ["p", "l", "</think>", "y", "e", "s", "<|im_end|>"]
     file, user = folder / "lone.gguf", ("<think>", "</think>")
     make(file, CHATML, lone, CONTROL, user, eos="<|im_end|>", ctx=2**12)

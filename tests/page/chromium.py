@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 ENTER, SHIFT, ESCAPE, CONTROL, TAB = "\ue007", "\ue008", "\ue00c", "\ue009", "\ue004"
 
@@ -42,6 +43,14 @@ def programs() -> tuple[str, str]:
         if (found := shutil.which(browser)) and (driver := shutil.which("chromedriver")):
             return found, driver
     raise NotInstalled("no Chromium was found: sudo apt install chromium chromium-driver")
+
+
+def require() -> None:
+    """Skip the test where there is no Chromium."""
+    try:
+        programs()
+    except NotInstalled as error:
+        pytest.skip(str(error))
 
 
 class Browser:

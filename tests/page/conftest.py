@@ -28,10 +28,7 @@ OpenPage = Callable[[httpx.Client], Page]
 
 @pytest.fixture(scope="session")
 def chromium_browser() -> Iterator[Browser]:
-    try:
-        chromium.programs()
-    except chromium.NotInstalled as error:
-        pytest.skip(str(error))
+    chromium.require()
     with chromium.running() as browser:
         yield browser
 

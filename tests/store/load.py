@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -15,6 +14,7 @@ import httpx
 
 from tests.http.events import parsed
 from tests.store import audit
+from tests.store.at_once import at_once
 
 WORDS = [f"{a}{b}" for a in "bdfgklmnprst" for b in ("a", "en", "ir", "ot", "ush")]
 
@@ -136,18 +136,9 @@ class Client:
 @contextmanager
 def clients(count: int, address: Callable[[], str], seed: int) -> Iterator[Ledger]:
     """Let so many chat; they finish their last question when the block ends."""
-    ledger, over = Ledger(), threading.Event()
-    with ThreadPoolExecutor(count) as threads:
-        work = [
-            threads.submit(Client(number, address, ledger, seed).chat_until, over)
-            for number in range(count)
-        ]
-        try:
-            yield ledger
-        finally:
-            over.set()
-    for one in work:
-        one.result()
+    ledger = Ledger()
+    with at_once(count, lambda number: Client(number, address, ledger, seed).chat_until):
+        yield ledger
 
 
 def require_kept(url: str, ledger: Ledger) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -14,6 +13,7 @@ import httpx
 from app.storage.tables import Message
 from tests.http.resuming import STREAM, Copy
 from tests.store import audit
+from tests.store.at_once import at_once
 from tests.store.load import WORDS
 
 LENGTHS = (10, 1_000, 20_000)
@@ -84,18 +84,9 @@ class Resumer:
 @contextmanager
 def resumers(count: int, address: Callable[[], str], seed: int) -> Iterator[Ledger]:
     """Let so many ask; they read their last answer to its end when the block ends."""
-    ledger, over = Ledger(), threading.Event()
-    with ThreadPoolExecutor(count) as threads:
-        work = [
-            threads.submit(Resumer(number, address, ledger, seed).ask_until, over)
-            for number in range(count)
-        ]
-        try:
-            yield ledger
-        finally:
-            over.set()
-    for one in work:
-        one.result()
+    ledger = Ledger()
+    with at_once(count, lambda number: Resumer(number, address, ledger, seed).ask_until):
+        yield ledger
 
 
 def require_same(url: str, ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""What the terminal is told: the addresses, and how far the default model is."""
+"""What is printed in the terminal: the addresses, and how far the default model is."""
 
 from __future__ import annotations
 

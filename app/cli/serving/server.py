@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Reporter(Protocol):
-    """Who is told how far the server is: the terminal, or the parent of several processes."""
+    """Gets the progress of the server: the terminal, or the parent of several processes."""
 
     def listening(self) -> None:
         """Say that requests are answered from now on."""

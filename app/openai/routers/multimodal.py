@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fastapi import APIRouter, Request, Response
 
 from app.dependencies import Owner, Vision, VisionServices
-from app.encoding.encode import Item, encode
+from app.encoding.encode import encode
 from app.encoding.images import find_and_decode, image_source
 from app.openai import respond
 from app.openai.models.errors import GENERATION_ERRORS, errors
@@ -22,6 +22,7 @@ from app.openai.models.multimodal import (
 )
 from app.openai.translate import vision as translate
 from app.provider.card import ModelCard
+from app.provider.encoding.item_length import Item
 from app.provider.types import Encode, TextPart
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.encoding.encode import Encodings, Item
+from app.encoding.encode import Encodings
 from app.encoding.images import image_source
 from app.encoding.model_choice import require_dimensions
 from app.encoding.prompts import prompt_of
@@ -15,6 +15,7 @@ from app.media.image_source import ImageSource
 from app.openai.models.embed import EmbedBody, EmbedPart
 from app.openai.translate.rerank import meta, require_tokens
 from app.provider.card import ModelCard
+from app.provider.encoding.item_length import Item
 from app.provider.types import Encode, ImagePart, TextPart
 
 

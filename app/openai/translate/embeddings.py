@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from app.encoding.encode import Encodings, Item
+from app.encoding.encode import Encodings
 from app.encoding.images import image_source
 from app.encoding.model_choice import require_dimensions
 from app.encoding.prompts import prompt_of
@@ -16,6 +16,7 @@ from app.media.image_source import ImageSource
 from app.openai.models.embeddings import EmbeddingsBody
 from app.openai.models.inputs import InputObject
 from app.provider.card import ModelCard
+from app.provider.encoding.item_length import Item
 from app.provider.types import Encode, ImagePart, TextPart, TokensPart
 
 

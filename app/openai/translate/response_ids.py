@@ -1,4 +1,4 @@
-"""Ids of responses, conversations and items, made of the ids of rows and told back into them.
+"""Ids of responses, conversations and items, made of the ids of rows and parsed into them again.
 
 A response is an answer, so its id holds those of the conversation and of the answer. An item is a
 piece of a message, and its id holds those of the conversation and of the message.

@@ -56,7 +56,7 @@ LEAVE_SECONDS = 15.0
 class ModelServer:
     """Serves ``host`` to the connections of a listening socket, until nobody needs it any more.
 
-    ``version`` is told to clients, and ``errors`` are those of methods that are offered besides.
+    ``version`` is sent to clients, and ``errors`` are those of methods that are offered besides.
     """
 
     def __init__(

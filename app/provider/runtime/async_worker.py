@@ -210,7 +210,7 @@ async def _serve(connection: AsyncConnection) -> None:
 
 
 async def _build(spec: EngineSpec, connection: AsyncConnection) -> AsyncEngine | None:
-    """The engine; None where it cannot be loaded, which the host has been told."""
+    """The engine; None where it cannot be loaded: the reason has been sent to the host."""
     build = importlib.import_module(f"{spec.package}.engine").build
     try:
         return await cast("AsyncEngineFactory", build)(

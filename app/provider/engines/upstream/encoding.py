@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.provider.encoding.item_length import Item, item_length
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.refusals import unavailable
@@ -37,7 +38,6 @@ MOST_NUMBERS = 2**16
 _SHARE = 16
 """Tokens of a text beside those of its letters, where the tokens of several are divided."""
 
-Item = TextPart | TokensPart | PairPart | ImagePart
 Vector = NDArray[np.float32]
 
 
@@ -208,21 +208,10 @@ def _prompt_tokens(answer: Any) -> int:
 
 def _divided(total: int, items: Sequence[Item]) -> Iterator[int]:
     """The tokens of each item, as their lengths let expect: the server says the sum alone."""
-    sizes = [_SHARE + _letters(item) for item in items]
+    sizes = [_SHARE + (0 if isinstance(item, ImagePart) else item_length(item)) for item in items]
     whole, given, passed = sum(sizes), 0, 0
     for size in sizes:
         passed += size
         share = total * passed // whole - given
         given += share
         yield share
-
-
-def _letters(item: Item) -> int:
-    match item:
-        case TextPart(text=text):
-            return len(text)
-        case TokensPart(tokens=tokens):
-            return 4 * len(tokens)
-        case PairPart(query=query, document=document):
-            return len(query) + len(document)
-    return 0

@@ -17,7 +17,7 @@ _OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "GOMP_SPINCOUNT")
 
 _ALWAYS = (
     "--generation-config=vllm",  # sampling is what the request says, not the model's own
-    "--enable-prompt-tokens-details",  # else the tokens from the cache are not told
+    "--enable-prompt-tokens-details",  # else the usage lacks the tokens from the cache
     "--disable-uvicorn-access-log",
 )
 
