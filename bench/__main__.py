@@ -164,6 +164,7 @@ def _commit(root: Path) -> str:
 def _write(report: Report, folder: Path) -> None:
     report.write(folder)
     chart.draw(report, folder / f"{report.name}.png")
+    chart.draw_overview(folder)
     print(f"· wrote {report.name}.md, .json and .png", flush=True)
 
 

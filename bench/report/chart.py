@@ -1,21 +1,33 @@
-"""A picture of a report: one panel per promised figure, one bar per contestant."""
+"""Pictures of reports.
+
+Of one: a panel per promised figure, a bar per contestant. Of all: how this server stands beside
+its peers.
+"""
 
 from __future__ import annotations
 
+from math import log
 from pathlib import Path
 from textwrap import fill
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from bench.report.figures import COLOURS, CONTESTANTS, FIGURES
 from bench.report.goals import GOALS
+from bench.report.overview import Row, bars
 from bench.report.report import Report, number
 from bench.report.samples import Sample, Summary, summary
 
 COLUMNS = 3
 BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+INK = "#24292f"
+BETTER, WORSE = "#1f6feb", "#bf8700"
+TICKS = (0.5, 1, 2, 5, 10, 20)
+LEVEL = log(1 / TICKS[0]) / log(TICKS[-1] / TICKS[0])
+"""Where 1 stands on the scale of the overview, as a share of its width."""
 RISING = {goal.figure for goal in GOALS if goal.relation == "≥"}
 
 
@@ -39,7 +51,7 @@ def _panel(axes: Axes, name: str, samples: list[Sample]) -> None:
     known = {who: one for who, one in found if one}
     for place, (who, one) in enumerate(known.items()):
         axes.barh(place, one.median, color=COLOURS[who], height=0.65)
-        axes.plot([one.low, one.high], [place, place], color="#24292f", linewidth=1)
+        axes.plot([one.low, one.high], [place, place], color=INK, linewidth=1)
         where = (one.high, place)
         axes.annotate(
             number(one.median),
@@ -64,4 +76,40 @@ def _dress(axes: Axes, name: str, known: dict[str, Summary]) -> None:
     longest = max([*limits, *(one.high for one in known.values())])
     axes.set_xlim(0, longest * 1.2 or 1)
     axes.set_ylim(max(len(known), 2) - 0.4, -0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def draw_overview(folder: Path) -> None:
+    """Write ``overview.png`` from the reports in the folder; nothing without a figure of theirs."""
+    shown = bars(folder)
+    if not shown:
+        return
+    mpl.rcParams["font.size"] = 9
+    figure = Figure(figsize=(9, 0.34 * len(shown) + 1), layout="constrained")
+    figure.suptitle("How many times as good as the other server, measured in the same run")
+    axes = figure.subplots()
+    for place, (_, one) in enumerate(shown):
+        _bar(axes, place, one)
+    _dress_overview(axes, [row for row, _ in shown])
+    figure.savefig(folder / "overview.png", dpi=110)
+
+
+def _bar(axes: Axes, place: int, one: Summary) -> None:
+    colour = BETTER if one.median >= 1 else WORSE
+    axes.barh(place, one.median - 1, left=1, color=colour, height=0.6)
+    axes.plot([one.low, one.high], [place, place], color=INK, linewidth=1)
+    where = (max(one.high, 1), place)
+    axes.annotate(f"{one.median:.2f}", where, (6, 0), textcoords="offset points", va="center")
+
+
+def _dress_overview(axes: Axes, rows: list[Row]) -> None:
+    """Names, the line of equals, and a scale on which twice and half are as far from it."""
+    axes.set_yticks(range(len(rows)), [f"{row.label}  (beside {row.peer})" for row in rows])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlim(TICKS[0], TICKS[-1])
+    axes.set_xlabel("← the other is better     this one is better →", x=LEVEL)
+    axes.axvline(1, color=INK, linewidth=1)
     axes.spines[["top", "right"]].set_visible(False)
