@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.models import qwen2
+from bench.report import overview
 from bench.report.figures import FIGURES
 from bench.report.goals import GOALS, Goal, judge
 from bench.report.report import Report, number, targets
@@ -108,3 +109,34 @@ def test_the_vocabulary_has_the_real_size_and_no_token_twice() -> None:
     assert len(tokens) == len(set(tokens)) == qwen2.VOCAB
     assert tokens[qwen2.FIRST_WORD] == "Ġbaba"
     assert tokens[qwen2.FIRST_SPECIAL] == "<|endoftext|>"
+
+
+def reported(folder: Path, ours: float, theirs: float) -> None:
+    figures = (("streams.8", ours, theirs), ("gap.worst", theirs, ours))
+    samples = [
+        Sample(figure, who, number, value)
+        for figure, *both in figures
+        for who, value in zip(("ours", "llama-server"), both, strict=True)
+        for number in range(2)
+    ]
+    Report("latest", {}, [], samples).write(folder)
+
+
+def test_the_overview_says_how_many_times_as_good_whether_more_or_less_is_better(
+    tmp_path: Path,
+) -> None:
+    reported(tmp_path, 60.0, 30.0)
+    report = Report.read(tmp_path / "latest.json")
+    rows = [row for row in overview.ROWS if row.figure in {"streams.8", "gap.worst"}]
+    assert [overview.times(row, report) for row in rows] == [Summary(2.0, 2.0, 2.0)] * 2
+
+
+def test_the_overview_is_of_the_reports_that_are_there(tmp_path: Path) -> None:
+    assert overview.bars(tmp_path) == []
+    reported(tmp_path, 60.0, 30.0)
+    assert {row.figure for row, _ in overview.bars(tmp_path)} == {"streams.8", "gap.worst"}
+
+
+def test_every_bar_of_the_overview_is_of_a_report_that_is_kept() -> None:
+    results = Path(__file__).parents[2] / "bench" / "results"
+    assert [row for row, _ in overview.bars(results)] == list(overview.ROWS)

@@ -18,6 +18,9 @@ from tests.provider.upstream.servers import Server, own_server, remote_host
 from tests.provider.upstream.stub import Answering, stub_server
 
 QUESTION = "How do I call API version one?"
+LONG = prompt("a " * 400_000, max_tokens=None)
+"""Its answer has not ended yet when something is killed at its first words."""
+LARGE = {"context_length": 10**7, "default_max_tokens": 10**7, "max_request_bytes": 10**7}
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
@@ -55,9 +58,9 @@ async def test_hanging_up_ends_the_answer_there(server: Server) -> None:
 
 
 async def test_a_server_that_dies_is_told_and_one_that_is_back_answers(tmp_path: Path) -> None:
-    with own_server(tmp_path, unix=True) as server:
+    with own_server(tmp_path, unix=True, **LARGE) as server:
         host = remote_host(server.url, "echo", unix_socket=server.socket)
-        async with aclosing(host.stream(prompt("word " * 3000, max_tokens=None))) as events:
+        async with aclosing(host.stream(LONG)) as events:
             with pytest.raises(EngineUnavailable, match="The server other broke off"):
                 async for event in events:
                     assert not isinstance(event, End)
