@@ -126,7 +126,12 @@ def engine_of(notes: Notes) -> psutil.Process:
 
 
 @pytest.mark.parametrize(
-    "victim", [engine_of, guard_of, server_of], ids=["engine", "guard", "server"]
+    "victim",
+    [
+        pytest.param(engine_of, id="engine"),
+        pytest.param(guard_of, id="guard", marks=pytest.mark.matrix),
+        pytest.param(server_of, id="server"),
+    ],
 )
 def test_one_that_is_killed_comes_back(
     client_and_notes: tuple[httpx.Client, Notes], victim: Callable[[Notes], psutil.Process]

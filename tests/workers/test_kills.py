@@ -20,11 +20,11 @@ from tests.workers.serving import Served, serving, wait_until
 pytestmark = pytest.mark.slow
 
 CLIENTS = 8
-WORKERS = 4
+WORKERS = 2
 KINDS = ("worker", "model server", "engine")
 
-KILLS = [("sqlite", 3), *matrix(("postgresql", 9), ("sqlite", 50))]
-"""How many processes are killed in turn; of each kind one runs daily."""
+KILLS = [("sqlite", 3, WORKERS), *matrix(("postgresql", 9, 4), ("sqlite", 50, 4))]
+"""How many processes are killed in turn, of how many workers; of each kind one daily."""
 
 
 def victims(served: Served, kind: str) -> list[psutil.Process]:
@@ -45,12 +45,14 @@ def wait_for_more(ledger: Ledger) -> None:
     wait_until(lambda: len(ledger.done()) >= done + CLIENTS)
 
 
-@pytest.mark.parametrize(("database_url", "kills"), KILLS, indirect=["database_url"])
-def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("database_url", "kills", "workers"), KILLS, indirect=["database_url"])
+def test_nothing_is_lost_or_doubled(
+    database_url: str, kills: int, workers: int, tmp_path: Path
+) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
     chance = random.Random(seed)
     large = {"CONTEXT_LENGTH": "10000000", "DEFAULT_MAX_TOKENS": "10000000", "LOG_LEVEL": "ERROR"}
-    with serving(tmp_path, WORKERS, DATABASE_URL=database_url, **large) as served:
+    with serving(tmp_path, workers, DATABASE_URL=database_url, **large) as served:
         served.wait_until_ready()
         with clients(CLIENTS, lambda: served.address, seed) as ledger:
             for number in range(kills):

@@ -55,6 +55,7 @@ def test_workers_of_uvicorn_share_the_models_and_leave_nothing(tmp_path: Path) -
     assert "Traceback" not in server.log()
 
 
+@pytest.mark.matrix
 def test_a_reload_keeps_the_models_and_leaves_nothing_in_the_end(tmp_path: Path) -> None:
     family = Family()
     source = tmp_path / "changed.py"

@@ -55,7 +55,7 @@ async def set_level(_: Context, __: types.SetLevelRequestParams) -> types.EmptyR
     return types.EmptyResult()
 
 
-def make_server(_: object) -> Server[Any]:
+def make_server(*_: object) -> Server[Any]:
     """The server; it takes what the product's takes."""
     bus = InMemorySubscriptionBus()
     tools = Tools(*content.TOOLS, *notifications.tools(bus), *back_channel.TOOLS, *rounds.TOOLS)

@@ -18,8 +18,10 @@ from pictures import red_square
 from pydantic import TypeAdapter, ValidationError
 from report import check, main
 
-MORE = {"reasoning_content"}
-"""Thinking, as clients of open models read it."""
+MORE = {
+    "reasoning_content",  # thinking, as clients of open models read it
+    "stop_reason",  # the text of stop that ended an answer, as vLLM calls it
+}
 MORE_OF_MODELS = {
     "name",
     "context_length",
