@@ -68,6 +68,18 @@ def _is_server(process: psutil.Process, folder: str) -> bool:
         return False
 
 
+def have_ended(*processes: psutil.Process) -> bool:
+    """Whether none of them runs any more; one that only waits for its parent does not."""
+    return not any(map(_runs, processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def the_server() -> psutil.Process:
     (server,) = servers()
     return server
