@@ -22,6 +22,7 @@ from tests.http.owners import KEYS, client
 from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
 from tests.store import audit
+from tests.suspending import suspend
 from tests.workers.serving import command_of
 
 HEADER = "Idempotency-Key"
@@ -135,7 +136,7 @@ def paused(me: httpx.Client) -> Iterator[None]:
     stopped = engines()
     assert stopped
     for engine in stopped:
-        engine.suspend()
+        suspend(engine)
     try:
         yield
     finally:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
+from tests.suspending import suspend
+
 ENDLESS = {"message": "hi", "model": "echo"}
 SOON = 0.5
 """Seconds within which an engine has to be stopped."""
@@ -26,7 +28,7 @@ class EchoServer:
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """The engine does nothing within the context."""
-        self.engine.suspend()
+        suspend(self.engine)
         try:
             yield
         finally:

@@ -14,6 +14,7 @@ from tests.selection import on_sqlite_daily
 from tests.store import audit
 from tests.store.databases import execute
 from tests.store.servers import Server, server
+from tests.suspending import suspend
 
 pytestmark = [pytest.mark.slow, on_sqlite_daily]
 
@@ -51,7 +52,7 @@ def die_in_mid_answer(one: Server) -> None:
     assert warm.status_code == 200
     engines = one.engines()
     for engine in engines:
-        engine.suspend()
+        suspend(engine)
     address, key = f"{one.address()}{STREAM}", {"Idempotency-Key": f"once-{STREAM}"}
     with httpx.stream("POST", address, json=BODIES[STREAM], headers=key, timeout=60) as answer:
         assert answer.status_code == 200

@@ -23,6 +23,7 @@ from tests.store.databases import connected
 from tests.store.resumers import require_same, resumers
 from tests.store.servers import Server, server
 from tests.store.test_kills import restart
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +53,7 @@ def two(database_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
 def suspended(one: Server, copy: Copy, url: str) -> str:
     """Let its engine stand still in mid-answer; what is stored then, which is all of it."""
     for engine in one.engines():
-        engine.suspend()
+        suspend(engine)
     for _ in range(2):  # the second sign of life begins when nothing more comes
         until_renewed(url, copy)
     stored = row_of(url, copy).content
@@ -111,7 +112,7 @@ def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Serve
     with client_of(one) as here, client_of(other) as there:
         copy = asked(here, ENDLESS, most=3, on_disconnect="continue")
         for engine in one.engines():
-            engine.suspend()
+            suspend(engine)
         with there.stream("GET", path_of(copy.head)) as it:
             again, mine = Copy(), events(it)
             again.take(next(mine))

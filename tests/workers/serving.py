@@ -18,6 +18,7 @@ import httpx
 import psutil
 
 from tests.setup.project import ROOT
+from tests.suspending import suspend
 
 T = TypeVar("T")
 
@@ -155,7 +156,7 @@ class Served:
         others = [one for one in self.workers() if one != worker]
         try:
             for one in others:
-                one.suspend()
+                suspend(one)
             yield
         finally:
             for one in others:

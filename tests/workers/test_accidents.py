@@ -17,6 +17,7 @@ import pytest
 
 from tests.http.events import parsed
 from tests.selection import matrix
+from tests.suspending import suspend
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def being_answered(served: Served, client: httpx.Client) -> Iterator[Iterator[str]]:
     """While a stream has begun that does not end, as its engine stands still; gives its pieces."""
     (engine,) = served.engines()
-    engine.suspend()
+    suspend(engine)
     try:
         with client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer:
             assert answer.status_code == 200
@@ -146,7 +147,7 @@ def answers(client: httpx.Client) -> bool:
 def test_health_is_503_while_the_model_server_does_not_answer(served: Served) -> None:
     server = served.model_server()
     with served.client_of_each() as clients:
-        server.suspend()
+        suspend(server)
         try:
             for client in clients:
                 wait_until(partial(has_health, client, 503))
@@ -182,7 +183,7 @@ def test_workers_that_fail_in_the_same_moment_end_all_with_one_sentence(tmp_path
         end = wait_until(partial(opened, pipe))
         wait_until(lambda: sum(has_open(one, pipe) for one in served.workers()) == 2)
         parent = psutil.Process(served.process.pid)
-        parent.suspend()
+        suspend(parent)
         os.close(end)  # the pipe is empty, so both fail
         wait_until(lambda: not served.workers())
         parent.resume()

@@ -16,6 +16,7 @@ import pytest
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
+from tests.suspending import suspend
 from tests.workers.serving import Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -77,7 +78,7 @@ def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
     with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
         served.wait_until_ready()
         (engine,) = served.engines()
-        engine.suspend()
+        suspend(engine)
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(ask, served.address)
             wait_until(lambda: audit.answers(database_url, "generating"))

@@ -18,6 +18,7 @@ from tests.http.test_v5_pull import HELD, LARGE, PULL, STARTER, begun, ended, lo
 from tests.mcp.wire import INITIALIZE, legacy, messages
 from tests.provider.hub_server import REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
+from tests.suspending import suspend
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def clients(served: Served) -> Iterator[list[httpx.Client]]:
 
 @contextmanager
 def standing_still(engine: psutil.Process) -> Iterator[None]:
-    engine.suspend()
+    suspend(engine)
     try:
         yield
     finally:

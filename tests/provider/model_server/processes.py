@@ -28,6 +28,7 @@ from app.provider.pool.config import PoolConfig
 from app.provider.runtime import frames
 from app.provider.runtime.status import HostPolicy, HostStatus
 from app.provider.types import ModelRef
+from tests.suspending import send_signal
 
 ECHO = ModelRef("echo", "")
 GUARD_SECONDS = 60.0
@@ -120,7 +121,7 @@ async def signal_engine(runtime: SharedRuntime, number: signal.Signals) -> int:
     """Send a signal to the engine process; returns its number."""
     pid = (await status_of(runtime)).pid
     assert pid
-    os.kill(pid, number)
+    send_signal(pid, number)
     return pid
 
 

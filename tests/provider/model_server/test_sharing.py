@@ -46,6 +46,7 @@ from tests.provider.model_server.processes import (
     until,
     until_requests,
 )
+from tests.suspending import suspend
 
 ENCODER = ModelRef("echo-embed", "")
 
@@ -220,7 +221,7 @@ async def test_a_server_that_stands_still_is_given_up(
     monkeypatch.setattr("app.provider.model_server.client._WATCH_SECONDS", 0.2)
     async with connected(config) as runtime:
         await collect(runtime.host.stream(ECHO, prompt("hello")))
-        the_server().suspend()
+        suspend(the_server())
         asked = asyncio.create_task(collect(runtime.host.stream(ECHO, prompt("hello"))))
         assert (await runtime.host.measured()).statuses["echo"].state == "ready"
         assert "has not answered" in (runtime.host.problem() or "")
