@@ -37,7 +37,11 @@ def retrieved(client: httpx.Client, response: Object | str) -> Object:
 
 def require_stored(client: httpx.Client, made: Object) -> None:
     """What is stored is what was sent; its end is timed where it is stored, a moment earlier."""
-    stored = retrieved(client, made)
+    require_same(retrieved(client, made), made)
+
+
+def require_same(stored: Object, made: Object) -> None:
+    """A response as it is stored is the one that was sent, but for the time of its end."""
     assert stored == made | {"completed_at": stored["completed_at"]}
     if made["completed_at"] is not None:
         assert stored["completed_at"] <= made["completed_at"]

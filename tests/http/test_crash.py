@@ -17,6 +17,7 @@ from tests.conftest import serving
 from tests.http.events import parsed
 from tests.provider.scripted import make
 from tests.repeating import repeating
+from tests.suspending import suspend
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 LONG = {"message": "a " * 400_000}
@@ -103,7 +104,7 @@ def test_an_engine_killed_under_a_whole_answer(
 ) -> None:
     client, others = client_and_others
     engine = engine_of(others)
-    engine.suspend()
+    suspend(engine)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(client.post, "/api/v1/chat", json={"message": "hi"})
         while client.get("/health").json()["models"]["echo"]["waiting"] == 0:

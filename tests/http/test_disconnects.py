@@ -14,6 +14,7 @@ import pytest
 
 from app.web import sse
 from tests.conftest import serving
+from tests.suspending import suspend
 
 LONG = "a " * 400_000
 """Keeps an engine busy until it is suspended."""
@@ -108,7 +109,7 @@ def test_hanging_up_while_the_answer_is_made(
 ) -> None:
     with asking(client, route, LONG):
         wait_for(client, (1, 0))
-        engine.suspend()
+        suspend(engine)
     wait_for(client, (0, 0))
 
 
@@ -118,7 +119,7 @@ def test_hanging_up_in_the_waiting_line(
 ) -> None:
     with asking(client, route, LONG):
         wait_for(client, (1, 0))
-        engine.suspend()
+        suspend(engine)
         with asking(client, route, "never said"):
             wait_for(client, (1, 1))
         wait_for(client, (1, 0))
@@ -128,7 +129,7 @@ def test_hanging_up_in_the_waiting_line(
 def test_hanging_up_before_the_prompt_is_accepted(
     client: httpx.Client, engine: psutil.Process, route: str
 ) -> None:
-    engine.suspend()
+    suspend(engine)
     with asking(client, route, "never said"):
         wait_for(client, (0, 1))
     wait_for(client, (0, 0))
@@ -137,14 +138,14 @@ def test_hanging_up_before_the_prompt_is_accepted(
 def test_hanging_up_ends_several_answers(client: httpx.Client, engine: psutil.Process) -> None:
     with asking(client, f"{OPENAI}?several", LONG):
         wait_for(client, (1, 1))
-        engine.suspend()
+        suspend(engine)
     wait_for(client, (0, 0))
 
 
 def test_a_stream_begins_before_the_prompt_is_accepted_and_still_hangs_up(
     client: httpx.Client, engine: psutil.Process
 ) -> None:
-    engine.suspend()
+    suspend(engine)
     with asking(client, "/api/v2/chat/stream", "never said") as raw:
         answer = b""
         while b"event: message" not in answer:
@@ -158,7 +159,7 @@ def test_silence_is_filled_with_comments(
     client: httpx.Client, engine: psutil.Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sse, "KEEP_ALIVE", 0.1)
-    engine.suspend()
+    suspend(engine)
     with asking(client, "/api/v2/chat/stream", "one two") as raw:
         answer = b""
         while answer.count(b": keep-alive\n\n") < 2:

@@ -16,6 +16,7 @@ from app.encoding.encode import AT_ONCE, MOST_ITEMS
 from tests.conftest import serving
 from tests.http.encoding_wire import vectors
 from tests.http.test_disconnects import engines
+from tests.suspending import suspend
 
 MODEL = "echo-embed"
 TEXTS = ["a text"] * (3 * MOST_ITEMS)
@@ -56,7 +57,7 @@ def test_hanging_up_ends_all_jobs_of_the_request(
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    engine.suspend()
+    suspend(engine)
     try:
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as raw:
             raw.sendall(head.encode() + body)

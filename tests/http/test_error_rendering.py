@@ -117,7 +117,7 @@ def test_a_bug(client: httpx.Client) -> None:
 )
 def test_a_head_that_never_ends(client: httpx.Client, head: bytes, form: bytes) -> None:
     where = client.base_url
-    with socket.create_connection((where.host, where.port or 80), timeout=30) as raw:
+    with socket.create_connection((where.host, where.port or 80), timeout=60) as raw:
         raw.sendall(head)
         received = b""
         while block := raw.recv(65536):

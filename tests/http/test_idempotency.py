@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.http.owners import KEYS, client
 from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
 from tests.store import audit
+from tests.suspending import suspend
+from tests.workers.serving import command_of
 
 HEADER = "Idempotency-Key"
 NEW = itertools.count()
@@ -124,23 +126,45 @@ def code(answer: httpx.Response) -> str:
 def engines() -> list[psutil.Process]:
     """The engine processes of the server."""
     every = psutil.Process().children()
-    return [one for one in every if "app.provider.runtime.worker" in one.cmdline()]
+    return [one for one in every if "app.provider.runtime.worker" in command_of(one)]
 
 
 @contextmanager
 def paused(me: httpx.Client) -> Iterator[None]:
-    """While the engine stands still: no answer comes to its end."""
+    """While the engine stands still: no answer comes to its end. All have ended afterwards."""
     me.post("/api/v1/chat", json={"message": "hi"})  # which loads the model
     stopped = engines()
     assert stopped
     for engine in stopped:
-        engine.suspend()
+        suspend(engine)
     try:
         yield
     finally:
         for engine in stopped:
-            if engine.is_running():
+            with suppress(psutil.NoSuchProcess):
                 engine.resume()
+    until_idle(me)
+
+
+def until_idle(me: httpx.Client) -> None:
+    """Until no engine has anything in hand: so nothing of this test counts in the next one."""
+    deadline = time.monotonic() + 60
+    while any(busy(model) for model in me.get("/health").json()["models"].values()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def busy(model: dict[str, Any]) -> bool:
+    return bool(model["active"] or model["waiting"])
+
+
+def until_run(me: httpx.Client, count: float) -> None:
+    """Until the engines have answered so many requests, and have nothing more in hand."""
+    deadline = time.monotonic() + 60
+    while runs(me) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    until_idle(me)
 
 
 @contextmanager
@@ -182,6 +206,7 @@ def test_a_request_that_is_sent_again_is_answered_once(
     first = me.post(path, json=body, headers=key)
     second = me.post(path, json=body, headers=key)
     require_same(first, second)
+    until_run(me, before + 1)  # one in the background is made in its own time
     assert runs(me) == before + 1
     assert first.headers["x-request-id"] != second.headers["x-request-id"]
 

@@ -17,6 +17,7 @@ import pytest
 from app.web.waiting import Waiting
 from tests.conftest import serving
 from tests.http import wire
+from tests.suspending import suspend
 
 MOST = 10
 GET = wire.request("GET", "/health/live")
@@ -124,7 +125,7 @@ def test_answers_are_not_broken_off_for_others(
     """With all connections being answered, a new one is told to come back."""
     client, engine = server
     with ExitStack() as stack:
-        engine.suspend()
+        suspend(engine)
         try:
             asked = opened(stack, client, ASK_STREAM, MOST)
             for raw in asked:

@@ -14,6 +14,7 @@ from tests.http.responses_wire import (
     ended,
     events_of,
     require_grammar,
+    require_same,
     respond,
     resumed,
     retrieved,
@@ -66,7 +67,7 @@ def test_one_that_is_being_made_is_continued(me: httpx.Client) -> None:
 
 def test_one_that_has_ended_cannot_be_cancelled_any_more(me: httpx.Client) -> None:
     made = respond(me)
-    assert me.post(f"{RESPONSES}/{made['id']}/cancel").json() == made
+    require_same(me.post(f"{RESPONSES}/{made['id']}/cancel").json(), made)
 
 
 def test_two_that_follow_one_wait_for_each_other(me: httpx.Client) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from tests.provider.hub_server import REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
 from tests.provider.model_server.processes import end_servers, servers
 from tests.provider.pulling import CHUNK
+from tests.suspending import suspend
 
 STARTER = (Path(__file__).parents[2] / "models" / "starter.gguf").read_bytes()
 PULL = "/api/v5/models/pull"
@@ -88,7 +88,7 @@ def test_a_killed_model_server_is_a_503_and_comes_back(
     one, other = two
     assert asked(one).status_code == 200
     (server,) = servers()
-    server.send_signal(signal.SIGSTOP)
+    suspend(server)
     assert other.get("/health").status_code == 503
     server.kill()
     for client in two:

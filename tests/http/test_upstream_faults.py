@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.provider.upstream.servers import declare
-from tests.provider.upstream.stub import PIECES, Answering, Behave, Stub, fine, stub_server
+from tests.provider.upstream.stub import PIECES, Answering, Asked, Behave, Stub, fine, stub_server
 
 TEXT = "".join(PIECES)
 SECRET = "key-of-the-other-server"
@@ -158,12 +159,15 @@ FAULTS: dict[str, tuple[Behave, int, str]] = {
     "refused": (refuses("400 No", "No tools\nhere"), 400, "refused the request: No tools here"),
     "overflow": (refuses("400 No", TOO_LONG), 400, "5000 tokens > 4096"),
 }
+IMPATIENT = {"never": {"first_byte": 2}, "silent": {"silence": 1}}
+"""What is bounded, in seconds, for these models; the others may take as long as they do."""
 GOOD: dict[str, Behave] = {
     "no-usage": no_usage,
     "cached": cached,
     "cookies": cookies,
     "odd-types": odd_types,
     "fine": fine,
+    "holding": never,
 }
 
 
@@ -176,15 +180,11 @@ def stub() -> Iterator[Stub]:
 @pytest.fixture(scope="module")
 def client(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("models")
-    declare(
-        folder,
-        "other",
-        stub.url,
-        kind="vllm",
-        key_env="OTHER_KEY",
-        models=[*FAULTS, *GOOD],
-        timeouts={"first_byte": 2, "silence": 1},
-    )
+    box: dict[str, Any] = {"kind": "vllm", "key_env": "OTHER_KEY"}
+    patient = sorted({*FAULTS, *GOOD} - IMPATIENT.keys())
+    declare(folder, "other", stub.url, models=patient, **box)
+    for name, timeouts in IMPATIENT.items():
+        declare(folder, f"impatient-{name}", stub.url, models=[name], timeouts=timeouts, **box)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTHER_KEY", SECRET)
         with serving(models_dir=folder, enable_echo=False, model_ttl_seconds=1) as client:
@@ -253,14 +253,22 @@ def answers_in_turn(*behaviours: Behave) -> Behave:
     return behave
 
 
-def test_hanging_up_is_seen_there(client: httpx.Client, stub: Stub) -> None:
-    body = {"model": "never", "messages": [{"role": "user", "content": "x"}], "stream": True}
-    before, deadline = len(stub.of("never")), time.monotonic() + 60
+@contextmanager
+def held(client: httpx.Client, stub: Stub) -> Iterator[Asked]:
+    """While a request waits for an answer that does not come."""
+    body = {"model": "holding", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    before, deadline = len(stub.of("holding")), time.monotonic() + 60
     with client.stream("POST", "/v1/chat/completions", json=body, timeout=60):
-        while not stub.of("never")[before:]:
+        while not stub.of("holding")[before:]:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-    (asked,) = stub.of("never")[before:]
+        (asked,) = stub.of("holding")[before:]
+        yield asked
+
+
+def test_hanging_up_is_seen_there(client: httpx.Client, stub: Stub) -> None:
+    with held(client, stub) as asked:
+        assert not asked.hung_up.is_set()
     assert asked.hung_up.wait(60)
 
 
@@ -303,10 +311,10 @@ def test_each_owner_has_a_salt_of_his_own(stub: Stub, tmp_path: Path) -> None:
 
 
 def test_a_server_that_cannot_be_reached_comes_back_by_itself(tmp_path: Path) -> None:
-    with stub_server({}) as stub:
-        url = stub.url
-    declare(tmp_path, "other", url, kind="vllm", models=["fine"])
-    with serving(models_dir=tmp_path, enable_echo=False) as client:
+    with socket.socket() as bound, serving(models_dir=tmp_path, enable_echo=False) as client:
+        bound.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        declare(tmp_path, "other", url, kind="vllm", models=["fine"])
         refused = chat(client, "fine")
         assert refused.status_code == 503
         assert "cannot be reached" in refused.json()["error"]["message"]
@@ -326,12 +334,12 @@ def test_a_key_that_is_not_set_is_named(stub: Stub, tmp_path: Path) -> None:
     assert "NO_SUCH_SERVERS_KEY is not set" in answer.json()["error"]["message"]
 
 
-def test_no_process_and_no_command_line_has_the_key(client: httpx.Client) -> None:
-    assert chat(client, "fine").status_code == 200
+def test_no_process_and_no_command_line_has_the_key(client: httpx.Client, stub: Stub) -> None:
     seen = 0
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            shown = [*process.cmdline(), *process.environ().values()]
-            assert SECRET not in " ".join(shown)
-            seen += any("async_worker" in part for part in shown)
+    with held(client, stub):
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                shown = [*process.cmdline(), *process.environ().values()]
+                assert SECRET not in " ".join(shown)
+                seen += any("async_worker" in part for part in shown)
     assert seen

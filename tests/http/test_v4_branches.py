@@ -16,6 +16,7 @@ from tests.conftest import serving
 from tests.http.chatting import CHAT, STREAM, chat, refused, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
 from tests.store import audit
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.sql_differs
 
@@ -155,7 +156,7 @@ def test_the_second_of_two_at_once_is_told_to_wait(
     client: httpx.Client, engine: psutil.Process, url: str, route: str
 ) -> None:
     name = chat(client)["conversation_id"]
-    engine.suspend()
+    suspend(engine)
     with ThreadPoolExecutor() as threads:
         first = threads.submit(chat, client, "first", conversation_id=name)
         wait_for(url, name, "generating")
@@ -171,7 +172,7 @@ def test_who_asks_to_wait_is_told_so_and_follows(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
     name = chat(client)["conversation_id"]
-    engine.suspend()
+    suspend(engine)
     body = {"message": "second", "conversation_id": name, "when_busy": "wait"}
     with ThreadPoolExecutor() as threads:
         first = threads.submit(chat, client, "first", conversation_id=name)
@@ -195,7 +196,7 @@ def test_who_waited_does_not_take_back_what_another_changed(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
     name = chat(client)["conversation_id"]
-    engine.suspend()
+    suspend(engine)
     waiting = {"conversation_id": name, "when_busy": "wait"}
     with ThreadPoolExecutor() as threads:
         first = threads.submit(chat, client, "first", conversation_id=name)
@@ -213,7 +214,7 @@ def test_stopped_before_its_first_word(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
     name = chat(client, "one")["conversation_id"]
-    engine.suspend()
+    suspend(engine)
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(streamed, client, "never said", conversation_id=name)
         wait_for(url, name, "generating")

@@ -17,6 +17,7 @@ from tests.http.chatting import CHAT, LONG, STREAM, chat, refused, shown_tokens,
 from tests.http.events import parsed
 from tests.http.test_disconnects import asking
 from tests.store import audit
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.sql_differs
 
@@ -134,7 +135,7 @@ def test_hanging_up_on_a_whole_answer_keeps_what_was_said(
     name = chat(client)["conversation_id"]
     with asking(client, CHAT, LONG, conversation_id=name):
         wait_for(url, name, "generating", text=True)
-        engine.suspend()
+        suspend(engine)
     engine.resume()
     kept = wait_for(url, name, "stopped")
     assert 0 < len(kept.content) < len(LONG)
@@ -166,7 +167,7 @@ def test_an_engine_killed_before_its_first_word(
     client: httpx.Client, engine: psutil.Process, url: str
 ) -> None:
     name = chat(client, "one")["conversation_id"]
-    engine.suspend()
+    suspend(engine)
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(refused, client, 503, "engine-unavailable", conversation_id=name)
         wait_for(url, name, "generating")

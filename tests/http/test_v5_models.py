@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import serving
 from tests.http.events import parsed
 from tests.provider.asking import STARTER
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +81,7 @@ def test_a_model_that_is_answering_is_not_unloaded(empty_models: Path) -> None:
     with serving(models_dir=empty_models) as client, ThreadPoolExecutor() as others:
         client.post("/api/v5/chat", json={"message": "hi"})
         (engine,) = set(psutil.Process().children()) - set(before)
-        engine.suspend()
+        suspend(engine)
         asked = others.submit(client.post, "/api/v5/chat", json={"message": "hi"})
         while not client.get("/health").json()["models"]["echo"]["waiting"]:
             pass

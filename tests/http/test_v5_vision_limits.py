@@ -21,6 +21,7 @@ from tests.http.vision import CHAT, PLAIN, STREAM, URL, asked, picture, problem,
 from tests.media.files import many_scans, png
 from tests.media.test_decoders import decoders
 from tests.selection import matrix
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -194,7 +195,7 @@ def test_who_hangs_up_while_a_picture_is_decoded_ends_the_decoder(
         with closing(socket.create_connection(address)) as raw:
             raw.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             worker = at_work()
-            worker.suspend()  # it cannot get done
+            suspend(worker)  # it cannot get done
         deadline = time.monotonic() + 60
         while worker in decoders():
             assert time.monotonic() < deadline

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import httpx
 import psutil
 
+from tests.suspending import suspend
+
 ENDLESS = {"message": "hi", "model": "echo"}
-SOON = 0.5
-"""Seconds within which an engine has to be stopped."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class EchoServer:
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """The engine does nothing within the context."""
-        self.engine.suspend()
+        suspend(self.engine)
         try:
             yield
         finally:
@@ -38,9 +38,9 @@ class EchoServer:
         count: int = model["active"] + model["waiting"]
         return count
 
-    async def wait_until(self, wanted: int, seconds: float = 30) -> None:
+    async def wait_until(self, wanted: int) -> None:
         """Wait until it has so many."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 60
         while (found := await asyncio.to_thread(self.active)) != wanted:
-            assert time.monotonic() < deadline, f"{found} requests after {seconds} s"
+            assert time.monotonic() < deadline, f"{found} requests"
             await asyncio.sleep(0.01)

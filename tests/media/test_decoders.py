@@ -18,6 +18,7 @@ from app.media.picture import Picture
 from app.media.policy import MediaPolicy
 from app.provider.runtime import child_process as processes
 from tests.media.files import jpeg, many_scans
+from tests.suspending import suspend
 
 SLOW = many_scans(3000)
 """Many seconds of work, which no test waits for; 200 kB."""
@@ -160,7 +161,7 @@ async def test_few_at_once_few_wait_and_the_others_are_told(intake: Intake) -> N
 
 async def test_the_loop_is_free_while_a_picture_is_decoded(intake: Intake) -> None:
     task = asyncio.create_task(intake.take_bytes(SLOW))
-    (await at_work()).suspend()  # it is not done before the loop has gone round
+    suspend(await at_work())  # it is not done before the loop has gone round
     for _ in range(50):
         await asyncio.sleep(0.001)
     assert not task.done()

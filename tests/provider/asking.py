@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -26,6 +25,7 @@ from app.provider.types import (
     Started,
     Tokens,
 )
+from tests.suspending import send_signal
 
 MODELS = Path(__file__).parents[2] / "models"
 STARTER = MODELS / "starter.gguf"
@@ -122,4 +122,4 @@ def signal_engine(host: EngineHost, what: signal.Signals) -> None:
     """Send a signal to the engine process."""
     pid = host.status().pid
     assert pid
-    os.kill(pid, what)
+    send_signal(pid, what)

@@ -40,11 +40,11 @@ class Gate:
 
     def __call__(self) -> str:
         self._begun.set()
-        assert self._open.wait(10)
+        assert self._open.wait(60)
         return "opened"
 
     def wait(self) -> None:
-        assert self._begun.wait(10)
+        assert self._begun.wait(60)
 
     def open(self) -> None:
         self._open.set()
@@ -61,7 +61,7 @@ def test_owners_take_turns_and_a_cancelled_job_is_left_out(
     assert work.cancel(2)
     assert not work.cancel(9)
     gate.open()
-    assert [answers.get(timeout=10)[0] for _ in range(4)] == [0, 1, 4, 3]
+    assert [answers.get(timeout=60)[0] for _ in range(4)] == [0, 1, 4, 3]
     assert not work.cancel(1)
 
 
@@ -74,7 +74,7 @@ def test_a_job_cancelled_while_it_is_worked_on_gets_no_answer(
     assert work.cancel(1)
     work.add(2, task("a", lambda: "next"))
     gate.open()
-    assert answers.get(timeout=10) == (2, "next")
+    assert answers.get(timeout=60) == (2, "next")
 
 
 def test_what_takes_too_long_is_refused_and_the_next_one_waits_for_it(
@@ -84,12 +84,12 @@ def test_what_takes_too_long_is_refused_and_the_next_one_waits_for_it(
     gate = Gate()
     work.add(1, task("a", gate))
     work.add(2, task("b", lambda: "next"))
-    job, refusal = answers.get(timeout=10)
+    job, refusal = answers.get(timeout=60)
     assert job == 1
     assert isinstance(refusal, UnsupportedConstraint)
     assert answers.empty()
     gate.open()
-    assert answers.get(timeout=10) == (2, "next")
+    assert answers.get(timeout=60) == (2, "next")
 
 
 def test_whatever_is_raised_is_the_answer(work: DeferredWork, answers: Answers) -> None:
@@ -102,6 +102,6 @@ def test_whatever_is_raised_is_the_answer(work: DeferredWork, answers: Answers) 
     work.add(1, task("a", refuse))
     work.add(2, Deferred("a", 1, panic, panic))
     work.add(3, task("a", lambda: "well"))
-    assert isinstance(answers.get(timeout=10)[1], UnsupportedConstraint)
-    assert isinstance(answers.get(timeout=10)[1], ProviderError)
-    assert answers.get(timeout=10) == (3, "well")
+    assert isinstance(answers.get(timeout=60)[1], UnsupportedConstraint)
+    assert isinstance(answers.get(timeout=60)[1], ProviderError)
+    assert answers.get(timeout=60) == (3, "well")

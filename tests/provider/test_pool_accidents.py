@@ -156,7 +156,7 @@ async def test_a_request_to_a_loaded_model_waits_for_no_scan(
         monkeypatch.setattr(model_catalogue, "scan", slow_scan)
         await asyncio.sleep(0.3)
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await say_hello(pool, "a")
             waiting = asyncio.create_task(say_hello(pool, "b"))  # it is not loaded
             await asyncio.sleep(0.3)

@@ -9,8 +9,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +19,8 @@ SHIPPED = ROOT / "docker" / "nginx.conf"
 KEPT = ROOT / ".cache" / "nginx"
 PACKAGES = ("nginx", "nginx-light", "nginx-core")
 """Debian's and Ubuntu's, of which one has the program; which one changes with the release."""
+GIVEN_TO_NOBODY = range(20_000, 32_000)
+"""Ports that systems give to nobody who asks for any, as clients do with each connection."""
 
 
 class NotInstalled(Exception):
@@ -99,9 +102,12 @@ def _wait_for(process: subprocess.Popen[Any], port: int, log: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody has at the moment."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    """Ports that nobody has, and nobody gets who does not ask for that number."""
+    draw, found = SystemRandom(), list[int]()
+    with ExitStack() as taken:
+        while len(found) < count:
+            port = draw.choice(GIVEN_TO_NOBODY)
+            with suppress(OSError):
+                taken.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found

@@ -18,6 +18,7 @@ import psutil
 from tests.http.chatting import CHAT
 from tests.proxy import nginx
 from tests.store.servers import Server
+from tests.suspending import suspend
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Site:
         """No engine does anything within the context."""
         engines = self.engines()
         for engine in engines:
-            engine.suspend()
+            suspend(engine)
         try:
             yield
         finally:

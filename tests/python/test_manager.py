@@ -121,7 +121,7 @@ def test_many_threads_load_once(manager: ModelManager) -> None:
     model = manager.get_chat_model("slow", cls=Slow)
 
     def ask(text: str) -> Any:
-        started.wait(10)
+        started.wait(60)
         return model.invoke(text)
 
     with ThreadPoolExecutor(8) as pool:

@@ -56,21 +56,21 @@ def program(starters: Path) -> Iterator[tuple[subprocess.Popen[str], psutil.Proc
 
 def test_the_end_of_a_program(starters: Path) -> None:
     with program(starters) as (process, engine):
-        _, complaints = process.communicate("\n", timeout=30)
+        _, complaints = process.communicate("\n", timeout=60)
     assert process.returncode == 0
     assert complaints == ""
-    engine.wait(10)
+    engine.wait(60)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 def test_a_program_that_is_killed(starters: Path) -> None:
     with program(starters) as (process, engine):
         process.send_signal(signal.SIGKILL)
-        engine.wait(10)
+        engine.wait(60)
 
 
 def test_nothing_is_written_where_the_program_runs(starters: Path, tmp_path: Path) -> None:
     before = sorted(starters.iterdir())
     with program(starters) as (process, _):
-        process.communicate("\n", timeout=30)
+        process.communicate("\n", timeout=60)
     assert sorted(starters.iterdir()) == before

@@ -16,6 +16,7 @@ import pytest
 
 from tests.setup.folder import Folder
 from tests.setup.project import ROOT
+from tests.workers.serving import command_of
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +27,7 @@ def test_a_server_in_the_background(folder: Folder) -> None:
     started = folder.run("start")
     assert started.returncode == 0, started.stderr
     assert folder.address in started.stdout
-    assert httpx.get(f"{folder.address}/health/live").is_success
+    assert httpx.get(f"{folder.address}/health/live", timeout=60).is_success
     again = folder.run("start")
     assert (again.returncode, "runs already" in again.stderr) == (1, True)
 
@@ -66,7 +67,7 @@ def test_a_start_that_fails_says_why(folder: Folder) -> None:
 def test_workers_in_the_background(folder: Folder) -> None:
     assert folder.run("start", WORKERS="2").returncode == 0
     family = folder.keeper().children(recursive=True)
-    workers = [one for one in family if "app.cli.serving.worker" in one.cmdline()]
+    workers = [one for one in family if "app.cli.serving.worker" in command_of(one)]
     assert len(workers) == 2
     question = {"model": "echo", "message": "hello"}
     assert httpx.post(f"{folder.address}/api/v1/chat", json=question, timeout=60).is_success
@@ -74,7 +75,7 @@ def test_workers_in_the_background(folder: Folder) -> None:
         assert any(line.startswith("echo") for line in shown.stdout.splitlines())
     assert folder.run("health").stdout == "ok\n"
     assert folder.run("stop").stdout == "The server has ended.\n"
-    _, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert not alive
 
 
@@ -85,7 +86,7 @@ def test_nothing_is_left_when_one_of_them_is_killed(folder: Folder, killed: str)
     family = keeper.children(recursive=True)
     (server,) = keeper.children()
     os.kill({"keeper": keeper, "server": server}[killed].pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs([keeper, *family], timeout=20)
+    _, alive = psutil.wait_procs([keeper, *family], timeout=60)
     assert not alive
     assert folder.run("status").returncode == 3
     assert folder.run("start").returncode == 0
@@ -110,7 +111,7 @@ def test_the_log_can_be_followed(folder: Folder) -> None:
         log.write_text("in a new file\n")
         assert process.stdout.readline() == "in a new file\n"
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_unit_for_systemd(folder: Folder) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from app.web.bounds import BOUND_BY_SERVER
 from tests.setup.project import ROOT
+from tests.workers.serving import command_of
 
 PROBE = """
 import os, sys
@@ -52,7 +53,7 @@ class Uvicorn:
     def engines(self) -> set[psutil.Process]:
         """The engine processes below it."""
         below = psutil.Process(self.process.pid).children(recursive=True)
-        return {child for child in below if "app.provider.runtime.worker" in child.cmdline()}
+        return {child for child in below if "app.provider.runtime.worker" in command_of(child)}
 
     @property
     def address(self) -> str:
@@ -61,7 +62,7 @@ class Uvicorn:
         return found[0]
 
     def _ready(self) -> bool:
-        health = httpx.get(f"{self.address}/health", timeout=30).json()
+        health = httpx.get(f"{self.address}/health", timeout=60).json()
         return bool(health["models"].get("echo", {}).get("state") == "ready")
 
 
@@ -82,7 +83,7 @@ def uvicorn(folder: Path, *options: str, **chosen: str) -> Iterator[Uvicorn]:
             yield Uvicorn(process, log)
         finally:
             process.terminate()
-            assert process.wait(30) in {0, -15}, log.read_text()
+            assert process.wait(60) in {0, -15}, log.read_text()
 
 
 def locked(folder: Path) -> bool:
@@ -104,7 +105,7 @@ def until_locked(folder: Path) -> None:
 
 
 def gone(processes: set[psutil.Process]) -> bool:
-    return not psutil.wait_procs(processes, timeout=10)[1]
+    return not psutil.wait_procs(processes, timeout=60)[1]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,6 @@ async def test_an_answer_that_another_transaction_has_locked_is_left_out(
     with connected(store_url) as connection:
         connection.execute(select(Message.seq).where(Message.id == locked).with_for_update())
         saving = asyncio.create_task(services.database.write(progress.save_progress, rows))
-        await asyncio.wait([saving], timeout=10)
+        await asyncio.wait([saving], timeout=60)
     assert await saving == {free: False}
     assert {row.content for row in audit.answers(store_url) if row.id == locked} == {""}

@@ -14,6 +14,7 @@ from tests.selection import matrix
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
 from tests.store.servers import Server, server
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,7 @@ def die_in_mid_answer(server: Server, url: str) -> int:
             engine.resume()
         time.sleep(0.02)
         for engine in (engines := server.engines()):
-            engine.suspend()
+            suspend(engine)
     server.kill()
     for engine in engines:
         engine.kill()

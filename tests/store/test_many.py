@@ -23,6 +23,7 @@ from tests.selection import matrix
 from tests.store import audit
 from tests.store.databases import connected
 from tests.store.servers import Server, server
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -202,7 +203,7 @@ def test_an_answer_is_stopped_through_the_other_server(
         text = ""
         for piece in answer.iter_text():
             if "event: delta" in piece and "event: delta" not in text:
-                engine.suspend()  # or it might be through before it is stopped
+                suspend(engine)  # or it might be through before it is stopped
                 stopping.start()
             text += piece
     stopping.join()
@@ -240,7 +241,7 @@ def test_what_a_dead_server_left_is_ended_by_the_other(
     with pytest.raises(httpx.TransportError), one.stream("POST", STREAM, json=body) as answer:
         for piece in answer.iter_text():
             if "event: delta" in piece:
-                engine.suspend()
+                suspend(engine)
                 wait_for(url, name, "generating", text=True)
                 mortal.kill()
                 engine.kill()

@@ -6,20 +6,24 @@ import os
 import random
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from app.conversations.store.endings import ABANDONED
+from app.storage.tables import Message
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.asking import LONG
+from tests.store.databases import connected
 from tests.store.resumers import require_same, resumers
 from tests.store.servers import Server, server
 from tests.store.test_kills import restart
+from tests.suspending import suspend
 
 pytestmark = pytest.mark.slow
 
@@ -47,16 +51,36 @@ def two(database_url: str, tmp_path: Path) -> Iterator[tuple[Server, Server]]:
 
 
 def suspended(one: Server, copy: Copy, url: str) -> str:
-    """Let its engine stand still in mid-answer; what is stored then, a second later."""
+    """Let its engine stand still in mid-answer; what is stored then, which is all of it."""
     for engine in one.engines():
-        engine.suspend()
-    stored, before = "", None
-    while stored != before:
-        before = stored
-        time.sleep(1.5)  # more than a heartbeat
-        stored = audit.messages(url, copy.head["conversation_id"])[-1].content
+        suspend(engine)
+    for _ in range(2):  # the second sign of life begins when nothing more comes
+        until_renewed(url, copy)
+    stored = row_of(url, copy).content
     assert stored
     return stored
+
+
+def row_of(url: str, copy: Copy) -> Message:
+    """The answer as it is stored."""
+    return audit.messages(url, copy.head["conversation_id"])[-1]
+
+
+def until_renewed(url: str, copy: Copy) -> None:
+    """Until its server has given the next sign of life, with the text so far."""
+    deadline, before = time.monotonic() + 60, row_of(url, copy).lease_until
+    while row_of(url, copy).lease_until == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@contextmanager
+def nothing_stored(url: str, copy: Copy) -> Iterator[None]:
+    """While no server can store more of the answer, as its row is locked."""
+    locked = update(Message).where(Message.id == copy.head["message_id"]).values(stopping=False)
+    with connected(url) as connection:
+        connection.execute(locked)
+        yield
 
 
 def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database_url: str) -> None:
@@ -76,7 +100,7 @@ def test_a_stream_goes_on_at_another_server(two: tuple[Server, Server], database
             here.post(f"/api/v6/conversations/{copy.head['conversation_id']}/stop")
             for event in mine:
                 copy.take(event)
-    kept = audit.messages(database_url, copy.head["conversation_id"])[-1]
+    kept = row_of(database_url, copy)
     assert (copy.text, copy.resets) == (kept.content, 0)
     assert copy.end
     assert (copy.end.name, kept.status) == ("done", "stopped")
@@ -88,7 +112,7 @@ def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Serve
     with client_of(one) as here, client_of(other) as there:
         copy = asked(here, ENDLESS, most=3, on_disconnect="continue")
         for engine in one.engines():
-            engine.suspend()
+            suspend(engine)
         with there.stream("GET", path_of(copy.head)) as it:
             again, mine = Copy(), events(it)
             again.take(next(mine))
@@ -103,13 +127,16 @@ def test_a_stop_at_another_server_ends_the_stream_there(two: tuple[Server, Serve
 
 @on_sqlite_daily
 def test_who_had_more_than_was_stored_is_reset_once(database_url: str, tmp_path: Path) -> None:
+    body = {"message": ENDLESS, "on_disconnect": "continue"}
     with server(database_url, tmp_path) as one:
-        with client_of(one) as client:
-            copy = asked(client, ENDLESS, most=3, on_disconnect="continue")
-            first = copy.text
-        one.kill()
-        stored = audit.messages(database_url, copy.head["conversation_id"])[-1]
-        assert len(stored.content) < len(first)
+        with client_of(one) as client, client.stream("POST", STREAM, json=body) as answer:
+            copy, mine = Copy(), events(answer)
+            copy.take(next(mine))
+            with nothing_stored(database_url, copy):
+                stored = row_of(database_url, copy)
+                while len(copy.text) <= len(stored.content):
+                    copy.take(next(mine))
+                one.kill()
         restart(one, database_url)
         with client_of(one) as client:
             copy.resume(client)
@@ -204,7 +231,7 @@ def test_what_a_server_cannot_finish_has_failed(database_url: str, tmp_path: Pat
             copy = asked(client, ENDLESS, most=3, on_disconnect="continue")
             stored = suspended(one, copy, database_url)
         one.end()
-        row = audit.messages(database_url, copy.head["conversation_id"])[-1]
+        row = row_of(database_url, copy)
         assert (row.status, row.content, row.error) == ("failed", stored, ABANDONED)
         restart(one, database_url)
         with client_of(one) as client:

@@ -23,14 +23,14 @@ from tests.store import audit
 from tests.store.asking import LONG
 from tests.store.servers import server
 from tests.store.test_kills import restart
-from tests.store.test_resuming import client_of
+from tests.store.test_resuming import ENDLESS, client_of
 
 pytestmark = pytest.mark.slow
 
 
-def begun(client: httpx.Client, most: int) -> list[Object]:
+def begun(client: httpx.Client, most: int, given: str = LONG) -> list[Object]:
     """The first events of a response in the background."""
-    body = {"model": "echo", "input": LONG, "background": True, "stream": True}
+    body = {"model": "echo", "input": given, "background": True, "stream": True}
     with client.stream("POST", RESPONSES, json=body) as answer:
         got: list[Object] = []
         for event in read(answer):
@@ -69,7 +69,7 @@ def test_a_stream_goes_on_at_another_server(database_url: str, tmp_path: Path) -
 def test_a_killed_server_leaves_a_response_that_failed(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
-            got = begun(client, 40)
+            got = begun(client, 40, ENDLESS)
             name, last = got[0]["response"]["id"], got[-1]["sequence_number"]
         one.kill()
         restart(one, database_url)
@@ -83,5 +83,5 @@ def test_a_killed_server_leaves_a_response_that_failed(database_url: str, tmp_pa
         assert rest[-1]["type"] == "response.failed"
         assert rest[-1]["response"]["error"]["code"] == "server_error"
         assert found["status"] == "failed"
-        assert LONG.startswith(text_of(found))
+        assert ENDLESS.startswith(text_of(found))
     audit.require_sound(database_url)

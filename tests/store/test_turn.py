@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from typing import Any
 
@@ -22,6 +21,7 @@ from app.storage.tables import Message
 from tests.store import audit
 from tests.store.asking import LONG, OWNER, asked, read, until_text
 from tests.store.databases import execute
+from tests.suspending import send_signal
 
 
 def only_answer(url: str) -> Message:
@@ -35,7 +35,7 @@ def only_answer(url: str) -> Message:
 async def signal_engine(services: ConversationServices, what: signal.Signals) -> None:
     pid = services.pool.health()["echo"].pid
     assert pid
-    os.kill(pid, what)
+    send_signal(pid, what)
 
 
 async def until_stored(url: str, status: str) -> None:

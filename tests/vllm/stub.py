@@ -12,7 +12,7 @@ its requests (``requests.jsonl``) and the answers that clients have hung up on (
 ``silent``        it ends before it is ready without a word
 ``slow``          it is not ready before the file is gone
 ``stubborn``      it ignores SIGTERM
-``dead``          its health is 503, and so is what it answers
+``dead``          its health is 503, and so is what it answers; one that starts later is well
 ``deaf``          it does not listen any more, and does not end; one that starts later does listen
 ``cut``           it ends in the middle of the next answer
 ``holds``         answers stop after two words, until the file is gone
@@ -118,7 +118,7 @@ class Stub:
         self.notes = notes
         self.options = options
         self.model = options["--served-model-name"]
-        self.started_deaf = self.fault() == "deaf"
+        self.started_ill = self.fault() in {"dead", "deaf"}
 
     def fault(self) -> str:
         """What goes wrong now."""
@@ -145,7 +145,7 @@ class Stub:
         while self.fault() == "slow":
             await asyncio.sleep(0.05)
         server = await asyncio.start_unix_server(self.connection, self.options["--uds"])
-        while self.fault() != "deaf" or self.started_deaf:
+        while self.fault() != "deaf" or self.started_ill:
             await asyncio.sleep(0.05)
         server.close()
         while True:
@@ -196,7 +196,7 @@ class Stub:
 
     def refusal(self, request: Request) -> tuple[int, Any] | None:
         """A status and an answer for what is not answered."""
-        if self.fault() == "dead":
+        if self.fault() == "dead" and not self.started_ill:
             return 503, {"error": {"message": "EngineDeadError", "code": 503}}
         if request.path.startswith("/v1/") and request.key != os.environ["VLLM_API_KEY"]:
             return 401, {"error": "Unauthorized"}

@@ -12,11 +12,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 import psutil
 
 from tests.setup.project import ROOT
+from tests.suspending import suspend
+
+T = TypeVar("T")
 
 LIMIT = 120.0
 """Seconds; only against hanging."""
@@ -61,14 +65,13 @@ class Family:
                 process.kill()
 
 
-def wait_until(
-    condition: Callable[[], object], describe: Callable[[], object] = lambda: ""
-) -> None:
-    """Wait for it; a time limit is against hanging."""
+def wait_until(condition: Callable[[], T | None], describe: Callable[[], object] = lambda: "") -> T:
+    """Wait for it, and return what it gave; a time limit is against hanging."""
     deadline = time.monotonic() + LIMIT
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, describe()
         time.sleep(0.05)
+    return found
 
 
 def command_of(process: psutil.Process) -> list[str]:
@@ -121,8 +124,9 @@ class Served:
 
     def workers(self) -> list[psutil.Process]:
         """By their numbers."""
-        found = self.family.running(WORKER)
-        return sorted(found, key=lambda one: int(command_of(one)[-1]))
+        commands = [(one, command_of(one)) for one in self.family.all()]
+        numbers = {one: int(command[-1]) for one, command in commands if WORKER in command}
+        return sorted(numbers, key=numbers.__getitem__)
 
     def engines(self) -> list[psutil.Process]:
         return self.family.running(ENGINE)
@@ -152,11 +156,22 @@ class Served:
         others = [one for one in self.workers() if one != worker]
         try:
             for one in others:
-                one.suspend()
+                suspend(one)
             yield
         finally:
             for one in others:
-                one.resume()
+                with suppress(psutil.NoSuchProcess):
+                    one.resume()
+
+    def refuses(self) -> bool:
+        """Whether nobody listens any more."""
+        try:
+            httpx.get(f"{self.address}/health/live", timeout=LIMIT)
+        except httpx.ConnectError:
+            return True
+        except httpx.TransportError:
+            return False  # it was just about to be taken
+        return False
 
     def end(self, number: int) -> None:
         """Send a signal as it comes: a terminal sends its own to all processes of the group."""

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.http.events import parsed
 from tests.selection import matrix
+from tests.suspending import suspend
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
-LONG = {"message": "a " * 400_000, "model": "echo"}
 SHORT = {"message": "hi", "model": "echo"}
-LARGE = {
-    "CONTEXT_LENGTH": "10000000",
-    "DEFAULT_MAX_TOKENS": "10000000",
-    "MAX_REQUEST_BYTES": "10000000",
-}
+AT_ONCE = {"STREAM_PATIENCE_SECONDS": "0"}
+"""A stream says 200 before the engine does."""
 
 ENDS = {signal.SIGINT: 128 + signal.SIGINT, signal.SIGTERM: -15, signal.SIGHUP: -1}
 """The exit status after each signal, which is that of one process."""
@@ -31,22 +32,57 @@ ENDS = {signal.SIGINT: 128 + signal.SIGINT, signal.SIGTERM: -15, signal.SIGHUP: 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path, 2, **LARGE) as one:
+    with serving(tmp_path, 2, **AT_ONCE) as one:
         one.wait_until_ready()
         yield one
 
 
+@contextmanager
+def being_answered(served: Served, client: httpx.Client) -> Iterator[Iterator[str]]:
+    """While a stream has begun that does not end, as its engine stands still; gives its pieces."""
+    (engine,) = served.engines()
+    suspend(engine)
+    try:
+        with client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer:
+            assert answer.status_code == 200
+            wait_until(partial(is_busy, served))
+            yield answer.iter_text()
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            engine.resume()
+
+
+def is_busy(served: Served) -> bool:
+    """Whether the engine has a request in hand."""
+    model = httpx.get(f"{served.address}/health", timeout=LIMIT).json()["models"]["echo"]
+    return bool(model["active"] or model["waiting"])
+
+
+@contextmanager
+def being_answered_by_one(served: Served) -> Iterator[Iterator[str]]:
+    """The same by any worker."""
+    with (
+        httpx.Client(base_url=served.address, timeout=LIMIT) as client,
+        being_answered(served, client) as pieces,
+    ):
+        yield pieces
+
+
+def rest(served: Served, pieces: Iterator[str]) -> str:
+    """What comes of an answer whose engine goes on when the server takes no more connections."""
+    wait_until(served.refuses)
+    for engine in served.engines():
+        engine.resume()
+    return "".join(pieces)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, *matrix(signal.SIGTERM, signal.SIGHUP)])
 def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: int) -> None:
-    with serving(tmp_path, 2, **LARGE) as served:
+    with serving(tmp_path, 2, **AT_ONCE) as served:
         served.wait_until_ready()
-        with httpx.stream(
-            "POST", f"{served.address}/api/v4/chat/stream", json=LONG, timeout=LIMIT
-        ) as answer:
-            pieces = answer.iter_text()
-            text = next(pieces)
+        with being_answered_by_one(served) as pieces:
             served.end(number)
-            text += "".join(pieces)
+            text = rest(served, pieces)
         assert parsed(text)[-1].name == "done"
         assert served.process.wait(LIMIT) == ENDS[signal.Signals(number)]
         served.family.require_gone()
@@ -54,13 +90,9 @@ def test_a_signal_lets_answers_end_and_leaves_nothing(tmp_path: Path, number: in
 
 
 def test_nothing_is_left_when_the_parent_is_killed(served: Served) -> None:
-    with httpx.stream(
-        "POST", f"{served.address}/api/v4/chat/stream", json=LONG, timeout=LIMIT
-    ) as answer:
-        pieces = answer.iter_text()
-        text = next(pieces)
+    with being_answered_by_one(served) as pieces:
         served.process.kill()
-        text += "".join(pieces)
+        text = rest(served, pieces)
     assert parsed(text)[-1].name == "done"
     served.family.require_gone()
 
@@ -79,6 +111,7 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, served
     with served.client_of_each() as (_, other):
         first.kill()
         assert other.post("/api/v1/chat", json=SHORT).status_code == 200
+    first.wait(LIMIT)
     served.wait_until_whole()
     assert served.workers()[0] != first
     assert served.workers()[1] == second
@@ -90,15 +123,13 @@ def test_a_killed_worker_is_replaced_and_the_others_go_on(tmp_path: Path, served
 def test_a_killed_model_server_is_a_clear_503_and_comes_back(served: Served) -> None:
     killed = served.model_server()
     with served.client_of_each() as clients:
-        with clients[0].stream("POST", "/api/v4/chat/stream", json=LONG) as answer:
-            pieces = answer.iter_text()
-            text = next(pieces)
+        with being_answered(served, clients[0]) as pieces:
             killed.kill()
-            text += "".join(pieces)
-        last = parsed(text)[-1]
+            last = parsed("".join(pieces))[-1]
         assert (last.name, last.data["code"]) == ("error", "engine-unavailable")
         for client in clients:
             wait_until(partial(answers, client))
+            wait_until(partial(has_health, client, 200))
             assert client.get("/health").json()["model_server"] == "ok"
     assert served.model_server() != killed
     assert len(served.workers()) == 2
@@ -116,7 +147,7 @@ def answers(client: httpx.Client) -> bool:
 def test_health_is_503_while_the_model_server_does_not_answer(served: Served) -> None:
     server = served.model_server()
     with served.client_of_each() as clients:
-        server.suspend()
+        suspend(server)
         try:
             for client in clients:
                 wait_until(partial(has_health, client, 503))
@@ -141,6 +172,39 @@ def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -
         log = served.log()
         assert "broken.json" in log
         assert len(log.splitlines()) == 1, log
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has open")
+def test_workers_that_fail_in_the_same_moment_end_all_with_one_sentence(tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    os.mkfifo(pipe := prompts / "broken.json")
+    with serving(tmp_path, PROMPTS_DIR=str(prompts)) as served:
+        end = wait_until(partial(opened, pipe))
+        wait_until(lambda: sum(has_open(one, pipe) for one in served.workers()) == 2)
+        parent = psutil.Process(served.process.pid)
+        suspend(parent)
+        os.close(end)  # the pipe is empty, so both fail
+        wait_until(lambda: not served.workers())
+        parent.resume()
+        assert served.process.wait(LIMIT) == 1
+        log = served.log()
+        assert "broken.json" in log
+        assert len(log.splitlines()) == 1, log
+
+
+def opened(pipe: Path) -> int | None:
+    """The end of a pipe to write to, as soon as somebody reads it."""
+    with suppress(OSError):
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    return None
+
+
+def has_open(process: psutil.Process, path: Path) -> bool:
+    """Whether a process has opened a file."""
+    with suppress(OSError):
+        return path in [one.readlink() for one in Path(f"/proc/{process.pid}/fd").iterdir()]
+    return False
 
 
 @pytest.fixture

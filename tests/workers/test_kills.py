@@ -6,6 +6,7 @@ import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
+from tests.suspending import suspend
 from tests.workers.serving import Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -35,8 +37,8 @@ def victims(served: Served, kind: str) -> list[psutil.Process]:
 
 
 def kill_one(served: Served, kind: str, chance: random.Random) -> None:
-    wait_until(lambda: victims(served, kind))
-    chance.choice(victims(served, kind)).kill()
+    with suppress(psutil.NoSuchProcess):  # it was just ending
+        chance.choice(wait_until(lambda: victims(served, kind))).kill()
 
 
 def wait_for_more(ledger: Ledger) -> None:
@@ -78,19 +80,28 @@ def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
     with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
         served.wait_until_ready()
         (engine,) = served.engines()
-        engine.suspend()
+        suspend(engine)
         with ThreadPoolExecutor(1) as thread:
             asked = thread.submit(ask, served.address)
             wait_until(lambda: audit.answers(database_url, "generating"))
-            served.family.kill()
+            kill_all(served)
             assert isinstance(asked.exception(), httpx.TransportError)
     assert len(audit.answers(database_url, "generating")) == 1
     with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
         served.wait_until_ready()
-        assert httpx.get(f"{served.address}/api/v1/models", timeout=60).is_success
+        wait_until(lambda: audit.answers(database_url, "failed"))
         assert len(audit.answers(database_url, "failed")) == 1
         assert ask(served.address).is_success
     audit.require_sound(database_url)
+
+
+def kill_all(served: Served) -> None:
+    """The parent first, which would start others; the engine last, whose end would be told."""
+    workers = served.workers()
+    served.process.kill()
+    for worker in workers:
+        worker.kill()
+    served.family.kill()
 
 
 def ask(address: str) -> httpx.Response:

@@ -18,7 +18,8 @@ from tests.http.test_v5_pull import HELD, LARGE, PULL, STARTER, begun, ended, lo
 from tests.mcp.wire import INITIALIZE, legacy, messages
 from tests.provider.hub_server import REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
-from tests.workers.serving import Served, serving, wait_until
+from tests.suspending import suspend
+from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ def clients(served: Served) -> Iterator[list[httpx.Client]]:
 
 @contextmanager
 def standing_still(engine: psutil.Process) -> Iterator[None]:
-    engine.suspend()
+    suspend(engine)
     try:
         yield
     finally:
@@ -143,7 +144,9 @@ def test_figures_are_sums_that_never_go_back(served: Served, clients: list[httpx
     found = scraped(second)
     assert value(found, "process_resident_memory_bytes") > 1.5 * one_process
     counted, used = answered(second), value(found, "process_cpu_seconds_total")
-    served.workers()[0].kill()
+    killed = served.workers()[0]
+    killed.kill()
+    killed.wait(LIMIT)
     wait_until(lambda: len(served.workers()) == 2)
     assert answered(second) >= counted
     served.model_server().kill()

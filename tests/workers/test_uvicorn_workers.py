@@ -43,7 +43,7 @@ def test_workers_of_uvicorn_share_the_models_and_leave_nothing(tmp_path: Path) -
         assert len(workers(server)) == WORKERS
         assert len(family.running(ENGINE)) == 1
         (models,) = family.running(MODEL_SERVER)
-        with httpx.Client(base_url=server.address) as client:
+        with httpx.Client(base_url=server.address, timeout=60) as client:
             wait_until(lambda: answered(client) == 32)
         first = workers(server)[0]
         first.kill()

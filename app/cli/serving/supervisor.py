@@ -81,9 +81,9 @@ class Supervisor:
             starting.cancel()
             await asyncio.wait([starting])
             await self._model_server.close()
-        for task in (starting, *keeping):
-            if not task.cancelled():
-                task.result()
+        failures = [task.exception() for task in (starting, *keeping) if not task.cancelled()]
+        for failure in filter(None, failures):  # asyncio reports those that nobody has looked at
+            raise failure
         return self._signal
 
     def _stop_if_failed(self, starting: asyncio.Task[None]) -> None:

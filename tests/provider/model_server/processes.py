@@ -28,6 +28,7 @@ from app.provider.pool.config import PoolConfig
 from app.provider.runtime import frames
 from app.provider.runtime.status import HostPolicy, HostStatus
 from app.provider.types import ModelRef
+from tests.suspending import send_signal
 
 ECHO = ModelRef("echo", "")
 GUARD_SECONDS = 60.0
@@ -65,6 +66,18 @@ def _is_server(process: psutil.Process, folder: str) -> bool:
         ours = process.environ().get("XDG_RUNTIME_DIR") == folder
         return ours and "app.model_server" in process.cmdline()
     except psutil.Error:
+        return False
+
+
+def have_ended(*processes: psutil.Process) -> bool:
+    """Whether none of them runs any more; one that only waits for its parent does not."""
+    return not any(map(_runs, processes))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -108,7 +121,7 @@ async def signal_engine(runtime: SharedRuntime, number: signal.Signals) -> int:
     """Send a signal to the engine process; returns its number."""
     pid = (await status_of(runtime)).pid
     assert pid
-    os.kill(pid, number)
+    send_signal(pid, number)
     return pid
 
 

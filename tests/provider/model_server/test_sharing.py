@@ -38,6 +38,7 @@ from tests.provider.model_server import client_process
 from tests.provider.model_server.processes import (
     ECHO,
     connected,
+    have_ended,
     server_config,
     signal_engine,
     status_of,
@@ -45,6 +46,7 @@ from tests.provider.model_server.processes import (
     until,
     until_requests,
 )
+from tests.suspending import suspend
 
 ENCODER = ModelRef("echo-embed", "")
 
@@ -68,7 +70,8 @@ async def test_everything_of_a_model_host_works(config: ServerConfig) -> None:
         assert (estimate.ram > 0, decision) == (True, AdmissionDecision())
         assert [event async for event in host.load(ECHO)][-1] == Loaded()
         assert host.snapshot().statuses["echo"].state == "ready"
-        assert host.snapshot().ledger["echo"].measured > 2**20
+        await host.measured()
+        await until(lambda: host.snapshot().ledger["echo"].measured > 2**20)
         assert [event async for event in host.measure(ECHO, prompt("a b"))] == [Size(2, 4096)]
         raw = Prompt((), raw=RawText("a b"))
         (tokens,) = [one async for one in host.tokenize(ECHO, raw) if isinstance(one, Tokens)]
@@ -208,23 +211,24 @@ async def test_a_server_that_is_killed_fails_all_requests_and_comes_back(
             assert (await collect(each.host.stream(ECHO, prompt("again")))).text == "again"
             assert each.host.problem() is None
         assert the_server().pid != killed.pid
-        await until(lambda: not engine.is_running())
+        await until(lambda: have_ended(engine))
 
 
 async def test_a_server_that_stands_still_is_given_up(
     config: ServerConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First health says so, then requests fail, then another server takes its place."""
-    monkeypatch.setattr("app.provider.model_server.link.SILENCE_SECONDS", 3.0)
     monkeypatch.setattr("app.provider.model_server.client._WATCH_SECONDS", 0.2)
     async with connected(config) as runtime:
         await collect(runtime.host.stream(ECHO, prompt("hello")))
-        the_server().suspend()
+        suspend(the_server())
         asked = asyncio.create_task(collect(runtime.host.stream(ECHO, prompt("hello"))))
         assert (await runtime.host.measured()).statuses["echo"].state == "ready"
         assert "has not answered" in (runtime.host.problem() or "")
-        with pytest.raises(EngineUnavailable):
-            await asked
+        with monkeypatch.context() as patch:
+            patch.setattr("app.provider.model_server.link.SILENCE_SECONDS", 1.0)
+            with pytest.raises(EngineUnavailable):
+                await asked
         assert "echo" not in runtime.host.snapshot().statuses
         the_server().kill()
         assert (await collect(runtime.host.stream(ECHO, prompt("again")))).text == "again"

@@ -87,6 +87,7 @@ def remote_host(
 
 
 def declare(folder: Path, name: str, url: str, **more: Any) -> None:
-    """Put a declaration into a folder of models."""
-    declared = {"base_url": f"{url}/v1", **more}
-    (folder / f"{name}.upstream.json").write_text(json.dumps(declared))
+    """Put a declaration into a folder of models, which may be read at any moment."""
+    whole = folder / f"{name}.new"
+    whole.write_text(json.dumps({"base_url": f"{url}/v1", **more}))
+    whole.rename(folder / f"{name}.upstream.json")

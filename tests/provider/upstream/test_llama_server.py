@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from app.provider.types import (
 from tests.provider.asking import STARTER, ask, collect, prompt, size, tokens_of, until_idle
 from tests.provider.pictures import noise, shown
 from tests.provider.upstream.servers import PATIENCE, remote_host
+from tests.proxy.nginx import free_ports
 
 PROGRAM = os.environ.get("LLAMA_SERVER", "")
 QUESTION = "How do I call API version one?"
@@ -40,9 +40,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     options = ["--host", "127.0.0.1", "--port", str(port), "-c", "4096", "-np", "2", "-t", "1"]
     process = subprocess.Popen(
         [PROGRAM, "-m", str(STARTER), *options, "--jinja", "-kvu"],
@@ -63,7 +61,7 @@ def _wait(where: str, process: subprocess.Popen[bytes]) -> None:
     while time.monotonic() < end:
         assert process.poll() is None, "llama-server did not start"
         try:
-            if httpx.get(f"{where}/health").status_code == 200:
+            if httpx.get(f"{where}/health", timeout=60).status_code == 200:
                 return
         except httpx.TransportError:
             pass
