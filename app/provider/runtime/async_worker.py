@@ -11,12 +11,13 @@ import asyncio
 import importlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Protocol, cast
 
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.generation.queue_places import QueuePlaces
 from app.provider.runtime import messages
 from app.provider.runtime.async_turns import Turns
 from app.provider.runtime.deferred_work import failed_request
@@ -89,7 +90,7 @@ class AsyncConnection:
         if not self._writer.is_closing():
             self._writer.write(messages.encode(message))
 
-    def report(self, outcomes: messages.Outcomes) -> None:
+    def report(self, outcomes: Iterable[tuple[int, messages.Outcome]]) -> None:
         """Send the outcomes of some jobs."""
         self.send(messages.report(outcomes))
 
@@ -121,7 +122,8 @@ class AsyncJobs:
         self._engine = engine
         self._connection = connection
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._turns = Turns(engine.info.slots, self._report_queue)
+        self._turns = Turns(engine.info.slots, self._queue_moved)
+        self._places = QueuePlaces()
 
     def take(self, message: messages.ToEngine) -> None:
         """Begin, answer or cancel what the message names."""
@@ -139,11 +141,11 @@ class AsyncJobs:
                 self._connection.forget(job)
 
     async def show_life(self) -> None:
-        """Tell the host for ever that jobs are being waited for."""
+        """Tell the host for ever that jobs are being waited for, and which have moved up."""
         while True:
             await asyncio.sleep(ALIVE_SECONDS)
             if self._tasks:
-                self._connection.report([])
+                self._connection.report(self._moved_up())
 
     async def close(self) -> None:
         """Cancel all jobs and see them through."""
@@ -183,10 +185,13 @@ class AsyncJobs:
     async def _tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
         return bounded(await self._engine.tokenize(prompt, special=special))
 
-    def _report_queue(self, waiting: list[int]) -> None:
-        self._connection.report(
-            [(job, Progress("queued", ahead)) for ahead, job in enumerate(waiting)]
-        )
+    def _queue_moved(self) -> None:
+        if moved := self._moved_up():
+            self._connection.report(moved)
+
+    def _moved_up(self) -> list[tuple[int, Progress]]:
+        """The places that have changed; none until the next report is due."""
+        return self._places.changed(self._turns.waiting) if self._places.due() else []
 
 
 async def _serve(connection: AsyncConnection) -> None:
