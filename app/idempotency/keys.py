@@ -12,7 +12,7 @@ from dataclasses import replace
 from app.idempotency import store
 from app.idempotency.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from app.idempotency.outcome import Claim, Outcome
-from app.provider.tasks import cancel_tasks
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 

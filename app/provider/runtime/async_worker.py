@@ -26,6 +26,7 @@ from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import load_failure
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.supported_jobs import bounded, require_supported
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import Event, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
@@ -149,10 +150,7 @@ class AsyncJobs:
 
     async def close(self) -> None:
         """Cancel all jobs and see them through."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks.values())
 
     def _start(self, job: int, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -203,8 +201,7 @@ async def _serve(connection: AsyncConnection) -> None:
     building = asyncio.ensure_future(_build(first.spec, connection))
     await asyncio.wait((gone, building), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
-        building.cancel()
-        await asyncio.gather(building, return_exceptions=True)
+        await cancel_tasks(building)
         return
     if engine := building.result():
         connection.send(messages.Ready(engine.info))
