@@ -168,10 +168,9 @@ class AsyncJobs:
 
     async def _answer(self, job: int, asked: Awaitable[Size | Tokens]) -> None:
         try:
-            outcome: messages.Outcome = await asked
-        except Exception as error:
-            outcome = failed_request(error)
-        self._connection.report([(job, outcome)])
+            self._connection.report([(job, await asked)])
+        except Exception as error:  # or what the server said cannot be sent
+            self._connection.report([(job, failed_request(error))])
 
     async def _count(self, prompt: Prompt) -> Size:
         require_supported(self._engine.info, prompt)
