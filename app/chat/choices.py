@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -14,6 +13,7 @@ from app.chat.answer import stream_answer
 from app.chat.completion import Completion, collect
 from app.provider.card import ModelCard
 from app.provider.pool.pool import ModelPool
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import AnyDelta, End, Event, Progress, Prompt, Started, Usage
 
 AT_ONCE = 8
@@ -77,7 +77,7 @@ async def collect_choices(pool: ModelPool, asked: Asked) -> list[Completion]:
     try:
         return await asyncio.gather(*tasks)
     finally:
-        await _cancel(tasks)
+        await cancel_tasks(*tasks)
 
 
 async def stream_choices(pool: ModelPool, asked: Asked) -> AsyncGenerator[Event | Choice, None]:
@@ -134,17 +134,10 @@ async def _all(pool: ModelPool, asked: Asked, jobs: Sequence[Prompt]) -> Choices
                 started = isinstance(event, Started)
                 yield event
     finally:
-        await _cancel(tasks)
+        await cancel_tasks(*tasks)
 
 
 def _choice(index: int, event: Event) -> Choice:
     if isinstance(event, AnyDelta | End):
         return Choice(index, event)
     raise TypeError(f"an answer has no {type(event).__name__}")
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancel and see the tasks through, so that what they hold is released on return."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,6 +11,7 @@ from app.conversations.store.endings import ABANDONED
 from app.conversations.turn import Turn
 from app.errors import AppError
 from app.provider.errors import ProviderError
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import End
 
 log = logging.getLogger(__name__)
@@ -56,5 +57,4 @@ class AnswerTask:
 
     async def stop(self) -> None:
         """Stop the answer; returns when that is stored."""
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await cancel_tasks(self.task)

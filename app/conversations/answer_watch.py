@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from app.conversations.live_answer import ChangeSignal
 from app.conversations.store import answers
 from app.conversations.store.answers import AnswerKey, StoredText
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -57,9 +58,7 @@ class AnswerWatch:
 
     async def close(self) -> None:
         """Stop after the look that is under way."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     async def _run(self) -> None:
         while self._watched:

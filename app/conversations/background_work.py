@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.exc import IntegrityError
 
 from app.conversations.store import index_backlog, removal
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -81,9 +82,7 @@ class BackgroundWork:
 
     async def close(self) -> None:
         """Stop after the transaction that is under way."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await cancel_tasks(*self._running)
 
 
 def _prepare(plans: list[index_backlog.IndexPlan]) -> None:

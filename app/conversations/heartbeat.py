@@ -18,6 +18,7 @@ from typing import TypeVar
 from app.conversations.live_answer import LiveAnswer
 from app.conversations.store import progress
 from app.conversations.store.progress import AnswerProgress
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -97,9 +98,7 @@ class Heartbeat:
 
     async def close(self) -> None:
         """Stop after the transaction that is under way."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_tasks(self._task)
 
     @contextmanager
     def running(self, answer: RunningAnswer) -> Iterator[None]:

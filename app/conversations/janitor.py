@@ -9,6 +9,7 @@ from functools import partial
 from app.conversations.background_work import BackgroundWork
 from app.conversations.store import endings
 from app.idempotency import store as idempotency
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 from app.storage.process_lock import ProcessLock
@@ -56,7 +57,5 @@ class AbandonedTurnJanitor:
     async def close(self) -> None:
         """Stop, and release the process lock."""
         await self._work.close()
-        if self._rounds:
-            self._rounds.cancel()
-            await asyncio.gather(self._rounds, return_exceptions=True)
+        await cancel_tasks(self._rounds)
         self._process_lock.close()

@@ -18,6 +18,7 @@ from app.provider.hub import process, record, staging
 from app.provider.hub.errors import HubError, NameTaken
 from app.provider.hub.names import Hubs, parse
 from app.provider.hub.plan import Plan
+from app.provider.runtime.tasks import cancel_tasks
 
 log = logging.getLogger(__name__)
 
@@ -135,9 +136,8 @@ class DownloadJobs:
     async def cancel(self, job_id: str) -> DownloadJob:
         """End a download unless it has ended; raises PullNotFound."""
         job = self._found(job_id)
-        if job.is_open and job.task:
-            job.task.cancel()
-            await asyncio.gather(job.task, return_exceptions=True)
+        if job.is_open:
+            await cancel_tasks(job.task)
         if job.is_open:
             job.state = "cancelled"
         return job

@@ -13,6 +13,7 @@ from app.provider.card import ModelCard
 from app.provider.encoding.item_length import Item, item_length
 from app.provider.errors import EngineBusy, EngineUnavailable, InputTooLong
 from app.provider.pool.pool import ModelPool
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import (
     Encode,
     Encoded,
@@ -60,7 +61,7 @@ async def encode(pool: ModelPool, card: ModelCard, job: Encode) -> Encodings:
     try:
         return _joined(await asyncio.gather(*tasks))
     finally:
-        await _cancel(tasks)
+        await cancel_tasks(*tasks)
 
 
 def _starts(items: Sequence[Item]) -> Iterator[int]:
@@ -110,10 +111,3 @@ async def _collect(events: AsyncGenerator[Event, None], count: int) -> Encodings
 def _joined(parts: Sequence[Encodings]) -> Encodings:
     vectors = [vector for part in parts for vector in part.vectors]
     return Encodings(vectors, sum(part.tokens for part in parts))
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Encodings]]) -> None:
-    """Cancel and see the tasks through, so that what they hold is released on return."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -8,11 +8,11 @@ import uuid
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from itertools import count
 
 from app.idempotency import store
 from app.idempotency.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from app.idempotency.outcome import Claim, Outcome
+from app.provider.runtime.tasks import cancel_tasks
 from app.storage.database import Database
 from app.storage.errors import StorageUnavailable
 
@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 RENEW_SECONDS = 3.0
 """Seconds between two renewals of leases."""
 
-SWEEP_ROUNDS = 20
-"""After so many renewals, what has expired is looked for."""
+SWEEP_SECONDS = 60.0
+"""Seconds between two looks for what has expired."""
 
 YIELD_SECONDS = 0.01
 """Seconds between two transactions, so that others can write."""
@@ -41,17 +41,19 @@ class IdempotencyKeys:
         self._database = database
         self._most_bytes = most_bytes
         self._running: dict[str, Claim] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to renew leases and to delete what has expired."""
-        self._task = asyncio.create_task(self._run())
+        # Two tasks: deleting a great deal takes longer than leases last.
+        self._tasks = [
+            asyncio.create_task(_repeat(self._renew, RENEW_SECONDS)),
+            asyncio.create_task(_repeat(self.sweep, SWEEP_SECONDS)),
+        ]
 
     async def close(self) -> None:
-        """Stop after the transaction that is under way."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Stop after the transactions that are under way."""
+        await cancel_tasks(*self._tasks)
 
     async def claim(self, owner: str, key: str, target: str) -> Claim | Outcome:
         """Take a key for one attempt at a request, or return the outcome that it has.
@@ -106,13 +108,6 @@ class IdempotencyKeys:
         except Exception:  # the answer itself is whole
             log.exception("an idempotency key could not be released yet")
 
-    async def _run(self) -> None:
-        for number in count(1):
-            await asyncio.sleep(RENEW_SECONDS)
-            await _attempt(self._renew)
-            if number % SWEEP_ROUNDS == 0:
-                await _attempt(self.sweep)
-
     async def _renew(self) -> None:
         if self._running:
             await self._database.write(store.renew, list(self._running.values()))
@@ -124,13 +119,15 @@ class IdempotencyKeys:
             await asyncio.sleep(YIELD_SECONDS)
 
 
-async def _attempt(work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except StorageUnavailable as error:
-        log.warning("idempotency keys have to wait: %s", error)
-    except Exception:  # a bug here must not let the leases of all requests expire
-        log.exception("idempotency keys have to wait")
+async def _repeat(work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except StorageUnavailable as error:
+            log.warning("idempotency keys have to wait: %s", error)
+        except Exception:  # a bug here must not let the leases of all requests expire
+            log.exception("idempotency keys have to wait")
 
 
 async def _converted(convert: Callable[[bytes], bytes], content: bytes) -> bytes:

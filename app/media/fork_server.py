@@ -13,6 +13,7 @@ from functools import partial
 
 from app.media.fork_protocol import FAILED, FORK, NOTICE, REQUEST, STARTED
 from app.provider.runtime import child_process as processes
+from app.provider.runtime.tasks import cancel_tasks
 
 _LOST = -9
 """Exit code of a process whose server is gone."""
@@ -89,8 +90,7 @@ class ForkServer:
         self._child.writer.close()
         self._control.close()
         await asyncio.shield(asyncio.to_thread(self._child.popen.wait))
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        await cancel_tasks(self._listening)
         self._lose()
 
     async def _listen(self) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from app.monitoring.snapshot import ProcessMetrics, own_process
 from app.provider.errors import ProviderError
 from app.provider.model_server.counters import Counters, Totals
+from app.provider.runtime.tasks import cancel_tasks
 from app.web.request_log import Traffic
 
 Exchange = Callable[[Mapping[str, float], Mapping[str, float]], Awaitable[Totals]]
@@ -39,8 +40,7 @@ class GroupFigures:
     async def close(self) -> None:
         """Report a last time, as far as the model server is there, and stop."""
         if self._reporting:
-            self._reporting.cancel()
-            await asyncio.gather(self._reporting, return_exceptions=True)
+            await cancel_tasks(self._reporting)
             with suppress(ProviderError, TimeoutError):
                 await asyncio.wait_for(self.measure(), REPORT_SECONDS)
 

@@ -66,7 +66,6 @@ async def set_metadata(
 ) -> Fields:
     """Replace the metadata; raises ConversationNotFound."""
     database = services.conversations.database
-
     values = {METADATA: dict(metadata)}
     key = (services.owner, conversation_id)
     return conversation_fields(await database.write(conversations.change_setup, *key, values))
@@ -156,5 +155,5 @@ async def _messages(services: ResponseServices, items: Sequence[InputItem]) -> t
     sources = image_sources(items)
     if not sources:
         return input_messages(items, ())
-    model = await find_chat_model(services.conversations.pool, None)
+    model = await find_chat_model(services.pool, None)
     return input_messages(items, await decode_images(services.intake, model, sources))

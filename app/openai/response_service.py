@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, replace
-from functools import partial
 
 from msgspec import structs
 
@@ -24,10 +23,10 @@ from app.conversations.store.answers import StoredAnswer
 from app.conversations.store.input_turns import Base
 from app.conversations.turn import Turn
 from app.errors import InvalidRequest
-from app.media.intake import Intake
 from app.openai.errors import InvalidParameter, ResponseNotFound
 from app.openai.item_references import with_references
 from app.openai.models.responses import ResponseBody, ResponseFields, TextFormat
+from app.openai.service import ModelServices
 from app.openai.translate import response_ids as ids
 from app.openai.translate.constraints import ANY_OBJECT, json_schema
 from app.openai.translate.response_input import image_sources, input_messages
@@ -42,12 +41,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class ResponseServices:
-    """The models, conversations and images as ``owner`` has them."""
+class ResponseServices(ModelServices):
+    """The same with the stored conversations."""
 
     conversations: ConversationServices
-    intake: Intake
-    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +110,10 @@ async def _find_model(
     services: ResponseServices, name: str | None, base: Base | None, *, images: bool
 ) -> ModelCard:
     """The model of the request, else that of the conversation, else the default one."""
-    stored, owner = services.conversations, services.owner
     if name is None and base:
-        name = (await read_defaults(stored, owner, base.conversation_id)).get("model")
-    find_template = partial(stored.find_template, owner)
-    chosen = await choose_model(stored.pool, name, find_template, images=images)
+        key = services.owner, base.conversation_id
+        name = (await read_defaults(services.conversations, *key)).get("model")
+    chosen = await choose_model(services.pool, name, services.find_template, images=images)
     if chosen.template is not None:
         detail = "Responses take no prompt template: name a model alone, and give instructions."
         raise InvalidParameter("/model", detail)

@@ -106,7 +106,7 @@ class ModelCard:
     """A model on disk, or ``remote`` on another server, which a file on disk declares.
 
     ``id`` is its name in requests, ``format`` the name that clients see of how it is stored,
-    ``engine`` a name of ``ENGINES``, ``path`` a file or a folder.
+    ``engine`` a name of ``ENGINES`` (empty: of a broken preset), ``path`` a file or a folder.
     ``size_bytes`` are those of its weights. ``parameters`` is how many weights it has, 0 where
     unknown. ``sha256`` is that of its only file, if the hub stated it. ``stamp`` changes whenever
     its files do. ``found_in`` is the models folder that was scanned. ``vision`` is set exactly

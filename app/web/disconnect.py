@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.types import Receive
 
+from app.provider.runtime.tasks import cancel_tasks
 from app.web.errors import ClientGone
 
 T = TypeVar("T")
@@ -26,15 +27,9 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, T]) ->
             return working.result()
         raise ClientGone("The client hung up.")
     finally:
-        await _stop(working, watching)
+        await cancel_tasks(working, watching)
 
 
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _stop(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel and see the tasks through, so that what they hold is released on return."""
-    running = [task for task in tasks if task.cancel()]
-    await asyncio.gather(*running, return_exceptions=True)

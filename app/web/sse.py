@@ -26,6 +26,7 @@ from app.conversations.read_position import Reset
 from app.errors import AppError
 from app.idempotency.outcome import discard_outcome
 from app.provider.errors import EngineUnavailable, ProviderError
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import AnyDelta, Encoded, End, Event, Loaded, Progress, Started
 from app.web.disconnect import unless_disconnected
 from app.web.errors import ClientGone
@@ -104,8 +105,7 @@ class Feed:
 
     async def aclose(self) -> None:
         """Stop reading; returns when the stream has been closed."""
-        self._reader.cancel()
-        await asyncio.gather(self._reader, return_exceptions=True)
+        await cancel_tasks(self._reader)
 
 
 class EventStream(Response):

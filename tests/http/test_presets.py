@@ -102,6 +102,7 @@ def test_they_are_listed_by_openais_dialect(client: httpx.Client) -> None:
     assert ids.isdisjoint(BROKEN)
     one = client.get("/v1/models/pirate").json()
     assert (one["id"], one["name"], one["engine"]) == ("pirate", "pirate", "echo")
+    assert client.get("/v1/models/orphan").json()["engine"] == ""
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))

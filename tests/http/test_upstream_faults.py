@@ -64,6 +64,20 @@ async def overflow_in_stream(it: Answering) -> None:
     it.done()
 
 
+async def overflow_in_mid_answer(it: Answering) -> None:
+    """Half-way it says what others say before the answer, of a prompt that could be answered."""
+    it.pieces(usage=None, reason=None)
+    words = TOO_LONG.replace("5000", "4000")
+    it.event({"error": {"message": words, "type": "BadRequestError", "code": 400}})
+    it.done()
+
+
+async def huge_numbers(it: Answering) -> None:
+    """More tokens, and higher numbers of tokens, than any message can hold."""
+    it.start(kind="application/json")
+    it.send(json.dumps({"count": 10**30, "tokens": [10**30], "token_strs": ["x"]}).encode())
+
+
 async def cut(it: Answering) -> None:
     it.start(Content_Length="100000")
     it.piece({"content": "One "})
@@ -142,6 +156,7 @@ FAULTS: dict[str, tuple[Behave, int, str]] = {
     "no-reason": (no_reason, 503, "ended its answer without a reason"),
     "error-in-stream": (error_in_stream, 503, "failed: CUDA out of memory"),
     "overflow-in-stream": (overflow_in_stream, 400, "5000 tokens > 4096"),
+    "overflow-in-mid-answer": (overflow_in_mid_answer, 503, "broke off its answer: "),
     "cut": (cut, 503, "broke off its answer"),
     "silent": (silent, 503, "was silent for 1 s"),
     "never": (never, 503, "did not answer within 2 s"),
@@ -166,6 +181,7 @@ GOOD: dict[str, Behave] = {
     "cached": cached,
     "cookies": cookies,
     "odd-types": odd_types,
+    "huge-numbers": huge_numbers,
     "fine": fine,
     "holding": never,
 }
@@ -231,6 +247,21 @@ def test_a_usage_that_nobody_counted_is_unknown(client: httpx.Client) -> None:
 def test_what_is_of_another_type_is_left_out(client: httpx.Client) -> None:
     answer = chat(client, "odd-types").json()
     assert answer["choices"][0]["message"]["content"] == "well"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/tokenize", {"prompt": "x"}),
+        ("/api/v6/tokens", {"message": "x"}),
+    ],
+)
+def test_numbers_that_are_none_are_an_error(
+    client: httpx.Client, path: str, body: dict[str, Any]
+) -> None:
+    answer = client.post(path, json={"model": "huge-numbers", **body})
+    assert answer.status_code == 503
+    assert "did not say" in answer.text
 
 
 def test_an_answer_that_does_not_fit_is_made_shorter(client: httpx.Client, stub: Stub) -> None:

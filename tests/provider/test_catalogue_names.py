@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from app.provider.catalogue.names import find
 from app.provider.catalogue.scan import scan
 from app.provider.errors import ModelConflict, ModelNotLoadable
 from app.provider.pool.pool import ModelPool, PoolConfig
-from tests.provider.asking import prompt
+from tests.provider.asking import MODELS, prompt
 from tests.provider.model_files import write_gguf, write_hf, write_mlx
 
 
@@ -91,6 +92,33 @@ def test_a_link_is_a_further_name(tmp_path: Path) -> None:
     (card,) = scan(models)
     assert (card.id, card.aliases) == ("real", ("a-link",))
     assert card.path == models / "gguf" / "real.gguf"
+
+
+def test_of_two_links_to_a_file_or_folder_one_is_a_further_name(tmp_path: Path) -> None:
+    models, disk = tmp_path / "models", tmp_path / "disk"
+    models.mkdir()
+    for real in (write_gguf(disk / "file.gguf"), write_hf(disk / "folder")):
+        for name in ("one", "two"):
+            (models / f"{name}-{real.name}").symlink_to(real)
+    assert [(card.id, card.aliases) for card in scan(models)] == [
+        ("one-file", ("two-file",)),
+        ("one-folder", ("two-folder",)),
+    ]
+
+
+def test_links_to_one_file_with_other_files_beside_them_are_models_of_their_own(
+    tmp_path: Path,
+) -> None:
+    models, cache = tmp_path / "models", tmp_path / "models" / "cache" / ("0f" * 32)
+    shutil.copy(MODELS / "starter-vision.gguf", write_gguf(cache))
+    for name in ("blind", "seeing"):
+        (models / name).mkdir()
+        (models / name / f"{name}.gguf").symlink_to(cache)
+    mmproj = MODELS / "mmproj-starter-vision.gguf"
+    (models / "seeing" / mmproj.name).symlink_to(mmproj)
+    cards = scan(models)
+    assert [(card.id, bool(card.vision)) for card in cards] == [("blind", False), ("seeing", True)]
+    assert {alias for card in cards for alias in card.aliases} == {cache.name}
 
 
 def test_links_out_of_the_folder_are_followed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from app.provider.card import ModelCard
+from app.provider.catalogue.description import description
 from app.provider.catalogue.presets import LONGEST_FILE, preset_cards
 from app.provider.engines.echo.format import ALL
 from app.provider.pool.pool import ModelPool, PoolConfig
@@ -74,6 +75,7 @@ def test_what_is_wrong_is_a_problem_of_the_card(
     assert card.problem
     assert problem in card.problem
     assert card.preset is None
+    assert description(card)["Format"] == "preset"
 
 
 def test_what_is_no_file_blocks_nothing(tmp_path: Path) -> None:

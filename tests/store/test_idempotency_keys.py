@@ -144,6 +144,29 @@ async def test_leases_are_renewed_as_long_as_the_request_runs(
     await keys.close()
 
 
+async def test_leases_are_renewed_while_much_is_deleted(
+    keys: IdempotencyKeys, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting stops behind its first row, for longer than this test."""
+    monkeypatch.setattr(keys_module, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(keys_module, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(keys_module, "YIELD_SECONDS", 3600.0)
+    monkeypatch.setattr(store, "MAX_ROWS", 1)
+    for key in ("first", "second"):
+        await keys.record(await taken(keys, key), OUTCOME)
+    expire(store_url, "expires_at")
+    keys.start()
+    async with asyncio.timeout(60):
+        while len(rows(store_url)) > 1:
+            await asyncio.sleep(0.01)
+        claim = await taken(keys)
+        expire(store_url, "lease_until")
+        while 1 in {row["lease_until"] for row in rows(store_url)}:
+            await asyncio.sleep(0.01)
+    await keys.release(claim)
+    await keys.close()
+
+
 async def test_a_start_that_is_alone_gives_up_what_ran(
     keys: IdempotencyKeys, database: Database
 ) -> None:

@@ -13,7 +13,7 @@ from app.openai.models import examples
 from app.openai.models.answers import CHUNK_EXAMPLE, ChatCompletion, stream_documentation
 from app.openai.models.chat import ChatBody
 from app.openai.models.errors import GENERATION_ERRORS, errors
-from app.openai.routers.models_of import models_of
+from app.openai.routers.services_of import services_of
 from app.openai.service import ask_chat
 from app.openai.translate.answers import chat_completion
 from app.openai.translate.chat import require_length
@@ -44,7 +44,7 @@ async def chat_completions(
     run by the client: the answer calls them, and the next request brings what they returned. Tools
     of types that are not run here are skipped and named in the header `X-Skipped-Tools`.
     """
-    services = models_of(vision, owner)
+    services = services_of(vision, owner)
     async with json_body(request, ChatBody) as body:
         require_length(body, settings.max_history_length)
         decodes = bool(image_sources(body.messages))

@@ -19,7 +19,7 @@ from app.openai.models.conversations import (
     MetadataBody,
 )
 from app.openai.models.errors import COMMON_ERRORS, errors
-from app.openai.routers.models_of import response_services
+from app.openai.routers.services_of import services_of
 from app.openai.translate.item_list import Order, item_list
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
@@ -44,14 +44,14 @@ async def create_conversation(
 ) -> Fields:
     """Make a conversation, which responses and other dialects can go on with."""
     body = body or ConversationBody()
-    return await service.create(response_services(vision, owner), body.items, body.metadata)
+    return await service.create(services_of(vision, owner), body.items, body.metadata)
 
 
 @router.get("/{conversation_id}", response_model=ConversationObject, responses=PROBLEMS)
 async def get_conversation(conversation_id: ConversationId, vision: Vision, owner: Owner) -> Fields:
     """A conversation, whichever dialect it was made in."""
     name = service.conversation_id_of(conversation_id)
-    return await service.read(response_services(vision, owner), name)
+    return await service.read(services_of(vision, owner), name)
 
 
 @router.post(
@@ -65,7 +65,7 @@ async def update_conversation(
 ) -> Fields:
     """Replace the metadata of a conversation."""
     name = service.conversation_id_of(conversation_id)
-    return await service.set_metadata(response_services(vision, owner), name, body.metadata)
+    return await service.set_metadata(services_of(vision, owner), name, body.metadata)
 
 
 @router.delete("/{conversation_id}", response_model=DeletedConversation, responses=PROBLEMS)
@@ -90,7 +90,7 @@ async def list_items(
     """The items of the active branch, the newest first unless `order` is `asc`."""
     name = service.conversation_id_of(conversation_id)
     query = service.PageQuery(limit, after, order)
-    return await service.list_items(response_services(vision, owner), name, query)
+    return await service.list_items(services_of(vision, owner), name, query)
 
 
 @router.post(
@@ -104,7 +104,7 @@ async def create_items(
 ) -> Fields:
     """Store items at the end of the active branch; nothing answers them."""
     name = service.conversation_id_of(conversation_id)
-    return item_list(await service.add_items(response_services(vision, owner), name, body.items))
+    return item_list(await service.add_items(services_of(vision, owner), name, body.items))
 
 
 @router.get("/{conversation_id}/items/{item_id}", response_model=dict[str, Any], responses=PROBLEMS)
@@ -113,7 +113,7 @@ async def get_item(
 ) -> Fields:
     """One item."""
     name = service.conversation_id_of(conversation_id)
-    return await service.read_item(response_services(vision, owner), name, item_id)
+    return await service.read_item(services_of(vision, owner), name, item_id)
 
 
 @router.delete(
@@ -123,6 +123,6 @@ async def delete_item(
     conversation_id: ConversationId, item_id: ItemId, vision: Vision, owner: Owner
 ) -> Fields:
     """Delete the message of an item, with all of its items. No other one may follow it."""
-    services = response_services(vision, owner)
+    services = services_of(vision, owner)
     name = service.conversation_id_of(conversation_id)
     return await service.remove_item(services, name, item_id)

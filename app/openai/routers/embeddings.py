@@ -8,7 +8,7 @@ from app.dependencies import Owner, Vision
 from app.openai import respond
 from app.openai.models.embeddings import EXAMPLES, EmbeddingList, EmbeddingsBody
 from app.openai.models.errors import GENERATION_ERRORS, errors
-from app.openai.routers.models_of import models_of
+from app.openai.routers.services_of import services_of
 from app.openai.service import embed
 from app.web.disconnect import unless_disconnected
 from app.web.large_bodies import json_body
@@ -32,6 +32,6 @@ async def embeddings(request: Request, vision: Vision, owner: Owner) -> Response
     text that is too long is refused, with its place and tokens, unless `truncate` cuts it.
     """
     async with json_body(request, EmbeddingsBody) as body:
-        asking = embed(body, models_of(vision, owner))
+        asking = embed(body, services_of(vision, owner))
         answer = await unless_disconnected(request.receive, asking)
         return await respond.vectors(answer.found.vectors, answer.fields)

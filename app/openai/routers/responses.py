@@ -21,7 +21,7 @@ from app.openai.models.response_objects import (
 )
 from app.openai.models.responses import InputTokensBody, ResponseBody
 from app.openai.routers.conversations import After, Limit
-from app.openai.routers.models_of import response_services
+from app.openai.routers.services_of import services_of
 from app.openai.translate.item_list import Order
 from app.openai.translate.response_input import image_sources
 from app.openai.translate.responses import stored_response
@@ -54,7 +54,7 @@ async def create_response(
     stops the model, but not one in the background. Tools are run by the client; those of types
     that are not run here are skipped and named in the header `X-Skipped-Tools`.
     """
-    services = response_services(vision, owner)
+    services = services_of(vision, owner)
     async with json_body(request, ResponseBody) as body:
         asking = response_service.ask_response(services, body)
         decodes = bool(image_sources(body.input))
@@ -75,7 +75,7 @@ async def create_response(
 )
 async def count_input_tokens(request: Request, vision: Vision, owner: Owner) -> dict[str, Any]:
     """Say how many tokens the model would read; nothing is answered or kept."""
-    services = response_services(vision, owner)
+    services = services_of(vision, owner)
     async with json_body(request, InputTokensBody) as body:
         asked, _ = await response_service.resolve_input(services, body)
     counting = count_input(services.conversations, asked)
@@ -105,7 +105,7 @@ async def get_response(
     An answer of another dialect is a response too: its id is made of those of its conversation and
     its message.
     """
-    found = await response_service.read_response(response_services(vision, owner), response_id)
+    found = await response_service.read_response(services_of(vision, owner), response_id)
     if stream:
         return await response_answers.resumed(answering, owner, found, starting_after)
     return response_answers.as_json(stored_response(found))
@@ -122,7 +122,7 @@ async def delete_response(response_id: ResponseId, vision: Vision, owner: Owner)
 
     What others follow, and what is in a conversation that the request named, remains there.
     """
-    await response_service.remove(response_services(vision, owner), response_id)
+    await response_service.remove(services_of(vision, owner), response_id)
     return {"id": response_id, "object": "response", "deleted": True}
 
 
@@ -134,7 +134,7 @@ async def delete_response(response_id: ResponseId, vision: Vision, owner: Owner)
 )
 async def cancel_response(response_id: ResponseId, vision: Vision, owner: Owner) -> Response:
     """Stop a response that is being made, and say what has become of it."""
-    found = await response_service.cancel(response_services(vision, owner), response_id)
+    found = await response_service.cancel(services_of(vision, owner), response_id)
     return response_answers.as_json(stored_response(found))
 
 
@@ -153,7 +153,7 @@ async def list_input_items(
     order: Order = "desc",
 ) -> dict[str, Any]:
     """The items of the response's own input, the newest first unless `order` is `asc`."""
-    services = response_services(vision, owner)
+    services = services_of(vision, owner)
     found = await response_service.read_response(services, response_id)
     query = conversation_service.PageQuery(limit, after, order)
     return await conversation_service.list_input(services, found, query)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from app.provider.card import ModelCard
 from app.provider.catalogue.checksum import checksum
+from app.provider.runtime.tasks import cancel_tasks
 
 Key = tuple[Path, str]
 
@@ -65,9 +66,7 @@ class ChecksumJobs:
 
     async def close(self) -> None:
         """Cancel all computations."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await cancel_tasks(*self._tasks.values())
 
 
 def _settle(found: asyncio.Future[str | None], sha256: str | None) -> None:

@@ -14,7 +14,7 @@ def description(card: ModelCard) -> dict[str, str]:
         "Purpose": card.preset.description if card.preset else "",
         "Path": str(card.declared_in),
         "Server": _server(card),
-        "Format": f"{card.format}, run by the engine {card.engine}",
+        "Format": card.format + (f", run by the engine {card.engine}" if card.engine else ""),
         "Context": f"{card.context_length:,} tokens",
         "Architecture": f"{card.architecture} {card.quantization}".strip(),
         "Licence": card.licence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,34 @@ def is_named_gguf(path: Path) -> bool:
     """Whether a file is named like a model; "mmproj" files only accompany one."""
     name = path.name.lower()
     return name.endswith(".gguf") and "mmproj" not in name
+
+
+def merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
+    """One card for each model, of cards with the real paths of their files.
+
+    Further names of the same file become aliases.
+    """
+    models: dict[str, list[ModelCard]] = {}
+    for real, card in found:
+        same_file = models.setdefault(real, [])
+        for at, first in enumerate(same_file):
+            if _is_same(first, card):
+                same_file[at] = _with(first, [card.id])
+                break
+        else:
+            same_file.append(card)
+    return [card for same_file in models.values() for card in same_file]
+
+
+def _is_same(first: ModelCard, card: ModelCard) -> bool:
+    """Whether two names of one file are one model, and not two with other files beside them.
+
+    A name without an ending is the checksum in a download cache, where nothing lies beside it.
+    """
+    if card.remote or card.id == first.id:
+        return card.id == first.id
+    alike = (first.vision, first.problem) == (card.vision, card.problem)
+    return alike or not card.path.suffix
 
 
 def distinct(cards: Sequence[ModelCard]) -> list[ModelCard]:

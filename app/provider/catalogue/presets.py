@@ -137,4 +137,4 @@ def _model(name: str, models: Sequence[ModelCard], presets: set[str]) -> ModelCa
 
 def _broken(path: Path, state: State, problem: str) -> ModelCard:
     stamp = "-".join(map(str, state))
-    return ModelCard(_id(path), _FORMAT, "upstream", path, 0, 0, (), stamp=stamp, problem=problem)
+    return ModelCard(_id(path), _FORMAT, "", path, 0, 0, (), stamp=stamp, problem=problem)

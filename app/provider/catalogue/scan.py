@@ -20,7 +20,13 @@ from typing import Any
 from app.provider.card import ModelCard
 from app.provider.catalogue.declared import declared_models
 from app.provider.catalogue.engine_settings import NOTHING_CHOSEN, EngineSettings, with_engines
-from app.provider.catalogue.names import distinct, is_named_gguf, model_id, with_aliases
+from app.provider.catalogue.names import (
+    distinct,
+    is_named_gguf,
+    merged,
+    model_id,
+    with_aliases,
+)
 from app.provider.catalogue.pull_records import PullRecord, pull_records
 from app.provider.catalogue.walk import FoundPath, Stamp, walk, walk_path
 from app.provider.engine import ENGINES, Library, format_of, missing_library
@@ -62,9 +68,9 @@ def scan(
     found = walk(models_dir, closed)
     found_paths += sorted(found.paths, key=_preference)
     cache = _cache_of(models_dir)
-    merged = _merged(_read_all(found_paths, models_dir, cache))
+    found_cards = _read_all(found_paths, models_dir, cache)
     _notify(cache, found.notices)
-    cards = _with_library_problems(distinct(merged))
+    cards = _with_library_problems(distinct(merged(found_cards)))
     records = pull_records(models_dir)
     sources = {card.path: record for card in cards if (record := _source(card, records))}
     cards = [_with_source(card, sources.get(card.path)) for card in cards]
@@ -233,17 +239,6 @@ def _unicode_safe(card: ModelCard) -> ModelCard:
 
 def _unicode_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", errors="replace")
-
-
-def _merged(found: Iterable[tuple[str, ModelCard]]) -> list[ModelCard]:
-    """One card for each model; names of links to it become aliases."""
-    cards: dict[tuple[str, str], ModelCard] = {}
-    for real, card in found:
-        key = real, card.id if card.remote else ""
-        first = cards.setdefault(key, card)
-        if card.id not in {first.id, *first.aliases}:
-            cards[key] = replace(first, aliases=(*first.aliases, card.id))
-    return list(cards.values())
 
 
 def _with_library_problems(cards: list[ModelCard]) -> list[ModelCard]:

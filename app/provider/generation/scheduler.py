@@ -20,6 +20,7 @@ from app.provider.generation.output_stream import OutputStream
 from app.provider.generation.prefill_budget import PrefillBudget, split_prefill
 from app.provider.generation.prefix_cache import shares_running_prefill
 from app.provider.generation.prepared_prompt import PreparedPrompt
+from app.provider.generation.queue_places import QueuePlaces
 from app.provider.generation.runner import Drawn, Runner, S
 from app.provider.types import End, Event, Progress
 
@@ -42,7 +43,7 @@ class Scheduler(Generic[S]):
         self._image_encoder = image_encoder
         self._budget = PrefillBudget()
         self._admitted: dict[int, PreparedPrompt] = {}  # without a sequence, in order
-        self._queue_places: dict[int, int] = {}  # of jobs that wait for room, as reported
+        self._places = QueuePlaces()  # of jobs that wait for room
         self._awaiting_images: dict[int, S] = {}
         self._sequences: dict[int, S] = {}  # started, oldest first
 
@@ -88,7 +89,7 @@ class Scheduler(Generic[S]):
             )
             sequence = self._runner.reserve(prompt, len(prompt.tokens) + answer_tokens)
             if sequence is None:
-                return events + self._queue_progress(job)
+                return [*events, *self._places.changed(self._admitted_from(job))]
             del self._admitted[job]
             sequence.job = job
             sequence.output = OutputStream(prompt, answer_tokens, sequence.cached)
@@ -96,14 +97,9 @@ class Scheduler(Generic[S]):
             events += self._start_or_wait(sequence)
         return events
 
-    def _queue_progress(self, first: int) -> Events:
-        """How many are ahead of each job from ``first`` on, if that changed."""
+    def _admitted_from(self, first: int) -> list[int]:
         jobs = list(self._admitted)
-        waiting = jobs[jobs.index(first) :]
-        places = {job: ahead for ahead, job in enumerate(waiting)}
-        moved = places.items() - self._queue_places.items()
-        self._queue_places = places
-        return [(job, Progress("queued", ahead)) for job, ahead in sorted(moved)]
+        return jobs[jobs.index(first) :]
 
     def _shares_running_prefill(self, prompt: PreparedPrompt) -> bool:
         """Whether a prefill in progress computes a prefix that this prompt can share soon."""

@@ -17,9 +17,9 @@ def template_report(card: ModelCard) -> str:
 
     Empty for a model that does not chat or has a problem, and for an engine without templates.
     """
-    package = ENGINES[card.engine]
     if card.problem or "chat" not in card.tasks:
         return ""
+    package = ENGINES[card.engine]
     if importlib.util.find_spec(f"{package}.inspection") is None:
         return ""
     command = [sys.executable, "-m", "app.provider.generation.inspect", package, str(card.path)]

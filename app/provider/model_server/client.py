@@ -33,6 +33,7 @@ from app.provider.model_server.protocol import (
 )
 from app.provider.runtime.backoff import BackOff
 from app.provider.runtime.failures import ErrorTable, Failure, Kinds
+from app.provider.runtime.tasks import cancel_tasks
 
 log = logging.getLogger(__name__)
 
@@ -100,8 +101,7 @@ class ModelServerClient:
     async def close(self) -> None:
         """Leave the server; it goes on with the requests of others."""
         if self._keeping and self._attempt:
-            self._keeping.cancel()
-            await asyncio.gather(self._keeping, return_exceptions=True)
+            await cancel_tasks(self._keeping)
             if not self._attempt.done():
                 self._attempt.set_result(EngineUnavailable("The server is being stopped.", 1.0))
 

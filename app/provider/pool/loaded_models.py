@@ -26,6 +26,7 @@ from app.provider.pool.remote_key import with_key
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
+from app.provider.runtime.tasks import cancel_tasks
 
 if TYPE_CHECKING:
     from app.provider.runtime.host import EngineHost
@@ -292,9 +293,7 @@ class LoadedModels:
 
     async def close(self) -> None:
         """Unload everything."""
-        if self._sweeper:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await cancel_tasks(self._sweeper)
         await self._unload(list(self._loaded))
         if self._unloading:  # begun by callers that were cancelled
             await asyncio.wait(self._unloading)

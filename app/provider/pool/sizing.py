@@ -91,6 +91,8 @@ class Sizing:
         self, card: ModelCard, limits: EngineLimits, policy: GpuPolicy | None, gpu: int | None
     ) -> tuple[EngineLimits, Need]:
         """Predict the bytes; sets those for keys and values where the settings leave it open."""
+        if not card.engine:
+            return limits, Need(runtime=0, weights=0, kv=0)
         need = format_of(card.engine).need
         if limits.kv_cache_bytes:
             return limits, need(card, limits)

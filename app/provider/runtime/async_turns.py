@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 
 class Turns:
     """Lets so many jobs run at once, in order of arrival.
 
-    ``moved`` is called with the jobs that wait whenever they have moved up.
+    ``moved`` is called whenever the jobs that wait have moved up.
     """
 
-    def __init__(self, slots: int, moved: Callable[[list[int]], None]) -> None:
+    def __init__(self, slots: int, moved: Callable[[], None]) -> None:
         self._free = slots
         self._moved = moved
         self._waiting: dict[int, asyncio.Event] = {}
+
+    @property
+    def waiting(self) -> Iterable[int]:
+        """The jobs that wait, in order."""
+        return self._waiting
 
     @asynccontextmanager
     async def turn(self, job: int) -> AsyncIterator[None]:
@@ -32,14 +37,14 @@ class Turns:
 
     async def _wait(self, job: int) -> None:
         called = self._waiting[job] = asyncio.Event()
-        self._moved(list(self._waiting))
+        self._moved()
         try:
             await called.wait()
         except asyncio.CancelledError:
             if self._waiting.pop(job, None) is None:
                 self._release()  # its turn had come
             else:
-                self._moved(list(self._waiting))
+                self._moved()
             raise
 
     def _release(self) -> None:
@@ -49,4 +54,4 @@ class Turns:
             return
         first = next(iter(self._waiting))
         self._waiting.pop(first).set()
-        self._moved(list(self._waiting))
+        self._moved()

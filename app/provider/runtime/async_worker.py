@@ -11,12 +11,13 @@ import asyncio
 import importlib
 import logging
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, suppress
 from typing import Protocol, cast
 
 from app.provider.engine import EngineInfo, EngineSpec
 from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.generation.queue_places import QueuePlaces
 from app.provider.runtime import messages
 from app.provider.runtime.async_turns import Turns
 from app.provider.runtime.deferred_work import failed_request
@@ -25,6 +26,7 @@ from app.provider.runtime.failures import describe
 from app.provider.runtime.load_errors import load_failure
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.supported_jobs import bounded, require_supported
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import Event, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ class AsyncConnection:
         if not self._writer.is_closing():
             self._writer.write(messages.encode(message))
 
-    def report(self, outcomes: messages.Outcomes) -> None:
+    def report(self, outcomes: Iterable[tuple[int, messages.Outcome]]) -> None:
         """Send the outcomes of some jobs."""
         self.send(messages.report(outcomes))
 
@@ -121,7 +123,8 @@ class AsyncJobs:
         self._engine = engine
         self._connection = connection
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._turns = Turns(engine.info.slots, self._report_queue)
+        self._turns = Turns(engine.info.slots, self._queue_moved)
+        self._places = QueuePlaces()
 
     def take(self, message: messages.ToEngine) -> None:
         """Begin, answer or cancel what the message names."""
@@ -139,18 +142,15 @@ class AsyncJobs:
                 self._connection.forget(job)
 
     async def show_life(self) -> None:
-        """Tell the host for ever that jobs are being waited for."""
+        """Tell the host for ever that jobs are being waited for, and which have moved up."""
         while True:
             await asyncio.sleep(ALIVE_SECONDS)
             if self._tasks:
-                self._connection.report([])
+                self._connection.report(self._moved_up())
 
     async def close(self) -> None:
         """Cancel all jobs and see them through."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_tasks(*self._tasks.values())
 
     def _start(self, job: int, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -168,10 +168,9 @@ class AsyncJobs:
 
     async def _answer(self, job: int, asked: Awaitable[Size | Tokens]) -> None:
         try:
-            outcome: messages.Outcome = await asked
-        except Exception as error:
-            outcome = failed_request(error)
-        self._connection.report([(job, outcome)])
+            self._connection.report([(job, await asked)])
+        except Exception as error:  # or what the server said cannot be sent
+            self._connection.report([(job, failed_request(error))])
 
     async def _count(self, prompt: Prompt) -> Size:
         require_supported(self._engine.info, prompt)
@@ -183,10 +182,13 @@ class AsyncJobs:
     async def _tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
         return bounded(await self._engine.tokenize(prompt, special=special))
 
-    def _report_queue(self, waiting: list[int]) -> None:
-        self._connection.report(
-            [(job, Progress("queued", ahead)) for ahead, job in enumerate(waiting)]
-        )
+    def _queue_moved(self) -> None:
+        if moved := self._moved_up():
+            self._connection.report(moved)
+
+    def _moved_up(self) -> list[tuple[int, Progress]]:
+        """The places that have changed; none until the next report is due."""
+        return self._places.changed(self._turns.waiting) if self._places.due() else []
 
 
 async def _serve(connection: AsyncConnection) -> None:
@@ -198,8 +200,7 @@ async def _serve(connection: AsyncConnection) -> None:
     building = asyncio.ensure_future(_build(first.spec, connection))
     await asyncio.wait((gone, building), return_when=asyncio.FIRST_COMPLETED)
     if not building.done():
-        building.cancel()
-        await asyncio.gather(building, return_exceptions=True)
+        await cancel_tasks(building)
         return
     if engine := building.result():
         connection.send(messages.Ready(engine.info))

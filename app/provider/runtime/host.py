@@ -22,6 +22,7 @@ from app.provider.runtime.engine_process import EngineProcess
 from app.provider.runtime.metrics import ModelMetrics, RequestMetrics
 from app.provider.runtime.request import Request
 from app.provider.runtime.status import HostPolicy, HostStatus, State
+from app.provider.runtime.tasks import cancel_tasks
 from app.provider.types import Encode, End, Event, Job, Loaded, Progress, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
@@ -152,10 +153,8 @@ class EngineHost:
 
     async def stop(self) -> None:
         """Unload the model: end the process and fail its requests."""
-        if self._supervisor:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
-            self._supervisor = None
+        await cancel_tasks(self._supervisor)
+        self._supervisor = None
         self._fail_requests(EngineUnavailable("The model has been unloaded.", 1.0))
         self._state = "unloaded"
 

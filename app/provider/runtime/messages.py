@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterable
 
 import msgspec
 from msgspec.msgpack import Decoder
@@ -119,7 +120,7 @@ _to_engine: Decoder[ToEngine] = Decoder(ToEngine)
 _from_engine: Decoder[FromEngine] = Decoder(FromEngine)
 
 
-def report(outcomes: Outcomes) -> Report:
+def report(outcomes: Iterable[tuple[int, Outcome]]) -> Report:
     """Make the message of some outcomes."""
     plain = [
         (job, describe(one) if isinstance(one, ProviderError) else one) for job, one in outcomes

@@ -13,13 +13,14 @@ import socket
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
 from app.provider.engine import Deferred, Engine, load, tokenizing, unwanted_libraries
 from app.provider.errors import ContextOverflow, ProviderError
+from app.provider.generation.queue_places import QueuePlaces
 from app.provider.runtime import messages
 from app.provider.runtime.deferred_work import DeferredWork, attempt
 from app.provider.runtime.engine_main import run_engine_process
@@ -28,7 +29,7 @@ from app.provider.runtime.load_errors import load_failure
 from app.provider.runtime.outbox import Outbox
 from app.provider.runtime.pulse import Pulse
 from app.provider.runtime.supported_jobs import bounded, require_supported
-from app.provider.types import End, Job, Loaded, Progress, Prompt, Size, Tokens
+from app.provider.types import End, Job, Loaded, Prompt, Size, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Connection:
         with self._lock:
             self._sock.sendall(frame)
 
-    def report(self, outcomes: messages.Outcomes) -> None:
+    def report(self, outcomes: Iterable[tuple[int, messages.Outcome]]) -> None:
         """Send the outcomes of some jobs."""
         self.send(messages.report(outcomes))
 
@@ -159,6 +160,7 @@ class DecodeLoop:
         self._waiting: deque[WaitingJob] = deque()
         self._active: set[int] = set()
         self._queue_moved = False
+        self._places = QueuePlaces()
         self._outbox = Outbox()
         self._pulse = Pulse(lambda: connection.report([]))
         if engine.info.encodes:
@@ -198,10 +200,10 @@ class DecodeLoop:
             self._active.add(self._waiting.popleft().job)
             self._queue_moved = True
             self._send_pending()
-        if self._queue_moved and self._waiting:
-            queue = enumerate(self._waiting)
-            self._connection.report([(one.job, Progress("queued", ahead)) for ahead, one in queue])
-        self._queue_moved = False
+        if self._queue_moved and self._places.due():
+            self._queue_moved = False
+            if moved := self._places.changed(one.job for one in self._waiting):
+                self._connection.report(moved)
 
     def _send_pending(self) -> None:
         """Send what there is before a step that reads a new prompt, and so may take long."""

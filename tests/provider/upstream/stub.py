@@ -82,7 +82,7 @@ Behave = Callable[[Answering], Awaitable[None]]
 
 
 class Stub:
-    """Answers as ``behaviours`` say for the model that is asked; others are fine."""
+    """Answers as ``behaviours`` say for the path or the model that is asked; others are fine."""
 
     def __init__(self, behaviours: dict[str, Behave], owned_by: str) -> None:
         self.behaviours = behaviours
@@ -107,7 +107,11 @@ class Stub:
             writer.close()
 
     async def _answer(self, answering: Answering) -> None:
-        if answering.asked.path == "/v1/models":
+        path = answering.asked.path
+        if path in self.behaviours:
+            await self.behaviours[path](answering)
+            return
+        if path == "/v1/models":
             answering.start(kind="application/json")
             listed = [
                 {"id": name, "owned_by": self._owned_by}

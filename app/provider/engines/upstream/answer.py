@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from app.provider.engines.upstream.json_fields import count_of, section_of, text_of
 from app.provider.engines.upstream.refusals import unavailable
 from app.provider.engines.upstream.token_logprobs import tokens_of
 from app.provider.types import (
@@ -37,7 +38,7 @@ _REASONS: dict[str, FinishReason] = {
 
 
 class AnswerReader:
-    """Makes the events of one answer."""
+    """Makes the events of one answer; ``started`` when one was the beginning of the answer."""
 
     def __init__(
         self, server: str, prompt: Prompt, context_length: int, *, cached_when_absent: bool
@@ -47,7 +48,7 @@ class AnswerReader:
         self._context_length = context_length
         self._cached_when_absent = cached_when_absent
         self._usage: dict[str, Any] = {}
-        self._started = False
+        self.started = False
         self._pieces = 0
         self._calls: list[str] = []
         self._reason = ""
@@ -92,22 +93,22 @@ class AnswerReader:
     # ---------------------------------------------------------------- parts of a chunk
 
     def _start(self) -> Iterator[Event]:
-        if not self._started:
-            self._started = True
-            tokens, cached = _count(self._usage, "prompt_tokens"), _cached(self._usage)
+        if not self.started:
+            self.started = True
+            tokens, cached = count_of(self._usage, "prompt_tokens"), _cached(self._usage)
             yield Started(tokens or 0, cached or 0, context_length=self._context_length)
 
     def _progress(self, progress: dict[str, Any]) -> Iterator[Event]:
         """How much of the prompt has been read, as llama.cpp's server says."""
-        total, done = _count(progress, "total"), _count(progress, "processed")
+        total, done = count_of(progress, "total"), count_of(progress, "processed")
         if total:
             self._usage.setdefault("prompt_tokens", total)
             yield Progress("prefill", min(done or 0, total), total)
 
     def _content(self, choice: dict[str, Any], message: dict[str, Any]) -> Iterator[Event]:
         tokens = tokens_of(choice.get("logprobs"))
-        thinking = _text(message, "reasoning_content") or _text(message, "reasoning")
-        text = _text(message, "content") or _text(message, "text")
+        thinking = text_of(message, "reasoning_content") or text_of(message, "reasoning")
+        text = text_of(message, "content") or text_of(message, "text")
         calls = list(self._call_pieces(message.get("tool_calls")))
         if thinking:
             self._pieces += 1
@@ -129,9 +130,8 @@ class AnswerReader:
         for call in sent if isinstance(sent, list) else ():
             if not isinstance(call, dict):
                 continue
-            function = call.get("function")
-            function = function if isinstance(function, dict) else {}
-            name, call_id = _text(function, "name"), _text(call, "id")
+            function = section_of(call, "function")
+            name, call_id = text_of(function, "name"), text_of(call, "id")
             index = self._call_index(call.get("index"), call_id, name)
             first = index == len(self._calls)
             if first:
@@ -160,8 +160,8 @@ class AnswerReader:
         return len(self._calls) if name or not self._calls else len(self._calls) - 1
 
     def _note_end(self, choice: dict[str, Any]) -> None:
-        self._reason = _text(choice, "finish_reason") or self._reason
-        stop = _text(choice, "stop_reason") or _text(choice, "matched_stop")
+        self._reason = text_of(choice, "finish_reason") or self._reason
+        stop = text_of(choice, "stop_reason") or text_of(choice, "matched_stop")
         if stop in self._prompt.sampling.stop:
             self._stop_string = stop
 
@@ -176,9 +176,9 @@ class AnswerReader:
         cached = _cached(self._usage)
         if cached is None and self._cached_when_absent and "prompt_tokens" in self._usage:
             cached = 0
-        written = _count(self._usage, "completion_tokens")
+        written = count_of(self._usage, "completion_tokens")
         return Usage(
-            _count(self._usage, "prompt_tokens") or 0,
+            count_of(self._usage, "prompt_tokens") or 0,
             self._pieces if written is None else written,
             cached or 0,
             cached is not None,
@@ -191,24 +191,11 @@ def _first_choice(value: Any) -> dict[str, Any] | None:
     return first if isinstance(first, dict) else None
 
 
-def _text(fields: dict[str, Any], name: str) -> str:
-    """A text without half of a surrogate pair, which no reply can hold."""
-    value = fields.get(name)
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
 def _json_text(value: Any) -> str:
     """Arguments that came as an object in place of its text."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else ""
 
 
-def _count(fields: dict[str, Any], name: str) -> int | None:
-    value = fields.get(name)
-    known = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-    return value if known else None
-
-
 def _cached(usage: dict[str, Any]) -> int | None:
     """Tokens of the prompt that were not computed again; None: the server does not say."""
-    details = usage.get("prompt_tokens_details")
-    return _count(details, "cached_tokens") if isinstance(details, dict) else None
+    return count_of(usage.get("prompt_tokens_details"), "cached_tokens")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.provider.engines.upstream.features import Features
-from app.provider.engines.upstream.wire_messages import Fields, MessageWriter
+from app.provider.engines.upstream.json_fields import Fields
+from app.provider.engines.upstream.wire_messages import MessageWriter
 from app.provider.errors import UnsupportedConstraint, UnsupportedInput
 from app.provider.remote import RemoteModel
 from app.provider.types import Constraint, Prompt, RawText, Sampling, Tool

@@ -62,11 +62,6 @@ class Client:
         """Close all connections."""
         await self._http.aclose()
 
-    async def get(self, path: str) -> Any:
-        """The JSON value at a path; raises ProviderError."""
-        async with self._response("GET", path, None) as response:
-            return await self._value(response, LONGEST_BODY)
-
     async def find(self, path: str) -> dict[str, Any]:
         """The JSON object at a path; empty where the server has no such path."""
         async with self._response("GET", path, None, optional=True) as response:

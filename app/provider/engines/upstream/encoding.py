@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from app.provider.encoding.item_length import Item, item_length
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import Client
+from app.provider.engines.upstream.json_fields import Fields, count_of, section_of
 from app.provider.engines.upstream.refusals import unavailable
-from app.provider.engines.upstream.wire_messages import Fields
 from app.provider.errors import ContextOverflow, InputTooLong, UnsupportedInput
 from app.provider.types import (
     Encode,
@@ -201,9 +201,7 @@ def _input(item: Item, prompt: str) -> str | list[int]:
 
 
 def _prompt_tokens(answer: Any) -> int:
-    usage = answer.get("usage") if isinstance(answer, dict) else None
-    value = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-    return value if isinstance(value, int) and 0 <= value < 2**53 else 0
+    return count_of(section_of(answer, "usage"), "prompt_tokens") or 0
 
 
 def _divided(total: int, items: Sequence[Item]) -> Iterator[int]:

@@ -13,9 +13,10 @@ from app.provider.engine import EngineInfo, EngineLimits, EngineSpec
 from app.provider.engines.upstream.answer import AnswerReader
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import LONGEST_ANSWER, Client
+from app.provider.engines.upstream.json_fields import Fields
 from app.provider.engines.upstream.probe import Served, probe
+from app.provider.engines.upstream.refusals import unavailable
 from app.provider.engines.upstream.tokens import TokenCounter, estimated_tokens, most_tokens
-from app.provider.engines.upstream.wire_messages import Fields
 from app.provider.errors import ContextOverflow, EngineUnavailable, ModelNotLoadable
 from app.provider.generation.prepared_prompt import require_room
 from app.provider.remote import RemoteModel
@@ -131,15 +132,29 @@ class UpstreamEngine:
         )
         path, body = self._request(prompt)
         if self._streams(prompt):
-            async with aclosing(self._client.events(path, self._writer.streamed(body))) as chunks:
-                async for chunk in chunks:
-                    for event in reader.chunk(chunk):
-                        yield event
+            async with aclosing(self._stream(reader, path, body)) as events:
+                async for event in events:
+                    yield event
         else:
             for event in reader.whole(await self._client.post(path, body, LONGEST_ANSWER)):
                 yield event
         for event in reader.end():
             yield event
+
+    async def _stream(
+        self, reader: AnswerReader, path: str, body: Fields
+    ) -> AsyncGenerator[Event, None]:
+        """The events of a stream; one that overflows in mid-answer has broken off."""
+        try:
+            async with aclosing(self._client.events(path, self._writer.streamed(body))) as chunks:
+                async for chunk in chunks:
+                    for event in reader.chunk(chunk):
+                        yield event
+        except ContextOverflow as error:
+            if not reader.started:
+                raise
+            why = str(error).rstrip(".")
+            raise unavailable(self._remote.server, f"broke off its answer: {why}") from None
 
     def _request(self, prompt: Prompt) -> tuple[str, Fields]:
         """The path and the body; raises UnsupportedInput."""

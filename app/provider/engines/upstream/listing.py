@@ -9,6 +9,7 @@ from typing import Any, cast, get_args
 from app.provider.card import EncoderFacts, ModelCard, Task, Vision
 from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.probe import listed_models
+from app.provider.engines.upstream.refusals import unavailable
 from app.provider.remote import RemoteModel
 
 MOST_MODELS = 1_000
@@ -24,9 +25,13 @@ def list_cards(card: ModelCard, remote: RemoteModel) -> list[ModelCard]:
 
 
 async def _list_cards(card: ModelCard, remote: RemoteModel) -> list[ModelCard]:
-    client = Client(replace(remote, first_seconds=LIST_SECONDS))
+    client = Client(remote)
     try:
-        entries = await listed_models(client)
+        async with asyncio.timeout(LIST_SECONDS):
+            entries = await listed_models(client)
+    except TimeoutError:
+        what = f"did not list its models within {LIST_SECONDS:g} s"
+        raise unavailable(remote.server, what) from None
     finally:
         await client.close()
     return [_card(card, entry) for entry in entries[:MOST_MODELS] if _is_model(entry)]

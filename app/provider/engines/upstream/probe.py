@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.features import FEATURES, Features
+from app.provider.engines.upstream.json_fields import Fields, count_of, section_of
 from app.provider.errors import ModelNotLoadable, ProviderError
 from app.provider.remote import RemoteModel, ServerKind
 
 USUAL_CONTEXT = 131_072
 """Tokens, where neither server nor declaration says: the server refuses what is too long."""
-
-Fields = dict[str, Any]
 
 _OWNERS: dict[str, ServerKind] = {
     "vllm": "vllm",
@@ -108,13 +106,13 @@ async def _details(client: Client, kind: ServerKind, model: str, entry: Fields) 
     """``context_length``, and where they are known ``vision`` and ``tools``."""
     match kind:
         case "sllm":
-            sees = _section(entry, "capabilities").get("vision")
+            sees = section_of(entry, "capabilities").get("vision")
             return {"context_length": entry.get("context_length"), "vision": sees}
         case "llama.cpp":
             props = await _found(client, "/props")
-            length = _section(props, "default_generation_settings").get("n_ctx")
-            calls = _section(props, "chat_template_caps").get("supports_tool_calls")
-            sees = _section(props, "modalities").get("vision")
+            length = section_of(props, "default_generation_settings").get("n_ctx")
+            calls = section_of(props, "chat_template_caps").get("supports_tool_calls")
+            sees = section_of(props, "modalities").get("vision")
             return {"context_length": length, "vision": sees, "tools": calls}
         case "ollama":
             return await _ollama_details(client, model)
@@ -130,7 +128,7 @@ async def _ollama_details(client: Client, model: str) -> Fields:
         return {}
     sizes = [
         value
-        for name, value in _section(shown, "model_info").items()
+        for name, value in section_of(shown, "model_info").items()
         if name.endswith(".context_length")
     ]
     able = shown.get("capabilities") if isinstance(shown, dict) else None
@@ -156,11 +154,6 @@ def _of_model(features: Features, known: Fields) -> Features:
     return features
 
 
-def _section(fields: Any, name: str) -> Fields:
-    found = fields.get(name) if isinstance(fields, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
 def _number(fields: Fields, name: str) -> int:
-    value = fields.get(name)
-    return value if isinstance(value, int) and 0 < value < 2**31 else 0
+    value = count_of(fields, name) or 0
+    return value if value < 2**31 else 0

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.provider.engines.upstream.json_fields import count_of
 from app.provider.errors import (
     ContextOverflow,
     EngineBusy,
@@ -105,8 +106,8 @@ class Refused:
         if match := _INPUT_TOO_LONG.search(self.message):
             return InputTooLong(*map(int, match.groups()))
         if found.get("type") == "exceed_context_size_error":
-            needed, limit = found.get("n_prompt_tokens"), found.get("n_ctx")
-            if isinstance(needed, int) and isinstance(limit, int):
+            needed, limit = count_of(found, "n_prompt_tokens"), count_of(found, "n_ctx")
+            if needed is not None and limit is not None:
                 return ContextOverflow(needed, limit)
         for pattern in _NUMBERS:
             if match := pattern.search(self.message):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from app.provider.engines.upstream.json_fields import byte_values
 from app.provider.types import Token, TokenLogprob
 
 UNKNOWN_TOKEN = -1
@@ -54,10 +55,8 @@ def _completion_tokens(logprobs: dict[str, Any]) -> Iterator[Token]:
 
 def _piece(fields: dict[str, Any]) -> bytes:
     """The bytes of a token; they can be a part of a character, which its text cannot show."""
-    sent = fields.get("bytes")
-    if isinstance(sent, list) and all(isinstance(one, int) and 0 <= one < 256 for one in sent):
-        return bytes(sent)
-    return str(fields.get("token", "")).encode("utf-8", "replace")
+    known = byte_values(fields.get("bytes"))
+    return str(fields.get("token", "")).encode("utf-8", "replace") if known is None else known
 
 
 def _logprob(value: Any) -> float:

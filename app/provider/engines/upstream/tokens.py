@@ -6,8 +6,15 @@ from typing import Any
 
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import Client
+from app.provider.engines.upstream.json_fields import (
+    Fields,
+    byte_values,
+    count_of,
+    is_count,
+    section_of,
+    text_of,
+)
 from app.provider.engines.upstream.refusals import unavailable
-from app.provider.engines.upstream.wire_messages import Fields
 from app.provider.errors import UnsupportedInput
 from app.provider.types import (
     Part,
@@ -49,7 +56,7 @@ class TokenCounter:
             return await self._by_asking(prompt)
         if self._kind == "llama.cpp":
             shown = await self._client.post("/apply-template", self._chat(prompt))
-            body = {"content": _field(shown, "prompt"), "add_special": True, "parse_special": True}
+            body = {"content": text_of(shown, "prompt"), "add_special": True, "parse_special": True}
             return len(self._list(await self._client.post("/tokenize", body), "tokens"))
         answer = await self._client.post(self._path("tokenize"), self._chat(prompt))
         return self._number(answer, "count")
@@ -63,7 +70,7 @@ class TokenCounter:
             answer = await self._client.post(
                 self._path("detokenize"), {"model": self._writer.model, "tokens": list(raw.tokens)}
             )
-            text = _field(answer, "prompt") or _field(answer, "content")
+            text = text_of(answer, "prompt") or text_of(answer, "content")
             rest = [b""] * (len(raw.tokens) - 1)
             return Tokens(raw.tokens, (text.encode("utf-8", "replace"), *rest)[: len(raw.tokens)])
         if self._kind == "llama.cpp":
@@ -79,28 +86,22 @@ class TokenCounter:
             "return_token_strs": True,
         }
         answer = await self._client.post(self._path("tokenize"), body)
-        tokens = [one for one in self._list(answer, "tokens") if isinstance(one, int)]
+        tokens = self._ids(self._list(answer, "tokens"))
         texts = self._list(answer, "token_strs")
         pieces = [str(one).encode("utf-8", "replace") for one in texts]
-        return Tokens(tuple(tokens), tuple(pieces[: len(tokens)]))
+        return Tokens(tokens, tuple(pieces[: len(tokens)]))
 
     def _with_pieces(self, answer: Any) -> Tokens:
         """llama.cpp's tokens, whose pieces are texts, or bytes where they are no whole text."""
         found = [one for one in self._list(answer, "tokens") if isinstance(one, dict)]
-        pieces = [one.get("piece", "") for one in found]
-        return Tokens(
-            tuple(int(one.get("id", 0)) for one in found),
-            tuple(
-                bytes(piece) if isinstance(piece, list) else str(piece).encode("utf-8", "replace")
-                for piece in pieces
-            ),
-        )
+        pieces = [_piece(one.get("piece", "")) for one in found]
+        return Tokens(self._ids([one.get("id", 0) for one in found]), tuple(pieces))
 
     async def _by_asking(self, prompt: Prompt) -> int:
         """Tokens of a prompt with images: what an answer of one token is billed for."""
         body = {**self._writer.chat(prompt), "max_tokens": 1}
-        usage = (await self._client.post("/v1/chat/completions", body)).get("usage")
-        return self._number(usage, "prompt_tokens")
+        answer = await self._client.post("/v1/chat/completions", body)
+        return self._number(section_of(answer, "usage"), "prompt_tokens")
 
     def _chat(self, prompt: Prompt) -> Fields:
         """The fields of a chat that decide how its messages become tokens."""
@@ -112,10 +113,15 @@ class TokenCounter:
         return f"/v1/{route}" if self._kind == "sllm" else f"/{route}"
 
     def _number(self, answer: Any, name: str) -> int:
-        value = answer.get(name) if isinstance(answer, dict) else None
-        if not isinstance(value, int) or value < 0:
+        value = count_of(answer, name)
+        if value is None:
             raise unavailable(self._server, "did not say how many tokens that is")
         return value
+
+    def _ids(self, sent: list[Any]) -> tuple[int, ...]:
+        if not all(map(is_count, sent)):
+            raise unavailable(self._server, "did not say which tokens that is")
+        return tuple(sent)
 
     def _list(self, answer: Any, name: str) -> list[Any]:
         value = answer.get(name) if isinstance(answer, dict) else None
@@ -124,9 +130,9 @@ class TokenCounter:
         return value
 
 
-def _field(answer: Any, name: str) -> str:
-    value = answer.get(name) if isinstance(answer, dict) else None
-    return value if isinstance(value, str) else ""
+def _piece(sent: Any) -> bytes:
+    known = byte_values(sent)
+    return str(sent).encode("utf-8", "replace") if known is None else known
 
 
 def most_tokens(prompt: Prompt) -> int:

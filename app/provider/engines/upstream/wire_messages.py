@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from app.provider.engines.upstream.features import Features
+from app.provider.engines.upstream.json_fields import Fields
 from app.provider.errors import UnsupportedInput
 from app.provider.types import (
     ImagePart,
@@ -16,8 +16,6 @@ from app.provider.types import (
     ToolCallPart,
     ToolResultPart,
 )
-
-Fields = dict[str, Any]
 
 
 class MessageWriter:
@@ -52,7 +50,7 @@ class MessageWriter:
         return fields
 
     def _result(self, result: ToolResultPart) -> Fields:
-        if not self._features.tool_images and result.text is not None:
+        if not self._features.tool_images:
             self._refuse_images(result.content, "in the result of a tool")
         content = self._content(result.content)
         if result.is_error and isinstance(content, str):
