@@ -10,7 +10,7 @@ def description(card: ModelCard) -> dict[str, str]:
     """Texts of a card by label; empty where the card has no value."""
     return {
         "Also called": ", ".join(card.aliases),
-        "Preset of": card.preset.model if card.preset else "",
+        "Preset of": card.preset.model.id if card.preset else "",
         "Purpose": card.preset.description if card.preset else "",
         "Path": str(card.declared_in),
         "Server": _server(card),
