@@ -95,7 +95,7 @@ class EchoEngine:
         images_seen = tuple(map(_seen_image, images))
         tokens = len(self._words(prompt)) + sum(image.tokens for image in images_seen)
         length = prompt.context_of(self.info.context_length)
-        require_room(tokens, max(1, prompt.answer_room), length)
+        require_room(tokens, prompt.answer_room, length)
         words = [*map(_shown, images), *self._repeated(prompt)]
         calls = prompt.tools and prompt.tool_choice.mode != "none" and prompt.raw is None
         return EchoJob(
@@ -142,7 +142,7 @@ class EchoEngine:
             thinking=None,
             context_length=length,
         )
-        limit = prepared.max_answer_tokens(self._default_max_tokens)
+        limit = max(1, prepared.max_answer_tokens(self._default_max_tokens))
         return OutputStream(prepared, limit if limit < words else words + 1, cached=0)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:
