@@ -1,4 +1,4 @@
-"""A preset: a model with texts, options and bounds of its own, under another name."""
+"""A preset: a model with a system text or template, sampling options and bounds, under a name."""
 
 from __future__ import annotations
 
