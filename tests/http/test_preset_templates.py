@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.provider.pool.smoke_test import GREY_PICTURE
 from tests.conftest import serving
 from tests.http.editing import made
+from tests.http.events import parsed
 from tests.http.presets import declare, posted, refused
 from tests.mcp.connecting import called, connected, refusal
 
@@ -26,6 +29,13 @@ TEMPLATE: dict[str, Any] = {
         "much": {"type": "string", "required": False, "default": "very"},
     },
     "sampling": {"max_tokens": 4},
+    "example": None,
+}
+PLAIN: dict[str, Any] = {
+    "system": "Be brief",
+    "user": None,
+    "variables": {},
+    "sampling": {"max_tokens": 1},
     "example": None,
 }
 WRONG: dict[str, dict[str, Any]] = {
@@ -47,13 +57,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder: Path = tmp_path_factory.mktemp("models")
     named = {"model": "echo", "template": "framed", "variables": {"how": "brief"}}
     declare(folder, "polite", **named)
+    declare(folder, "eye", **named | {"model": "echo-vision"}, sampling={"max_tokens": 50})
     declare(folder, "cut", **named, sampling={"max_tokens": 2})
-    declare(folder, "instructed", model="echo", template="plain", sampling={"max_tokens": 1})
+    declare(folder, "instructed", model="echo", template="plain")
     for name, fields in WRONG.items():
         declare(folder, name, model="echo", **fields)
     with serving(models_dir=folder) as client:
         made(client, name="framed", **TEMPLATE)
-        made(client, name="plain", system="Be brief", user=None, variables={}, example=None)
+        made(client, name="plain", **PLAIN)
         made(client, name="other", system="One", user="[ {{ message }} ]", example=None)
         yield client
 
@@ -69,6 +80,14 @@ def test_the_api(client: httpx.Client, version: int) -> None:
     assert own["usage"]["prompt_tokens"] == TOKENS - 2
     cut = posted(client, route, message="hello there", model="cut")
     assert cut["message"]["content"].strip() == "<< hello"
+
+
+@pytest.mark.parametrize("version", range(2, 7))
+def test_streams_of_the_api(client: httpx.Client, version: int) -> None:
+    body = {"message": "hello there", "model": "polite"}
+    events = parsed(client.post(f"/api/v{version}/chat/stream", json=body).text)
+    assert events[0].data["model"] == "polite"
+    assert "".join(one.data["text"] for one in events if one.name == "delta") == FRAMED
 
 
 @pytest.mark.parametrize("version", [3, 4, 5, 6])
@@ -125,6 +144,9 @@ def test_anthropics_messages(client: httpx.Client) -> None:
 async def test_the_model_context_protocol(client: httpx.Client) -> None:
     async with connected(client) as mcp:
         assert await called(mcp, "chat", message="hello there", model="polite") == [FRAMED]
+        image = base64.b64encode(GREY_PICTURE.content).decode()
+        (seen,) = await called(mcp, "describe_image", image=image, question="What?", model="eye")
+        assert seen.endswith("<< What? >>")
         assert REASONS["lost"] in await refusal(mcp, "chat", message="hi", model="lost")
 
 

@@ -50,7 +50,6 @@ class LoadedModel:
 
     def unload_after(self, seconds: float, unload: Callable[[], None]) -> None:
         """Call ``unload`` when the model has been idle for so long (inf: never)."""
-        self.keep()
         if math.isfinite(seconds):
             loop = asyncio.get_running_loop()
             self._unloading = loop.call_later(max(seconds, LEAST_IDLE_SECONDS), unload)

@@ -259,7 +259,7 @@ class LoadedModels:
         self._freed.set()
 
     def _unload_idle(self, loaded: LoadedModel) -> None:
-        if not loaded.leases and self._loaded.get(loaded.card.id) is loaded:
+        if self._loaded.get(loaded.card.id) is loaded:  # ``close`` does not wait for requests
             self._stop(loaded.card.id)
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ another one that has left after it should have.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,9 +14,13 @@ from typing import Any
 import pytest
 
 from app.model_server.config import ServerConfig
+from app.provider.pool import loaded_model
 from app.provider.pool.pool import ModelPool
 from tests.provider.asking import collect, prompt
-from tests.provider.model_server.processes import connected, server_config, until
+from tests.provider.model_server.processes import GUARD_SECONDS, connected, server_config, until
+from tests.selection import matrix
+
+pytestmark = pytest.mark.slow
 
 PRESETS: dict[str, dict[str, Any]] = {
     "brief": {"model": "echo", "ttl_seconds": 0},
@@ -58,7 +63,7 @@ async def test_it_leaves_after_the_time_of_the_preset(pool: ModelPool) -> None:
     await until_unloaded(pool, "echo")
 
 
-@pytest.mark.parametrize("after", ["echo", "kept", "plain"])
+@pytest.mark.parametrize("after", ["kept", *matrix("echo", "plain")])
 async def test_the_last_request_counts(pool: ModelPool, after: str) -> None:
     await asked(pool, "brief", after, "last")
     await until_unloaded(pool, "echo-vision")
@@ -74,6 +79,19 @@ async def test_a_title_and_a_count_leave_it_as_the_preset_says(pool: ModelPool) 
     await until_unloaded(pool, "echo")
     assert (await pool.size("brief", prompt("hello"))).tokens == 1
     await until_unloaded(pool, "echo")
+
+
+async def test_requests_that_follow_each_other_find_it_loaded(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded_model, "LEAST_IDLE_SECONDS", GUARD_SECONDS)
+    pool = ModelPool(config.pool)
+    for _ in range(3):
+        await pool.size("brief", prompt("hello"))
+        for _ in range(5):  # what is due now happens now
+            await asyncio.sleep(0)
+    assert pool.snapshot().metrics["echo"].loads == 1
+    await pool.close()
 
 
 async def test_so_does_loading_it(pool: ModelPool) -> None:
