@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,6 +17,7 @@ from app.provider.catalogue.checksum_jobs import Checksums as ChecksumService
 from app.provider.pool.pool import ModelPool
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+from app.templates.of_preset import FindTemplate
 from app.web.errors import AdminKeyRequired
 from app.web.large_bodies import require_json
 
@@ -96,9 +98,15 @@ async def _json_if_any(request: Request) -> None:
         require_json(request)
 
 
+async def _find_template(request: Request) -> FindTemplate:
+    services: ConversationServices = request.state.services
+    return partial(services.find_template, request.state.owner)
+
+
 Pool = Annotated[ModelPool, Depends(_pool)]
 Store = Annotated[Database, Depends(_database)]
 Templates = Annotated[TemplateLibrary, Depends(_templates)]
+TemplateFinder = Annotated[FindTemplate, Depends(_find_template)]
 Services = Annotated[ConversationServices, Depends(_services)]
 Answers = Annotated[Answering, Depends(_answering)]
 Checksums = Annotated[ChecksumService, Depends(_checksums)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.chat.completion import find_chat_model, require_chat
 from app.conversations.errors import ModelCannotSee, NoVisionModel
@@ -11,25 +10,24 @@ from app.provider.card import ModelCard
 from app.provider.errors import ModelNotFound
 from app.provider.pool.pool import ModelPool
 from app.templates.errors import TemplateNotFound
+from app.templates.of_preset import FindTemplate, preset_template
 from app.templates.rendering import CompiledTemplate
 
 SEPARATOR = "@"
 
-FindTemplate = Callable[[str], Awaitable[CompiledTemplate]]
-"""Finds a template of the owner by its name; raises TemplateNotFound."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChosenModel:
-    """A model, and the template that the request named with it."""
+    """A model, and a template that the request ``named`` with it, or that it has as a preset."""
 
     card: ModelCard
     template: CompiledTemplate | None = None
+    named: bool = False
 
     @property
     def name(self) -> str:
-        """The name that stands for both."""
-        if self.template is None:
+        """The name by which the request asked for both."""
+        if self.template is None or not self.named:
             return self.card.id
         return templated_name(self.card.id, self.template.template.name)
 
@@ -44,15 +42,19 @@ async def choose_model(
 ) -> ChosenModel:
     """The chat model of that name, or the default one: one that sees, for a request with images.
 
-    Raises ModelNotFound, ModelConflict, UnsupportedInput, ModelCannotSee, NoVisionModel.
+    A preset has its template with it, unless the name names another one. Raises ModelNotFound,
+    ModelConflict, ModelNotLoadable, UnsupportedInput, ModelCannotSee, NoVisionModel.
     """
     if name is None:
-        return ChosenModel(await _default(pool, images=images))
-    chosen = await find_model(pool, name, find_template)
+        chosen = ChosenModel(await _default(pool, images=images))
+    else:
+        chosen = await find_model(pool, name, find_template)
     require_chat(chosen.card)
     if images and chosen.card.vision is None:
         raise ModelCannotSee(chosen.card.id, pool.vision_models())
-    return chosen
+    if chosen.named:
+        return chosen
+    return replace(chosen, template=await preset_template(chosen.card, find_template))
 
 
 async def find_model(pool: ModelPool, name: str, find_template: FindTemplate) -> ChosenModel:
@@ -79,6 +81,7 @@ async def _with_template(
     if not (model and template):
         return None
     try:
-        return ChosenModel(await find_chat_model(pool, model), await find_template(template))
+        card = await find_chat_model(pool, model)
+        return ChosenModel(card, await find_template(template), named=True)
     except (ModelNotFound, TemplateNotFound):
         return None

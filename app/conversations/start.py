@@ -27,7 +27,7 @@ from app.errors import InvalidRequest
 from app.provider.card import ModelCard
 from app.provider.types import ToolCallPart, ToolResultPart
 from app.storage.ids import new_id
-from app.templates.apply import apply
+from app.templates.of_preset import apply_with_preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,10 @@ async def resolve_target(
     request, defaults = resolved.request, resolved.defaults
     template = await find_request_template(services, owner, request, defaults)
     completed = fill_in_defaults(request, defaults, template)
-    applied = await apply(completed, template)
     card = resolved.card or await services.pool.find(completed.model)
     require_chat(card)
+    find = partial(services.find_template, owner)
+    applied = await apply_with_preset(completed, template, card, find)
     sampling = applied.sampling.to_sampling()
     return GenerationTarget(
         owner=owner,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
 
 from app.chat.images import decode_images
-from app.chat.model_choice import choose_model
+from app.chat.model_choice import ChosenModel, choose_model
 from app.chat.request import AnswerOptions
 from app.chat.thinking import thinking_options
 from app.conversations import read_messages
@@ -34,8 +36,9 @@ from app.openai.translate.response_tools import response_tools
 from app.openai.translate.responses import ResponseHead, head_of_turn, request_fields
 from app.openai.translate.sampling import sampling_options
 from app.openai.translate.tools import ChosenTools
-from app.provider.card import ModelCard
-from app.provider.types import Constraint
+from app.provider.types import Constraint, Message, Sampling
+from app.templates.frame import INSTRUCTIONS
+from app.templates.rendering import CompiledTemplate, fill_variables
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +67,11 @@ async def ask_response(services: ResponseServices, body: ResponseBody) -> AskedR
     asked, tools = await resolve_input(services, body)
     named = asked.base.conversation_id if asked.base and body.conversation else None
     request = request_fields(body, named)
+    most = body.max_output_tokens or asked.sampling.max_tokens  # a preset's template may say so
     asked = replace(
         asked,
         options=replace(asked.options, logprobs=body.logprobs),
-        sampling=structs.replace(asked.sampling, max_tokens=body.max_output_tokens),
+        sampling=structs.replace(asked.sampling, max_tokens=most),
         request=request,
     )
     make = stored_turn if body.store else unstored_turn
@@ -89,35 +93,53 @@ async def resolve_input(
         log.info("skipped tools of the types %s", ", ".join(map(repr, tools.skipped)))
     sources = image_sources(items)
     model = await _find_model(services, body.model, base, images=bool(sources))
-    given = input_messages(items, await decode_images(services.intake, model, sources))
+    given = input_messages(items, await decode_images(services.intake, model.card, sources))
     if not given:
         raise InvalidParameter("/input", "There is no message to answer.", "invalid_value")
     asked = InputRequest(
         owner=services.owner,
-        model=model,
+        model=model.card,
         messages=given,
         base=base,
-        system=body.instructions,
-        sampling=sampling_options(body, None).to_sampling(),
+        system=body.instructions or await _system_text(model.template, given),
+        sampling=_sampling(body, model.template),
         options=_options(body, tools),
         overflow="drop_oldest" if body.truncation == "auto" else "error",
-        defaults={"model": model.id} if body.model else {},
+        defaults={"model": model.card.id} if body.model else {},
     )
     return asked, tools
 
 
 async def _find_model(
     services: ResponseServices, name: str | None, base: Base | None, *, images: bool
-) -> ModelCard:
+) -> ChosenModel:
     """The model of the request, else that of the conversation, else the default one."""
     if name is None and base:
         key = services.owner, base.conversation_id
         name = (await read_defaults(services.conversations, *key)).get("model")
     chosen = await choose_model(services.pool, name, services.find_template, images=images)
-    if chosen.template is not None:
+    if chosen.named:
         detail = "Responses take no prompt template: name a model alone, and give instructions."
         raise InvalidParameter("/model", detail)
-    return chosen.card
+    if chosen.template and chosen.template.user:
+        detail = "The template of this preset puts text around questions, which responses do not."
+        raise InvalidParameter("/model", detail)
+    return chosen
+
+
+async def _system_text(template: CompiledTemplate | None, given: Sequence[Message]) -> str | None:
+    """That of a preset's template, where no message stands in its place."""
+    if template is None or any(one.role in INSTRUCTIONS for one in given):
+        return None
+    values = fill_variables(template.template, {})
+    return await asyncio.to_thread(template.render_system, values)
+
+
+def _sampling(body: ResponseFields, template: CompiledTemplate | None) -> Sampling:
+    options = sampling_options(body, None)
+    if template:
+        options = options.with_defaults(template.template.sampling)
+    return options.to_sampling()
 
 
 async def find_base(services: ResponseServices, body: ResponseFields) -> Base | None:

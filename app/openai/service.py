@@ -9,7 +9,7 @@ from typing import Any
 
 from app.chat.choices import Asked
 from app.chat.images import decode_images
-from app.chat.model_choice import FindTemplate, choose_model
+from app.chat.model_choice import choose_model
 from app.encoding.encode import Encodings, encode
 from app.encoding.images import find_and_decode
 from app.media.intake import Intake
@@ -22,6 +22,7 @@ from app.openai.translate.messages import image_sources
 from app.openai.translate.tools import chosen_tools
 from app.provider.card import Kind
 from app.provider.pool.pool import ModelPool
+from app.templates.of_preset import FindTemplate
 
 log = logging.getLogger(__name__)
 

@@ -113,7 +113,8 @@ class ModelCard:
     where a chat model takes images, ``encoder`` exactly where a model makes vectors or scores.
     ``problem`` says why it cannot be loaded; None when it can. ``options`` are the engines to
     choose from, empty where its files leave no choice. With a ``preset`` it is another name of the
-    model whose files the other fields describe.
+    model whose files the other fields describe. ``ttl_seconds`` is that of ``Prompt``, for requests
+    that name it.
     """
 
     id: str
@@ -141,6 +142,7 @@ class ModelCard:
     options: tuple[EngineOption, ...] = ()
     remote: RemoteModel | None = None
     preset: Preset | None = None
+    ttl_seconds: float | None = None
 
     @property
     def ref(self) -> ModelRef:
@@ -148,7 +150,7 @@ class ModelCard:
 
         A preset has that of its model, and so shares the loaded engine.
         """
-        return ModelRef(self.preset.model if self.preset else self.id, self.stamp)
+        return ModelRef(self.preset.model.id if self.preset else self.id, self.stamp)
 
     @property
     def declared_in(self) -> Path:
@@ -156,8 +158,11 @@ class ModelCard:
         return self.preset.path if self.preset else self.path
 
     def without_preset(self) -> ModelCard:
-        """The model itself, for work that is not the user's, such as titles and summaries."""
-        return replace(self, id=self.preset.model, preset=None) if self.preset else self
+        """The model itself, for work that is not the user's, such as titles and summaries.
+
+        It belongs to the user's requests, and keeps the model loaded for as long as these.
+        """
+        return replace(self.preset.model, ttl_seconds=self.ttl_seconds) if self.preset else self
 
     @property
     def kind(self) -> Kind:

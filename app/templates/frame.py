@@ -10,7 +10,8 @@ from app.chat.request import SamplingOptions
 from app.provider.types import ImagePart, Message, TextPart
 from app.templates.rendering import CompiledTemplate, Values, fill_variables
 
-_INSTRUCTIONS = {"system", "developer"}
+INSTRUCTIONS = frozenset({"system", "developer"})
+"""Roles of messages that take the place of a template's system text."""
 
 
 async def frame(
@@ -37,7 +38,7 @@ def _frame(
         question = messages[asked[-1]]
         text = compiled.render_user(values, question.text)
         framed[asked[-1]] = _with_text(question, text)
-    if any(message.role in _INSTRUCTIONS for message in messages):
+    if any(message.role in INSTRUCTIONS for message in messages):
         return tuple(framed)
     system = compiled.render_system(values)
     return (Message.of("system", system), *framed) if system else tuple(framed)

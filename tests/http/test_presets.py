@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.conftest import link_models, serving
+from tests.http.presets import declare, posted
 from tests.mcp.connecting import called, connected, data
 
 SYSTEM = "Answer like a pirate would"
@@ -22,10 +21,6 @@ CUT = {"max_tokens": 3}
 WILD = {"temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0}
 DEFAULTS = {"temperature": 0.7, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
 USER = {"role": "user", "content": QUESTION}
-
-
-def declare(folder: Path, name: str, **fields: Any) -> None:
-    (folder / f"{name}.preset.json").write_text(json.dumps(fields))
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +46,9 @@ def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(models_dir: Path) -> Iterator[httpx.Client]:
     with serving(models_dir=models_dir, model_aliases={"captain": "pirate"}) as client:
+        # A scan has a bounded time, and lists what it could not read yet with a problem.
+        assert client.get("/api/v6/models/cold").json()["problem"] is None
         yield client
-
-
-def posted(client: httpx.Client, route: str, **body: Any) -> dict[str, Any]:
-    answer = client.post(route, json=body)
-    assert answer.is_success, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
 
 
 BROKEN = {

@@ -13,7 +13,7 @@ from app.provider.generation.prepared_prompt import PreparedPrompt
 from app.provider.generation.tokenizer import HubTokenizer
 from app.provider.types import End, Sampling
 from tests.provider.asking import Reply
-from tests.provider.paged_model import likeliest
+from tests.provider.paged_model import CONTEXT, likeliest
 
 PROMPT = range(100, 180)
 """Tokens."""
@@ -44,7 +44,8 @@ class Spoken:
 def admit(engine: Engine, job: int, tokens: Sequence[int], owner: str = "", **options: Any) -> None:
     """Ask with tokens as they are, at temperature 0."""
     sampling = Sampling(temperature=0.0, **{"max_tokens": 12} | options)
-    assert engine.admit(job, PreparedPrompt(array("i", tokens), owner, sampling))
+    prompt = PreparedPrompt(array("i", tokens), owner, sampling, context_length=CONTEXT)
+    assert engine.admit(job, prompt)
 
 
 def replies(engine: Engine, *jobs: int) -> list[Reply]:

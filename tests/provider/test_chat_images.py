@@ -109,7 +109,7 @@ def test_pictures_take_places_that_only_the_same_picture_has() -> None:
     one = prompt("1", "2")
     assert [image.start for image in one.images] == [2, 10]
     assert all(token < 0 for token in one.tokens[2:8])
-    assert one.started(0, 100).images == (
+    assert one.started(0).images == (
         SeenImage("1" * 64, 56, 84, 6),
         SeenImage("2" * 64, 56, 84, 6),
     )

@@ -33,6 +33,7 @@ from app.provider.types import (
     Prompt,
     RawText,
     Sampling,
+    Size,
     Started,
     Token,
     TokenLogprob,
@@ -226,6 +227,27 @@ async def test_a_prompt_that_does_not_fit_is_refused_with_the_numbers(host: Engi
     assert caught.value.needed - measured.tokens in {0, 1}  # with room for a token, or without
     assert caught.value.needed > caught.value.limit > 0
     assert (await ask(host, QUESTION)).text
+
+
+@pytest.mark.parametrize("raw", [False, True])
+async def test_a_prompt_may_take_a_part_of_the_context_only(host: EngineHost, raw: bool) -> None:
+    asked = prompt(QUESTION, max_tokens=None)
+    text = RawText(QUESTION.rsplit(maxsplit=1)[0])
+    asked = structs.replace(asked, messages=(), raw=text) if raw else asked
+    counted = await size(host, asked)
+
+    def within(length: int) -> Prompt:
+        return structs.replace(asked, context_length=length)
+
+    for length in (counted.tokens + 2, counted.limit + 2):
+        assert await size(host, within(length)) == Size(counted.tokens, min(length, counted.limit))
+    reply = await collect(host.stream(within(counted.tokens + 2)))
+    assert reply.started.context_length == counted.tokens + 2
+    assert (reply.end.reason, reply.end.usage.completion_tokens) == ("length", 2)
+    with pytest.raises(ContextOverflow) as caught:
+        await collect(host.stream(within(counted.tokens - 1)))
+    assert caught.value.limit == counted.tokens - 1
+    assert caught.value.needed - counted.tokens in {0, 1}  # with room for a token, or without
 
 
 async def test_parallel_answers_equal_serial_ones(host: EngineHost) -> None:

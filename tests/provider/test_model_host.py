@@ -73,11 +73,13 @@ class RemoteHost:
         ref, job = self._sent(model, ModelRef), self._sent(prompt, Prompt)
         return self._events(self._host.tokenize(ref, job, special=special))
 
-    def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
-        return self._events(self._host.load(self._sent(model, ModelRef)))
+    def load(
+        self, model: ModelRef, ttl: float | None = None
+    ) -> AsyncGenerator[Progress | Loaded, None]:
+        return self._events(self._host.load(self._sent(model, ModelRef), ttl))
 
-    async def preload(self, model: ModelRef) -> None:
-        await self._host.preload(self._sent(model, ModelRef))
+    async def preload(self, model: ModelRef, ttl: float | None = None) -> None:
+        await self._host.preload(self._sent(model, ModelRef), ttl)
 
     async def unload(self, model: str) -> bool:
         return await self._host.unload(model)

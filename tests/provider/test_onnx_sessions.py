@@ -132,7 +132,8 @@ def test_kept_turns_make_room_for_new_ones(folder: Path, spoken: Spoken) -> None
 def test_a_seed_repeats_an_answer_also_in_a_later_turn(engine: Engine) -> None:
     hot: dict[str, Any] = {"seed": 4, "temperature": 3.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
     longer = [*PROMPT, *likeliest(PROMPT, 12), 7]
-    asked = PreparedPrompt(array("i", longer), "", Sampling(max_tokens=12, **hot))
+    sampling = Sampling(max_tokens=12, **hot)
+    asked = PreparedPrompt(array("i", longer), "", sampling, context_length=CONTEXT)
     assert engine.admit(0, asked)
     (alone,) = replies(engine, 0)
     continued(engine, PROMPT)

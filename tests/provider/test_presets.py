@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from app.provider.catalogue.description import description
 from app.provider.catalogue.presets import LONGEST_FILE, preset_cards
 from app.provider.engines.echo.format import ALL
 from app.provider.pool.pool import ModelPool, PoolConfig
+from app.provider.pool.prompt_defaults import with_defaults
 from app.provider.types import Message, Prompt, RawText, Sampling
 
 USER = Message.of("user", "hi")
@@ -55,7 +57,14 @@ def test_other_files_are_none(tmp_path: Path) -> None:
         ({}, "`model`"),
         ({"model": ""}, "$.model"),
         ({"model": 7}, "$.model"),
-        ({"model": "echo", "context_length": 5}, "context_length"),
+        ({"model": "echo", "context_length": 3}, "$.context_length"),
+        ({"model": "echo", "context_length": 5000}, "5000 tokens, but its model 'echo' has 4096"),
+        ({"model": "echo", "ttl_seconds": -2}, "$.ttl_seconds"),
+        ({"model": "echo", "ttl_seconds": 0.5}, "$.ttl_seconds"),
+        ({"model": "echo", "system": "Hi", "template": "default"}, "one or the other"),
+        ({"model": "echo", "template": "default", "variables": {"a": []}}, "$.variables"),
+        ({"model": "echo", "variables": {"a": 1}}, "no template"),
+        ({"model": "echo", "keep_alive": 5}, "keep_alive"),
         ({"model": "echo", "sampling": {"temperature": 3}}, "$.sampling.temperature"),
         ({"model": "echo", "sampling": {"top_p": 0}}, "$.sampling.top_p"),
         ({"model": "echo", "sampling": {"max_tokens": 0}}, "$.sampling.max_tokens"),
@@ -76,6 +85,32 @@ def test_what_is_wrong_is_a_problem_of_the_card(
     assert problem in card.problem
     assert card.preset is None
     assert description(card)["Format"] == "preset"
+
+
+def test_its_context_is_a_part_of_that_of_its_model(tmp_path: Path) -> None:
+    (card,) = cards(tmp_path, {"model": "echo", "context_length": 100})
+    assert card.preset
+    assert card.context_length == 100
+    assert card.without_preset().context_length == 4096
+    for asked in (Prompt((USER,)), Prompt((), raw=RawText("hi"))):
+        assert card.preset.apply(asked).context_length == 100
+        assert card.preset.apply(asked).context_of(4096) == 100
+        assert card.preset.apply(asked).context_of(50) == 50
+        assert asked.context_of(4096) == 4096
+
+
+@pytest.mark.parametrize(
+    ("declared", "seconds"), [(None, None), (-1, math.inf), (0, 0.0), (9, 9.0)]
+)
+def test_its_time_to_live_holds_for_prompts_of_its_model_too(
+    tmp_path: Path, declared: int | None, seconds: float | None
+) -> None:
+    """Titles and summaries belong to the requests of the user."""
+    (card,) = cards(tmp_path, {"model": "echo", "ttl_seconds": declared})
+    for one in (card, card.without_preset()):
+        assert with_defaults(Prompt((USER,)), one, {}).ttl_seconds == seconds
+    echo = next(card for card in ALL if card.id == "echo")
+    assert with_defaults(Prompt((USER,)), echo, {}).ttl_seconds is None
 
 
 def test_what_is_no_file_blocks_nothing(tmp_path: Path) -> None:

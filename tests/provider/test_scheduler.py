@@ -22,6 +22,7 @@ from app.provider.types import Delta, End, Event, ImagePart, Progress, Sampling,
 
 Outcome = Event | ProviderError
 BROKEN = -2
+CONTEXT = 2000
 SIZE = ImageSize(28, 28, tokens=3, positions=3)
 
 
@@ -118,17 +119,18 @@ class Encoder(ImageEncoder[np.ndarray]):
 
 def text_prompt(length: int, answer: int = 5, owner: str = "", first: int = 1) -> PreparedPrompt:
     tokens = array("i", [first, *range(2, length + 1)])
-    return PreparedPrompt(tokens, owner, Sampling(max_tokens=answer))
+    return PreparedPrompt(tokens, owner, Sampling(max_tokens=answer), context_length=CONTEXT)
 
 
 def picture_prompt(sha256: str) -> PreparedPrompt:
     part = ImagePart(b"", sha256, 28, 28)
     tokens, images = place_images([[1, 2], part, [3, 4]], lambda _: SIZE)
-    return PreparedPrompt(array("i", tokens), "", Sampling(max_tokens=3), images)
+    sampling = Sampling(max_tokens=3)
+    return PreparedPrompt(array("i", tokens), "", sampling, images, context_length=CONTEXT)
 
 
 def scheduler(runner: MemoryRunner, slots: int = 4) -> Scheduler[SequenceState]:
-    return Scheduler(runner, EngineInfo(slots, 2000), 8, Words(), Encoder())
+    return Scheduler(runner, EngineInfo(slots, CONTEXT), 8, Words(), Encoder())
 
 
 def finish(one: Scheduler[SequenceState], jobs: set[int]) -> dict[int, list[Outcome]]:

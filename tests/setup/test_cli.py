@@ -40,17 +40,20 @@ def test_a_model_is_described_with_what_its_template_needs(
 
 
 def test_a_preset_is_listed_and_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    declared = '{"model": "echo", "system": "Be kind.", "description": "Is kind."}'
+    declared = '{"model": "echo", "template": "default", "description": "Is kind.", '
+    declared += '"context_length": 100, "ttl_seconds": -1}'
     (tmp_path / "kind.preset.json").write_text(declared)
     (tmp_path / "lost.preset.json").write_text('{"model": "nothing"}')
     monkeypatch.setenv("MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("ENABLE_ECHO", "true")
     *_, kind, lost = runner.invoke(app, ["models"]).output.splitlines()
-    assert kind.split() == ["kind", "echo", "0", "MB", "4,096", "ok"]
+    assert kind.split() == ["kind", "echo", "0", "MB", "100", "ok"]
     assert lost.endswith("Its model 'nothing' is not here.")
     described = runner.invoke(app, ["models", "kind"]).output
     assert re.search(r"^Preset of +echo$", described, re.M)
     assert re.search(r"^Purpose +Is kind\.$", described, re.M)
+    assert re.search(r"^Template +default$", described, re.M)
+    assert re.search(r"^Stays loaded +for ever$", described, re.M)
     assert re.search(r"^Path +.*kind\.preset\.json$", described, re.M)
     assert "not here" in runner.invoke(app, ["models", "lost"]).output
 

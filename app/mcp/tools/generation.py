@@ -21,6 +21,7 @@ from app.mcp.tools.tool import Arguments, ModelName, Tool, ToolAnswer, Words
 from app.provider.card import ModelCard
 from app.provider.types import Delta, Event, Message, Progress, Prompt, TextPart
 from app.templates.apply import apply
+from app.templates.frame import frame
 
 MOST_TOKENS = 1024
 """Of an answer, unless the caller says otherwise: hosts give up calls that take a minute."""
@@ -102,7 +103,8 @@ async def describe_image(call: Call, asked: DescribeImageArguments) -> ToolAnswe
     chosen = await choose_model(call.pool, asked.model or None, call.find_template, images=True)
     images = await decode_images(call.intake, chosen.card, [image_source(asked.image)])
     message = Message("user", (*images, TextPart(asked.question)))
-    prompt = Prompt((message,), asked.sampling(chosen.card).to_sampling(), call.owner)
+    messages, sampling = await frame((message,), asked.sampling(chosen.card), chosen.template)
+    prompt = Prompt(messages, sampling.to_sampling(), call.owner)
     return await _generated(call, chosen.card, prompt)
 
 

@@ -40,7 +40,7 @@ def model_facts(pool: ModelPool, card: ModelCard) -> dict[str, Any]:
         "state": pool.state(card.id),
     }
     if card.preset:
-        facts |= {"preset_of": card.preset.model, "description": card.preset.description}
+        facts |= {"preset_of": card.preset.model.id, "description": card.preset.description}
     return facts | ({"problem": card.problem} if card.problem else {})
 
 

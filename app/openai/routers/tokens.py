@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body, Request, Response
 from msgspec.json import encode
 
 from app.chat.completion import find_chat_model
-from app.dependencies import JSON_ONLY, Pool
+from app.dependencies import JSON_ONLY, Pool, TemplateFinder
 from app.openai.models.errors import GENERATION_ERRORS, errors
 from app.openai.models.tokens import (
     DETOKENIZE_EXAMPLES,
@@ -19,6 +19,7 @@ from app.openai.models.tokens import (
     TokenizedText,
 )
 from app.openai.translate.tokens import asked_text, tokenized_text
+from app.templates.of_preset import preset_template
 from app.web.disconnect import unless_disconnected
 
 router = APIRouter(prefix="/v1", tags=["tokens"])
@@ -35,6 +36,7 @@ router = APIRouter(prefix="/v1", tags=["tokens"])
 async def tokenize(
     body: Annotated[TokenizeBody, Body(openapi_examples=TOKENIZE_EXAMPLES)],
     pool: Pool,
+    find_template: TemplateFinder,
     request: Request,
 ) -> Response:
     """Give the tokens of a text, or of messages in the model's chat template.
@@ -42,7 +44,8 @@ async def tokenize(
     The model is loaded first if it is not. `prompt` of `/v1/completions` takes these tokens.
     """
     card = await find_chat_model(pool, body.model)
-    asking = pool.tokenize(card, asked_text(body), add_special=body.add_special_tokens)
+    asked = await asked_text(body, await preset_template(card, find_template))
+    asking = pool.tokenize(card, asked, add_special=body.add_special_tokens)
     found = await unless_disconnected(request.receive, asking)
     answer = tokenized_text(found, card.context_length, strings=body.return_token_strs)
     return Response(encode(answer), media_type="application/json")

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from app.chat.request import SamplingOptions
 from app.openai.errors import InvalidParameter
 from app.openai.models.tokens import TokenizeBody
 from app.openai.translate.messages import domain_messages, image_sources
 from app.openai.translate.tools import function_tools
 from app.provider.types import Prompt, Tokens
+from app.templates.frame import frame
+from app.templates.rendering import CompiledTemplate
 
 
-def asked_text(body: TokenizeBody) -> Prompt | str:
-    """What is to be tokenised; raises InvalidParameter."""
+async def asked_text(body: TokenizeBody, template: CompiledTemplate | None) -> Prompt | str:
+    """What is to be tokenised, a chat with the template of a preset; raises InvalidParameter."""
     if body.messages is None:
         return (body.prompt if body.content is None else body.content) or ""
     if image_sources(body.messages):
         raise InvalidParameter("/messages", "The tokens of images cannot be shown.")
     variables = body.chat_template_kwargs
+    messages, _ = await frame(domain_messages(body.messages, ()), SamplingOptions(), template)
     return Prompt(
-        domain_messages(body.messages, ()),
+        messages,
         tools=tuple(function_tools(body.tools)),
         template_variables=json.dumps(variables, ensure_ascii=False) if variables else "",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from app.provider.card import ModelCard
 from app.provider.generation.template_report import template_report
 
@@ -10,8 +12,10 @@ def description(card: ModelCard) -> dict[str, str]:
     """Texts of a card by label; empty where the card has no value."""
     return {
         "Also called": ", ".join(card.aliases),
-        "Preset of": card.preset.model if card.preset else "",
+        "Preset of": card.preset.model.id if card.preset else "",
         "Purpose": card.preset.description if card.preset else "",
+        "Template": card.preset.template if card.preset else "",
+        "Stays loaded": _time_to_live(card),
         "Path": str(card.declared_in),
         "Server": _server(card),
         "Format": card.format + (f", run by the engine {card.engine}" if card.engine else ""),
@@ -31,3 +35,10 @@ def _server(card: ModelCard) -> str:
     where = card.remote.unix_socket or card.remote.base_url
     name = f", there called {card.remote.model}" if card.remote.model else ""
     return f"{card.remote.server} at {where}{name}"
+
+
+def _time_to_live(card: ModelCard) -> str:
+    """How long requests to a preset keep its model loaded, where it says so."""
+    if card.ttl_seconds is None:
+        return ""
+    return "for ever" if card.ttl_seconds == math.inf else f"{card.ttl_seconds:g} seconds"

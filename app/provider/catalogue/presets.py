@@ -1,7 +1,8 @@
-"""Presets: files in the models folder that name a model, a system text and sampling options."""
+"""Presets: files in the models folder that name a model, and what requests to it are made with."""
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ SUFFIX = ".preset.json"
 """Of the name of a file that declares a preset."""
 LONGEST_FILE = 2**18
 """Bytes."""
+LEAST_CONTEXT = 4
+"""Tokens, a quarter of which is room for an answer."""
 _FORMAT = "preset"
 """The format of a preset that cannot be used; any other has that of its model."""
 
@@ -51,12 +54,25 @@ class SamplingValues(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Declaration(Struct, frozen=True, forbid_unknown_fields=True):
-    """The content of a file."""
+    """The content of a file; ``ttl_seconds`` -1: the model stays loaded."""
 
     model: Annotated[str, Meta(min_length=1, max_length=2_000)]
     system: str = ""
+    template: Annotated[str, Meta(max_length=200)] = ""
+    variables: dict[str, str | int | float | bool] = {}
     sampling: SamplingValues = SamplingValues()
+    context_length: Annotated[int, Meta(ge=LEAST_CONTEXT, le=2**31 - 1)] | None = None
+    ttl_seconds: Annotated[int, Meta(ge=-1, le=2**31 - 1)] | None = None
     description: Annotated[str, Meta(max_length=2_000)] = ""
+
+    @property
+    def contradiction(self) -> str | None:
+        """What of it does not go together, if anything."""
+        if self.system and self.template:
+            return "It has a system text and a template: a preset has one or the other."
+        if self.variables and not self.template:
+            return "It has variables but no template: they belong to one."
+        return None
 
 
 def preset_cards(models_dir: Path, models: Sequence[ModelCard]) -> list[ModelCard]:
@@ -100,9 +116,41 @@ def _card(file: tuple[Path, State], models: Sequence[ModelCard], presets: set[st
     model = _model(declared.model, models, presets)
     if isinstance(model, str):
         return _broken(path, state, model)
-    chosen = declared.sampling.chosen()
-    preset = Preset(model.id, path, declared.system, chosen, declared.description)
-    return replace(model, id=_id(path), name=_id(path), aliases=(), preset=preset)
+    if problem := declared.contradiction or _beyond(declared, model):
+        return _broken(path, state, problem)
+    return replace(
+        model,
+        id=_id(path),
+        name=_id(path),
+        aliases=(),
+        context_length=declared.context_length or model.context_length,
+        preset=_preset(path, model, declared),
+        ttl_seconds=math.inf if declared.ttl_seconds == -1 else declared.ttl_seconds,
+    )
+
+
+def _beyond(declared: Declaration, model: ModelCard) -> str | None:
+    """Why the model cannot have the context that was declared, if its own is known."""
+    length = declared.context_length or 0
+    if not 0 < model.context_length < length:
+        return None
+    return (
+        f"Its context_length is {length} tokens, but its model {model.id!r} has "
+        f"{model.context_length}."
+    )
+
+
+def _preset(path: Path, model: ModelCard, declared: Declaration) -> Preset:
+    return Preset(
+        model,
+        path,
+        system=declared.system,
+        sampling=declared.sampling.chosen(),
+        description=declared.description,
+        template=declared.template,
+        variables=tuple(sorted(declared.variables.items())),
+        context_length=declared.context_length or 0,
+    )
 
 
 @lru_cache(maxsize=256)

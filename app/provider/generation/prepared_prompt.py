@@ -74,8 +74,8 @@ class PreparedPrompt:
     Image tokens are made of the image's digest and size: equal tokens mean equal images.
     ``thinking`` is None where thinking and answer are one text. ``output_format`` is that of
     ``Started``; ``markers`` are control tokens that the answer shows for it. ``guide`` makes the
-    guide of an answer of so many tokens, where the answer has one. The other fields are those of
-    ``Prompt``.
+    guide of an answer of so many tokens, where the answer has one. ``context_length`` tokens hold
+    the prompt and its answer. The other fields are those of ``Prompt``.
     """
 
     tokens: array[int]
@@ -88,6 +88,7 @@ class PreparedPrompt:
     logprobs: int | None = None
     output_format: str = ""
     markers: frozenset[str] = frozenset()
+    context_length: int = 0
     guide: Callable[[int], AnswerGuide] | None = None
 
     @property
@@ -95,14 +96,15 @@ class PreparedPrompt:
         """Length of the prompt in tokens."""
         return len(self.tokens)
 
-    def max_answer_tokens(self, default: int, context_length: int) -> int:
+    def max_answer_tokens(self, default: int) -> int:
         """Tokens the answer may have: what was asked for or else ``default``, where it fits."""
-        return min(self.sampling.max_tokens or default, context_length - len(self.tokens))
+        return min(self.sampling.max_tokens or default, self.context_length - len(self.tokens))
 
-    def started(self, cached: int, context_length: int) -> Started:
+    def started(self, cached: int) -> Started:
         """The event of an answer that begins, with ``cached`` tokens from the cache."""
         images = tuple(image.reported for image in self.images)
-        return Started(len(self.tokens), cached, images, context_length, self.output_format)
+        length = self.context_length
+        return Started(len(self.tokens), cached, images, length, self.output_format)
 
     def position(self, token: int) -> int:
         """The position of a token, after images that take fewer positions than tokens."""
@@ -123,7 +125,8 @@ def prepare_prompt(
     answer: AnswerForm = NO_FORM,
 ) -> PreparedPrompt:
     """Check that the prompt leaves room for an answer; raises ContextOverflow."""
-    require_room(len(tokens), max(1, prompt.answer_room), context_length)
+    length = prompt.context_of(context_length)
+    require_room(len(tokens), max(1, prompt.answer_room), length)
     if tokens[-1] < 0:  # the answer begins after a token of the vocabulary
         raise UnsupportedInput("The model's chat template puts nothing after a picture.")
     return PreparedPrompt(
@@ -137,6 +140,7 @@ def prepare_prompt(
         prompt.logprobs,
         answer.output_format,
         answer.markers,
+        length,
     )
 
 

@@ -84,9 +84,7 @@ class Scheduler(Generic[S]):
         for job, prompt in list(self._admitted.items()):
             if self._shares_running_prefill(prompt):
                 continue
-            answer_tokens = prompt.max_answer_tokens(
-                self._default_max_tokens, self._info.context_length
-            )
+            answer_tokens = prompt.max_answer_tokens(self._default_max_tokens)
             sequence = self._runner.reserve(prompt, len(prompt.tokens) + answer_tokens)
             if sequence is None:
                 return [*events, *self._places.changed(self._admitted_from(job))]
@@ -124,7 +122,7 @@ class Scheduler(Generic[S]):
 
     def _start(self, sequence: S) -> Events:
         self._sequences[sequence.job] = sequence
-        started = sequence.prompt.started(sequence.cached, self._info.context_length)
+        started = sequence.prompt.started(sequence.cached)
         forced = sequence.guide.start() if sequence.guide else []
         sequence.pending += forced
         return [(sequence.job, started), *self._emit([(sequence, forced)])]

@@ -87,10 +87,14 @@ class Tokenize(Value, frozen=True):
 
 
 class Load(Value, frozen=True):
-    """Load this model; the answer is progress, then Loaded."""
+    """Load this model; the answer is progress, then Loaded.
+
+    ``ttl`` is that of ``Prompt.ttl_seconds``.
+    """
 
     job: int
     model: ModelRef
+    ttl: float | None = None
 
 
 class Call(Value, frozen=True):
@@ -189,7 +193,7 @@ class Topic(Generic[R]):
     content: type[R]
 
 
-PRELOAD = Method("preload", tuple[ModelRef], bool)
+PRELOAD = Method("preload", tuple[ModelRef, float | None], bool)
 UNLOAD = Method("unload", tuple[str], bool)
 PLAN = Method("plan", tuple[ModelRef, EngineLimits], tuple[SizeEstimate, AdmissionDecision])
 MEASURED = Method("measured", tuple[()], HostSnapshot)

@@ -68,13 +68,15 @@ class RemoteModelHost:
         """Tokenise ``prompt``: the progress of loading, then the tokens."""
         return self._client.request(lambda job: Tokenize(job, model, prompt, special), Tokens)
 
-    def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
+    def load(
+        self, model: ModelRef, ttl: float | None = None
+    ) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded; ends with Loaded."""
-        return self._client.request(lambda job: Load(job, model), Loaded)
+        return self._client.request(lambda job: Load(job, model, ttl), Loaded)
 
-    async def preload(self, model: ModelRef) -> None:
+    async def preload(self, model: ModelRef, ttl: float | None = None) -> None:
         """Begin to load the model; returns before it is loaded."""
-        await self._client.call(PRELOAD, model)
+        await self._client.call(PRELOAD, model, ttl)
 
     async def unload(self, model: str) -> bool:
         """Unload the model of that id; False where it is not loaded. Raises ModelInUse."""

@@ -176,8 +176,8 @@ class ModelServer:
         self.offer(PLAN, self._plan)
         self.offer(MEASURED, self._measured)
 
-    async def _preload(self, model: ModelRef) -> bool:
-        await self.host.preload(model)
+    async def _preload(self, model: ModelRef, ttl: float | None) -> bool:
+        await self.host.preload(model, ttl)
         return True
 
     async def _plan(

@@ -38,7 +38,7 @@ from app.provider.model_server.protocol import (
 from app.provider.pool.model_host import ModelHost
 from app.provider.runtime.failures import ErrorTable, Failure
 from app.provider.runtime.frames import ProtocolViolation
-from app.provider.types import Encode, End, Loaded, Prompt, Size, Tokens
+from app.provider.types import Encode, End, Loaded, Size, Tokens
 
 log = logging.getLogger(__name__)
 
@@ -192,16 +192,16 @@ class ClientSession:
     def _stream(self, request: Submit | Measure | Tokenize | Load) -> AsyncGenerator[Any, None]:
         host, model = self._server.host, request.model
         match request:
-            case Submit(task=Encode() as task):
-                return host.encode(model, task)
-            case Submit(task=Prompt() as prompt):
-                return host.stream(model, prompt)
+            case Submit(task=task):
+                if isinstance(task, Encode):
+                    return host.encode(model, task)
+                return host.stream(model, task)
             case Measure(prompt=prompt):
                 return host.measure(model, prompt)
             case Tokenize(prompt=prompt, special=special):
                 return host.tokenize(model, prompt, special=special)
-            case _:
-                return host.load(model)
+            case Load(ttl=ttl):
+                return host.load(model, ttl)
 
 
 def session_factory(server: Surroundings) -> Callable[[], FrameConnection]:

@@ -8,25 +8,26 @@ loaded models queue behind it, so that two busy models cannot keep a third out f
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from app.provider.card import ModelCard
-from app.provider.engine import ENGINES, EngineLimits, EngineSpec, starts_processes
+from app.provider.engine import ENGINES, EngineLimits, EngineSpec
 from app.provider.errors import EngineBusy, ModelInUse, ModelNotLoadable
 from app.provider.pool.eviction import AdmissionDecision, LedgerEntry, MemoryClaim, admit
 from app.provider.pool.hardware import all_resident_bytes
+from app.provider.pool.loaded_model import LoadedModel
 from app.provider.pool.refusals import Refusals
 from app.provider.pool.remote_key import with_key
 from app.provider.pool.sizing import SizeEstimate, Sizing
 from app.provider.runtime.metrics import ModelMetrics
 from app.provider.runtime.status import HostPolicy
-from app.provider.runtime.tasks import cancel_tasks
 
 if TYPE_CHECKING:
     from app.provider.runtime.host import EngineHost
@@ -40,37 +41,12 @@ _FULL = (
 )
 
 
-@dataclass(slots=True)
-class LoadedModel:
-    """A loaded model with its host. ``leases`` counts the requests that use it."""
-
-    card: ModelCard
-    host: EngineHost
-    entry: LedgerEntry
-    leases: int = 0
-    used_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the model could not be loaded, so that it only occupies memory."""
-        return self.host.status().state == "failed"
-
-    @property
-    def processes(self) -> tuple[int | None, bool]:
-        """The id of its process, if it has one, and whether that starts others."""
-        return self.host.status().pid, starts_processes(ENGINES[self.card.engine])
-
-    @property
-    def shares_threads(self) -> bool:
-        """Whether it is in use, and its own process computes."""
-        return bool(self.leases) and not self.card.remote and not self.processes[1]
-
-
 class LoadedModels:
     """Loads, lends and unloads models. Belongs to one event loop.
 
-    ``metrics`` keep counting after a model is unloaded. ``refusals`` are models that cannot be
-    loaded.
+    An idle model is unloaded after ``ttl`` seconds (0: never), unless the last request to it said
+    otherwise. ``metrics`` keep counting after a model is unloaded. ``refusals`` are models that
+    cannot be loaded.
     """
 
     def __init__(
@@ -79,7 +55,7 @@ class LoadedModels:
         self._sizing = sizing
         self._policy = policy
         self._auto_unload = auto_unload
-        self._ttl = ttl
+        self._ttl = ttl or math.inf
         self._loaded: dict[str, LoadedModel] = {}  # least recently used first
         self._unloading: dict[asyncio.Task[None], MemoryClaim | None] = {}
         self.metrics: defaultdict[str, ModelMetrics] = defaultdict(ModelMetrics)
@@ -88,7 +64,6 @@ class LoadedModels:
         self._queued = 0
         self._waiting_since: float | None = None
         self._freed = asyncio.Event()
-        self._sweeper: asyncio.Task[None] | None = None
 
     def all(self) -> Iterable[LoadedModel]:
         """Every loaded model, the least recently used first."""
@@ -131,10 +106,12 @@ class LoadedModels:
     # ---------------------------------------------------------------- using
 
     @asynccontextmanager
-    async def lease(self, card: ModelCard) -> AsyncIterator[EngineHost]:
+    async def lease(self, card: ModelCard, ttl: float | None) -> AsyncIterator[EngineHost]:
         """Keep a model loaded while the block runs; load it first if need be.
 
-        Raises ModelNotLoadable, and EngineBusy when no memory becomes free for it.
+        If it is idle then, it is unloaded after ``ttl`` seconds (inf: never; None: those of all
+        models), unless another request uses it before. Raises ModelNotLoadable, and EngineBusy
+        when no memory becomes free for it.
         """
         if refused := self.refusals.reason_for(card.ref):
             raise ModelNotLoadable(refused)
@@ -143,7 +120,7 @@ class LoadedModels:
         try:
             yield loaded.host
         finally:
-            self._release(loaded)
+            self._release(loaded, self._ttl if ttl is None else ttl)
 
     def _ready_to_use(self, card: ModelCard) -> LoadedModel | None:
         """The loaded model, unless its files have changed or another request waits too long."""
@@ -158,18 +135,18 @@ class LoadedModels:
     def _use(self, loaded: LoadedModel) -> LoadedModel:
         model = loaded.card.id
         self._loaded[model] = self._loaded.pop(model)  # moved to the end: most recently used
+        loaded.keep()
         loaded.leases += 1
         if loaded.leases == 1:
             self._share_threads()
         return loaded
 
-    def _release(self, loaded: LoadedModel) -> None:
+    def _release(self, loaded: LoadedModel, ttl: float) -> None:
         loaded.leases -= 1
-        loaded.used_at = time.monotonic()
         if not loaded.leases:
             self._share_threads()
             self._freed.set()
-            self._watch_idle()
+            loaded.unload_after(ttl, partial(self._unload_idle, loaded))
 
     def _share_threads(self) -> None:
         """Divide the cores among the models in use, so that they never run more threads."""
@@ -264,36 +241,29 @@ class LoadedModels:
 
         From here on the models are not found. A cancelled caller does not stop the unloading.
         """
-        ending = []
-        for loaded in [self._loaded.pop(one) for one in models if one in self._loaded]:
-            task = asyncio.create_task(loaded.host.stop())
-            claim = None if loaded.card.remote else self._claim(loaded)
-            self._unloading[task] = claim and replace(claim, idle=False)
-            task.add_done_callback(self._unloaded)
-            ending.append(task)
-        if ending:
+        if ending := [self._stop(one) for one in models if one in self._loaded]:
             await asyncio.wait(ending)
+
+    def _stop(self, model: str) -> asyncio.Task[None]:
+        """Begin to end the process of a loaded model."""
+        loaded = self._loaded.pop(model)
+        loaded.keep()
+        claim = None if loaded.card.remote else self._claim(loaded)
+        task = asyncio.create_task(loaded.host.stop())
+        self._unloading[task] = claim and replace(claim, idle=False)
+        task.add_done_callback(self._unloaded)
+        return task
 
     def _unloaded(self, task: asyncio.Task[None]) -> None:
         del self._unloading[task]
         self._freed.set()
 
-    def _watch_idle(self) -> None:
-        if self._ttl and (self._sweeper is None or self._sweeper.done()):
-            self._sweeper = asyncio.create_task(self._sweep())
-
-    async def _sweep(self) -> None:
-        """Unload models that were idle for the TTL, until no idle model is left."""
-        while idle := [one for one in self.all() if not one.leases]:
-            due = min(one.used_at for one in idle) + self._ttl
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-            too_long = time.monotonic() - self._ttl
-            late = [one for one in self.all() if not one.leases and one.used_at <= too_long]
-            await self._unload([one.card.id for one in late])
+    def _unload_idle(self, loaded: LoadedModel) -> None:
+        if self._loaded.get(loaded.card.id) is loaded:  # ``close`` does not wait for requests
+            self._stop(loaded.card.id)
 
     async def close(self) -> None:
         """Unload everything."""
-        await cancel_tasks(self._sweeper)
         await self._unload(list(self._loaded))
         if self._unloading:  # begun by callers that were cancelled
             await asyncio.wait(self._unloading)

@@ -9,7 +9,8 @@ from app.provider.card import ModelCard
 from app.provider.engine import EngineLimits
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.eviction import AdmissionDecision
-from app.provider.pool.loaded_models import LoadedModel, LoadedModels
+from app.provider.pool.loaded_model import LoadedModel
+from app.provider.pool.loaded_models import LoadedModels
 from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.pool.model_host import HostSnapshot
 from app.provider.pool.sizing import SizeEstimate, Sizing
@@ -36,11 +37,12 @@ class LocalModelHost:
 
     async def _run(self, model: ModelRef, job: Job) -> AsyncGenerator[Event, None]:
         card = await self._catalogue.resolve(model)
+        ttl = job.ttl_seconds if isinstance(job, Prompt) else None
         with self._loaded.metrics[card.id].begin_request() as counted:
             if progress := self._queued(card):
                 yield progress
             async with (
-                self._loaded.lease(card) as engine,
+                self._loaded.lease(card, ttl) as engine,
                 aclosing(engine.submit(job, counted)) as events,
             ):
                 async for event in events:
@@ -56,7 +58,10 @@ class LocalModelHost:
     ) -> AsyncGenerator[Progress | Size, None]:
         """Count the tokens of ``prompt``: the progress of loading, then the size."""
         card = await self._catalogue.resolve(model)
-        async with self._loaded.lease(card) as engine, aclosing(engine.measure(prompt)) as events:
+        async with (
+            self._loaded.lease(card, prompt.ttl_seconds) as engine,
+            aclosing(engine.measure(prompt)) as events,
+        ):
             async for event in events:
                 yield event
 
@@ -66,27 +71,30 @@ class LocalModelHost:
         """Tokenise ``prompt``: the progress of loading, then the tokens."""
         card = await self._catalogue.resolve(model)
         async with (
-            self._loaded.lease(card) as engine,
+            self._loaded.lease(card, prompt.ttl_seconds) as engine,
             aclosing(engine.tokenize(prompt, special=special)) as events,
         ):
             async for event in events:
                 yield event
 
-    async def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
+    async def load(
+        self, model: ModelRef, ttl: float | None = None
+    ) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded; ends with Loaded."""
         self._loaded.refusals.forget(model)
         card = await self._catalogue.resolve(model)
         if progress := self._queued(card):
             yield progress
-        async with self._loaded.lease(card) as engine, aclosing(engine.load()) as events:
+        async with self._loaded.lease(card, ttl) as engine, aclosing(engine.load()) as events:
             async for event in events:
                 if isinstance(event, Loaded):
                     await self._loaded.measure()
                 yield event
 
-    async def preload(self, model: ModelRef) -> None:
+    async def preload(self, model: ModelRef, ttl: float | None = None) -> None:
         """Begin to load the model; returns before it is loaded."""
-        async with self._loaded.lease(await self._catalogue.resolve(model)) as engine:
+        card = await self._catalogue.resolve(model)
+        async with self._loaded.lease(card, ttl) as engine:
             engine.start()
 
     async def unload(self, model: str) -> bool:

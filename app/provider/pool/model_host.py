@@ -64,13 +64,16 @@ class ModelHost(Protocol):
         A raw text gets the tokens of every beginning only if ``special``.
         """
 
-    def load(self, model: ModelRef) -> AsyncGenerator[Progress | Loaded, None]:
+    def load(
+        self, model: ModelRef, ttl: float | None = None
+    ) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded; ends with Loaded.
 
-        One that could not be loaded before is tried once more.
+        One that could not be loaded before is tried once more. ``ttl`` is that of
+        ``Prompt.ttl_seconds``.
         """
 
-    async def preload(self, model: ModelRef) -> None:
+    async def preload(self, model: ModelRef, ttl: float | None = None) -> None:
         """Begin to load the model; returns before it is loaded."""
 
     async def unload(self, model: str) -> bool:

@@ -14,7 +14,7 @@ from app.provider.card import Kind, ModelCard
 from app.provider.catalogue.names import model_id
 from app.provider.catalogue.scan import NOT_READ_YET
 from app.provider.engine import EngineLimits
-from app.provider.errors import EngineUnavailable, ModelConflict, ModelNotFound
+from app.provider.errors import ModelConflict, ModelNotFound
 from app.provider.pool.config import PoolConfig
 from app.provider.pool.default_model import (
     default_chat,
@@ -24,6 +24,7 @@ from app.provider.pool.default_model import (
     vision_models,
 )
 from app.provider.pool.eviction import AdmissionDecision
+from app.provider.pool.first_event import first
 from app.provider.pool.local_host import LocalModelHost
 from app.provider.pool.model_catalogue import ModelCatalogue
 from app.provider.pool.model_host import HostSnapshot, ModelHost
@@ -234,11 +235,7 @@ class ModelPool:
 
     async def size(self, model: str | ModelCard, prompt: Prompt) -> Size:
         """Count the tokens of ``prompt``."""
-        async with aclosing(self.measure(model, prompt)) as events:
-            async for event in events:
-                if isinstance(event, Size):
-                    return event
-        raise EngineUnavailable("The model did not count the prompt.", 1.0)
+        return await first(Size, self.measure(model, prompt))
 
     async def tokenize(
         self, model: str | ModelCard, prompt: Prompt | str, *, add_special: bool = True
@@ -250,11 +247,7 @@ class ModelPool:
         asked = Prompt((), raw=RawText(prompt)) if isinstance(prompt, str) else prompt
         card = await self._current(model)
         asked = self._completed(card, asked)
-        async with aclosing(self._host.tokenize(card.ref, asked, special=add_special)) as events:
-            async for event in events:
-                if isinstance(event, Tokens):
-                    return event
-        raise EngineUnavailable("The model did not tokenise the text.", 1.0)
+        return await first(Tokens, self._host.tokenize(card.ref, asked, special=add_special))
 
     async def detokenize(self, model: str | ModelCard, tokens: Sequence[int]) -> str:
         """The text of the model's own tokens; raises what ``tokenize`` raises."""
@@ -272,13 +265,14 @@ class ModelPool:
     async def load(self, model: str) -> AsyncGenerator[Progress | Loaded, None]:
         """Load the model if it is not loaded, as ``ModelHost.load``; raises what that raises."""
         card = await self.find(model)
-        async with aclosing(self._host.load(card.ref)) as events:
+        async with aclosing(self._host.load(card.ref, card.ttl_seconds)) as events:
             async for event in events:
                 yield event
 
     async def preload(self, model: str) -> None:
         """Begin to load the model; returns before it is loaded."""
-        await self._host.preload((await self.find(model)).ref)
+        card = await self.find(model)
+        await self._host.preload(card.ref, card.ttl_seconds)
 
     async def unload(self, model: str) -> None:
         """Unload the model, if it is loaded; raises ModelNotFound, ModelConflict, ModelInUse.

@@ -14,5 +14,7 @@ def with_defaults(prompt: Prompt, card: ModelCard, tool_formats: Mapping[str, st
     """The prompt with what the preset says, and the format of tool calls that a setting names."""
     if card.preset:
         prompt = card.preset.apply(prompt)
+    if card.ttl_seconds is not None:
+        prompt = structs.replace(prompt, ttl_seconds=card.ttl_seconds)
     name = tool_formats.get(card.ref.id)
     return structs.replace(prompt, output_format=name) if name else prompt

@@ -121,7 +121,7 @@ class IntakeLoop:
             self._work.put(WaitingJob(job, prepared))
 
     def _count(self, prompt: Prompt) -> Size | ProviderError:
-        limit = self._engine.info.context_length
+        limit = prompt.context_of(self._engine.info.context_length)
         prepared = self._prepared(prompt)
         if isinstance(prepared, ContextOverflow):
             return Size(prepared.needed, limit)

@@ -93,7 +93,10 @@ class Prompt(Value, frozen=True):
     model's chat template, such as ``enable_thinking``. ``raw`` takes the place of the messages.
     ``output_format`` names a format of ``provider.formats`` in place of the one that the engine
     recognises. ``affinity`` is equal for prompts that continue each other, so that they may go to
-    the machine that has computed the last one; engines never look at it.
+    the machine that has computed the last one; engines never look at it. ``context_length`` tokens
+    of the model's context hold the prompt and its answer; 0: all of them. ``ttl_seconds`` after the
+    answer an idle model is unloaded, unless another request follows (inf: never); None: as the
+    settings say. Engines never look at that either.
     """
 
     messages: tuple[Message, ...]
@@ -111,6 +114,12 @@ class Prompt(Value, frozen=True):
     raw: RawText | None = None
     output_format: str = ""
     affinity: str = ""
+    context_length: int = 0
+    ttl_seconds: float | None = None
+
+    def context_of(self, length: int) -> int:
+        """How many tokens of a context of that length the prompt and its answer may take."""
+        return min(self.context_length or length, length)
 
 
 Generate = Prompt

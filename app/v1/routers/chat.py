@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.chat.answer import stream_answer
 from app.chat.completion import build_prompt, collect, find_chat_model
-from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, TemplateFinder
+from app.templates.of_preset import apply_with_preset
 from app.v1.models.chat import EXAMPLES, ChatAnswer, ChatRequest
 from app.v1.services import translate
 from app.web.disconnect import unless_disconnected
@@ -30,6 +31,7 @@ async def chat(
     pool: Pool,
     settings: AppSettings,
     owner: Owner,
+    find_template: TemplateFinder,
     request: Request,
 ) -> Response:
     """Say something to a model and wait for all of its answer.
@@ -38,7 +40,7 @@ async def chat(
     again with each request. Only `message` is required. Hanging up stops the model.
     """
     card = await find_chat_model(pool, body.model)
-    asked = translate.chat_request(body)
+    asked = await apply_with_preset(translate.chat_request(body), None, card, find_template)
     prompt = build_prompt(asked, owner, settings.max_history_length)
     completion = await unless_disconnected(
         request.receive, collect(stream_answer(pool, card, prompt))

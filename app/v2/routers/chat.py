@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body, Response
 
 from app.chat.answer import stream_answer
 from app.chat.completion import build_prompt, find_chat_model, new_answer_id
-from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, TemplateFinder
+from app.templates.of_preset import apply_with_preset
 from app.v1.models.chat import EXAMPLES, ChatRequest
 from app.v1.services import translate
 from app.v2.models.events import STREAM_DOCUMENTATION, MessageEvent
@@ -31,6 +32,7 @@ async def chat_stream(
     pool: Pool,
     settings: AppSettings,
     owner: Owner,
+    find_template: TemplateFinder,
 ) -> EventStream:
     """Say something to a model and read its answer as server-sent events.
 
@@ -41,7 +43,7 @@ async def chat_stream(
     the model.
     """
     card = await find_chat_model(pool, body.model)
-    asked = translate.chat_request(body)
+    asked = await apply_with_preset(translate.chat_request(body), None, card, find_template)
     prompt = build_prompt(asked, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id)
     return EventStream(EventEncoder(head.model_dump()), stream_answer(pool, card, prompt))

@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 
 from app.chat.answer import stream_answer
-from app.chat.completion import collect, find_chat_model, new_answer_id
-from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, Templates
+from app.chat.completion import build_prompt, collect, find_chat_model, new_answer_id
+from app.dependencies import JSON_ONLY, AppSettings, Owner, Pool, TemplateFinder, Templates
 from app.v2.services.events import EventEncoder
 from app.v3.models.chat import ChatAnswer, ChatRequest
 from app.v3.models.events import STREAM_DOCUMENTATION, MessageEvent
 from app.v3.models.examples import EXAMPLES
 from app.v3.services import translate
-from app.v3.services.chat import templated_prompt
+from app.v3.services.chat import templated
 from app.web.disconnect import unless_disconnected
 from app.web.openapi import CHAT_ERRORS, problems
 from app.web.sse import EventStream
@@ -36,6 +36,7 @@ async def chat(
     settings: AppSettings,
     library: Templates,
     owner: Owner,
+    find_template: TemplateFinder,
     request: Request,
 ) -> Response:
     """Say something to a model and wait for all of its answer.
@@ -45,8 +46,8 @@ async def chat(
     itself sets wins over the template. Nothing is stored. Hanging up stops the model.
     """
     card = await find_chat_model(pool, body.model)
-    asked = translate.chat_request(body)
-    prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
+    asked = await templated(translate.chat_request(body), library, card, find_template)
+    prompt = build_prompt(asked, owner, settings.max_history_length)
     completion = await unless_disconnected(
         request.receive, collect(stream_answer(pool, card, prompt))
     )
@@ -68,6 +69,7 @@ async def chat_stream(
     settings: AppSettings,
     library: Templates,
     owner: Owner,
+    find_template: TemplateFinder,
 ) -> EventStream:
     """Say something to a model and read its answer as server-sent events.
 
@@ -78,7 +80,7 @@ async def chat_stream(
     `variables` work as in `/chat`. Hanging up stops the model.
     """
     card = await find_chat_model(pool, body.model)
-    asked = translate.chat_request(body)
-    prompt = await templated_prompt(asked, library, owner, settings.max_history_length)
+    asked = await templated(translate.chat_request(body), library, card, find_template)
+    prompt = build_prompt(asked, owner, settings.max_history_length)
     head = MessageEvent(id=new_answer_id(), model=card.id, template=body.template)
     return EventStream(EventEncoder(head.model_dump()), stream_answer(pool, card, prompt))

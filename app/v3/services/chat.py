@@ -1,18 +1,19 @@
-"""From a request with a prompt template to a prompt."""
+"""Prompt templates of requests."""
 
 from __future__ import annotations
 
-from app.chat.completion import build_prompt, require_history_length
 from app.chat.request import ChatRequest
-from app.provider.types import Prompt
-from app.templates.apply import apply
+from app.provider.card import ModelCard
 from app.templates.library import TemplateLibrary
+from app.templates.of_preset import FindTemplate, apply_with_preset
 
 
-async def templated_prompt(
-    request: ChatRequest, library: TemplateLibrary, owner: str, longest_history: int
-) -> Prompt:
-    """The prompt of a request; raises TemplateNotFound, InvalidRequest, RenderFailed."""
-    template = library.get(request.template) if isinstance(request.template, str) else None
-    require_history_length(request, longest_history)
-    return build_prompt(await apply(request, template), owner, longest_history)
+async def templated(
+    request: ChatRequest, library: TemplateLibrary, card: ModelCard, find: FindTemplate
+) -> ChatRequest:
+    """The request with its template applied, a built-in one, else with that of its preset.
+
+    Raises TemplateNotFound, InvalidRequest, RenderFailed, ModelNotLoadable.
+    """
+    named = library.get(request.template) if isinstance(request.template, str) else None
+    return await apply_with_preset(request, named, card, find)

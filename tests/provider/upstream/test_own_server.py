@@ -9,11 +9,12 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from app.provider.errors import EngineUnavailable
+from app.provider.errors import ContextOverflow, EngineUnavailable, UnsupportedInput
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Delta, End
-from tests.provider.asking import ask, prompt, signal_engine, size, until_idle
+from app.provider.types import Delta, End, RawText, Size
+from tests.provider.asking import ask, collect, prompt, signal_engine, size, until_idle
 from tests.provider.upstream.servers import Server, own_server, remote_host
 from tests.provider.upstream.stub import Answering, stub_server
 
@@ -43,6 +44,33 @@ async def test_an_answer_is_streamed_with_its_usage(server: Server) -> None:
     assert reply.started.context_length == 4096
     assert (await size(host, prompt(QUESTION))).tokens == 7
     await host.stop()
+
+
+async def test_a_part_of_the_context_is_kept_where_the_server_counts(server: Server) -> None:
+    host = remote_host(server.url, "echo", unix_socket=server.socket)
+    asked = structs.replace(prompt(QUESTION, max_tokens=None), context_length=10)
+    assert await size(host, asked) == Size(7, 10)
+    reply = await collect(host.stream(asked))
+    assert reply.started.context_length == 10
+    assert (reply.end.reason, reply.end.usage.completion_tokens) == ("length", 3)
+    with pytest.raises(ContextOverflow) as caught:
+        await collect(host.stream(structs.replace(asked, context_length=7)))
+    assert (caught.value.needed, caught.value.limit) == (8, 7)
+    raw = structs.replace(asked, messages=(), raw=RawText("one two", suffix="three four"))
+    assert await size(host, raw) == Size(7, 10), "three tokens stand for the gap"
+    await host.stop()
+
+
+async def test_a_part_of_the_context_is_refused_where_the_server_does_not_count() -> None:
+    with stub_server({"silent": _silent}, owned_by="someone") as stub:
+        host = remote_host(stub.url, "silent")
+        with pytest.raises(UnsupportedInput, match="does not count tokens"):
+            await collect(host.stream(structs.replace(prompt(QUESTION), context_length=10)))
+        await host.stop()
+
+
+async def _silent(it: Answering) -> None:
+    raise AssertionError("nothing is asked")
 
 
 async def test_hanging_up_ends_the_answer_there(server: Server) -> None:

@@ -94,14 +94,15 @@ class EchoEngine:
             raise UnsupportedInput("The model echo cannot see images; echo-vision can.")
         images_seen = tuple(map(_seen_image, images))
         tokens = len(self._words(prompt)) + sum(image.tokens for image in images_seen)
-        require_room(tokens, prompt.answer_room, self.info.context_length)
+        length = prompt.context_of(self.info.context_length)
+        require_room(tokens, prompt.answer_room, length)
         words = [*map(_shown, images), *self._repeated(prompt)]
         calls = prompt.tools and prompt.tool_choice.mode != "none" and prompt.raw is None
         return EchoJob(
             words,
             tokens,
-            self._output(prompt, tokens, len(words)),
-            self.info.context_length,
+            self._output(prompt, tokens, len(words), length),
+            length,
             images_seen,
             logprobs=prompt.logprobs is not None,
             output_format=HERMES.name if calls else "",
@@ -133,11 +134,15 @@ class EchoEngine:
         asked = [message.text for message in prompt.messages if message.role == "user"]
         return _WORD.findall(asked[-1]) if asked else []
 
-    def _output(self, prompt: Prompt, tokens: int, words: int) -> OutputStream:
-        limit = prompt.sampling.max_tokens or self._default_max_tokens
+    def _output(self, prompt: Prompt, tokens: int, words: int, length: int) -> OutputStream:
         prepared = PreparedPrompt(
-            array("i", bytes(4 * tokens)), prompt.owner, prompt.sampling, thinking=None
+            array("i", bytes(4 * tokens)),
+            prompt.owner,
+            prompt.sampling,
+            thinking=None,
+            context_length=length,
         )
+        limit = max(1, prepared.max_answer_tokens(self._default_max_tokens))
         return OutputStream(prepared, limit if limit < words else words + 1, cached=0)
 
     def admit(self, job: int, prepared: EchoJob) -> bool:

@@ -17,7 +17,12 @@ from app.provider.engines.upstream.json_fields import Fields
 from app.provider.engines.upstream.probe import Served, probe
 from app.provider.engines.upstream.refusals import unavailable
 from app.provider.engines.upstream.tokens import TokenCounter, estimated_tokens, most_tokens
-from app.provider.errors import ContextOverflow, EngineUnavailable, ModelNotLoadable
+from app.provider.errors import (
+    ContextOverflow,
+    EngineUnavailable,
+    ModelNotLoadable,
+    UnsupportedInput,
+)
 from app.provider.generation.prepared_prompt import require_room
 from app.provider.remote import RemoteModel
 from app.provider.types import Encode, Event, Job, Prompt, Size, Tokens
@@ -72,7 +77,7 @@ class UpstreamEngine:
 
     async def count(self, prompt: Prompt) -> Size:
         """Count the tokens of a prompt, or estimate them where the server does not count."""
-        return Size(await self._counter.count(prompt), self._length)
+        return Size(await self._counter.count(prompt), prompt.context_of(self._length))
 
     async def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
         """The tokens of a text; raises UnsupportedInput where the server does not show them."""
@@ -91,7 +96,7 @@ class UpstreamEngine:
 
     async def _generate(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
         """Answer a prompt; once more with a shorter answer where only that did not fit."""
-        await self._require_room(prompt)
+        prompt = await self._bounded(prompt)
         try:
             async with aclosing(self._answer(prompt)) as events:
                 async for event in events:
@@ -103,6 +108,24 @@ class UpstreamEngine:
         async with aclosing(self._answer(shorter)) as events:
             async for event in events:
                 yield event
+
+    async def _bounded(self, prompt: Prompt) -> Prompt:
+        """The prompt with an answer for which its part of the context has room.
+
+        Raises ContextOverflow, and UnsupportedInput where the server does not count tokens.
+        """
+        if not prompt.context_length:
+            await self._require_room(prompt)
+            return prompt
+        if not self._counter.counts:
+            raise UnsupportedInput(
+                f"The server {self._remote.server} does not count tokens, so a preset's "
+                "context_length cannot be kept."
+            )
+        tokens, length = await self._counter.count(prompt), prompt.context_of(self._length)
+        require_room(tokens, max(1, prompt.answer_room), length)
+        most = min(prompt.sampling.max_tokens or self._max_tokens, length - tokens)
+        return _with_max_tokens(prompt, most)
 
     async def _require_room(self, prompt: Prompt) -> None:
         """Raise ContextOverflow where the answer would not have the room that was asked for."""
@@ -118,16 +141,14 @@ class UpstreamEngine:
         limit = error.limit or self._length
         room = limit - error.needed
         if error.needed and room > 0:
-            return structs.replace(
-                prompt, sampling=structs.replace(prompt.sampling, max_tokens=room)
-            )
+            return _with_max_tokens(prompt, room)
         raise ContextOverflow(max(error.needed or estimated_tokens(prompt), limit + 1), limit)
 
     async def _answer(self, prompt: Prompt) -> AsyncGenerator[Event, None]:
         reader = AnswerReader(
             self._remote.server,
             prompt,
-            self._length,
+            prompt.context_of(self._length),
             cached_when_absent=self._features.cached_when_absent,
         )
         path, body = self._request(prompt)
@@ -175,6 +196,10 @@ class UpstreamEngine:
         async with aclosing(encoding.run(job)) as events:
             async for event in events:
                 yield event
+
+
+def _with_max_tokens(prompt: Prompt, most: int) -> Prompt:
+    return structs.replace(prompt, sampling=structs.replace(prompt.sampling, max_tokens=most))
 
 
 async def build(spec: EngineSpec, report: Report) -> UpstreamEngine:

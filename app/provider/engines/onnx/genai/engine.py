@@ -137,7 +137,7 @@ class PagedEngine:
         """Hand admitted jobs to the library, in order, as far as there is room."""
         events: Events = []
         for job, prompt in list(self._admitted.items()):
-            limit = prompt.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+            limit = prompt.max_answer_tokens(self._default_max_tokens)
             room = self._sessions.whole_pages(len(prompt.tokens) + limit)
             known = self._sessions.take(prompt.owner, prompt.tokens)
             if not self._make_room(room):
@@ -166,7 +166,7 @@ class PagedEngine:
             return UnsupportedInput(f"onnxruntime-genai refuses this request: {error}")
         session.begin(turn, prompt.tokens)
         self._answers[session.request] = answer
-        return prompt.started(cached, self.info.context_length)
+        return prompt.started(cached)
 
     def _make_room(self, room: int) -> bool:
         """Evict kept sessions until there is room for one more answer; False when there is none."""

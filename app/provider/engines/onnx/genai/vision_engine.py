@@ -102,7 +102,7 @@ class VisionEngine:
         """Take the job unless there is another one."""
         if self._answer:
             return False
-        limit = prepared.max_answer_tokens(self._default_max_tokens, self.info.context_length)
+        limit = prepared.max_answer_tokens(self._default_max_tokens)
         output = OutputStream(prepared, limit, 0)
         self._answer = SequenceState(job, prepared, limit, Sampler(prepared.sampling), output)
         return True
@@ -138,7 +138,7 @@ class VisionEngine:
     def _advance(self, answer: SequenceState) -> Iterator[Event | ProviderError]:
         if not answer.started:
             answer.started = True
-            yield answer.prompt.started(0, self.info.context_length)
+            yield answer.prompt.started(0)
             return
         if answer.generation is None:
             answer.generation = self._prefill(answer.prompt, answer.limit)
