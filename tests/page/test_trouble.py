@@ -52,7 +52,7 @@ def test_an_answer_of_a_killed_server_can_be_made_again(browser: Browser, tmp_pa
         page.begin("one two three " * 8000)
         browser.wait("document.querySelector('.assistant > .markdown')?.textContent.length > 20")
         server.kill()
-        browser.wait("document.querySelector('.assistant .note').innerText.includes('connection')")
+        browser.wait("document.querySelector('.assistant .note').innerText.includes('Connection lost')")
         server.start()
         browser.wait("document.querySelector('.assistant .note button')")
         browser.click(".assistant .note button")
