@@ -125,6 +125,14 @@ class Browser:
         """Type into an element."""
         self.call(f"element/{self.find(selector)}/value", {"text": text})
 
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key wherever the focus is."""
+        event = {"key": key, "code": key, "modifiers": 8 if shift else 0}
+        event |= {"windowsVirtualKeyCode": {"Tab": 9, "Enter": 13}[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.command("Input.dispatchKeyEvent", type="keyDown", **event, **text)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **event)
+
     def accept(self, text: str | None = None) -> None:
         """Say yes to the question of the browser, or answer it, as soon as it is asked."""
         deadline = time.monotonic() + 60

@@ -144,11 +144,7 @@ def test_text_in_pieces_looks_like_text_as_a_whole(page: Page) -> None:
 def test_code_says_its_language_and_is_copied(page_of: OpenPage, server: httpx.Client) -> None:
     page = page_of(server)
     page.browser.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
-    page.browser.wait("document.querySelector('#model [value=echo]')")
-    page.browser.run(
-        "const m = document.getElementById('model'); m.value = 'echo';"
-        "m.dispatchEvent(new Event('input'))"
-    )
+    page.choose("echo")
     page.ask("```py\nprint(1)\n```")
     assert page.browser.text(".code > div").startswith("py")
     page.browser.click(".code button")

@@ -18,11 +18,6 @@ LONG = "one two three four five " * 6_000
 """Takes the echo engine seconds."""
 
 
-def choose(page: Page, model: str) -> None:
-    script = "const m = document.getElementById('model'); m.value = arguments[0];"
-    page.browser.run(f"{script} m.dispatchEvent(new Event('input'))", model)
-
-
 def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> None:
     assert page.ask("hello there") == "hello there"
     assert page.ask("and **more**") == "and more"
@@ -30,6 +25,20 @@ def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> N
     stored = server.get(f"/api/v6/conversations/{page.id}").json()
     assert [one["content"] for one in stored["messages"]][::2] == ["hello there", "and **more**"]
     page.browser.wait("document.querySelector('[aria-current] span')?.innerText === 'hello there'")
+
+
+def test_by_keys_and_ears(page: Page) -> None:
+    browser = page.browser
+    assert page.ask("say it") == "say it"
+    assert page.said() == "Answer: say it"
+    assert browser.run("return document.getElementById('hint').hidden")  # There is a real model.
+    browser.command("Emulation.setFocusEmulationEnabled", enabled=True)
+    browser.run("document.getElementById('new').focus()")
+    browser.press("Tab", shift=True)
+    assert browser.run("return document.activeElement.innerText") == "Skip to the message"
+    assert browser.run("return document.activeElement.clientWidth") > 100
+    browser.press("Enter")
+    assert browser.run("return document.activeElement.id") == "message"
 
 
 def test_an_opened_conversation_shows_its_messages(page: Page) -> None:
@@ -162,7 +171,7 @@ def test_pictures_go_to_a_model_that_sees_and_stay_with_it(page: Page) -> None:
 
 
 def test_a_picture_is_stored_and_sent_again(page: Page) -> None:
-    choose(page, "echo-vision")
+    page.choose("echo-vision")
     paste_picture(page)
     assert page.ask("what is it").startswith("[image 40x30 ")
     page.browser.call("refresh")
@@ -185,7 +194,7 @@ def test_dropped_files_that_are_no_pictures_are_refused(page: Page) -> None:
 
 
 def test_thinking_is_folded(page: Page) -> None:
-    choose(page, "thinker")
+    page.choose("thinker")
     assert page.ask("hi") == "Hello to you."
     state = "document.querySelector('.assistant details')"
     assert page.browser.run(f"return {state}.open") is False
