@@ -17,6 +17,12 @@ from tests.page.page import ENDED, Page
 LONG = "one two three four five " * 6_000
 """Takes the echo engine seconds."""
 
+AT_END = (
+    "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 80)"
+    "(document.getElementById('main'))"
+)
+"""The end of the last answer is seen."""
+
 
 def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> None:
     assert page.ask("hello there") == "hello there"
@@ -79,6 +85,7 @@ def test_stop_keeps_what_came(page: Page, server: httpx.Client) -> None:
     page.browser.wait("document.querySelector('.assistant > .markdown')?.textContent.length > 20")
     page.browser.type("#message", ESCAPE)
     answer = page.answer()
+    page.browser.wait(AT_END)
     assert LONG.startswith(answer.rstrip())
     assert "stopped" in page.browser.text(".assistant footer")
     messages = server.get(f"/api/v6/conversations/{page.id}").json()["messages"]
@@ -92,6 +99,7 @@ def test_an_answer_goes_on_after_a_reload(page: Page) -> None:
     page.browser.call("refresh")
     page.browser.wait("document.querySelector('#stop').checkVisibility()")
     assert page.answer().split() == LONG.split()
+    page.browser.wait(AT_END)
     assert "stopped" not in page.browser.text(".assistant footer")
 
 

@@ -2,7 +2,7 @@
 import { byId, showAnswered } from "./dom.js";
 import { t } from "./i18n.js";
 
-// There was no answer, or that of a proxy, or the API has begun nothing.
+// No answer, that of a proxy, or the API has begun nothing.
 const PASSING = [0, 502, 503, 504, "idempotency-key-in-use", "server-full", "storage-unavailable"];
 let asking = null;
 

@@ -7,7 +7,7 @@ let images = [];
 let parent; // What a changed question follows; undefined: none is changed.
 let isRunning = false;
 
-/** Begin to take what is written, for ``onSend({text, images, parent})``. */
+/** Give what is written to ``onSend({text, images, parent})``. */
 export function startComposer(onSend) {
 	const send = () => {
 		const asked = { text: field.value.trim(), images, parent };

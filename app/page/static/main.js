@@ -24,7 +24,7 @@ startSidebar((id) => {
 	if (id === chat.conversation?.id && !chat.run) chat.open(id);
 });
 addEventListener("unhandledrejection", (event) => {
-	if (event.reason?.problem) event.preventDefault(); // What the API says is no mistake of the page.
+	if (event.reason?.problem) event.preventDefault(); // Not a mistake of the page.
 	showError(event.reason);
 });
 on("stop", "click", () => chat.run?.stop());

@@ -11,7 +11,7 @@ let cursor;
 let reading;
 let soon;
 
-/** Begin; ``onChange(id)`` is called when another tab has changed a conversation. */
+/** Begin; ``onChange(id)``: another tab has changed a conversation. */
 export function startSidebar(onChange) {
 	const next = () => cursor && read(cursor);
 	otherTabs.onmessage = ({ data: id }) => {

@@ -4,12 +4,14 @@ import { MessageView } from "./message.js";
 const main = byId("main");
 const messages = byId("messages");
 
-/** Shows the active branch of the open conversation; who reads its end stays there while it grows. */
+/** Shows the active branch; who reads its end stays there while it grows. */
 export class Transcript {
 	constructor(chat) {
 		this.chat = chat;
 		on("main", "scroll", () => {
-			this.isAtEnd = main.scrollHeight - main.scrollTop - main.clientHeight < 80;
+			const left = main.scrollHeight - main.scrollTop - main.clientHeight;
+			if (left < 80 || main.scrollTop < this.top) this.isAtEnd = left < 80;
+			this.top = main.scrollTop;
 		});
 		on("earlier", "click", () => this.showEarlier());
 		const sizes = new ResizeObserver(() => {
