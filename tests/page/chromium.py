@@ -125,13 +125,24 @@ class Browser:
         """Type into an element."""
         self.call(f"element/{self.find(selector)}/value", {"text": text})
 
-    def accept(self) -> None:
-        """Say yes to the question of the browser, as soon as it is asked."""
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """Press a key wherever the focus is."""
+        event = {"key": key, "code": key, "modifiers": 8 if shift else 0}
+        event |= {"windowsVirtualKeyCode": {"Tab": 9, "Enter": 13}[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.command("Input.dispatchKeyEvent", type="keyDown", **event, **text)
+        self.command("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def accept(self, text: str | None = None) -> None:
+        """Say yes to the question of the browser, or answer it, as soon as it is asked."""
         deadline = time.monotonic() + 60
-        path = f"{self._session}/alert/accept"
-        while self._client.post(path, json={}).status_code == 404:
+        path = f"{self._session}/alert"
+        while self._client.get(f"{path}/text").status_code == 404:
             assert time.monotonic() < deadline, "nothing was asked"
             time.sleep(0.02)
+        if text is not None:
+            self._sent("POST", f"{path}/text", {"text": text})
+        self._sent("POST", f"{path}/accept")
 
     def text(self, selector: str = "body") -> str:
         """What people read in all such elements."""

@@ -79,9 +79,5 @@ def server(models: Path) -> Iterator[httpx.Client]:
 def page(page_of: OpenPage, server: httpx.Client) -> Page:
     """The page of that server, with a new conversation and the model ``echo``."""
     page = page_of(server)
-    page.browser.wait("document.querySelector('#model [value=echo]')")
-    page.browser.run(
-        "const m = document.getElementById('model'); m.value = 'echo';"
-        "m.dispatchEvent(new Event('input'))"
-    )
+    page.choose("echo")
     return page

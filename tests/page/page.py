@@ -25,6 +25,12 @@ class Page:
         browser.wait("document.querySelector('#conversations li, #empty:not(:empty)')")
         return self
 
+    def choose(self, model: str) -> None:
+        """Choose a model, as soon as it is listed."""
+        self.browser.wait("document.querySelector(`#model [value=${arguments[0]}]`)", model)
+        script = "const m = document.getElementById('model'); m.value = arguments[0];"
+        self.browser.run(f"{script} m.dispatchEvent(new Event('input'))", model)
+
     def begin(self, text: str) -> None:
         """Send a message; the answer is being made."""
         self.browser.find("#send")
@@ -58,6 +64,11 @@ class Page:
         found: list[str] = self.browser.run(
             "return [...document.querySelectorAll('.bubble')].map((one) => one.textContent)"
         )
+        return found
+
+    def said(self) -> str:
+        """What readers of the screen were told last."""
+        found: str = self.browser.run("return document.getElementById('status').textContent")
         return found
 
     @property

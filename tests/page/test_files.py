@@ -26,8 +26,15 @@ LANGUAGES = ("English", "Korean", "Chinese")
 def names(text: str) -> set[str]:
     """The names of texts that a file asks for."""
     in_code = re.findall(r'\bt\("([\w-]+)"|\bt\([\w.]+ \? "([\w-]+)" : "([\w-]+)"\)', text)
-    in_page = re.findall(r'data-(?:t|label)="([\w-]+)"', text)
-    return {name for found in in_code for name in found if name} | set(in_page)
+    tags = re.findall(r"<[^>]*\bdata-(?:t|label)\b[^>]*>", text)
+    return {name for found in in_code for name in found if name} | {name_in(tag) for tag in tags}
+
+
+def name_in(tag: str) -> str:
+    """The name of the text of an element: its own, else the id."""
+    named = re.search(r'data-(?:t|label)="([\w-]+)"', tag) or re.search(r'\bid="([\w-]+)"', tag)
+    assert named, tag
+    return named[1]
 
 
 def texts() -> dict[str, list[str]]:

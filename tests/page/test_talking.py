@@ -17,10 +17,11 @@ from tests.page.page import ENDED, Page
 LONG = "one two three four five " * 6_000
 """Takes the echo engine seconds."""
 
-
-def choose(page: Page, model: str) -> None:
-    script = "const m = document.getElementById('model'); m.value = arguments[0];"
-    page.browser.run(f"{script} m.dispatchEvent(new Event('input'))", model)
+AT_END = (
+    "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 80)"
+    "(document.getElementById('main'))"
+)
+"""The end of the last answer is seen."""
 
 
 def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> None:
@@ -30,6 +31,20 @@ def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> N
     stored = server.get(f"/api/v6/conversations/{page.id}").json()
     assert [one["content"] for one in stored["messages"]][::2] == ["hello there", "and **more**"]
     page.browser.wait("document.querySelector('[aria-current] span')?.innerText === 'hello there'")
+
+
+def test_by_keys_and_ears(page: Page) -> None:
+    browser = page.browser
+    assert page.ask("say it") == "say it"
+    assert page.said() == "Answer: say it"
+    assert browser.run("return document.getElementById('hint').hidden")  # There is a real model.
+    browser.command("Emulation.setFocusEmulationEnabled", enabled=True)
+    browser.run("document.getElementById('new').focus()")
+    browser.press("Tab", shift=True)
+    assert browser.run("return document.activeElement.innerText") == "Skip to the message"
+    assert browser.run("return document.activeElement.clientWidth") > 100
+    browser.press("Enter")
+    assert browser.run("return document.activeElement.id") == "message"
 
 
 def test_an_opened_conversation_shows_its_messages(page: Page) -> None:
@@ -70,6 +85,7 @@ def test_stop_keeps_what_came(page: Page, server: httpx.Client) -> None:
     page.browser.wait("document.querySelector('.assistant > .markdown')?.textContent.length > 20")
     page.browser.type("#message", ESCAPE)
     answer = page.answer()
+    page.browser.wait(AT_END)
     assert LONG.startswith(answer.rstrip())
     assert "stopped" in page.browser.text(".assistant footer")
     messages = server.get(f"/api/v6/conversations/{page.id}").json()["messages"]
@@ -83,6 +99,7 @@ def test_an_answer_goes_on_after_a_reload(page: Page) -> None:
     page.browser.call("refresh")
     page.browser.wait("document.querySelector('#stop').checkVisibility()")
     assert page.answer().split() == LONG.split()
+    page.browser.wait(AT_END)
     assert "stopped" not in page.browser.text(".assistant footer")
 
 
@@ -114,9 +131,7 @@ def test_a_conversation_is_renamed_searched_and_deleted(page: Page, server: http
     name = page.id
     page.browser.click("#open-options")
     page.browser.click("[value=rename]")
-    page.browser.find("#reply")
-    page.browser.run("document.getElementById('reply').value = ''")
-    page.browser.type("#reply", f"Stripes{ENTER}")
+    page.browser.accept("Stripes")
     page.browser.wait("document.getElementById('title').innerText === 'Stripes'")
     assert server.get(f"/api/v6/conversations/{name}").json()["title"] == "Stripes"
     page.browser.type("#search", "zebra")
@@ -164,7 +179,7 @@ def test_pictures_go_to_a_model_that_sees_and_stay_with_it(page: Page) -> None:
 
 
 def test_a_picture_is_stored_and_sent_again(page: Page) -> None:
-    choose(page, "echo-vision")
+    page.choose("echo-vision")
     paste_picture(page)
     assert page.ask("what is it").startswith("[image 40x30 ")
     page.browser.call("refresh")
@@ -187,7 +202,7 @@ def test_dropped_files_that_are_no_pictures_are_refused(page: Page) -> None:
 
 
 def test_thinking_is_folded(page: Page) -> None:
-    choose(page, "thinker")
+    page.choose("thinker")
     assert page.ask("hi") == "Hello to you."
     state = "document.querySelector('.assistant details')"
     assert page.browser.run(f"return {state}.open") is False

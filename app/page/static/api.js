@@ -1,39 +1,54 @@
 /** Requests to version 6 of the API. */
-import { ask } from "./dom.js";
+import { byId, showAnswered } from "./dom.js";
 import { t } from "./i18n.js";
 
-const KEPT = "api-key"; // In the storage of the tab, which ends with the tab.
-const currentKey = () => sessionStorage.getItem(KEPT);
+// No answer, that of a proxy, or the API has begun nothing.
+const PASSING = [0, 502, 503, 504, "idempotency-key-in-use", "server-full", "storage-unavailable"];
 let asking = null;
 
-/** The problem that the API tells; status 0: there was no answer. */
+/** The problem that the API tells; ``isPassing``: the same request may be sent again. */
 export class ApiError extends Error {
-	constructor(status, problem = {}, retryAfter = 0) {
+	constructor(problem = {}, status = 0, retryAfter = 0) {
 		super(status ? (problem.detail ?? `HTTP ${status}`) : t("away"));
-		Object.assign(this, { status, problem, retryAfter });
-		this.isAway = [0, 502, 503, 504].includes(status);
+		Object.assign(this, { problem, status, retryAfter });
+		this.isPassing = !problem.conversation_id && PASSING.includes(problem.code ?? status);
 	}
 }
 
 /** Send a request; throws ApiError unless it succeeds. ``json`` is its body. */
 export async function request(method, path, options = {}) {
 	for (;;) {
-		const key = currentKey();
+		const key = sessionStorage.apiKey;
 		const response = await attempt(method, path, key, options);
+		showAnswered();
 		if (response.ok) return response;
-		if (response.status !== 401) throw await errorOf(response);
+		if (response.status !== 401) {
+			const problem = await response.json().catch(() => ({})); // A proxy answers with a page.
+			throw new ApiError(problem, response.status, Number(response.headers.get("Retry-After")));
+		}
 		// Everything that lacks a key waits for the same question.
-		if (key === currentKey()) await (asking ??= askForKey(key));
+		if (key === sessionStorage.apiKey) await (asking ??= askForKey(key));
 	}
 }
 
 /** The same, for the JSON of the answer. */
 export const requestJson = async (...asked) => (await request(...asked)).json();
 
+/** A function of a signal that sends a POST; however often it is called, the server acts once. */
+export function postOnce(path, json) {
+	// Browsers have randomUUID with TLS only.
+	const headers = { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") };
+	return (signal) => request("POST", path, { json, headers, signal });
+}
+
 async function askForKey(wrong) {
-	let key;
-	while (!key) key = await ask(t(wrong ? "key-unknown" : "key-needed"), "", "password");
-	sessionStorage.setItem(KEPT, key);
+	const reply = byId("reply");
+	byId("question-text").textContent = t(wrong ? "key-unknown" : "key-needed");
+	for (reply.value = ""; !reply.value.trim(); ) {
+		byId("question").showModal();
+		await new Promise((resolve) => { byId("question").onclose = resolve; });
+	}
+	sessionStorage.apiKey = reply.value.trim(); // It ends with the tab.
 	asking = null;
 }
 
@@ -43,13 +58,8 @@ async function attempt(method, path, key, { json, headers = {}, ...more }) {
 	try {
 		return await fetch(`api/v6/${path}`, { method, headers, body: json && JSON.stringify(json), ...more });
 	} catch (error) {
-		throw more.signal?.aborted ? error : new ApiError(0);
+		throw more.signal?.aborted ? error : new ApiError();
 	}
-}
-
-async function errorOf(response) {
-	const problem = await response.json().catch(() => ({})); // A proxy answers with a page.
-	return new ApiError(response.status, problem, Number(response.headers.get("Retry-After")));
 }
 
 /** What stands behind ``?``, without what is empty. */

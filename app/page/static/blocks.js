@@ -9,7 +9,7 @@ const HEADING = /^ {0,3}(#{1,6})(?=[ \t]|$)/;
 const RULE = /^ {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])(?:( {1,4})(?=\S)|[ \t]|$)/;
-const DELIMITERS = /^ {0,3}\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
+const DELIMITER = /^:?-+:?$/;
 
 /** The blocks of a text, or of its lines. */
 export function parseBlocks(text, depth = 0) {
@@ -31,7 +31,7 @@ function nextFilled(lines, at) {
 function blockAt(lines, at, depth) {
 	const line = lines[at];
 	if (FENCE.test(line)) return codeAt(lines, at);
-	if (HEADING.test(line)) return headingOf(line, at + 1);
+	if (HEADING.test(line)) return headingAt(lines, at);
 	if (RULE.test(line)) return { type: "hr", end: at + 1 };
 	if (depth < DEEPEST && QUOTE.test(line)) return quoteAt(lines, at, depth);
 	if (depth < DEEPEST && ITEM.test(line)) return listAt(lines, at, depth);
@@ -48,10 +48,10 @@ function codeAt(lines, at) {
 	return { type: "code", language, text, end: end + 1 };
 }
 
-function headingOf(line, end) {
-	const [whole, marks] = HEADING.exec(line);
-	const text = line.slice(whole.length).trim().replace(/[ \t]#+$/, "").trim();
-	return { type: "heading", level: marks.length, text, end };
+function headingAt(lines, at) {
+	const [whole, marks] = HEADING.exec(lines[at]);
+	const text = lines[at].slice(whole.length).trim().replace(/[ \t]#+$/, "").trim();
+	return { type: "heading", level: marks.length, text, end: at + 1 };
 }
 
 /** Columns before the first character; a tab takes four. */
@@ -109,9 +109,9 @@ function paragraphAt(lines, at) {
 }
 
 function isTable(lines, at) {
-	const delimiters = lines[at + 1] ?? "";
-	if (!lines[at].includes("|") || !DELIMITERS.test(delimiters)) return false;
-	return cells(lines[at]).length === cells(delimiters).length;
+	if (!lines[at].includes("|")) return false;
+	const delimiters = cells(lines[at + 1] ?? "");
+	return delimiters.every((cell) => DELIMITER.test(cell)) && delimiters.length === cells(lines[at]).length;
 }
 
 function tableAt(lines, at) {

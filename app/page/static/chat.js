@@ -1,25 +1,19 @@
-import { request } from "./api.js";
+import { postOnce } from "./api.js";
+import { setRunning, write } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { say } from "./dom.js";
-import { chooseModel, modelField, optionFields } from "./options.js";
+import { byId, say, showError } from "./dom.js";
+import { t } from "./i18n.js";
+import { chooseModel, chosenModel, optionFields, showKept } from "./options.js";
 import { Run } from "./run.js";
-import { showError } from "./shell.js";
+import { showConversation } from "./shell.js";
+import { noteChange } from "./sidebar.js";
 import { Transcript } from "./transcript.js";
 
-/** The open conversation. ``hooks``: edit(message), opened(conversation), stored(id), running(isRunning). */
+/** The open conversation, and the answer that is followed in it. */
 export class Chat {
 	conversation = null;
 	run = null;
-
-	constructor(hooks) {
-		this.hooks = hooks;
-		this.transcript = new Transcript({
-			edit: hooks.edit,
-			again: (message) => this.askAgain(message).catch(showError),
-			branch: (message) => this.goTo(message).catch(showError),
-			picture: (sha256) => this.conversation.picture(sha256),
-		});
-	}
+	transcript = new Transcript(this);
 
 	/** Open a conversation and follow what is being made; without an id: a new one. */
 	async open(id) {
@@ -30,11 +24,14 @@ export class Chat {
 			if (id) opened = await Conversation.open(id, signal);
 		} catch (error) {
 			if (!signal.aborted) showError(error);
+			if (error.isPassing) setTimeout(() => signal.aborted || this.open(id), 2000);
 		}
 		if (signal.aborted) return;
 		this.conversation = opened;
-		this.transcript.show(opened);
-		this.hooks.opened(opened);
+		this.transcript.show();
+		showConversation(opened);
+		if (opened) chooseModel(opened.detail.model);
+		showKept(opened?.detail);
 		const last = this.transcript.views.at(-1);
 		if (last?.message.status === "generating") this.start(new Run(this, last));
 	}
@@ -42,38 +39,44 @@ export class Chat {
 	/** Read no further; the answer goes on. */
 	leave() {
 		this.opening?.abort();
-		this.run?.aborting.abort();
+		this.run?.leaving.abort();
 		this.run = null;
-		this.hooks.running(false);
+		setRunning(false);
 	}
 
 	/** Ask; ``parent`` is the id of the message before, undefined: the last. */
-	async ask({ text, images, parent }) {
+	ask({ text, images, parent }) {
 		this.transcript.cutAfter(parent);
 		const question = this.transcript.add({ role: "user", content: text, images });
-		const json = {
+		const send = postOnce(images.length ? "vision/chat/stream" : "chat/stream", {
 			message: text,
-			images: images.map(({ base64, mime }) => ({ base64, mime })),
+			images: images.map(({ json }) => json),
 			conversation_id: this.conversation?.id,
 			parent_id: parent,
 			on_disconnect: "continue",
-			...modelField(images.length),
+			model: chosenModel(images.length),
 			...optionFields(!this.conversation),
-		};
-		const path = images.length ? "vision/chat/stream" : "chat/stream";
-		const send = (signal) => request("POST", path, { json, signal });
-		await this.start(new Run(this, this.addAnswer(), send, { question, parent }));
+		});
+		this.start(new Run(this, this.addAnswer(), send, { question, parent }));
 	}
 
 	/** Answer a question once more; ``refused``: tries and pause of a Run. */
-	async askAgain({ parent_id: parent }, refused) {
+	askAgain({ parent_id: parent }, refused) {
 		if (this.run || !parent) return;
-		const { conversation } = this;
-		const json = { on_disconnect: "continue", ...modelField() };
+		const path = `${this.conversation.address}/messages/${parent}/regenerate/stream`;
+		const send = postOnce(path, { on_disconnect: "continue", model: chosenModel() });
 		this.transcript.cutAfter(parent);
-		const send = (signal) =>
-			conversation.request("POST", `/messages/${parent}/regenerate/stream`, { json, signal });
-		await this.start(new Run(this, this.addAnswer(parent), send, refused));
+		this.start(new Run(this, this.addAnswer(parent), send, refused));
+	}
+
+	/** Let the reader change a question. */
+	async edit({ content, images, parent_id: parent }) {
+		write(content, await Promise.all(images.map((image) => this.picture(image))), parent);
+		byId("message").focus();
+	}
+
+	async picture({ file, sha256 }) {
+		return file ?? (await this.conversation.request("GET", `/images/${sha256}`)).blob();
 	}
 
 	addAnswer(parent) {
@@ -84,7 +87,7 @@ export class Chat {
 	async start(run) {
 		this.leave();
 		this.run = run;
-		this.hooks.running(true);
+		setRunning(true);
 		await run.follow();
 		if (this.run === run) this.leave();
 	}
@@ -93,23 +96,23 @@ export class Chat {
 	stored({ view, question, parent }, { conversation_id, message_id: id, parent_id, model }) {
 		const isNew = !this.conversation;
 		const conversation = (this.conversation ??= new Conversation(conversation_id));
-		this.transcript.conversation = conversation;
 		if (question) {
 			const before = parent === undefined ? (conversation.leaf ?? null) : parent;
 			conversation.add(Object.assign(question.message, { id: parent_id, parent_id: before }));
 		}
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
 		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
-		if (isNew) this.hooks.opened(conversation);
+		if (isNew) showConversation(conversation);
 		if (question?.message.images.length) chooseModel(model); // Its pictures stay, and so does the model.
-		this.hooks.stored(conversation.id);
+		noteChange(conversation.id);
 	}
 
 	ended({ view }) {
 		view.showEnd();
 		this.transcript.showBranches();
-		this.hooks.stored(this.conversation.id);
-		say(view.message.content.slice(0, 500));
+		noteChange(this.conversation.id);
+		const { status, error, content } = view.message;
+		say(`${t(status === "stopped" ? "stopped" : "answer")}: ${error ?? content}`.slice(0, 500));
 	}
 
 	async goTo(message) {

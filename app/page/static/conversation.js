@@ -1,4 +1,4 @@
-import { query, request } from "./api.js";
+import { query, request, requestJson } from "./api.js";
 
 /** One conversation: a tree of messages, as far as it has been read. */
 export class Conversation {
@@ -7,6 +7,7 @@ export class Conversation {
 
 	constructor(id) {
 		this.id = id;
+		this.address = `conversations/${encodeURIComponent(id)}`;
 	}
 
 	/** Read the newest messages, as far as the end of the active branch. */
@@ -18,14 +19,14 @@ export class Conversation {
 	}
 
 	/** Send a request to an address below that of the conversation. */
-	request(method, below = "", options = {}) {
-		return request(method, `conversations/${encodeURIComponent(this.id)}${below}`, options);
+	request(method, below = "", options) {
+		return request(method, this.address + below, options);
 	}
 
 	/** Read older messages. */
 	async read(signal) {
-		const wanted = query({ branch: "all", limit: 200, cursor: this.cursor });
-		const { messages, ...detail } = await (await this.request("GET", wanted, { signal })).json();
+		const wanted = query({ branch: "all", limit: 50, cursor: this.cursor });
+		const { messages, ...detail } = await requestJson("GET", this.address + wanted, { signal });
 		const listed = messages.filter((message) => message.listed !== false);
 		this.messages = new Map([...listed.map((message) => [message.id, message]), ...this.messages]);
 		Object.assign(this, { detail, leaf: detail.active_leaf_id, cursor: detail.next_cursor });
@@ -51,16 +52,12 @@ export class Conversation {
 	}
 
 	async change(json) {
-		this.detail = await (await this.request("PATCH", "", { json })).json();
+		this.detail = await requestJson("PATCH", this.address, { json });
 	}
 
 	/** Note a new message at the end of the branch. */
 	add(message) {
 		this.messages.set(message.id, message);
 		this.leaf = message.id;
-	}
-
-	async picture(sha256) {
-		return (await this.request("GET", `/images/${sha256}`)).blob();
 	}
 }

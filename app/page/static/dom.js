@@ -8,6 +8,20 @@ export const on = (id, event, listener) => byId(id).addEventListener(event, list
 /** Tell readers of the screen. */
 export const say = (text) => { byId("status").textContent = text; };
 
+let shown;
+
+/** Say what does not work; nothing: all is well. */
+export function showError(error) {
+	shown = error;
+	byId("banner").textContent = error?.message ?? "";
+	byId("banner").hidden = !error;
+}
+
+/** The server has answered. */
+export function showAnswered() {
+	if (shown?.isPassing) showError();
+}
+
 /** Make an element with these properties; children are nodes, texts, lists, or nothing. */
 export function make(tag, properties, ...children) {
 	const element = Object.assign(document.createElement(tag), properties);
@@ -40,16 +54,4 @@ async function copy(text) {
 	field.select();
 	document.execCommand("copy");
 	return field.remove();
-}
-
-/** Ask the reader for a text; may give an empty one. */
-export function ask(text, value = "", type = "text") {
-	const dialog = byId("question");
-	const field = Object.assign(byId("reply"), { type, value });
-	byId("question-text").textContent = text;
-	dialog.returnValue = "";
-	dialog.showModal();
-	return new Promise((resolve) => {
-		dialog.onclose = () => resolve(dialog.returnValue && field.value.trim());
-	});
 }

@@ -4,7 +4,7 @@ import { texts } from "./texts.js";
 /** Codes of languages → their names, in the order of the texts. */
 export const languages = { en: "English", ko: "한국어", zh: "中文" };
 
-const wanted = [localStorage.getItem("language"), ...navigator.languages];
+const wanted = [localStorage.language, ...navigator.languages];
 
 /** The chosen language, else the browser's first that there is. */
 export const language = wanted.map((code) => code?.slice(0, 2)).find((code) => code in languages) ?? "en";
@@ -19,9 +19,9 @@ export function t(name, values = {}) {
 /** Put the texts where the page names them. */
 export function showTexts() {
 	document.documentElement.lang = language;
-	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+	for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t || element.id);
 	for (const element of document.querySelectorAll("[data-label]")) {
-		const label = t(element.dataset.label);
+		const label = t(element.dataset.label || element.id);
 		Object.assign(element, { ariaLabel: label, placeholder: label });
 		if (element.matches("button")) element.title = label;
 	}

@@ -2,9 +2,10 @@
 
 const DEEPEST = 16;
 const SPECIAL = /[\\`*_~[\]!<\nh]/g;
+const RUN = /(.)\1*/y;
+const TICKS = /`+/g;
 const TARGET = /\]\( ?(?:<([^<>\n]*)>|([^\s<>()]*(?:\([^\s()]*\)[^\s()]*)*))(?: "[^"\n]*")? ?\)/y;
-const BARE = /https?:\/\/[!#-&(-;=?-_a-~]{1,2000}/y;
-const ANGLE = /<((?:https?:\/\/|mailto:)[^\s<>]+)>/y;
+const ADDRESS = /<((?:https?:\/\/|mailto:)[^\s<>]+)>|https?:\/\/[!#-&(-;=?-_a-~]{1,2000}/y;
 
 /** The address if it is harmless, else null. */
 function safeAddress(text) {
@@ -55,30 +56,20 @@ export function parseInline(text) {
 		return pattern.exec(text);
 	}
 
-	function runLength(character) {
-		let end = at;
-		while (text[end] === character) end += 1;
-		return end - at;
-	}
-
 	function code() {
-		const length = runLength("`");
-		const ticks = "`".repeat(length);
-		let end = unclosed.has(length) ? -1 : text.indexOf(ticks, at + length);
-		while (end >= 0 && (text[end + length] === "`" || text[end - 1] === "`")) {
-			while (text[end] === "`") end += 1;
-			end = text.indexOf(ticks, end);
-		}
-		if (end < 0) {
+		const { length } = match(RUN)[0];
+		let end = unclosed.has(length) ? null : match(TICKS, at + length);
+		while (end && end[0].length !== length) end = match(TICKS, TICKS.lastIndex);
+		if (!end) {
 			unclosed.add(length);
 			return literal(length);
 		}
-		const inside = text.slice(at + length, end).replace(/^ (?=`)|(?<=`) $/g, "");
-		add({ tag: "code", children: [inside] }, end + length - at);
+		const inside = text.slice(at + length, end.index).replace(/^ (?=`)|(?<=`) $/g, "");
+		add({ tag: "code", children: [inside] }, TICKS.lastIndex - at);
 	}
 
-	function address(pattern) {
-		const found = match(pattern);
+	function address() {
+		const found = match(ADDRESS);
 		const shown = found && (found[1] ?? found[0].replace(/[.,:;!?)\]*_~]+$/, ""));
 		const href = shown && depthOf("[") < 0 ? safeAddress(shown) : null;
 		if (!href) return literal(1);
@@ -96,7 +87,7 @@ export function parseInline(text) {
 
 	function emphasis(character) {
 		const before = text[at - 1] ?? " ";
-		let left = runLength(character);
+		let left = match(RUN)[0].length;
 		const after = text[at + left] ?? " ";
 		const isWithin = character === "_" && /[\p{L}\p{N}]{2}/u.test(before + after);
 		if (isWithin || (character === "~" && left !== 2)) return literal(left);
@@ -122,8 +113,8 @@ export function parseInline(text) {
 		"[": () => open("["),
 		"!": () => (text[at + 1] === "[" ? open("[", "![") : literal(1)), // No picture is loaded.
 		"]": closeLink,
-		"<": () => address(ANGLE),
-		h: () => address(BARE),
+		"<": address,
+		h: address,
 	};
 	while (at < text.length) {
 		const found = match(SPECIAL);

@@ -1,68 +1,41 @@
 /** Puts the parts of the page together. */
 import { Chat } from "./chat.js";
-import { Composer } from "./composer.js";
-import { byId, on } from "./dom.js";
-import { showTexts, t } from "./i18n.js";
-import * as options from "./options.js";
-import { showError, startShell } from "./shell.js";
-import { markCurrent, refreshSoon, startSidebar } from "./sidebar.js";
-
-const otherTabs = new BroadcastChannel("sllm");
-const route = () => location.hash.slice(1);
+import { startComposer, write } from "./composer.js";
+import { byId, on, showError } from "./dom.js";
+import { showTexts } from "./i18n.js";
+import { startOptions } from "./options.js";
+import { route, startShell } from "./shell.js";
+import { startSidebar } from "./sidebar.js";
 
 showTexts();
-const chat = new Chat({
-	edit,
-	opened,
-	stored(id) {
-		otherTabs.postMessage(id);
-		refreshSoon();
-	},
-	running: (isRunning) => composer.setRunning(isRunning),
-});
-const composer = new Composer((asked) => {
-	showError();
-	chat.ask(asked).catch(showError);
-});
-
-async function edit({ content, images, parent_id: parent }) {
-	const files = images.map(({ file, sha256 }) => file ?? chat.conversation.picture(sha256));
-	composer.write(content, await Promise.all(files), parent);
-	byId("message").focus();
-}
-
-function opened(conversation) {
-	const { title, model } = conversation?.detail ?? {};
-	byId("title").textContent = title ?? t("new");
-	document.title = title ?? "FastAPI SLLM API";
-	byId("actions").hidden = !conversation;
-	if (conversation && route() !== conversation.id) history.pushState(null, "", `#${conversation.id}`);
-	if (model) options.chooseModel(model);
-	if (!chat.run) options.showKept(conversation?.detail);
-	markCurrent(conversation?.id);
-}
+const chat = new Chat();
 
 function beginWriting() {
 	byId("panel").hidePopover();
 	byId("message").focus();
 }
 
-async function openRoute() {
-	composer.clear();
+startComposer((asked) => {
 	showError();
-	beginWriting();
-	await chat.open(route());
-}
-
+	chat.ask(asked);
+});
 startShell(chat);
-startSidebar();
+startSidebar((id) => {
+	if (id === chat.conversation?.id && !chat.run) chat.open(id);
+});
+addEventListener("unhandledrejection", (event) => {
+	if (event.reason?.problem) event.preventDefault(); // Not a mistake of the page.
+	showError(event.reason);
+});
 on("stop", "click", () => chat.run?.stop());
 on("new", "click", beginWriting);
-window.addEventListener("popstate", openRoute);
-otherTabs.addEventListener("message", ({ data }) => {
-	refreshSoon();
-	if (data === chat.conversation?.id && !chat.run) chat.open(data);
+on("skip", "click", beginWriting);
+addEventListener("popstate", () => {
+	write();
+	showError();
+	beginWriting();
+	chat.open(route());
 });
 byId("message").focus();
-await options.startOptions().catch(showError);
+await startOptions().catch(showError);
 await chat.open(route());

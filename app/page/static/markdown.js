@@ -43,16 +43,17 @@ function item({ blocks: [first, ...rest] }) {
 	return make("li", {}, start ?? [], rest.map(element));
 }
 
-/** Shows text in ``container`` while it comes; what is finished is never rendered again. */
+/** Shows text in its ``element`` while it comes; what is finished is never rendered again. */
 export class LiveMarkdown {
-	constructor(container, onRender) {
-		Object.assign(this, { container, onRender });
+	element = make("div", { className: "markdown" });
+
+	constructor() {
 		this.reset("");
 	}
 
 	reset(text) {
 		Object.assign(this, { tail: "", fresh: text, last: null, pause: PAUSE });
-		this.container.replaceChildren();
+		this.element.replaceChildren();
 		this.flush();
 	}
 
@@ -71,15 +72,14 @@ export class LiveMarkdown {
 		this.fresh = "";
 		this.render();
 		this.pause = Math.max(PAUSE, REST * (performance.now() - began));
-		this.onRender();
 	}
 
 	/** Render what is not finished; all blocks but the last are finished then. */
 	render() {
 		const blocks = parseBlocks(this.tail);
 		this.last?.remove();
-		for (const block of blocks) this.container.append(element(block));
-		this.last = blocks.length ? this.container.lastElementChild : null;
+		for (const block of blocks) this.element.append(element(block));
+		this.last = blocks.length ? this.element.lastElementChild : null;
 		if (blocks.length > 1) this.tail = this.tail.split("\n").slice(blocks.at(-1).start).join("\n");
 	}
 }

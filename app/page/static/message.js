@@ -2,14 +2,14 @@ import { copyButton, iconButton, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { LiveMarkdown } from "./markdown.js";
 
-/** Shows a message of the API. ``actions``: edit, again, branch(message); picture(sha256); rendered(). */
+/** Shows a message of the API. */
 export class MessageView {
 	note = make("p", { className: "note", hidden: true });
 	foot = make("footer");
 	branches = make("span");
 
-	constructor(message, actions) {
-		Object.assign(this, { message, actions, isAnswer: message.role !== "user" });
+	constructor(message, chat) {
+		Object.assign(this, { message, chat, isAnswer: message.role !== "user" });
 		const label = { className: `message ${message.role}`, ariaLabel: t(this.isAnswer ? "answer" : "you") };
 		const parts = this.isAnswer ? this.answer() : this.question();
 		this.element = make("article", label, parts, this.note, this.foot);
@@ -22,23 +22,21 @@ export class MessageView {
 		return [make("div", { className: "pictures" }, pictures), content && make("div", { className: "bubble" }, content)];
 	}
 
-	picture({ src, sha256 }) {
+	picture(image) {
 		const shown = make("img", { alt: t("picture") });
-		if (src) shown.src = src;
-		else this.actions.picture(sha256).then((file) => { shown.src = URL.createObjectURL(file); }, () => {});
+		this.chat.picture(image).then((file) => { shown.src = URL.createObjectURL(file); }, () => {});
 		return shown;
 	}
 
 	answer() {
-		const [text, thinking] = [0, 1].map(() => make("div", { className: "markdown" }));
-		this.content = new LiveMarkdown(text, this.actions.rendered);
-		this.thinking = new LiveMarkdown(thinking, this.actions.rendered);
-		this.thought = make("details", {}, make("summary", {}, t("thinking")), thinking);
+		this.content = new LiveMarkdown();
+		this.thinking = new LiveMarkdown();
+		this.thought = make("details", {}, make("summary", {}, t("thinking")), this.thinking.element);
 		this.phase = make("span");
 		this.progress = make("progress");
 		this.waiting = make("label", { className: "waiting", hidden: true }, this.phase, this.progress);
 		this.setText(this.message);
-		return [this.thought, this.waiting, text];
+		return [this.thought, this.waiting, this.content.element];
 	}
 
 	/** Show this in place of what there is. */
@@ -63,7 +61,6 @@ export class MessageView {
 		this.progress.hidden = share === undefined;
 		this.progress.value = share ?? 0;
 		this.waiting.hidden = false;
-		this.actions.rendered();
 	}
 
 	/** Say something below; ``again`` is what the button does. */
@@ -72,16 +69,15 @@ export class MessageView {
 		this.note.replaceChildren(text, button ?? "");
 		this.note.hidden = !text;
 		if (again) this.waiting.hidden = true;
-		this.actions.rendered();
 	}
 
 	/** Show how it ended and what can be done. */
 	showEnd() {
-		const { message, actions, isAnswer, foot } = this;
+		const { message, chat, isAnswer, foot } = this;
 		foot.replaceChildren();
 		if (message.status === "generating") return;
-		const again = () => actions.again(message);
-		const button = isAnswer ? iconButton("↻", "again", again) : iconButton("✎", "edit", () => actions.edit(message));
+		const again = () => chat.askAgain(message);
+		const button = isAnswer ? iconButton("↻", "again", again) : iconButton("✎", "edit", () => chat.edit(message));
 		foot.append(copyButton(() => message.content), button, this.branches, this.facts());
 		if (!isAnswer) return;
 		this.content.flush();
@@ -101,7 +97,7 @@ export class MessageView {
 	showBranches(siblings) {
 		const at = siblings.indexOf(this.message);
 		const step = (character, name, to) =>
-			iconButton(character, name, () => this.actions.branch(siblings[to]), !siblings[to]);
+			iconButton(character, name, () => this.chat.goTo(siblings[to]), !siblings[to]);
 		const shown = [step("‹", "previous", at - 1), `${at + 1} / ${siblings.length}`, step("›", "next", at + 1)];
 		this.branches.replaceChildren(...(siblings.length > 1 ? shown : []));
 	}

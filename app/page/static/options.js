@@ -13,11 +13,12 @@ export async function startOptions() {
 	on("open-options", "click", () => byId("options").showModal());
 	on("options", "input", () => { hasChanged = true; });
 	on("template", "input", () => showTemplate());
-	on("model", "input", () => localStorage.setItem("model", model.value));
+	on("model", "input", () => localStorage.model = model.value);
 	({ models } = await requestJson("GET", "models"));
 	const listed = models.filter(({ tasks }) => tasks.includes("chat"));
 	model.replaceChildren(make("option", { value: "" }, t("model")), ...listed.map(modelOption));
-	chooseModel(localStorage.getItem("model"));
+	byId("hint").hidden = listed.some(({ id }) => !/^(starter|echo)/.test(id));
+	chooseModel(localStorage.model);
 	const page = await requestJson("GET", "prompt/templates?limit=100");
 	templates = new Map(page.templates.map((one) => [one.name, one]));
 	template.replaceChildren(...["", ...templates.keys()].map(templateOption));
@@ -39,10 +40,9 @@ export function chooseModel(id) {
 	model.value = models.some((one) => one.id === id) ? id : "";
 }
 
-/** The model as a field of a request; pictures go to one that sees. */
-export function modelField(hasPictures) {
-	const chosen = models.find(({ id }) => id === model.value);
-	return chosen && (!hasPictures || seesPictures(chosen)) ? { model: chosen.id } : {};
+/** The id of the chosen model, unless there are pictures that it does not see. */
+export function chosenModel(hasPictures) {
+	return models.find((one) => one.id === model.value && (!hasPictures || seesPictures(one)))?.id;
 }
 
 export function showKept({ template: name, variables, system: text } = {}) {
@@ -75,8 +75,8 @@ function inLanguage(text) {
 /** The fields of a request, if the options are new or have changed. */
 export function optionFields(isNew) {
 	if (!isNew && !hasChanged) return {};
-	const fields = system.value ? { system: system.value } : {};
-	return template.value ? { ...fields, template: template.value, variables: variables() } : fields;
+	const chosen = template.value && { template: template.value, variables: variables() };
+	return { system: system.value || undefined, ...chosen };
 }
 
 function variables() {

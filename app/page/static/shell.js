@@ -1,21 +1,27 @@
-/** What surrounds the conversation: the banner, settings, keys, actions. */
-import { ask, byId, make, on } from "./dom.js";
+/** What surrounds the conversation: title, settings, keys, actions. */
+import { byId, make, on } from "./dom.js";
 import { language, languages, t } from "./i18n.js";
+import { markCurrent, noteChange } from "./sidebar.js";
 
-const root = document.documentElement;
+/** The id of the conversation that the address names. */
+export const route = () => location.hash.slice(1);
 
-/** Say what does not work; nothing: all is well. */
-export function showError(error) {
-	byId("banner").textContent = error?.message ?? "";
-	byId("banner").hidden = !error;
+/** Show which conversation is open; null: a new one. */
+export function showConversation(conversation) {
+	const title = conversation?.detail.title;
+	byId("title").textContent = title ?? t("new");
+	document.title = title ?? "FastAPI SLLM API";
+	byId("actions").hidden = !conversation;
+	if (conversation && route() !== conversation.id) history.pushState(null, "", `#${conversation.id}`);
+	markCurrent();
 }
 
 /** Let settings, keys and actions work. */
 export function startShell(chat) {
 	byId("actions").append(...Object.keys(actions).map((value) => make("button", { className: "text", value }, t(value))));
-	on("options", "close", () => actions[byId("options").returnValue]?.(chat).catch(showError));
+	on("options", "close", () => actions[byId("options").returnValue]?.(chat.conversation));
 	startSettings();
-	document.addEventListener("keydown", (event) => {
+	addEventListener("keydown", (event) => {
 		const isOther = event.isComposing || document.querySelector("dialog[open], :popover-open");
 		if (event.key === "Escape" && !isOther) chat.run?.stop();
 	});
@@ -26,31 +32,31 @@ function startSettings() {
 	choice.append(...Object.entries(languages).map(([value, name]) => make("option", { value, lang: value }, name)));
 	choice.value = language;
 	on("language", "change", () => {
-		localStorage.setItem("language", choice.value);
+		localStorage.language = choice.value;
 		location.reload();
 	});
 	on("theme", "click", () => {
+		const { style } = document.documentElement;
 		const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
-		const now = root.dataset.theme || (isDark ? "dark" : "light");
-		root.dataset.theme = now === "dark" ? "light" : "dark";
-		localStorage.setItem("theme", root.dataset.theme);
+		const now = style.colorScheme || (isDark ? "dark" : "light");
+		localStorage.theme = style.colorScheme = now === "dark" ? "light" : "dark";
 	});
 }
 
 const actions = {
-	async rename({ conversation, hooks }) {
-		const title = await ask(t("rename"), conversation.detail.title);
+	async rename(conversation) {
+		const title = prompt(t("rename"), conversation.detail.title);
 		if (!title) return;
 		await conversation.change({ title });
-		hooks.opened(conversation);
-		hooks.stored(conversation.id);
+		showConversation(conversation);
+		noteChange(conversation.id);
 	},
-	markdown: ({ conversation }) => save(conversation, "markdown", "md"),
-	json: ({ conversation }) => save(conversation, "json", "json"),
-	async delete({ conversation, hooks }) {
+	markdown: (conversation) => save(conversation, "markdown", "md"),
+	json: (conversation) => save(conversation, "json", "json"),
+	async delete(conversation) {
 		if (!confirm(`${t("delete")}: ${conversation.detail.title}`)) return;
 		await conversation.request("DELETE");
-		hooks.stored(conversation.id);
+		noteChange(conversation.id);
 		location.hash = "";
 	},
 };

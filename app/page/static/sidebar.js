@@ -2,38 +2,47 @@
 import { query, requestJson } from "./api.js";
 import { byId, make, on } from "./dom.js";
 import { language, t } from "./i18n.js";
-import { showError } from "./shell.js";
 
 const list = byId("conversations");
 const more = byId("more");
 const search = byId("search");
+const otherTabs = new BroadcastChannel("sllm");
 let cursor;
-let current;
-let reading = new AbortController();
+let reading;
 let soon;
 
-export function startSidebar() {
+/** Begin; ``onChange(id)``: another tab has changed a conversation. */
+export function startSidebar(onChange) {
 	const next = () => cursor && read(cursor);
+	otherTabs.onmessage = ({ data: id }) => {
+		refreshSoon();
+		onChange(id);
+	};
 	on("search", "input", () => refreshSoon());
 	on("more", "click", next);
 	new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && next()).observe(more);
 	refreshSoon(0);
 }
 
+/** Show, here and in other tabs, that a conversation has changed. */
+export function noteChange(id) {
+	otherTabs.postMessage(id);
+	refreshSoon();
+}
+
 /** Read the first page again, once for several changes. */
-export function refreshSoon(milliseconds = 250) {
+function refreshSoon(milliseconds = 250) {
 	clearTimeout(soon);
 	soon = setTimeout(read, milliseconds);
 }
 
 /** Mark the conversation that is open. */
-export function markCurrent(id) {
-	current = id;
-	for (const link of list.querySelectorAll("a")) link.ariaCurrent = link.hash === `#${id}` ? "page" : null;
+export function markCurrent() {
+	for (const link of list.querySelectorAll("a")) link.ariaCurrent = link.hash === location.hash ? "page" : null;
 }
 
 async function read(from) {
-	reading.abort();
+	reading?.abort();
 	const { signal } = (reading = new AbortController());
 	cursor = null;
 	try {
@@ -44,9 +53,11 @@ async function read(from) {
 		cursor = page.next_cursor;
 		more.hidden = !cursor;
 		byId("empty").textContent = list.firstChild ? "" : t("nothing");
-		markCurrent(current);
+		markCurrent();
 	} catch (error) {
-		if (!signal.aborted) showError(error);
+		if (signal.aborted) return;
+		if (error.isPassing) refreshSoon(5000);
+		throw error;
 	}
 }
 

@@ -1,2 +1,2 @@
 /** The chosen colours, before anything is painted. */
-document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "";
+document.documentElement.style.colorScheme = localStorage.theme ?? "";

@@ -1,45 +1,48 @@
 import { byId, on } from "./dom.js";
 import { MessageView } from "./message.js";
 
-const SHOWN = 40; // At first, and more with every "show more".
 const main = byId("main");
+const messages = byId("messages");
 
-/** Shows the active branch of ``conversation``. */
+/** Shows the active branch; who reads its end stays there while it grows. */
 export class Transcript {
-	views = [];
-	isAtEnd = true;
-
-	constructor(actions) {
-		this.actions = { ...actions, rendered: () => this.keepToEnd() };
+	constructor(chat) {
+		this.chat = chat;
 		on("main", "scroll", () => {
-			this.isAtEnd = main.scrollHeight - main.scrollTop - main.clientHeight < 80;
+			const left = main.scrollHeight - main.scrollTop - main.clientHeight;
+			if (left < 80 || main.scrollTop < this.top) this.isAtEnd = left < 80;
+			this.top = main.scrollTop;
 		});
 		on("earlier", "click", () => this.showEarlier());
-		new ResizeObserver(() => this.keepToEnd()).observe(main);
+		const sizes = new ResizeObserver(() => {
+			if (this.isAtEnd) main.scrollTop = main.scrollHeight;
+		});
+		sizes.observe(main);
+		sizes.observe(messages);
 	}
 
-	/** Show a conversation; null: a new one. */
-	show(conversation) {
-		Object.assign(this, { conversation, most: SHOWN, isAtEnd: true });
+	/** Show it from the end. */
+	show() {
+		this.isAtEnd = true;
 		this.render();
 	}
 
 	render() {
-		const path = this.conversation?.path() ?? [];
+		const { conversation } = this.chat;
+		const path = conversation?.path() ?? [];
 		this.views = [];
-		byId("messages").replaceChildren();
+		messages.replaceChildren();
 		byId("welcome").hidden = false;
-		path.slice(-this.most).forEach((message) => this.add(message));
-		byId("earlier").hidden = path.length <= this.most && !(this.conversation?.cursor && path[0]?.parent_id);
+		for (const message of path) this.add(message);
+		byId("earlier").hidden = !(conversation?.cursor && path[0]?.parent_id);
 		this.showBranches();
 	}
 
 	add(message) {
-		const view = new MessageView(message, this.actions);
+		const view = new MessageView(message, this.chat);
 		this.views.push(view);
-		byId("messages").append(view.element);
+		messages.append(view.element);
 		byId("welcome").hidden = true;
-		this.keepToEnd();
 		return view;
 	}
 
@@ -50,19 +53,12 @@ export class Transcript {
 	}
 
 	showBranches() {
-		for (const view of this.views) view.showBranches(this.conversation.siblings(view.message));
-	}
-
-	/** Scroll to the end, if the reader is there. */
-	keepToEnd() {
-		if (this.isAtEnd) main.scrollTop = main.scrollHeight;
+		for (const view of this.views) view.showBranches(this.chat.conversation.siblings(view.message));
 	}
 
 	async showEarlier() {
-		const { conversation } = this;
 		const below = main.scrollHeight - main.scrollTop;
-		this.most += SHOWN;
-		if (conversation.cursor && conversation.path().length < this.most) await conversation.read();
+		await this.chat.conversation.read();
 		this.render();
 		main.scrollTop = main.scrollHeight - below;
 	}
