@@ -125,10 +125,9 @@ class TokenCounter:
         return f"/v1/{route}" if self._kind == "sllm" else f"/{route}"
 
     def _number(self, answer: Any, name: str) -> int:
-        value = count_of(answer, name)
-        if value is None:
-            raise unavailable(self._server, "did not say how many tokens that is")
-        return value
+        if (value := count_of(answer, name)) is not None:
+            return value
+        raise unavailable(self._server, "did not say how many tokens that is")
 
     def _ids(self, sent: list[Any]) -> tuple[int, ...]:
         if not all(map(is_count, sent)):
