@@ -113,8 +113,7 @@ class TokenCounter:
         return f"/v1/{route}" if self._kind == "sllm" else f"/{route}"
 
     def _number(self, answer: Any, name: str) -> int:
-        value = count_of(answer, name)
-        if value is None:
+        if (value := count_of(answer, name)) is None:
             raise unavailable(self._server, "did not say how many tokens that is")
         return value
 
