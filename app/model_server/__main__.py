@@ -1,8 +1,9 @@
 """The process: ``python -m app.model_server FD LOCK``, started by ``launch.start``.
 
-At FD it gets its configuration, and answers when it listens, or why it cannot; LOCK is the
-descriptor of the lock that says that it runs. It ends when nobody needs it any more, or by SIGTERM;
-the engine processes end with it, however it ends, because their sockets close.
+At FD it gets its configuration, and answers when it listens; where it cannot, it ends and the log
+says why. LOCK is the descriptor of the lock that says that it runs. It ends when nobody needs it
+any more, or by SIGTERM; the engine processes end with it, however it ends, because their sockets
+close.
 """
 
 from __future__ import annotations

@@ -18,16 +18,19 @@ from app.provider.runtime.status import HostPolicy
 from app.provider.types import Encoded
 from tests.encoders.minilm import copy_folder
 from tests.provider.asking import change_policy
-from tests.provider.encoder_asking import card_of, encode, encoder_host, texts
+from tests.provider.encoder_asking import card_of, encode, texts
 from tests.provider.long_inputs.engine import BUSY, BUSY_SECONDS, TOKENS
 from tests.provider.real_models import MINILM, MINILM_ONNX, file_of_package, real_model
 
 MOST_BYTES = 128 * 2**20
 """Tokens of all texts at once would take five times as much."""
 
+KEPT_BYTES = 64 * 2**20
+"""How much freed memory ONNX's encoder lets the C library keep, which it does or does not."""
 
-def host_of(path: str, policy: HostPolicy) -> EngineHost:
-    return EngineHost(EngineSpec("tests.provider.long_inputs", path, EngineLimits()), policy)
+
+def host_of(path: str, policy: HostPolicy, engine: str = "long_inputs") -> EngineHost:
+    return EngineHost(EngineSpec(f"tests.provider.{engine}", path, EngineLimits(threads=1)), policy)
 
 
 async def test_memory_does_not_grow_with_the_tokens_of_a_request() -> None:
@@ -51,17 +54,22 @@ async def test_memory_does_not_grow_with_the_tokens_of_a_request() -> None:
 @pytest.mark.slow
 @pytest.mark.engine("onnx")
 async def test_memory_of_a_real_model_is_what_was_predicted(tmp_path: Path) -> None:
-    """MiniLM in int8: its embeddings become float32, its matrices are arranged anew."""
+    """MiniLM in int8: its embeddings become float32, its matrices are arranged anew.
+
+    What is measured is what it holds: the same, to a megabyte, each time. The prediction has in it
+    what a pass takes, and as much freed memory as may be kept.
+    """
     folder = copy_folder(real_model(MINILM), tmp_path / "minilm", weights=False)
     (folder / "model.onnx").symlink_to(file_of_package(*MINILM_ONNX))
-    host = encoder_host("onnx", folder)
+    host = host_of(str(folder), HostPolicy(), "trimmed_onnx")
     mixed = ["word " * (7 * count % 300) for count in range(64)]
     await asyncio.gather(*(encode(host, texts(*mixed, truncate=True)) for _ in range(4)))
     pid = host.status().pid
     assert pid
-    needed = format_of("onnx").need(card_of("onnx", folder), EngineLimits()).total
-    assert resident_bytes(pid) == pytest.approx(needed, rel=0.15)
+    held = resident_bytes(pid)
     await host.stop()
+    need = format_of("onnx").need(card_of("onnx", folder), EngineLimits())
+    assert held < need.total < held + need.compute + KEPT_BYTES
 
 
 @pytest.mark.matrix

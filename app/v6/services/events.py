@@ -49,9 +49,9 @@ class EventEncoder(v2.EventEncoder):
             case Reset(text=text, thinking=thinking):
                 self._text, self._thinking = len(text), len(thinking)
                 return self._frame("reset", {"text": text, "thinking": thinking})
-            case ToolCallDelta(index=index, id=name):
-                call = {"index": index, "id": name, "name": event.name}
-                return self._frame("tool_call", call | {"arguments": event.arguments})
+            case ToolCallDelta():
+                names = {"index": event.index, "id": event.id, "name": event.name}
+                return self._frame("tool_call", names | {"arguments": event.arguments})
         return super().event(event)
 
     def _next_id(self) -> str:
