@@ -73,7 +73,7 @@ def watched(client: httpx.Client) -> Iterator[list[int]]:
     """Ask for a sign of life all the time; the statuses that came."""
     seen: list[int] = []
     with (
-        httpx.Client(base_url=client.base_url) as other,
+        httpx.Client(base_url=client.base_url, timeout=60) as other,
         repeating(lambda: seen.append(other.get("/health/live").status_code), pause=0.005),
     ):
         yield seen

@@ -149,7 +149,7 @@ def test_openmetrics_is_spoken_to_who_asks(server: httpx.Client) -> None:
 
 
 def test_a_key_is_needed_where_there_are_keys(server: httpx.Client) -> None:
-    refused = httpx.get(server.base_url.join("/metrics"))
+    refused = httpx.get(server.base_url.join("/metrics"), timeout=60)
     assert (refused.status_code, refused.json()["code"]) == (401, "api-key-required")
 
 

@@ -300,7 +300,7 @@ def test_killed_server_leaves_no_download(hub: Hub, tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     ) as server:
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port_of(server.pid)}")
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port_of(server.pid)}", timeout=60)
         with client:
             wait_until_it_arrives(client, begun(client))
             (child,) = downloading(server.pid)

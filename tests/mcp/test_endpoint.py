@@ -99,7 +99,7 @@ def test_other_pages_and_hosts_are_refused(small_server: httpx.Client, method: s
 
 
 def test_a_key_is_needed_where_there_are_keys(server: httpx.Client) -> None:
-    with httpx.Client(base_url=server.base_url) as stranger:
+    with httpx.Client(base_url=server.base_url, timeout=60) as stranger:
         answer = stranger.post("/mcp", **DISCOVER)
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import httpx
@@ -16,6 +15,7 @@ from app.provider.engine import ENGINES, EngineSpec, format_of
 from app.provider.pool.pool import ModelPool
 from app.provider.runtime.engine_process import EngineProcess
 from tests.provider.asking import MODELS, STARTER
+from tests.proxy.nginx import free_ports
 from tests.setup.test_serve import serving
 
 
@@ -175,8 +175,7 @@ def test_ours_wins_and_a_difference_is_one_warning(
 
 
 def test_the_server_is_where_the_other_names_say(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     (tmp_path / ".env").write_text(f"LLM_HOST=127.0.0.1\nLLM_PORT={port}\nMODELS_DIR=wrong\n")
     theirs = {"LLM_MODELS_DIR": str(tmp_path), "LLM_LOG_LEVEL": "error", "MODEL_DEVICE": "cpu"}
     named = {"DEFAULT_CHAT_MODEL": "echo-vision", "DEFAULT_EMBEDDING_MODEL": "none-such"}
@@ -184,7 +183,7 @@ def test_the_server_is_where_the_other_names_say(tmp_path: Path) -> None:
         assert server.stdout
         while server.stdout.readline() != "echo-vision is ready.\n":
             assert server.poll() is None
-        health = httpx.get(f"http://127.0.0.1:{port}/health")
+        health = httpx.get(f"http://127.0.0.1:{port}/health", timeout=60)
     assert health.status_code == 503
     assert "none-such" in health.text
 

@@ -47,7 +47,7 @@ def test_prints_addresses_that_answer_then_that_the_model_is_ready(tmp_path: Pat
             addresses += [word for word in line.split() if word.startswith("http://")]
             if "Ctrl-C" in line:
                 break
-        assert [httpx.get(address).status_code for address in addresses] == [200] * 4
+        assert [httpx.get(address, timeout=60).status_code for address in addresses] == [200] * 4
         assert server.stdout.readline() == "echo is ready.\n"
 
 

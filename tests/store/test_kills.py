@@ -61,7 +61,7 @@ def die_in_mid_answer(server: Server, url: str) -> int:
 
 def require_found(server: Server, ledger: Ledger) -> None:
     """A search by the one word that only this exchange has finds its conversation."""
-    with httpx.Client(base_url=f"{server.address()}/api/v4") as client:
+    with httpx.Client(base_url=f"{server.address()}/api/v4", timeout=60) as client:
         for outcome in ledger.done()[-200:]:
             word = outcome.question.split()[0]
             found = client.get("/conversations", params={"query": word, "limit": 1000}).json()

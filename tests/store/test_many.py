@@ -112,7 +112,7 @@ def test_a_file_in_the_models_folder_is_not_taken_from_under_the_server(
 ) -> None:
     """Whoever opens and closes SQLite's files frees its locks; others then delete its log."""
     url = f"sqlite:///{tmp_path}/sllm.db"
-    with server(url, tmp_path) as one, httpx.Client(base_url=one.address()) as client:
+    with server(url, tmp_path) as one, httpx.Client(base_url=one.address(), timeout=60) as client:
         for number in range(1, 3):
             chat(client, f"turn {number}")
             client.get("/api/v4/models")
