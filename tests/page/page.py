@@ -66,7 +66,7 @@ class Page:
         )
         return found
 
-    def said(self) -> str:
+    def announced(self) -> str:
         """What readers of the screen were told last."""
         found: str = self.browser.run("return document.getElementById('status').textContent")
         return found

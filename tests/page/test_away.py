@@ -75,7 +75,7 @@ def begin_and_cut(page: Page, line: Line) -> None:
 
 def test_an_answer_waits_for_the_line_and_goes_on(page: Page, cuttable: Line) -> None:
     begin_and_cut(page, cuttable)
-    assert "Connection lost" in page.said()
+    assert "Connection lost" in page.announced()
     assert page.browser.run("return document.getElementById('stop').checkVisibility()")
     cuttable.mend()
     assert page.answer().split() == LONG.split()

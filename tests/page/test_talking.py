@@ -36,7 +36,7 @@ def test_a_message_is_answered_and_stored(page: Page, server: httpx.Client) -> N
 def test_by_keys_and_ears(page: Page) -> None:
     browser = page.browser
     assert page.ask("say it") == "say it"
-    assert page.said() == "Answer: say it"
+    assert page.announced() == "Answer: say it"
     assert browser.run("return document.getElementById('hint').hidden")  # There is a real model.
     browser.command("Emulation.setFocusEmulationEnabled", enabled=True)
     browser.run("document.getElementById('new').focus()")

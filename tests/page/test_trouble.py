@@ -56,7 +56,7 @@ def test_what_was_refused_can_be_tried_again(page: Page, server: httpx.Client) -
     server.delete(f"/api/v6/conversations/{page.id}")
     page.begin("into nothing")
     page.browser.wait("document.querySelector('.message:last-child .note button')")
-    assert "There is no conversation" in page.said()
+    assert "There is no conversation" in page.announced()
     page.browser.click(".message:last-child .note button")
     page.browser.wait("document.querySelector('.message:last-child .note button')")
     assert page.questions() == ["first", "into nothing"]

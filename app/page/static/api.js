@@ -36,7 +36,7 @@ export const requestJson = async (...asked) => (await request(...asked)).json();
 
 /** A function of a signal that sends a POST; however often it is called, the server acts once. */
 export function postOnce(path, json) {
-	// Browsers have randomUUID with TLS only.
+	// randomUUID needs TLS.
 	const headers = { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") };
 	return (signal) => request("POST", path, { json, headers, signal });
 }

@@ -69,7 +69,6 @@ export class Chat {
 		this.start(new Run(this, this.addAnswer(parent), send, refused));
 	}
 
-	/** Let the reader change a question. */
 	async edit({ content, images, parent_id: parent }) {
 		write(content, await Promise.all(images.map((image) => this.picture(image))), parent);
 		byId("message").focus();

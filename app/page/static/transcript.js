@@ -10,8 +10,10 @@ export class Transcript {
 		this.chat = chat;
 		on("main", "scroll", () => {
 			const left = main.scrollHeight - main.scrollTop - main.clientHeight;
-			if (left < 80 || main.scrollTop < this.top) this.isAtEnd = left < 80;
+			const isUp = main.scrollTop < this.top && main.scrollHeight >= this.height;
+			if (left < 80 || isUp) this.isAtEnd = left < 80;
 			this.top = main.scrollTop;
+			this.height = main.scrollHeight;
 		});
 		on("earlier", "click", () => this.showEarlier());
 		const sizes = new ResizeObserver(() => {
@@ -21,7 +23,6 @@ export class Transcript {
 		sizes.observe(messages);
 	}
 
-	/** Show it from the end. */
 	show() {
 		this.isAtEnd = true;
 		this.render();
