@@ -21,16 +21,6 @@ from tests.suspending import suspend
 
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 LONG = {"message": "a " * 400_000}
-ENDLESS = {
-    "message": "Tell me everything.",
-    "temperature": 2,
-    "top_k": 0,
-    "top_p": 1,
-    "min_p": 0,
-    "seed": 1,
-    "max_tokens": 3000,
-}
-"""Hardly ever ends by itself: tokens are drawn almost at random."""
 
 
 def engine_of(server: set[psutil.Process]) -> psutil.Process:
@@ -68,6 +58,12 @@ def test_an_engine_killed_in_mid_stream(
     assert client.post("/api/v1/chat", json={"message": "back again"}).status_code == 200
 
 
+def busy(client: httpx.Client) -> bool:
+    """Whether an engine has a request in hand."""
+    models = client.get("/health").json()["models"].values()
+    return any(model["active"] or model["waiting"] for model in models)
+
+
 @contextmanager
 def watched(client: httpx.Client) -> Iterator[list[int]]:
     """Ask for a sign of life all the time; the statuses that came."""
@@ -82,14 +78,15 @@ def watched(client: httpx.Client) -> Iterator[list[int]]:
 def test_the_starter_killed_in_mid_stream_comes_back_and_the_api_never_blinks() -> None:
     others = set(psutil.Process().children())
     question = {"message": "What are you?", "temperature": 0}
-    with serving(models_dir=STARTER.parent, enable_echo=False) as client, watched(client) as seen:
+    options: dict[str, Any] = {"enable_echo": False, "stream_patience_seconds": 0}
+    with serving(models_dir=STARTER.parent, **options) as client, watched(client) as seen:
         before = client.post("/api/v1/chat", json=question).json()["message"]
-        text = ""
-        with client.stream("POST", "/api/v2/chat/stream", json=ENDLESS) as answer:
-            for piece in answer.iter_text():
-                if "event: delta" in piece and "event: delta" not in text:
-                    engine_of(others).kill()
-                text += piece
+        suspend(engine := engine_of(others))  # or its answer might end before
+        with client.stream("POST", "/api/v2/chat/stream", json=question) as answer:
+            while not busy(client):
+                time.sleep(0.01)
+            engine.kill()
+            text = "".join(answer.iter_text())
         after = client.post("/api/v1/chat", json=question).json()["message"]
     events = parsed(text)
     assert (events[0].name, events[-1].name) == ("message", "error")

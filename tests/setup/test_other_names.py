@@ -198,8 +198,10 @@ async def test_engines_see_the_chosen_gpus(bare: pytest.MonkeyPatch) -> None:
 async def environment_of_an_engine() -> dict[str, str]:
     limits = Settings().pool().limits
     process = await EngineProcess.start(EngineSpec(ENGINES["echo"], "", limits))
+    seen: dict[str, str] = {}
     try:
-        seen: dict[str, str] = psutil.Process(process.pid).environ()
+        while not seen:  # just after it has been started the system does not show it yet
+            seen = psutil.Process(process.pid).environ()
     finally:
         await process.reap()
     return seen
