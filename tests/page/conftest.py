@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import link_models, serving
 from tests.page import chromium
 from tests.page.chromium import Browser
+from tests.page.halting import Halting, halting_model
 from tests.page.page import Page
 from tests.provider.scripted import CONTROL, make
 from tests.provider.scripted_answer import script_of
@@ -53,13 +54,27 @@ def page_of(browser: Browser) -> OpenPage:
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The starters and a model that thinks."""
+def halting_models() -> Iterator[Halting]:
+    with halting_model() as model:
+        yield model
+
+
+@pytest.fixture
+def halting(halting_models: Halting) -> Halting:
+    """The model; its answers halt."""
+    halting_models.may_go_on.clear()
+    return halting_models
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory, halting_models: Halting) -> Path:
+    """The starters, a model that thinks, and one that halts."""
     folder = tmp_path_factory.mktemp("models")
     link_models(folder, "starter.gguf", "starter-vision.gguf", "mmproj-starter-vision.gguf")
     script = script_of(THINKING)
     end = "<|im_end|>"
     make(folder / "thinker.gguf", TEMPLATE, script.tokens, CONTROL, normal=script.normal, eos=end)
+    halting_models.put_into(folder)
     return folder
 
 

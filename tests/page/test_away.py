@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.page.chromium import ENTER, Browser
+from tests.page.halting import Halting
 from tests.page.line import Line, line
 from tests.page.page import Page
 from tests.proxy.nginx import free_ports
@@ -95,28 +96,31 @@ def test_waiting_for_the_line_can_be_stopped(page: Page, cuttable: Line) -> None
     assert page.answer().split() == LONG.split()
 
 
-def test_a_killed_server_is_waited_for(browser: Browser, tmp_path: Path) -> None:
+def test_a_killed_server_is_waited_for(browser: Browser, halting: Halting, tmp_path: Path) -> None:
+    halting.put_into(tmp_path)
     (port,) = free_ports(1)
     server = Server(f"sqlite:///{tmp_path}/sllm.db", tmp_path, PORT=str(port))
     server.start()
     server.open()
     try:
         page = Page(browser, server.address()).open()
-        page.begin(LONG)
-        browser.wait(f"{TEXT}.length > 20")
+        page.choose(halting.name)
+        page.begin("go on")
+        browser.wait(f"{TEXT}.length >= arguments[0]", len(halting.beginning))
         server.kill()
         browser.wait(f"{NOTE}.includes('Connection lost')")
         server.start()
+        halting.may_go_on.set()
         browser.click(".assistant .note button")  # What it was making is lost with it.
         browser.wait("document.querySelector('.assistant footer')?.innerText.includes('2 / 2')")
-        assert page.answers() == [LONG.strip()]
+        assert page.answers() == [halting.answer]
         server.end()
         page.begin("are you there")
         browser.wait(f"{NOTE}.includes('Connection lost')")
         server.start()
-        assert page.answer() == "are you there"
+        assert page.answer() == halting.answer
         stored = server.asked(f"/api/v6/conversations/{page.id}?branch=all").json()["messages"]
-        assert [one["content"] for one in stored].count("are you there") == 2
+        assert [one["content"] for one in stored].count("are you there") == 1
         browser.wait("document.getElementById('banner').hidden")
     finally:
         server.kill()

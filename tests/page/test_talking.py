@@ -12,11 +12,11 @@ import pytest
 from tests.conftest import serving
 from tests.media.files import drawing, saved
 from tests.page.chromium import ENTER, ESCAPE, SHIFT, Browser
+from tests.page.halting import Halting
 from tests.page.page import ENDED, Page
 
-LONG = "one two three four five " * 6_000
-"""Takes the echo engine seconds."""
-
+HALTED = "document.querySelector('.assistant > .markdown')?.textContent.length >= arguments[0]"
+"""All is seen that comes before the answer halts."""
 AT_END = (
     "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 80)"
     "(document.getElementById('main'))"
@@ -80,25 +80,29 @@ def test_enter_of_an_input_method_sends_nothing(page: Page) -> None:
     assert page.answer() == "안녕"
 
 
-def test_stop_keeps_what_came(page: Page, server: httpx.Client) -> None:
-    page.begin(LONG)
-    page.browser.wait("document.querySelector('.assistant > .markdown')?.textContent.length > 20")
+def test_stop_keeps_what_came(page: Page, server: httpx.Client, halting: Halting) -> None:
+    page.choose(halting.name)
+    page.begin("go on")
+    page.browser.wait(HALTED, len(halting.beginning))
     page.browser.type("#message", ESCAPE)
     answer = page.answer()
     page.browser.wait(AT_END)
-    assert LONG.startswith(answer.rstrip())
+    assert answer == halting.beginning
     assert "stopped" in page.browser.text(".assistant footer")
     messages = server.get(f"/api/v6/conversations/{page.id}").json()["messages"]
     assert messages[-1]["status"] == "stopped"
-    assert messages[-1]["content"].split() == answer.split()
+    assert messages[-1]["content"].strip() == answer
 
 
-def test_an_answer_goes_on_after_a_reload(page: Page) -> None:
-    page.begin(LONG)
-    page.browser.wait("document.querySelector('.assistant > .markdown')?.textContent.length > 20")
+def test_an_answer_goes_on_after_a_reload(page: Page, halting: Halting) -> None:
+    page.choose(halting.name)
+    page.begin("go on")
+    page.browser.wait(HALTED, len(halting.beginning))
     page.browser.call("refresh")
     page.browser.wait("document.querySelector('#stop').checkVisibility()")
-    assert page.answer().split() == LONG.split()
+    page.browser.wait(HALTED, len(halting.beginning))
+    halting.may_go_on.set()
+    assert page.answer() == halting.answer
     page.browser.wait(AT_END)
     assert "stopped" not in page.browser.text(".assistant footer")
 

@@ -14,29 +14,28 @@ from app.storage.ids import new_id, now
 from app.storage.tables import Conversation
 from app.web.auth import LOCAL
 from tests.conftest import serving
-from tests.http.chatting import LONG
 from tests.page.conftest import OpenPage
+from tests.page.halting import Halting
 from tests.page.page import Page
 
 MANY = 10_000
 
 
-def test_a_busy_server_is_asked_again(page_of: OpenPage, empty_models: Path) -> None:
-    with serving(
-        models_dir=empty_models,
-        engine_slots=1,
-        max_waiting=0,
-        context_length=10**7,
-        default_max_tokens=10**7,
-    ) as client:
+def test_a_busy_server_is_asked_again(page_of: OpenPage, halting: Halting, tmp_path: Path) -> None:
+    halting.put_into(tmp_path)
+    with serving(models_dir=tmp_path, engine_slots=1, max_waiting=0) as client:
         page = page_of(client)
-        with client.stream("POST", "/api/v2/chat/stream", json={"message": LONG}):
+        page.choose(halting.name)
+        body = {"message": "hi", "model": halting.name}
+        with client.stream("POST", "/api/v2/chat/stream", json=body) as answer:
+            pieces = answer.iter_text()
+            next(pieces)
             page.begin("is there room")
             page.browser.wait(
                 "document.querySelector('.waiting')?.innerText.includes('Trying again')"
             )
-        page.browser.wait("document.querySelector('.assistant > .markdown')?.innerText")
-        assert page.answer() == "is there room"
+            halting.may_go_on.set()
+        assert page.answer() == halting.answer
 
 
 def test_another_tab_sees_what_happens(page: Page, page_of: OpenPage, server: httpx.Client) -> None:
