@@ -56,6 +56,13 @@ def standing_still(engine: psutil.Process) -> Iterator[None]:
         engine.resume()
 
 
+def engine_of(served: Served, client: httpx.Client) -> psutil.Process:
+    """The engine, which is loaded again if another test has killed it."""
+    assert client.post("/api/v1/chat", json=SHORT).status_code == 200
+    (engine,) = served.engines()
+    return engine
+
+
 def busy(client: httpx.Client) -> int:
     model = client.get("/health").json()["models"]["echo"]
     return int(model["active"]) + int(model["waiting"])
@@ -65,7 +72,7 @@ def test_a_running_answer_is_stopped_from_another_worker(
     served: Served, clients: list[httpx.Client]
 ) -> None:
     first, second = clients
-    (engine,) = served.engines()
+    engine = engine_of(served, second)
     with ThreadPoolExecutor(1) as thread, standing_still(engine):
         asked = thread.submit(first.post, "/api/v4/chat", json=SHORT)
         wait_until(lambda: busy(second))
@@ -80,7 +87,7 @@ def test_an_agent_cancels_its_call_through_another_worker(
     served: Served, clients: list[httpx.Client]
 ) -> None:
     first, second = clients
-    (engine,) = served.engines()
+    engine = engine_of(served, second)
     session = {"mcp-session-id": first.post("/mcp", **INITIALIZE).headers["mcp-session-id"]}
     second.post("/mcp", **INITIALIZE)
     asked = legacy("tools/call", name="chat", arguments=SHORT)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from app.provider.engines.upstream.chat_body import BodyWriter
 from app.provider.engines.upstream.client import Client
 from app.provider.engines.upstream.json_fields import (
@@ -19,6 +21,7 @@ from app.provider.errors import UnsupportedInput
 from app.provider.types import (
     Part,
     Prompt,
+    RawText,
     TextPart,
     ThinkingPart,
     Tokens,
@@ -30,6 +33,8 @@ _BYTES_PER_TOKEN = 3
 """Of most languages and tokenizers a little less than this is true."""
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_IMAGE = 1_000
+_TOKENS_PER_GAP = 3
+"""That stand for its beginning, its end and the answer."""
 
 
 class TokenCounter:
@@ -51,7 +56,7 @@ class TokenCounter:
         if not self.counts:
             return estimated_tokens(prompt)
         if prompt.raw is not None:
-            return len((await self.tokenize(prompt, special=True)).tokens)
+            return await self._count_raw(prompt, prompt.raw)
         if any(message.images for message in prompt.messages):
             return await self._by_asking(prompt)
         if self._kind == "llama.cpp":
@@ -60,6 +65,13 @@ class TokenCounter:
             return len(self._list(await self._client.post("/tokenize", body), "tokens"))
         answer = await self._client.post(self._path("tokenize"), self._chat(prompt))
         return self._number(answer, "count")
+
+    async def _count_raw(self, prompt: Prompt, raw: RawText) -> int:
+        count = len((await self.tokenize(prompt, special=True)).tokens)
+        if raw.suffix is None:
+            return count
+        after = structs.replace(prompt, raw=RawText(raw.suffix))
+        return count + len((await self.tokenize(after, special=False)).tokens) + _TOKENS_PER_GAP
 
     async def tokenize(self, prompt: Prompt, *, special: bool) -> Tokens:
         """The tokens of a text, or the text of tokens; raises UnsupportedInput."""
