@@ -14,7 +14,8 @@ mark             what it says of a test                                         
 
 ``engine`` and ``postgresql`` are set here, by what a test is parametrised with and by the name of
 its module. A test of ``tests/http`` on PostgreSQL is ``matrix`` as well, unless its module is
-marked ``sql_differs``: the statements themselves are tested in ``tests/store``.
+marked ``sql_differs``: the statements themselves are tested in ``tests/store``. There it is one
+only where its module is marked ``sql_is_alike``.
 
 ``tests/clients`` is what ``--clients`` takes, and nothing else takes it. A test that is named on
 the command line, with ``::``, runs in any case.
@@ -47,6 +48,7 @@ MARKS = (
     "engine(name): runs an engine other than echo and GGUF",
     "postgresql: runs on PostgreSQL",
     "sql_differs: this module of the HTTP tests runs on PostgreSQL every day",
+    "sql_is_alike: this module runs on PostgreSQL only with --all",
 )
 
 
@@ -140,7 +142,8 @@ def marks_of(item: pytest.Item) -> Iterator[pytest.MarkDecorator]:
             yield pytest.mark.engine(engine)
     if "postgresql" in known or "postgres" in getattr(item, "fixturenames", ()):
         yield pytest.mark.postgresql
-        if place(item).parts[0] == "http" and not item.get_closest_marker("sql_differs"):
+        over_http = place(item).parts[0] == "http" and not item.get_closest_marker("sql_differs")
+        if over_http or item.get_closest_marker("sql_is_alike"):
             yield pytest.mark.matrix
 
 

@@ -37,6 +37,7 @@ def test_a_library_driven_directly_counts_the_same_tokens_however_many_at_a_time
     assert seconds > 0
 
 
+@pytest.mark.matrix
 def test_all_baselines_count_the_same_tokens() -> None:
     counts = set()
     for engine, rivals in RIVALS.items():

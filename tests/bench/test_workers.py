@@ -7,11 +7,12 @@ import pytest
 from bench.contestants.connection import ask, connect
 from bench.workloads.echo import BODY, REQUEST
 from bench.workloads.workers import relayed
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [2, *matrix(1)])
 def test_the_relay_repeats_the_question(processes: int) -> None:
     with relayed(processes) as port, connect(port) as first, connect(port) as second:
         for connection in (first, second, first):

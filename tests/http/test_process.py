@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.http import wire
+from tests.selection import matrix
 
 pytestmark = pytest.mark.slow
 
@@ -142,7 +143,7 @@ def served(models: Path, folder: Path, soft: int, hard: int) -> Iterator[tuple[h
             server.kill()
 
 
-@pytest.mark.parametrize(("soft", "hard", "most"), [(256, 256, 192), (128, 512, 448)])
+@pytest.mark.parametrize(("soft", "hard", "most"), [(128, 512, 448), *matrix((256, 256, 192))])
 def test_idle_sockets_lock_nobody_out(
     empty_models: Path, tmp_path: Path, soft: int, hard: int, most: int
 ) -> None:

@@ -19,8 +19,6 @@ from tests.http.test_disconnects import asking
 from tests.store import audit
 from tests.suspending import suspend
 
-pytestmark = pytest.mark.sql_differs
-
 STARTER = Path(__file__).parents[2] / "models" / "starter.gguf"
 
 

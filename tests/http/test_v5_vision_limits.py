@@ -183,7 +183,7 @@ def test_a_data_url_is_a_picture(roomy: httpx.Client) -> None:
         assert parsed(answer.text)[-1].data["images"][0]["width"] == 40
 
 
-@pytest.mark.parametrize("route", [CHAT, STREAM, *matrix(PLAIN, "/api/v5/tokens")])
+@pytest.mark.parametrize("route", [STREAM, *matrix(CHAT, PLAIN, "/api/v5/tokens")])
 def test_who_hangs_up_while_a_picture_is_decoded_ends_the_decoder(
     empty_models: Path, route: str
 ) -> None:

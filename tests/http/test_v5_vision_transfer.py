@@ -17,8 +17,6 @@ from tests.http.vision import URL, asked, fetched, opened, picture, problem, sen
 from tests.media.files import jpeg
 from tests.store import audit
 
-pytestmark = pytest.mark.sql_differs
-
 File = dict[str, Any]
 PICTURED: File = EXAMPLES["picture"]["value"]
 

@@ -107,6 +107,7 @@ def test_cmake_args_rebuild_llama_and_stay(installed: Project, tmp_path: Path) -
     assert "-DGGML_CUDA=on" not in project.run("models", CMAKE_ARGS="").stdout
 
 
+@pytest.mark.matrix
 def test_named_wheel_index_needs_no_compiler(created: Project, tmp_path: Path) -> None:
     project = created.copy(tmp_path / "wheel")
     wheels = make_wheel_index(tmp_path / "wheels", project.index / "llama_cpp_python-0.3.36")

@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.selection import matrix
 from tests.setup.folder import Folder
 from tests.setup.project import ROOT
 from tests.workers.serving import command_of
@@ -79,7 +80,7 @@ def test_workers_in_the_background(folder: Folder) -> None:
     assert not alive
 
 
-@pytest.mark.parametrize("killed", ["keeper", "server"])
+@pytest.mark.parametrize("killed", ["server", *matrix("keeper")])
 def test_nothing_is_left_when_one_of_them_is_killed(folder: Folder, killed: str) -> None:
     assert folder.run("start").returncode == 0
     keeper = folder.keeper()

@@ -27,7 +27,7 @@ from tests.selection import matrix
 from tests.store import audit
 from tests.store.servers import server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sql_is_alike]
 
 CHAT, CONVERSATIONS = "/api/v4/chat", "/api/v4/conversations"
 OWNER = "tester"
@@ -241,7 +241,9 @@ async def test_two_servers_do_it_once(database: Database, store_url: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "hostile", ["a" + "\u0316\u0301" * 170_000, "\ufdfa" * 340_000, "\u1161" * 340_000]
+    "hostile",
+    ["a" + "\u0316\u0301" * 170_000, "\ufdfa" * 340_000, "\u1161" * 340_000],
+    ids=["marks", "ligatures", "vowels"],
 )
 def test_no_text_takes_the_square_of_its_length(hostile: str) -> None:
     quarter = cpu_seconds(lambda: words(hostile[: len(hostile) // 4]))

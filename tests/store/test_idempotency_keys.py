@@ -19,6 +19,8 @@ from app.storage.ids import now
 from tests.store import audit
 from tests.store.databases import execute
 
+pytestmark = pytest.mark.sql_is_alike
+
 OWNER, KEY, TARGET = "key-1", "k", "7a"
 OUTCOME = Outcome("0b", {"status": 200, "headers": [["a", "b"]]}, b"content " * 100)
 MIB = 2**20

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 CLIENTS = 8
 
-LIVES = [("sqlite", 1), ("postgresql", 1), *matrix(("sqlite", 24), ("postgresql", 3))]
+LIVES = [("sqlite", 1), *matrix(("sqlite", 24), ("postgresql", 3))]
 """In each the engine is killed, then the server: two kills; and then once more in mid-answer."""
 
 

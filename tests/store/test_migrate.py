@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from app.storage.database import Database, DatabaseRefused, Table
 from app.storage.migrate import ADVISORY_LOCK_KEY, HEAD, prepare
 from app.storage.schema import COLUMNS, FIRST_TABLES, SEARCH_INDEX
 from app.storage.tables import Conversation, Message
-from tests.selection import on_sqlite_daily
+from tests.selection import matrix, on_sqlite_daily
 from tests.store.databases import (
     REVISIONS,
     SCRIPTS,
@@ -30,6 +31,15 @@ from tests.store.databases import (
 from tests.store.population import ROWS
 
 pytestmark = pytest.mark.slow
+
+
+def from_each(revisions: Sequence[str]) -> pytest.MarkDecorator:
+    """From each of them on SQLite; on PostgreSQL daily from the oldest one."""
+    oldest, *others = revisions
+    pairs = [*(("sqlite", one) for one in revisions), ("postgresql", oldest)]
+    rest = matrix(*(("postgresql", one) for one in others))
+    names = ("database_url", "revision")
+    return pytest.mark.parametrize(names, [*pairs, *rest], indirect=["database_url"])
 
 
 def populated(url: str, revision: str) -> None:
@@ -65,7 +75,7 @@ def test_a_new_database_is_made_and_the_next_start_finds_nothing_to_do(database_
         assert copies(database_url) == []
 
 
-@pytest.mark.parametrize("revision", REVISIONS[:-1])
+@from_each(REVISIONS[:-1])
 def test_an_upgrade_keeps_every_row(database_url: str, revision: str) -> None:
     populated(database_url, revision)
     before = contents(database_url)
@@ -81,7 +91,7 @@ def test_an_upgrade_keeps_every_row(database_url: str, revision: str) -> None:
     assert {name: after[name] for name in before} == before
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
+@from_each(REVISIONS)
 async def test_what_was_stored_long_ago_is_read_as_it_was_meant(
     database_url: str, revision: str
 ) -> None:
@@ -99,7 +109,7 @@ async def test_what_was_stored_long_ago_is_read_as_it_was_meant(
     assert [message.usage for message in messages] == [None, {"prompt_tokens": 7}, None, None]
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
+@from_each(REVISIONS)
 async def test_old_messages_are_listed_and_shown_to_models_as_before(
     database_url: str, revision: str
 ) -> None:

@@ -37,6 +37,8 @@ from tests.store.tools import (
     new_conversation,
 )
 
+pytestmark = pytest.mark.sql_is_alike
+
 T = TypeVar("T")
 Write = Callable[..., Any]
 

@@ -27,7 +27,7 @@ from tests.store import audit
 from tests.store.asking import LONG, asked, ids, read, until_text
 from tests.store.databases import connected
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.sql_is_alike]
 
 # ---------------------------------------------------------------- cut off at any moment
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.http.events import parsed
+from tests.selection import matrix
 from tests.vllm.serving_vllm import Notes, has_ended, serving_vllm, wait_for
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,7 @@ def test_one_that_dies_while_loading_says_why(
     assert ask(client).status_code == 200
 
 
+@pytest.mark.matrix
 def test_one_that_dies_for_want_of_memory_is_tried_again(
     client_and_notes: tuple[httpx.Client, Notes],
 ) -> None:
@@ -56,6 +58,7 @@ def test_one_that_dies_for_want_of_memory_is_tried_again(
     assert ask(client).status_code == 200
 
 
+@pytest.mark.matrix
 def test_one_that_dies_without_a_word(client_and_notes: tuple[httpx.Client, Notes]) -> None:
     client, notes = client_and_notes
     notes.fail("silent")
@@ -69,6 +72,7 @@ def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     assert "cannot be started" in refused.json()["detail"]
 
 
+@pytest.mark.matrix
 def test_an_option_that_vllm_does_not_know(tmp_path: Path) -> None:
     with serving_vllm(tmp_path, llm_vllm_args="--nonsense") as (client, _):
         assert "unrecognized arguments: --nonsense" in ask(client).json()["detail"]
@@ -128,7 +132,7 @@ def engine_of(notes: Notes) -> psutil.Process:
 @pytest.mark.parametrize(
     "victim",
     [
-        pytest.param(engine_of, id="engine"),
+        pytest.param(engine_of, id="engine", marks=pytest.mark.matrix),
         pytest.param(guard_of, id="guard", marks=pytest.mark.matrix),
         pytest.param(server_of, id="server"),
     ],
@@ -151,7 +155,7 @@ def test_one_that_is_killed_comes_back(
     came_back(client, notes)
 
 
-@pytest.mark.parametrize("fault", ["dead", "deaf"])
+@pytest.mark.parametrize("fault", ["deaf", *matrix("dead")])
 def test_one_that_does_not_work_any_more_is_started_again(
     client_and_notes: tuple[httpx.Client, Notes], fault: str
 ) -> None:
@@ -189,7 +193,9 @@ with serving_vllm(Path(sys.argv[1])) as (client, notes):
 """
 
 
-@pytest.mark.parametrize("loading", [False, True], ids=["ready", "loading"])
+@pytest.mark.parametrize(
+    "loading", [False, pytest.param(True, marks=pytest.mark.matrix)], ids=["ready", "loading"]
+)
 def test_kill_9_of_the_server_leaves_nothing(tmp_path: Path, loading: bool) -> None:
     notes = Notes(tmp_path / "notes")
     command = [sys.executable, "-c", SERVER, str(tmp_path)]

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.selection import matrix, on_sqlite_daily
+from tests.selection import on_sqlite_daily
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
 from tests.suspending import suspend
@@ -22,11 +22,11 @@ from tests.workers.serving import Served, serving, wait_until
 pytestmark = pytest.mark.slow
 
 CLIENTS = 8
-WORKERS = 2
+WORKERS = 4
 KINDS = ("worker", "model server", "engine")
 
-KILLS = [("sqlite", 3, WORKERS), *matrix(("postgresql", 9, 4), ("sqlite", 50, 4))]
-"""How many processes are killed in turn, of how many workers; of each kind one daily."""
+KILLS = [("postgresql", 9), ("sqlite", 50)]
+"""How many processes are killed in turn; what comes of each kind is in ``test_accidents``."""
 
 
 def victims(served: Served, kind: str) -> list[psutil.Process]:
@@ -47,14 +47,13 @@ def wait_for_more(ledger: Ledger) -> None:
     wait_until(lambda: len(ledger.done()) >= done + CLIENTS)
 
 
-@pytest.mark.parametrize(("database_url", "kills", "workers"), KILLS, indirect=["database_url"])
-def test_nothing_is_lost_or_doubled(
-    database_url: str, kills: int, workers: int, tmp_path: Path
-) -> None:
+@pytest.mark.matrix
+@pytest.mark.parametrize(("database_url", "kills"), KILLS, indirect=["database_url"])
+def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
     chance = random.Random(seed)
     large = {"CONTEXT_LENGTH": "10000000", "DEFAULT_MAX_TOKENS": "10000000", "LOG_LEVEL": "ERROR"}
-    with serving(tmp_path, workers, DATABASE_URL=database_url, **large) as served:
+    with serving(tmp_path, WORKERS, DATABASE_URL=database_url, **large) as served:
         served.wait_until_ready()
         with clients(CLIENTS, lambda: served.address, seed) as ledger:
             for number in range(kills):
@@ -77,7 +76,7 @@ def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:
     """By the first worker, which is alone; the others do not take the answers for abandoned."""
-    with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
+    with serving(tmp_path, 2, DATABASE_URL=database_url) as served:
         served.wait_until_ready()
         (engine,) = served.engines()
         suspend(engine)
@@ -87,7 +86,7 @@ def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
             kill_all(served)
             assert isinstance(asked.exception(), httpx.TransportError)
     assert len(audit.answers(database_url, "generating")) == 1
-    with serving(tmp_path, WORKERS, DATABASE_URL=database_url) as served:
+    with serving(tmp_path, 2, DATABASE_URL=database_url) as served:
         served.wait_until_ready()
         wait_until(lambda: audit.answers(database_url, "failed"))
         assert len(audit.answers(database_url, "failed")) == 1

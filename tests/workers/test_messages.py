@@ -119,6 +119,7 @@ def test_a_download_is_one_for_all_workers(hub: Hub, clients: list[httpx.Client]
     assert ended(second, location)["state"] == "cancelled"
 
 
+@pytest.mark.matrix
 def test_the_model_of_the_setting_is_fetched_once(tmp_path: Path) -> None:
     with (
         hub_serving(Hub({"small.gguf": STARTER})) as hub,

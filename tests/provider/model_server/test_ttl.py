@@ -37,7 +37,7 @@ def config(tmp_path: Any) -> ServerConfig:
     return server_config(tmp_path)
 
 
-@pytest.fixture(params=["local", "shared"])
+@pytest.fixture(params=["local", *matrix("shared")])
 async def pool(request: pytest.FixtureRequest, config: ServerConfig) -> AsyncIterator[ModelPool]:
     if request.param == "shared":
         async with connected(config) as runtime:
