@@ -40,7 +40,7 @@ LEFT_OUT = {
     "all": set[str](),
     "clients": set[str](),
 }
-EXAMPLES = {"daily": 2, "fast": 1, "all": 60, "clients": 1}
+EXAMPLES = {"daily": 1, "fast": 1, "all": 60, "clients": 1}
 """Requests that are made up for each operation of an API."""
 MARKS = (
     "matrix: shows on a further database, engine or number of rounds what another test shows",

@@ -21,6 +21,7 @@ from tests.http.events import parsed
 from tests.http.owners import KEYS, client
 from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
+from tests.selection import matrix
 from tests.store import audit
 from tests.suspending import suspend
 from tests.workers.serving import command_of
@@ -460,7 +461,9 @@ def test_an_answer_that_was_stopped_runs_again(
     assert '"cancelled"' not in answer.text
 
 
-@pytest.mark.parametrize("name", ["anthropic-stream", "openai-stream", "v2-stream", "v4-stream"])
+@pytest.mark.parametrize(
+    "name", ["openai-stream", "v4-stream", *matrix("anthropic-stream", "v2-stream")]
+)
 def test_a_stream_that_broke_off_runs_again(
     me: httpx.Client, key: dict[str, str], name: str
 ) -> None:

@@ -18,8 +18,6 @@ from tests.http.events import parsed
 from tests.store import audit
 from tests.suspending import suspend
 
-pytestmark = pytest.mark.sql_differs
-
 GONE = "00000000-0000-0000-0000-000000000000"
 
 

@@ -63,6 +63,7 @@ def test_another_file_of_that_name_is_not_taken(
     assert not list(tmp_path.rglob("*.gguf"))
 
 
+@pytest.mark.matrix
 def test_an_index_that_cannot_be_reached(index: Index, client: httpx.Client) -> None:
     index.status = 503
     job = ended(client, begun(client))

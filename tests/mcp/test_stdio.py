@@ -234,6 +234,7 @@ def test_two_hosts_start_one_server(alone: dict[str, str]) -> None:
             assert len(host.receive()["result"]["tools"]) == len(NAMES)
 
 
+@pytest.mark.matrix
 def test_a_server_that_does_not_start_is_said(alone: dict[str, str]) -> None:
     with started(**alone | {"DATABASE_URL": "sqlite:////no/where/sllm.db"}) as host:
         assert "result" in host.ask(INITIALIZE["json"])

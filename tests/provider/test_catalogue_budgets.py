@@ -163,6 +163,7 @@ def huge(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.matrix
 def test_many_huge_files_are_described_one_scan_after_another(huge: Path) -> None:
     scans = 0
     while scans == 0 or pending(huge):

@@ -193,7 +193,7 @@ update.replace_model(hubs, models, found, lambda _: "", lambda _: None)
 """
 
 
-@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize("atomic", [True, *matrix(False)])
 @pytest.mark.parametrize("where", ["before the swap", "within the swap", "after the swap"])
 @pytest.mark.parametrize("kind", [*matrix("file"), "folder"])
 def test_kill_leaves_one_whole_version(

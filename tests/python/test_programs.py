@@ -63,6 +63,7 @@ def test_the_end_of_a_program(starters: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+@pytest.mark.matrix
 def test_a_program_that_is_killed(starters: Path) -> None:
     with program(starters) as (process, engine):
         process.send_signal(signal.SIGKILL)

@@ -77,6 +77,7 @@ def test_next_start_installs_nothing_and_passes_arguments_on(installed: Project)
     assert done.stdout.startswith("started ['pull', 'a name']")
 
 
+@pytest.mark.matrix
 def test_changed_lock_installs_again(installed: Project, tmp_path: Path) -> None:
     project = installed.copy(tmp_path / "changed")
     with (project.folder / "poetry.lock").open("a") as lock:

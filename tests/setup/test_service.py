@@ -65,6 +65,7 @@ def test_a_start_that_fails_says_why(folder: Folder) -> None:
     assert folder.run("status").returncode == 3
 
 
+@pytest.mark.matrix
 def test_workers_in_the_background(folder: Folder) -> None:
     assert folder.run("start", WORKERS="2").returncode == 0
     family = folder.keeper().children(recursive=True)

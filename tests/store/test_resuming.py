@@ -248,7 +248,9 @@ def test_nothing_is_lost_or_doubled_in_silence(
     moments = random.Random(seed)
     with server(database_url, tmp_path) as one:
         with resumers(CLIENTS, one.address, seed) as ledger:
-            for _ in range(kills):
+            done = 0
+            while done < kills or not ledger.reconnects:
+                done += 1
                 time.sleep(moments.uniform(0.1, 1.5))
                 while not audit.answers(database_url, "generating"):
                     time.sleep(0.01)
@@ -257,5 +259,4 @@ def test_nothing_is_lost_or_doubled_in_silence(
         require_same(database_url, ledger)
     resets = sum(outcome.copy.resets for outcome in ledger.outcomes)
     summary = f"{len(ledger.outcomes)} answers, {ledger.reconnects} reconnects, {resets} resets"
-    print(f"SEED={seed}: {kills} kills, {summary}, {ledger.unknown} without an id")  # noqa: T201
-    assert ledger.reconnects > 0
+    print(f"SEED={seed}: {done} kills, {summary}, {ledger.unknown} without an id")  # noqa: T201

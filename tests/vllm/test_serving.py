@@ -112,6 +112,7 @@ def test_stopping_the_server_ends_every_process(tmp_path: Path) -> None:
     assert has_ended(notes)()
 
 
+@pytest.mark.matrix
 def test_one_that_ignores_sigterm_is_ended_too(tmp_path: Path) -> None:
     with serving_vllm(tmp_path) as (client, notes):
         notes.fail("stubborn")

@@ -144,6 +144,7 @@ def answers(client: httpx.Client) -> bool:
     return answer.status_code == 200
 
 
+@pytest.mark.matrix
 def test_health_is_503_while_the_model_server_does_not_answer(served: Served) -> None:
     server = served.model_server()
     with served.client_of_each() as clients:
@@ -175,6 +176,7 @@ def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process has open")
+@pytest.mark.matrix
 def test_workers_that_fail_in_the_same_moment_end_all_with_one_sentence(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts"
     prompts.mkdir()

@@ -13,13 +13,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.selection import on_sqlite_daily
 from tests.store import audit
 from tests.store.load import Ledger, clients, require_kept
 from tests.suspending import suspend
 from tests.workers.serving import Served, serving, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 CLIENTS = 8
 WORKERS = 4
@@ -47,7 +46,6 @@ def wait_for_more(ledger: Ledger) -> None:
     wait_until(lambda: len(ledger.done()) >= done + CLIENTS)
 
 
-@pytest.mark.matrix
 @pytest.mark.parametrize(("database_url", "kills"), KILLS, indirect=["database_url"])
 def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(10**6))
@@ -71,7 +69,6 @@ def test_nothing_is_lost_or_doubled(database_url: str, kills: int, tmp_path: Pat
     print(f"SEED={seed}: {kills} kills, {summary}, {refused}")  # noqa: T201
 
 
-@on_sqlite_daily
 def test_what_a_killed_server_left_unfinished_is_failed_at_the_next_start(
     database_url: str, tmp_path: Path
 ) -> None:

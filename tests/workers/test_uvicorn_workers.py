@@ -13,7 +13,7 @@ from tests.http.test_metrics import scraped, value
 from tests.setup.test_uvicorn import Uvicorn, uvicorn
 from tests.workers.serving import ENGINE, MODEL_SERVER, Family, command_of, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.matrix]
 
 SHORT = {"message": "hi", "model": "echo"}
 WORKERS = 2
@@ -55,7 +55,6 @@ def test_workers_of_uvicorn_share_the_models_and_leave_nothing(tmp_path: Path) -
     assert "Traceback" not in server.log()
 
 
-@pytest.mark.matrix
 def test_a_reload_keeps_the_models_and_leaves_nothing_in_the_end(tmp_path: Path) -> None:
     family = Family()
     source = tmp_path / "changed.py"
@@ -73,7 +72,6 @@ def test_a_reload_keeps_the_models_and_leaves_nothing_in_the_end(tmp_path: Path)
     assert "Traceback" not in server.log()
 
 
-@pytest.mark.matrix
 def test_local_models_in_workers_of_uvicorn_are_refused(tmp_path: Path) -> None:
     family = Family()
     chosen = {"ENGINE_RUNTIME": "local", **family.environment}
