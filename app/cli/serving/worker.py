@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 
 from app.cli.serving.listener import ACCEPTED_AT_ONCE
@@ -74,8 +75,9 @@ class Parent:
 
     def _end_with_it(self) -> None:
         """Finish what has begun, as after Ctrl-C, when the parent is gone."""
-        while self._connection.recv(1):
-            pass
+        with suppress(ConnectionError):  # reset, where reports are left that it has not read
+            while self._connection.recv(1):
+                pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     def listening(self) -> None:
