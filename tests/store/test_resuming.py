@@ -32,7 +32,7 @@ CLIENTS = 6
 ENDLESS = "a " * 490_000
 """The most words that a message may have, so that an answer can be interrupted on any machine."""
 
-KILLS = [("sqlite", 1), *matrix(("postgresql", 3), ("sqlite", 100))]
+KILLS = matrix(("postgresql", 3), ("sqlite", 100))
 
 
 def client_of(one: Server) -> httpx.Client:
@@ -181,7 +181,7 @@ def test_an_engine_that_is_killed_ends_all_streams_with_an_error(
         assert copy.end.data["message_id"] == asker.head["message_id"]
 
 
-@on_sqlite_daily
+@pytest.mark.matrix
 def test_what_was_stored_goes_on_without_a_reset(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:

@@ -163,6 +163,7 @@ def has_health(client: httpx.Client, status: int) -> bool:
     return client.get("/health").status_code == status
 
 
+@pytest.mark.matrix
 def test_a_worker_that_cannot_start_ends_all_with_its_sentence(tmp_path: Path) -> None:
     prompts = tmp_path / "prompts"
     prompts.mkdir()

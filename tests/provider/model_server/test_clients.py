@@ -132,6 +132,7 @@ async def test_the_requests_of_one_client_are_bounded(config: ServerConfig) -> N
         await until_requests(runtime, 0)
 
 
+@pytest.mark.matrix
 async def test_a_client_that_does_not_read_is_cut_off_and_slows_nobody(
     config: ServerConfig,
 ) -> None:

@@ -31,6 +31,7 @@ async def test_a_server_that_has_just_been_started_waits_for_the_list(tmp_path: 
     assert reply.text == "a b c"
 
 
+@pytest.mark.matrix
 async def test_a_list_that_cannot_be_had_is_no_reason_to_say_that_there_is_no_model(
     tmp_path: Path,
 ) -> None:

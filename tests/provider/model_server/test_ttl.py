@@ -72,6 +72,7 @@ async def test_the_last_request_counts(pool: ModelPool, after: str) -> None:
     await until_unloaded(pool, "echo")
 
 
+@pytest.mark.matrix
 async def test_a_title_and_a_count_leave_it_as_the_preset_says(pool: ModelPool) -> None:
     await asked(pool, "brief")
     title = pool.card("brief").without_preset()
