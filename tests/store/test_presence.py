@@ -110,11 +110,12 @@ def test_who_comes_while_another_is_alone_waits_until_it_has_finished(
 
 def test_closing_gives_it_up(database_url: str) -> None:
     entered: list[str] = []
+    deadline = time.monotonic() + 60  # PostgreSQL notices a little later
     with closing(Database(database_url)) as database:
-        for _ in range(2):
+        while len(entered) < 2:
+            assert time.monotonic() < deadline
             with closing(ProcessLock(database.engine)) as presence:
                 presence.acquire(lambda: entered.append("alone"))
-    assert entered == ["alone", "alone"]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
