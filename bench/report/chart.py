@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from bench.contestants.servers import LLAMA_SERVER, OURS
 from bench.report.figures import COLOURS, CONTESTANTS, FIGURES
 from bench.report.goals import GOALS
 from bench.report.overview import Row, bars
@@ -24,7 +25,6 @@ from bench.report.samples import Sample, Summary, summary
 COLUMNS = 3
 BACKGROUND = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 INK = "#24292f"
-BETTER, WORSE = "#1f6feb", "#bf8700"
 TICKS = (0.5, 1, 2, 5, 10, 20)
 LEVEL = log(1 / TICKS[0]) / log(TICKS[-1] / TICKS[0])
 """Where 1 stands on the scale of the overview, as a share of its width."""
@@ -51,17 +51,16 @@ def _panel(axes: Axes, name: str, samples: list[Sample]) -> None:
     known = {who: one for who, one in found if one}
     for place, (who, one) in enumerate(known.items()):
         axes.barh(place, one.median, color=COLOURS[who], height=0.65)
-        axes.plot([one.low, one.high], [place, place], color=INK, linewidth=1)
-        where = (one.high, place)
-        axes.annotate(
-            number(one.median),
-            where,
-            (5, 0),
-            textcoords="offset points",
-            va="center",
-            bbox=BACKGROUND,
-        )
+        _mark(axes, place, one, number(one.median), one.high)
     _dress(axes, name, known)
+
+
+def _mark(axes: Axes, place: int, one: Summary, words: str, end: float) -> None:
+    """Draw the spread over a bar, and words behind its end."""
+    axes.plot([one.low, one.high], [place, place], color=INK, linewidth=1)
+    axes.annotate(
+        words, (end, place), (5, 0), textcoords="offset points", va="center", bbox=BACKGROUND
+    )
 
 
 def _dress(axes: Axes, name: str, known: dict[str, Summary]) -> None:
@@ -95,11 +94,9 @@ def draw_overview(folder: Path) -> None:
 
 
 def _bar(axes: Axes, place: int, one: Summary) -> None:
-    colour = BETTER if one.median >= 1 else WORSE
-    axes.barh(place, one.median - 1, left=1, color=colour, height=0.6)
-    axes.plot([one.low, one.high], [place, place], color=INK, linewidth=1)
-    where = (max(one.high, 1), place)
-    axes.annotate(f"{one.median:.2f}", where, (6, 0), textcoords="offset points", va="center")
+    better = OURS if one.median >= 1 else LLAMA_SERVER
+    axes.barh(place, one.median - 1, left=1, color=COLOURS[better], height=0.6)
+    _mark(axes, place, one, f"{one.median:.2f}", max(one.high, 1))
 
 
 def _dress_overview(axes: Axes, rows: list[Row]) -> None:

@@ -39,6 +39,11 @@ class Figure:
         """Words and unit."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
+    @property
+    def is_rate(self) -> bool:
+        """Whether it is so many of something a second: the more, the better."""
+        return self.unit.endswith("/s")
+
 
 COLOURS = {
     OURS: "#1f6feb",

@@ -11,34 +11,34 @@ from pathlib import Path
 
 from bench.contestants.encoder_servers import PEER
 from bench.contestants.servers import LLAMA_SERVER, MLX_SERVER, OURS
+from bench.report.figures import FIGURES
 from bench.report.report import Report
 from bench.report.samples import Summary, ratio
 
 
 @dataclass(frozen=True)
 class Row:
-    """One figure: its words, where its figure is, against whom, and whether more is better."""
+    """One figure: its words, the report that has it, and against whom."""
 
     label: str
     report: str
     figure: str
     peer: str = LLAMA_SERVER
-    rising: bool = False
 
 
 ROWS = (
-    Row("0.5B, 1 answer: tokens a second", "latest", "streams.1", rising=True),
-    Row("0.5B, 8 answers at once: tokens a second", "latest", "streams.8", rising=True),
-    Row("SmolLM2, 1 answer: tokens a second", "latest", "smollm2.streams.1", rising=True),
-    Row("SmolLM2, 8 answers at once: tokens a second", "latest", "smollm2.streams.8", rising=True),
+    Row("0.5B, 1 answer: tokens a second", "latest", "streams.1"),
+    Row("0.5B, 8 answers at once: tokens a second", "latest", "streams.8"),
+    Row("SmolLM2, 1 answer: tokens a second", "latest", "smollm2.streams.1"),
+    Row("SmolLM2, 8 answers at once: tokens a second", "latest", "smollm2.streams.8"),
     Row("a long prompt comes in: longest pause of a running answer", "latest", "gap.worst"),
     Row("… until that prompt's own first token", "latest", "gap.long"),
     Row("a conversation goes on after 15 others: first token", "latest", "turns.15.last"),
     Row("a new picture: first token", "vision", "vision.gguf.first"),
     Row("the same picture in a new conversation: first token", "vision", "vision.gguf.again"),
-    Row("MLX, 8 answers: tokens a second", "engines", "engines.mlx.shape.8", MLX_SERVER, True),
-    Row("vectors, 16 clients: texts a second", "encoders", "encoders.mixed.16", PEER, True),
-    Row("rankings: pairs a second", "encoders", "encoders.rerank.1", PEER, True),
+    Row("MLX, 8 answers: tokens a second", "engines", "engines.mlx.shape.8", MLX_SERVER),
+    Row("vectors, 16 clients: texts a second", "encoders", "encoders.mixed.16", PEER),
+    Row("rankings: pairs a second", "encoders", "encoders.rerank.1", PEER),
 )
 
 
@@ -52,7 +52,7 @@ def bars(folder: Path) -> list[tuple[Row, Summary]]:
 def times(row: Row, report: Report) -> Summary | None:
     """How many times as good as the peer's ours is; None where one of them was not measured."""
     found = ratio(report.samples, row.figure, OURS, row.peer)
-    if found is None or row.rising:
+    if found is None or FIGURES[row.figure].is_rate:
         return found
     return Summary(1 / found.median, 1 / found.high, 1 / found.low)
 
