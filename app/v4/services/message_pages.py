@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from app.storage import cursors
@@ -15,6 +16,8 @@ from app.v4.models.conversations import MessagesQuery
 M = TypeVar("M")
 
 Found = tuple[Conversation, Sequence[M]]
+Read = Callable[..., Awaitable[Found[M]]]
+"""Reads so many messages of a conversation, up to where the page ends."""
 Page = tuple[Conversation, Sequence[M], CursorKey | None]
 """A conversation, some of its messages, and the key of the page before them."""
 
@@ -49,35 +52,23 @@ class MessageList(Generic[M]):
         """Read a page of messages; raises ConversationNotFound, InvalidRequest."""
         scope = (self.name, owner, conversation_id, query.branch)
         before = cursors.decode(query.cursor, *scope)
-        read: Callable[..., Awaitable[Page[M]]]
-        read = self._branch if query.branch == "active" else self._tree
-        found, messages, older = await read(database, owner, conversation_id, query.limit, before)
+        if query.branch == "active":
+            read, page = self.branch, self._of_branch
+        else:
+            read, page = self.tree, self._of_tree
+        found, messages, older = await page(
+            partial(database.read, read, owner, conversation_id), query.limit, before
+        )
         if before and not messages:
             raise cursors.invalid_cursor()
         return MessagesPage(found, messages, cursors.encode(older, *scope) if older else None)
 
-    async def _branch(
-        self,
-        database: Database,
-        owner: str,
-        conversation_id: str,
-        limit: int,
-        before: CursorKey | None,
-    ) -> Page[M]:
-        leaf_id = before.id if before else None
-        found, page = await database.read(self.branch, owner, conversation_id, limit, leaf_id)
+    async def _of_branch(self, read: Read[M], limit: int, before: CursorKey | None) -> Page[M]:
+        found, page = await read(limit, before.id if before else None)
         previous_id = self.previous(page[0]) if page else None
         return found, page, CursorKey(0, previous_id) if previous_id else None
 
-    async def _tree(
-        self,
-        database: Database,
-        owner: str,
-        conversation_id: str,
-        limit: int,
-        before: CursorKey | None,
-    ) -> Page[M]:
-        seq = before.at if before else None
-        found, some = await database.read(self.tree, owner, conversation_id, limit + 1, seq)
+    async def _of_tree(self, read: Read[M], limit: int, before: CursorKey | None) -> Page[M]:
+        found, some = await read(limit + 1, before.at if before else None)
         page = some[-limit:]
         return found, page, CursorKey(self.number(page[0]), "") if len(some) > limit else None
