@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 from msgspec.json import encode
 
 from app.chat.model_choice import find_model
-from app.dependencies import Owner, Services
+from app.dependencies import Owner, Pool, Services, TemplateFinder
 from app.openai.models.errors import COMMON_ERRORS, errors
 from app.openai.models.models import Model, ModelList
 from app.openai.template_names import template_names
@@ -51,9 +50,9 @@ async def models(services: Services, owner: Owner) -> Response:
     responses=errors(*COMMON_ERRORS, 404, 409, 503),
     summary="Describe one model",
 )
-async def model(model: Name, services: Services, owner: Owner) -> Response:
+async def model(model: Name, pool: Pool, find_template: TemplateFinder) -> Response:
     """Describe one model. It is not loaded for it."""
-    chosen = await find_model(services.pool, model, partial(services.find_template, owner))
+    chosen = await find_model(pool, model, find_template)
     template = chosen.template.template.name if chosen.template else None
     return _answer(await asyncio.to_thread(_described, chosen.card, template))
 
