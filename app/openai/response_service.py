@@ -37,7 +37,6 @@ from app.openai.translate.responses import ResponseHead, head_of_turn, request_f
 from app.openai.translate.sampling import sampling_options
 from app.openai.translate.tools import ChosenTools
 from app.provider.types import Constraint, Message, Sampling
-from app.templates.frame import INSTRUCTIONS
 from app.templates.rendering import CompiledTemplate, fill_variables
 
 log = logging.getLogger(__name__)
@@ -129,7 +128,7 @@ async def _find_model(
 
 async def _system_text(template: CompiledTemplate | None, given: Sequence[Message]) -> str | None:
     """That of a preset's template, where no message stands in its place."""
-    if template is None or any(one.role in INSTRUCTIONS for one in given):
+    if template is None or any(one.instructs for one in given):
         return None
     values = fill_variables(template.template, {})
     return await asyncio.to_thread(template.render_system, values)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from app.provider.card import ModelCard
 
 _DEFAULT = Sampling()
-_INSTRUCTIONS = frozenset({"system", "developer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Preset:
         """
         sampling, length = self._sampling(prompt.sampling), self.context_length
         prompt = structs.replace(prompt, sampling=sampling, context_length=length)
-        if not self.system or prompt.raw or any(m.role in _INSTRUCTIONS for m in prompt.messages):
+        if not self.system or prompt.raw or any(m.instructs for m in prompt.messages):
             return prompt
         return structs.replace(
             prompt, messages=(Message.of("system", self.system), *prompt.messages)

@@ -10,9 +10,6 @@ from app.chat.request import SamplingOptions
 from app.provider.types import ImagePart, Message, TextPart
 from app.templates.rendering import CompiledTemplate, Values, fill_variables
 
-INSTRUCTIONS = frozenset({"system", "developer"})
-"""Roles of messages that take the place of a template's system text."""
-
 
 async def frame(
     messages: tuple[Message, ...], sampling: SamplingOptions, compiled: CompiledTemplate | None
@@ -38,7 +35,7 @@ def _frame(
         question = messages[asked[-1]]
         text = compiled.render_user(values, question.text)
         framed[asked[-1]] = _with_text(question, text)
-    if any(message.role in INSTRUCTIONS for message in messages):
+    if any(message.instructs for message in messages):
         return tuple(framed)
     system = compiled.render_system(values)
     return (Message.of("system", system), *framed) if system else tuple(framed)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
+from operator import attrgetter
 
 from app.provider.errors import UnsupportedInput
 from app.provider.generation.json_values import json_object, map_strings
@@ -52,7 +53,7 @@ class MessageForm:
         Mistral's templates drop a system text while a tool is being used; others the second one of
         several.
         """
-        several = len(list(takewhile(_is_system, messages))) > 1
+        several = len(list(takewhile(attrgetter("instructs"), messages))) > 1
         for form in self._alternatives(messages):
             yield form
             if several:
@@ -87,13 +88,9 @@ class MessageForm:
         return notes
 
 
-def _is_system(message: Message) -> bool:
-    return message.role in {"system", "developer"}
-
-
 def _with_one_system(messages: Sequence[Message]) -> list[Message]:
     """Join the system texts that stand at the beginning."""
-    first = list(takewhile(_is_system, messages))
+    first = list(takewhile(attrgetter("instructs"), messages))
     return [_one(first[0].role, first), *messages[len(first) :]] if first else list(messages)
 
 

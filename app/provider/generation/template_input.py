@@ -87,7 +87,7 @@ _SAMPLE = (tool_object(Tool("sample", "A sample.", '{"properties": {"x": {"type"
 
 def with_system_text(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
     """Add a text to the first system text, or before everything where there is none."""
-    if not messages or messages[0].role not in {"system", "developer"}:
+    if not messages or not messages[0].instructs:
         return (Message.of("system", text), *messages)
     first, *others = messages
     before = f"\n\n{text}" if first.text else text

@@ -101,6 +101,11 @@ class Message(Value, frozen=True):
         return "".join(part.text for part in self.parts if isinstance(part, TextPart))
 
     @property
+    def instructs(self) -> bool:
+        """Whether it says how to answer: its role is system or developer."""
+        return self.role in {"system", "developer"}
+
+    @property
     def images(self) -> tuple[ImagePart, ...]:
         """All images of the message, those of tool results included."""
         return tuple(image for part in self.parts for image in _images_of(part))
