@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,19 @@ def suspend(process: psutil.Process) -> None:
     while not stands_still(process):
         assert time.monotonic() < deadline, f"{process} goes on"
         time.sleep(0.001)
+
+
+@contextmanager
+def standing_still(*processes: psutil.Process) -> Iterator[None]:
+    """No process does anything within the context; one that is killed there stays so."""
+    for process in processes:
+        suspend(process)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def send_signal(pid: int, number: int) -> None:

@@ -16,7 +16,7 @@ from app.encoding.encode import AT_ONCE, MOST_ITEMS
 from tests.conftest import serving
 from tests.http.encoding_wire import vectors
 from tests.http.test_disconnects import engines
-from tests.suspending import suspend
+from tests.suspending import standing_still
 
 MODEL = "echo-embed"
 TEXTS = ["a text"] * (3 * MOST_ITEMS)
@@ -57,12 +57,9 @@ def test_hanging_up_ends_all_jobs_of_the_request(
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
-    suspend(engine)
-    try:
+    with standing_still(engine):
         with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as raw:
             raw.sendall(head.encode() + body)
             wait_for(client, AT_ONCE)
         wait_for(client, 0)
-    finally:
-        engine.resume()
     assert len(vectors(client, "still here")) == 1

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
 from tests.selection import matrix
 from tests.store import audit
-from tests.suspending import suspend
+from tests.suspending import standing_still
 from tests.workers.serving import command_of
 
 HEADER = "Idempotency-Key"
@@ -136,14 +136,8 @@ def paused(me: httpx.Client) -> Iterator[None]:
     me.post("/api/v1/chat", json={"message": "hi"})  # which loads the model
     stopped = engines()
     assert stopped
-    for engine in stopped:
-        suspend(engine)
-    try:
+    with standing_still(*stopped):
         yield
-    finally:
-        for engine in stopped:
-            with suppress(psutil.NoSuchProcess):
-                engine.resume()
     until_idle(me)
 
 

@@ -17,7 +17,7 @@ import pytest
 from app.web.waiting import Waiting
 from tests.conftest import serving
 from tests.http import wire
-from tests.suspending import suspend
+from tests.suspending import standing_still
 
 MOST = 10
 GET = wire.request("GET", "/health/live")
@@ -125,8 +125,7 @@ def test_answers_are_not_broken_off_for_others(
     """With all connections being answered, a new one is told to come back."""
     client, engine = server
     with ExitStack() as stack:
-        suspend(engine)
-        try:
+        with standing_still(engine):
             asked = opened(stack, client, ASK_STREAM, MOST)
             for raw in asked:
                 read_until(raw, b"event: message")
@@ -136,8 +135,6 @@ def test_answers_are_not_broken_off_for_others(
             assert refused is not None
             assert refused.headers["retry-after"] == "5"
             assert wire.closed(late)
-        finally:
-            engine.resume()
         for raw in asked:
             read_until(raw, b"event: done")
     assert client.get("/health/live").status_code == 200

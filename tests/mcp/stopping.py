@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import httpx
 import psutil
 
-from tests.suspending import suspend
+from tests.suspending import standing_still
 
 ENDLESS = {"message": "hi", "model": "echo"}
 
@@ -23,14 +22,9 @@ class EchoServer:
     client: httpx.Client
     engine: psutil.Process
 
-    @contextmanager
-    def standing_still(self) -> Iterator[None]:
+    def standing_still(self) -> AbstractContextManager[None]:
         """The engine does nothing within the context."""
-        suspend(self.engine)
-        try:
-            yield
-        finally:
-            self.engine.resume()
+        return standing_still(self.engine)
 
     def active(self) -> int:
         """Requests that the engine has, or will have."""

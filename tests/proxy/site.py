@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import psutil
 from tests.http.chatting import CHAT
 from tests.proxy import nginx
 from tests.store.servers import Server
-from tests.suspending import suspend
+from tests.suspending import standing_still
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,9 @@ class Site:
         """Those of both servers."""
         return [engine for server in self.servers for engine in _engines_of(server)]
 
-    @contextmanager
-    def standing_still(self) -> Iterator[None]:
+    def standing_still(self) -> AbstractContextManager[None]:
         """No engine does anything within the context."""
-        engines = self.engines()
-        for engine in engines:
-            suspend(engine)
-        try:
-            yield
-        finally:
-            for engine in engines:
-                with suppress(psutil.NoSuchProcess):
-                    engine.resume()
+        return standing_still(*self.engines())
 
     def kill_the_busy_one(self) -> None:
         """Of the two that run; its engines, which may stand still, would outlive it."""

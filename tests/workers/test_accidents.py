@@ -17,7 +17,7 @@ import pytest
 
 from tests.http.events import parsed
 from tests.selection import matrix
-from tests.suspending import suspend
+from tests.suspending import standing_still, suspend
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -41,15 +41,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def being_answered(served: Served, client: httpx.Client) -> Iterator[Iterator[str]]:
     """While a stream has begun that does not end, as its engine stands still; gives its pieces."""
     (engine,) = served.engines()
-    suspend(engine)
-    try:
-        with client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer:
-            assert answer.status_code == 200
-            wait_until(partial(is_busy, served))
-            yield answer.iter_text()
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            engine.resume()
+    with (
+        standing_still(engine),
+        client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer,
+    ):
+        assert answer.status_code == 200
+        wait_until(partial(is_busy, served))
+        yield answer.iter_text()
 
 
 def is_busy(served: Served) -> bool:
@@ -148,13 +146,10 @@ def answers(client: httpx.Client) -> bool:
 def test_health_is_503_while_the_model_server_does_not_answer(served: Served) -> None:
     server = served.model_server()
     with served.client_of_each() as clients:
-        suspend(server)
-        try:
+        with standing_still(server):
             for client in clients:
                 wait_until(partial(has_health, client, 503))
                 assert client.get("/health/live").status_code == 200
-        finally:
-            server.resume()
         for client in clients:
             wait_until(partial(has_health, client, 200))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.http.test_v5_pull import HELD, LARGE, PULL, STARTER, begun, ended, lo
 from tests.mcp.wire import INITIALIZE, legacy, messages
 from tests.provider.hub_server import REPO, Hub
 from tests.provider.hub_server import serving as hub_serving
-from tests.suspending import suspend
+from tests.suspending import standing_still
 from tests.workers.serving import LIMIT, Served, serving, wait_until
 
 pytestmark = pytest.mark.slow
@@ -45,15 +44,6 @@ def clients(served: Served) -> Iterator[list[httpx.Client]]:
     served.wait_until_whole()
     with served.client_of_each() as found:
         yield found
-
-
-@contextmanager
-def standing_still(engine: psutil.Process) -> Iterator[None]:
-    suspend(engine)
-    try:
-        yield
-    finally:
-        engine.resume()
 
 
 def engine_of(served: Served, client: httpx.Client) -> psutil.Process:
