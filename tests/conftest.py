@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
@@ -23,7 +24,9 @@ from app.web.bounds import raise_descriptor_limit
 from app.web.server import uvicorn_config
 from tests.postgres import Cluster, NotInstalled, programs
 
-pytest_plugins = ["tests.selection"]
+os.environ["ECHO_WORDS_PER_SECOND"] = "10000"  # a long answer lasts until a test has ended it
+
+pytest_plugins = ["tests.selection", "tests.slowing.plugin"]
 
 
 MODELS = Path(__file__).parents[1] / "models"

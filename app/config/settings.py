@@ -83,6 +83,7 @@ class Settings(VllmSettings):
     default_image_model: str = ""
     default_multimodal_model: str = ""
     enable_echo: bool = False
+    echo_words_per_second: float = Field(0, ge=0)
     model_aliases: Aliases = ()
     upstreams: Upstreams = Field({}, repr=False)
     tool_formats: ToolFormats = ()
@@ -253,6 +254,7 @@ class Settings(VllmSettings):
             onnx_providers=self.onnx_providers,
             torch_dtype=self.torch_dtype,
             gpu_devices=self.cuda_visible_devices,
+            echo_words_per_second=self.echo_words_per_second,
             vllm=self.vllm(self.load_timeout_seconds),
         )
 

@@ -96,7 +96,8 @@ class EngineLimits:
     auto for that of the files. ``gpu_devices`` are the GPUs that its process sees, as in
     CUDA_VISIBLE_DEVICES ("": all). An engine that fills the GPUs takes ``gpu_share`` of their
     memory (0: it takes what ``kv_cache_bytes`` say), and ``offload_bytes`` of its weights stay in
-    RAM. ``vllm`` is how that engine is started.
+    RAM. ``vllm`` is how that engine is started. An echo says ``echo_words_per_second`` (0: as many
+    as it can).
     """
 
     slots: int = 8
@@ -114,6 +115,7 @@ class EngineLimits:
     gpu_share: float = 0.0
     offload_bytes: int = 0
     vllm: VllmOptions = VllmOptions()
+    echo_words_per_second: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,13 +144,23 @@ def paused(me: httpx.Client) -> Iterator[None]:
 def until_idle(me: httpx.Client) -> None:
     """Until no engine has anything in hand: so nothing of this test counts in the next one."""
     deadline = time.monotonic() + 60
-    while any(busy(model) for model in me.get("/health").json()["models"].values()):
+    while is_busy(me):
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def busy(model: dict[str, Any]) -> bool:
-    return bool(model["active"] or model["waiting"])
+def until_busy(me: httpx.Client) -> None:
+    """Until an engine has been given something."""
+    deadline = time.monotonic() + 60
+    while not is_busy(me):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_busy(me: httpx.Client) -> bool:
+    """Whether an engine has something in hand."""
+    models = me.get("/health").json()["models"].values()
+    return any(model["active"] or model["waiting"] for model in models)
 
 
 def until_run(me: httpx.Client, count: float) -> None:
@@ -166,9 +176,13 @@ def until_run(me: httpx.Client, count: float) -> None:
 def being_answered(
     me: httpx.Client, path: str, body: dict[str, Any], key: dict[str, str]
 ) -> Iterator[Iterator[str]]:
-    """While a stream has begun that does not end; gives what comes of it."""
+    """While a stream has begun that does not end; gives what comes of it.
+
+    A 200 says only that the server has taken it: one that breaks off must have reached the engine.
+    """
     with paused(me), me.stream("POST", path, json=body, headers=key) as answer:
         assert answer.status_code == 200
+        until_busy(me)
         yield answer.iter_text()
 
 

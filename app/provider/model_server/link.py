@@ -7,11 +7,12 @@ import logging
 import socket
 from collections.abc import Callable
 
-from app.provider.errors import EngineUnavailable
+from app.provider.errors import EngineUnavailable, UnsupportedInput
 from app.provider.model_server.connection import FrameConnection
 from app.provider.model_server.protocol import (
     HELLO_SECONDS,
     LONGEST_ANSWER,
+    LONGEST_REQUEST,
     Cancel,
     Hello,
     Notice,
@@ -23,6 +24,7 @@ from app.provider.model_server.protocol import (
     Welcome,
     answer_decoder,
 )
+from app.provider.runtime import frames
 from app.provider.runtime.frames import ProtocolViolation
 
 log = logging.getLogger(__name__)
@@ -82,13 +84,23 @@ class Link:
     # ---------------------------------------------------------------- requests
 
     def send(self, request: Request) -> Queue:
-        """Send a request; the queue gets its outcomes, or why there are none any more."""
+        """Send a request; the queue gets its outcomes, or why there are none any more.
+
+        Raises UnsupportedInput for one that is longer than the server reads: sent, it would end
+        the connection, and with it the requests of others.
+        """
+        frame = frames.encode(request)
+        if len(frame) - frames.LENGTH.size > LONGEST_REQUEST:
+            limit = LONGEST_REQUEST // 2**20
+            raise UnsupportedInput(
+                f"The request is longer than the model server reads: {limit} MB."
+            )
         queue: Queue = asyncio.Queue()
         if self.closed.done():
             queue.put_nowait(EngineUnavailable(_GONE, 1.0))
         else:
             self._jobs[request.job] = queue
-            self._connection.send_message(request)
+            self._connection.send(frame)
         return queue
 
     def forget(self, job: int, *, finished: bool) -> None:

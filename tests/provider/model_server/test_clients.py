@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.model_server.config import ServerConfig
-from app.provider.model_server import outgoing
+from app.provider.errors import UnsupportedInput
+from app.provider.model_server import link, outgoing
 from app.provider.model_server.endpoint import Endpoint
 from app.provider.model_server.outgoing import OutgoingEvents
 from app.provider.model_server.protocol import (
@@ -82,6 +83,21 @@ async def test_what_is_no_message_ends_that_client_alone(config: ServerConfig, s
         assert await client.is_cut_off()
         client.close()
         assert (await collect(runtime.host.stream(ECHO, prompt("hello")))).text == "hello"
+
+
+async def test_a_request_that_is_too_long_fails_alone(
+    config: ServerConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(config) as runtime:
+        await collect(runtime.host.stream(ECHO, prompt("hello")))
+        await signal_engine(runtime, signal.SIGSTOP)
+        beside = asyncio.create_task(collect(runtime.host.stream(ECHO, prompt("hello"))))
+        await until_requests(runtime, 1)
+        monkeypatch.setattr(link, "LONGEST_REQUEST", 2**20)
+        with pytest.raises(UnsupportedInput, match="longer than the model server reads: 1 MB"):
+            await collect(runtime.host.stream(ECHO, prompt("x" * 2**20)))
+        await signal_engine(runtime, signal.SIGCONT)
+        assert (await beside).text == "hello"
 
 
 async def test_calls_that_make_no_sense_get_an_error(config: ServerConfig) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from app.provider.engine import Engine, EngineInfo, EngineSpec
 from app.provider.engines.echo.format import ENCODERS, LONGEST_SIDE, SQUARE, VISION_PATH
+from app.provider.engines.echo.pace import Pace
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.output_formats import HERMES
 from app.provider.generation.output_stream import OutputStream
@@ -84,6 +85,7 @@ class EchoEngine:
         self._default_max_tokens = limits.default_max_tokens
         self._takes_images = spec.path == str(VISION_PATH)
         self._jobs: dict[int, EchoJob] = {}
+        self._pace = Pace(limits.echo_words_per_second)
         self._numbers: dict[str, int] = {}
         progress(100)
 
@@ -153,7 +155,8 @@ class EchoEngine:
         return True
 
     def step(self) -> list[tuple[int, Event]]:
-        """One word for every job."""
+        """One word for every job, no sooner than the pace allows."""
+        self._pace.wait()
         events = [(job, event) for job, state in self._jobs.items() for event in state.step()]
         for job, event in events:
             if isinstance(event, End):
