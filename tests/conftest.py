@@ -24,13 +24,19 @@ from app.web.bounds import raise_descriptor_limit
 from app.web.server import uvicorn_config
 from tests.postgres import Cluster, NotInstalled, programs
 
-os.environ["ECHO_WORDS_PER_SECOND"] = "10000"  # a long answer lasts until a test has ended it
-
 pytest_plugins = ["tests.selection", "tests.slowing.plugin"]
 
 
 MODELS = Path(__file__).parents[1] / "models"
 """Those that come with the repository."""
+ECHO_WORDS_PER_SECOND = 20_000
+"""So a long answer lasts until a test has ended it, however busy the machine is."""
+STREAM_PATIENCE_SECONDS = 60
+"""So a stream that is refused has an HTTP error, however long it takes."""
+os.environ |= {
+    "ECHO_WORDS_PER_SECOND": str(ECHO_WORDS_PER_SECOND),
+    "STREAM_PATIENCE_SECONDS": str(STREAM_PATIENCE_SECONDS),
+}  # of all servers, also of those in processes of their own
 ONE_THREAD = 1
 """Threads of one engine wait for each other, long where several tests share the processors."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.http.events import parsed
+from tests.http.in_hand import until_busy
 from tests.provider.scripted import make
 from tests.repeating import repeating
 from tests.suspending import suspend
@@ -58,12 +58,6 @@ def test_an_engine_killed_in_mid_stream(
     assert client.post("/api/v1/chat", json={"message": "back again"}).status_code == 200
 
 
-def busy(client: httpx.Client) -> bool:
-    """Whether an engine has a request in hand."""
-    models = client.get("/health").json()["models"].values()
-    return any(model["active"] or model["waiting"] for model in models)
-
-
 @contextmanager
 def watched(client: httpx.Client) -> Iterator[list[int]]:
     """Ask for a sign of life all the time; the statuses that came."""
@@ -83,8 +77,7 @@ def test_the_starter_killed_in_mid_stream_comes_back_and_the_api_never_blinks() 
         before = client.post("/api/v1/chat", json=question).json()["message"]
         suspend(engine := engine_of(others))  # or its answer might end before
         with client.stream("POST", "/api/v2/chat/stream", json=question) as answer:
-            while not busy(client):
-                time.sleep(0.01)
+            until_busy(client)
             engine.kill()
             text = "".join(answer.iter_text())
         after = client.post("/api/v1/chat", json=question).json()["message"]
@@ -104,8 +97,7 @@ def test_an_engine_killed_under_a_whole_answer(
     suspend(engine)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(client.post, "/api/v1/chat", json={"message": "hi"})
-        while client.get("/health").json()["models"]["echo"]["waiting"] == 0:
-            time.sleep(0.02)
+        until_busy(client)
         engine.kill()
         answer = asked.result()
     assert (answer.status_code, answer.json()["code"]) == (503, "engine-unavailable")

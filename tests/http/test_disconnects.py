@@ -81,6 +81,7 @@ def engine_and_client(empty_models: object) -> Iterator[tuple[psutil.Process, ht
         context_length=10**7,
         default_max_tokens=10**7,
         max_request_bytes=10**7,
+        stream_patience_seconds=0,
     ) as client:
         client.post("/api/v1/chat", json={"message": "hi"})
         (engine,) = engines() - before

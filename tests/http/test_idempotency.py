@@ -18,6 +18,7 @@ from app.web import recorded_response
 from tests.conftest import serving
 from tests.http.editing import MINE, PATH
 from tests.http.events import parsed
+from tests.http.in_hand import until_busy, until_idle
 from tests.http.owners import KEYS, client
 from tests.http.test_metrics import scraped
 from tests.http.vision import picture, sent
@@ -139,28 +140,6 @@ def paused(me: httpx.Client) -> Iterator[None]:
     with standing_still(*stopped):
         yield
     until_idle(me)
-
-
-def until_idle(me: httpx.Client) -> None:
-    """Until no engine has anything in hand: so nothing of this test counts in the next one."""
-    deadline = time.monotonic() + 60
-    while is_busy(me):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def until_busy(me: httpx.Client) -> None:
-    """Until an engine has been given something."""
-    deadline = time.monotonic() + 60
-    while not is_busy(me):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def is_busy(me: httpx.Client) -> bool:
-    """Whether an engine has something in hand."""
-    models = me.get("/health").json()["models"].values()
-    return any(model["active"] or model["waiting"] for model in models)
 
 
 def until_run(me: httpx.Client, count: float) -> None:

@@ -353,7 +353,7 @@ def test_a_bind_by_hand_is_refused_at_each_request(empty_models: object) -> None
     except OSError:
         pytest.skip("this machine has no network")
     with serving("0.0.0.0", models_dir=empty_models) as client:  # noqa: S104
-        assert client.get("/health").status_code == 200
+        assert client.get("/health/live").status_code == 200
         outside = client.base_url.copy_with(host=address)
         answer = client.get(outside.join("/health"))
         assert (answer.status_code, answer.json()["code"]) == (403, "open-bind-refused")

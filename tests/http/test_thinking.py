@@ -27,7 +27,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("models")
     for name, script in SCRIPTS.items():
         file = folder / f"{name}.gguf"
-        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>", ctx=2**12)
+        length = 2**16 if name == "talks" else 2**12
+        make(file, CHATML, script, CONTROL, ("<think>", "</think>"), eos="<|im_end|>", ctx=length)
     with serving(models_dir=folder, enable_echo=False, kv_cache_mb=64) as client:
         yield client
 
@@ -70,7 +71,8 @@ def test_a_conversation_keeps_the_answer(client: httpx.Client, model: str) -> No
 
 def test_an_answer_that_was_stopped_is_kept_without_its_thinking(client: httpx.Client) -> None:
     text = ""
-    with client.stream("POST", "/api/v4/chat/stream", json=asked("talks")) as answer:
+    endless = asked("talks", max_tokens=32_768)
+    with client.stream("POST", "/api/v4/chat/stream", json=endless) as answer:
         pieces = answer.iter_text()
         while "y" not in text.rpartition('"text":')[2]:
             text += next(pieces)

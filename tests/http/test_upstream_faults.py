@@ -203,7 +203,8 @@ def client(stub: Stub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
         declare(folder, f"impatient-{name}", stub.url, models=[name], timeouts=timeouts, **box)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OTHER_KEY", SECRET)
-        with serving(models_dir=folder, enable_echo=False, model_ttl_seconds=1) as client:
+        options: dict[str, Any] = {"model_ttl_seconds": 1, "stream_patience_seconds": 0}
+        with serving(models_dir=folder, enable_echo=False, **options) as client:
             yield client
 
 

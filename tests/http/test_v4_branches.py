@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,17 @@ def url(shared_database_url: str) -> str:
 def engine_and_client(
     url: str, empty_models: Path
 ) -> Iterator[tuple[psutil.Process, httpx.Client]]:
+    with served(url, empty_models) as both:
+        yield both
+
+
+@contextmanager
+def served(
+    url: str, models: Path, **settings: Any
+) -> Iterator[tuple[psutil.Process, httpx.Client]]:
+    """A server, and the process of its engine."""
     others = set(psutil.Process().children())
-    with serving(models_dir=empty_models, database_url=url) as client:
+    with serving(models_dir=models, database_url=url, **settings) as client:
         client.post("/api/v1/chat", json={"message": "hi"})
         (engine,) = set(psutil.Process().children()) - others
         yield engine, client
@@ -166,13 +176,14 @@ def test_the_second_of_two_at_once_is_told_to_wait(
     assert len(audit.messages(url, name)) == 4
 
 
-def test_who_asks_to_wait_is_told_so_and_follows(
-    client: httpx.Client, engine: psutil.Process, url: str
-) -> None:
-    name = chat(client)["conversation_id"]
-    suspend(engine)
-    body = {"message": "second", "conversation_id": name, "when_busy": "wait"}
-    with ThreadPoolExecutor() as threads:
+def test_who_asks_to_wait_is_told_so_and_follows(url: str, empty_models: Path) -> None:
+    with (
+        served(url, empty_models, stream_patience_seconds=0) as (engine, client),
+        ThreadPoolExecutor() as threads,
+    ):
+        name = chat(client)["conversation_id"]
+        body = {"message": "second", "conversation_id": name, "when_busy": "wait"}
+        suspend(engine)
         first = threads.submit(chat, client, "first", conversation_id=name)
         wait_for(url, name, "generating")
         with client.stream("POST", STREAM, json=body) as answer:

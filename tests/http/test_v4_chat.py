@@ -15,6 +15,7 @@ from app.conversations import heartbeat
 from tests.conftest import serving
 from tests.http.chatting import CHAT, LONG, STREAM, chat, refused, shown_tokens, streamed, wait_for
 from tests.http.events import parsed
+from tests.http.in_hand import until_busy
 from tests.http.test_disconnects import asking
 from tests.store import audit
 from tests.suspending import suspend
@@ -168,7 +169,7 @@ def test_an_engine_killed_before_its_first_word(
     suspend(engine)
     with ThreadPoolExecutor() as threads:
         asked = threads.submit(refused, client, 503, "engine-unavailable", conversation_id=name)
-        wait_for(url, name, "generating")
+        until_busy(client)
         engine.kill()
         problem = asked.result()
     question, kept = audit.messages(url, name)[2:]

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.http.events import parsed
+from tests.http.in_hand import until_busy
 from tests.provider.asking import STARTER
 from tests.suspending import suspend
 
@@ -83,8 +84,7 @@ def test_a_model_that_is_answering_is_not_unloaded(empty_models: Path) -> None:
         (engine,) = set(psutil.Process().children()) - set(before)
         suspend(engine)
         asked = others.submit(client.post, "/api/v5/chat", json={"message": "hi"})
-        while not client.get("/health").json()["models"]["echo"]["waiting"]:
-            pass
+        until_busy(client)
         refused = client.delete(f"{V5}/echo/load")
         engine.resume()
         assert (refused.status_code, refused.json()["code"]) == (409, "model-in-use")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.http import wire
-from tests.http.chatting import LONG, chat, wait_for
+from tests.http.chatting import LONG, WHOLE, chat, wait_for
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of, stream_path
 from tests.http.stored import GONE, found, opened, refused
 from tests.store import audit
@@ -96,7 +96,7 @@ def test_twenty_connections_make_one_answer(me: httpx.Client) -> None:
     """Each begins at a random point of what came before, also when the answer has ended."""
     seed = random.randrange(10**6)
     moments = random.Random(seed)
-    copy = asked(me, WORDS * 16, most=3, on_disconnect="continue")
+    copy = asked(me, WORDS * 8, most=3, on_disconnect="continue")
     for _ in range(20):
         characters = moments.randint(0, len(copy.text))
         copy.text, copy.end = copy.text[:characters], None
@@ -104,7 +104,7 @@ def test_twenty_connections_make_one_answer(me: httpx.Client) -> None:
         copy.resume(me, moments.randint(2, 12))
     if copy.end is None:
         copy.resume(me)
-    assert (copy.text, copy.resets) == (WORDS * 16, 0), f"seed {seed}"
+    assert (copy.text, copy.resets) == (WORDS * 8, 0), f"seed {seed}"
 
 
 def test_all_who_read_get_all_of_it(me: httpx.Client) -> None:
@@ -168,7 +168,7 @@ def test_a_reader_that_hangs_up_stops_nothing(me: httpx.Client, url: str) -> Non
 
 def test_a_whole_answer_goes_on_too(me: httpx.Client, url: str) -> None:
     conversation = chat(me)["conversation_id"]
-    body = {"message": LONG, "conversation_id": conversation, "on_disconnect": "continue"}
+    body = {"message": WHOLE, "conversation_id": conversation, "on_disconnect": "continue"}
     with wire.connected(me) as raw:
         raw.sendall(wire.request("POST", CHAT, json.dumps(body).encode(), key_of(me)))
         while len(audit.messages(url, conversation)) < 4:  # it has begun
@@ -177,7 +177,7 @@ def test_a_whole_answer_goes_on_too(me: httpx.Client, url: str) -> None:
     while (answer := audit.messages(url, conversation)[-1]).status == "generating":
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert (answer.status, answer.content) == ("complete", LONG)
+    assert (answer.status, answer.content) == ("complete", WHOLE)
 
 
 def test_stopping_ends_the_streams_of_all(me: httpx.Client) -> None:

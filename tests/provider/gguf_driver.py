@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +24,14 @@ from tests.provider.asking import Reply
 
 @dataclass
 class Driver:
-    """Steps an engine as the worker does. ``looked`` are the pictures it encoded."""
+    """Steps an engine as the worker does.
+
+    ``looked`` are the pictures that it has begun to encode; it goes on while it ``may_look``.
+    """
 
     engine: GgufEngine
     looked: list[str] = field(default_factory=list)
+    may_look: threading.Event = field(default_factory=threading.Event)
     _numbers: int = 0
     _events: dict[int, list[Event | ProviderError]] = field(default_factory=dict)
 
@@ -35,6 +40,7 @@ class Driver:
         """Load a model into this process."""
         spec = EngineSpec("app.provider.engines.gguf", str(path), EngineLimits(**limits))
         driver = cls(GgufEngine(spec, lambda _: None))
+        driver.may_look.set()
         if isinstance(encoder := driver.engine._image_encoder, MtmdImageEncoder):
             projector = encoder._projector
             projector.encode = driver._noting(projector.encode)  # type: ignore[assignment,method-assign]
@@ -43,6 +49,7 @@ class Driver:
     def _noting(self, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def noting(image: Any) -> Any:
             self.looked.append(image.part.sha256)
+            assert self.may_look.wait(60)
             return encode(image)
 
         return noting

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
 
 import psutil
@@ -17,10 +16,10 @@ import pytest
 from app.provider.errors import EngineUnavailable
 from app.provider.runtime.host import EngineHost
 from app.provider.runtime.status import HostPolicy
-from app.provider.types import Started
 from tests.provider.asking import (
     ask,
     change_policy,
+    collect,
     host_of,
     prompt,
     signal_engine,
@@ -74,11 +73,13 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(mortal: EngineH
 
 
 async def test_an_engine_killed_in_mid_answer(gguf: EngineHost) -> None:
-    with pytest.raises(EngineUnavailable):
-        async with aclosing(gguf.stream(prompt(LONG, max_tokens=3000, stop=("\0",)))) as events:
-            async for event in events:
-                if isinstance(event, Started):
-                    signal_engine(gguf, signal.SIGKILL)
+    long = prompt(LONG, max_tokens=3000, stop=("\0",))
+    running = [asyncio.create_task(collect(gguf.stream(long))) for _ in range(30)]
+    while not gguf.status().active:
+        await asyncio.sleep(0.01)
+    signal_engine(gguf, signal.SIGKILL)
+    ends = await asyncio.gather(*running, return_exceptions=True)
+    assert any(isinstance(end, EngineUnavailable) for end in ends)
     assert (await ask(gguf, QUESTION)).text
 
 

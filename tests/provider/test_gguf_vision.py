@@ -211,10 +211,12 @@ def test_half_a_picture_does_not_come_back_from_ram(
 
 
 def test_a_picture_still_being_looked_at_can_be_cancelled(driver: Driver) -> None:
+    driver.may_look.clear()
     jobs = [driver.start(shown((noise(560, 560, seed), "?"))) for seed in range(6)]
     driver.step()
     for job in jobs:
         driver.drop(job)
+    driver.may_look.set()
     assert driver.ask(shown((TINY, "Are you well?"))).text
     assert len(driver.looked) <= 3
 

@@ -12,6 +12,7 @@ from app.provider.engine import EngineLimits
 from app.provider.pool.pool import ModelPool, PoolConfig
 from app.storage.database import Database
 from app.templates.library import TemplateLibrary
+from tests.conftest import ECHO_WORDS_PER_SECOND
 from tests.store import counting
 from tests.store.databases import execute
 
@@ -20,7 +21,11 @@ from tests.store.databases import execute
 async def services(store_url: str, empty_models: Path) -> AsyncIterator[ConversationServices]:
     """A database and a pool with the echo engine, as a server has them."""
     database = Database(store_url)
-    limits = EngineLimits(context_length=10**7, default_max_tokens=10**7)
+    limits = EngineLimits(
+        context_length=10**7,
+        default_max_tokens=10**7,
+        echo_words_per_second=ECHO_WORDS_PER_SECOND,
+    )
     pool = ModelPool(PoolConfig(empty_models, echo=True, limits=limits))
     beat = heartbeat.Heartbeat(database)
     beat.start()

@@ -21,6 +21,7 @@ from app.provider.types import Delta, End, Event, Started, Usage
 from app.v2.services.events import EventEncoder
 from app.web.sse import EventStream
 from tests.conftest import serving
+from tests.http.chatting import LONG
 from tests.http.events import parsed
 from tests.http.stored import MOMENT, being_answered
 from tests.selection import matrix
@@ -219,7 +220,7 @@ def test_an_answer_that_cannot_be_stored_is_not_called_done(
         context_length=10**7,
         default_max_tokens=10**7,
     ) as client:
-        with being_answered(client) as rest:
+        with being_answered(client, message=LONG[: len(LONG) // 4]) as rest:
             gone(file_of(database_url))
             text = "".join(rest)
         last = parsed(text[text.index("event: ") :])[-1]

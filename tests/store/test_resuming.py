@@ -18,7 +18,7 @@ from app.storage.tables import Message
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
-from tests.store.asking import LONG
+from tests.store.asking import WHOLE
 from tests.store.databases import connected
 from tests.store.resumers import require_same, resumers
 from tests.store.servers import Server, server
@@ -216,11 +216,11 @@ def test_an_answer_that_is_finished_survives_a_restart(database_url: str, tmp_pa
 def test_a_server_that_ends_finishes_its_answers(database_url: str, tmp_path: Path) -> None:
     with server(database_url, tmp_path) as one:
         with client_of(one) as client:
-            copy = asked(client, LONG, most=3, on_disconnect="continue")
+            copy = asked(client, WHOLE, most=3, on_disconnect="continue")
             made = client.post(CHAT, json={"message": "one two", "background": True}).json()
         one.end()
         rows = {row.id: row for row in audit.answers(database_url)}
-        for ids, text in ((copy.head, LONG), (made, "one two")):
+        for ids, text in ((copy.head, WHOLE), (made, "one two")):
             row = rows[ids["message_id"]]
             assert (row.status, row.content) == ("complete", text)
 

@@ -20,7 +20,7 @@ from tests.http.responses_wire import (
 )
 from tests.selection import on_sqlite_daily
 from tests.store import audit
-from tests.store.asking import LONG
+from tests.store.asking import WHOLE
 from tests.store.servers import server
 from tests.store.test_kills import restart
 from tests.store.test_resuming import ENDLESS, client_of
@@ -28,7 +28,7 @@ from tests.store.test_resuming import ENDLESS, client_of
 pytestmark = pytest.mark.slow
 
 
-def begun(client: httpx.Client, most: int, given: str = LONG) -> list[Object]:
+def begun(client: httpx.Client, most: int, given: str = WHOLE) -> list[Object]:
     """The first events of a response in the background."""
     body = {"model": "echo", "input": given, "background": True, "stream": True}
     with client.stream("POST", RESPONSES, json=body) as answer:
@@ -61,7 +61,7 @@ def test_a_stream_goes_on_at_another_server(database_url: str, tmp_path: Path) -
         name = got[0]["response"]["id"]
         every = [*got, *resumed(there, name, got[-1]["sequence_number"])]
         require_grammar(every)
-        assert text_of(every[-1]["response"]) == LONG
+        assert text_of(every[-1]["response"]) == WHOLE
         assert [event["type"] for event in resumed(here, name)] == [e["type"] for e in every]
 
 

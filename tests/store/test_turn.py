@@ -38,6 +38,13 @@ async def signal_engine(services: ConversationServices, what: signal.Signals) ->
     send_signal(pid, what)
 
 
+async def until_submitted(services: ConversationServices) -> None:
+    """Until the engine has been given something: a turn is stored a little before."""
+    async with asyncio.timeout(60):
+        while not (status := services.pool.health()["echo"]).active + status.waiting:
+            await asyncio.sleep(0.01)
+
+
 async def until_stored(url: str, status: str) -> None:
     async with asyncio.timeout(60):
         while not audit.answers(url, status):
@@ -65,7 +72,7 @@ async def test_fails_first(services: ConversationServices, store_url: str) -> No
     await read((await asked(services, "to load the engine")).events())
     await signal_engine(services, signal.SIGSTOP)
     reading = asyncio.create_task(read((await asked(services, "never said")).events()))
-    await until_stored(store_url, "generating")
+    await until_submitted(services)
     await signal_engine(services, signal.SIGKILL)
     with pytest.raises(TurnFailed) as caught:
         await reading

@@ -24,7 +24,7 @@ from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
 from tests.postgres import Cluster
 from tests.store import audit
-from tests.store.asking import LONG, asked, ids, read, until_text
+from tests.store.asking import LONG, WHOLE, asked, ids, read, until_text
 from tests.store.databases import connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.sql_is_alike]
@@ -255,7 +255,7 @@ async def test_an_end_that_cannot_be_stored_is_told_and_left_for_repair(
 async def test_a_database_that_comes_back_before_the_end_costs_nothing(
     services: ConversationServices, store_url: str, request: pytest.FixtureRequest
 ) -> None:
-    turn = await asked(services, LONG)
+    turn = await asked(services, WHOLE)
     events = turn.events()
     await until_text(events)
     with no_database(request, services, store_url):
@@ -263,7 +263,7 @@ async def test_a_database_that_comes_back_before_the_end_costs_nothing(
     *_, last = await read(events)
     assert isinstance(last, End)
     (answer,) = audit.answers(store_url)
-    assert (answer.status, answer.content) == ("complete", LONG)
+    assert (answer.status, answer.content) == ("complete", WHOLE)
     audit.require_sound(store_url)
 
 

@@ -105,10 +105,17 @@ def new_notes(folder: Path) -> Notes:
 
 
 @contextmanager
-def serving_vllm(folder: Path, **settings: Any) -> Iterator[tuple[httpx.Client, Notes]]:
-    """A server whose model ``m`` has packed weights, and the notes of the stand-in."""
+def serving_vllm(
+    folder: Path, fault: str = "", **settings: Any
+) -> Iterator[tuple[httpx.Client, Notes]]:
+    """A server whose model ``m`` has packed weights, and the notes of the stand-in.
+
+    The server loads it at its start: a ``fault`` that concerns loading is there before.
+    """
     write_hf(folder / "models" / "m", quantization_config=PACKED)
     notes = new_notes(folder / "notes")
+    if fault:
+        notes.fail(fault)
     given: dict[str, Any] = {
         "default_chat_model": "m",
         "enable_echo": False,

@@ -33,36 +33,31 @@ def ask(client: httpx.Client) -> httpx.Response:
     return client.post("/api/v1/chat", json=QUESTION)
 
 
-def test_one_that_dies_while_loading_says_why(
-    client_and_notes: tuple[httpx.Client, Notes],
-) -> None:
-    client, notes = client_and_notes
-    notes.fail("dies ValueError: The checkpoint has the model type `x`, which is not known.")
-    refused = ask(client)
-    assert (refused.status_code, refused.json()["code"]) == (409, "model-not-loadable")
-    assert "vLLM cannot load it: The checkpoint has the model type `x`" in refused.text
-    assert has_ended(notes)()
-    notes.fail("")
-    assert client.post("/api/v5/models/m/load").is_success
-    assert ask(client).status_code == 200
+def test_one_that_dies_while_loading_says_why(tmp_path: Path) -> None:
+    fault = "dies ValueError: The checkpoint has the model type `x`, which is not known."
+    with serving_vllm(tmp_path, fault) as (client, notes):
+        refused = ask(client)
+        assert (refused.status_code, refused.json()["code"]) == (409, "model-not-loadable")
+        assert "vLLM cannot load it: The checkpoint has the model type `x`" in refused.text
+        assert has_ended(notes)()
+        notes.fail("")
+        assert client.post("/api/v5/models/m/load").is_success
+        assert ask(client).status_code == 200
 
 
 @pytest.mark.matrix
-def test_one_that_dies_for_want_of_memory_is_tried_again(
-    client_and_notes: tuple[httpx.Client, Notes],
-) -> None:
-    client, notes = client_and_notes
-    notes.fail("dies torch.OutOfMemoryError: CUDA out of memory.")
-    assert "CUDA out of memory" in ask(client).text
-    notes.fail("")
-    assert ask(client).status_code == 200
+def test_one_that_dies_for_want_of_memory_is_tried_again(tmp_path: Path) -> None:
+    fault = "dies torch.OutOfMemoryError: CUDA out of memory."
+    with serving_vllm(tmp_path, fault) as (client, notes):
+        assert "CUDA out of memory" in ask(client).text
+        notes.fail("")
+        assert ask(client).status_code == 200
 
 
 @pytest.mark.matrix
-def test_one_that_dies_without_a_word(client_and_notes: tuple[httpx.Client, Notes]) -> None:
-    client, notes = client_and_notes
-    notes.fail("silent")
-    assert "exit code 3" in ask(client).json()["detail"]
+def test_one_that_dies_without_a_word(tmp_path: Path) -> None:
+    with serving_vllm(tmp_path, "silent") as (client, _):
+        assert "exit code 3" in ask(client).json()["detail"]
 
 
 def test_a_program_that_is_not_there(tmp_path: Path) -> None:
@@ -79,19 +74,19 @@ def test_an_option_that_vllm_does_not_know(tmp_path: Path) -> None:
 
 
 def test_loading_takes_no_longer_than_it_may(tmp_path: Path) -> None:
-    with serving_vllm(tmp_path, load_timeout_seconds=1) as (client, notes):
-        notes.fail("slow")
+    with serving_vllm(tmp_path, "slow", load_timeout_seconds=1) as (client, notes):
         assert (ask(client).status_code, has_ended(notes)()) == (503, True)
 
 
-def test_a_slow_load_shows_how_far_it_is(client_and_notes: tuple[httpx.Client, Notes]) -> None:
-    client, notes = client_and_notes
-    notes.fail("slow")
+def test_a_slow_load_shows_how_far_it_is(tmp_path: Path) -> None:
     text = ""
-    with client.stream("POST", "/api/v4/chat/stream", json=QUESTION) as answer:
+    with (
+        serving_vllm(tmp_path, "slow", stream_patience_seconds=0) as (client, notes),
+        client.stream("POST", "/api/v4/chat/stream", json=QUESTION) as answer,
+    ):
         for piece in answer.iter_text():
             text += piece
-            if '{"percent":50}' in piece and notes.has("fault"):
+            if '{"percent":50}' in text and notes.has("fault"):
                 notes.fail("")
     assert parsed(text)[-1].name == "done"
 
@@ -186,7 +181,7 @@ import sys
 from pathlib import Path
 from tests.vllm.serving_vllm import serving_vllm
 
-with serving_vllm(Path(sys.argv[1])) as (client, notes):
+with serving_vllm(Path(sys.argv[1]), sys.argv[2]) as (client, notes):
     assert client.post("/api/v1/chat", json={"message": "hello"}).status_code == 200
     print("ready", flush=True)
     sys.stdin.read()
@@ -198,14 +193,12 @@ with serving_vllm(Path(sys.argv[1])) as (client, notes):
 )
 def test_kill_9_of_the_server_leaves_nothing(tmp_path: Path, loading: bool) -> None:
     notes = Notes(tmp_path / "notes")
-    command = [sys.executable, "-c", SERVER, str(tmp_path)]
+    command = [sys.executable, "-c", SERVER, str(tmp_path), "slow" if loading else ""]
     with subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as server:
         assert server.stdout
         if loading:
-            wait_for(notes.folder.exists)
-            notes.fail("slow")
             wait_for(lambda: notes.starts)
         else:
             assert server.stdout.readline() == b"ready\n"

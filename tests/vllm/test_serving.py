@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -122,7 +123,7 @@ def test_one_that_ignores_sigterm_is_ended_too(tmp_path: Path) -> None:
 
 
 def test_settings_reach_the_command_line(tmp_path: Path) -> None:
-    given = {
+    given: dict[str, Any] = {
         "engine_slots": 3,
         "llm_available_gpu_memory_gb": 10,
         "llm_vllm_dtype": "half",

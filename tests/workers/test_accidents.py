@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.http.events import parsed
+from tests.http.in_hand import until_busy
 from tests.selection import matrix
 from tests.suspending import standing_still, suspend
 from tests.workers.serving import LIMIT, Served, serving, wait_until
@@ -46,14 +47,8 @@ def being_answered(served: Served, client: httpx.Client) -> Iterator[Iterator[st
         client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer,
     ):
         assert answer.status_code == 200
-        wait_until(partial(is_busy, served))
+        until_busy(client)
         yield answer.iter_text()
-
-
-def is_busy(served: Served) -> bool:
-    """Whether the engine has a request in hand."""
-    model = httpx.get(f"{served.address}/health", timeout=LIMIT).json()["models"]["echo"]
-    return bool(model["active"] or model["waiting"])
 
 
 @contextmanager

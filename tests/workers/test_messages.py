@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.http.in_hand import until_busy, until_idle
 from tests.http.test_metrics import scraped, value
 from tests.http.test_v5_pull import HELD, LARGE, PULL, STARTER, begun, ended, look
 from tests.mcp.wire import INITIALIZE, legacy, messages
@@ -53,11 +54,6 @@ def engine_of(served: Served, client: httpx.Client) -> psutil.Process:
     return engine
 
 
-def busy(client: httpx.Client) -> int:
-    model = client.get("/health").json()["models"]["echo"]
-    return int(model["active"]) + int(model["waiting"])
-
-
 def test_a_running_answer_is_stopped_from_another_worker(
     served: Served, clients: list[httpx.Client]
 ) -> None:
@@ -65,7 +61,7 @@ def test_a_running_answer_is_stopped_from_another_worker(
     engine = engine_of(served, second)
     with ThreadPoolExecutor(1) as thread, standing_still(engine):
         asked = thread.submit(first.post, "/api/v4/chat", json=SHORT)
-        wait_until(lambda: busy(second))
+        until_busy(second)
         (found,) = second.get("/api/v4/conversations?limit=1").json()["conversations"]
         stopped = second.post(f"/api/v4/conversations/{found['id']}/stop")
         assert stopped.status_code == 200, stopped.text
@@ -89,11 +85,11 @@ def test_an_agent_cancels_its_call_through_another_worker(
     }
     with ThreadPoolExecutor(1) as thread, standing_still(engine):
         call = thread.submit(first.post, "/mcp", json=asked["json"], headers=headers)
-        wait_until(lambda: busy(second) == 1)
+        until_busy(second)
         others = second.post("/mcp", json=note, headers=headers | {"mcp-session-id": "another"})
         assert others.status_code == 202
         assert second.post("/mcp", json=note, headers=headers).status_code == 202
-        wait_until(lambda: busy(second) == 0)
+        until_idle(second)
         assert "cancelled" in messages(call.result().text)[-1]["error"]["message"]
 
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from app.provider.engine import Engine, EngineInfo, EngineSpec
 from app.provider.engines.echo.format import ENCODERS, LONGEST_SIDE, SQUARE, VISION_PATH
-from app.provider.engines.echo.pace import Pace
+from app.provider.engines.echo.speed_limit import SpeedLimit
 from app.provider.errors import UnsupportedInput
 from app.provider.formats.output_formats import HERMES
 from app.provider.generation.output_stream import OutputStream
@@ -85,7 +85,7 @@ class EchoEngine:
         self._default_max_tokens = limits.default_max_tokens
         self._takes_images = spec.path == str(VISION_PATH)
         self._jobs: dict[int, EchoJob] = {}
-        self._pace = Pace(limits.echo_words_per_second)
+        self._speed_limit = SpeedLimit(limits.echo_words_per_second)
         self._numbers: dict[str, int] = {}
         progress(100)
 
@@ -155,8 +155,8 @@ class EchoEngine:
         return True
 
     def step(self) -> list[tuple[int, Event]]:
-        """One word for every job, no sooner than the pace allows."""
-        self._pace.wait()
+        """One word for every job, no sooner than the speed limit allows."""
+        self._speed_limit.wait()
         events = [(job, event) for job, state in self._jobs.items() for event in state.step()]
         for job, event in events:
             if isinstance(event, End):

@@ -8,7 +8,7 @@ LEAST_SECONDS = 0.002
 """A shorter wait would last longer than it should: several steps share one."""
 
 
-class Pace:
+class SpeedLimit:
     """Lets at most ``per_second`` steps happen in a second; 0: as many as there are."""
 
     def __init__(self, per_second: float) -> None:
