@@ -41,6 +41,11 @@ def fast_beat(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 3600)
+
+
+@pytest.fixture
 def counted(store_url: str) -> Iterator[Database]:
     """A database with the counter of ``tests/store/counting.py`` at 0."""
     execute(store_url, counting.MAKE)

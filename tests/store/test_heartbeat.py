@@ -42,11 +42,6 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> Saved:
     return seen
 
 
-@pytest.fixture
-def no_beat(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 3600)
-
-
 async def begun(services: ConversationServices, count: int) -> list[Turn]:
     """Turns with stored rows, which no engine answers."""
     made = [await asked(services, "one") for _ in range(count)]

@@ -276,6 +276,7 @@ async def test_a_turn_that_cannot_be_begun_is_no_turn(
     assert audit.messages(store_url) == []
 
 
+@pytest.mark.usefixtures("no_beat")
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_an_end_that_is_refused_once_costs_the_status_but_not_the_text(
     services: ConversationServices, store_url: str

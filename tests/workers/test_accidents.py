@@ -45,9 +45,10 @@ def being_answered(served: Served, client: httpx.Client) -> Iterator[Iterator[st
     with (
         standing_still(engine),
         client.stream("POST", "/api/v4/chat/stream", json=SHORT) as answer,
+        httpx.Client(base_url=served.address, timeout=LIMIT) as beside,
     ):
         assert answer.status_code == 200
-        until_busy(client)
+        until_busy(beside)
         yield answer.iter_text()
 
 
