@@ -58,4 +58,4 @@ class AbandonedTurnJanitor:
         """Stop, and release the process lock."""
         await self._work.close()
         await cancel_tasks(self._rounds)
-        self._process_lock.close()
+        await asyncio.to_thread(self._process_lock.close)

@@ -8,6 +8,7 @@ of a dead process. SQLite's own locks do not fit: they last only as long as a tr
 from __future__ import annotations
 
 import fcntl
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -21,12 +22,14 @@ ADVISORY_LOCK_KEY = 0x534C4C50
 
 
 class ProcessLock:
-    """The lock of one process; ``close`` releases it."""
+    """The lock of one process; ``close`` releases it. Threads may call what they like."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._file: IO[bytes] | None = None
         self._connection: Connection | None = None
+        self._one_at_a_time = threading.Lock()
+        self._closed = False
 
     def acquire(self, alone: Callable[[], None]) -> None:
         """Take the shared lock; if no process holds it, first call ``alone`` exclusively."""
@@ -59,20 +62,25 @@ class ProcessLock:
 
     def reacquire(self) -> None:
         """Take the lock again if PostgreSQL was restarted; while it is down, do nothing."""
-        if self._connection is None:
-            return
-        if not self._connection.closed:
+        with self._one_at_a_time:
+            if self._connection is not None and not self._closed:
+                self._reconnect(self._connection)
+
+    def _reconnect(self, connection: Connection) -> None:
+        if not connection.closed:
             try:
-                self._connection.execute(text("SELECT 1"))
+                connection.execute(text("SELECT 1"))
             except DBAPIError:
-                self._connection.close()
-        if self._connection.closed:
+                connection.close()
+        if connection.closed:
             with suppress(DBAPIError):
                 self._acquire_in_database(lambda: None)
 
     def close(self) -> None:
-        """Release the lock."""
-        if self._file:
-            self._file.close()
-        if self._connection:
-            self._connection.close()
+        """Release the lock for good; a thread that is just taking it again is waited for."""
+        with self._one_at_a_time:
+            self._closed = True
+            if self._file:
+                self._file.close()
+            if self._connection:
+                self._connection.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import select
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager
 
 import pytest
+from sqlalchemy import event
 
 from app.storage.database import Database
 from app.storage.pool_size import PoolSize
@@ -109,13 +112,9 @@ def test_who_comes_while_another_is_alone_waits_until_it_has_finished(
 
 
 def test_closing_gives_it_up(database_url: str) -> None:
-    entered: list[str] = []
-    deadline = time.monotonic() + 60  # PostgreSQL notices a little later
     with closing(Database(database_url)) as database:
-        while len(entered) < 2:
-            assert time.monotonic() < deadline
-            with closing(ProcessLock(database.engine)) as presence:
-                presence.acquire(lambda: entered.append("alone"))
+        until_alone(database)
+        until_alone(database)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -133,6 +132,38 @@ def test_it_is_kept_when_postgresql_was_restarted(database_url: str, postgres: C
         second = stack.enter_context(closing(ProcessLock(database.engine)))
         second.acquire(lambda: entered.append("second"))
     assert entered == ["first"]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_closing_gives_it_up_while_another_thread_looks_after_it(database_url: str) -> None:
+    looking, may_go_on = threading.Event(), threading.Event()
+
+    def pause(*_: object) -> None:
+        looking.set()
+        may_go_on.wait(60)
+
+    with closing(Database(database_url)) as database, ThreadPoolExecutor(2) as threads:
+        lock = ProcessLock(database.engine)
+        lock.acquire(lambda: None)
+        event.listen(database.engine, "before_cursor_execute", pause)
+        looked = threads.submit(lock.reacquire)
+        assert looking.wait(60)
+        closed = threads.submit(lock.close)
+        wait([closed], timeout=0.5)  # it may wait for the other thread
+        may_go_on.set()
+        wait([looked, closed])
+        event.remove(database.engine, "before_cursor_execute", pause)
+        until_alone(database)
+
+
+def until_alone(database: Database) -> None:
+    """Until nobody has the lock: PostgreSQL notices a little later that a connection has ended."""
+    entered: list[str] = []
+    deadline = time.monotonic() + 60
+    while not entered:
+        assert time.monotonic() < deadline
+        with closing(ProcessLock(database.engine)) as presence:
+            presence.acquire(lambda: entered.append("alone"))
 
 
 def test_it_takes_no_connection_from_those_who_work(database_url: str) -> None:
