@@ -16,11 +16,13 @@ Trace = Callable[[FrameType, str, Any], Any]
 APP = str(Path(__file__).parents[2] / "app")
 TESTS = str(Path(__file__).parents[1])
 
+CHANCE = 0.15
+"""That a function pauses: a request calls a hundred, and should not take seconds."""
+AGAIN_SECONDS = 1.0
+"""A function is left alone for so long afterwards."""
 SHARE = 0.4
 """Of a thread's time, at most so much is paused, so that a start does not take a minute."""
-AGAIN_SECONDS = 1.0
-"""A function does not pause again before."""
-LONGEST_SECONDS = 0.1
+LONGEST_SECONDS = 0.3
 LINE_SECONDS = 0.12
 MOST_LINES = 40
 
@@ -30,7 +32,7 @@ class RandomPauses:
 
     def __init__(self, seed: str) -> None:
         self._random = random.Random(f"{seed} {os.getpid()}")
-        self._paused_at: dict[CodeType, float] = {}
+        self._asked_at: dict[CodeType, float] = {}
         self._threads: dict[int, tuple[float, float]] = {}  # began at, paused for
 
     def trace(self, frame: FrameType, event: str, argument: object) -> None:
@@ -40,10 +42,13 @@ class RandomPauses:
             return
         now, thread = monotonic(), threading.get_ident()
         began, paused = self._threads.setdefault(thread, (now, 0.0))
-        recently = now - self._paused_at.get(code, -AGAIN_SECONDS) < AGAIN_SECONDS
-        if not recently and paused <= SHARE * (now - began):
+        recently = now - self._asked_at.get(code, -AGAIN_SECONDS) < AGAIN_SECONDS
+        if recently or paused > SHARE * (now - began):
+            return
+        self._asked_at[code] = now
+        if self._random.random() < CHANCE:
             pause = self._random.random() * LONGEST_SECONDS
-            self._paused_at[code], self._threads[thread] = now, (began, paused + pause)
+            self._threads[thread] = began, paused + pause
             sleep(pause)
 
 
