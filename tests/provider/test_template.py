@@ -129,3 +129,17 @@ def test_work_is_ended_although_the_limit_strikes_while_an_object_dies() -> None
 
     with pytest.raises(TemplateFailed, match="longer than"):
         bounded(0.1, work)
+
+
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="no clock of a thread here")
+def test_a_thread_that_gets_no_processor_has_more_time() -> None:
+    bounded(0.5, partial(time.sleep, 0.6))
+
+
+def test_a_thread_that_gets_no_processor_has_no_more_than_four_times_as_much() -> None:
+    def work() -> None:
+        for _ in range(6000):
+            time.sleep(0.01)
+
+    with pytest.raises(TemplateFailed, match="longer than"):
+        bounded(0.02, work)

@@ -23,6 +23,9 @@ _LONGEST_REASON = 500
 _SOON = 0.01
 """Seconds until an exception that was ignored is raised again."""
 
+_PATIENCE = 4
+"""A thread that gets no processor may take so many times as long."""
+
 T = TypeVar("T")
 
 
@@ -64,6 +67,8 @@ def clipped(reason: object) -> str:
 def bounded(seconds: float, work: Callable[[], T]) -> T:
     """Do what a template asks for; too long, or any error of it, raises TemplateFailed.
 
+    ``seconds`` are those of the processor, so that a busy machine refuses nothing.
+
     A function, not a context manager: the end of the time can come just before the body of a
     ``with`` statement, where nothing would catch it.
     """
@@ -88,12 +93,39 @@ def limited(pieces: Iterable[str], longest: int) -> Iterator[str]:
         yield piece
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Limit:
-    """One piece of work: its thread, and the monotonic time at which it has to be done."""
+    """One piece of work: its thread, and the monotonic times at which it may and has to be done."""
 
     thread: int
     deadline: float
+    last: float
+    clock: int | None
+    used_up_at: float = 0.0
+
+    @classmethod
+    def of_this_thread(cls, seconds: float) -> _Limit:
+        """So many seconds of this thread's processor time, where the system tells that."""
+        now, thread = time.monotonic(), threading.get_ident()
+        if not hasattr(time, "pthread_getcpuclockid"):  # macOS, Windows
+            return cls(thread, now + seconds, now + seconds, None)
+        clock = time.pthread_getcpuclockid(thread)
+        used_up_at = time.clock_gettime(clock) + seconds
+        return cls(thread, now + seconds, now + _PATIENCE * seconds, clock, used_up_at)
+
+    def is_over(self, now: float) -> bool:
+        """Whether the time is over; a deadline that came too soon is put off."""
+        if now < self.deadline:
+            return False
+        if self.clock is not None and now < self.last:
+            self.deadline = min(self.last, now + self._left(self.clock))
+        return self.deadline <= now
+
+    def _left(self, clock: int) -> float:
+        try:
+            return self.used_up_at - time.clock_gettime(clock)
+        except OSError:  # the thread has ended
+            return 0.0
 
 
 class _Watchdog:
@@ -115,7 +147,7 @@ class _Watchdog:
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Bound what this thread does inside the block."""
-        mine = _Limit(threading.get_ident(), time.monotonic() + seconds)
+        mine = _Limit.of_this_thread(seconds)
         with self._changed:
             self._start()
             self._limits.add(mine)
@@ -166,7 +198,7 @@ class _Watchdog:
                 now = time.monotonic()
                 # A copy, made at once: threads take their own limit out without a lock.
                 for limit in list(self._limits):
-                    if limit.deadline <= now:
+                    if limit.is_over(now):
                         self._strike(limit)
                 self._awake_at = min((one.deadline for one in list(self._limits)), default=math.inf)
                 left = _SOON if self._struck else self._awake_at - now
