@@ -171,6 +171,7 @@ def test_a_model_that_left_keeps_its_counts(empty_models: Path) -> None:
 def test_a_model_for_which_there_is_no_room_counts_as_refused(empty_models: Path) -> None:
     chosen: dict[str, Any] = {"sllm_model_path": STARTER, "llm_model_cache_size": 1}
     with serving(models_dir=empty_models, llm_auto_unload_models=False, **chosen) as client:
+        assert client.post("/api/v1/chat", json={"message": "hi"}).status_code == 200
         body = {"model": "echo", "message": "hi"}
         assert client.post("/api/v1/chat", json=body).status_code == 429
         samples = scraped(client)
