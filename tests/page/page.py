@@ -19,10 +19,11 @@ class Page:
         self.tab = browser.new_tab()
 
     def open(self, fragment: str = "") -> Page:
-        """Open the page, and wait until it has read the list."""
+        """Open the page, and wait until it has read the list and opened the conversation."""
         browser = self.browser
         browser.call("url", {"url": f"{self.address}/{fragment}"})
         browser.wait("document.querySelector('#conversations li, #empty:not(:empty)')")
+        browser.wait("document.querySelector('#title:not(:empty)')")
         return self
 
     def choose(self, model: str) -> None:

@@ -124,6 +124,7 @@ async def test_the_first_request_after_a_silence_sees_the_files_as_they_are(
 ) -> None:
     monkeypatch.setattr(model_catalogue, "_RESCAN_SECONDS", 0.1)
     monkeypatch.setattr(model_catalogue, "_STALE_SECONDS", 0.2)
+    monkeypatch.setattr(model_catalogue, "_SCAN_WAIT_SECONDS", 600)
     async with pool_of(tmp_path, limits=SMALL) as pool:
         await say_hello(pool, "a")
         before = pool.health()["a"].pid

@@ -34,7 +34,7 @@ export async function request(method, path, options = {}) {
 /** The same, for the JSON of the answer. */
 export const requestJson = async (...asked) => (await request(...asked)).json();
 
-/** A function of a signal that sends a POST; however often it is called, the server acts once. */
+/** A function of a signal that sends a POST; called often, the server acts once. */
 export function postOnce(path, json) {
 	// randomUUID needs TLS.
 	const headers = { "Idempotency-Key": crypto.getRandomValues(new Uint32Array(4)).join("-") };

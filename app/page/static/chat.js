@@ -11,13 +11,14 @@ import { Transcript } from "./transcript.js";
 
 /** The open conversation, and the answer that is followed in it. */
 export class Chat {
-	conversation = null;
+	conversation; // null: a new one; undefined: it is being opened.
 	run = null;
 	transcript = new Transcript(this);
 
-	/** Open a conversation and follow what is being made; without an id: a new one. */
+	/** Open a conversation and follow its answer; without an id: a new one. */
 	async open(id) {
 		this.leave();
+		this.conversation = undefined;
 		const { signal } = (this.opening = new AbortController());
 		let opened = null;
 		try {
@@ -44,8 +45,9 @@ export class Chat {
 		setRunning(false);
 	}
 
-	/** Ask; ``parent`` is the id of the message before, undefined: the last. */
+	/** Ask, or give false; ``parent`` is the id of the message before, undefined: the last. */
 	ask({ text, images, parent }) {
+		if (this.conversation === undefined) return false;
 		this.transcript.cutAfter(parent);
 		const question = this.transcript.add({ role: "user", content: text, images });
 		const send = postOnce(images.length ? "vision/chat/stream" : "chat/stream", {
@@ -62,7 +64,7 @@ export class Chat {
 
 	/** Answer a question once more; ``refused``: tries and pause of a Run. */
 	askAgain({ parent_id: parent }, refused) {
-		if (this.run || !parent) return;
+		if (this.run || !parent || !this.conversation) return;
 		const path = `${this.conversation.address}/messages/${parent}/regenerate/stream`;
 		const send = postOnce(path, { on_disconnect: "continue", model: chosenModel() });
 		this.transcript.cutAfter(parent);
@@ -82,7 +84,7 @@ export class Chat {
 		return this.transcript.add({ role: "assistant", status: "generating", parent_id: parent });
 	}
 
-	/** Follow an answer, and no other. */
+	/** Follow an answer and no other. */
 	async start(run) {
 		this.leave();
 		this.run = run;
@@ -102,7 +104,7 @@ export class Chat {
 		conversation.add(Object.assign(view.message, { id, parent_id, model }));
 		if (isNew) conversation.detail.title = question.message.content.split("\n")[0].slice(0, 60) || "…";
 		if (isNew) showConversation(conversation);
-		if (question?.message.images.length) chooseModel(model); // Its pictures stay, and so does the model.
+		if (question?.message.images.length) chooseModel(model); // Its pictures stay.
 		noteChange(conversation.id);
 	}
 

@@ -7,13 +7,12 @@ let images = [];
 let parent; // What a changed question follows; undefined: none is changed.
 let isRunning = false;
 
-/** Give what is written to ``onSend({text, images, parent})``. */
+/** Give what is written to ``onSend({text, images, parent})``; false: it stays. */
 export function startComposer(onSend) {
 	const send = () => {
 		const asked = { text: field.value.trim(), images, parent };
 		if (isRunning || isEmpty()) return;
-		write();
-		onSend(asked);
+		onSend(asked) ?? write();
 	};
 	on("send", "click", send);
 	on("cancel", "click", () => write());
@@ -39,7 +38,7 @@ export function startComposer(onSend) {
 
 const isEmpty = () => !(field.value.trim() || images.length);
 
-/** Enter sends, unless it ends a syllable of an input method, or the keys are on the screen. */
+/** Enter sends, unless it ends a syllable of an input method or is on the screen. */
 function endsText({ key, shiftKey, isComposing, keyCode }) {
 	const isEnter = key === "Enter" && !shiftKey && !isComposing && keyCode !== 229;
 	return isEnter && !matchMedia("(pointer: coarse)").matches;

@@ -1,4 +1,4 @@
-/** Elements of the page. Text becomes nodes of text and nothing else. */
+/** Elements of the page. Text becomes nodes of text alone. */
 import { t } from "./i18n.js";
 
 export const byId = (id) => document.getElementById(id);

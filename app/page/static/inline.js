@@ -15,8 +15,8 @@ function safeAddress(text) {
 
 /** The nodes of a text. */
 export function parseInline(text) {
-	const stack = [{ marker: "", children: [] }]; // The root and the elements that are open.
-	const unclosed = new Set(); // Numbers of backticks that close nothing any more.
+	const stack = [{ marker: "", children: [] }]; // The root and open elements.
+	const unclosed = new Set(); // Numbers of backticks that close nothing.
 	let at = 0;
 
 	/** Add to the innermost element; ``length`` characters are done. */

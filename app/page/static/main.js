@@ -1,4 +1,4 @@
-/** Puts the parts of the page together. */
+/** Puts the parts together. */
 import { Chat } from "./chat.js";
 import { startComposer, write } from "./composer.js";
 import { byId, on, showError } from "./dom.js";
@@ -17,14 +17,14 @@ function beginWriting() {
 
 startComposer((asked) => {
 	showError();
-	chat.ask(asked);
+	return chat.ask(asked);
 });
 startShell(chat);
 startSidebar((id) => {
 	if (id === chat.conversation?.id && !chat.run) chat.open(id);
 });
 addEventListener("unhandledrejection", (event) => {
-	if (event.reason?.problem) event.preventDefault(); // Not a mistake of the page.
+	if (event.reason?.problem) event.preventDefault(); // No mistake of the page.
 	showError(event.reason);
 });
 on("stop", "click", () => chat.run?.stop());

@@ -4,7 +4,7 @@ import { copyButton, make } from "./dom.js";
 import { parseInline } from "./inline.js";
 
 const PAUSE = 33;
-const REST = 4; // Rendering takes a fifth of the time at most, however long a block is.
+const REST = 4; // Rendering takes a fifth of the time at most.
 
 const inline = (text) => parseInline(text).map(node);
 
@@ -43,7 +43,7 @@ function item({ blocks: [first, ...rest] }) {
 	return make("li", {}, start ?? [], rest.map(element));
 }
 
-/** Shows text in its ``element`` while it comes; what is finished is never rendered again. */
+/** Shows text in its ``element`` while it comes; what is finished is rendered once. */
 export class LiveMarkdown {
 	element = make("div", { className: "markdown" });
 
@@ -74,7 +74,7 @@ export class LiveMarkdown {
 		this.pause = Math.max(PAUSE, REST * (performance.now() - began));
 	}
 
-	/** Render what is not finished; all blocks but the last are finished then. */
+	/** Render what is not finished: then only the last block is not. */
 	render() {
 		const blocks = parseBlocks(this.tail);
 		this.last?.remove();

@@ -1,4 +1,4 @@
-/** One answer while it is made: asked for, read over as many connections as it takes, stopped. */
+/** One answer while it is made: asked for, read over many connections, stopped. */
 import { say } from "./dom.js";
 import { t } from "./i18n.js";
 import { readEvents, sleep } from "./stream.js";
@@ -69,7 +69,7 @@ export class Run {
 		return chat.conversation.request("GET", `/messages/${view.message.id}/stream`, { headers, signal });
 	}
 
-	/** Say that the connection is lost or the server busy, and wait. */
+	/** Say that the line is lost or the server busy, and wait. */
 	async lost(problem, pause) {
 		this.leaving.signal.throwIfAborted();
 		const text = t(problem?.problem.code ? "busy" : "lost");

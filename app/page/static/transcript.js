@@ -47,7 +47,7 @@ export class Transcript {
 		return view;
 	}
 
-	/** Take away what follows this message; undefined: the last that is stored, null: everything. */
+	/** Take away what follows a message; undefined: the last one stored, null: all. */
 	cutAfter(id) {
 		const isKept = ({ message }) => (id === undefined ? message.id : message.id === id);
 		for (const view of this.views.splice(this.views.findLastIndex(isKept) + 1)) view.element.remove();
