@@ -19,12 +19,15 @@ class Page:
         self.tab = browser.new_tab()
 
     def open(self, fragment: str = "") -> Page:
-        """Open the page, and wait until it has read the list and opened the conversation."""
-        browser = self.browser
-        browser.call("url", {"url": f"{self.address}/{fragment}"})
-        browser.wait("document.querySelector('#conversations li, #empty:not(:empty)')")
-        browser.wait("document.querySelector('#title:not(:empty)')")
+        """Open the page, and wait until it is ready."""
+        self.browser.call("url", {"url": f"{self.address}/{fragment}"})
+        self.until_ready()
         return self
+
+    def until_ready(self) -> None:
+        """Wait until it has read the list, and opened a conversation or a new one."""
+        self.browser.wait("document.querySelector('#conversations li, #empty:not(:empty)')")
+        self.browser.wait("document.querySelector('#title:not(:empty)')")
 
     def choose(self, model: str) -> None:
         """Choose a model, as soon as it is listed."""

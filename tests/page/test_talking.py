@@ -284,7 +284,7 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(browser: Browser, empty_models:
         browser.type("#reply", f"wrong{ENTER}")
         browser.wait("document.getElementById('question-text').innerText.includes('not know')")
         browser.type("#reply", f"right{ENTER}")
-        browser.wait("document.getElementById('empty').innerText !== ''")
+        page.until_ready()
         assert page.ask("with a key") == "with a key"
         browser.call("refresh")
         browser.wait(ENDED)
