@@ -19,13 +19,13 @@ from app.provider.runtime.status import HostPolicy
 from tests.provider.asking import (
     ask,
     change_policy,
-    collect,
     host_of,
     prompt,
     signal_engine,
     until_idle,
 )
 from tests.provider.conftest import ENGINES_OF_CONTRACT, contract_host
+from tests.provider.scripted import CHATML, CONTROL, make
 from tests.provider.test_contract import LONG, QUESTION
 from tests.selection import matrix
 
@@ -72,15 +72,18 @@ async def test_a_killed_engine_fails_its_requests_and_comes_back(mortal: EngineH
     assert mortal.status().restarts == 1
 
 
-async def test_an_engine_killed_in_mid_answer(gguf: EngineHost) -> None:
-    long = prompt(LONG, max_tokens=3000, stop=("\0",))
-    running = [asyncio.create_task(collect(gguf.stream(long))) for _ in range(30)]
-    while not gguf.status().active:
+async def test_an_engine_killed_in_mid_answer(tmp_path: Path) -> None:
+    talks = tmp_path / "talks.gguf"
+    make(talks, CHATML, ["y", "y"], CONTROL, eos="<|im_end|>", ctx=2**16)  # for ever
+    host = host_of("gguf", path=talks, kv_cache_bytes=64 * 2**20)
+    running = asyncio.create_task(ask(host, QUESTION, max_tokens=2**15))
+    while not host.status().active:
         await asyncio.sleep(0.01)
-    signal_engine(gguf, signal.SIGKILL)
-    ends = await asyncio.gather(*running, return_exceptions=True)
-    assert any(isinstance(end, EngineUnavailable) for end in ends)
-    assert (await ask(gguf, QUESTION)).text
+    signal_engine(host, signal.SIGKILL)
+    with pytest.raises(EngineUnavailable):
+        await running
+    assert (await ask(host, QUESTION)).text
+    await host.stop()
 
 
 async def test_a_hanging_engine_is_killed_and_comes_back() -> None:
