@@ -15,15 +15,16 @@ def requests_in_hand(client: httpx.Client) -> int:
 
 def until_busy(client: httpx.Client) -> None:
     """Until an engine has something in hand: what happens to it then happens to the request."""
-    deadline = time.monotonic() + 60
-    while not requests_in_hand(client):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    _wait_until(client, busy=True)
 
 
 def until_idle(client: httpx.Client) -> None:
     """Until no engine has anything in hand: so nothing of this test counts in the next one."""
+    _wait_until(client, busy=False)
+
+
+def _wait_until(client: httpx.Client, *, busy: bool) -> None:
     deadline = time.monotonic() + 60
-    while requests_in_hand(client):
+    while bool(requests_in_hand(client)) != busy:
         assert time.monotonic() < deadline
         time.sleep(0.01)

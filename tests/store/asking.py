@@ -14,11 +14,6 @@ from app.v4.services.translate import turn_request
 
 OWNER = "tester"
 
-LONG = "one two three four five " * 40_000
-"""Takes the echo engine ten seconds, which nobody waits for."""
-WHOLE = LONG[: len(LONG) // 10]
-"""Takes it one."""
-
 
 async def asked(services: ConversationServices, message: str, **options: Any) -> Turn:
     return await ask(services, OWNER, turn_request(ChatRequest(message=message, **options)))

@@ -19,8 +19,9 @@ from app.conversations.turn import Turn
 from app.provider.types import End
 from app.storage.ids import now
 from app.storage.tables import Message
+from tests.http.chatting import LONG
 from tests.store import audit
-from tests.store.asking import LONG, OWNER, asked, ids, read, until_text
+from tests.store.asking import OWNER, asked, ids, read, until_text
 from tests.store.databases import connected, execute
 
 POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

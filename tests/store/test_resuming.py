@@ -15,10 +15,10 @@ from sqlalchemy import update
 
 from app.conversations.store.endings import ABANDONED
 from app.storage.tables import Message
+from tests.http.chatting import WHOLE
 from tests.http.resuming import CHAT, STREAM, Copy, asked, events, path_of
 from tests.selection import matrix, on_sqlite_daily
 from tests.store import audit
-from tests.store.asking import WHOLE
 from tests.store.databases import connected
 from tests.store.resumers import require_same, resumers
 from tests.store.servers import Server, server

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.http.chatting import WHOLE
 from tests.http.openai_wire import Object
 from tests.http.responses_wire import (
     RESPONSES,
@@ -20,7 +21,6 @@ from tests.http.responses_wire import (
 )
 from tests.selection import on_sqlite_daily
 from tests.store import audit
-from tests.store.asking import WHOLE
 from tests.store.servers import server
 from tests.store.test_kills import restart
 from tests.store.test_resuming import ENDLESS, client_of

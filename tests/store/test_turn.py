@@ -18,8 +18,9 @@ from app.provider.errors import EngineUnavailable
 from app.provider.pool.pool import ModelPool
 from app.provider.types import End
 from app.storage.tables import Message
+from tests.http.chatting import LONG
 from tests.store import audit
-from tests.store.asking import LONG, OWNER, asked, read, until_text
+from tests.store.asking import OWNER, asked, read, until_text
 from tests.store.databases import execute
 from tests.suspending import send_signal
 

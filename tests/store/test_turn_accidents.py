@@ -22,9 +22,10 @@ from app.conversations.store.progress import AnswerProgress
 from app.conversations.turn import Turn
 from app.provider.types import End, Event
 from app.storage.errors import StorageUnavailable
+from tests.http.chatting import LONG, WHOLE
 from tests.postgres import Cluster
 from tests.store import audit
-from tests.store.asking import LONG, WHOLE, asked, ids, read, until_text
+from tests.store.asking import asked, ids, read, until_text
 from tests.store.databases import connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.sql_is_alike]
