@@ -17,6 +17,8 @@ class SpeedLimit:
 
     def wait(self) -> None:
         """Wait until the next step is due; time in which there was none is not made up for."""
+        if not self._step_seconds:
+            return
         now = time.monotonic()
         self._next_at = max(self._next_at, now) + self._step_seconds
         if self._next_at - now > LEAST_SECONDS:
